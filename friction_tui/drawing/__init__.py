@@ -1,0 +1,1 @@
+"""A graph as rows and lanes of text. Pure functions, no terminal."""

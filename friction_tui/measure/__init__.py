@@ -1,0 +1,1 @@
+"""Latency, GPU memory and accuracy, measured."""

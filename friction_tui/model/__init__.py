@@ -1,0 +1,1 @@
+"""Facts about an opened model, without judgement."""

@@ -1,0 +1,1 @@
+"""Findings and measurements as text, JSON, SARIF, JUnit and Markdown."""

@@ -1,0 +1,1 @@
+"""Where a model comes from; each source ends in an ONNX model."""

@@ -1,0 +1,1 @@
+"""The face: app, screens, widgets."""
