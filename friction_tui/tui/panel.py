@@ -1,0 +1,118 @@
+"""What every panel of the workbench is: a view of the newest `AppState`, with a titled border.
+
+A panel names the fields it draws from in `READS`; it is only woken when one of them is another object than
+before. What the user does in it leaves as one of the messages below, which the app turns into a new state.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.message import Message
+from textual.widget import Widget
+
+from friction_tui.finding import Finding
+from friction_tui.protocol import JobKind, Request
+from friction_tui.recipe import Recipe
+from friction_tui.tui.state import AppState
+
+
+class Edit(Message):
+    """The user chose another recipe. One edit is one step of undo; `what` is said back ("N max 8 → 16")."""
+
+    def __init__(self, recipe: Recipe, what: str = "") -> None:
+        super().__init__()
+        self.recipe = recipe
+        self.what = what
+
+
+class Ask(Message):
+    """The panel wants something from the worker that changes no recipe (`Inspect`, `Forecast`, `SaveEngine`…)."""
+
+    def __init__(self, request: Request) -> None:
+        super().__init__()
+        self.request = request
+
+
+class Begin(Message):
+    """The user started a job; the app numbers it."""
+
+    def __init__(self, kind: JobKind, point: str = "opt", runs: int = 0) -> None:
+        super().__init__()
+        self.kind = kind
+        self.point = point
+        self.runs = runs
+
+
+class Cancel(Message):
+    """The user cancelled a job."""
+
+    def __init__(self, job: int) -> None:
+        super().__init__()
+        self.job = job
+
+
+class Reveal(Message):
+    """Show this item in the graph, opening folds on the way, and put the cursor on it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+
+class Choose(Message):
+    """Make this finding the one that Enter explains and x fixes from now on."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__()
+        self.finding = finding
+
+
+class Say(Message):
+    """A line for the user. `level` is `error`, `warning` or `info`."""
+
+    def __init__(self, text: str, level: str = "info", detail: str = "") -> None:
+        super().__init__()
+        self.text = text
+        self.level = level
+        self.detail = detail
+
+
+class Panel(Widget, can_focus=True):
+    """A bordered view of the state. Subclasses set the class variables and override `state_changed`.
+
+    Bindings of a panel are `Binding`s with `id` and `tooltip`, single letters that the workbench does not use.
+    """
+
+    DEFAULT_CSS = """
+    Panel { border: round $panel-border; border-title-color: $text-muted; border-title-style: bold; padding: 0 1; }
+    Panel:focus, Panel:focus-within { border: round $primary; border-title-color: $primary; }
+    """
+
+    NAME: ClassVar[str] = ""
+    """The word in the border."""
+    READS: ClassVar[frozenset[str]] = frozenset()
+    """Fields of `AppState` (or its `recipe`) that this panel draws from."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self.state = AppState()
+
+    def on_mount(self) -> None:
+        """Title before the first state arrives."""
+        self.border_title = self.title()
+
+    def update_state(self, state: AppState) -> None:
+        """Take the newest snapshot; redraw only if it differs in what this panel reads."""
+        before, self.state = self.state, state
+        if any(getattr(before, name) is not getattr(state, name) for name in self.READS):
+            self.border_title = self.title()
+            self.state_changed(before)
+
+    def title(self) -> str:
+        """The border title with its live counts. Escape `[` of names: Textual reads markup in titles."""
+        return self.NAME
+
+    def state_changed(self, before: AppState) -> None:  # noqa: ARG002
+        """Draw `self.state`; `before` is the state drawn so far."""
+        self.refresh(layout=False)
