@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
-from typing import Any
 
 import msgspec
 
@@ -50,8 +48,6 @@ NOTICES_KEPT = 200
 JOB_LINES_KEPT = 20_000
 GPU_SAMPLES_KEPT = 600
 """Ten minutes at one sample a second."""
-
-_NOTHING: Mapping[Any, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +101,13 @@ class AppState:
     """Why only part of a broken file can be shown."""
     labels: list[str] = field(default_factory=list)
     labels_revision: int = 0
-    checks: Mapping[str, Findings] = _NOTHING
+    checks: Mapping[str, Findings] = field(default_factory=dict)
     """Newest answer of every check, which may be of an elder revision: who looked, how far, how long."""
     judged: Judged | None = None
     """The last complete verdict, which may be of an elder revision."""
     findings: tuple[Finding, ...] = ()
     """What to list: the last complete verdict, or what has arrived so far, plus what builds found."""
-    marks: Mapping[str, Severity] = _NOTHING
+    marks: Mapping[str, Severity] = field(default_factory=dict)
     """Worst severity per node path."""
     change: Change | None = None
     """What the last edit fixed and broke; None before the second verdict."""
@@ -121,9 +117,9 @@ class AppState:
     forecast_note: str = ""
     forecast_revision: int = 0
     gpu: tuple[GpuSamples, ...] = ()
-    details: Mapping[str, NodeDetail | None] = _NOTHING
+    details: Mapping[str, NodeDetail | None] = field(default_factory=dict)
     """Answers to `Inspect` of this revision, by node path."""
-    stats: Mapping[str, InitializerStats] = _NOTHING
+    stats: Mapping[str, InitializerStats] = field(default_factory=dict)
     netron: NetronStarted | None = None
     notices: tuple[Notice, ...] = ()
     """What was refused, what died, what was written; newest last."""
@@ -191,7 +187,7 @@ def with_history(state: AppState, history: History) -> AppState:
     """The recipe was edited, undone or redone: a new revision, unless nothing changed."""
     if state.history is None or history.present == state.history.present:
         return state
-    return replace(state, history=history, revision=state.revision + 1, details=_NOTHING)
+    return replace(state, history=history, revision=state.revision + 1, details={})
 
 
 def job_started(state: AppState, kind: JobKind) -> tuple[AppState, int]:
