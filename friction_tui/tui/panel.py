@@ -61,11 +61,12 @@ class Reveal(Message):
 
 
 class Choose(Message):
-    """Make this finding the one that Enter explains and x fixes from now on."""
+    """Make this finding the one that x fixes from now on; `explain` opens its "Why" page too."""
 
-    def __init__(self, finding: Finding) -> None:
+    def __init__(self, finding: Finding, *, explain: bool = False) -> None:
         super().__init__()
         self.finding = finding
+        self.explain = explain
 
 
 class Say(Message):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 import msgspec
 
@@ -48,6 +49,8 @@ NOTICES_KEPT = 200
 JOB_LINES_KEPT = 20_000
 GPU_SAMPLES_KEPT = 600
 """Ten minutes at one sample a second."""
+
+Identity: TypeAlias = tuple[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,15 +265,14 @@ def _relisted(state: AppState) -> AppState:
         listed = fix_first(finding for answer in state.checks.values() for finding in answer.findings)
     last = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.running), None)
     if last is not None and not state.is_stale(last):
-        seen = set(listed)
-        listed = fix_first([*listed, *(f for f in _found_by(last) if f not in seen)])
+        listed = fix_first([*listed, *(f for f in _found_by(last) if f not in listed)])
     marks: dict[str, Severity] = {}
     for finding in reversed(listed):  # worst first in the list, so the worst is written last
         for path in finding.node_paths:
             marks[path] = finding.severity
     problem = state.problem
     if problem is not None and problem not in listed:
-        problem = next((f for f in listed if _identity(f) == _identity(problem)), None)
+        problem = next((f for f in listed if identity(f) == identity(problem)), None)
     return replace(state, findings=tuple(listed), marks=marks, problem=problem)
 
 
@@ -278,7 +280,7 @@ def _found_by(job: Job) -> tuple[Finding, ...]:
     return (*job.findings, *(job.build.findings if job.build else ()))
 
 
-def _identity(finding: Finding) -> tuple[str, tuple[str, ...]]:
+def identity(finding: Finding) -> Identity:
     """What makes a finding the same one after an edit: its kind and where, not its numbers."""
     return finding.kind, finding.names
 
@@ -286,8 +288,8 @@ def _identity(finding: Finding) -> tuple[str, tuple[str, ...]]:
 def _judged(state: AppState, event: Judged) -> AppState:
     change = state.change
     if state.judged is not None:
-        before = {_identity(f): f for f in state.judged.findings}
-        after = {_identity(f): f for f in event.findings}
+        before = {identity(f): f for f in state.judged.findings}
+        after = {identity(f): f for f in event.findings}
         change = Change(
             fixed=tuple(f for key, f in before.items() if key not in after),
             broke=tuple(f for key, f in after.items() if key not in before),

@@ -1,0 +1,148 @@
+"""The "Why" page: one finding in full. What, where, the evidence, who says so, what to do, the engine's words."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.markup import escape
+from textual.binding import Binding, BindingType
+
+from friction_tui.finding import TIER_WORDS, Finding, Fix, Place
+from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
+from friction_tui.tui.lines_panel import LinesPanel
+from friction_tui.tui.panel import Reveal
+from friction_tui.tui.problems import where
+
+LABEL_WIDTH = 11
+PLACES_SHOWN = 100
+PREVIEW_LINES = 2
+"""Lines of an engine's text shown before it is asked for."""
+
+
+def heading(finding: Finding, *, ascii_only: bool = False) -> tuple[Span, ...]:
+    """`✗ Reshape head/Reshape: the title`."""
+    mark, role = symbol(finding.severity, finding.tier, ascii_only=ascii_only)
+    op, name = where(finding)
+    return ((f"{mark} ", role), (f"{op} " if op else "", "strong"), (name, "name"))
+
+
+def page(finding: Finding, width: int, *, verbatim: bool, ascii_only: bool = False) -> list[Line]:
+    """The whole page at `width` cells; `verbatim` shows the engines' texts in full."""
+    lines = [
+        Line(heading(finding, ascii_only=ascii_only)),
+        *paragraph(finding.title, width, "strong"),
+        Line(),
+        *_section("What", finding.cause, width),
+        *_places(finding, width),
+        *_listed("Evidence", finding.evidence, width),
+        *_said(finding, width),
+        *_to_do(finding.fixes, width),
+        *_words(finding, width, verbatim),
+        *_section("Kind", f"{finding.kind} · {TIER_WORDS[finding.tier]}", width, "muted"),
+    ]
+    while lines and not lines[-1].spans:
+        lines.pop()
+    return lines
+
+
+def _label(text: str) -> tuple[Span, ...]:
+    return ((f"  {text:<{LABEL_WIDTH - 2}}", "muted"),)
+
+
+def _section(label: str, text: str, width: int, role: str = "text") -> list[Line]:
+    return [*paragraph(text, width, role, indent=_label(label)), Line()] if text else []
+
+
+def _listed(label: str, texts: tuple[str, ...], width: int) -> list[Line]:
+    lines: list[Line] = []
+    for at, text in enumerate(texts):
+        lines.extend(paragraph(text, width, indent=_label(label if at == 0 else "")))
+    return [*lines, Line()] if lines else []
+
+
+def _places(finding: Finding, width: int) -> list[Line]:
+    lines: list[Line] = []
+    for at, place in enumerate(finding.places[:PLACES_SHOWN]):
+        spans: list[Span] = [*_label("Where" if at == 0 else ""), (place.name or str(place.kind), "name")]
+        if place.source:
+            source = place.source
+            function = f" in {source.function}" if source.function else ""
+            spans += [("  ←  ", "muted"), (f"{source.file}:{source.line}", "link"), (function, "muted")]
+        lines.append(Line(tuple(cut(spans, width)), key=place if place.node else None))
+        if place.source and place.source.code and at == 0:
+            code = (*_label(""), ("  " + place.source.code.strip(), "code"))
+            lines.append(Line(tuple(cut(code, width)), key=place if place.node else None))
+    rest = len(finding.places) - PLACES_SHOWN
+    if rest > 0:
+        lines.append(Line((*_label(""), (f"and {rest} more", "muted"))))
+    return [*lines, Line()] if lines else []
+
+
+def _said(finding: Finding, width: int) -> list[Line]:
+    lines = paragraph(finding.source, width, indent=_label("Who says"))
+    for other in finding.also:
+        lines.extend(paragraph(f"and {other}", width, indent=_label("")))
+    if finding.provisional:
+        note = "provisional: it lies behind a node that was already refused, and may go away with it"
+        lines.extend(paragraph(note, width, "note", indent=_label("")))
+    return [*lines, Line()]
+
+
+def _to_do(fixes: tuple[Fix, ...], width: int) -> list[Line]:
+    lines: list[Line] = []
+    for at, fix in enumerate(fixes):
+        margin: tuple[Span, ...] = (*_label("Do" if at == 0 else ""), (f"{at + 1}  ", "muted"))
+        if fix.applicable:
+            margin = (*margin, ("x  ", "key"))
+        lines.extend(paragraph(fix.text, width, indent=margin))
+    if not fixes:
+        lines = paragraph("no fix is known for this; the engine's words may help to search", width, indent=_label("Do"))
+    return [*lines, Line()]
+
+
+def _words(finding: Finding, width: int, verbatim: bool) -> list[Line]:
+    lines: list[Line] = []
+    for at, words in enumerate(finding.words):
+        lines.append(Line((*_label("Engine" if at == 0 else ""), (words.source, "muted"))))
+        text = paragraph(words.text, width, "code", indent=_label(""))
+        if verbatim or len(text) <= PREVIEW_LINES:
+            lines.extend(text)
+        else:
+            lines.extend(text[:PREVIEW_LINES])
+            lines.append(Line((*_label(""), ("v", "key"), (f"  all {len(text)} lines", "muted"))))
+    return [*lines, Line()] if lines else []
+
+
+class Why(LinesPanel):
+    """Explains the chosen finding. Enter on a place goes there."""
+
+    NAME = "Why"
+    READS = frozenset({"problem", "ascii"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("v", "verbatim", "Engine's words", show=False, id="why.verbatim", tooltip="Engine's own text in full"),
+    ]
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._verbatim = False
+
+    def title(self) -> str:
+        """`Why ─ dynamic/baked-reshape`."""
+        return escape(f"{self.NAME} ─ {self.state.problem.kind}") if self.state.problem else self.NAME
+
+    def lines(self, width: int) -> list[Line]:
+        """The page of the chosen finding."""
+        finding = self.state.problem
+        if finding is None:
+            return paragraph("This problem is gone. Escape goes back.", width, "good")
+        return page(finding, width, verbatim=self._verbatim, ascii_only=self.state.ascii)
+
+    def action_verbatim(self) -> None:
+        """Show the engine's text in full, or its first lines."""
+        self._verbatim = not self._verbatim
+        self.rebuild()
+
+    def on_lines_panel_chosen(self) -> None:
+        """Go to the place in the graph."""
+        if isinstance(self.cursor_key, Place):
+            self.post_message(Reveal(self.cursor_key.node))
