@@ -1,0 +1,149 @@
+"""Opening a model file, whatever it turns out to be. Weights in external files stay on disk.
+
+`open_model` never raises because of what is in the file: something that is not a model opens as an empty
+one whose `FileFacts` say what it is, and a broken model opens with what could be read of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import AttributeProto
+
+from friction_tui.model.external import ExternalFile, external_files, tensor_bytes
+from friction_tui.model.filetype import recognize
+from friction_tui.model.graph import GraphIndex
+from friction_tui.model.names import port
+from friction_tui.model.wire import salvage
+from friction_tui.protocol import ModelSummary
+
+_HEAD = 256
+"""How much of the file's beginning is kept: every format met here is known by its first bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What a file is. `kind` is one word of `friction_tui.model.filetype.KINDS`; `error` says, for the person who
+    gave it to us, why it is not a whole ONNX model, "" when it is one. `size` in bytes, `head` its first bytes.
+    """
+
+    path: Path
+    size: int
+    kind: str
+    error: str
+    head: bytes
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class OpenedModel:
+    """A model as it lies on disk: `proto` without the weights kept in external files, and what is known of it.
+
+    Compared by identity, so that what is computed from it can be remembered with it.
+    """
+
+    path: Path
+    proto: onnx.ModelProto
+    file: FileFacts
+    index: GraphIndex
+    external: tuple[ExternalFile, ...]
+
+
+def open_model(path: Path) -> OpenedModel:
+    """Open `path`. Never raises for what the file contains or for its absence: see `OpenedModel.file`."""
+    path = Path(path)
+    try:
+        if path.is_dir():
+            return _empty(path, 0, "directory", f"{path} is a directory, not a model file.")
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+            size = path.stat().st_size
+            kind, error = recognize(head, size)
+            if kind:
+                return _empty(path, size, kind, error, head)
+            content = head + stream.read()
+    except FileNotFoundError:
+        return _empty(path, 0, "missing", f"There is no file {path}.")
+    except OSError as error:
+        return _empty(path, 0, "missing", f"{path} cannot be read: {error.strerror or error}.")
+    return _decode(path, content)
+
+
+def from_proto(proto: onnx.ModelProto, path: Path) -> OpenedModel:
+    """The same for a model already in memory. `path` is where it came from: external data is sought beside it."""
+    return _opened(proto, FileFacts(path, proto.ByteSize(), "onnx", "", b""))
+
+
+def summarize(model: OpenedModel) -> ModelSummary:
+    """What there is to say about a model right after opening it."""
+    from friction_tui.model.profile import shape_tensor_inputs
+
+    proto, index = model.proto, model.index
+    shape_tensors = shape_tensor_inputs(model)
+    external_bytes = sum(file.needed_bytes for file in model.external)
+    return ModelSummary(
+        path=str(model.path),
+        ir_version=proto.ir_version,
+        opsets=dict(index.opsets),
+        producer=f"{proto.producer_name} {proto.producer_version}".strip(),
+        inputs=tuple(port(value, value.name in shape_tensors) for value in index.inputs),
+        outputs=tuple(port(value) for value in proto.graph.output),
+        nodes=len(index.nodes),
+        initializers=len(proto.graph.initializer) + len(proto.graph.sparse_initializer),
+        weights_bytes=sum(tensor_bytes(tensor) for tensor in index.initializers.values()),
+        external_bytes=external_bytes,
+        file_bytes=model.file.size,
+        functions=len(proto.functions),
+        metadata={entry.key: entry.value for entry in proto.metadata_props},
+    )
+
+
+def all_tensors(index: GraphIndex) -> Iterator[onnx.TensorProto]:
+    """Every tensor stored in the model: initializers and tensor attributes, those in bodies and functions included."""
+    for graph in index.graphs.values():
+        if isinstance(graph, onnx.GraphProto):
+            yield from graph.initializer
+            for sparse in graph.sparse_initializer:
+                yield sparse.values
+                yield sparse.indices
+    for node in index.nodes:
+        for attribute in node.proto.attribute:
+            if attribute.type == AttributeProto.TENSOR:
+                yield attribute.t
+            elif attribute.type == AttributeProto.TENSORS:
+                yield from attribute.tensors
+
+
+def _decode(path: Path, content: bytes) -> OpenedModel:
+    size, head = len(content), content[:_HEAD]
+    try:
+        proto = onnx.ModelProto.FromString(content)
+    except DecodeError:
+        proto, broken = salvage(content)
+        if broken is None:
+            error = f"{path.name} is not valid protobuf, although each of its fields is."
+        else:
+            nodes = len(proto.graph.node)
+            error = (
+                f"{path.name} breaks at byte {broken.offset:,} of {size:,}: {broken.why}. "
+                + (f"{nodes:,} nodes before it could be read." if nodes else "Nothing before it could be read.")
+            )
+        kind = "truncated" if broken and broken.missing and proto.ByteSize() else "not-protobuf"
+        return _opened(proto, FileFacts(path, size, kind, error, head))
+    if not proto.HasField("graph"):
+        error = f"{path.name} decodes as protobuf but holds no graph, so it is not an ONNX model."
+        return _empty(path, size, "not-protobuf", error, head)
+    return _opened(proto, FileFacts(path, size, "onnx", "", head))
+
+
+def _opened(proto: onnx.ModelProto, facts: FileFacts) -> OpenedModel:
+    index = GraphIndex(proto)
+    external = tuple(external_files(all_tensors(index), facts.path.parent))
+    return OpenedModel(facts.path, proto, facts, index, external)
+
+
+def _empty(path: Path, size: int, kind: str, error: str, head: bytes = b"") -> OpenedModel:
+    return _opened(onnx.ModelProto(), FileFacts(path, size, kind, error, head))

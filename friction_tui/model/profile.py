@@ -1,0 +1,92 @@
+"""Shape profiles: which dimensions are free, which inputs are shapes themselves, and a first guess for both."""
+
+from __future__ import annotations
+
+from friction_tui.model.graph import Node
+from friction_tui.model.names import declared_dim, dtype_name
+from friction_tui.model.opened import OpenedModel
+from friction_tui.recipe import Profile, Range, Values, dim_key
+
+SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
+    "Reshape": (1,),
+    "Expand": (1,),
+    "Tile": (1,),
+    "ConstantOfShape": (0,),
+    "Range": (0, 1, 2),
+    "Slice": (1, 2, 3, 4),
+    "Pad": (1,),
+    "Resize": (3,),
+    "TopK": (1,),
+    "Split": (1,),
+    "OneHot": (1,),
+    "Loop": (0,),
+}
+"""Operator to the positions of the inputs whose values decide the size of an output."""
+
+_PLUMBING = frozenset(
+    "Identity Cast Gather Concat Slice Squeeze Unsqueeze Reshape Add Sub Mul Div Mod Neg Abs Min Max "
+    "ReduceProd ReduceSum ReduceMin ReduceMax Where Equal Less Greater LessOrEqual GreaterOrEqual Not And Or "
+    "Flatten Floor Ceil Split Expand Tile Sqrt".split()
+)
+"""Operators a size can pass through on its way from an input to a shape operand."""
+
+
+def free_dims(model: OpenedModel) -> dict[str, list[tuple[str, int]]]:
+    """Dim key (see `friction_tui.recipe.Profile`) to the (input, axis) pairs that take its size."""
+    free: dict[str, list[tuple[str, int]]] = {}
+    for value in model.index.inputs:
+        for axis, proto in enumerate(value.type.tensor_type.shape.dim):
+            dim = declared_dim(proto)
+            if dim.size is None:
+                free.setdefault(dim_key(value.name, axis, dim.symbol), []).append((value.name, axis))
+    return free
+
+
+def shape_tensor_inputs(model: OpenedModel) -> set[str]:
+    """The integer inputs of rank 0 or 1 whose values reach a shape operand: TensorRT wants values for these."""
+    index = model.index
+    candidates = {
+        value.name
+        for value in index.inputs
+        if dtype_name(value.type.tensor_type.elem_type) in ("int32", "int64")
+        and value.type.tensor_type.HasField("shape")
+        and len(value.type.tensor_type.shape.dim) <= 1
+    }
+    if not candidates:
+        return set()
+    found: set[str] = set()
+    seen: set[str] = set()
+    pending = [name for node in index.main for name in shape_operands(node)]
+    while pending:
+        name = pending.pop()
+        if not name or name in seen:
+            continue
+        seen.add(name)
+        if name in candidates:
+            found.add(name)
+        writer = index.producer.get(name)
+        if writer is not None and writer.proto.op_type in _PLUMBING:
+            pending.extend(writer.proto.input)
+    return found
+
+
+def shape_operands(node: Node) -> list[str]:
+    """The inputs of `node` whose values decide the size of an output."""
+    positions = SHAPE_OPERANDS.get(node.proto.op_type, ())
+    return [node.proto.input[position] for position in positions if position < len(node.proto.input)]
+
+
+def default_profile(model: OpenedModel) -> Profile:
+    """A guess for every free dimension and every shape-tensor input; all of it is listed in `guessed`."""
+    ranges: dict[str, Range] = {}
+    for key, uses in free_dims(model).items():
+        axis = uses[0][1]
+        ranges[key] = Range(1, 2, 4) if axis == 0 else Range(32, 64, 128)
+    shape_tensors = shape_tensor_inputs(model)
+    values: dict[str, Values] = {}
+    for value in model.index.inputs:
+        if value.name in shape_tensors:
+            dims = [declared_dim(dim).size or 1 for dim in value.type.tensor_type.shape.dim]
+            count = dims[0] if dims else 1
+            values[value.name] = Values((1,) * count, (2,) * count, (4,) * count)
+    return Profile(ranges=ranges, values=values, guessed=(*ranges, *values))

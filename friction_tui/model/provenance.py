@@ -1,0 +1,78 @@
+"""Where a node comes from: the module it belongs to and the user's line of Python that made it.
+
+torch.onnx.export (dynamo) records both in `metadata_props`; other exporters put the module path into the
+node's name, separated by `/`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import onnx
+
+from friction_tui.finding import Place, PlaceKind, SourceLine
+from friction_tui.model.graph import Node
+from friction_tui.model.opened import OpenedModel
+
+_STACK_TRACE = "pkg.torch.onnx.stack_trace"
+_NAME_SCOPES = "pkg.torch.onnx.name_scopes"
+_FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
+_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/|<(?:frozen|string|eval)")
+"""Files that belong to an installed library, not to the user."""
+
+
+def place_of(model: OpenedModel, node: Node) -> Place:  # noqa: ARG001 - the model is part of the agreed signature
+    """The node as a place to point at, with its line of Python when the exporter recorded one."""
+    return Place(
+        kind=PlaceKind.NODE,
+        name=node.name,
+        op=node.proto.op_type,
+        node=node.path,
+        source=source_line(node.proto),
+    )
+
+
+def source_line(node: onnx.NodeProto) -> SourceLine | None:
+    """The innermost recorded frame in the user's own code; in a library's if there is no other."""
+    trace = _prop(node, _STACK_TRACE)
+    return line_of_trace(trace) if trace else None
+
+
+def line_of_trace(trace: str) -> SourceLine | None:
+    """The innermost frame of a Python stack trace that is not in an installed library; the innermost if all are."""
+    frames: list[SourceLine] = []
+    for line in trace.splitlines():
+        match = _FRAME.match(line)
+        if match:
+            frames.append(SourceLine(match["file"], int(match["line"]), match["function"] or ""))
+        elif frames and not frames[-1].code and line.strip():
+            last = frames[-1]
+            frames[-1] = SourceLine(last.file, last.line, last.function, line.strip())
+    own = [frame for frame in frames if not _LIBRARY.search(frame.file)]
+    return (own or frames or [None])[-1]
+
+
+def scope_of(node: Node) -> tuple[str, ...]:
+    """The module path: from torch's `name_scopes`, else from the node's name up to its last `/`."""
+    scopes = _prop(node.proto, _NAME_SCOPES)
+    if scopes:
+        return _relative(scopes)
+    return tuple(part for part in node.proto.name.split("/")[:-1] if part)
+
+
+def _relative(scopes: str) -> tuple[str, ...]:
+    """`['', 'model', 'model.layers.0', 'linear']` as ("model", "layers.0"): the last entry names the operation."""
+    names = scopes.strip("[]").split(", ")
+    path: list[str] = []
+    outer = ""
+    for quoted in names[:-1]:
+        name = quoted.strip("'\"")
+        if not name or name == outer:
+            continue
+        path.append(name.removeprefix(f"{outer}.") if outer else name)
+        outer = name
+    return tuple(path)
+
+
+def _prop(node: onnx.NodeProto, key: str) -> str:
+    return next((entry.value for entry in node.metadata_props if entry.key == key), "")
