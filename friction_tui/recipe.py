@@ -66,6 +66,7 @@ class SourceKind(enum.StrEnum):
     EXPORTED_PROGRAM = "pt2"
     TORCHSCRIPT = "torchscript"
     TENSORFLOW = "tensorflow"
+    HUGGING_FACE = "hugging-face"
     ENGINE = "engine"
 
 

@@ -1,0 +1,75 @@
+"""What an export process is asked, and what it says while it works: one JSON line in, JSON lines out."""
+
+from __future__ import annotations
+
+import msgspec
+
+from friction_tui.finding import Finding
+from friction_tui.recipe import ExportOptions, InputSpec, Profile, Source
+
+
+class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Export `source` to the ONNX file `output`, as the recipe says.
+
+    `opset` None takes the exporter's default. Ranges in `profile` whose min and max differ become dynamic dimensions.
+    `aftermath` False leaves out what is done once the model is there: parity and the further failures behind a first.
+    """
+
+    source: Source
+    output: str
+    opset: int | None = None
+    profile: Profile | None = None
+    options: ExportOptions = ExportOptions()
+    aftermath: bool = True
+
+
+class Stage(msgspec.Struct, frozen=True, tag="stage"):
+    """A stage begins. `elapsed` seconds since the process started."""
+
+    name: str
+    elapsed: float
+
+
+class Log(msgspec.Struct, frozen=True, tag="log"):
+    """A line the exporter or the user's code would have shown. `level`: `error`, `warning` or `info`."""
+
+    level: str
+    text: str
+    elapsed: float
+
+
+class InputsUsed(msgspec.Struct, frozen=True, tag="inputs"):
+    """The example inputs of the export. `guessed`: nobody gave them, the user should confirm."""
+
+    inputs: tuple[InputSpec, ...]
+    guessed: bool
+
+
+class Found(msgspec.Struct, frozen=True, tag="finding"):
+    """One finding."""
+
+    finding: Finding
+
+
+class Exported(msgspec.Struct, frozen=True, tag="exported"):
+    """The ONNX file is there and can be opened; parity and the like still go on. `seconds` since the start."""
+
+    onnx_path: str
+    seconds: float
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """The process ends. `onnx_path` None: there is no model, the findings say why.
+
+    `watch` are the project files the source imported: a save of one of them is a reason to export again.
+    `export_nodes` and `onnx_nodes` compare the sizes of the torch.export graph and the ONNX graph.
+    """
+
+    onnx_path: str | None
+    seconds: float
+    watch: tuple[str, ...] = ()
+    export_nodes: int = 0
+    onnx_nodes: int = 0
+
+
+ExportEvent = Stage | Log | InputsUsed | Found | Exported | Done

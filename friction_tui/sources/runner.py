@@ -1,0 +1,197 @@
+"""Runs one export in a fresh process, blocking; killed to cancel. Repeated exports in one process go wrong."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+import friction_tui
+from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.recipe import InputSpec, Source, SourceKind
+from friction_tui.sources.export_request import Done, Exported, ExportEvent, ExportRequest, Found, InputsUsed, Stage
+
+TENSORFLOW_PYTHON = "FRICTION_TENSORFLOW_PYTHON"
+"""Environment variable naming the interpreter of a separate TensorFlow environment."""
+
+_POLL_S = 0.05
+_LAST_WORDS = 4000
+
+
+@dataclass(frozen=True, slots=True)
+class ExportOutcome:
+    """What an export gave. `stages` are (name, seconds); `exported_s` is when the ONNX file was there."""
+
+    onnx_path: Path | None
+    findings: tuple[Finding, ...]
+    stages: tuple[tuple[str, float], ...]
+    seconds: float
+    exported_s: float | None
+    watch: tuple[Path, ...]
+    inputs: tuple[InputSpec, ...]
+    inputs_guessed: bool
+    cancelled: bool
+    export_nodes: int
+    onnx_nodes: int
+    last_words: str
+
+
+def command(source: Source) -> list[str]:
+    """The command line of an export process for this kind of source."""
+    python = sys.executable
+    if source.kind is SourceKind.TENSORFLOW:
+        python = os.environ.get(TENSORFLOW_PYTHON, python)
+    return [python, "-m", "friction_tui.sources.export_job"]
+
+
+def environment() -> Mapping[str, str]:
+    """The process environment: another interpreter finds this package beside its own."""
+    root = str(Path(friction_tui.__file__).parent.parent)
+    path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH", ""), root) if part)
+    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+
+
+def run_export(
+    request: ExportRequest,
+    timeout: float | None = None,
+    on_event: Callable[[ExportEvent], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> ExportOutcome:
+    """Export and wait. `timeout` in seconds, the request's own when None; `stop` is asked 20 times a second.
+
+    Never raises for what happens in the export: a timeout, a crash and a kill come back as findings.
+    """
+    limit = request.options.timeout_s if timeout is None else timeout
+    started = time.monotonic()
+    events: list[ExportEvent] = []
+    words = bytearray()
+    with subprocess.Popen(
+        command(request.source),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        start_new_session=True,
+    ) as process:
+        assert process.stdin and process.stdout and process.stderr
+        stderr, stdout = process.stderr, process.stdout
+
+        def listen() -> None:
+            decoder = msgspec.json.Decoder(ExportEvent)
+            for line in stdout:
+                event: ExportEvent = decoder.decode(line)
+                events.append(event)
+                on_event(event)
+
+        def hear_last_words() -> None:
+            for chunk in iter(lambda: os.read(stderr.fileno(), 65536), b""):
+                words.extend(chunk)
+                del words[:-_LAST_WORDS]
+
+        threads = [threading.Thread(target=target, daemon=True) for target in (listen, hear_last_words)]
+        for thread in threads:
+            thread.start()
+        with suppress(BrokenPipeError):
+            process.stdin.write(msgspec.json.encode(request) + b"\n")
+            process.stdin.flush()
+        cancelled = timed_out = False
+        while process.poll() is None and not (cancelled or timed_out):
+            time.sleep(_POLL_S)
+            cancelled, timed_out = stop(), time.monotonic() - started > limit
+        if cancelled or timed_out:
+            kill(process)
+        process.wait()
+        for thread in threads:
+            thread.join(timeout=5)
+    seconds = time.monotonic() - started
+    said = words.decode(errors="replace").strip()
+    findings = [event.finding for event in events if isinstance(event, Found)]
+    done = next((event for event in events if isinstance(event, Done)), None)
+    exported = next((event for event in events if isinstance(event, Exported)), None)
+    inputs = next((event for event in events if isinstance(event, InputsUsed)), InputsUsed((), guessed=False))
+    if done is None and not cancelled:
+        stage = next((event.name for event in reversed(events) if isinstance(event, Stage)), "start")
+        findings.append(_ended_early(request, process.returncode, timed_out, limit, stage, said))
+    reached = done.onnx_path if done else (exported.onnx_path if exported else None)
+    return ExportOutcome(
+        onnx_path=Path(reached) if reached and not cancelled else None,
+        findings=tuple(findings),
+        stages=_durations(events, seconds),
+        seconds=seconds,
+        exported_s=exported.seconds if exported else None,
+        watch=tuple(Path(file) for file in done.watch) if done else (),
+        inputs=inputs.inputs,
+        inputs_guessed=inputs.guessed,
+        cancelled=cancelled,
+        export_nodes=done.export_nodes if done else 0,
+        onnx_nodes=done.onnx_nodes if done else 0,
+        last_words=said,
+    )
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End an export and whatever the user's code started in it."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def _durations(events: list[ExportEvent], end: float) -> tuple[tuple[str, float], ...]:
+    stages = [event for event in events if isinstance(event, Stage)]
+    ends = [stage.elapsed for stage in stages[1:]] + [end]
+    return tuple((stage.name, max(0.0, until - stage.elapsed)) for stage, until in zip(stages, ends, strict=True))
+
+
+def _ended_early(
+    request: ExportRequest, code: int | None, timed_out: bool, limit: float, stage: str, said: str
+) -> Finding:
+    """The finding for a process that ended without saying so: killed, crashed, or out of time."""
+    where = (Place(PlaceKind.FILE, request.source.path),)
+    words = (EngineWords("export process", said[-_LAST_WORDS:]),) if said else ()
+    if timed_out:
+        return Finding(
+            kind="export/timeout",
+            severity=Severity.ERROR,
+            tier=Tier.MODEL,
+            title=f"The export took longer than {limit:g} s and was ended",
+            cause=f"It was still busy with the stage '{stage}' after {limit:g} s.",
+            source="export process",
+            places=where,
+            fixes=(
+                Fix("Raise the export's time limit, or export a smaller configuration of the model (fewer layers)."),
+                Fix("A Python loop over a large count unrolls into as many nodes: vectorise it or make it shorter."),
+            ),
+            words=words,
+        )
+    memory = code == -signal.SIGKILL
+    how = signal.Signals(-code).name if code is not None and code < 0 else f"status {code}"
+    limit_text = f" (limit {request.options.memory_limit_mb} MB)" if request.options.memory_limit_mb else ""
+    return Finding(
+        kind="export/out-of-memory" if memory else "export/crashed",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title="The export ran out of memory and was killed" if memory else "The export process crashed",
+        cause=(
+            f"The process ended with {how} during the stage '{stage}'"
+            + (f": the system kills the largest process when memory runs out{limit_text}." if memory else ".")
+        ),
+        source="export process",
+        places=where,
+        evidence=tuple(said.splitlines()[-3:]),
+        fixes=(
+            (Fix("Export a smaller configuration, or on a machine with more memory."),)
+            if memory
+            else (
+                Fix("Run the factory and one forward pass alone in Python: native code it calls is likely at fault."),
+            )
+        ),
+        words=words,
+    )

@@ -1,0 +1,192 @@
+"""What the user named on the command line, understood without running any of it.
+
+`understand` turns `path/model.py:factory`, `package.module:factory`, `weights.pt`, `export/` and the like into a
+`Source`. It reads file heads, zip listings and pickle opcodes; it imports nothing heavy and executes nothing.
+"""
+
+from __future__ import annotations
+
+import ast
+import pickletools
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from friction_tui.recipe import InputSpec, Source, SourceKind
+
+DTYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64")
+"""What `--input name:shape:dtype` takes."""
+
+FACTORY_NAMES = ("model", "get_model", "make_model", "build_model", "create_model", "load_model", "build", "factory")
+"""Names tried, in this order, when a Python file is given without `:factory`."""
+
+_IMPORTABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+_PLAN_MAGIC = (b"ftrt", b"ptrt")  # first bytes of a serialized TensorRT engine
+_PLAN_SUFFIXES = {".engine", ".plan", ".trt"}
+_KERAS_SUFFIXES = {".keras", ".h5", ".hdf5"}
+_TORCH_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".torchscript"}
+
+
+class NotASource(ValueError):
+    """The text names nothing a model can come from. `why` says what is wrong, `hint` what to do next."""
+
+    def __init__(self, what: str, why: str, hint: str) -> None:
+        self.what, self.why, self.hint = what, why, hint
+        super().__init__(f"{what}: {why}. {hint}")
+
+
+def understand(text: str, *, inputs: Sequence[InputSpec] = (), state_dict: str = "") -> Source:
+    """The source that `text` names. Raises NotASource for a text that can name none.
+
+    A missing file with an ONNX-like name is passed on as ONNX: opening it explains what is wrong with it.
+    """
+    path_text, factory = _split_factory(text)
+    path = Path(path_text)
+    if factory and not path.exists() and path.suffix != ".py":
+        if not _IMPORTABLE.fullmatch(path_text):
+            raise NotASource(text, f"{path_text} is neither a file nor an importable module", "Check the path.")
+        return Source(path_text, SourceKind.PYTORCH, factory, state_dict, tuple(inputs))
+    if path.suffix == ".py":
+        if not path.is_file():
+            raise NotASource(text, f"there is no file {path}", "Check the path.")
+        chosen = factory or _default_factory(path)
+        return Source(str(path), SourceKind.PYTORCH, chosen, state_dict, tuple(inputs))
+    kind = kind_of(path)
+    if state_dict and kind is not SourceKind.PYTORCH:
+        raise NotASource(text, "a state dict needs the model it belongs to", "Name it as path/model.py:factory.")
+    return Source(str(path), kind, factory, state_dict, tuple(inputs))
+
+
+def kind_of(path: Path) -> SourceKind:
+    """What the file or directory at `path` is, from its content where that is conclusive, else its suffix."""
+    if path.is_dir():
+        if (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file():
+            return SourceKind.TENSORFLOW
+        if (path / "config.json").is_file():
+            return SourceKind.HUGGING_FACE
+        return SourceKind.ONNX
+    suffix, head = path.suffix.lower(), _head(path)
+    if suffix in _PLAN_SUFFIXES or head[:4] in _PLAN_MAGIC:
+        return SourceKind.ENGINE
+    if suffix in _KERAS_SUFFIXES or suffix == ".tflite" or head[4:8] == b"TFL3":
+        return SourceKind.TENSORFLOW
+    if suffix == ".pb" and not _looks_like_onnx(head):
+        return SourceKind.TENSORFLOW
+    if suffix == ".pt2":
+        return SourceKind.EXPORTED_PROGRAM
+    if head[:4] == b"PK\x03\x04" and (suffix in _TORCH_SUFFIXES or suffix not in {".onnx", ".zip"}):
+        return _zip_kind(path)
+    if suffix in _TORCH_SUFFIXES:
+        return SourceKind.PYTORCH
+    return SourceKind.ONNX
+
+
+def is_state_dict(path: Path) -> bool:
+    """Whether a torch checkpoint holds only tensors and plain containers, read from its pickle opcodes.
+
+    Such a file loads with `weights_only=True` and runs no code, but is no model without the module it belongs to.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            name = next(n for n in archive.namelist() if n.endswith("data.pkl"))
+            data = archive.read(name)
+    except (OSError, StopIteration, zipfile.BadZipFile):
+        return False
+    harmless = {"torch", "torch._utils", "collections", "torch.storage", "torch.serialization", "_codecs", "numpy"}
+    strings: list[str] = []
+    for opcode, argument, _ in pickletools.genops(data):
+        if opcode.name == "GLOBAL" and str(argument).split(" ", 1)[0] not in harmless:
+            return False
+        if opcode.name == "STACK_GLOBAL" and len(strings) > 1 and strings[-2] not in harmless:
+            return False
+        if isinstance(argument, str):
+            strings.append(argument)
+    return True
+
+
+def parse_input(text: str) -> InputSpec:
+    """`name:shape:dtype` as an `InputSpec`; the shape as `1x3x224x224` or `1,3,224,224`, the dtype optional."""
+    name, _, rest = text.partition(":")
+    shape_text, _, dtype = rest.partition(":")
+    hint = "Write it as name:1x3x224x224:float32."
+    try:
+        shape = tuple(int(part) for part in re.split(r"[x,]", shape_text) if part)
+    except ValueError:
+        raise NotASource(text, f"{shape_text} is not a shape", hint) from None
+    if not name or (rest == "" and not shape) or any(size < 0 for size in shape):
+        raise NotASource(text, "an example input needs a name and sizes", hint)
+    if dtype and dtype not in DTYPES:
+        raise NotASource(text, f"{dtype} is not a dtype; known: {', '.join(DTYPES)}", hint)
+    return InputSpec(name, shape, dtype or "float32")
+
+
+def factories_in(path: Path) -> tuple[str, ...]:
+    """Top-level functions and classes of a Python file that can be called without arguments, in file order."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return ()
+    found = []
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not _required(node.args):
+            found.append(node.name)
+        elif isinstance(node, ast.ClassDef) and any("Module" in ast.unparse(base) for base in node.bases):
+            init = next((m for m in node.body if isinstance(m, ast.FunctionDef) and m.name == "__init__"), None)
+            if init is None or _required(init.args) <= 1:
+                found.append(node.name)
+    return tuple(found)
+
+
+def _split_factory(text: str) -> tuple[str, str]:
+    """`a/b.py:make` as ("a/b.py", "make"). A drive letter or an existing file with a colon stays whole."""
+    head, colon, tail = text.rpartition(":")
+    if colon and re.fullmatch(r"[A-Za-z_][\w.]*", tail) and len(head) > 1 and not Path(text).exists():
+        return head, tail
+    return text, ""
+
+
+def _default_factory(path: Path) -> str:
+    candidates = factories_in(path)
+    for name in FACTORY_NAMES:
+        if name in candidates:
+            return name
+    if len(candidates) == 1:
+        return candidates[0]
+    listed = ", ".join(candidates) or "none"
+    raise NotASource(
+        str(path),
+        f"it does not say which function makes the model (callable without arguments: {listed})",
+        f"Name it, as in {path}:{candidates[0] if candidates else 'make_model'}.",
+    )
+
+
+def _required(arguments: ast.arguments) -> int:
+    positional = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
+    return positional + sum(default is None for default in arguments.kw_defaults)
+
+
+def _zip_kind(path: Path) -> SourceKind:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return SourceKind.PYTORCH
+    if any(name.endswith("constants.pkl") for name in names) and any("/code/" in name for name in names):
+        return SourceKind.TORCHSCRIPT
+    if any("serialized_exported_program" in name or name.endswith("archive_format") for name in names):
+        return SourceKind.EXPORTED_PROGRAM
+    return SourceKind.PYTORCH
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(64)
+    except OSError:
+        return b""
+
+
+def _looks_like_onnx(head: bytes) -> bool:
+    """An ONNX ModelProto starts with its ir_version: field 1, varint; a frozen GraphDef with a node, field 1, bytes."""
+    return head[:1] == b"\x08"
