@@ -12,7 +12,7 @@ import enum
 import msgspec
 
 from friction_tui.finding import Finding, Place, SourceLine
-from friction_tui.recipe import Recipe
+from friction_tui.recipe import InputSpec, Recipe
 
 # ----------------------------------------------------------------------------------------------- graph
 
@@ -244,10 +244,14 @@ class GpuSample(msgspec.Struct, frozen=True):
 
 
 class Open(msgspec.Struct, frozen=True, tag="open"):
-    """Open the recipe's source, judge it; replaces whatever was open."""
+    """Open the recipe's source, judge it; replaces whatever was open.
+
+    `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
+    """
 
     revision: int
     recipe: Recipe
+    remember: bool = False
 
 
 class Apply(msgspec.Struct, frozen=True, tag="apply"):
@@ -282,6 +286,10 @@ class JobKind(enum.StrEnum):
     MEASURE = "measure"
     EXPORT = "export"
     REWRITE = "rewrite"
+
+
+EXPORT_JOB = 0
+"""The job number of an export, which opening starts by itself; jobs of the terminal count from 1."""
 
 
 class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
@@ -319,6 +327,12 @@ class WatchGpu(msgspec.Struct, frozen=True, tag="watch_gpu"):
     interval: float
 
 
+class WatchSource(msgspec.Struct, frozen=True, tag="watch_source"):
+    """Say `SourceChanged` whenever a file that the export read is saved; `on` False stops."""
+
+    on: bool
+
+
 class StartNetron(msgspec.Struct, frozen=True, tag="start_netron"):
     """Serve the current model in Netron on loopback."""
 
@@ -334,8 +348,28 @@ Request = (
     | SaveEngine
     | SaveModel
     | WatchGpu
+    | WatchSource
     | StartNetron
 )
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker tells a job process, as one JSON line on its stdin.
+
+    `model` is the ONNX file to start from (an export's result for PyTorch and TensorFlow), `folder` a directory
+    of the worker's for results. `runs` 0 means for about two seconds.
+    """
+
+    job: int
+    kind: JobKind
+    recipe: Recipe
+    model: str
+    folder: str
+    point: str = "opt"
+    runs: int = 0
+    engine: str = ""
+    """A plan built before, for a measurement on TensorRT."""
+
 
 # ------------------------------------------------------------------------------------------------ events
 
@@ -372,6 +406,38 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     revision: int
     summary: ModelSummary
     recipe: Recipe
+
+
+class ConsentNeeded(msgspec.Struct, frozen=True, tag="consent_needed"):
+    """Opening this source runs code that comes with it; nothing was run yet.
+
+    To go on, send `Open` again with `recipe` as given here: its source carries consent for exactly these bytes.
+    `runs` says in words what will run; `remember` in the answer keeps the consent on this machine.
+    """
+
+    revision: int
+    recipe: Recipe
+    files: tuple[str, ...]
+    sha256: str
+    runs: str
+
+
+class Exported(msgspec.Struct, frozen=True, tag="exported"):
+    """An export ended. `onnx_path` "" when it failed: the findings of check `export` say why."""
+
+    revision: int
+    onnx_path: str
+    seconds: float
+    files: tuple[str, ...] = ()
+    """The project files it read; a save of one of them is a reason to export again."""
+    inputs: tuple[InputSpec, ...] = ()
+    inputs_guessed: bool = False
+
+
+class SourceChanged(msgspec.Struct, frozen=True, tag="source_changed"):
+    """Files that the last export read were saved."""
+
+    files: tuple[str, ...]
 
 
 class GraphReady(msgspec.Struct, frozen=True, tag="graph"):
@@ -507,6 +573,9 @@ class WorkerDied(msgspec.Struct, frozen=True, tag="worker_died"):
 Event = (
     Hello
     | Opened
+    | ConsentNeeded
+    | Exported
+    | SourceChanged
     | GraphReady
     | RowLabels
     | Findings

@@ -59,8 +59,9 @@ def dim_key(input_name: str, axis: int, dim: int | str) -> str:
 
 
 class SourceKind(enum.StrEnum):
-    """What the user's file is."""
+    """What the user's file is. AUTO: not looked at yet; the worker finds out when it opens it."""
 
+    AUTO = "auto"
     ONNX = "onnx"
     PYTORCH = "pytorch"
     EXPORTED_PROGRAM = "pt2"

@@ -1,0 +1,145 @@
+"""Headless checking: which models, what was found in them, what of it is new, and whether that fails the run."""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.protocol import CheckState
+from friction_tui.recipe import Profile
+from friction_tui.report.as_sarif import fingerprint
+from friction_tui.report.verdict import ModelVerdict
+from friction_tui.worker.headless import Answer
+
+MODEL_SUFFIXES = (".onnx",)
+"""What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
+
+
+class NothingToCheckError(Exception):
+    """A path or pattern that leads to no model."""
+
+
+def expand(arguments: Iterable[str]) -> list[str]:
+    """Files, folders and patterns as a list of models, in a stable order, without repeats.
+
+    A folder is searched for .onnx files at any depth, unless it is a model itself (SavedModel, Hugging Face).
+    Raises NothingToCheckError for an argument that leads nowhere.
+    """
+    found: dict[str, None] = {}
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir() and not any((path / name).exists() for name in ("saved_model.pb", "config.json")):
+            inside = sorted(str(file) for file in path.rglob("*") if file.suffix in MODEL_SUFFIXES and file.is_file())
+            if not inside:
+                raise NothingToCheckError(f"{argument}: no .onnx file in this folder")
+            found |= dict.fromkeys(inside)
+        elif path.exists() or not glob.has_magic(argument):
+            found[argument] = None
+        else:
+            matched = sorted(glob.glob(argument, recursive=True))
+            if not matched:
+                raise NothingToCheckError(f"{argument}: nothing matches this pattern")
+            found |= dict.fromkeys(matched)
+    return list(found)
+
+
+def verdict_of(answer: Answer) -> ModelVerdict:
+    """What a worker said about one model, ready to be reported."""
+    path = answer.recipe.source.path + (f":{answer.recipe.source.factory}" if answer.recipe.source.factory else "")
+    if not answer.could_run:
+        return ModelVerdict(path=path, failure=_failure(answer))
+    assert answer.judged is not None
+    summary = answer.opened.summary if answer.opened else None
+    about = (
+        f"opset {summary.opsets.get('', '?')}" if summary and summary.nodes else "",
+        f"{summary.nodes} nodes" if summary and summary.nodes else "",
+        " + ".join(dict.fromkeys(check.source for check in answer.checks.values() if check.source != "rule")),
+    )
+    unchecked = tuple(
+        f"{check.check}: {check.note or check.state.value}"
+        for check in answer.checks.values()
+        if check.state in (CheckState.FAILED, CheckState.UNAVAILABLE)
+    )
+    return ModelVerdict(
+        path=path,
+        findings=tuple(answer.findings),
+        seconds=answer.judged.seconds,
+        about=about,
+        guessed=_guesses(answer.recipe.profile),
+        unchecked=unchecked,
+    )
+
+
+def refused_profile(path: str, why: str) -> ModelVerdict:
+    """The verdict on a profile that breaks TensorRT's rule before any model is opened."""
+    finding = Finding(
+        kind="profile/invalid",
+        severity=Severity.ERROR,
+        tier=Tier.SHAPES,
+        title="The optimization profile is not valid",
+        cause=f"{why}. TensorRT takes a profile only when min ≤ opt ≤ max holds for every dimension.",
+        source="rule",
+        places=(Place(PlaceKind.PROFILE, why.split(":")[0].split("[")[0]),),
+        fixes=(Fix("Put min, opt and max of every dimension in rising order."),),
+    )
+    return ModelVerdict(path=path, findings=(finding,))
+
+
+def only_new(verdict: ModelVerdict, baseline: frozenset[str]) -> ModelVerdict:
+    """The verdict without what the baseline already knows."""
+    from dataclasses import replace
+
+    fresh = tuple(finding for finding in verdict.findings if fingerprint(verdict.path, finding) not in baseline)
+    return replace(verdict, findings=fresh)
+
+
+def read_baseline(path: Path) -> frozenset[str]:
+    """Fingerprints of a baseline written by `write_baseline`. Raises ValueError naming the file when it is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return frozenset(str(entry["fingerprint"]) for entry in document["known"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is no baseline of friction-tui: {error}") from error
+
+
+def write_baseline(path: Path, verdicts: Sequence[ModelVerdict]) -> int:
+    """Write what is known today; returns how many findings."""
+    known = [
+        {"fingerprint": fingerprint(v.path, f), "model": v.path, "kind": f.kind, "names": list(f.names)}
+        for v in verdicts
+        for f in v.findings
+    ]
+    path.write_text(json.dumps({"schema": 1, "known": known}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    return len(known)
+
+
+def exit_code(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> int:
+    """0 nothing that counts, 1 findings that count, 2 a model that could not be judged."""
+    if any(verdict.failure for verdict in verdicts):
+        return 2
+    return int(any(finding.severity in fail_on for verdict in verdicts for finding in verdict.findings))
+
+
+def fail_on(level: str) -> frozenset[Severity]:
+    """The severities that fail a run for `--fail-on` error, warn, info or never."""
+    ranks = {"never": 0, "error": 1, "warn": 2, "info": 3}
+    return frozenset([Severity.ERROR, Severity.WARNING, Severity.NOTE][: ranks[level]])
+
+
+def _failure(answer: Answer) -> str:
+    if answer.refused:
+        return f"{answer.refused.what}: {answer.refused.why}. {answer.refused.next}".strip()
+    if answer.died:
+        return f"the worker died ({answer.died.why})\n{answer.died.last_words}".strip()
+    return "the worker gave no verdict"
+
+
+def _guesses(profile: Profile | None) -> tuple[str, ...]:
+    if profile is None:
+        return ()
+    ranges = {key: f"{key} {r.min}..{r.opt}..{r.max}" for key, r in profile.ranges.items()}
+    values = {key: f"{key} = {list(v.opt)}" for key, v in profile.values.items()}
+    return tuple({**ranges, **values}.get(key, key) for key in profile.guessed)

@@ -1,0 +1,109 @@
+"""How long one inference takes: warm-up, then timed runs one after the other, on the machine at hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from friction_tui.protocol import LatencyResult
+
+BUDGET_S = 2.0
+"""Timed runs go on for about this long when their number is not given..."""
+MIN_RUNS, MAX_RUNS = 10, 2000
+"""...but never fewer or more than these."""
+WARMUP_RUNS, WARMUP_S = 10, 1.0
+"""Runs before the clock counts: until ten are done or a second is gone, at least one."""
+
+
+def time_runs(run: Callable[[], None], runs: int = 0) -> tuple[list[float], int]:
+    """Milliseconds of each timed run, and the number of warm-up runs before them. One inference a call of `run`."""
+    warmup = 0
+    started = time.perf_counter()
+    while warmup < WARMUP_RUNS and (warmup == 0 or time.perf_counter() - started < WARMUP_S):
+        run()
+        warmup += 1
+    times: list[float] = []
+    deadline = time.perf_counter() + BUDGET_S
+    while len(times) < (runs or MAX_RUNS):
+        if not runs and len(times) >= MIN_RUNS and time.perf_counter() > deadline:
+            break
+        before = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - before) * 1e3)
+    return times, warmup
+
+
+def summarize(
+    times_ms: Sequence[float],
+    *,
+    source: str,
+    point: str,
+    shapes: Mapping[str, tuple[int, ...]],
+    warmup: int,
+    load_ms: float,
+    note: str = "",
+) -> LatencyResult:
+    """Percentiles (linear interpolation), mean and throughput of the timed runs."""
+    p50, p90, p99 = (float(p) for p in np.percentile(times_ms, (50, 90, 99)))
+    mean = float(np.mean(times_ms))
+    return LatencyResult(
+        source=source,
+        point=point,
+        shapes=dict(shapes),
+        times_ms=tuple(times_ms),
+        warmup=warmup,
+        load_ms=load_ms,
+        p50=p50,
+        p90=p90,
+        p99=p99,
+        mean=mean,
+        per_second=1e3 / mean if mean else 0.0,
+        note=note,
+    )
+
+
+def with_onnxruntime(
+    model: str | bytes,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    point: str,
+    runs: int = 0,
+    note: str = "",
+    on_phase: Callable[[str], None] = lambda _: None,
+) -> LatencyResult:
+    """Time the model in ONNX Runtime, on CUDA where its provider loads, else on the CPU.
+
+    Raises what ONNX Runtime raises: the model may not load, or not run at these shapes.
+    """
+    import onnxruntime as ort
+
+    wanted = [p for p in ("CUDAExecutionProvider",) if p in ort.get_available_providers()]
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    on_phase("load")
+    before = time.perf_counter()
+    session = ort.InferenceSession(model, options, providers=[*wanted, "CPUExecutionProvider"])
+    load_ms = (time.perf_counter() - before) * 1e3
+    feeds = {port.name: inputs[port.name] for port in session.get_inputs()}
+    on_phase("run")
+    times, warmup = time_runs(lambda: session.run(None, feeds), runs)
+    return summarize(
+        times,
+        source=_label(ort.__version__, session.get_providers()),
+        point=point,
+        shapes={name: tuple(array.shape) for name, array in feeds.items()},
+        warmup=warmup,
+        load_ms=load_ms,
+        note=note,
+    )
+
+
+def _label(version: str, providers: Sequence[str]) -> str:
+    if providers and providers[0] == "CUDAExecutionProvider":
+        return f"ONNX Runtime {version} CUDA"
+    import os
+
+    threads = len(os.sched_getaffinity(0))
+    return f"ONNX Runtime {version} CPU, {threads} thread{'s' if threads != 1 else ''}"

@@ -1,0 +1,79 @@
+"""The published JSON: `{"schema": 1, "models": [{"path": …, "findings": […]}]}`.
+
+The schema is `friction_tui/report/schema.json` and only ever grows; `SCHEMA` changes when something in it does not.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from importlib.resources import files
+from typing import Any
+
+from friction_tui import __version__
+from friction_tui.finding import Finding, Place
+from friction_tui.report.verdict import ModelVerdict
+
+SCHEMA = 1
+
+
+def report(verdicts: Sequence[ModelVerdict]) -> str:
+    """All models, indented, ending in a newline."""
+    document = {"schema": SCHEMA, "tool": f"friction-tui {__version__}", "models": [_model(v) for v in verdicts]}
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the report."""
+    text = files("friction_tui.report").joinpath("schema.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def text_of(finding: Finding) -> str:
+    """Title, cause and evidence as one text."""
+    parts = [finding.title.rstrip("."), finding.cause.rstrip("."), *finding.evidence]
+    return ". ".join(part for part in parts if part) + "."
+
+
+def _model(verdict: ModelVerdict) -> dict[str, Any]:
+    model: dict[str, Any] = {
+        "path": verdict.path,
+        "findings": [_finding(finding) for finding in verdict.findings],
+        "seconds": round(verdict.seconds, 4),
+        "guessed": list(verdict.guessed),
+        "unchecked": list(verdict.unchecked),
+    }
+    if verdict.failure:
+        model["failure"] = verdict.failure
+    return model
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "level": finding.severity.value,
+        "kind": finding.kind,
+        "tier": finding.tier.value,
+        "text": text_of(finding),
+        "title": finding.title,
+        "cause": finding.cause,
+        "evidence": list(finding.evidence),
+        "nodes": list(finding.names),
+        "places": [_place(place) for place in finding.places],
+        "fix": " Or: ".join(fix.text for fix in finding.fixes),
+        "fixes": [fix.text for fix in finding.fixes],
+        "source": finding.source,
+        "also": list(finding.also),
+        "engine": [{"source": words.source, "text": words.text} for words in finding.words],
+        "provisional": finding.provisional,
+    }
+
+
+def _place(place: Place) -> dict[str, Any]:
+    where: dict[str, Any] = {"kind": place.kind.value, "name": place.name}
+    if place.op:
+        where["op"] = place.op
+    if place.node:
+        where["path"] = place.node
+    if place.source:
+        where |= {"file": place.source.file, "line": place.source.line}
+    return where

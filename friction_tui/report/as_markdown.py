@@ -1,0 +1,63 @@
+"""Markdown, for a pull request comment or an issue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from friction_tui.finding import Finding
+from friction_tui.report.text import SYMBOL, WORD, summary, where
+from friction_tui.report.verdict import ModelVerdict
+
+
+def report(verdicts: Sequence[ModelVerdict]) -> str:
+    """A section per model, a list item per finding, the engine's own words folded away."""
+    return "\n".join(line for verdict in verdicts for line in _model(verdict)) + "\n"
+
+
+def _model(verdict: ModelVerdict) -> Iterator[str]:
+    yield f"## `{verdict.path}`"
+    yield ""
+    if verdict.failure:
+        yield f"**Could not be judged:** {_text(verdict.failure)}"
+        yield ""
+        return
+    yield f"{summary(verdict)}. {_text(' · '.join(part for part in verdict.about if part))}"
+    yield ""
+    for finding in verdict.findings:
+        yield from _finding(finding)
+    if verdict.guessed:
+        yield f"Sizes nobody chose, guessed: {_text(', '.join(verdict.guessed))}"
+        yield ""
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    yield f"### {SYMBOL[finding.severity]} {WORD[finding.severity]}: {_text(finding.title)}"
+    yield ""
+    yield _text(finding.cause)
+    yield ""
+    for place in finding.places[:8]:
+        yield f"- `{where(place)}`"
+    if len(finding.places) > 8:
+        yield f"- and {len(finding.places) - 8} more"
+    yield ""
+    for i, fix in enumerate(finding.fixes, 1):
+        yield f"{i}. {_text(fix.text)}"
+    yield ""
+    yield f"*{_text(finding.source)}* · `{finding.kind}`"
+    yield ""
+    if finding.words:
+        yield "<details><summary>the engine's own words</summary>"
+        yield ""
+        for words in finding.words:
+            yield "```"
+            yield f"{words.source}: {words.text}".replace("```", "'''")
+            yield "```"
+        yield ""
+        yield "</details>"
+        yield ""
+
+
+def _text(text: str) -> str:
+    for mark in "\\`*_<>|":
+        text = text.replace(mark, "\\" + mark)
+    return text

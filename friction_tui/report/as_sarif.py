@@ -1,0 +1,99 @@
+"""SARIF 2.1.0, for code scanning: a finding points at the Python line it came from, else at the model file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import Any
+
+from friction_tui import __version__
+from friction_tui.finding import Finding, Severity
+from friction_tui.report.as_json import text_of
+from friction_tui.report.verdict import ModelVerdict
+
+LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+
+
+def report(verdicts: Sequence[ModelVerdict]) -> str:
+    """One run with a rule per kind and a result per finding."""
+    kinds = sorted({finding.kind for verdict in verdicts for finding in verdict.findings})
+    index = {kind: i for i, kind in enumerate(kinds)}
+    run = {
+        "tool": {
+            "driver": {
+                "name": "friction-tui",
+                "version": __version__,
+                "semanticVersion": __version__,
+                "rules": [{"id": kind, "name": _pascal(kind), "shortDescription": {"text": kind}} for kind in kinds],
+            }
+        },
+        "results": [
+            _result(verdict, finding, index[finding.kind]) for verdict in verdicts for finding in verdict.findings
+        ],
+        "invocations": [
+            {
+                "executionSuccessful": not any(verdict.failure for verdict in verdicts),
+                "toolExecutionNotifications": [
+                    {"level": "error", "message": {"text": f"{verdict.path}: {verdict.failure}"}}
+                    for verdict in verdicts
+                    if verdict.failure
+                ],
+            }
+        ],
+        "columnKind": "unicodeCodePoints",
+    }
+    document = {
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [run],
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _result(verdict: ModelVerdict, finding: Finding, rule: int) -> dict[str, Any]:
+    fixes = "".join(f"\n{i}. {fix.text}" for i, fix in enumerate(finding.fixes, 1))
+    return {
+        "ruleId": finding.kind,
+        "ruleIndex": rule,
+        "level": LEVEL[finding.severity],
+        "message": {"text": text_of(finding) + (f"\nWhat to do:{fixes}" if fixes else "")},
+        "locations": [_location(verdict, finding)],
+        "partialFingerprints": {"frictionTui/v1": fingerprint(verdict.path, finding)},
+        "properties": {"source": finding.source, "tier": finding.tier.value},
+    }
+
+
+def _location(verdict: ModelVerdict, finding: Finding) -> dict[str, Any]:
+    line = finding.line
+    path = line.file if line else verdict.path
+    physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(path)}}
+    if line:
+        region: dict[str, Any] = {"startLine": line.line}
+        if line.code:
+            region["snippet"] = {"text": line.code}
+        physical["region"] = region
+    logical = [
+        {"name": place.name, "fullyQualifiedName": place.name, "kind": place.kind.value}
+        for place in finding.places[:20]
+        if place.name
+    ]
+    return {"physicalLocation": physical, **({"logicalLocations": logical} if logical else {})}
+
+
+def fingerprint(path: str, finding: Finding) -> str:
+    """What makes a finding the same one tomorrow: model, kind and the names at fault, not the wording."""
+    key = "\0".join((PurePath(path).name, finding.kind, *sorted(finding.names)))
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _uri(path: str) -> str:
+    from urllib.parse import quote
+
+    plain = PurePath(path)
+    return plain.as_uri() if plain.is_absolute() else quote(plain.as_posix())
+
+
+def _pascal(kind: str) -> str:
+    return "".join(part.capitalize() for part in kind.replace("/", "-").split("-"))

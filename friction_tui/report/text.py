@@ -1,0 +1,110 @@
+"""Findings as a report to read in a terminal or a log."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from friction_tui.finding import Finding, Place, PlaceKind, Severity
+from friction_tui.report.verdict import ModelVerdict
+
+SYMBOL = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
+WORD = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+COLOUR = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
+PLACES_SHOWN = 4
+
+Paint = Callable[[str, str], str]
+
+
+def plain(text: str, _style: str) -> str:
+    """No colour."""
+    return text
+
+
+def ansi(text: str, style: str) -> str:
+    """Colour by ANSI escape."""
+    codes = {"red": "31;1", "yellow": "33;1", "cyan": "36", "dim": "2", "bold": "1", "green": "32;1"}
+    return f"\x1b[{codes[style]}m{text}\x1b[0m"
+
+
+def report(verdicts: Sequence[ModelVerdict], *, paint: Paint = plain, width: int = 0) -> str:
+    """All models' findings, and a summary line when there is more than one model."""
+    width = width or min(shutil.get_terminal_size((100, 24)).columns, 110)
+    blocks = ["\n".join(_model(verdict, paint, width)) for verdict in verdicts]
+    if len(verdicts) > 1:
+        bad = sum(verdict.errors > 0 for verdict in verdicts)
+        failed = sum(bool(verdict.failure) for verdict in verdicts)
+        tail = f", {failed} could not be judged" if failed else ""
+        blocks.append(f"{len(verdicts)} models: {bad} with errors{tail}")
+    return "\n\n".join(blocks) + "\n"
+
+
+def _model(verdict: ModelVerdict, paint: Paint, width: int) -> Iterator[str]:
+    about = " · ".join(part for part in verdict.about if part)
+    yield f"{paint(verdict.path, 'bold')}  {paint(about, 'dim')}".rstrip()
+    if verdict.failure:
+        yield f"{paint('could not be judged', 'red')}: {verdict.failure}"
+        return
+    for finding in verdict.findings:
+        yield ""
+        yield from describe(finding, paint, width)
+    yield ""
+    yield summary(verdict, paint)
+    if verdict.guessed:
+        yield paint(f"sizes nobody chose, guessed: {', '.join(verdict.guessed)}  (choose with --shapes)", "dim")
+    for line in verdict.unchecked:
+        yield paint(f"not checked: {line}", "dim")
+
+
+def summary(verdict: ModelVerdict, paint: Paint = plain) -> str:
+    """One line: how many of what, and how long it took."""
+    notes = f", {_count(verdict.notes, 'note')}" if verdict.notes else ""
+    took = paint(f" · checked in {verdict.seconds:.2f} s", "dim")
+    if not verdict.errors and not verdict.warnings:
+        return f"{paint('✓ no friction found', 'green')}{notes}{took}"
+    return f"{_count(verdict.errors, 'error')}, {_count(verdict.warnings, 'warning')}{notes}{took}"
+
+
+def describe(finding: Finding, paint: Paint = plain, width: int = 100) -> Iterator[str]:
+    """One finding in full."""
+    mark = f"{SYMBOL[finding.severity]} {WORD[finding.severity]}"
+    yield f"{paint(mark, COLOUR[finding.severity])}  {paint(finding.title, 'bold')}  {paint(finding.kind, 'dim')}"
+    yield from _field("why", [finding.cause], width)
+    yield from _field("evidence", finding.evidence, width)
+    yield from _field("where", _places(finding.places), width)
+    yield from _field("says", [" · ".join((finding.source, *finding.also))], width)
+    numbered = [f"{i} {fix.text}" for i, fix in enumerate(finding.fixes, 1)]
+    yield from _field("fix", numbered, width)
+    yield from _field("engine", [f"{w.source}: {' '.join(w.text.split())}" for w in finding.words[:2]], width)
+
+
+def _places(places: Sequence[Place]) -> list[str]:
+    shown = [where(place) for place in places[:PLACES_SHOWN] if place.kind is not PlaceKind.MODEL]
+    if len(places) > PLACES_SHOWN:
+        shown.append(f"and {len(places) - PLACES_SHOWN} more")
+    return shown
+
+
+def where(place: Place) -> str:
+    """A place in words, with the line of the user's code when it is known."""
+    name = f"{place.op} {place.name}" if place.op else f"{place.kind} {place.name}"
+    if place.source is None:
+        return name
+    code = f"  {place.source.code}" if place.source.code else ""
+    return f"{name}  ←  {place.source.file}:{place.source.line}{code}"
+
+
+def _field(label: str, texts: Iterable[str], width: int) -> Iterator[str]:
+    head = f"    {label:<9}"
+    for text in texts:
+        if not text:
+            continue
+        lines = textwrap.wrap(text, max(width - len(head), 40), break_long_words=False, break_on_hyphens=False)
+        for line in lines or [""]:
+            yield head + line
+            head = " " * len(head)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,42 @@
+"""What every report is made from: one model and what was found in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from friction_tui.finding import Finding, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVerdict:
+    """One model's findings, sorted by what to fix first.
+
+    `about` describes the model and who judged it; `failure` says why there is no verdict, "" when there is one;
+    `guessed` are the dimension ranges nobody chose, in words; `unchecked` what could not be looked at, and why.
+    """
+
+    path: str
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+    about: tuple[str, ...] = ()
+    failure: str = ""
+    guessed: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+    def _count(self, severity: Severity) -> int:
+        return sum(finding.severity is severity for finding in self.findings)
+
+    @property
+    def errors(self) -> int:
+        """Number of errors."""
+        return self._count(Severity.ERROR)
+
+    @property
+    def warnings(self) -> int:
+        """Number of warnings."""
+        return self._count(Severity.WARNING)
+
+    @property
+    def notes(self) -> int:
+        """Number of notes."""
+        return self._count(Severity.NOTE)

@@ -1,0 +1,212 @@
+"""The worker: reads requests from stdin, keeps one session, writes events. It ends when stdin ends.
+
+Three threads keep it quick: the main one reads, one judges (the newest edit wins, an older one is stopped),
+one answers questions about the model while judging goes on. Jobs have processes of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import shutil
+import sys
+import tempfile
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+import msgspec
+
+from friction_tui.protocol import (
+    Apply,
+    CancelJob,
+    Forecast,
+    Inspect,
+    JobEnded,
+    Open,
+    ReadInitializer,
+    Refused,
+    Request,
+    SaveEngine,
+    SaveModel,
+    StartJob,
+    StartNetron,
+    WatchGpu,
+)
+from friction_tui.stdio import LineWriter, take_stdout
+
+
+class Host:
+    """Dispatches requests to the session, the jobs and the watchers."""
+
+    def __init__(self, send: LineWriter, folder: Path) -> None:
+        from friction_tui.session import Session
+        from friction_tui.worker.gpu_watch import GpuWatch
+        from friction_tui.worker.jobs import Jobs
+        from friction_tui.worker.netron_server import NetronServer
+
+        self.send = send
+        self.folder = folder
+        self.session = Session(send, folder)
+        self.jobs = Jobs(send.raw, self._job_ended)
+        self.gpu = GpuWatch(send, self.jobs)
+        self.netron = NetronServer()
+        self._judge = _Newest(self._judge_one)
+        self._questions: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        threading.Thread(target=self._answer, name="answers", daemon=True).start()
+
+    def hello(self) -> None:
+        """Say who is here and what is installed."""
+        self.send(self.session.hello())
+
+    def handle(self, request: Request) -> None:
+        """Start whatever the request asks for; never blocks."""
+        match request:
+            case Open() | Apply():
+                self._judge.put(request)
+            case CancelJob():
+                self.jobs.cancel(request.job)
+            case WatchGpu():
+                self.gpu.every(request.interval)
+            case _:
+                self._questions.put(request)
+
+    def close(self) -> None:
+        """End the jobs and whatever else would stay behind."""
+        self.jobs.cancel_all()
+        self.session.close()
+
+    def _judge_one(self, request: Request, stop: threading.Event) -> None:
+        try:
+            if isinstance(request, Open):
+                self.session.open(request, stop.is_set)
+            elif isinstance(request, Apply):
+                self.session.apply(request, stop.is_set)
+        except Exception as error:
+            self._fault("This model could not be judged", error)
+
+    def _answer(self) -> None:
+        while True:
+            request = self._questions.get()
+            try:
+                self._answer_one(request)
+            except Exception as error:
+                self._fault(f"The answer to {type(request).__name__} failed", error)
+
+    def _answer_one(self, request: Request) -> None:
+        session = self.session
+        match request:
+            case Inspect():
+                self.send(session.inspect(request.path))
+            case ReadInitializer():
+                self.send(session.initializer(request.name))
+            case Forecast():
+                self.send(session.forecast(request.key))
+            case StartJob():
+                self._start_job(request)
+            case SaveEngine():
+                self.send(session.save_engine(Path(request.path)))
+            case SaveModel():
+                self.send(session.save_model(Path(request.path)))
+            case StartNetron():
+                self.send(self.netron.serve(session.serialized()))
+            case _:
+                raise ValueError(f"no answer for {type(request).__name__}")
+
+    def _start_job(self, request: StartJob) -> None:
+        prepared = self.session.job_request(request)
+        if isinstance(prepared, Refused):
+            self.send(prepared)
+            self.send(JobEnded(job=request.job, kind=request.kind, seconds=0.0, error=prepared.why))
+        else:
+            self.jobs.start(prepared)
+
+    def _job_ended(self, ended: JobEnded) -> None:
+        try:
+            self.send(self.session.job_ended(ended))
+        except Exception as error:
+            self.send(ended)
+            self._fault("The job's result could not be read", error)
+
+    def _fault(self, what: str, error: Exception) -> None:
+        traceback.print_exception(error, file=sys.stderr)
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        self.send(
+            Refused(
+                what=what,
+                why=f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})",
+                next="This is a fault of friction-tui, not of your model; the log has the details (friction-tui locate).",
+            )
+        )
+
+
+class _Newest:
+    """Runs one request at a time; a newer one stops the running one and replaces those that wait.
+
+    An Open is never replaced by the Apply behind it: the edit needs the model.
+    """
+
+    def __init__(self, run: Callable[[Request, threading.Event], None]) -> None:
+        self._run = run
+        self._waiting: list[Request] = []
+        self._stop = threading.Event()
+        self._there = threading.Condition()
+        threading.Thread(target=self._loop, name="judge", daemon=True).start()
+
+    def put(self, request: Request) -> None:
+        with self._there:
+            if isinstance(request, Open):
+                self._waiting.clear()
+            else:
+                self._waiting = [waiting for waiting in self._waiting if isinstance(waiting, Open)]
+            self._waiting.append(request)
+            self._stop.set()
+            self._there.notify()
+
+    def _loop(self) -> None:
+        while True:
+            with self._there:
+                while not self._waiting:
+                    self._there.wait()
+                request = self._waiting.pop(0)
+                self._stop = threading.Event()
+            self._run(request, self._stop)
+
+
+def main() -> None:
+    """Entry point of `python -m friction_tui.worker.host`, on this machine or behind ssh."""
+    channel = take_stdout()
+    with tempfile.TemporaryDirectory(prefix=f"friction-tui-{os.getpid()}-") as folder:
+        _sweep()
+        serve(channel, Path(folder))
+        sys.stderr.flush()
+    os._exit(0)  # native exit handlers are slow and nothing is left to do
+
+
+def serve(channel: BinaryIO, folder: Path) -> None:
+    """Answer requests until stdin ends."""
+    host = Host(LineWriter(channel), folder)
+    host.hello()
+    decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
+    for line in sys.stdin.buffer:
+        try:
+            request = decoder.decode(line)
+        except msgspec.MsgspecError as error:
+            host.send(Refused(what="A message could not be read", why=str(error)))
+            continue
+        host.handle(request)
+    host.close()
+
+
+def _sweep() -> None:
+    """Remove the folders of workers that were killed before they could."""
+    for left in Path(tempfile.gettempdir()).glob("friction-tui-*-*"):
+        pid = left.name.split("-")[2]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            shutil.rmtree(left, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""A job process: reads one `JobRequest`, does it, writes `JobProgress` and one `JobEnded`."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import msgspec
+
+from friction_tui.protocol import JobEnded, JobKind, JobRequest
+from friction_tui.stdio import LineWriter, take_stdout
+from friction_tui.worker.lifeline import die_with_stdin
+from friction_tui.worker.progress import Progress
+
+
+def main() -> None:
+    """Entry point of `python -m friction_tui.worker.job`."""
+    send = LineWriter(take_stdout())
+    request = msgspec.json.decode(_first_line(), type=JobRequest)
+    die_with_stdin()
+    started = time.monotonic()
+    progress = Progress(request.job, request.kind, send)
+    try:
+        ended = run(request, progress)
+    except Exception as error:
+        progress.log("error", f"{type(error).__name__}: {error}")
+        ended = JobEnded(
+            job=request.job, kind=request.kind, seconds=time.monotonic() - started, error=_in_words(request, error)
+        )
+    progress.close()
+    send(ended)
+    # Native libraries' exit handlers take seconds and can crash after the work is done.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def run(request: JobRequest, progress: Progress) -> JobEnded:
+    """Do what the request says, in this process."""
+    from friction_tui.worker import work
+
+    match request.kind:
+        case JobKind.BUILD:
+            return work.build(request, progress)
+        case JobKind.MEASURE:
+            return work.measure(request, progress)
+    raise ValueError(f"no such job: {request.kind}")
+
+
+def _first_line() -> bytes:
+    line = bytearray()
+    while not line.endswith(b"\n"):
+        chunk = os.read(0, 65536)
+        if not chunk:
+            break
+        line += chunk
+    return bytes(line)
+
+
+def _in_words(request: JobRequest, error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return f"This machine ran out of memory during the {request.kind}. Close other programs or lower the profile's max."
+    return f"{type(error).__name__}: {error}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Jobs: one fresh process per build or measurement, killed to cancel.
+
+TensorRT's builder is silent for minutes and hears neither SIGINT nor a progress callback in time, so
+cancelling means SIGKILL to the job's process group. Nothing is lost by it: a job owns no state.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from friction_tui.protocol import Event, JobEnded, JobKind, JobProgress, JobRequest
+from friction_tui.worker.client import describe_exit, kill_group
+
+_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
+
+
+class Jobs:
+    """The running jobs. `relay` gets every message of a job as it came; `ended` its end, exactly once."""
+
+    def __init__(self, relay: Callable[[bytes], None], ended: Callable[[JobEnded], None]) -> None:
+        self._relay, self._ended = relay, ended
+        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._cancelled: set[int] = set()
+        self._phases: dict[int, str] = {}
+        self._lock = threading.Lock()
+
+    def start(self, request: JobRequest) -> None:
+        """Start a job; its messages come from a thread of their own."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "friction_tui.worker.job"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        with self._lock:
+            self._running[request.job] = process
+        threading.Thread(target=self._follow, args=(request, process), name=f"job {request.job}", daemon=True).start()
+
+    def cancel(self, job: int) -> None:
+        """Kill a job. `JobEnded(cancelled=True)` follows; nothing happens if it is already over."""
+        with self._lock:
+            process = self._running.get(job)
+            if process is not None:
+                self._cancelled.add(job)
+        if process is not None:
+            kill_group(process.pid)
+
+    @property
+    def pids(self) -> list[int]:
+        """Process ids of the running jobs."""
+        with self._lock:
+            return [process.pid for process in self._running.values()]
+
+    @property
+    def phase(self) -> str:
+        """What the newest job is doing, "" when none runs."""
+        with self._lock:
+            return next((self._phases.get(job, "") for job in reversed(self._running)), "")
+
+    def cancel_all(self) -> None:
+        """Kill every job."""
+        for job in list(self._running):
+            self.cancel(job)
+
+    def _follow(self, request: JobRequest, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        started = time.monotonic()
+        words: list[str] = []
+        listener = threading.Thread(target=_collect, args=(process, words), daemon=True)
+        listener.start()
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(msgspec.json.encode(request) + b"\n")
+            process.stdin.flush()  # stays open: its end tells the job that its worker is gone
+        result: JobEnded | None = None
+        for line in process.stdout:
+            with contextlib.suppress(msgspec.MsgspecError):  # half a line from a killed job
+                event = _DECODER.decode(line)
+                if isinstance(event, JobEnded):
+                    result = event
+                    continue
+                if isinstance(event, JobProgress) and event.phases:
+                    self._phases[request.job] = event.phases[-1].name
+                self._relay(line.rstrip(b"\n"))
+        process.wait()
+        kill_group(process.pid)  # whatever it had started
+        listener.join(timeout=1)
+        with self._lock:
+            self._running.pop(request.job, None)
+            self._phases.pop(request.job, None)
+            cancelled = request.job in self._cancelled
+            self._cancelled.discard(request.job)
+        self._ended(result or _death(request, time.monotonic() - started, process.returncode, words, cancelled))
+
+
+def _collect(process: subprocess.Popen[bytes], words: list[str]) -> None:
+    assert process.stderr is not None
+    for line in process.stderr:
+        words.append(line.decode(errors="replace").rstrip())
+        del words[:-40]
+
+
+def _death(request: JobRequest, seconds: float, code: int | None, words: list[str], cancelled: bool) -> JobEnded:
+    if cancelled:
+        return JobEnded(job=request.job, kind=request.kind, seconds=seconds, cancelled=True)
+    last = "\n".join(words[-12:])
+    named = {JobKind.BUILD: "The build", JobKind.MEASURE: "The measurement"}.get(request.kind, "The job")
+    error = f"{named} process was {describe_exit(code)}" if code and code < 0 else f"{named} {describe_exit(code)}"
+    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=f"{error}.\n{last}".rstrip())
