@@ -1,0 +1,155 @@
+"""`friction.toml`: a recipe and the team's agreements about a model, in a file that lives beside it.
+
+    opset = 18
+    target = "SM89"
+
+    [source]
+    path = "detector.onnx"          # relative to this file
+
+    [profile.N]
+    min = 1
+    opt = 4
+    max = 8
+
+    [[allow]]
+    kind = "numerics/int64-clamped"
+    until = 2027-01-31
+    why = "token ids fit 32 bits"
+
+Every table may be left out. Leave to run the code in a model is never written here: it belongs to one person.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+
+import msgspec
+
+from friction_tui.recipe import ExportOptions, Precision, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
+from friction_tui.recipe_text import RecipeTextError, checked
+
+FILE_NAME = "friction.toml"
+
+
+class RecipeFileError(Exception):
+    """A recipe file that cannot be used: which, where in it, and the rule."""
+
+
+class Allowed(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A finding the team lives with. `names` are nodes or tensors, none meaning all; `until` is its last day."""
+
+    kind: str
+    names: tuple[str, ...] = ()
+    until: datetime.date | None = None
+    why: str = ""
+
+    def covers(self, kind: str, names: tuple[str, ...], today: datetime.date) -> bool:
+        """Whether it allows a finding of this kind, all of whose places are `names`."""
+        in_time = self.until is None or today <= self.until
+        return kind == self.kind and in_time and (not self.names or (bool(names) and set(names) <= set(self.names)))
+
+
+class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What the file says. `profile` maps dim keys to ranges, `values` shape-tensor inputs to their values."""
+
+    source: Source | None = None
+    opset: int | None = None
+    target: str = ""
+    precision: Precision = Precision.AS_EXPORTED
+    no_profile: bool = False
+    guessed: tuple[str, ...] = ()
+    parse: bool = True
+    profile: dict[str, Range] = {}
+    values: dict[str, Values] = {}
+    rewrites: tuple[Rewrite, ...] = ()
+    export: ExportOptions | None = None
+    allow: tuple[Allowed, ...] = ()
+
+    def recipe(self, source: Source | None = None) -> Recipe:
+        """The recipe it holds, for `source` if given, else for its own."""
+        source = source or self.source
+        if source is None:
+            raise RecipeFileError(f"{FILE_NAME} names no model: add [source] with a path, or name the model yourself.")
+        profile = Profile(ranges=self.profile, values=self.values, guessed=self.guessed)
+        return Recipe(
+            source=source,
+            profile=None if self.no_profile else profile,
+            opset=self.opset,
+            target=self.target,
+            precision=self.precision,
+            rewrites=self.rewrites,
+            export=self.export or ExportOptions(),
+            parse=self.parse,
+        )
+
+
+def from_recipe(recipe: Recipe, allow: tuple[Allowed, ...] = ()) -> RecipeFile:
+    """The file that holds a recipe."""
+    profile = recipe.profile or Profile()
+    return RecipeFile(
+        source=msgspec.structs.replace(recipe.source, consent_hash=""),
+        opset=recipe.opset,
+        target=recipe.target,
+        precision=recipe.precision,
+        no_profile=recipe.profile is None,
+        guessed=profile.guessed,
+        parse=recipe.parse,
+        profile=profile.ranges,
+        values=profile.values,
+        rewrites=recipe.rewrites,
+        export=None if recipe.export == ExportOptions() else recipe.export,
+        allow=allow,
+    )
+
+
+def save(held: RecipeFile, path: Path) -> Path:
+    """Write the file, whole or not at all; the model's path becomes relative to it. Returns where."""
+    folder = path.absolute().parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if held.source is not None and not _is_module(held.source):
+        near = os.path.relpath(Path(held.source.path).absolute(), folder)
+        held = msgspec.structs.replace(held, source=msgspec.structs.replace(held.source, path=near))
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(msgspec.toml.encode(held))
+    partial.replace(path)
+    return path
+
+
+def load(path: Path) -> RecipeFile:
+    """Read the file; the model's path becomes absolute. RecipeFileError names the place and the rule it breaks."""
+    try:
+        held = msgspec.toml.decode(path.read_bytes(), type=RecipeFile)
+    except OSError as error:
+        raise RecipeFileError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RecipeFileError(f"{path}: {error}. Correct it there, or delete the file to start afresh.") from error
+    for key, chosen in held.profile.items():
+        try:
+            checked(chosen.min, chosen.opt, chosen.max, f"profile.{key}")
+        except RecipeTextError as error:
+            raise RecipeFileError(f"{path}: {error}.") from error
+    for name, values in held.values.items():
+        if len({len(values.min), len(values.opt), len(values.max)}) > 1:
+            raise RecipeFileError(f"{path}: values.{name} has different counts at min, opt and max.")
+    if held.source is None:
+        return held
+    full = os.path.normpath(path.absolute().parent / held.source.path)
+    where = held.source.path if _is_module(held.source) else full
+    return msgspec.structs.replace(held, source=msgspec.structs.replace(held.source, path=where, consent_hash=""))
+
+
+def beside(model: Path) -> Path:
+    """Where the recipe file of a model lies."""
+    return (model if model.is_dir() else model.parent) / FILE_NAME
+
+
+def _is_module(source: Source) -> bool:
+    """Whether the path is an importable module, which has no folder."""
+    return (
+        bool(source.factory)
+        and source.kind is SourceKind.PYTORCH
+        and "/" not in source.path
+        and not source.path.endswith(".py")
+    )

@@ -1,0 +1,194 @@
+"""Shapes as people type them: everything printed is read back the same, nothing typed crashes."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from friction_tui.protocol import Dim, Port
+from friction_tui.recipe import POINTS, Profile, Range, Recipe, Source, Values
+from friction_tui.recipe_commands import check_command, shapes_arguments, torch_export, trtexec, trtexec_shapes
+from friction_tui.recipe_text import (
+    RecipeTextError,
+    Shapes,
+    parse_range,
+    parse_shape_values,
+    parse_shapes,
+    parse_trtexec,
+    parse_values,
+    profile_by_axis,
+    profile_for,
+    range_of,
+    shapes_of,
+    with_point,
+)
+
+NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_./: ,-]{0,12}", fullmatch=True).filter(lambda n: n == n.strip())
+RANGES = st.lists(st.integers(0, 4096), min_size=3, max_size=3).map(sorted).filter(lambda s: s[2] > 0)
+SHAPES = st.lists(RANGES, max_size=5).map(lambda axes: Shapes(*(tuple(a[i] for a in axes) for i in range(3))))
+COUNTED = st.integers(1, 4).flatmap(
+    lambda n: st.tuples(*[st.lists(st.integers(-9, 999), min_size=n, max_size=n).map(tuple)] * 3)
+)
+VALUES = COUNTED.map(lambda points: Values(*points))
+
+
+@settings(max_examples=60)
+@given(st.dictionaries(NAMES, SHAPES, max_size=4), st.dictionaries(NAMES, VALUES, max_size=3))
+def test_what_is_printed_is_read_back_the_same(shapes: dict[str, Shapes], values: dict[str, Values]) -> None:
+    words = shapes_arguments(shapes, values)
+    pairs = list(zip(words[::2], words[1::2], strict=True))
+    assert parse_shapes(text for flag, text in pairs if flag == "--shapes") == shapes
+    assert parse_shape_values(text for flag, text in pairs if flag == "--shape-values") == values
+    flags = dict(word[2:].split("=", 1) for word in trtexec_shapes(shapes, {}))
+    assert parse_trtexec(flags.get("minShapes", ""), flags.get("optShapes", ""), flags.get("maxShapes", "")) == shapes
+
+
+@given(st.text(alphabet=st.sampled_from("x:1,.2-[]'\"nk ×abscalr0"), max_size=40) | st.text(max_size=40))
+def test_garbage_is_refused_and_never_crashes(text: str) -> None:
+    for parse in (
+        lambda: parse_shapes([text]),
+        lambda: parse_shape_values([text]),
+        lambda: parse_trtexec(text, "", text),
+        lambda: parse_range(text, "N"),
+        lambda: parse_values(text, "k"),
+    ):
+        try:
+            parse()
+        except RecipeTextError as error:
+            assert str(error)
+
+
+@given(RANGES)
+def test_a_range_is_read_in_every_way_it_is_written(sizes: list[int]) -> None:
+    for separator in ("..", " ", "-", ", ", " · ", "…"):
+        assert parse_range(separator.join(map(str, sizes)), "N") == Range(*sizes)
+    assert parse_range(str(sizes[2]), "N") == Range(sizes[2], sizes[2], sizes[2])
+
+
+def test_two_sizes_keep_opt_where_it_is_if_they_can() -> None:
+    assert parse_range("320-640", "H", Range(1, 512, 1024)) == Range(320, 512, 640)
+    assert parse_range("320-640", "H", Range(1, 64, 1024)) == Range(320, 320, 640)
+    assert parse_range("320-640", "H") == Range(320, 640, 640)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("8..4..1", "N: min 8 is above opt 4; the rule is 0 ≤ min ≤ opt ≤ max"),
+        ("1..8..4", "N: opt 8 is above max 4"),
+        ("0", "N: max is 0"),
+        ("", "N: type one size"),
+        ("1..2..3..4", "N: 4 sizes"),
+        ("1..b..3", "N: 'b' is not a whole number"),
+        ("1..4..99999999999", "limit for a whole tensor"),
+    ],
+)
+def test_a_refused_range_says_what_and_the_rule(text: str, said: str) -> None:
+    with pytest.raises(RecipeTextError) as refused:
+        parse_range(text, "N")
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x:1x3..4x3", "input 'x': 2 shapes"),
+        ("x:1x3..4x3x1..8x3", "input 'x': min has 2, opt has 3, max has 2 dimensions"),
+        ("x:1x640..1x320..1x320", "input 'x', axis 1: min 640 is above opt 320"),
+        ("x", "'x' is not INPUT:SHAPE"),
+        ("x:1x-1", "is not a whole number of elements"),
+        ("x:1,x:2", "input 'x' is given twice"),
+    ],
+)
+def test_refused_shapes_name_the_input_and_the_rule(text: str, said: str) -> None:
+    with pytest.raises(RecipeTextError) as refused:
+        parse_shapes([text])
+    assert said in str(refused.value)
+
+
+def test_shapes_take_several_inputs_quotes_brackets_and_scalars() -> None:
+    parsed = parse_shapes(["x:1x3..4x3..8x3, y:[1,8]", "'Input:0':2", "in:0:5", "s:scalar"])
+    assert parsed["x"] == Shapes((1, 3), (4, 3), (8, 3))
+    assert parsed["y"].max == (1, 8)
+    assert parsed["Input:0"].min == (2,)
+    assert parsed["in:0"].min == (5,)
+    assert parsed["s"].opt == ()
+
+
+def test_trtexec_points_left_out_come_from_their_neighbour() -> None:
+    assert parse_trtexec(opt_shapes="x:4")["x"] == Shapes((4,), (4,), (4,))
+    assert parse_trtexec("x:1", "", "x:8")["x"] == Shapes((1,), (8,), (8,))
+
+
+INPUTS = (
+    Port("image", "float32", (Dim(symbol="N"), Dim(3), Dim(symbol="H"), Dim())),
+    Port("mask", "bool", (Dim(symbol="N"), Dim(symbol="H"))),
+    Port("size", "int64", (Dim(2),), shape_tensor=True),
+)
+
+
+def test_a_profile_names_shared_symbols_once_and_keeps_contradictions() -> None:
+    shapes = parse_shapes(["image:1x3x64x32..4x3x64x32..8x3x128x32", "mask:1x64..2x64..8x128"])
+    profile = profile_for(INPUTS, shapes, {})
+    assert profile.ranges == {
+        "N": Range(1, 4, 8),
+        "H": Range(64, 64, 128),
+        "image[3]": Range(32, 32, 32),
+        "mask[0]": Range(1, 2, 8),
+    }
+    assert shapes_of(INPUTS[:2], profile) == shapes
+    assert range_of(INPUTS[1], 0, profile) == Range(1, 2, 8)
+
+
+def test_a_profile_takes_trtexec_shapes_of_a_shape_tensor_as_values_and_refuses_strangers() -> None:
+    assert profile_for(INPUTS, parse_shapes(["size:32x32"]), {}).values["size"] == Values(*[(32, 32)] * 3)
+    with pytest.raises(RecipeTextError, match="no input 'imgae'; its inputs: image, mask, size"):
+        profile_for(INPUTS, parse_shapes(["imgae:1"]), {})
+    with pytest.raises(RecipeTextError, match="'mask' has 2 dimensions, N × H; 3 were given"):
+        profile_for(INPUTS, parse_shapes(["mask:1x2x3"]), {})
+
+
+def test_a_size_other_than_the_fixed_one_stays_for_a_check_to_name() -> None:
+    shapes = parse_shapes(["image:1x4x64x64"])
+    assert profile_for(INPUTS, shapes, {}).ranges["image[1]"] == Range(4, 4, 4)
+    assert profile_by_axis(shapes, {}).ranges["image[0]"] == Range(1, 1, 1)
+
+
+RECIPE = Recipe(
+    source=Source(path="my models/detector.onnx"),
+    profile=Profile(
+        ranges={"N": Range(1, 4, 8), "H": Range(64, 64, 128), "image[3]": Range(32, 32, 32)},
+        values={"size": Values((1, 1), (2, 2), (3, 3))},
+    ),
+    opset=18,
+)
+
+
+def test_commands_carry_the_whole_recipe_through_a_shell() -> None:
+    words = shlex.split(check_command(RECIPE, INPUTS).replace("\\\n", ""))
+    assert words[:3] == ["friction-tui", "check", "my models/detector.onnx"]
+    given = [words[at + 1] for at, word in enumerate(words) if word == "--shapes"]
+    values = [words[at + 1] for at, word in enumerate(words) if word == "--shape-values"]
+    assert profile_for(INPUTS, parse_shapes(given), parse_shape_values(values)) == RECIPE.profile
+    assert words[words.index("--opset") + 1] == "18"
+    flags = dict(word[2:].split("=", 1) for word in shlex.split(trtexec(RECIPE, INPUTS).replace("\\\n", ""))[1:])
+    assert flags["minShapes"] == "image:1x3x64x32,mask:1x64,size:1x1"
+    assert flags["saveEngine"] == "my models/detector.engine"
+    assert all(f"{point}Shapes" in flags for point in POINTS)
+
+
+def test_the_torch_call_is_python_with_one_dim_per_symbol() -> None:
+    text = torch_export(RECIPE, INPUTS)
+    compile(text, "snippet", "exec")
+    assert "N = torch.export.Dim('N', max=8)" in text
+    assert "H = torch.export.Dim('H', min=64, max=128)" in text
+    assert "'image': {0: N, 2: H},  # float32, N × 3 × H × ?" in text
+
+
+def test_one_point_changes_only_within_the_rule() -> None:
+    assert with_point(Range(1, 4, 8), "max", 16, "N") == Range(1, 4, 16)
+    with pytest.raises(RecipeTextError, match="opt 4 is above max 2"):
+        with_point(Range(1, 4, 8), "max", 2, "N")
