@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from friction_tui.protocol import Port
-from friction_tui.recipe import POINTS, Profile, Range, Values, dim_key
+from friction_tui.recipe import POINTS, InputSpec, Profile, Range, Values, dim_key
 
 LARGEST = 2**31 - 1
 """TensorRT's documented limit for the elements of one tensor, so no dimension is larger."""
@@ -140,6 +140,19 @@ def parse_shape_values(texts: Iterable[str]) -> dict[str, Values]:
                 raise RecipeTextError(f"--shape-values, input {name!r}: {counts} values; the counts must be equal")
             _add(found, name, Values(*(points * 3 if len(points) == 1 else points)), "--shape-values")
     return found
+
+
+def parse_example(text: str) -> InputSpec:
+    """An example input for an export: `name:1x3x224x224` or `name:1x16:int64`; float32 where no type is given."""
+    name, colon, rest = text.rpartition(":")
+    dtype = "float32"
+    if colon and not re.match(r"\s*(\d|\[|scalar)", rest):
+        dtype, (name, colon, rest) = rest.strip(), name.rpartition(":")
+    if not colon or not name.strip() or not dtype.isidentifier():
+        raise RecipeTextError(
+            f"--input: {text.strip()[:60]!r} is not NAME:SHAPE or NAME:SHAPE:DTYPE, such as x:1x3:float16"
+        )
+    return InputSpec(_unquoted(name), _shape(rest, _unquoted(name)), dtype)
 
 
 def profile_by_axis(shapes: Mapping[str, Shapes], values: Mapping[str, Values]) -> Profile:

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from friction_tui.protocol import Dim, Port
-from friction_tui.recipe import POINTS, Profile, Range, Recipe, Source, Values
+from friction_tui.recipe import POINTS, InputSpec, Profile, Range, Recipe, Source, Values
 from friction_tui.recipe_commands import check_command, shapes_arguments, torch_export, trtexec, trtexec_shapes
 from friction_tui.recipe_text import (
     RecipeTextError,
     Shapes,
+    parse_example,
     parse_range,
     parse_shape_values,
     parse_shapes,
@@ -54,6 +55,7 @@ def test_garbage_is_refused_and_never_crashes(text: str) -> None:
         lambda: parse_trtexec(text, "", text),
         lambda: parse_range(text, "N"),
         lambda: parse_values(text, "k"),
+        lambda: parse_example(text),
     ):
         try:
             parse()
@@ -116,6 +118,13 @@ def test_shapes_take_several_inputs_quotes_brackets_and_scalars() -> None:
     assert parsed["Input:0"].min == (2,)
     assert parsed["in:0"].min == (5,)
     assert parsed["s"].opt == ()
+
+
+def test_example_inputs_for_an_export() -> None:
+    assert parse_example("x:1x3x8x8") == InputSpec("x", (1, 3, 8, 8))
+    assert parse_example("model.ids:0:1x16:int64") == InputSpec("model.ids:0", (1, 16), "int64")
+    with pytest.raises(RecipeTextError, match="'x' is not NAME:SHAPE"):
+        parse_example("x")
 
 
 def test_trtexec_points_left_out_come_from_their_neighbour() -> None:
