@@ -1,0 +1,181 @@
+"""Groups: the scopes as intervals of the order, a tree that folds.
+
+A group is an interval of positions, so folding any set of groups leaves a graph without new cycles. A scope
+whose items could not be placed together makes several groups. Chains of single children are joined
+(`model/decoder`), a scope of one item only names that item, and runs of siblings that look alike
+(`layers.1 … layers.95`) are known as repeats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from friction_tui.drawing.scopes import number_free, spans
+from friction_tui.protocol import GraphData
+
+NONE = -1
+_REPEAT = 3
+"""So many alike siblings in a row are shown as one."""
+
+
+@dataclass(slots=True)
+class Group:
+    """A scope's items at positions `first` <= p < `last`. `parent` and `children` are group numbers."""
+
+    label: str
+    first: int
+    last: int
+    parent: int
+    children: list[int] = field(default_factory=list)
+    repeat: int = NONE
+    """The number of the `Repeat` it belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Sibling groups `members`, side by side and alike in operators and wiring."""
+
+    members: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """The fold tree of a graph. Positions index `GraphData.order`."""
+
+    groups: list[Group]
+    repeats: list[Repeat]
+    roots: dict[int, list[int]]
+    """Top groups of the main graph and of each body, by the position it begins at."""
+    innermost: list[int]
+    """For each position the deepest group it lies in, or -1."""
+    captions: dict[int, str]
+    """Positions that are alone in their scope: the scope's name."""
+
+
+def find_groups(graph: GraphData, sources: Sequence[tuple[int, ...]]) -> Groups:
+    """The fold tree of an ordered graph. `sources` are the positions each position reads."""
+    groups: list[Group] = []
+    innermost = [NONE] * len(graph.order)
+    captions: dict[int, str] = {}
+    roots: dict[int, list[int]] = {}
+    for begin, end in spans(graph):
+        roots[begin] = _nest(graph, begin, end, groups, innermost, captions)
+    repeats: list[Repeat] = []
+    for siblings in (*roots.values(), *(group.children for group in groups)):
+        if len(siblings) >= _REPEAT:
+            repeats.extend(_repeats(siblings, groups, graph, sources))
+    for number, repeat in enumerate(repeats):
+        for member in repeat.members:
+            groups[member].repeat = number
+    return Groups(groups, repeats, roots, innermost, captions)
+
+
+def _nest(
+    graph: GraphData, begin: int, end: int, groups: list[Group], innermost: list[int], captions: dict[int, str]
+) -> list[int]:
+    """Find the groups of one span of the order, and return its top ones."""
+    top: list[int] = []
+    current: tuple[str, ...] = ()
+    open_: list[tuple[str, int, list[int]]] = []
+    previous = NONE
+    for position in range(begin, end + 1):
+        scope = graph.scopes[graph.order[position]] if position < end else NONE
+        if scope == previous and position < end:
+            continue
+        previous = scope
+        path = graph.scope_table[scope] if position < end else ()
+        kept = 0
+        for one, other in zip(path, current, strict=False):
+            if one != other:
+                break
+            kept += 1
+        while len(open_) > kept:
+            label, first, children = open_.pop()
+            siblings = open_[-1][2] if open_ else top
+            _close(label, first, position, children, siblings, groups, captions)
+        open_.extend((label, position, []) for label in path[kept:])
+        current = path
+    for number in top:
+        groups[number].parent = NONE
+    stack = list(top)
+    while stack:
+        number = stack.pop()
+        group = groups[number]
+        innermost[group.first : group.last] = [number] * (group.last - group.first)
+        for child in group.children:
+            groups[child].parent = number
+        stack.extend(group.children)
+    return top
+
+
+def _close(
+    label: str,
+    first: int,
+    last: int,
+    children: list[int],
+    siblings: list[int],
+    groups: list[Group],
+    captions: dict[int, str],
+) -> None:
+    if last - first == 1:
+        inner = captions.get(first)
+        captions[first] = f"{label}/{inner}" if inner else label
+    elif len(children) == 1 and (groups[children[0]].first, groups[children[0]].last) == (first, last):
+        groups[children[0]].label = f"{label}/{groups[children[0]].label}"
+        siblings.append(children[0])
+    else:
+        groups.append(Group(label, first, last, NONE, children))
+        siblings.append(len(groups) - 1)
+
+
+def _repeats(
+    siblings: list[int], groups: list[Group], graph: GraphData, sources: Sequence[tuple[int, ...]]
+) -> list[Repeat]:
+    """Runs of adjacent siblings with the same name but for numbers, the same operators and the same wiring."""
+    found: list[Repeat] = []
+    run: list[int] = []
+    looks: object = None
+    for number in siblings:
+        group = groups[number]
+        alike = (
+            bool(run)
+            and groups[run[-1]].last == group.first
+            and _size_and_name(groups[run[-1]]) == _size_and_name(group)
+        )
+        if alike:
+            if looks is None:
+                looks = _wiring(groups[run[-1]], graph, sources)
+            mine = _wiring(group, graph, sources)
+            alike = mine == looks
+            looks = mine
+        else:
+            looks = None
+        if not alike:
+            if len(run) >= _REPEAT:
+                found.append(Repeat(tuple(run)))
+            run = []
+        run.append(number)
+    if len(run) >= _REPEAT:
+        found.append(Repeat(tuple(run)))
+    return found
+
+
+def _size_and_name(group: Group) -> tuple[int, str]:
+    return group.last - group.first, number_free(group.label)
+
+
+def _wiring(group: Group, graph: GraphData, sources: Sequence[tuple[int, ...]]) -> object:
+    """Operators and inner edges relative to the group's first position; edges from outside all look the same."""
+    first = group.first
+    order, ops = graph.order, graph.ops
+    return hash(
+        tuple(
+            (
+                ops[order[position]],
+                tuple(source - first if source >= first else -1 for source in sources[position]),
+                len(graph.owners.get(order[position], ())),
+            )
+            for position in range(first, group.last)
+        )
+    )

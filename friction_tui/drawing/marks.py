@@ -1,0 +1,106 @@
+"""Marks: which items have a problem, and how many lie inside a fold."""
+
+from __future__ import annotations
+
+import enum
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from friction_tui.finding import Finding, PlaceKind, Severity, Tier
+
+
+class Mark(enum.IntEnum):
+    """What is wrong with an item, gravest last. Shown as `?`, `!` and `✗`."""
+
+    UNKNOWN = 1
+    """Not checked, or not known without a GPU."""
+    WARNING = 2
+    ERROR = 3
+
+
+_OF_SEVERITY = {Severity.ERROR: Mark.ERROR, Severity.WARNING: Mark.WARNING}
+_PORT = {PlaceKind.INPUT: "<", PlaceKind.OUTPUT: ">"}
+
+
+def as_mark(judgement: Severity | Mark) -> Mark | None:
+    """The mark of a severity; None for a note, which is nothing to stop at."""
+    return judgement if isinstance(judgement, Mark) else _OF_SEVERITY.get(judgement)
+
+
+def marks_of(findings: Iterable[Finding]) -> dict[str, Mark]:
+    """The gravest mark per item path (nodes, graph inputs and outputs), ready for `Outline.set_marks`."""
+    marks: dict[str, Mark] = {}
+    for finding in findings:
+        open_question = finding.tier in (Tier.UNKNOWN, Tier.UNCHECKED)
+        mark = Mark.UNKNOWN if open_question else as_mark(finding.severity)
+        if mark is None:
+            continue
+        ports = (_PORT[place.kind] + place.name for place in finding.places if place.kind in _PORT)
+        for path in (*finding.node_paths, *ports):
+            marks[path] = max(mark, marks.get(path, mark))
+    return marks
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many marked items of each kind."""
+
+    errors: int = 0
+    warnings: int = 0
+    unknown: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.errors or self.warnings or self.unknown)
+
+    @property
+    def worst(self) -> Mark | None:
+        """The gravest mark counted."""
+        if self.errors:
+            return Mark.ERROR
+        if self.warnings:
+            return Mark.WARNING
+        return Mark.UNKNOWN if self.unknown else None
+
+
+@dataclass(slots=True)
+class _Counter:
+    """Weights at sorted positions, summed over an interval by two bisections."""
+
+    positions: list[int] = field(default_factory=list)
+    sums: list[int] = field(default_factory=lambda: [0])
+
+    @classmethod
+    def of(cls, weights: Mapping[int, int]) -> _Counter:
+        positions = sorted(weights)
+        return cls(positions, [0, *accumulate(weights[position] for position in positions)])
+
+    def between(self, first: int, last: int) -> int:
+        return self.sums[bisect_left(self.positions, last)] - self.sums[bisect_left(self.positions, first)]
+
+
+@dataclass(slots=True)
+class MarkCounts:
+    """How many marked items each interval of positions holds. A position counts what its bodies hold, too."""
+
+    errors: _Counter = field(default_factory=_Counter)
+    warnings: _Counter = field(default_factory=_Counter)
+    unknown: _Counter = field(default_factory=_Counter)
+
+    @classmethod
+    def of(cls, weights: Mapping[Mark, Mapping[int, int]]) -> MarkCounts:
+        """From the number of marked items at each position."""
+        empty: dict[int, int] = {}
+        return cls(*(_Counter.of(weights.get(mark, empty)) for mark in (Mark.ERROR, Mark.WARNING, Mark.UNKNOWN)))
+
+    def of_mark(self, mark: Mark, first: int, last: int) -> int:
+        """How many items of one mark lie at positions `first` <= p < `last`."""
+        counter = {Mark.ERROR: self.errors, Mark.WARNING: self.warnings}.get(mark, self.unknown)
+        return counter.between(first, last)
+
+    def between(self, first: int, last: int) -> Tally:
+        """The marked items at positions `first` <= p < `last`."""
+        return Tally(
+            self.errors.between(first, last), self.warnings.between(first, last), self.unknown.between(first, last)
+        )

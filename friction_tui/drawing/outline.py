@@ -1,0 +1,338 @@
+"""The outline: a graph's rows, what is folded, and how to get to a problem.
+
+    outline = Outline(graph)              # a GraphData that went through with_order
+    outline.set_marks({"12": Severity.ERROR})
+    len(outline), outline[row]            # a Row: kind, positions, depth; outline.path(row) for the inspector
+    row = outline.toggle(row)             # fold or unfold; the row to put the cursor on
+    row = outline.reveal("12")            # opens every fold, repeat and body on the way
+    path = outline.next_marked(row)       # the next item with a mark, inside folds too: reveal it
+    row = outline.row_of("12")            # where it is now, its fold's row if it is folded away
+
+Only `toggle`, `fold_all`, `unfold`, `unfold_to`, `reveal`, `set_marks` and `set_filter` change an Outline;
+each raises `version`. Characters are made by `friction_tui.drawing.text`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping
+from itertools import accumulate
+
+from friction_tui.drawing.groups import NONE, find_groups
+from friction_tui.drawing.marks import Mark, MarkCounts, Tally, as_mark
+from friction_tui.drawing.rows import Folds, Frame, Kind, Row, Rows, lay_rows
+from friction_tui.drawing.scopes import PSEUDO, spans
+from friction_tui.finding import Severity
+from friction_tui.protocol import GraphData
+
+
+class Outline:
+    """Rows of an ordered graph; everything is folded at first. A *position* indexes `graph.order`."""
+
+    def __init__(self, graph: GraphData) -> None:
+        self.graph = graph
+        self.version = 0
+        self.position = array("i", bytes(4 * len(graph.order)))
+        """The position of each item."""
+        for place, item in enumerate(graph.order):
+            self.position[item] = place
+        at, inputs = self.position.__getitem__, graph.inputs
+        self.sources: list[tuple[int, ...]] = [tuple(map(at, inputs[item])) for item in graph.order]
+        """The positions each position reads."""
+        self.tree = find_groups(graph, self.sources)
+        self.marks: dict[int, Mark] = {}
+        """The mark of each marked item."""
+        self.rows = Rows()
+        self._item_of = {path: item for item, path in enumerate(graph.paths)}
+        self._spans = [first for first, _ in spans(graph)]
+        self._body_at = {body.first: number for number, body in enumerate(graph.bodies)}
+        self._owners: dict[int, list[int]] = {}
+        for owner, bodies in graph.owners.items():
+            for body in bodies:
+                self._owners.setdefault(body, []).append(owner)
+        ops = graph.ops
+        real = (ops[item] not in PSEUDO for item in graph.order)
+        self._node_sums = array("i", accumulate(real, initial=0))
+        self._folds = Folds()
+        self._hidden = bytearray(len(graph.order))
+        self._counts = MarkCounts()
+        self._ranks: array[int] | None = None
+        self._marked: list[tuple[int, int]] = []
+        self._lay()
+
+    # ----------------------------------------------------------------------------------------- reading
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Row:
+        return self.rows[row]
+
+    def item(self, row: int) -> int:
+        """The item of a node's row; of a group, repeat or body its first item."""
+        return self.graph.order[self.rows.first[row]]
+
+    def path(self, row: int) -> str:
+        """The node path of a node's row, "" for a row that is no single item."""
+        return self.graph.paths[self.item(row)] if self.rows.kind[row] == Kind.NODE else ""
+
+    def item_of(self, path: str) -> int | None:
+        """The item with this path."""
+        return self._item_of.get(path)
+
+    def opens(self, row: int) -> bool | None:
+        """Whether the row is open (True), folded (False), or neither because nothing is inside (None)."""
+        kind, first, _, number, _, frame = self.rows[row]
+        if kind == Kind.NODE:
+            item = self.graph.order[first]
+            return item in self._folds.items if self.graph.owners.get(item) else None
+        if kind == Kind.BODY:
+            return row + 1 < len(self.rows) and self._body_frame(row, number, frame) is not None
+        return kind in (Kind.HEADER, Kind.REPEAT_HEADER)
+
+    def tally(self, row: int) -> Tally:
+        """How many marked items the row stands for, those inside its folds and bodies included."""
+        return self._counts.between(self.rows.first[row], self.rows.last[row])
+
+    def mark(self, row: int) -> Mark | None:
+        """The mark of a node's own, None for any other row."""
+        return self.marks.get(self.item(row)) if self.rows.kind[row] == Kind.NODE else None
+
+    def nodes(self, first: int, last: int) -> int:
+        """How many nodes lie at positions `first` <= p < `last`; inputs and outputs are none."""
+        return self._node_sums[last] - self._node_sums[first]
+
+    def members(self, row: int) -> list[int]:
+        """The group numbers a repeat's row stands for."""
+        _, first, last, number, _, _ = self.rows[row]
+        groups = self.tree.groups
+        return [m for m in self.tree.repeats[number].members if first <= groups[m].first < last]
+
+    def members_with(self, row: int, mark: Mark) -> int:
+        """How many members of a repeat's row hold a mark of this kind."""
+        groups = self.tree.groups
+        return sum(
+            self._counts.of_mark(mark, groups[member].first, groups[member].last) > 0 for member in self.members(row)
+        )
+
+    # ----------------------------------------------------------------------------------------- folding
+
+    def toggle(self, row: int) -> int:
+        """Open what is folded, fold what is open; the row that shows the same thing afterwards."""
+        kind, first, _, number, _, frame = self.rows[row]
+        folds = self._folds
+        item = self.graph.order[first]
+        if kind in (Kind.GROUP, Kind.HEADER):
+            folds.groups ^= {number}
+        elif kind in (Kind.REPEAT, Kind.REPEAT_HEADER):
+            folds.repeats ^= {number}
+            folds.groups.difference_update(self.tree.repeats[number].members)
+        elif kind == Kind.BODY:
+            folds.closed_bodies ^= {number}
+        elif self.graph.owners.get(item):
+            folds.items ^= {item}
+            folds.closed_bodies.difference_update(self.graph.owners[item])
+        else:
+            return row
+        body = self.rows.frames[frame].body
+        self._lay()
+        same = row < len(self.rows) and self.rows.first[row] == first and self.rows.depth[row] == self.rows.depth[row]
+        return row if same else max(self._row_at(first, body), 0)
+
+    def fold_all(self) -> None:
+        """Fold everything."""
+        self._folds = Folds()
+        self._lay()
+
+    def unfold(self, depth: int | None = None) -> None:
+        """Open scopes and bodies down to `depth` levels (None: all), and fold what lies deeper."""
+        folds = Folds()
+        graph, groups = self.graph, self.tree.groups
+        level: dict[int, int] = {}
+        for number, group in enumerate(groups):
+            chain = []
+            at = number
+            while at >= 0 and at not in level:
+                chain.append(at)
+                at = groups[at].parent
+            below = level[at] + 1 if at >= 0 else 0
+            for step, each in enumerate(reversed(chain)):
+                level[each] = below + step
+            if depth is None or level[number] < depth:
+                folds.groups.add(number)
+                if group.repeat >= 0:
+                    folds.repeats.add(group.repeat)
+        if depth is None or depth > 0:
+            folds.items.update(item for item in graph.owners if graph.owners[item])
+        self._folds = folds
+        self._lay()
+
+    def unfold_to(self, rows: int) -> None:
+        """Open level by level as long as no more than `rows` are shown; a small graph ends up all open."""
+        self.fold_all()
+        depth = 1
+        while True:
+            before, kept = len(self.rows), self._folds
+            self.unfold(depth)
+            if len(self.rows) > rows or len(self.rows) == before:
+                if len(self.rows) > rows:
+                    self._folds = kept
+                    self._lay()
+                return
+            depth += 1
+
+    def reveal(self, path: str) -> int | None:
+        """Open everything on the way to `path`; its row, or None when there is no such item."""
+        item = self._item_of.get(path)
+        if item is None:
+            return None
+        changed = self._open_to(item)
+        position = self.position[item]
+        if self._hidden[position]:
+            self._hidden[position] = 0
+            changed = True
+        if changed:
+            self._lay()
+        return self._row_at(position, self._body_of(item))
+
+    def row_of(self, path: str) -> int | None:
+        """The row that shows `path`, itself or folded into something; None when there is none."""
+        item = self._item_of.get(path)
+        if item is None:
+            return None
+        seen: set[int] = set()
+        while True:
+            body = self._body_of(item)
+            row = self._row_at(self.position[item], body)
+            if row >= 0:
+                return row
+            if body < 0 or body in seen or body not in self._owners:
+                return None
+            seen.add(body)
+            item = self._owners[body][0]
+
+    # ------------------------------------------------------------------------------------------- marks
+
+    def set_marks(self, judgements: Mapping[str, Severity | Mark]) -> None:
+        """Replace all marks. Paths that are not in the graph are ignored, and so are notes."""
+        marks: dict[int, Mark] = {}
+        for path, judgement in judgements.items():
+            item, mark = self._item_of.get(path), as_mark(judgement)
+            if item is not None and mark is not None:
+                marks[item] = mark
+        weights: dict[Mark, dict[int, int]] = {mark: {} for mark in Mark}
+        for item, mark in marks.items():
+            for holder in self._holders(item):
+                at = self.position[holder]
+                weights[mark][at] = weights[mark].get(at, 0) + 1
+        self.marks = marks
+        self._counts = MarkCounts.of(weights)
+        self._marked = sorted((self.rank(item), item) for item in marks)
+        self.version += 1
+
+    def next_marked(self, row: int, step: int = 1, at_least: Mark = Mark.UNKNOWN) -> str | None:
+        """The path of the next (`step` 1) or previous (-1) item marked at least so gravely, round the end.
+
+        None when nothing is. A folded row's own content comes next from it, not before it.
+        """
+        marked = [entry for entry in self._marked if self.marks[entry[1]] >= at_least]
+        if not marked:
+            return None
+        here = self.rank(self.item(row)) if len(self.rows) else 0
+        own = len(self.rows) > 0 and self.rows.kind[row] == Kind.NODE
+        if step > 0:
+            found = bisect_right(marked, (here, len(self.graph.ops))) if own else bisect_left(marked, (here, NONE))
+        else:
+            found = bisect_left(marked, (here, NONE)) - 1
+        return self.graph.paths[marked[found % len(marked)][1]]
+
+    def rank(self, item: int) -> int:
+        """The item's place when everything is open: bodies come right after the node they belong to."""
+        if not self.graph.bodies:
+            return self.position[item]
+        if self._ranks is None:
+            self._ranks = self._display_order()
+        return self._ranks[item]
+
+    # ------------------------------------------------------------------------------------------ private
+
+    def _lay(self) -> None:
+        self.rows = lay_rows(self.graph, self.tree, self._folds, self.position, self._hidden)
+        self.version += 1
+
+    def _body_of(self, item: int) -> int:
+        """The body an item lies in, -1 for the main graph."""
+        return (
+            self._body_at.get(self._spans[bisect_right(self._spans, item) - 1], NONE)
+            if item >= self.graph.main
+            else NONE
+        )
+
+    def _row_at(self, position: int, body: int) -> int:
+        for frame in self._frames_of(body):
+            row = self.rows.cover(frame, position)
+            if row >= 0:
+                return row
+        return NONE
+
+    def _frames_of(self, body: int) -> list[Frame]:
+        return [frame for frame in self.rows.frames if frame.body == body]
+
+    def _body_frame(self, row: int, body: int, parent: int) -> Frame | None:
+        return next(
+            (f for f in self.rows.frames if f.body == body and f.parent == parent and f.first_row == row + 1), None
+        )
+
+    def _holders(self, item: int) -> list[int]:
+        """The item and every item whose bodies it lies in."""
+        found = {item: None}
+        for holder in (queue := [item]):
+            for owner in self._owners.get(self._body_of(holder), ()):
+                if owner not in found:
+                    found[owner] = None
+                    queue.append(owner)
+        return list(found)
+
+    def _open_to(self, item: int) -> bool:
+        folds = self._folds
+        changed = False
+        seen: set[int] = set()
+        while True:
+            number = self.tree.innermost[self.position[item]]
+            while number >= 0:
+                changed |= number not in folds.groups
+                folds.groups.add(number)
+                number = self.tree.groups[number].parent
+            body = self._body_of(item)
+            if body < 0 or body in seen or body not in self._owners:
+                return changed
+            seen.add(body)
+            item = self._owners[body][0]
+            changed |= item not in folds.items or body in folds.closed_bodies
+            folds.items.add(item)
+            folds.closed_bodies.discard(body)
+
+    def _display_order(self) -> array[int]:
+        graph = self.graph
+        ranks = array("i", [NONE]) * len(graph.order)
+        rank = 0
+        entered: set[int] = set()
+        work = [iter(graph.order[: graph.main])]
+        while work:
+            for item in work[-1]:
+                ranks[item] = rank
+                rank += 1
+                bodies = [body for body in graph.owners.get(item, ()) if body not in entered]
+                if bodies:
+                    entered.update(bodies)
+                    inside = (graph.order[graph.bodies[b].first : graph.bodies[b].last] for b in bodies)
+                    work.append(iter([each for items in inside for each in items]))
+                    break
+            else:
+                work.pop()
+        for item in graph.order:
+            if ranks[item] < 0:
+                ranks[item] = rank
+                rank += 1
+        return ranks

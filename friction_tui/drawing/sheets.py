@@ -1,0 +1,193 @@
+"""Sheets: lanes for the rows that are looked at, and who feeds whom across all rows.
+
+Lanes are allocated sheet by sheet, when a sheet is first looked at; edges from sheet to sheet are far
+references, as on the sheets of a circuit diagram. So folding costs the same wherever it happens and however
+long the outline is. Sheets are cut where the rows are least indented, which is where few values live.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from friction_tui.drawing.glyphs import Glyphs
+from friction_tui.drawing.gutter import gutter, passing
+from friction_tui.drawing.lanes import Lanes, allocate
+from friction_tui.drawing.outline import Outline
+from friction_tui.drawing.rows import KINDS, WIRED, Rows
+
+SHEET = 512
+"""Rows of a sheet, about."""
+_SLACK = 128
+"""How far from that a sheet may be cut, in rows."""
+_INSET = 8
+"""The most columns a body's gutter is set in."""
+
+
+@dataclass(slots=True)
+class Sheet:
+    """Lanes of the rows `first` <= r < `last`, for each frame that has rows among them."""
+
+    first: int
+    last: int
+    lanes: dict[int, tuple[int, Lanes]] = field(default_factory=dict)
+    """By frame: its first row in this sheet, and the lanes from there."""
+    far: dict[int, list[int]] = field(default_factory=dict)
+    """For each row, the rows it reads without a line between them."""
+
+
+class Sheets:
+    """Everything drawn in the gutter of an outline, laid out on demand with at most `lanes` lanes."""
+
+    def __init__(self, outline: Outline, lanes: int = 8) -> None:
+        self.outline = outline
+        self.lanes = lanes
+        self._rows = outline.rows
+        self._cuts = _cuts(outline.rows)
+        self._sheets: dict[int, Sheet] = {}
+        self._widths: dict[int, int] = {}
+        self._outside: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {}
+        self._readers: list[list[int]] | None = None
+
+    def prepare(self, first: int, last: int) -> None:
+        """Lay out the sheets of the rows `first` <= r < `last`.
+
+        Gutters widen while one scrolls into busier parts, so do this for all rows of a screen before drawing any.
+        """
+        for row in range(first, min(last, len(self.outline.rows))):
+            self._sheet(row)
+
+    def gutter(self, row: int, glyph: str, glyphs: Glyphs) -> tuple[str, int]:
+        """The row's gutter, and the column of its glyph, -1 for a row without one.
+
+        A body's gutter comes after that of the graph around it, set in as far as the body is.
+        """
+        sheet = self._sheet(row)
+        rows = self._rows
+        number = rows.frame[row]
+        around = self._around(row, number, sheet, glyphs)
+        begin, lanes = sheet.lanes[number]
+        at, width = row - begin, self._widths[number]
+        own, below = lanes.own[at], lanes.below[at]
+        if own < 0:
+            return around + passing(below, width, glyphs), -1
+        above = lanes.below[at - 1] if at else 0
+        text = gutter(own, lanes.joins[at], above, below, width, glyph, glyphs)
+        return around + text, len(around) + 2 * own
+
+    def _around(self, row: int, number: int, sheet: Sheet, glyphs: Glyphs) -> str:
+        """What runs by in the graphs around a body, and how far the body is set in."""
+        frames = self._rows.frames
+        text = ""
+        while (parent := frames[number].parent) >= 0:
+            begin, lanes = sheet.lanes[parent]
+            inset = " " * min(2 * (frames[number].depth - frames[parent].depth), _INSET)
+            text = passing(lanes.below[row - begin], self._widths[parent], glyphs) + inset + text
+            number = parent
+        return text
+
+    # ------------------------------------------------------------------------------------------- edges
+
+    def sources(self, row: int) -> list[int]:
+        """The rows this row reads, itself only if it reads its own value, in the order of its operands."""
+        _, first, last, _, _, frame = self._rows[row]
+        read = self.outline.sources[first] if last - first == 1 else self._beyond(first, last)[0]
+        return self._shown(read, frame)
+
+    def readers(self, row: int) -> list[int]:
+        """The rows that read this row."""
+        _, first, last, _, _, frame = self._rows[row]
+        readers = self._position_readers()[first] if last - first == 1 else self._beyond(first, last)[1]
+        return self._shown(readers, frame)
+
+    def far_sources(self, row: int) -> list[int]:
+        """The rows this row reads without a line between them."""
+        return self._sheet(row).far.get(row, [])
+
+    def far_readers(self, row: int) -> list[int]:
+        """The rows that read this row without a line between them."""
+        if not self._rows[row].wired:
+            return []
+        sheet = self._sheet(row)
+        return [
+            reader
+            for reader in self.readers(row)
+            if not sheet.first <= reader < sheet.last or row in sheet.far.get(reader, ())
+        ]
+
+    def _shown(self, positions: Iterable[int], frame: int) -> list[int]:
+        cover, shown_in = self._rows.cover, self._rows.frames[frame]
+        return [row for row in dict.fromkeys([cover(shown_in, position) for position in positions]) if row >= 0]
+
+    def _beyond(self, first: int, last: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Positions outside an interval that it reads, and that read it."""
+        known = self._outside.get((first, last))
+        if known is None:
+            sources, readers = self.outline.sources, self._position_readers()
+            read = {q: None for p in range(first, last) for q in sources[p] if not first <= q < last}
+            reading = {q: None for p in range(first, last) for q in readers[p] if not first <= q < last}
+            known = self._outside[first, last] = tuple(read), tuple(reading)
+        return known
+
+    def _position_readers(self) -> list[list[int]]:
+        if self._readers is None:
+            self._readers = [[] for _ in self.outline.sources]
+            for position, sources in enumerate(self.outline.sources):
+                for source in sources:
+                    self._readers[source].append(position)
+        return self._readers
+
+    # ------------------------------------------------------------------------------------------ sheets
+
+    def _sheet(self, row: int) -> Sheet:
+        if self._rows is not self.outline.rows:
+            self._rows = self.outline.rows
+            self._cuts = _cuts(self._rows)
+            self._sheets.clear()
+            self._widths.clear()
+        number = bisect_right(self._cuts, row) - 1
+        sheet = self._sheets.get(number)
+        if sheet is None:
+            sheet = self._sheets[number] = self._lay(self._cuts[number], self._cuts[number + 1])
+        return sheet
+
+    def _lay(self, first: int, last: int) -> Sheet:
+        sheet = Sheet(first, last)
+        rows = self._rows
+        inside = set(rows.frame[first:last])
+        around = list(inside)
+        for number in around:
+            parent = rows.frames[number].parent
+            if parent >= 0 and parent not in inside:
+                inside.add(parent)
+                around.append(parent)
+        for number in inside:
+            frame = rows.frames[number]
+            begin, end = max(first, frame.first_row), min(last, frame.last_row)
+            read: list[list[int] | None] = []
+            for row in range(begin, end):
+                if rows.frame[row] != number or KINDS[rows.kind[row]] not in WIRED:
+                    read.append(None)
+                    continue
+                sources = self.sources(row)
+                near = [source - begin for source in sources if begin <= source < end]
+                if len(near) < len(sources):
+                    sheet.far[row] = [source for source in sources if not begin <= source < end]
+                read.append(near)
+            lanes = allocate(read, self.lanes if number == 0 else max(4, self.lanes // 2))
+            for reader, source in lanes.far:
+                sheet.far.setdefault(begin + reader, []).append(begin + source)
+            sheet.lanes[number] = begin, lanes
+            self._widths[number] = max(self._widths.get(number, 1), lanes.width)
+        return sheet
+
+
+def _cuts(rows: Rows) -> list[int]:
+    """Where sheets begin, and the end: in each stretch the first row that is least indented."""
+    cuts = [0]
+    while len(rows) - cuts[-1] > SHEET + _SLACK:
+        middle = cuts[-1] + SHEET
+        stretch = rows.depth[middle - _SLACK : middle + _SLACK]
+        cuts.append(middle - _SLACK + stretch.index(min(stretch)))
+    return [*cuts, len(rows)]

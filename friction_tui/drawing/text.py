@@ -1,0 +1,271 @@
+"""A row as coloured text: `RowText(outline).segments(row, width)`.
+
+    text = RowText(outline, labels=labels)          # labels: shape per item, may come later
+    text.prepare(top, bottom)                       # once per screen, before its rows
+    for row in range(top, bottom):
+        for piece, role in text.segments(row, 80): ...
+
+A segment is (text, `Role`); neighbours never have the same role. The pieces of a row are exactly `width`
+columns wide: glyph and operator on the left, shape or counts on the right, an ellipsis wherever something had
+to be left out. Colour is never the only carrier: every problem has its symbol.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+
+from friction_tui.drawing.glyphs import UNICODE, Glyphs
+from friction_tui.drawing.marks import Mark, Tally
+from friction_tui.drawing.outline import Outline
+from friction_tui.drawing.rows import Kind
+from friction_tui.drawing.scopes import INPUT, OUTER, OUTPUT
+from friction_tui.drawing.sheets import Sheets
+from friction_tui.drawing.width import columns, cut, cut_middle, visible
+
+
+class Role(enum.Enum):
+    """What a piece of a row is, for the theme to colour."""
+
+    GUTTER = "gutter"
+    GLYPH_OK = "glyph_ok"
+    GLYPH_ERROR = "glyph_error"
+    GLYPH_WARNING = "glyph_warning"
+    GLYPH_UNKNOWN = "glyph_unknown"
+    OP = "op"
+    NAME = "name"
+    SCOPE = "scope"
+    SHAPE = "shape"
+    COUNT = "count"
+    FAR = "far"
+    DIM = "dim"
+    MARK_ERROR = "mark_error"
+    MARK_WARNING = "mark_warning"
+    MARK_UNKNOWN = "mark_unknown"
+
+
+Segment = tuple[str, Role]
+
+_GLYPH_ROLE = {
+    None: Role.GLYPH_OK,
+    Mark.ERROR: Role.GLYPH_ERROR,
+    Mark.WARNING: Role.GLYPH_WARNING,
+    Mark.UNKNOWN: Role.GLYPH_UNKNOWN,
+}
+_FAR_NAMES = 3
+"""So many far references are named on a row; the rest are counted."""
+_TO_ASCII = str.maketrans({"×": "x", "·": "*", "…": "..", "²": "^2", "³": "^3", "≤": "<=", "≥": ">="})
+
+
+def lanes_for(width: int) -> int:
+    """How many lanes suit a terminal of `width` columns: 8 at 80."""
+    return 4 if width < 60 else 8 if width < 100 else 10 if width < 160 else 16
+
+
+class RowText:
+    """Draws rows of one outline. `labels` is a shape per item, parallel to `GraphData.names`."""
+
+    def __init__(
+        self,
+        outline: Outline,
+        *,
+        lanes: int = 8,
+        glyphs: Glyphs = UNICODE,
+        labels: Sequence[str] = (),
+    ) -> None:
+        self.outline = outline
+        self.sheets = Sheets(outline, lanes)
+        self.glyphs = glyphs
+        self.labels = labels
+
+    def prepare(self, first: int, last: int) -> None:
+        """Lay out the gutter of the rows `first` <= r < `last`, so that they line up."""
+        self.sheets.prepare(first, last)
+
+    def plain(self, row: int, width: int) -> str:
+        """The row without roles and without blanks at the end."""
+        return "".join(text for text, _ in self.segments(row, width)).rstrip()
+
+    def segments(self, row: int, width: int) -> list[Segment]:
+        """The row in exactly `width` columns."""
+        left = self._gutter(row)
+        indent = " " * min(2 * self._depth(row), max(width // 4, 2))
+        left.append((f" {indent}", Role.GUTTER))
+        room = width - sum(columns(text) for text, _ in left)
+        if self.outline[row].kind == Kind.NODE:
+            left += self._node(row, room)
+        else:
+            left += self._scope(row, room)
+        return _merged(left, width, self.glyphs.dots)
+
+    # ---------------------------------------------------------------------------------------- naming
+
+    def name(self, row: int) -> str:
+        """What the row is called among its neighbours: its module, or its name without its scope."""
+        outline = self.outline
+        kind, first, _, number, _, _ = outline[row]
+        groups = outline.tree.groups
+        if kind == Kind.NODE:
+            item = outline.graph.order[first]
+            return visible(outline.tree.captions.get(first) or self._local(item) or outline.graph.ops[item])
+        if kind == Kind.BODY:
+            return visible(outline.graph.bodies[number].label)
+        if kind in (Kind.GROUP, Kind.HEADER):
+            return visible(groups[number].label)
+        members = outline.members(row)
+        first_label, last_label = groups[members[0]].label, groups[members[-1]].label
+        return visible(f"{first_label} {self.glyphs.dots} {last_label}")
+
+    def _local(self, item: int) -> str:
+        """The name without its scope, empty when that says no more than the operator does."""
+        graph = self.outline.graph
+        name = graph.names[item]
+        scope = graph.scope_table[graph.scopes[item]]
+        prefix = "/".join(("", *scope, ""))
+        if name.startswith(prefix):
+            name = name[len(prefix) :]
+        elif name.startswith(prefix[1:]):
+            name = name[len(prefix) - 1 :]
+        return "" if name == graph.ops[item] else name
+
+    # ---------------------------------------------------------------------------------------- pieces
+
+    def _depth(self, row: int) -> int:
+        rows = self.outline.rows
+        return rows.depth[row] - rows.frames[rows.frame[row]].depth
+
+    def _gutter(self, row: int) -> list[Segment]:
+        glyphs, outline = self.glyphs, self.outline
+        kind = outline[row].kind
+        tally = outline.tally(row)
+        if kind == Kind.NODE:
+            mark = outline.mark(row)
+            glyph = self._mark(mark) if mark else self._op_glyph(outline.item(row))
+            role = _GLYPH_ROLE[mark or tally.worst]
+        else:
+            glyph, role = glyphs.group, _GLYPH_ROLE[tally.worst]
+        text, column = self.sheets.gutter(row, glyph, glyphs)
+        if column < 0:
+            return [(text, Role.GUTTER)]
+        return [(text[:column], Role.GUTTER), (glyph, role), (text[column + 1 :], Role.GUTTER)]
+
+    def _op_glyph(self, item: int) -> str:
+        op, glyphs = self.outline.graph.ops[item], self.glyphs
+        if op in (INPUT, OUTER):
+            return glyphs.input
+        if op == OUTPUT:
+            return glyphs.output
+        return glyphs.control if self.outline.graph.owners.get(item) else glyphs.node
+
+    def _mark(self, mark: Mark) -> str:
+        glyphs = self.glyphs
+        return {Mark.ERROR: glyphs.error, Mark.WARNING: glyphs.warning, Mark.UNKNOWN: glyphs.unknown}[mark]
+
+    def _node(self, row: int, room: int) -> list[Segment]:
+        outline, glyphs = self.outline, self.glyphs
+        item = outline.item(row)
+        op = visible(outline.graph.ops[item])
+        name = outline.tree.captions.get(outline[row].first) or self._local(item)
+        fold = outline.opens(row)
+        head = "" if fold is None else f"{glyphs.opened if fold else glyphs.folded} "
+        tail: list[Segment] = []
+        if fold is not None and (tally := outline.tally(row)):
+            tail += self._tally(tally)
+        label = self.labels[item] if item < len(self.labels) else ""
+        if label:
+            tail.append((self._plain_label(label), Role.SHAPE))
+        pad = " " * max(1, 9 - columns(head + op))
+        return self._fit([(head + op, Role.OP)], (visible(name), Role.NAME), pad, self._far(row), tail, room)
+
+    def _scope(self, row: int, room: int) -> list[Segment]:
+        outline, glyphs = self.outline, self.glyphs
+        kind, first, last, _, _, _ = outline[row]
+        head = f"{glyphs.opened if outline.opens(row) else glyphs.folded} "
+        name = self.name(row)
+        if kind in (Kind.REPEAT, Kind.REPEAT_HEADER):
+            name += f"  {glyphs.times}{len(outline.members(row))}"
+        count = outline.nodes(first, last)
+        tail: list[Segment] = [(f"{count} node{'s' * (count != 1)}", Role.COUNT)]
+        tally = outline.tally(row)
+        if tally:
+            tail += self._tally(tally)
+        if tally.worst and kind in (Kind.REPEAT, Kind.REPEAT_HEADER):
+            tail.append((f"in {outline.members_with(row, tally.worst)}/{len(outline.members(row))}", Role.COUNT))
+        far = self._far(row) if outline[row].wired else []
+        return self._fit([(head, Role.SCOPE)], (name, Role.SCOPE), "", far, tail, room)
+
+    def _tally(self, tally: Tally) -> list[Segment]:
+        counted = (
+            (tally.errors, Mark.ERROR, Role.MARK_ERROR),
+            (tally.warnings, Mark.WARNING, Role.MARK_WARNING),
+            (tally.unknown, Mark.UNKNOWN, Role.MARK_UNKNOWN),
+        )
+        return [(f"{self._mark(mark)}{count}", role) for count, mark, role in counted if count]
+
+    def _far(self, row: int) -> list[str]:
+        """Far references, the most telling first: one long form and one that only counts."""
+        glyphs = self.glyphs
+        read, reading = self.sheets.far_sources(row), self.sheets.far_readers(row)
+        named = [
+            f"{glyphs.back if source >= row else glyphs.far_in}{self.name(source)}" for source in read[:_FAR_NAMES]
+        ]
+        if len(read) > _FAR_NAMES:
+            named.append(f"{glyphs.far_in}+{len(read) - _FAR_NAMES}")
+        if len(reading) == 1:
+            named.append(f"{glyphs.far_out}{self.name(reading[0])}")
+        elif reading:
+            named.append(f"{glyphs.far_out}{glyphs.times}{len(reading)}")
+        counted = [f"{glyphs.far_in}{len(read)}"] * bool(read) + [f"{glyphs.far_out}{len(reading)}"] * bool(reading)
+        return [" ".join(named), " ".join(counted)] if named else []
+
+    def _plain_label(self, label: str) -> str:
+        label = visible(label)
+        return label.translate(_TO_ASCII) if self.glyphs.lane == "|" else label
+
+    def _fit(
+        self, head: list[Segment], name: Segment, pad: str, far: list[str], tail: list[Segment], room: int
+    ) -> list[Segment]:
+        """Arrange a row in `room` columns.
+
+        What gives way first: the name's middle, then the names of far references, then the shape's end, then
+        the rest from the right.
+        """
+        dots = self.glyphs.dots
+        fixed = sum(columns(text) for text, _ in head) + len(pad)
+        ends = sum(columns(text) + 1 for text, _ in tail)
+        wanted = columns(name[0])
+        refs = f"  {far[0]}" if far else ""
+        if fixed + min(wanted, 12) + columns(refs) + ends + 1 > room and far:
+            refs = f"  {far[1]}"
+        over = fixed + min(wanted, 12) + columns(refs) + ends + 1 - room
+        if over > 0 and tail and tail[-1][1] is Role.SHAPE:
+            label = cut(tail[-1][0], max(columns(tail[-1][0]) - over, 6), dots)
+            ends -= columns(tail[-1][0]) - columns(label)
+            tail = [*tail[:-1], (label, Role.SHAPE)]
+        space = max(room - fixed - columns(refs) - ends - 1, 4)
+        text = cut_middle(name[0], space, dots)
+        row: list[Segment] = [*head, (pad if text else "", name[1]), (text, name[1]), (refs, Role.FAR)]
+        used = sum(columns(text) for text, _ in row)
+        row.append((" " * max(room - used - ends, 1 if tail else 0), Role.DIM))
+        for number, segment in enumerate(tail):
+            row += [(" ", Role.DIM)] * bool(number) + [segment]
+        return [*row, (" ", Role.DIM)] if tail else row
+
+
+def _merged(segments: list[Segment], width: int, dots: str) -> list[Segment]:
+    """The segments in exactly `width` columns, neighbours of one role joined."""
+    used = sum(columns(text) for text, _ in segments)
+    if used < width:
+        segments = [*segments, (" " * (width - used), Role.DIM)]
+    merged: list[Segment] = []
+    left = width
+    for text, role in segments:
+        if not text or left <= 0:
+            continue
+        piece = text if used <= width or columns(text) < left else cut(text + " " * len(dots), left, dots)
+        left -= columns(piece)
+        if merged and (merged[-1][1] is role or not piece.strip()):
+            merged[-1] = (merged[-1][0] + piece, merged[-1][1])
+        else:
+            merged.append((piece, role))
+    return merged
