@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import onnx
 import onnx.onnx_cpp2py_export.shape_inference as onnx_cpp
 from onnx import TensorProto, numpy_helper
@@ -12,7 +11,18 @@ from onnx import TensorProto, numpy_helper
 from friction_tui.model.constants import element_count, tensor_value
 from friction_tui.model.graph import body_attributes
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.tensors import UNKNOWN, TensorType, tensor_type, type_proto
+from friction_tui.model.tensors import UNKNOWN, Array, TensorType, tensor_type, type_proto
+
+Question = tuple[int, tuple[TensorType, ...], tuple[tuple[str, tuple[int, ...], bytes] | None, ...]]
+_GIVES_UP = (
+    onnx.shape_inference.InferenceError,
+    onnx.checker.ValidationError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+    TypeError,
+)
+"""What the C++ code raises for graphs it cannot make sense of; its errors have no common class."""
 
 KEPT_ELEMENTS = 1024
 """Constants up to this size keep their value for inference: shapes, axes, indices, scales."""
@@ -101,31 +111,79 @@ def infer_graph(bare: onnx.ModelProto, inputs: Mapping[str, TensorType]) -> dict
             value.type.CopyFrom(type_proto(inputs[value.name]))
     try:
         inferred = onnx.ModelProto.FromString(onnx_cpp.infer_shapes(bare.SerializeToString(), False, False, True))
-    except (onnx.shape_inference.InferenceError, RuntimeError, ValueError, IndexError, TypeError):
+    except _GIVES_UP:
         return {}  # it gave up over the whole graph; node by node goes on
-    types = {value.name: tensor_type(value.type) for value in inferred.graph.value_info}
-    types.update((value.name, tensor_type(value.type)) for value in inferred.graph.output)
+    types: dict[str, TensorType] = {}
+    distinct: dict[bytes, TensorType] = {}  # most tensors of a model share a few types
+    for value in (*inferred.graph.value_info, *inferred.graph.output):
+        key = value.type.SerializeToString()
+        if key not in distinct:
+            distinct[key] = tensor_type(value.type)
+        types[value.name] = distinct[key]
     return types
 
 
-def infer_node(
-    node: onnx.NodeProto,
-    types: Mapping[str, TensorType],
-    values: Mapping[str, np.ndarray],
-    opsets: Mapping[str, int],
-) -> dict[str, TensorType] | str:
-    """Output types of one node, or the message with which strict inference refuses it. {} for an unknown operator."""
-    try:
-        schema = onnx.defs.get_schema(node.op_type, opsets.get(node.domain, 1), node.domain)
-    except onnx.defs.SchemaError:
-        return {}
-    names = [name for name in node.input if name]
-    data: dict[str, TensorProto] = {name: numpy_helper.from_array(values[name]) for name in names if name in values}
-    imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
-    try:
-        outputs = onnx.shape_inference.infer_node_outputs(
-            schema, node, {name: type_proto(types.get(name, UNKNOWN)) for name in names}, data, opset_imports=imports
-        )
-    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError) as error:
-        return str(error)
-    return {name: tensor_type(proto) for name, proto in outputs.items()}
+class NodeInference:
+    """onnx's strict inference over single nodes. Equal questions (operator, attributes, types, constants) are asked
+    of the C++ code once, so a hundred equal layers cost one.
+    """
+
+    def __init__(self, opsets: Mapping[str, int]) -> None:
+        self._opsets = dict(opsets)
+        self._imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+        self._numbers: dict[bytes, int] = {}
+        self._canonical: list[tuple[onnx.NodeProto, onnx.defs.OpSchema | None]] = []
+        self._answers: dict[Question, tuple[TensorType, ...] | str] = {}
+
+    def number_of(self, node: onnx.NodeProto) -> int:
+        """The number of this operator with these attributes and this pattern of blank inputs and outputs."""
+        plain = onnx.NodeProto(op_type=node.op_type, domain=node.domain, overload=node.overload)
+        plain.input.extend(f"i{place}" if name else "" for place, name in enumerate(node.input))
+        plain.output.extend(f"o{place}" if name else "" for place, name in enumerate(node.output))
+        plain.attribute.extend(node.attribute)
+        key = plain.SerializeToString(deterministic=True)
+        if key not in self._numbers:
+            self._numbers[key] = len(self._canonical)
+            self._canonical.append((plain, self._schema(node)))
+        return self._numbers[key]
+
+    def _schema(self, node: onnx.NodeProto) -> onnx.defs.OpSchema | None:
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        try:
+            return onnx.defs.get_schema(node.op_type, self._opsets.get(domain, 1), domain)
+        except onnx.defs.SchemaError:
+            return None
+
+    def ask(
+        self, number: int, types: Sequence[TensorType], values: Sequence[Array | None]
+    ) -> tuple[TensorType, ...] | str:
+        """Types of all outputs, UNKNOWN where not inferred; or the reason why the sizes cannot work.
+
+        `types` and `values` are those of the inputs; a blank input has any type and no value. Inputs of wrong
+        element types are not this question's concern: they give unknown outputs.
+        """
+        constants = tuple(None if value is None else (value.dtype.str, value.shape, value.tobytes()) for value in values)
+        question = (number, tuple(types), constants)
+        if question not in self._answers:
+            self._answers[question] = self._infer(number, types, values)
+        return self._answers[question]
+
+    def _infer(
+        self, number: int, types: Sequence[TensorType], values: Sequence[Array | None]
+    ) -> tuple[TensorType, ...] | str:
+        node, schema = self._canonical[number]
+        nothing = (UNKNOWN,) * len(node.output)
+        if schema is None:
+            return nothing
+        named = {name: type_proto(given) for name, given in zip(node.input, types, strict=True) if name}
+        data: dict[str, TensorProto] = {
+            name: numpy_helper.from_array(value)
+            for name, value in zip(node.input, values, strict=True)
+            if name and value is not None
+        }
+        try:
+            outputs = onnx.shape_inference.infer_node_outputs(schema, node, named, data, opset_imports=self._imports)
+        except _GIVES_UP as error:
+            text = str(error)
+            return text.replace("[ShapeInferenceError] ", "") if "[ShapeInferenceError]" in text else nothing
+        return tuple(tensor_type(outputs[name]) if name in outputs else UNKNOWN for name in node.output)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from friction_tui.model.constants import tensor_value
-from friction_tui.model.inference import bare_copy, infer_graph, infer_node, opsets_of
-from friction_tui.model.names import declared_dim, dtype_name
+from friction_tui.model.bodies import BODY_RULES
+from friction_tui.model.inference import infer_graph
+from friction_tui.model.names import declared_dim
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.tensors import Array, NodeFailure, PointShapes, TensorType, dims_text
+from friction_tui.model.steps import Prepared, declared_type, prepared
+from friction_tui.model.tensors import Array, NodeFailure, PointShapes, TensorType
+from friction_tui.model.walk import Knowledge, walk
 from friction_tui.recipe import POINTS, Profile, dim_key
 
 __all__ = ["NodeFailure", "PointShapes", "ShapeTable", "TensorType", "input_sizes", "shapes_at"]
@@ -44,45 +47,49 @@ def shapes_at(
     values: Mapping[str, Sequence[int]] | None = None,
     label: str = "opt",
 ) -> PointShapes:
-    """Everything that follows from concrete input `sizes` and the `values` of shape-tensor inputs."""
-    opsets = opsets_of(model)
-    types: dict[str, TensorType] = {}
-    known: dict[str, Array] = {}
-    for name, tensor in model.index.initializers.items():
-        types[name] = TensorType(dtype_name(tensor.data_type), tuple(tensor.dims))
-        value = tensor_value(tensor, 1024)
-        if value is not None:
-            known[name] = value
-    for value_info in model.index.inputs:
-        dtype = dtype_name(value_info.type.tensor_type.elem_type)
-        types[value_info.name] = TensorType(dtype, sizes.get(value_info.name))
-        if values and value_info.name in values:
-            given = np.array(values[value_info.name], dtype=dtype or "int64")
-            known[value_info.name] = given.reshape(sizes.get(value_info.name, given.shape))
-    inferred = infer_graph(bare_copy(model), types)
-    failures: list[NodeFailure] = []
-    for path in model.index.order:
-        node = model.index.by_path[path].proto
-        inputs = [types.get(name) for name in node.input if name]
-        if any(found is None or found.sizes is None for found in inputs):
-            continue
-        outputs = {name: inferred[name] for name in node.output if name in inferred}
-        if any(name and name not in outputs for name in node.output):
-            answer = infer_node(node, types, known, opsets)
-            if isinstance(answer, str):
-                failures.append(NodeFailure(path, answer))
-                continue
-            outputs = answer
-        if node.op_type == "Reshape" and len(node.output) == 1:
-            given, wanted = inputs[0], outputs.get(node.output[0])
-            if given and wanted and given.sizes is not None and wanted.sizes is not None:
-                have, need = math.prod(given.sizes), math.prod(wanted.sizes)
-                if have != need:
-                    shapes = f"{dims_text(given.dims)} has {have} elements, {dims_text(wanted.dims)} needs {need}"
-                    failures.append(NodeFailure(path, f"Reshape cannot work: {shapes}"))
-                    continue
-        types.update(outputs)
-    return PointShapes(label, dict(sizes), types, known, tuple(failures))
+    """Everything that follows from concrete input `sizes` and the `values` of shape-tensor inputs.
+
+    `values` are flattened, in elements; an input absent from `sizes` keeps the dims the model fixes.
+    """
+    ready = prepared(model)
+    key = (
+        tuple(sorted(sizes.items())),
+        tuple(sorted((name, tuple(row)) for name, row in (values or {}).items())),
+    )
+    found = ready.points.get(key)
+    if found is None:
+        found = _follow(ready, sizes, values or {}, label)
+        ready.remember(key, found)
+    return found if found.label == label else replace(found, label=label)
+
+
+def _follow(
+    ready: Prepared, sizes: Mapping[str, tuple[int, ...]], values: Mapping[str, Sequence[int]], label: str
+) -> PointShapes:
+    block = ready.block("")
+    types, known = dict(block.types), dict(block.values)
+    inputs: dict[str, TensorType] = {}
+    for value in ready.model.index.inputs:
+        declared = declared_type(value)
+        dims = sizes.get(value.name, declared.dims)
+        inputs[value.name] = TensorType(declared.dtype, dims)
+        given = _given_values(inputs[value.name], values.get(value.name))
+        if given is not None:
+            known[value.name] = given
+    types.update(inputs)
+    everything = Knowledge(types, known)
+    walk(ready, block, everything, infer_graph(ready.bare, inputs), BODY_RULES)
+    return PointShapes(label, dict(sizes), types, known, tuple(everything.failures))
+
+
+def _given_values(declared: TensorType, row: Sequence[int] | None) -> Array | None:
+    """The values of a shape-tensor input as an array; None when there are none or their number does not fit."""
+    if row is None or declared.dtype not in ("int32", "int64", "bool", "float32"):
+        return None
+    given = np.array(row, dtype=declared.dtype)
+    if declared.sizes is None:
+        return given
+    return given.reshape(declared.sizes) if given.size == math.prod(declared.sizes) else None
 
 
 class ShapeTable:
