@@ -1,0 +1,77 @@
+"""What the loaded TensorRT can do, asked of the module itself: names, never version numbers."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+from friction_tui.engines.tensorrt import module
+from friction_tui.engines.tensorrt.module import Native
+
+_WEAK_PRECISIONS = ("fp16", "bf16", "int8", "fp8")
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What one TensorRT can do.
+
+    `targets` are the compute capabilities it can be told to build for, () where it builds for the GPU it finds.
+    `precisions` are those it takes as builder flags (10.x); () where precision is an edit of the model.
+    `cpu_build` tells whether it builds without a GPU. `timing_cache` and `optimization_level` whether these
+    do anything. `strongly_typed` whether networks are always strongly typed.
+    """
+
+    name: str
+    version: str
+    targets: tuple[str, ...]
+    precisions: tuple[str, ...]
+    strongly_typed: bool
+    cpu_build: bool
+    timing_cache: bool
+    optimization_level: bool
+
+
+def members(trt: Native, enum: str) -> dict[str, Native]:
+    """The members of an enum of the module by name; empty when this edition lacks the enum."""
+    return dict(getattr(getattr(trt, enum, None), "__members__", {}))
+
+
+def is_rtx(trt: Native) -> bool:
+    """Whether `trt` is the RTX edition: only that one is told its target."""
+    return hasattr(trt, "ComputeCapability")
+
+
+def capabilities(trt: Native) -> Capabilities:
+    """What `trt` can do. Pure introspection: creates nothing and needs no GPU."""
+    rtx = is_rtx(trt)
+    flags = members(trt, "BuilderFlag")
+    precisions = tuple(name for name in _WEAK_PRECISIONS if name.upper() in flags)
+    return Capabilities(
+        name=module.RTX if rtx else module.ENTERPRISE,
+        version=trt.__version__,
+        targets=tuple(name for name in members(trt, "ComputeCapability") if name.startswith("SM")),
+        precisions=precisions,
+        strongly_typed=not precisions,
+        cpu_build=rtx or any("CPU" in name for name in flags),
+        timing_cache=not rtx,
+        optimization_level=not rtx,
+    )
+
+
+def network_flags(trt: Native, *, strongly_typed: bool = False) -> int:
+    """Flags for `Builder.create_network`, by name: the bit of STRONGLY_TYPED differs between versions.
+
+    Explicit batch is the only mode since TensorRT 10, and its flag is gone from 11.
+    """
+    flag = members(trt, "NetworkDefinitionCreationFlag").get("STRONGLY_TYPED")
+    return 1 << int(flag) if flag is not None and (strongly_typed or not capabilities(trt).precisions) else 0
+
+
+def main() -> None:
+    """`python -m friction_tui.engines.tensorrt.capabilities NAME` prints them as JSON."""
+    print(json.dumps(asdict(capabilities(module.load(sys.argv[1] if len(sys.argv) > 1 else "")))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Talking to the parser's process: start it, ask it, notice when it dies."""
+
+from __future__ import annotations
+
+import atexit
+import json
+import select
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from typing import IO, Any
+
+from friction_tui.engines.base import EngineCrashed, EngineMissing
+
+TIMEOUT_S = 120.0
+"""A parse that takes longer is taken for hung. The slowest seen: 5.8 s for 50,000 nodes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParserError:
+    """One error of the parser, as it gives it. `node` indexes the main graph, -1 for none; see `IParserError`."""
+
+    code: str
+    desc: str
+    file: str
+    func: str
+    node: int
+    name: str
+    op: str
+    stack: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """One answer: whether the model parsed, its errors, the error lines logged meanwhile, seconds it took."""
+
+    ok: bool
+    errors: tuple[ParserError, ...]
+    log: tuple[str, ...]
+    seconds: float
+
+
+class Parser:
+    """A parser process. Started on first use, started anew after a crash. Calls from several threads queue up.
+
+    `name` is the module to load, "" for the preferred one.
+    """
+
+    def __init__(self, name: str = "", *, timeout_s: float = TIMEOUT_S) -> None:
+        self._name = name
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._words: IO[bytes] | None = None
+        self._greeted = False
+
+    def prestart(self) -> None:
+        """Begin starting the process, so that it is warm when the first model comes. Returns at once."""
+        with self._lock:
+            self._start()
+
+    def parse(self, model: bytes, path: str = "") -> Parsed:
+        """Parse a serialised model. `path` is a file beside which its external data lies.
+
+        Raises EngineCrashed when the process dies or is silent too long, EngineMissing when there is no TensorRT.
+        """
+        with self._lock:
+            self._start()
+            answer = self._ask(model, path)
+        errors = tuple(ParserError(**{**error, "stack": tuple(error["stack"])}) for error in answer["errors"])
+        return Parsed(answer["ok"], errors, tuple(answer["log"]), answer["seconds"])
+
+    def close(self) -> None:
+        """End the process, whatever it is doing."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+    def _start(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            return
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "friction_tui.engines.tensorrt.parse_server", *([self._name] if self._name else [])],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._words,
+        )
+        self._greeted = False
+
+    def _ask(self, model: bytes, path: str) -> dict[str, Any]:
+        process = self._process
+        assert process is not None and process.stdin is not None
+        deadline = time.monotonic() + self._timeout_s
+        if not self._greeted:
+            greeting = self._answer(process, deadline)
+            if "missing" in greeting:
+                raise EngineMissing(greeting["missing"])
+            self._greeted = True
+        header = json.dumps({"bytes": len(model), "path": path}).encode()
+        try:
+            process.stdin.write(struct.pack(">I", len(header)) + header)
+            process.stdin.write(model)
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise self._crashed(process) from None
+        return self._answer(process, deadline)
+
+    def _answer(self, process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any]:
+        length = struct.unpack(">I", self._read(process, 4, deadline))[0]
+        answer: dict[str, Any] = json.loads(self._read(process, length, deadline))
+        return answer
+
+    def _read(self, process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
+        assert process.stdout is not None
+        stream = process.stdout
+        got = bytearray()
+        while len(got) < size:
+            ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
+            chunk = stream.raw.read(size - len(got)) if ready else None  # type: ignore[attr-defined]
+            if not chunk:
+                raise self._crashed(process, timed_out=not ready)
+            got += chunk
+        return bytes(got)
+
+    def _crashed(self, process: subprocess.Popen[bytes], *, timed_out: bool = False) -> EngineCrashed:
+        if timed_out:
+            process.kill()
+        code = process.wait()
+        self._process = None
+        return EngineCrashed("TensorRT's parser", None if timed_out else code, self._last_words())
+
+    def _last_words(self) -> str:
+        if self._words is None:
+            return ""
+        size = self._words.seek(0, 2)
+        self._words.seek(max(0, size - 4000))
+        return self._words.read().decode(errors="replace")
+
+
+_SHARED: dict[str, Parser] = {}
+_SHARED_LOCK = threading.Lock()
+
+
+def shared(name: str = "") -> Parser:
+    """The one parser of this process for a TensorRT module; it ends with us."""
+    with _SHARED_LOCK:
+        if name not in _SHARED:
+            _SHARED[name] = Parser(name)
+            atexit.register(_SHARED[name].close)
+        return _SHARED[name]
+
+
+def prestart(name: str = "") -> None:
+    """Start the shared parser's process in the background."""
+    shared(name).prestart()

@@ -1,0 +1,83 @@
+"""From one error of the parser to one `Refusal`: which node or tensor, and whether it is a refusal at all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from friction_tui.engines.base import NEEDS_GPU, Refusal, Stage
+from friction_tui.engines.tensorrt.marked import Mark, unmarked
+from friction_tui.engines.tensorrt.parser import ParserError
+
+_ECHO = re.compile(r"^ModelImporter\.cpp:\d+: (While parsing node|--- |ERROR: )")
+"""Log lines that only repeat the error itself."""
+_NO_CUDA = re.compile(
+    r"cudaError \d+: (CUDA driver|no CUDA-capable)|Cuda Error in \w+: \d+|"
+    r"CUDA driver version is insufficient|no CUDA-capable device|CUDA initialization failure"
+)
+"""What TensorRT logs when it misses a GPU. It does so behind many ordinary errors too."""
+_INITIALIZER = re.compile(r"Failed to import initializer: (?!In node)(.+)$", re.DOTALL)
+
+
+def causes(log: Iterable[str]) -> tuple[str, ...]:
+    """Log lines that say more than the error itself, without marks."""
+    return tuple(unmarked(line) for line in log if not _ECHO.match(line))
+
+
+def needs_gpu(error: ParserError, log: Iterable[str]) -> bool:
+    """Whether the node failed for the want of a GPU and of nothing else, as RoiAlign's plugin does."""
+    lines = causes(log)
+    missing = [line for line in lines if _NO_CUDA.search(line)]
+    return bool(missing) and len(missing) == len(lines) and "Error Code" not in _NO_CUDA_LINE.sub("", error.desc)
+
+
+_NO_CUDA_LINE = re.compile(r"^.*catchCudaError.*$", re.MULTILINE)
+
+
+def tensor_of(error: ParserError) -> str:
+    """The input or initializer an error without a node is about, "" for none."""
+    if error.func == "importInput":
+        return error.file
+    found = _INITIALIZER.search(error.desc)
+    return found[1].strip() if found else ""
+
+
+def stage_of(error: ParserError) -> Stage:
+    """The stage of an error that names no node."""
+    if error.func == "importInput":
+        return "input"
+    return "initializer" if tensor_of(error) else "model"
+
+
+def node_refusal(
+    error: ParserError, mark: Mark, stage: Stage, *, log: Iterable[str] = (), provisional: bool = False
+) -> Refusal:
+    """A refused node."""
+    return Refusal(
+        path=mark.path,
+        name=mark.name,
+        op=mark.op,
+        code=NEEDS_GPU if needs_gpu(error, log) else error.code,
+        text=unmarked(error.desc),
+        func=error.func,
+        tensor="",
+        stage=stage,
+        provisional=provisional,
+        log=causes(log),
+    )
+
+
+def graph_refusal(error: ParserError, tensor: str = "", *, log: Iterable[str] = ()) -> Refusal:
+    """A refused input, initializer or whole graph."""
+    return Refusal(
+        path="",
+        name="",
+        op="",
+        code=error.code,
+        text=unmarked(error.desc),
+        func=error.func,
+        tensor=tensor or tensor_of(error),
+        stage=stage_of(error),
+        provisional=False,
+        log=causes(log),
+    )

@@ -1,0 +1,179 @@
+"""Every node TensorRT's parser refuses, with its reason, in one go.
+
+The parser itself stops at the first node it cannot import. Three passes get the rest out of it:
+
+1. *static*: all nodes, those in bodies too, side by side in one graph behind a node of a made-up domain.
+   That node fails first, so nothing is imported, and the parser's checks of every other node are all reported.
+2. *tensors*: all inputs and initializers by themselves, as often as it takes.
+3. *dynamic*: the graph itself; at each node that fails to import, that node is taken out and only what follows
+   is parsed again.
+
+A graph that parses as a whole has no refusals: the passes only ever explain a failure.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto
+
+from friction_tui.engines.base import Refusal
+from friction_tui.engines.tensorrt import assemble
+from friction_tui.engines.tensorrt.cuts import Cuts
+from friction_tui.engines.tensorrt.dynamic import dynamic_pass
+from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, static_nodes
+from friction_tui.engines.tensorrt.parser import Parsed, Parser, shared
+from friction_tui.engines.tensorrt.reading import graph_refusal, node_refusal, tensor_of
+from friction_tui.engines.tensorrt.stub import Types, usable
+from friction_tui.model.graph import Node
+from friction_tui.model.opened import OpenedModel
+
+OnBatch = Callable[[Sequence[Refusal]], None]
+Stop = Callable[[], bool]
+
+
+class Report:
+    """The refusals so far, without repeats, told to `on_batch` as they come."""
+
+    def __init__(self, on_batch: OnBatch) -> None:
+        self._on_batch = on_batch
+        self._seen: set[tuple[str, ...]] = set()
+        self._paths: set[str] = set()
+        self.found: list[Refusal] = []
+
+    def add(self, *refused: Refusal) -> None:
+        """Tell what is new of `refused`; an empty batch is told too."""
+        new = []
+        for one in refused:
+            # A function's node is met once for each call, each time with other tensor names in the text.
+            key = (one.path, one.func if one.path.startswith("@") else one.text, one.tensor)
+            known_bad = one.provisional and one.path in self._paths
+            if key not in self._seen and not known_bad:
+                self._seen.add(key)
+                self._paths.add(one.path)
+                new.append(one)
+        self.found.extend(new)
+        if new or not refused:
+            self._on_batch(tuple(new))
+
+
+def refusals(
+    model: OpenedModel, *, on_batch: OnBatch, stop: Stop = lambda: False, parser: Parser | None = None
+) -> list[Refusal]:
+    """Return every refusal of `model`, none when it parses as a whole.
+
+    `on_batch` hears what is new: first the static pass in one batch (empty if all is well), then the others as
+    they are found. When `stop` says yes, what is known so far is returned. Weights are not read. Raises
+    EngineMissing without a TensorRT, EngineCrashed when the parser dies and it cannot be told at which node.
+    """
+    report = Report(on_batch)
+    if not model.proto.graph.node:
+        report.add()
+        return []
+    with tempfile.TemporaryDirectory(prefix="friction-parse-") as folder:
+        _search(model, Path(folder), parser or shared(), report, stop)
+    if not report.found and not model.proto.graph.output:
+        report.add(_no_outputs())
+    return report.found
+
+
+def _search(model: OpenedModel, folder: Path, parser: Parser, report: Report, stop: Stop) -> None:
+    as_is = None
+    if model.proto.functions:
+        # Inlining makes every node of a function reachable; whether there is anything to find the original decides.
+        graph = marked_graph(model, folder, inline=False)
+        as_is = parser.parse(assemble.serialized(graph.proto), graph.path)
+        if as_is.ok:
+            report.add()
+            return
+    graph = marked_graph(model, folder)
+    cuts = Cuts(graph, Types(graph.proto, _declared(model)))
+    if not _static_pass(graph, cuts, parser, report):
+        return
+    if not stop() and _tensor_pass(cuts, graph, parser, report) and not stop():
+        dynamic_pass(cuts, graph, parser, report.add, stop)
+    if as_is is not None and not report.found and not stop():
+        report.add(*_as_given(as_is, marked_graph(model, folder, inline=False)))
+
+
+def _static_pass(graph: MarkedGraph, cuts: Cuts, parser: Parser, report: Report) -> bool:
+    """Report all static refusals and take them out; False when there turned out to be nothing to refuse."""
+    nodes = static_nodes(graph)
+    errors = parser.parse(_side_by_side(graph, nodes)).errors
+    refused = [(error, nodes[error.node - 1]) for error in errors if error.node >= 1]  # 0 is the made-up node
+    if refused and all(node.graph for _, node in refused) and parser.parse(cuts.whole().data, graph.path).ok:
+        # All in bodies that the parser, knowing more constants than we do, never imports.
+        report.add()
+        return False
+    report.add(*(node_refusal(error, graph.mark_of(error, node.proto), "static") for error, node in refused))
+    piece_of = {piece.proto.name: number for number, piece in enumerate(graph.pieces)}
+    for _, node in refused:
+        outermost = graph.index.main[int(node.path.partition(".")[0])]
+        number = piece_of[outermost.proto.name]
+        if node.graph:
+            cuts.kill_inside(number, node.proto.name)
+        else:
+            cuts.kill(number)
+    return True
+
+
+def _side_by_side(graph: MarkedGraph, nodes: Iterable[Node]) -> bytes:
+    """A model of unconnected `nodes`, number 0 being one that cannot be imported."""
+    value = onnx.helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+    poison = onnx.helper.make_node("FrictionPoison", ["x"], ["o"], domain="friction.tui")
+    parts = [assemble.input_field(value), assemble.node_field(poison)]
+    for number, node in enumerate(nodes):
+        copy = onnx.NodeProto()
+        copy.CopyFrom(node.proto)
+        copy.ClearField("input")
+        copy.input.extend("x" if name else "" for name in node.proto.input)
+        copy.ClearField("output")
+        copy.output.extend(f"o{number}_{at}" if name else "" for at, name in enumerate(node.proto.output))
+        parts.append(assemble.node_field(copy))
+    return assemble.assembled(assemble.model_head(graph.proto), parts)
+
+
+def _tensor_pass(cuts: Cuts, graph: MarkedGraph, parser: Parser, report: Report) -> bool:
+    """Report every input and initializer whose type or data is not taken; False if the model itself is refused."""
+    while True:
+        parsed = parser.parse(cuts.tensors(), graph.path)
+        if parsed.ok or not parsed.errors:
+            return True
+        error = parsed.errors[0]
+        report.add(graph_refusal(error, log=parsed.log))
+        if not cuts.replace(tensor_of(error)):
+            return False
+
+
+def _as_given(parsed: Parsed, graph: MarkedGraph) -> list[Refusal]:
+    """The parser's own errors on the model as it is."""
+    given = []
+    for error in parsed.errors:
+        if 0 <= error.node < len(graph.index.main):
+            mark = graph.mark_of(error, graph.index.main[error.node].proto)
+            given.append(node_refusal(error, mark, "dynamic", log=parsed.log))
+        else:
+            given.append(graph_refusal(error, log=parsed.log))
+    return given
+
+
+def _declared(model: OpenedModel) -> dict[str, onnx.ValueInfoProto]:
+    return {value.name: value for value in model.proto.graph.value_info if usable(value)}
+
+
+def _no_outputs() -> Refusal:
+    return Refusal(
+        path="",
+        name="",
+        op="",
+        code="INVALID_GRAPH",
+        text="the graph has no outputs: the parser takes it, the builder cannot",
+        func="",
+        tensor="",
+        stage="model",
+        provisional=False,
+        log=(),
+    )
