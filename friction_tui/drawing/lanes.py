@@ -37,10 +37,14 @@ class Lanes:
     """How many lanes are used."""
 
 
-def allocate(sources: Sequence[Sequence[int] | None], lanes: int) -> Lanes:
+def allocate(
+    sources: Sequence[Sequence[int] | None], lanes: int, *, continues: bool = False, continued: bool = False
+) -> Lanes:
     """Lanes for rows 0, 1, …; `sources[r]` are the rows that row r reads, None for a row without a glyph.
 
-    A source that does not come before its reader is far. At least four `lanes`, at most 31.
+    A source that does not come before its reader is far. At least four `lanes`, at most 31. When the rows
+    continue others (`continues`), or others follow (`continued`), of which nothing is known here, the first
+    glyph stands in an odd lane and the last in an even one, so that none is right below an unrelated one.
     O(edges + rows × lanes).
     """
     size = len(sources)
@@ -54,6 +58,7 @@ def allocate(sources: Sequence[Sequence[int] | None], lanes: int) -> Lanes:
     turns = [0] * (size + 1)
     far: list[tuple[int, int]] = []
     everything = (1 << lanes) - 1
+    even = everything & 0x55555555
     free = everything
     lane_of = [-1] * size
     seen = [0] * size
@@ -83,12 +88,17 @@ def allocate(sources: Sequence[Sequence[int] | None], lanes: int) -> Lanes:
             turns[row] ^= 1 << lane
             ending |= 1 << lane
         free |= ending
-        choice = ending or (free & ~above)
+        allowed = everything
+        if continues and row == 0:
+            allowed &= ~even
+        if continued and row == size - 1:
+            allowed &= even
+        choice = ending & allowed or free & ~above & allowed
         if choice:
             lane = (choice & -choice).bit_length() - 1
         else:
-            held = everything & ~free & ~above
-            lane = _furthest(held & ~joined or held & joined or above, next_use)
+            held = allowed & ~free & (~above | joined)
+            lane = _furthest(held & ~joined or held, next_use)
             source = holder[lane]
             lane_of[source] = -1
             if drawn_to[lane] > source:

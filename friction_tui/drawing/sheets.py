@@ -76,16 +76,28 @@ class Sheets:
         text = gutter(own, lanes.joins[at], above, below, width, glyph, glyphs)
         return around + text, len(around) + 2 * own
 
+    def span(self, frame: int) -> tuple[int, int]:
+        """The first column of a frame's gutter, and how many columns it takes; known once it is prepared."""
+        frames = self._rows.frames
+        first, number = 0, frame
+        while (parent := frames[number].parent) >= 0:
+            first += 2 * self._widths[parent] + self._inset(number)
+            number = parent
+        return first, 2 * self._widths[frame]
+
     def _around(self, row: int, number: int, sheet: Sheet, glyphs: Glyphs) -> str:
         """What runs by in the graphs around a body, and how far the body is set in."""
-        frames = self._rows.frames
         text = ""
-        while (parent := frames[number].parent) >= 0:
+        while (parent := self._rows.frames[number].parent) >= 0:
             begin, lanes = sheet.lanes[parent]
-            inset = " " * min(2 * (frames[number].depth - frames[parent].depth), _INSET)
-            text = passing(lanes.below[row - begin], self._widths[parent], glyphs) + inset + text
+            by = passing(lanes.below[row - begin], self._widths[parent], glyphs)
+            text = by + " " * self._inset(number) + text
             number = parent
         return text
+
+    def _inset(self, number: int) -> int:
+        frames = self._rows.frames
+        return min(2 * (frames[number].depth - frames[frames[number].parent].depth), _INSET)
 
     # ------------------------------------------------------------------------------------------- edges
 
@@ -175,7 +187,12 @@ class Sheets:
                 if len(near) < len(sources):
                     sheet.far[row] = [source for source in sources if not begin <= source < end]
                 read.append(near)
-            lanes = allocate(read, self.lanes if number == 0 else max(4, self.lanes // 2))
+            lanes = allocate(
+                read,
+                self.lanes if number == 0 else max(4, self.lanes // 2),
+                continues=begin > frame.first_row,
+                continued=end < frame.last_row,
+            )
             for reader, source in lanes.far:
                 sheet.far.setdefault(begin + reader, []).append(begin + source)
             sheet.lanes[number] = begin, lanes
