@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from rich.markup import escape
+from textual.timer import Timer
 
 from friction_tui.finding import Finding
-from friction_tui.protocol import InitializerStats, NodeDetail, ReadInitializer, TensorDetail
+from friction_tui.protocol import InitializerStats, Inspect, NodeDetail, ReadInitializer, TensorDetail
 from friction_tui.tui.lines import Line, Span, paragraph, symbol
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Ask, Choose
 from friction_tui.tui.state import AppState
 
+REST_SECONDS = 0.08
 BLOCKS = " ▁▂▃▄▅▆▇█"
 ASCII_BLOCKS = " .:-=+*#@"
 
@@ -82,6 +84,10 @@ class Inspector(LinesPanel):
     NAME = "Inspector"
     READS = frozenset({"selected", "details", "stats", "findings", "ascii"})
 
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._asking: Timer | None = None
+
     def title(self) -> str:
         """`Inspector ─ head/Reshape`."""
         node = self.state.details.get(self.state.selected)
@@ -90,8 +96,20 @@ class Inspector(LinesPanel):
     def state_changed(self, before: object) -> None:
         """While the worker is asked about another node, the elder one stays rather than flicker."""
         waiting = self.state.selected and self.state.selected not in self.state.details
+        if waiting:
+            self._ask_soon()
         if not (waiting and self._lines):
             super().state_changed(before)
+
+    def _ask_soon(self) -> None:
+        """Ask once the cursor rests: holding a key down must not ask about every row."""
+        if self._asking is not None:
+            self._asking.stop()
+        self._asking = self.set_timer(REST_SECONDS, self._ask)
+
+    def _ask(self) -> None:
+        if self.state.selected and self.state.selected not in self.state.details:
+            self.post_message(Ask(Inspect(path=self.state.selected)))
 
     def lines(self, width: int) -> list[Line]:
         """Findings first, then what goes in and out, then the rest."""
@@ -120,8 +138,8 @@ class Inspector(LinesPanel):
             lines.append(Line((("       ", "text"), (tensor.name, "name")), key=key))
         if tensor.value:
             lines.extend(paragraph(tensor.value, width, "code", indent=(("       = ", "muted"),), key=key))
-        if key in self.state.stats:
-            stats = self.state.stats[key]
+        stats = self.state.stats.get(tensor.name)
+        if stats is not None:
             lines.extend(paragraph(stats_text(stats), width, "muted", indent=(("       ", "text"),), key=key))
             if stats.histogram:
                 bars = histogram_text(stats.histogram, ascii_only=self.state.ascii)

@@ -15,12 +15,28 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
+from friction_tui.drawing.width import visible
 from friction_tui.finding import Severity, Tier
 
 Span: TypeAlias = tuple[str, str]
 """Text and role."""
 
-ROLES = ("text", "muted", "strong", "name", "code", "link", "key", "error", "warning", "note", "good", "stale")
+ROLES = (
+    "text",
+    "muted",
+    "strong",
+    "name",
+    "code",
+    "link",
+    "key",
+    "error",
+    "warning",
+    "note",
+    "good",
+    "stale",
+    "gutter",
+    "glyph",
+)
 
 SYMBOLS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
 ASCII_SYMBOLS = {Severity.ERROR: "X", Severity.WARNING: "!", Severity.NOTE: "."}
@@ -107,9 +123,10 @@ def paragraph(
 def strip_of(spans: Iterable[Span], style_of: Callable[[str], Style]) -> Strip:
     """The spans as a Textual strip, neighbours of one role merged."""
     runs: list[tuple[str, list[str]]] = []
-    for text, role in spans:
-        if not text:
+    for raw, role in spans:
+        if not raw:
             continue
+        text = visible(raw)
         if runs and (runs[-1][0] == role or text.isspace()):
             runs[-1][1].append(text)  # blanks take their neighbour's style: one run less
         else:

@@ -5,6 +5,7 @@ Lines are made once per state and width and drawn through the Line API, so thous
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 from rich.style import Style
@@ -13,18 +14,33 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from friction_tui.tui.lines import ROLES, Line, fitted, strip_of
 from friction_tui.tui.panel import Panel
+
+ROLE_CLASSES = {*(f"line--{role}" for role in ROLES), "line--cursor", "line--rest"}
+"""Component classes of a widget whose text is made of roles. What they look like is in roles.tcss."""
+
+
+def role_style(widget: Widget, role: str) -> Style:
+    """The style of a role in the present theme."""
+    return widget.get_component_rich_style(f"line--{role}")
+
+
+def cursor_style(widget: Widget, role: str) -> Style:
+    """The style of a role under the cursor; faint where the keys go to another widget."""
+    under = "line--cursor" if widget.has_focus else "line--rest"
+    return role_style(widget, role) + widget.get_component_rich_style(under, partial=True)
 
 
 class LinesPanel(Panel, ScrollView):
     """Subclasses give `lines(width)`; entries are the runs of lines with one key."""
 
     DEFAULT_CSS = """
-    LinesPanel { overflow-x: hidden; scrollbar-size-vertical: 1; }
+    LinesPanel { overflow-x: hidden; overflow-y: auto; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {*(f"line--{role}" for role in ROLES), "line--cursor"}
+    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="lines.up", tooltip="Entry above"),
         Binding("down,j", "move(1)", "Down", show=False, id="lines.down", tooltip="Entry below"),
@@ -98,18 +114,11 @@ class LinesPanel(Panel, ScrollView):
         at = y + self.scroll_offset.y
         if at >= len(self._lines):
             return Strip.blank(width, self.rich_style)
-        under = self._under_cursor(at)
-        return strip_of(fitted(self._lines[at], width), lambda role: self._style(role, under))
-
-    def _style(self, role: str, under: bool) -> Style:
-        style = self.get_component_rich_style(f"line--{role}")
-        if not under:
-            return style
-        cursor = self.get_component_rich_style("line--cursor", partial=True)
-        return style + cursor
+        style = cursor_style if self._under_cursor(at) else role_style
+        return strip_of(fitted(self._lines[at], width), partial(style, self))
 
     def _under_cursor(self, at: int) -> bool:
-        if not self._spans or not self.has_focus:
+        if not self._spans:
             return False
         _, first, last = self._spans[self._cursor]
         return first <= at < last

@@ -85,11 +85,6 @@ class Panel(Widget, can_focus=True):
     Bindings of a panel are `Binding`s with `id` and `tooltip`, single letters that the workbench does not use.
     """
 
-    DEFAULT_CSS = """
-    Panel { border: round $panel-border; border-title-color: $text-muted; border-title-style: bold; padding: 0 1; }
-    Panel:focus, Panel:focus-within { border: round $primary; border-title-color: $primary; }
-    """
-
     NAME: ClassVar[str] = ""
     """The word in the border."""
     READS: ClassVar[frozenset[str]] = frozenset()

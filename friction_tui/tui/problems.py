@@ -190,6 +190,14 @@ class Problems(LinesPanel):
             self.rebuild(keep=finding)
             self._go(self._cursor)
 
+    def open_entry(self) -> None:
+        """Enter: explain the finding, or go to the place."""
+        finding, place = self._finding()
+        if place is not None and place.node:
+            self.post_message(Reveal(place.node))
+        elif finding is not None:
+            self.post_message(Choose(finding, explain=True))
+
     def action_unfold(self) -> None:
         """Show or hide every place of the finding."""
         finding, _ = self._finding()

@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from friction_tui.drawing.marks import Mark, marks_of
 from friction_tui.finding import Finding, Severity, fix_first
 from friction_tui.protocol import (
     BuildResult,
@@ -110,8 +111,8 @@ class AppState:
     """The last complete verdict, which may be of an elder revision."""
     findings: tuple[Finding, ...] = ()
     """What to list: the last complete verdict, or what has arrived so far, plus what builds found."""
-    marks: Mapping[str, Severity] = field(default_factory=dict)
-    """Worst severity per node path."""
+    marks: Mapping[str, Mark] = field(default_factory=dict)
+    """Gravest mark per item path."""
     change: Change | None = None
     """What the last edit fixed and broke; None before the second verdict."""
     jobs: tuple[Job, ...] = ()
@@ -126,6 +127,12 @@ class AppState:
     netron: NetronStarted | None = None
     notices: tuple[Notice, ...] = ()
     """What was refused, what died, what was written; newest last."""
+    told: int = 0
+    """How many notices there ever were."""
+    read: int = 0
+    """How many of them the user has put away."""
+    auto_build: bool = False
+    """Whether every edit starts a build."""
     selected: str = ""
     """Path of the item under the graph's cursor."""
     problem: Finding | None = None
@@ -158,6 +165,11 @@ class AppState:
         """Measurements that gave a result, oldest first."""
         return tuple(job for job in self.jobs if job.latency is not None)
 
+    @property
+    def unread(self) -> Notice | None:
+        """The newest notice, until the user puts it away."""
+        return self.notices[-1] if self.told > self.read else None
+
     def running(self, kind: JobKind | None = None) -> Job | None:
         """The newest job that still runs, of `kind` if given."""
         return next((j for j in reversed(self.jobs) if j.running and (kind is None or j.kind is kind)), None)
@@ -182,6 +194,8 @@ def opened(state: AppState, recipe: Recipe) -> AppState:
         hello=state.hello,
         gpu=state.gpu,
         notices=state.notices,
+        told=state.told,
+        read=state.read,
         ascii=state.ascii,
     )
 
@@ -203,7 +217,8 @@ def job_started(state: AppState, kind: JobKind) -> tuple[AppState, int]:
 
 def noticed(state: AppState, level: str, text: str, detail: str = "") -> AppState:
     """A line for the user is added."""
-    return replace(state, notices=(*state.notices, Notice(level, text, detail))[-NOTICES_KEPT:])
+    notices = (*state.notices, Notice(level, text, detail))[-NOTICES_KEPT:]
+    return replace(state, notices=notices, told=state.told + 1)
 
 
 # ---------------------------------------------------------------------------------- what the worker said
@@ -220,8 +235,8 @@ def reduce(state: AppState, event: Event) -> AppState:
             return _opened(state, event)
         case GraphReady():
             return replace(state, graph=event.graph, open_file_only=event.open_file_only, labels=[], labels_revision=0)
-        case RowLabels():
-            return replace(state, labels=event.labels, labels_revision=event.revision)
+        case RowLabels():  # shapes changed, so what was inspected is asked for again
+            return replace(state, labels=event.labels, labels_revision=event.revision, details={})
         case Findings():
             return _relisted(replace(state, checks={**state.checks, event.check: event}))
         case Judged():
@@ -266,14 +281,10 @@ def _relisted(state: AppState) -> AppState:
     last = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.running), None)
     if last is not None and not state.is_stale(last):
         listed = fix_first([*listed, *(f for f in _found_by(last) if f not in listed)])
-    marks: dict[str, Severity] = {}
-    for finding in reversed(listed):  # worst first in the list, so the worst is written last
-        for path in finding.node_paths:
-            marks[path] = finding.severity
     problem = state.problem
     if problem is not None and problem not in listed:
         problem = next((f for f in listed if identity(f) == identity(problem)), None)
-    return replace(state, findings=tuple(listed), marks=marks, problem=problem)
+    return replace(state, findings=tuple(listed), marks=marks_of(listed), problem=problem)
 
 
 def _found_by(job: Job) -> tuple[Finding, ...]:

@@ -1,0 +1,218 @@
+"""Everything the user can do, once: key, footer word, help, palette entry, and when it is valid.
+
+The bindings of the workbench, the key line, the command palette and the help page are all made from `ACTIONS`.
+Keys stay single letters that arrive over SSH and tmux; every one has its palette command beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.binding import Binding
+
+from friction_tui.protocol import JobKind
+from friction_tui.recipe import SourceKind
+from friction_tui.tui import commands
+from friction_tui.tui.state import AppState
+
+if TYPE_CHECKING:
+    from friction_tui.tui.workbench import Workbench
+
+When = Callable[[AppState], bool]
+
+
+def always(_: AppState) -> bool:
+    """Valid at any time."""
+    return True
+
+
+def has_model(state: AppState) -> bool:
+    """A model is open."""
+    return state.summary is not None
+
+
+def has_graph(state: AppState) -> bool:
+    """There is a graph to look at."""
+    return state.graph is not None
+
+
+def has_problems(state: AppState) -> bool:
+    """There is a finding."""
+    return bool(state.findings)
+
+
+def has_fixes(state: AppState) -> bool:
+    """The chosen problem has a fix that the tool can apply."""
+    return state.problem is not None and any(fix.applicable for fix in state.problem.fixes)
+
+
+def can_undo(state: AppState) -> bool:
+    """There is an edit to take back."""
+    return state.history is not None and bool(state.history.past)
+
+
+def can_redo(state: AppState) -> bool:
+    """There is an undone edit."""
+    return state.history is not None and bool(state.history.future)
+
+
+def can_build(state: AppState) -> bool:
+    """A builder is installed, and no build runs."""
+    builder = state.hello is not None and any(engine.can_build for engine in state.hello.engines)
+    return has_model(state) and builder and state.running(JobKind.BUILD) is None
+
+
+def can_measure(state: AppState) -> bool:
+    """Something can run the model, and no measurement runs."""
+    runner = state.hello is not None and any(engine.can_run for engine in state.hello.engines)
+    return has_model(state) and runner and state.running(JobKind.MEASURE) is None
+
+
+def has_job(state: AppState) -> bool:
+    """A job runs."""
+    return state.running() is not None
+
+
+def has_builds(state: AppState) -> bool:
+    """There are two builds to compare."""
+    return len(state.builds) > 1
+
+
+def has_engine(state: AppState) -> bool:
+    """The last build gave an engine."""
+    return bool(state.builds) and state.builds[-1].build is not None and bool(state.builds[-1].build.engine_path)
+
+
+def can_export(state: AppState) -> bool:
+    """The source is code or a framework's file that is exported again."""
+    return has_model(state) and state.recipe is not None and state.recipe.source.kind is not SourceKind.ONNX
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing the user can do."""
+
+    id: str
+    keys: str
+    """Comma separated, the first is shown; empty for palette only."""
+    label: str
+    """The word beside the key."""
+    tooltip: str
+    """One line of help."""
+    noun: str
+    """What it is about: the palette shows `noun: label`, help groups by it."""
+    do: Callable[[Workbench], Awaitable[None] | None]
+    when: When = always
+    rank: int = 9
+    """The key line shows low ranks first; 9 never."""
+
+    @property
+    def key(self) -> str:
+        """The key as people write it."""
+        first = self.keys.split(",", maxsplit=1)[0]
+        names = {"slash": "/", "question_mark": "?", "escape": "Esc", "enter": "Enter", "space": "Space"}
+        return names.get(first, first.replace("ctrl+", "^"))
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action("panel.graph", "1", "Graph", "Show the graph", "Panel", commands.show("graph")),
+    Action("panel.problems", "2", "Problems", "Show what is wrong", "Panel", commands.show("problems")),
+    Action("panel.shapes", "3", "Shapes", "Show the shape ranges", "Panel", commands.show("shapes")),
+    Action("panel.build", "4", "Build", "Show builds, their log and history", "Panel", commands.show("build")),
+    Action("panel.memory", "5", "Memory", "Show planned and measured memory", "Panel", commands.show("memory")),
+    Action("panel.latency", "6", "Latency", "Show measured latency", "Panel", commands.show("latency")),
+    Action("panel.inspector", "7,i", "Inspector", "Inspect the selected node", "Panel", commands.show("inspector")),
+    Action("panel.zoom", "z", "zoom", "Give the panel the whole screen, and back", "Panel", commands.zoom, rank=8),
+    Action(
+        "problem.next",
+        "n",
+        "next",
+        "Go to the next problem, opening folds on the way",
+        "Problem",
+        commands.next_problem,
+        has_problems,
+        rank=1,
+    ),
+    Action(
+        "problem.previous",
+        "p",
+        "previous",
+        "Go to the previous problem",
+        "Problem",
+        commands.previous_problem,
+        has_problems,
+    ),
+    Action(
+        "problem.why",
+        "W",
+        "explain",
+        "Explain the chosen problem: evidence, who says so, what to do",
+        "Problem",
+        commands.explain,
+        has_problems,
+    ),
+    Action(
+        "graph.search",
+        "slash",
+        "search",
+        "Find a node by name or operator",
+        "Graph",
+        commands.search,
+        has_graph,
+        rank=4,
+    ),
+    Action(
+        "problem.filter", "F", "filter", "Show only some problems", "Problem", commands.filter_problems, has_problems
+    ),
+    Action("recipe.undo", "u", "undo", "Take the last edit back", "Recipe", commands.undo, can_undo, rank=3),
+    Action("recipe.redo", "ctrl+r", "redo", "Do the undone edit again", "Recipe", commands.redo, can_redo),
+    Action("build.start", "b", "build", "Build the TensorRT engine", "Build", commands.build, can_build, rank=2),
+    Action(
+        "build.auto",
+        "B",
+        "rebuild on edit",
+        "Rebuild after every edit, or stop doing so",
+        "Build",
+        commands.toggle_auto_build,
+        has_model,
+    ),
+    Action("latency.measure", "m", "measure", "Measure latency", "Latency", commands.measure, can_measure, rank=2),
+    Action("job.cancel", "", "cancel", "Stop what runs (Esc)", "Build", commands.cancel_job, has_job),
+    Action(
+        "model.export", "r", "re-export", "Export the model again from its source", "Model", commands.export, can_export
+    ),
+    Action(
+        "session.save",
+        "w",
+        "save",
+        "Save this session: edits, folds, cursor",
+        "Session",
+        commands.save,
+        has_model,
+        rank=6,
+    ),
+    Action("messages.show", "l", "messages", "Show every message so far", "Session", commands.messages),
+    Action("app.ascii", "", "ASCII drawing", "Draw with ASCII characters only, or not", "Look", commands.toggle_ascii),
+    Action("app.light", "", "light or dark", "Change between light and dark", "Look", commands.toggle_light),
+    Action("app.help", "question_mark", "help", "Every key and what it does", "App", commands.show_help, rank=0),
+    Action("app.back", "escape", "back", "Stop the running job, close, or leave zoom", "App", commands.back),
+    Action("app.suspend", "ctrl+z", "suspend", "Back to the shell; `fg` returns", "App", commands.suspend),
+    Action("app.quit", "q", "quit", "Save the session and leave", "App", commands.leave),
+)
+BY_ID = {action.id: action for action in ACTIONS}
+
+
+def bindings() -> list[Binding]:
+    """The registry as Textual bindings."""
+    return [
+        Binding(action.keys, f"do('{action.id}')", action.label, show=False, id=action.id, tooltip=action.tooltip)
+        for action in ACTIONS
+        if action.keys
+    ]
+
+
+def valid(state: AppState) -> list[Action]:
+    """The actions that mean something now."""
+    return [action for action in ACTIONS if action.when(state)]

@@ -1,0 +1,112 @@
+"""The one-line widgets at the bottom: panel bar, message line, key line."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+from textual.strip import Strip
+from textual.widget import Widget
+
+from friction_tui.tui.actions import BY_ID, Action, valid
+from friction_tui.tui.inspector import one_line
+from friction_tui.tui.layout import PANELS
+from friction_tui.tui.lines import Line, Span, fitted, strip_of, width_of
+from friction_tui.tui.lines_panel import ROLE_CLASSES, role_style
+from friction_tui.tui.problems import counts
+from friction_tui.tui.state import AppState
+
+PALETTE_HINT: tuple[Span, ...] = (("^p", "key"), (" commands", "muted"))
+LEVEL_ROLES = {"error": "error", "warning": "warning", "info": "good"}
+LEVEL_MARKS = {"error": "✗", "warning": "!", "info": "·"}
+
+
+class Bar(Widget):
+    """One line made from the state."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
+    DEFAULT_CSS = "Bar { height: 1; padding: 0 1; }"
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.state = AppState()
+
+    def update_state(self, state: AppState) -> None:
+        """Show the newest state, if that changes the line."""
+        before, self.state = self.state, state
+        if self.depends(before, state):
+            self.refresh()
+
+    def depends(self, before: AppState, state: AppState) -> bool:
+        """Whether the line may differ."""
+        return before is not state
+
+    def line(self, width: int) -> Line:
+        """What to show in `width` cells."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002
+        """The line."""
+        width = self.content_size.width
+        return strip_of(fitted(self.line(width), width), partial(role_style, self))
+
+
+class PanelBar(Bar):
+    """`1 Graph  2 Problems ✗ 2 …`: shown where panels do not fit beside each other."""
+
+    current = PANELS[0]
+
+    def line(self, width: int) -> Line:
+        """The panels, the current one strong, the problems with their counts."""
+        spans: list[Span] = []
+        for digit, panel in enumerate(PANELS[:-1], start=1):
+            role = "strong" if panel == self.current else "muted"
+            spans += [(f"{digit}", "key"), (f" {panel.capitalize()}", role)]
+            if panel == "problems" and self.state.findings and width >= 72:
+                spans += [(" ", "text"), *counts(self.state)]
+            spans.append(("  ", "text"))
+        names = tuple(spans[:-1])
+        if width_of(names) <= width:
+            return Line(names)
+        short = [(f"{i} ", "strong" if p == self.current else "muted") for i, p in enumerate(PANELS[:-1], start=1)]
+        return Line((*short, (self.current.capitalize(), "strong")))
+
+
+class MessageLine(Bar):
+    """The newest message until it is put away; else the selected item in one line."""
+
+    DEFAULT_CSS = "MessageLine { background: $panel; }"
+
+    def line(self, width: int) -> Line:  # noqa: ARG002
+        """The message with what to do next, or the item."""
+        notice = self.state.unread
+        if notice is None:
+            return Line(one_line(self.state))
+        mark = LEVEL_MARKS[notice.level]
+        if self.state.ascii and notice.level != "warning":
+            mark = "X" if notice.level == "error" else "-"
+        detail = " ".join(notice.detail.split())
+        spans: tuple[Span, ...] = ((f"{mark} ", LEVEL_ROLES[notice.level]), (" ".join(notice.text.split()), "text"))
+        return Line((*spans, (f"  {detail}" if detail else "", "muted")), (("l", "key"), (" all", "muted")))
+
+
+class KeyLine(Bar):
+    """What the keys do now; as many as fit, help and palette always."""
+
+    def line(self, width: int) -> Line:
+        """Valid actions by rank."""
+        tail: tuple[Span, ...] = (*_entry(BY_ID["app.help"]), ("  ", "text"), *PALETTE_HINT)
+        room = width - width_of(tail) - 2
+        spans: list[Span] = []
+        running = self.state.running()
+        if running is not None:
+            spans = [("Esc", "key"), (f" cancel {running.kind}", "muted")]
+        for action in sorted((a for a in valid(self.state) if 0 < a.rank < 9), key=lambda a: a.rank):
+            entry = [*([("  ", "text")] if spans else []), *_entry(action)]
+            if width_of([*spans, *entry]) <= room:
+                spans += entry
+        return Line(tuple(spans), tail)
+
+
+def _entry(action: Action) -> list[Span]:
+    return [(action.key, "key"), (f" {action.label}", "muted")]

@@ -1,0 +1,175 @@
+"""What the actions do: plain functions on the workbench, each a few lines. Which keys call them: actions.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from friction_tui.finding import Finding
+from friction_tui.protocol import JobKind
+from friction_tui.tui.panel import Begin, Cancel, Choose, Reveal
+from friction_tui.tui.state import noticed, with_history
+
+if TYPE_CHECKING:
+    from friction_tui.tui.workbench import Workbench
+
+
+def show(panel: str) -> Callable[[Workbench], None]:
+    """A command that brings one panel to the front."""
+
+    def command(bench: Workbench) -> None:
+        bench.show_panel(panel)
+
+    return command
+
+
+def zoom(bench: Workbench) -> None:
+    """The current panel takes the whole screen, or gives it back."""
+    bench.zoomed = not bench.zoomed
+    bench.lay_out()
+
+
+def next_problem(bench: Workbench) -> None:
+    """To the next finding in the list, and in the graph to where it is."""
+    _step_problem(bench, 1)
+
+
+def previous_problem(bench: Workbench) -> None:
+    """To the finding before."""
+    _step_problem(bench, -1)
+
+
+def _step_problem(bench: Workbench, step: int) -> None:
+    """Problems in order of what to fix first; a finding met in many nodes is left after its last node."""
+    state = bench.state
+    stops: list[tuple[Finding, str]] = [(f, path) for f in state.findings for path in (f.node_paths or ("",))]
+    if not stops:
+        return
+    here = next((i for i, stop in enumerate(stops) if stop == (state.problem, state.selected)), None)
+    if here is None:
+        here = next((i for i, (f, _) in enumerate(stops) if f == state.problem), None)
+        here = (-1 if step > 0 else 0) if here is None or state.problem is None else here - (step > 0)
+    finding, path = stops[(here + step) % len(stops)]
+    bench.post_message(Choose(finding))
+    if path:
+        bench.post_message(Reveal(path))
+
+
+def explain(bench: Workbench) -> None:
+    """Open the Why page of the chosen problem."""
+    state = bench.state
+    finding = state.problem or next(iter(state.findings), None)
+    if finding is not None:
+        bench.post_message(Choose(finding, explain=True))
+
+
+def search(bench: Workbench) -> None:
+    """Open the search line for the graph."""
+    bench.open_search("graph")
+
+
+def filter_problems(bench: Workbench) -> None:
+    """Open the search line for the problem list."""
+    bench.show_panel("problems")
+    bench.open_search("problems")
+
+
+def undo(bench: Workbench) -> None:
+    """One edit back."""
+    state = bench.state
+    if state.history is not None:
+        bench.friction.live.move(with_history(state, state.history.undo()), "undone")
+
+
+def redo(bench: Workbench) -> None:
+    """One edit forward."""
+    state = bench.state
+    if state.history is not None:
+        bench.friction.live.move(with_history(state, state.history.redo()), "redone")
+
+
+def build(bench: Workbench) -> None:
+    """Start a build, and show it."""
+    bench.show_panel("build", focus=False)
+    bench.post_message(Begin(JobKind.BUILD))
+
+
+def measure(bench: Workbench) -> None:
+    """Start a measurement at opt, and show it."""
+    bench.show_panel("latency", focus=False)
+    bench.post_message(Begin(JobKind.MEASURE))
+
+
+def export(bench: Workbench) -> None:
+    """Export the source again."""
+    bench.post_message(Begin(JobKind.EXPORT))
+
+
+def toggle_auto_build(bench: Workbench) -> None:
+    """Rebuild after each edit from now on, or no more."""
+    on = not bench.state.auto_build
+    said = "every edit now rebuilds the engine" if on else "edits no longer rebuild; b does"
+    bench.friction.live.show(noticed(replace(bench.state, auto_build=on), "info", said))
+
+
+def cancel_job(bench: Workbench) -> None:
+    """Kill the newest running job."""
+    job = bench.state.running()
+    if job is not None:
+        bench.post_message(Cancel(job.number))
+
+
+def save(bench: Workbench) -> None:
+    """Write the session file."""
+    bench.friction.save_session()
+
+
+def messages(bench: Workbench) -> None:
+    """Show every message of this session."""
+    from friction_tui.tui.messages import messages_screen
+
+    bench.app.push_screen(messages_screen(bench.state))
+
+
+def toggle_ascii(bench: Workbench) -> None:
+    """Draw with ASCII only, or with box characters again."""
+    bench.friction.live.show(replace(bench.state, ascii=not bench.state.ascii))
+
+
+def toggle_light(bench: Workbench) -> None:
+    """The other of our two themes."""
+    bench.app.theme = "friction-dark" if bench.app.theme == "friction-light" else "friction-light"
+
+
+def show_help(bench: Workbench) -> None:
+    """Every key."""
+    from friction_tui.tui.help import help_screen
+
+    bench.app.push_screen(help_screen(bench.panel_bindings()))
+
+
+def back(bench: Workbench) -> None:
+    """Escape: the nearest thing that can be ended, one at a time."""
+    if bench.close_search():
+        return
+    if bench.problems.filter:
+        bench.problems.set_filter("")
+    elif bench.state.running():
+        cancel_job(bench)
+    elif bench.zoomed:
+        zoom(bench)
+    elif bench.state.unread:
+        bench.friction.live.show(replace(bench.state, read=bench.state.told))
+    else:
+        bench.show_panel("graph")
+
+
+def suspend(bench: Workbench) -> None:
+    """Back to the shell."""
+    bench.app.action_suspend_process()
+
+
+async def leave(bench: Workbench) -> None:
+    """Save and quit."""
+    await bench.app.action_quit()

@@ -1,0 +1,135 @@
+"""The running session: the newest state, the worker that feeds it, and what edits and jobs send to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from friction_tui.finding import Finding
+from friction_tui.protocol import Apply, CancelJob, Event, JobKind, Judged, Open, Request, StartJob
+from friction_tui.recipe import Recipe
+from friction_tui.tui import state as states
+from friction_tui.tui.state import AppState, Change
+from friction_tui.worker.client import WorkerClient
+
+AUTO_BUILD_DELAY = 0.8
+"""Seconds without an edit before an automatic build starts."""
+
+
+def change_text(change: Change) -> str:
+    """What an edit did, in words: `fixed head/Reshape; broke neck/cat1`. Empty when it did nothing."""
+
+    def named(verb: str, names: list[str]) -> list[str]:
+        if not names:
+            return []
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        return [f"{verb} {', '.join(names[:2])}{more}"]
+
+    fixed = [next(iter(f.names), f.kind) for f in change.fixed]
+    broke = [next(iter(f.names), f.kind) for f in change.broke]
+    return "; ".join([*named("fixed", fixed), *named("broke", broke)])
+
+
+class LiveSession:
+    """Owns the state; every change goes through `show`, and `on_state` is told."""
+
+    def __init__(
+        self, on_state: Callable[[AppState], None], worker: Sequence[str] | None = None, *, ascii_only: bool = False
+    ) -> None:
+        self.state = AppState(ascii=ascii_only)
+        self._on_state = on_state
+        self._client = WorkerClient(self.hear, worker)
+        self._auto_build: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Spawn the worker."""
+        await self._client.start()
+
+    async def close(self) -> None:
+        """Kill the worker and whatever it runs."""
+        if self._auto_build is not None:
+            self._auto_build.cancel()
+        await self._client.close()
+
+    def show(self, state: AppState) -> None:
+        """Take a new state."""
+        if state is not self.state:
+            self.state = state
+            self._on_state(state)
+
+    def say(self, text: str, level: str = "info", detail: str = "") -> None:
+        """A line for the user."""
+        self.show(states.noticed(self.state, level, text, detail))
+
+    def hear(self, event: Event) -> None:
+        """Take an event from the worker."""
+        state = states.reduce(self.state, event)
+        if isinstance(event, Judged) and state.judged is event and self.state.judged is not None:
+            text = change_text(state.change) if state.change else ""
+            if text:
+                level = "warning" if state.change and state.change.broke else "info"
+                state = states.noticed(state, level, text)
+        self.show(state)
+
+    def open(self, recipe: Recipe) -> None:
+        """Open a source; what was open is closed."""
+        for job in self.state.jobs:
+            if job.running:
+                self._client.send(CancelJob(job=job.number))
+        self.show(states.opened(self.state, recipe))
+        self._client.send(Open(revision=self.state.revision, recipe=recipe))
+
+    def edit(self, recipe: Recipe, what: str = "") -> None:
+        """One edit of the recipe."""
+        if self.state.history is not None:
+            self.move(states.with_history(self.state, self.state.history.edit(recipe)), what)
+
+    def move(self, state: AppState, what: str = "") -> None:
+        """Take a state with another recipe, and have it judged."""
+        if state.revision == self.state.revision or state.recipe is None:
+            return
+        self.show(states.noticed(state, "info", what) if what else state)
+        self._client.send(Apply(revision=state.revision, recipe=state.recipe))
+        if state.auto_build:
+            self._build_soon()
+
+    def choose(self, finding: Finding) -> None:
+        """From now on this problem is the one that is explained and fixed."""
+        if finding != self.state.problem:
+            self.show(replace(self.state, problem=finding))
+
+    def select(self, path: str) -> None:
+        """The graph's cursor is on another item; a message that only informs has been read by then."""
+        state = replace(self.state, selected=path)
+        if state.unread is not None and state.unread.level == "info":
+            state = replace(state, read=state.told)
+        self.show(state)
+
+    def ask(self, request: Request) -> None:
+        """Send something that changes no recipe."""
+        self._client.send(request)
+
+    def begin(self, kind: JobKind, point: str = "opt", runs: int = 0) -> None:
+        """Start a job on the present recipe."""
+        if self.state.recipe is None:
+            self.say("there is no model open", "warning", "open one first")
+            return
+        state, number = states.job_started(self.state, kind)
+        self.show(state)
+        self._client.send(StartJob(job=number, kind=kind, point=point, runs=runs))
+
+    def cancel(self, job: int) -> None:
+        """Kill a job."""
+        self._client.send(CancelJob(job=job))
+
+    def _build_soon(self) -> None:
+        if self._auto_build is not None:
+            self._auto_build.cancel()
+        self._auto_build = asyncio.get_running_loop().call_later(AUTO_BUILD_DELAY, self._build_now)
+
+    def _build_now(self) -> None:
+        running = self.state.running(JobKind.BUILD)
+        if running is not None:
+            self.cancel(running.number)
+        self.begin(JobKind.BUILD)

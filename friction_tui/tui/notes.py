@@ -1,0 +1,29 @@
+"""What the graph panel says while there is no graph: opening, or what is wrong with the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from friction_tui.tui.lines import Line, paragraph, symbol
+from friction_tui.tui.state import AppState
+
+
+def graph_note(state: AppState, width: int) -> list[Line]:
+    """Lines for an empty graph panel."""
+    name = Path(state.recipe.source.path).name if state.recipe else ""
+    if not state.findings:
+        text = f"opening {name} …" if state.summary is None or state.checking else "The model has no nodes."
+        return paragraph(text, width, "muted")
+    finding = state.findings[0]
+    mark, role = symbol(finding.severity, finding.tier, ascii_only=state.ascii)
+    lines = [
+        Line(),
+        *paragraph(finding.title, width, "strong", indent=((f"{mark} ", role),)),
+        Line(),
+        *paragraph(finding.cause, width),
+    ]
+    if state.open_file_only:
+        lines += [Line(), *paragraph(state.open_file_only, width, "muted")]
+    for at, fix in enumerate(finding.fixes, start=1):
+        lines += [Line(), *paragraph(fix.text, width, indent=((f"{at}  ", "key"),))]
+    return lines

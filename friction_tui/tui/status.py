@@ -1,0 +1,139 @@
+"""The status line: what is open, for which target, what is known, and how it stands."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from textual.strip import Strip
+from textual.widget import Widget
+
+from friction_tui.finding import Severity, Tier
+from friction_tui.protocol import CheckState, EngineInfo, JobKind
+from friction_tui.recipe import Precision
+from friction_tui.tui.lines import Line, Span, cut, fitted, strip_of, width_of
+from friction_tui.tui.lines_panel import ROLE_CLASSES, role_style
+from friction_tui.tui.problems import counts
+from friction_tui.tui.state import AppState
+
+GAP: Span = ("   ", "text")
+
+
+def judge(state: AppState) -> EngineInfo | None:
+    """The engine whose verdicts count: the first found that parses or builds."""
+    if state.hello is None:
+        return None
+    usable = [e for e in state.hello.engines if e.can_parse or e.can_build]
+    return next(iter(usable), None)
+
+
+def target_text(state: AppState) -> str:
+    """`TensorRT-RTX 1.7.1 · SM89 · fp16`."""
+    if state.hello is None:
+        return "starting the worker …"
+    engine = judge(state)
+    parts = [engine.label if engine else "no TensorRT here"]
+    if state.recipe is not None:
+        parts += [state.recipe.target] if state.recipe.target else []
+        precision = state.recipe.precision
+        parts += [precision.value] if precision is not Precision.AS_EXPORTED else []
+    return " · ".join(parts)
+
+
+def opset_text(state: AppState) -> str:
+    """`opset 17`, or `opset 17 → 18` once it is edited."""
+    if state.summary is None:
+        return ""
+    own = state.summary.opsets.get("")
+    chosen = state.recipe.opset if state.recipe else None
+    arrow = "->" if state.ascii else "→"
+    if chosen is not None and chosen != own:
+        return f"opset {own if own is not None else '?'} {arrow} {chosen}"
+    return f"opset {own}" if own is not None else ""
+
+
+def known(state: AppState) -> list[Span]:
+    """Whether it parses, builds and runs, each only as far as somebody tried, none inferred from another."""
+    yes, no = ("+", "X") if state.ascii else ("✓", "✗")
+    spans = [_parses(state, yes, no)]
+    build = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.cancelled), None)
+    if build is None:
+        spans.append(("builds -", "muted"))
+    elif build.running:
+        spans.append(("building …", "note"))
+    else:
+        good = build.build is not None and build.build.ok
+        spans.append(_or_stale(f"builds {yes if good else no}", "good" if good else "error", state.is_stale(build)))
+    run = next(iter(reversed(state.latencies)), None)
+    if run is None or run.latency is None:
+        spans.append(("runs -", "muted"))
+    else:
+        spans.append(_or_stale(f"runs {yes} {run.latency.point}", "good", state.is_stale(run)))
+    return spans
+
+
+def _or_stale(text: str, role: str, stale: bool) -> Span:
+    return (f"{text} stale", "stale") if stale else (text, role)
+
+
+def _parses(state: AppState, yes: str, no: str) -> Span:
+    answer = state.checks.get("parser")
+    if answer is None or answer.state in (CheckState.PENDING, CheckState.RUNNING):
+        return ("parses …", "muted") if state.checking else ("parses -", "muted")
+    if answer.state is not CheckState.DONE:
+        return ("parses ?", "note")
+    refused = any(f.tier is Tier.PARSER and f.severity is Severity.ERROR for f in answer.findings)
+    return _or_stale(f"parses {no if refused else yes}", "error" if refused else "good", state.stale)
+
+
+def checked_text(state: AppState) -> Span:
+    """How long the last verdict took, or that one is on its way."""
+    if state.summary is None:
+        return ("opening …", "note") if state.revision else ("", "text")
+    if state.checking:
+        return ("rechecking …", "note") if state.judged else ("checking …", "note")
+    return (f"checked {state.judged.seconds:.2f} s", "muted") if state.judged else ("", "text")
+
+
+def status(state: AppState, width: int) -> Line:
+    """The line at `width` cells. What does not fit goes, least important first."""
+    name = Path(state.recipe.source.path).name if state.recipe else "friction"
+    parts: list[tuple[int, tuple[Span, ...]]] = [
+        (0, ((name, "strong"),)),
+        (3, ((opset_text(state), "text"),)),
+        (4, ((target_text(state), "muted"),)),
+        (1, tuple(counts(state))),
+    ]
+    if state.recipe is not None:
+        parts.append((2, tuple(part for span in known(state) for part in (("  ", "text"), span))[1:]))
+        parts.append((5, (checked_text(state),)))
+    parts = [(rank, spans) for rank, spans in parts if width_of(spans)]
+    while len(parts) > 1 and sum(width_of(s) + len(GAP[0]) for _, s in parts) > width:
+        parts.remove(max(parts, key=lambda part: part[0]))
+    left = [part for rank, spans in parts if rank != 5 for part in (*spans, GAP)][:-1]
+    right = [span for rank, spans in parts if rank == 5 for span in spans]
+    return Line(tuple(cut(left, width)), tuple(right))
+
+
+class StatusLine(Widget):
+    """One line at the top."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
+    DEFAULT_CSS = """
+    StatusLine { height: 1; background: $panel; padding: 0 1; }
+    """
+
+    def __init__(self) -> None:
+        super().__init__(id="status")
+        self._state = AppState()
+
+    def update_state(self, state: AppState) -> None:
+        """Show the newest state."""
+        self._state = state
+        self.refresh()
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002
+        """The line."""
+        width = self.content_size.width
+        return strip_of(fitted(status(self._state, width), width), partial(role_style, self))

@@ -1,0 +1,53 @@
+"""A screen that is one page of lines: help, messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar, TypeAlias
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import ModalScreen
+
+from friction_tui.tui.lines import Line
+from friction_tui.tui.lines_panel import LinesPanel
+
+PageMaker: TypeAlias = Callable[[int], list[Line]]
+"""Lines for a width."""
+
+
+class Page(LinesPanel):
+    """The page itself."""
+
+    def __init__(self, title: str, make: PageMaker) -> None:
+        super().__init__(id="page")
+        self._title = title
+        self._make = make
+
+    def title(self) -> str:
+        """As given."""
+        return self._title
+
+    def lines(self, width: int) -> list[Line]:
+        """As made for this width."""
+        return self._make(width)
+
+
+class TextScreen(ModalScreen[None]):
+    """Shows a page until Escape."""
+
+    CSS_PATH = "text_screen.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "dismiss", "Close", show=False, id="page.close", tooltip="Close this page"),
+    ]
+
+    def __init__(self, title: str, make: PageMaker) -> None:
+        super().__init__()
+        self._title = title
+        self._make = make
+
+    def compose(self) -> ComposeResult:
+        """One page."""
+        page = Page(self._title, self._make)
+        page.border_subtitle = "Esc closes"
+        yield page

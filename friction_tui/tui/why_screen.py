@@ -1,0 +1,90 @@
+"""The "Why" page as a screen of its own: it needs the width."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+
+from friction_tui.tui.bars import Bar
+from friction_tui.tui.lines import Line
+from friction_tui.tui.panel import Reveal
+from friction_tui.tui.state import AppState
+from friction_tui.tui.why import Why
+
+if TYPE_CHECKING:
+    from friction_tui.tui.workbench import Workbench
+
+
+class WhyKeys(Bar):
+    """What the keys do here."""
+
+    def line(self, width: int) -> Line:  # noqa: ARG002
+        """Only what applies to this problem."""
+        problem = self.state.problem
+        spans = [("Esc", "key"), (" back  ", "muted")]
+        if problem is not None and any(fix.applicable for fix in problem.fixes):
+            spans += [("x", "key"), (" fix  ", "muted")]
+        spans += [("n", "key"), (" next  ", "muted"), ("Enter", "key"), (" go there  ", "muted")]
+        spans += [("v", "key"), (" engine's words", "muted")] if problem is not None and problem.words else []
+        return Line(tuple(spans))
+
+
+class WhyScreen(Screen[None]):
+    """Explains one problem; `n` and `p` go through the others."""
+
+    CSS_PATH = "why_screen.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "back", "Back", show=False, id="why.back", tooltip="Back to the workbench"),
+        Binding("n", "pass_on('problem.next')", "Next", show=False, id="why.next", tooltip="Next problem"),
+        Binding(
+            "p", "pass_on('problem.previous')", "Previous", show=False, id="why.previous", tooltip="Problem before"
+        ),
+        Binding("x", "leave_for('problem.fix')", "Fix", show=False, id="why.fix", tooltip="Fixes for this problem"),
+        Binding("e", "leave_for('shapes.edit')", "Edit", show=False, id="why.edit", tooltip="Edit the shape ranges"),
+        Binding("r", "leave_for('model.export')", "Re-export", show=False, id="why.export", tooltip="Export again"),
+    ]
+    AUTO_FOCUS = "#why"
+
+    def __init__(self, bench: Workbench) -> None:
+        super().__init__()
+        self._bench = bench
+        self.state = bench.state
+
+    def compose(self) -> ComposeResult:
+        """The page and its keys."""
+        yield Why(id="why")
+        yield WhyKeys()
+
+    def on_mount(self) -> None:
+        """First state."""
+        self.update_state(self.state)
+
+    def update_state(self, state: AppState) -> None:
+        """Show the newest state."""
+        self.state = state
+        self.query_one(Why).update_state(state)
+        self.query_one(WhyKeys).update_state(state)
+
+    def on_reveal(self, event: Reveal) -> None:
+        """Back to the graph, at that place."""
+        self.dismiss()
+        self._bench.show_panel("graph")
+        self._bench.graph.reveal(event.path)
+
+    def action_back(self) -> None:
+        """Back to the workbench."""
+        self.dismiss()
+
+    async def action_pass_on(self, action: str) -> None:
+        """An action of the workbench that leaves this page open."""
+        if self._bench.check_action("do", (action,)):
+            await self._bench.action_do(action)
+
+    async def action_leave_for(self, action: str) -> None:
+        """An action of the workbench, on the workbench."""
+        if self._bench.check_action("do", (action,)):
+            self.dismiss()
+            await self._bench.action_do(action)
