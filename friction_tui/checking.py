@@ -39,7 +39,7 @@ def expand(arguments: Iterable[str]) -> list[str]:
         elif path.exists() or not glob.has_magic(argument):
             found[argument] = None
         else:
-            matched = sorted(glob.glob(argument, recursive=True))
+            matched = sorted(glob.glob(argument, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
             if not matched:
                 raise NothingToCheckError(f"{argument}: nothing matches this pattern")
             found |= dict.fromkeys(matched)
@@ -50,7 +50,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     """What a worker said about one model, ready to be reported."""
     path = answer.recipe.source.path + (f":{answer.recipe.source.factory}" if answer.recipe.source.factory else "")
     if not answer.could_run:
-        return ModelVerdict(path=path, failure=_failure(answer))
+        return ModelVerdict(path=path, failure=answer.failure)
     assert answer.judged is not None
     summary = answer.opened.summary if answer.opened else None
     about = (
@@ -82,7 +82,7 @@ def refused_profile(path: str, why: str) -> ModelVerdict:
         title="The optimization profile is not valid",
         cause=f"{why}. TensorRT takes a profile only when min ≤ opt ≤ max holds for every dimension.",
         source="rule",
-        places=(Place(PlaceKind.PROFILE, why.split(":")[0].split("[")[0]),),
+        places=(Place(PlaceKind.PROFILE, why.split(":", maxsplit=1)[0].split("[", maxsplit=1)[0]),),
         fixes=(Fix("Put min, opt and max of every dimension in rising order."),),
     )
     return ModelVerdict(path=path, findings=(finding,))
@@ -127,14 +127,6 @@ def fail_on(level: str) -> frozenset[Severity]:
     """The severities that fail a run for `--fail-on` error, warn, info or never."""
     ranks = {"never": 0, "error": 1, "warn": 2, "info": 3}
     return frozenset([Severity.ERROR, Severity.WARNING, Severity.NOTE][: ranks[level]])
-
-
-def _failure(answer: Answer) -> str:
-    if answer.refused:
-        return f"{answer.refused.what}: {answer.refused.why}. {answer.refused.next}".strip()
-    if answer.died:
-        return f"the worker died ({answer.died.why})\n{answer.died.last_words}".strip()
-    return "the worker gave no verdict"
 
 
 def _guesses(profile: Profile | None) -> tuple[str, ...]:

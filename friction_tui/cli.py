@@ -1,0 +1,256 @@
+"""The command line. Nothing heavy is imported before a command needs it: `--version` answers in 0.1 s."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from friction_tui import __version__
+
+if TYPE_CHECKING:
+    from friction_tui.recipe import Recipe
+
+
+class OpensByDefault(click.Group):
+    """A group whose first argument may be a model instead of a command: `friction-tui MODEL` is `open MODEL`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `open` before anything that is neither a command nor one of the group's own options."""
+        own = {"--help", "-h", "--version"}
+        if not args or (args[0] not in self.commands and args[0] not in own):
+            args = ["open", *args]
+        return super().parse_args(ctx, args)
+
+
+def shape_options(command: Any) -> Any:
+    """The options that say which sizes the inputs take, in our own spelling and in trtexec's."""
+    for decorate in reversed(
+        (
+            click.option(
+                "--shapes",
+                multiple=True,
+                metavar="INPUT:MIN..OPT..MAX",
+                help='Sizes of an input: "x:1x3x224x224..4x3x224x224..8x3x224x224"; one shape stands for all three.',
+            ),
+            click.option(
+                "--shape-values",
+                multiple=True,
+                metavar="INPUT:MIN..OPT..MAX",
+                help='Values of an input that TensorRT reads as a shape, such as "k:1,2..4,4..8,8".',
+            ),
+            click.option("--minShapes", "min_shapes", metavar="SPEC", help="As trtexec takes it: x:1x3x224x224,y:1x8"),
+            click.option("--optShapes", "opt_shapes", metavar="SPEC", help="As trtexec takes it."),
+            click.option("--maxShapes", "max_shapes", metavar="SPEC", help="As trtexec takes it."),
+            click.option("--no-profile", is_flag=True, help="Deliberately give TensorRT no optimization profile."),
+            click.option("--opset", type=click.IntRange(1), help="Convert the model to this opset first."),
+            click.option("--target", default="", metavar="SMxx", help="Compute capability to judge and build for."),
+            click.option(
+                "--precision",
+                type=click.Choice(["as-exported", "fp16", "bf16", "int8", "fp8"]),
+                default="as-exported",
+                show_default=True,
+                help="As far as the installed TensorRT takes it.",
+            ),
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+@click.group(cls=OpensByDefault, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="friction-tui")
+def main() -> None:
+    """See, understand and remove the friction between a trained model and its TensorRT engine.
+
+    \b
+    friction-tui MODEL          open the app on a model
+    friction-tui check MODEL    the same verdicts as a report, for CI
+    """  # noqa: D301 - click reads the backslash
+
+
+source_options_list = (
+    click.option("--input", "inputs", multiple=True, metavar="NAME:SHAPE:DTYPE", help="Example input for an export."),
+    click.option("--state-dict", default="", metavar="FILE", help="Weights to load into the factory's module."),
+    click.option("--allow-code", is_flag=True, help="Agree that the code which comes with the model is run."),
+)
+
+
+def source_options(command: Any) -> Any:
+    """The options that say how a PyTorch or TensorFlow source is exported."""
+    for decorate in reversed(source_options_list):
+        command = decorate(command)
+    return command
+
+
+@main.command("open", hidden=True)
+@click.argument("model", required=False, default="")
+@shape_options
+@source_options
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw without box characters.")
+@click.option("--theme", default="", help="dark, light or ansi.")
+@click.option("--watch", is_flag=True, help="Export again whenever the source is saved.")
+@click.option(
+    "--worker", "worker", default="", metavar="COMMAND", help='A worker elsewhere: "ssh box friction-tui worker".'
+)
+def open_app(model: str, ascii_only: bool, theme: str, watch: bool, worker: str, **chosen: Any) -> None:
+    """Open the app on MODEL."""
+    from friction_tui.tui.app import run_app
+
+    recipe = _recipe(model, chosen) if model else None
+    sys.exit(run_app(recipe, ascii_only=ascii_only, theme=theme, watch=watch, worker=shlex.split(worker) or None))
+
+
+@main.command()
+@click.option("--list", "only_list", is_flag=True, help="Only say which samples there are.")
+@click.argument("name", default="detector")
+def demo(name: str, only_list: bool) -> None:
+    """Open the app on a sample model with real friction; without a terminal, print the report."""
+    from friction_tui.samples import SAMPLES, sample
+
+    if only_list:
+        for sample_name, about in SAMPLES.items():
+            click.echo(f"{sample_name:22} {about}")
+        return
+    path = sample(name)
+    if path is None:
+        raise click.UsageError(f"there is no sample {name!r}; the samples are {', '.join(SAMPLES)}")
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        from friction_tui.tui.app import run_app
+
+        sys.exit(run_app(_recipe(str(path), {}), ascii_only=False, theme="", watch=False, worker=None))
+    main.main(["check", str(path)], prog_name="friction-tui")
+
+
+@main.command()
+@click.argument("models", nargs=-1, required=True)
+@shape_options
+@source_options
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif", "junit", "markdown", "github"]),
+    default="text",
+    show_default=True,
+)
+@click.option("--output", type=click.Path(path_type=Path), help="Write the report there instead of stdout.")
+@click.option("--fail-on", type=click.Choice(["error", "warn", "info", "never"]), default="error", show_default=True)
+@click.option("--baseline", type=click.Path(exists=True, path_type=Path), help="Report and fail only on what is new.")
+@click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
+@click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at a time.")
+def check(models: tuple[str, ...], **options: Any) -> None:
+    """Print what stands between MODELS and TensorRT.
+
+    MODELS are files, folders, patterns or module:factory. Exit status: 0 no error, 1 errors found, 2 a model could
+    not be judged or the command is wrong.
+    """
+    from friction_tui.commands.check import run
+
+    sys.exit(run(models, options, _recipe))
+
+
+@main.command()
+@click.argument("model")
+@click.option("--width", type=click.IntRange(40), help="Columns to draw in; the terminal's when not given.")
+@click.option("--ascii", "ascii_only", is_flag=True, help="Draw without box characters.")
+@click.option("--open", "unfolded", is_flag=True, help="Unfold every module.")
+@shape_options
+@source_options
+def graph(model: str, width: int | None, ascii_only: bool, unfolded: bool, **chosen: Any) -> None:
+    """Print MODEL's graph, refused nodes marked, as the app draws it."""
+    from friction_tui.commands.graph import run
+
+    sys.exit(run(_recipe(model, chosen), width, ascii_only=ascii_only, unfolded=unfolded, allow=chosen["allow_code"]))
+
+
+@main.command()
+@click.argument("model")
+@click.option("--save", type=click.Path(path_type=Path), help="Keep the engine there.")
+@click.option("--log", "show_log", is_flag=True, help="Print TensorRT's log as it comes.")
+@shape_options
+@source_options
+def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
+    """Build MODEL's TensorRT engine and print phases, sizes and planned memory."""
+    from friction_tui.commands.build import run
+
+    sys.exit(run(_recipe(model, chosen), save, show_log=show_log, allow=chosen["allow_code"]))
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
+@click.option("--lock", type=click.Path(path_type=Path), help="Write the whole stack's versions to this file.")
+@click.option("--diff", type=click.Path(exists=True, path_type=Path), help="Compare with a lock written before.")
+def doctor(as_json: bool, lock: Path | None, diff: Path | None) -> None:
+    """Show the installed stack and which of it does not fit together."""
+    from friction_tui.commands.doctor import run
+
+    sys.exit(run(as_json=as_json, lock=lock, diff=diff))
+
+
+@main.command()
+@click.argument("kind", required=False)
+def explain(kind: str | None) -> None:
+    """Explain a KIND of finding, such as dynamic/baked-reshape; without one, list them all."""
+    from friction_tui.commands.explain import run
+
+    sys.exit(run(kind))
+
+
+@main.command()
+def locate() -> None:
+    """Print where settings, sessions and logs lie."""
+    from friction_tui.tui.locations import all_places
+
+    for name, path in all_places().items():
+        click.echo(f"{name:10} {path}")
+
+
+@main.command()
+def worker() -> None:
+    """Run as a worker on stdin and stdout, for an app at the other end of ssh."""
+    from friction_tui.worker.host import main as host
+
+    host()
+
+
+@main.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> None:
+    """Print the completion script: eval "$(friction-tui completion bash)"."""
+    from click.shell_completion import get_completion_class
+
+    found = get_completion_class(shell)
+    if found is None:
+        raise click.UsageError(f"no completion for {shell}")
+    click.echo(found(main, {}, "friction-tui", "_FRICTION_TUI_COMPLETE").source())
+
+
+def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
+    """The recipe that a command line describes. Raises click.UsageError or RecipeTextError naming the flag."""
+    from friction_tui.recipe import InputSpec, Precision, Profile, Recipe, Source, SourceKind
+    from friction_tui.recipe_text import parse_example, parse_shape_values, parse_shapes, parse_trtexec, profile_by_axis
+
+    shapes = {
+        **parse_trtexec(chosen.get("min_shapes") or "", chosen.get("opt_shapes") or "", chosen.get("max_shapes") or ""),
+        **parse_shapes(chosen.get("shapes") or ()),
+    }
+    values = parse_shape_values(chosen.get("shape_values") or ())
+    profile: Profile | None = profile_by_axis(shapes, values)
+    if chosen.get("no_profile"):
+        if shapes or values:
+            raise click.UsageError("--no-profile and shapes contradict each other: give one of them")
+        profile = None
+    inputs: tuple[InputSpec, ...] = tuple(parse_example(text) for text in chosen.get("inputs") or ())
+    source = Source(model, SourceKind.AUTO, inputs=inputs, state_dict=chosen.get("state_dict") or "")
+    return Recipe(
+        source=source,
+        profile=profile,
+        opset=chosen.get("opset"),
+        target=(chosen.get("target") or "").upper(),
+        precision=Precision(chosen.get("precision") or "as-exported"),
+    )

@@ -1,0 +1,1 @@
+"""What the command line does, one command a file; `friction_tui.cli` only declares them."""

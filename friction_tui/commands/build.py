@@ -1,0 +1,74 @@
+"""`friction-tui build`: build once, print what it took and what came out."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from friction_tui.commands.ask import judged
+from friction_tui.protocol import BuildResult, Event, JobKind, JobProgress
+from friction_tui.recipe import Recipe
+from friction_tui.report.text import ansi, describe, plain
+from friction_tui.report.units import size
+from friction_tui.worker.headless import Answer
+
+
+def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> int:
+    """Build the engine; 0 it builds, 1 it is refused."""
+    paint = ansi if sys.stdout.isatty() else plain
+    live = sys.stderr.isatty()
+
+    def on_event(event: Event) -> None:
+        if not isinstance(event, JobProgress) or event.kind is not JobKind.BUILD:
+            return
+        for line in event.lines if show_log else ():
+            click.echo(f"{line.t:8.2f} s  {line.level:7}  {line.text}", err=True)
+        if live and not show_log and event.phases:
+            click.echo(f"\r\x1b[K{event.phases[-1].name}  {event.elapsed:.1f} s", nl=False, err=True)
+
+    def keep(answer: Answer) -> None:
+        result = answer.job.build if answer.job else None
+        if save and result and result.ok:
+            shutil.copyfile(result.engine_path, save)
+
+    answer = judged(recipe, allow=allow, job=JobKind.BUILD, on_event=on_event, on_finished=keep)
+    if live and not show_log:
+        click.echo("\r\x1b[K", nl=False, err=True)
+    if answer.opened is None:
+        raise click.ClickException("the source gave no model; `friction-tui check` says why")
+    if answer.job is None or answer.job.build is None:
+        raise click.ClickException((answer.job.error if answer.job else "") or "the build did not start")
+    for finding in answer.job.findings:
+        click.echo("\n".join(describe(finding, paint)) + "\n")
+    for line in _lines(answer.job.build):
+        click.echo(line)
+    if save and answer.job.build.ok:
+        click.echo(f"saved to {save}")
+    return 0 if answer.job.build.ok else 1
+
+
+def _lines(result: BuildResult) -> Iterator[str]:
+    yield f"{'built' if result.ok else 'refused'} by {result.source} in {result.seconds:.1f} s"
+    for phase in result.phases:
+        took = f"{phase.seconds:.2f} s" if phase.seconds is not None else "not finished"
+        yield f"  {phase.name:<34} {took:>12}"
+    figures = (
+        ("engine", result.engine_bytes),
+        *((f"activation memory, profile {i}", planned) for i, planned in enumerate(result.activation_bytes)),
+        ("weights", result.weights_bytes),
+        ("scratch", result.scratch_bytes),
+        ("device, persistent", result.device_persistent_bytes),
+        ("host, peak while building", result.peak_host_bytes),
+    )
+    known = [(name, figure) for name, figure in figures if figure is not None]
+    if known:
+        yield "planned by the builder, not measured on a GPU:"
+    for name, figure in known:
+        yield f"  {name:<34} {size(figure):>12}"
+    if result.kernels:
+        nodes = {node for kernel in result.kernels for node in kernel.onnx_nodes}
+        yield f"  {len(result.kernels)} kernels for {len(nodes)} ONNX nodes"

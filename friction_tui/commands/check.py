@@ -1,0 +1,94 @@
+"""`friction-tui check`: every model judged, one report, one exit status."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from friction_tui import checking
+from friction_tui.protocol import JobKind
+from friction_tui.recipe import Recipe
+from friction_tui.recipe_text import RecipeTextError
+from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
+from friction_tui.report.verdict import ModelVerdict
+from friction_tui.worker.headless import Answer, ask_all
+
+
+def run(
+    models: Sequence[str], options: Mapping[str, Any], recipe_of: Callable[[str, Mapping[str, Any]], Recipe]
+) -> int:
+    """Judge `models`, print the report, return the exit status."""
+    try:
+        paths = checking.expand(models)
+        baseline = checking.read_baseline(options["baseline"]) if options["baseline"] else frozenset()
+    except (checking.NothingToCheckError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    verdicts = _verdicts(paths, options, recipe_of)
+    if options["write_baseline"]:
+        known = checking.write_baseline(options["write_baseline"], verdicts)
+        click.echo(f"{options['write_baseline']}: {known} findings are known from now on", err=True)
+    verdicts = [checking.only_new(verdict, baseline) for verdict in verdicts] if baseline else verdicts
+    counted = checking.fail_on(options["fail_on"])
+    _write(_report(options["form"], verdicts, counted, to_file=options["output"] is not None), options["output"])
+    return checking.exit_code(verdicts, counted)
+
+
+def _verdicts(
+    paths: Sequence[str], options: Mapping[str, Any], recipe_of: Callable[[str, Mapping[str, Any]], Recipe]
+) -> list[ModelVerdict]:
+    try:
+        recipes = [recipe_of(path, options) for path in paths]
+    except RecipeTextError as error:
+        return [checking.refused_profile(path, str(error)) for path in paths]
+    done: list[str] = []
+    progress = sys.stderr.isatty() and not os.environ.get("CI") and len(paths) > 1
+
+    def on_answer(answer: Answer) -> None:
+        done.append(answer.recipe.source.path)
+        if progress:
+            click.echo(f"\r\x1b[K{len(done)}/{len(paths)}  {done[-1]}", nl=False, err=True)
+
+    answers = asyncio.run(
+        ask_all(
+            recipes,
+            parallel=options["jobs"],
+            allow_code=options["allow_code"],
+            job=JobKind.BUILD if options["build"] else None,
+            on_answer=on_answer,
+        )
+    )
+    if progress:
+        click.echo("\r\x1b[K", nl=False, err=True)
+    return [checking.verdict_of(answer) for answer in answers]
+
+
+def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:
+    match form:
+        case "json":
+            return as_json.report(verdicts)
+        case "sarif":
+            return as_sarif.report(verdicts)
+        case "junit":
+            return as_junit.report(verdicts, counted)
+        case "markdown":
+            return as_markdown.report(verdicts)
+        case "github":
+            return as_github.report(verdicts)
+    coloured = sys.stdout.isatty() and not to_file and not os.environ.get("NO_COLOR")
+    return text.report(verdicts, paint=text.ansi if coloured else text.plain)
+
+
+def _write(report: str, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.write(report)
+        return
+    try:
+        output.write_text(report, encoding="utf-8")
+    except OSError as error:
+        raise click.ClickException(f"the report was not written to {output}: {error.strerror}") from None

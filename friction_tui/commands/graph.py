@@ -1,0 +1,43 @@
+"""`friction-tui graph`: the drawn graph on stdout."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+
+import click
+
+from friction_tui.commands.ask import judged
+from friction_tui.drawing.marks import marks_of
+from friction_tui.drawing.print import print_graph
+from friction_tui.recipe import Recipe
+
+
+def run(recipe: Recipe, width: int | None, *, ascii_only: bool, unfolded: bool, allow: bool) -> int:
+    """Print the graph with refused nodes marked; 0 when it could be drawn."""
+    answer = judged(recipe, allow=allow, labels=True)
+    if answer.graph is None:
+        raise click.ClickException("the source gave no model; `friction-tui check` says why")
+    columns = width or shutil.get_terminal_size((100, 24)).columns
+    lines = print_graph(
+        answer.graph.graph,
+        marks_of(answer.findings),
+        answer.labels,
+        columns,
+        ascii_only=ascii_only or not _can_encode(),
+        fold="open" if unfolded else "auto",
+    )
+    try:
+        for line in lines:
+            sys.stdout.write(line + "\n")
+    except BrokenPipeError:  # `friction-tui graph … | head`
+        sys.stderr.close()
+    return 0
+
+
+def _can_encode() -> bool:
+    try:
+        "│├▸⇠✗".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -1,0 +1,170 @@
+"""Turning a source into an ONNX file the session can open: consent first, then an export in its own process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from friction_tui.finding import Finding
+from friction_tui.protocol import (
+    EXPORT_JOB,
+    CheckState,
+    ConsentNeeded,
+    Event,
+    Exported,
+    Findings,
+    JobEnded,
+    JobKind,
+    JobProgress,
+    LogLine,
+    Phase,
+)
+from friction_tui.recipe import Recipe, SourceKind
+from friction_tui.sources.consent import (
+    code_files,
+    fingerprint,
+    is_given,
+    needs_consent,
+    remember,
+    remembered,
+    with_consent,
+)
+from friction_tui.sources.export_request import ExportEvent, ExportRequest, Log, Stage
+from friction_tui.sources.runner import ExportOutcome, run_export
+from friction_tui.sources.target import understand
+
+READ_AS_THEY_ARE = (SourceKind.ONNX, SourceKind.ENGINE)
+"""Kinds of source that are opened without an export."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where the ONNX file of a source lies. `path` None: there is none, and `findings` say why."""
+
+    recipe: Recipe
+    path: Path | None
+    findings: tuple[Finding, ...] = ()
+
+
+def understood(recipe: Recipe) -> Recipe:
+    """The recipe with the kind of its source worked out. Raises NotASource in words for the user."""
+    source = recipe.source
+    if source.kind is not SourceKind.AUTO:
+        return recipe
+    text = f"{source.path}:{source.factory}" if source.factory else source.path
+    kind = understand(text, inputs=source.inputs, state_dict=source.state_dict)
+    return msgspec.structs.replace(recipe, source=msgspec.structs.replace(kind, consent_hash=source.consent_hash))
+
+
+def consent(revision: int, recipe: Recipe, *, keep: bool) -> Recipe | ConsentNeeded:
+    """The recipe when its code may run, else the question to ask. `keep` remembers a consent that was given."""
+    source = recipe.source
+    if not needs_consent(source):
+        return recipe
+    if is_given(source):
+        if keep:
+            remember(source)
+        return recipe
+    agreed = msgspec.structs.replace(recipe, source=with_consent(source))
+    if remembered(source):
+        return agreed
+    return ConsentNeeded(
+        revision=revision,
+        recipe=agreed,
+        files=tuple(str(file) for file in code_files(source)[:50]),
+        sha256=fingerprint(source),
+        runs=_what_runs(recipe),
+    )
+
+
+def export(
+    revision: int, recipe: Recipe, folder: Path, emit: Callable[[Event], None], stop: Callable[[], bool]
+) -> Origin:
+    """The ONNX file of a source, exported now when it has to be; progress and findings are emitted as they come."""
+    if recipe.source.kind in READ_AS_THEY_ARE:
+        return Origin(recipe, Path(recipe.source.path))
+    telling = _Telling(emit)
+    request = ExportRequest(
+        source=recipe.source,
+        output=str(folder / f"export-{revision}.onnx"),
+        opset=recipe.opset,
+        profile=recipe.profile,
+        options=recipe.export,
+    )
+    outcome = run_export(request, on_event=telling.hear, stop=stop)
+    telling.over(outcome)
+    emit(
+        Findings(
+            revision=revision,
+            check="export",
+            state=CheckState.DONE if outcome.onnx_path else CheckState.FAILED,
+            findings=list(outcome.findings),
+            seconds=outcome.seconds,
+            source="export",
+        )
+    )
+    emit(
+        Exported(
+            revision=revision,
+            onnx_path=str(outcome.onnx_path or ""),
+            seconds=outcome.seconds,
+            files=tuple(str(file) for file in outcome.watch),
+            inputs=outcome.inputs,
+            inputs_guessed=outcome.inputs_guessed,
+        )
+    )
+    return Origin(recipe, outcome.onnx_path, outcome.findings)
+
+
+class _Telling:
+    """An export's events as the terminal's job progress."""
+
+    def __init__(self, emit: Callable[[Event], None]) -> None:
+        self._emit = emit
+        self._started = time.monotonic()
+        self._stages: list[tuple[str, float]] = []
+
+    def hear(self, event: ExportEvent) -> None:
+        if isinstance(event, Stage):
+            self._stages.append((event.name, event.elapsed))
+            self._tell(event.elapsed, ())
+        elif isinstance(event, Log):
+            self._tell(event.elapsed, (LogLine(event.level, event.text, event.elapsed),))
+
+    def _tell(self, elapsed: float, lines: tuple[LogLine, ...]) -> None:
+        begun = [start for _, start in self._stages]
+        ends: list[float | None] = [*begun[1:], None]
+        phases = tuple(
+            Phase(name, end - start if end is not None else None)
+            for (name, start), end in zip(self._stages, ends, strict=True)
+        )
+        self._emit(JobProgress(job=EXPORT_JOB, kind=JobKind.EXPORT, phases=phases, lines=lines, elapsed=elapsed))
+
+    def over(self, outcome: ExportOutcome) -> None:
+        error = "" if outcome.onnx_path or outcome.cancelled else "the export failed; the findings say why"
+        self._emit(
+            JobEnded(
+                job=EXPORT_JOB,
+                kind=JobKind.EXPORT,
+                seconds=outcome.seconds,
+                cancelled=outcome.cancelled,
+                error=error,
+                findings=outcome.findings,
+            )
+        )
+
+
+def _what_runs(recipe: Recipe) -> str:
+    source = recipe.source
+    match source.kind:
+        case SourceKind.PYTORCH if source.factory:
+            return f"the Python code of {source.path} is imported and {source.factory}() is called"
+        case SourceKind.PYTORCH:
+            return f"{source.path} is a pickle: loading it runs whatever was written into it"
+        case SourceKind.TENSORFLOW:
+            return f"{source.path} is loaded by TensorFlow, which can run code stored in the model"
+    return f"{source.path} is loaded by torch, which can run code stored in it"

@@ -1,0 +1,293 @@
+"""One debugging session: opens a source, applies a recipe, has it judged, answers questions about it.
+
+Recipe in, events out; it keeps nothing that source and recipe do not give back. Used by the worker only, from
+its judging thread (`open`, `apply`) and its answering thread (everything else).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from friction_tui import __version__
+from friction_tui.child import Stopped
+from friction_tui.diagnosis.builder import build_findings
+from friction_tui.diagnosis.case import Case
+from friction_tui.drawing.order import with_order
+from friction_tui.engines.found import found
+from friction_tui.exporting import READ_AS_THEY_ARE, consent, export, understood
+from friction_tui.finding import Finding, fix_first
+from friction_tui.fixes.apply import RecipeRefused
+from friction_tui.fixes.edited import edited, write
+from friction_tui.judging import Judgement, judge
+from friction_tui.measure.gpu_memory import NvmlMeter
+from friction_tui.model.graph_data import graph_data
+from friction_tui.model.inspect import initializer_stats, node_detail
+from friction_tui.model.memory import forecast
+from friction_tui.model.opened import OpenedModel, open_model, summarize
+from friction_tui.model.shapes import ShapeTable
+from friction_tui.opening import complete, row_labels
+from friction_tui.protocol import (
+    Apply,
+    ConsentNeeded,
+    Detail,
+    EngineInfo,
+    Event,
+    Forecasted,
+    GraphData,
+    GraphReady,
+    Hello,
+    JobEnded,
+    JobKind,
+    JobRequest,
+    Open,
+    Opened,
+    Refused,
+    RowLabels,
+    Saved,
+    StartJob,
+    Stats,
+)
+from friction_tui.recipe import Precision, Recipe
+from friction_tui.sources.target import NotASource
+
+Stop = Callable[[], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The model on the table: as the source gave it, and as the recipe makes it."""
+
+    base: OpenedModel
+    model: OpenedModel
+    recipe: Recipe
+    table: ShapeTable
+
+
+class Session:
+    """The open model and what was done with it. `folder` is a directory for temporary results."""
+
+    def __init__(self, emit: Callable[[Event], None], folder: Path) -> None:
+        self._emit, self._folder = emit, folder
+        self._engines = found()
+        self._current: Current | None = None
+        self._graph: GraphData | None = None
+        self._export_findings: list[Finding] = []
+        self._engine_path = ""
+        self._jobs: dict[int, Current] = {}
+
+    # ------------------------------------------------------------------------------------ opening, editing
+
+    def hello(self) -> Hello:
+        """Who is here, which engines and GPUs it has."""
+        meter = NvmlMeter()
+        return Hello(
+            version=__version__,
+            pid=os.getpid(),
+            machine=platform.node(),
+            engines=self._engines,
+            gpus=meter.names,
+            no_gpu=meter.why_not,
+        )
+
+    def open(self, request: Open, stop: Stop) -> None:
+        """Open the recipe's source, exporting it first where it is not ONNX yet, and judge it.
+
+        What was open stays until the new model is there; a failed export leaves it and tells its findings.
+        """
+        try:
+            allowed = consent(request.revision, understood(request.recipe), keep=request.remember)
+        except NotASource as error:
+            self._emit(Refused(what=error.what, why=error.why, next=error.hint))
+            return
+        if isinstance(allowed, ConsentNeeded):
+            self._emit(allowed)
+            return
+        origin = export(request.revision, allowed, self._folder, self._emit, stop)
+        if stop():
+            return
+        judgement = Judgement(request.revision, self._emit, stop)
+        judgement.by_check["export"] = self._export_findings = list(origin.findings)
+        if origin.path is None:
+            judgement.finish()
+            return
+        base = open_model(origin.path)
+        recipe = complete(base, origin.recipe)
+        self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
+        self._show(base, request.revision)
+        unedited = msgspec.structs.replace(recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
+        self._current = Current(base, base, unedited, ShapeTable(base, recipe.profile))
+        self._judge(judgement, recipe)
+
+    def apply(self, request: Apply, stop: Stop) -> None:
+        """Judge again after an edit. An edit that cannot be applied is refused and leaves everything as it was."""
+        if self._current is None:
+            self._emit(Refused(what="There is nothing to change", why="no model is open", next="Open one first."))
+            return
+        if exports(request.recipe) != exports(self._current.recipe):
+            self.open(Open(revision=request.revision, recipe=request.recipe), stop)
+            return
+        judgement = Judgement(request.revision, self._emit, stop)
+        judgement.by_check["export"] = self._export_findings
+        self._judge(judgement, request.recipe)
+
+    def _judge(self, judgement: Judgement, recipe: Recipe) -> None:
+        assert self._current is not None
+        revision = judgement.revision
+        try:
+            current = self._edited(self._current, recipe, judgement.stop)
+        except Stopped:
+            return
+        except RecipeRefused as error:
+            self._emit(Refused(what=error.what, why=error.why, next=error.next_step, place=error.place))
+            return
+        if current.model is not self._current.model:
+            self._show(current.model, revision)
+        self._current = current
+        engine = self._tensorrt
+        label, rtx = (engine.label, "RTX" in engine.label) if engine else ("", True)
+        case = Case(current.model, recipe, current.table, None, label, rtx)
+        if judge(judgement, case) is not None and self._graph is not None:
+            labels = row_labels(current.model, self._graph, current.table)
+            self._emit(RowLabels(revision=revision, labels=labels))
+
+    def _edited(self, current: Current, recipe: Recipe, stop: Stop) -> Current:
+        """The model and its shapes under `recipe`, keeping what the edit does not touch."""
+        if edits(recipe) == edits(current.recipe):
+            model = current.model
+        else:
+            out = self._folder / "edited.onnx"
+            model = edited(current.base, edits(recipe), out, weak_types=self._weak_types, stop=stop)
+        same = model is current.model and recipe.profile == current.recipe.profile
+        table = current.table if same else ShapeTable(model, recipe.profile)
+        return Current(current.base, model, recipe, table)
+
+    def _show(self, model: OpenedModel, revision: int) -> None:
+        why = "" if model.file.kind == "onnx" else model.file.error
+        self._graph = with_order(graph_data(model))
+        self._emit(GraphReady(revision=revision, graph=self._graph, open_file_only=why))
+
+    @property
+    def _tensorrt(self) -> EngineInfo | None:
+        return next((engine for engine in self._engines if engine.name.startswith("tensorrt")), None)
+
+    @property
+    def _weak_types(self) -> bool:
+        return bool(self._tensorrt and "bf16" in self._tensorrt.precisions)
+
+    # ------------------------------------------------------------------------------------------ questions
+
+    def inspect(self, path: str) -> Detail:
+        """Everything about one node."""
+        current = self._current
+        return Detail(path=path, node=node_detail(current.model, current.table, path) if current else None)
+
+    def initializer(self, name: str) -> Stats | Refused:
+        """Statistics of one initializer's values."""
+        if self._current is None:
+            return NOTHING_OPEN
+        return Stats(initializer_stats(self._current.model, name))
+
+    def forecast(self, key: str) -> Forecasted:
+        """Activation memory along a dimension, predicted."""
+        current = self._current
+        if current is None or current.recipe.profile is None or not current.recipe.profile.ranges:
+            return Forecasted(None, "every dimension of this model is fixed" if current else "no model is open")
+        try:
+            return Forecasted(forecast(current.model, current.recipe.profile, key))
+        except ValueError as error:
+            return Forecasted(None, str(error))
+
+    def serialized(self) -> tuple[str, bytes]:
+        """The model as the recipe makes it: (file name, bytes), external weights not included."""
+        if self._current is None:
+            raise ValueError("no model is open")
+        model = self._current.model
+        return model.path.name, model.proto.SerializeToString()
+
+    def save_model(self, path: Path) -> Saved | Refused:
+        """Write the model with the recipe applied; weights in external files come along as they were."""
+        if self._current is None:
+            return NOTHING_OPEN
+        current = self._current
+        try:
+            if current.model.external and path.parent.resolve() != current.base.path.parent.resolve():
+                for file in {external.resolved for external in current.model.external if external.size_on_disk}:
+                    shutil.copy2(file, path.parent / file.relative_to(current.base.path.parent.resolve()))
+            write(current.model.proto, path)
+        except (OSError, ValueError) as error:
+            return Refused(what=f"{path} was not written", why=str(error), next="Choose another place with S.")
+        return Saved(path=str(path), bytes=path.stat().st_size)
+
+    def save_engine(self, path: Path) -> Saved | Refused:
+        """Copy the last built plan to `path`."""
+        if not self._engine_path:
+            return Refused(
+                what="There is no engine to save", why="none was built in this session", next="Press b to build."
+            )
+        try:
+            shutil.copyfile(self._engine_path, path)
+        except OSError as error:
+            return Refused(what=f"{path} was not written", why=str(error), next="Choose another place.")
+        return Saved(path=str(path), bytes=path.stat().st_size)
+
+    # ----------------------------------------------------------------------------------------------- jobs
+
+    def job_request(self, request: StartJob) -> JobRequest | Refused:
+        """What a job process needs to know, or why it cannot start."""
+        if self._current is None:
+            return NOTHING_OPEN
+        if request.kind is JobKind.BUILD and not any(engine.can_build for engine in self._engines):
+            return Refused(what="There is nothing to build with", why="no TensorRT is installed", next=INSTALL_TENSORRT)
+        self._jobs[request.job] = self._current
+        folder = self._folder / f"job-{request.job}"
+        folder.mkdir(exist_ok=True)
+        return JobRequest(
+            job=request.job,
+            kind=request.kind,
+            recipe=self._current.recipe,
+            model=str(self._current.base.path),
+            folder=str(folder),
+            point=request.point,
+            runs=request.runs,
+            engine=self._engine_path,
+        )
+
+    def job_ended(self, ended: JobEnded) -> JobEnded:
+        """A job's end with its findings: what the builder said, read against the model it was given."""
+        current = self._jobs.pop(ended.job, None)
+        if current is None or ended.build is None:
+            return ended
+        if ended.build.ok:
+            self._engine_path = ended.build.engine_path
+        engine = self._tensorrt
+        label = engine.label if engine else ""
+        case = Case(current.model, current.recipe, current.table, None, label, "RTX" in label)
+        return msgspec.structs.replace(ended, findings=tuple(fix_first(build_findings(case, ended.build))))
+
+    def close(self) -> None:
+        """Forget everything."""
+        self._current = None
+
+
+INSTALL_TENSORRT = "pip install 'friction-tui[cpu]' (TensorRT-RTX, builds without a GPU) or 'friction-tui[gpu]'."
+NOTHING_OPEN = Refused(what="Nothing to do it with", why="no model is open", next="Open one first.")
+
+
+def edits(recipe: Recipe) -> Recipe:
+    """The recipe as far as it edits the ONNX model. An exported source is exported at its opset instead."""
+    converted = recipe.opset if recipe.source.kind in READ_AS_THEY_ARE else None
+    return Recipe(source=recipe.source, opset=converted, precision=recipe.precision, rewrites=recipe.rewrites)
+
+
+def exports(recipe: Recipe) -> tuple[object, ...]:
+    """The part of a recipe that decides what an export gives; empty for a source that needs none."""
+    if recipe.source.kind in READ_AS_THEY_ARE:
+        return ()
+    return recipe.source, recipe.opset, recipe.export
