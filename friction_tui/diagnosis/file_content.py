@@ -1,0 +1,122 @@
+"""Files that are no model: empty, a web page, a pointer, an archive, cut off, or an engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from importlib import metadata
+
+from friction_tui.diagnosis.case import RULE, Case
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.model.opened import FileFacts
+
+_TITLES = {
+    "missing": "No such file",
+    "directory": "A folder, not a model",
+    "empty": "The file is empty",
+    "html": "An HTML page, not an ONNX model",
+    "git-lfs": "A git-lfs pointer, not the model",
+    "text": "A text file, not an ONNX model",
+    "truncated": "The file is cut off",
+    "zip": "An archive, not an ONNX model",
+    "pickle": "A Python pickle, not an ONNX model",
+    "engine": "A TensorRT engine, not an ONNX model",
+    "not-protobuf": "Not an ONNX model",
+}
+_FETCH_AGAIN = "Download the file again (or copy or export it again) and compare its size and checksum with the source."
+_FIXES = {
+    "missing": ("Correct the path, or make the file readable for this user.",),
+    "directory": (
+        "Name the model file inside the folder.",
+        "A TensorFlow SavedModel folder is exported first: `python -m tf2onnx.convert --saved-model DIR --output "
+        "m.onnx`.",
+    ),
+    "empty": (_FETCH_AGAIN,),
+    "html": (
+        "Open the URL in a browser: it shows the login, error or confirmation page. Download again from the direct "
+        "link to the file (`/raw/` instead of `/blob/`, `/resolve/main/`, `?download=1`).",
+    ),
+    "git-lfs": ("Run `git lfs install && git lfs pull` in the checkout, or download the model file itself again.",),
+    "text": ("Read the text, it often is the server's error message; then download the model again.", _FETCH_AGAIN),
+    "truncated": (_FETCH_AGAIN,),
+    "zip": (
+        "If it is a PyTorch or Keras file, export the model to ONNX; if the ONNX file lies inside, unpack the archive.",
+    ),
+    "pickle": ("Export the model with torch.onnx.export where its code is; a pickle is not loaded, it can run code.",),
+    "engine": (
+        "Open the ONNX model the engine was built from, and rebuild the engine with the TensorRT that will load it.",
+    ),
+    "not-protobuf": ("Find out what the file is and export or convert it to ONNX.", _FETCH_AGAIN),
+}
+_CONSEQUENCE = {
+    "empty": " TensorRT's parser takes an empty file without an error, so the build would only say that the network "
+    "has no output.",
+    "html": " TensorRT's parser does not notice: the build would only say that the network has no output.",
+    "truncated": " What could be read is shown, but the model is corrupt and incomplete.",
+}
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """One error when the file is not a whole ONNX model."""
+    facts = case.model.file
+    if facts.kind == "onnx":
+        return
+    cause = facts.error + _CONSEQUENCE.get(facts.kind, "")
+    if facts.kind == "engine":
+        cause += _engine_versions(facts)
+    yield Finding(
+        kind=f"file/{facts.kind}",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=_TITLES[facts.kind],
+        cause=cause,
+        source=RULE,
+        places=(Place(PlaceKind.FILE, facts.path.name),),
+        evidence=tuple(_evidence(facts)),
+        fixes=tuple(Fix(text) for text in _FIXES[facts.kind]),
+    )
+
+
+def _evidence(facts: FileFacts) -> Iterator[str]:
+    yield f"{facts.path}, {facts.size:,} bytes"
+    if facts.kind == "directory":
+        inside = sorted(entry.name for entry in facts.path.iterdir() if entry.suffix in (".onnx", ".pb", ".pt2"))
+        yield f"models inside: {', '.join(inside[:8]) or 'none'}"
+    if facts.kind in ("html", "text", "git-lfs"):
+        text = facts.head.decode("utf-8", "replace")
+        title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
+        yield f"page title: {title[1].strip()}" if title else f"first line: {text.strip().splitlines()[0][:120]}"
+    elif facts.head:
+        yield f"first bytes: {facts.head[:16].hex(' ')}"
+
+
+def plan_version(head: bytes) -> tuple[str, str] | None:
+    """(edition, version) of the TensorRT that built a plan, from its first bytes; None if it is not written there.
+
+    A TensorRT plan begins with `ftrt` (`ptrt` before 8.5) and has major, minor, patch and build in bytes 24 to 27, as
+    NVIDIA's own trtexec reads them (`--getPlanVersionOnly`). A TensorRT-RTX plan begins with `vtrt` and has them one
+    byte further, as seen in plans of TensorRT-RTX 1.7.1.
+    """
+    if head[:4] in (b"ftrt", b"ptrt") and len(head) >= 28:
+        return "TensorRT", ".".join(str(part) for part in head[24:28])
+    if head[:4] == b"vtrt" and len(head) >= 29:
+        return "TensorRT-RTX", ".".join(str(part) for part in head[25:29])
+    return None
+
+
+def _engine_versions(facts: FileFacts) -> str:
+    """The version in the plan beside the installed ones."""
+    written = plan_version(facts.head)
+    installed = {}
+    for package, edition in (("tensorrt", "TensorRT"), ("tensorrt-rtx", "TensorRT-RTX")):
+        try:
+            installed[edition] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    here = ", ".join(f"{edition} {version}" for edition, version in installed.items()) or "no TensorRT"
+    if written is None:
+        return f" A plan only loads in the TensorRT, and normally on the GPU, it was built for; installed here: {here}."
+    edition, version = written
+    same = installed.get(edition, "").startswith(".".join(version.split(".")[:3]))
+    fits = "the same version" if same else "so it cannot be loaded here"
+    return f" Its header says it was built by {edition} {version}; installed here: {here}, {fits}."
