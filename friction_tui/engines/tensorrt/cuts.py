@@ -50,6 +50,7 @@ class Cuts:
     cleared: set[int] = field(default_factory=set)
     faulty: set[str] = field(default_factory=set)
     untypable: set[str] = field(default_factory=set)
+    outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     _head: bytes = b""
     _protos: list[onnx.NodeProto] = field(default_factory=list)
     _fields: list[bytes] = field(default_factory=list)
@@ -62,6 +63,7 @@ class Cuts:
 
     def __post_init__(self) -> None:
         graph = self.graph.proto.graph
+        self.outputs = list(graph.output)
         self._head = assemble.model_head(self.graph.proto)
         self._protos = [piece.proto for piece in self.graph.pieces]
         self._fields = [piece.field for piece in self.graph.pieces]
@@ -81,8 +83,7 @@ class Cuts:
     def whole(self) -> Cut:
         """The whole graph with nothing left out, as the file has it."""
         numbers = range(len(self.graph.pieces))
-        outputs = self.graph.proto.graph.output
-        return self._cut(numbers, self._initializers, {}, outputs, weak=False)
+        return self._cut(numbers, self._initializers, {}, self.outputs, weak=False)
 
     def suffix(self, start: int, end: int | None = None) -> Cut:
         """The pieces from `start` on (before `end`), without those refused or standing on unknown ground."""
@@ -103,32 +104,31 @@ class Cuts:
                     stack.append(producer)
         return self._gather(sorted(wanted))
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing is left out yet."""
+        return not (self.dead or self.stubbed or self.faulty)
+
+    def output_type(self, elem_type: int) -> bytes:
+        """Return a model that computes nothing and declares an output of an element type."""
+        value = onnx.helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])
+        result = onnx.helper.make_tensor_value_info("y", elem_type, [1])
+        node = assemble.node_field(onnx.helper.make_node("Relu", ["x"], ["y"]))
+        return assemble.assembled(self._head, [assemble.input_field(value), node, assemble.output_field(result)])
+
     def tensors(self) -> bytes:
         """Return a model with every input and initializer and no node."""
         return assemble.assembled(self._head, [*self._initializers.values(), *self._inputs.values()])
 
     # ----------------------------------------------------------------------------------- what is left out, and why
 
-    def replace(self, name: str) -> bool:
-        """Put a float tensor of the same shape in the place of a refused input or initializer."""
+    def drop(self, name: str) -> bool:
+        """Leave a refused input or initializer out, and unjudged what reads it; False if that was done before."""
         if name in self.faulty:
             return False
-        graph = self.graph.proto.graph
-        for tensor in graph.initializer:
-            if tensor.name == name:
-                zeros = onnx.TensorProto(name=name, data_type=TensorProto.FLOAT)
-                # The file it may refer to can be the very reason, so its size must not matter: one element.
-                zeros.dims.extend([1] * len(tensor.dims))
-                zeros.float_data.append(0.0)
-                self._initializers[name] = assemble.initializer_field(zeros)
-        for value in graph.input:
-            if value.name == name:
-                copy = onnx.ValueInfoProto()
-                copy.CopyFrom(value)
-                copy.type.tensor_type.elem_type = TensorProto.FLOAT
-                copy.type.tensor_type.shape.SetInParent()
-                self._inputs[name] = assemble.input_field(copy)
         self.faulty.add(name)
+        self._inputs.pop(name, None)
+        self._initializers.pop(name, None)
         return True
 
     def kill(self, number: int) -> None:
@@ -185,6 +185,9 @@ class Cuts:
             while stack and first not in unjudged:
                 for name in pieces[stack.pop()].reads:
                     producer = producer_of.get(name)
+                    if name in self.faulty:
+                        unjudged.add(first)
+                        break
                     if producer is None:
                         if name in given:
                             initializers[name] = given[name]
@@ -203,7 +206,7 @@ class Cuts:
                 edges |= new_edges
         outer = sorted(name for name in edges if producer_of[name] not in used)
         values = {name: assemble.input_field(self.types.value(name)) for name in outer}
-        outputs = [value for value in self.graph.proto.graph.output if producer_of.get(value.name) in used]
+        outputs = [value for value in self.outputs if producer_of.get(value.name) in used]
         weak = any(self.types.weak(name) for name in outer)
         return self._cut(sorted(used), initializers, values, outputs, weak=weak)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from friction_tui.engines.base import EngineCrashed, Refusal
 from friction_tui.engines.tensorrt.cuts import Cut, Cuts
@@ -16,125 +17,170 @@ _LIKELY_MORE = 3
 CRASHED = "PARSER_CRASHED"
 """`Refusal.code` of a node that kills the parser's process."""
 
-Add = Callable[..., None]
-"""Takes any number of refusals."""
-Stop = Callable[[], bool]
 
+@dataclass(frozen=True, slots=True)
+class DynamicPass:
+    """Finds every node the parser refuses to import and tells `add`, in the order they are imported."""
 
-def dynamic_pass(cuts: Cuts, graph: MarkedGraph, parser: Parser, add: Add, stop: Stop) -> None:
-    """Report every node the parser refuses to import, in the order it imports them."""
-    cut = cuts.suffix(0) if cuts.dead or cuts.stubbed else cuts.whole()
-    start = 0
-    while cut.numbers and not stop():
-        try:
-            parsed = parser.parse(cut.data, graph.path)
-        except EngineCrashed as crash:
-            start = _crash_site(cuts, graph, parser, start, crash)
-            add(_crashed(crash, graph, start, provisional=cuts.provisional(start)))
-            cuts.kill(start)
-            cut = cuts.suffix(start)
-            continue
-        if parsed.ok or not parsed.errors:
-            return
+    cuts: Cuts
+    graph: MarkedGraph
+    parser: Parser
+    add: Callable[..., None]
+    stop: Callable[[], bool]
+
+    def run(self) -> None:
+        """Work through the graph, from the first failing node to the last."""
+        start, cut = 0, self.cuts.whole() if self.cuts.untouched else self.cuts.suffix(0)
+        while cut.numbers and not self.stop():
+            try:
+                parsed = self._parse(cut)
+            except EngineCrashed as crash:
+                start = self._first(start, self._dies)
+                if start == len(self.graph.pieces):
+                    raise
+                self._refuse_crashed(start, crash)
+            else:
+                if parsed.ok or not parsed.errors:
+                    return
+                site = self._handle(cut, parsed, start)
+                if site is None:
+                    return
+                start = site
+            cut = self.cuts.suffix(start)
+
+    def _handle(self, cut: Cut, parsed: Parsed, start: int) -> int | None:
+        """Report what the first error is about and take it out; returns where to go on, None for the end."""
         error = parsed.errors[0]
+        if 0 <= error.node < len(cut.numbers):
+            self._judge(cut, parsed, cut.numbers[error.node])
+            return cut.numbers[error.node]
         if tensor_of(error) in cut.edges:
-            cuts.untypable.add(tensor_of(error))
-        elif not 0 <= error.node < len(cut.numbers):
-            add(graph_refusal(error, _missing_output(cuts, graph), log=parsed.log))
-            return
-        else:
-            start = cut.numbers[error.node]
-            _judge(cuts, graph, parser, add, cut, parsed, stop)
-        cut = cuts.suffix(start)
+            self.cuts.untypable.add(tensor_of(error))
+            return start
+        if error.func == "importModel" and self._refuse_output_types(error):
+            return start
+        if error.func == "parseGraph" and self.graph.index.cycle_nodes:
+            self.add(graph_refusal(error, log=parsed.log))
+            return self._break_cycle()
+        site = self._first(start, lambda cut: self._fails_like(cut, error) is not None)
+        if site == len(self.graph.pieces):
+            self.add(graph_refusal(error, self._missing_output(), log=parsed.log))
+            return None
+        self._refuse(site, parsed, error)  # a node's error that does not say which node
+        return site
 
+    # ----------------------------------------------------------------------------------------------- nodes
 
-def _judge(cuts: Cuts, graph: MarkedGraph, parser: Parser, add: Add, cut: Cut, parsed: Parsed, stop: Stop) -> None:
-    """Report the node a parse failed at, and take it out."""
-    error = parsed.errors[0]
-    number = cut.numbers[error.node]
-    outer = graph.pieces[number].proto
-    provisional = cuts.provisional(number)
-    if cut.weak and not provisional:
-        exact = cuts.up_to(number)
-        again = parser.parse(exact.data, graph.path)
-        if again.ok:
+    def _judge(self, cut: Cut, parsed: Parsed, number: int) -> None:
+        """Report the node a parse failed at, unless only the cut made it fail."""
+        error = parsed.errors[0]
+        if cut.weak and not self.cuts.provisional(number) and self._parse(self.cuts.up_to(number)).ok:
             # The cut knew less about shapes than the parser does inside the whole graph.
-            cuts.cleared.add(number)
+            self.cuts.cleared.add(number)
             return
-    refused = node_refusal(error, graph.mark_of(error, outer), "dynamic", log=parsed.log, provisional=provisional)
-    add(refused)
-    if error.name and error.name != outer.name:
-        cuts.kill_inside(number, error.name)
-    else:
-        cuts.kill(number)
-        _same_again(cuts, graph, parser, add, number, error, stop)
+        self._refuse(number, parsed, error)
 
+    def _refuse(self, number: int, parsed: Parsed, error: ParserError) -> None:
+        outer = self.graph.pieces[number].proto
+        self.add(self._refusal(number, parsed, error))
+        if error.name and error.name != outer.name:
+            self.cuts.kill_inside(number, error.name)
+        else:
+            self.cuts.kill(number)
+            self._ask_the_same(number, error)
 
-def _same_again(
-    cuts: Cuts, graph: MarkedGraph, parser: Parser, add: Add, number: int, error: ParserError, stop: Stop
-) -> None:
-    """Ask the later nodes of the same operator one by one: a model with one NonZero often has fifty."""
-    refused = graph.pieces[number].proto
-    later = [
-        other
-        for other in range(number + 1, len(graph.pieces))
-        if other not in cuts.dead
-        and graph.pieces[other].proto.op_type == refused.op_type
-        and graph.pieces[other].proto.domain == refused.domain
-    ]
-    if len(later) < _LIKELY_MORE:
-        return
-    found = []
-    for other in later:
-        if stop():
-            break
-        cut = cuts.alone(other)
-        if not cut.numbers:
-            continue
-        parsed = parser.parse(cut.data, graph.path)
-        if not parsed.errors or unmarked(parsed.errors[0].desc) != unmarked(error.desc):
-            continue
-        node = parsed.errors[0].node
-        if 0 <= node < len(cut.numbers) and cut.numbers[node] == other:
-            mark = graph.mark_of(parsed.errors[0], graph.pieces[other].proto)
-            provisional = cuts.provisional(other)
-            found.append(node_refusal(parsed.errors[0], mark, "dynamic", log=parsed.log, provisional=provisional))
-            cuts.kill(other)
-    if found:
-        add(*found)
+    def _refusal(self, number: int, parsed: Parsed, error: ParserError) -> Refusal:
+        mark = self.graph.mark_of(error, self.graph.pieces[number].proto)
+        return node_refusal(error, mark, "dynamic", log=parsed.log, provisional=self.cuts.provisional(number))
 
+    def _ask_the_same(self, number: int, error: ParserError) -> None:
+        """Ask the later nodes of the same operator one by one: a model with one NonZero often has fifty."""
+        pieces, dead = self.graph.pieces, self.cuts.dead
+        kind = (pieces[number].proto.op_type, pieces[number].proto.domain)
+        later = [
+            other
+            for other in range(number + 1, len(pieces))
+            if other not in dead and (pieces[other].proto.op_type, pieces[other].proto.domain) == kind
+        ]
+        refused = []
+        for other in later if len(later) >= _LIKELY_MORE else ():
+            if self.stop():
+                break
+            cut = self.cuts.alone(other)
+            parsed = self._fails_like(cut, error)
+            if parsed is not None and parsed.errors[0].node >= 0 and cut.numbers[parsed.errors[0].node] == other:
+                refused.append(self._refusal(other, parsed, parsed.errors[0]))
+                self.cuts.kill(other)
+        if refused:
+            self.add(*refused)
 
-def _missing_output(cuts: Cuts, graph: MarkedGraph) -> str:
-    """The first graph output nothing computes: what the parser means by an error without node or tensor."""
-    return next((value.name for value in graph.proto.graph.output if not cuts.writes(value.name)), "")
+    def _refuse_crashed(self, number: int, crash: EngineCrashed) -> None:
+        mark = self.graph.mark_in(self.graph.pieces[number].proto.name)
+        self.add(
+            Refusal(
+                path=mark.path,
+                name=mark.name,
+                op=mark.op,
+                code=CRASHED,
+                text=f"TensorRT's parser {crash.how} while it imported this node",
+                func="",
+                tensor="",
+                stage="dynamic",
+                provisional=self.cuts.provisional(number),
+                log=tuple(crash.last_words.splitlines()[-5:]),
+            )
+        )
+        self.cuts.kill(number)
 
+    # ------------------------------------------------------------------------------------------ the whole graph
 
-def _crash_site(cuts: Cuts, graph: MarkedGraph, parser: Parser, start: int, crash: EngineCrashed) -> int:
-    """The piece at which the parser dies, by bisection. Raises `crash` when it does not die again."""
-    low, high = start, len(graph.pieces)
-    while low < high:
-        middle = (low + high) // 2
+    def _refuse_output_types(self, error: ParserError) -> bool:
+        """Report the graph outputs whose declared type is not taken; the error itself names none."""
+        types = {value.type.tensor_type.elem_type for value in self.cuts.outputs}
+        refused = {kind for kind in types if not self.parser.parse(self.cuts.output_type(kind)).ok}
+        for value in self.cuts.outputs:
+            if value.type.tensor_type.elem_type in refused:
+                self.add(graph_refusal(error, value.name))
+        self.cuts.outputs[:] = [v for v in self.cuts.outputs if v.type.tensor_type.elem_type not in refused]
+        return bool(refused)
+
+    def _break_cycle(self) -> int:
+        stuck = {node.proto.name for node in self.graph.index.cycle_nodes}
+        for number, piece in enumerate(self.graph.pieces):
+            if piece.proto.name in stuck:
+                self.cuts.kill(number)
+        return 0
+
+    def _missing_output(self) -> str:
+        """The first graph output nothing computes: what the parser means by an error without node or tensor."""
+        return next((value.name for value in self.cuts.outputs if not self.cuts.writes(value.name)), "")
+
+    # -------------------------------------------------------------------------------------------------- asking
+
+    def _parse(self, cut: Cut) -> Parsed:
+        return self.parser.parse(cut.data, self.graph.path)
+
+    def _fails_like(self, cut: Cut, error: ParserError) -> Parsed | None:
+        """The answer to a cut, if it fails with the same words."""
+        parsed = self._parse(cut) if cut.numbers else None
+        if parsed is None or not parsed.errors or unmarked(parsed.errors[0].desc) != unmarked(error.desc):
+            return None
+        return parsed
+
+    def _dies(self, cut: Cut) -> bool:
         try:
-            parser.parse(cuts.suffix(start, middle + 1).data, graph.path)
-            low = middle + 1
+            self._parse(cut)
         except EngineCrashed:
-            high = middle
-    if low == len(graph.pieces):
-        raise crash
-    return low
+            return True
+        return False
 
-
-def _crashed(crash: EngineCrashed, graph: MarkedGraph, number: int, *, provisional: bool) -> Refusal:
-    mark = graph.mark_in(graph.pieces[number].proto.name)
-    return Refusal(
-        path=mark.path,
-        name=mark.name,
-        op=mark.op,
-        code=CRASHED,
-        text=f"TensorRT's parser {crash.how} while it imported this node",
-        func="",
-        tensor="",
-        stage="dynamic",
-        provisional=provisional,
-        log=tuple(crash.last_words.splitlines()[-5:]),
-    )
+    def _first(self, start: int, fails: Callable[[Cut], bool]) -> int:
+        """The first piece with which the graph from `start` on fails, by bisection; the number of pieces for none."""
+        low, high = start, len(self.graph.pieces)
+        while low < high:
+            middle = (low + high) // 2
+            if fails(self.cuts.suffix(start, middle + 1)):
+                high = middle
+            else:
+                low = middle + 1
+        return low

@@ -23,7 +23,7 @@ from onnx import TensorProto
 from friction_tui.engines.base import Refusal
 from friction_tui.engines.tensorrt import assemble
 from friction_tui.engines.tensorrt.cuts import Cuts
-from friction_tui.engines.tensorrt.dynamic import dynamic_pass
+from friction_tui.engines.tensorrt.dynamic import DynamicPass
 from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, static_nodes
 from friction_tui.engines.tensorrt.parser import Parsed, Parser, shared
 from friction_tui.engines.tensorrt.reading import graph_refusal, node_refusal, tensor_of
@@ -94,7 +94,7 @@ def _search(model: OpenedModel, folder: Path, parser: Parser, report: Report, st
     if not _static_pass(graph, cuts, parser, report):
         return
     if not stop() and _tensor_pass(cuts, graph, parser, report) and not stop():
-        dynamic_pass(cuts, graph, parser, report.add, stop)
+        DynamicPass(cuts, graph, parser, report.add, stop).run()
     if as_is is not None and not report.found and not stop():
         report.add(*_as_given(as_is, marked_graph(model, folder, inline=False)))
 
@@ -144,7 +144,7 @@ def _tensor_pass(cuts: Cuts, graph: MarkedGraph, parser: Parser, report: Report)
             return True
         error = parsed.errors[0]
         report.add(graph_refusal(error, log=parsed.log))
-        if not cuts.replace(tensor_of(error)):
+        if not cuts.drop(tensor_of(error)):
             return False
 
 
