@@ -1,0 +1,50 @@
+"""What differs between two recipes, in a few words each: `N max 8 → 16`, `opset 17 → 18`."""
+
+from __future__ import annotations
+
+from friction_tui.recipe import POINTS, Profile, Range, Recipe, Values
+
+
+def changes(before: Recipe, after: Recipe) -> list[str]:
+    """Every difference that a build could depend on, shape ranges first."""
+    said: list[str] = []
+    if (before.profile is None) != (after.profile is None):
+        said.append("no profile" if after.profile is None else "with a profile")
+    old, new = before.profile or Profile(), after.profile or Profile()
+    for key in dict.fromkeys([*old.ranges, *new.ranges]):
+        said += _moved(key, old.ranges.get(key), new.ranges.get(key))
+    for key in dict.fromkeys([*old.values, *new.values]):
+        said += _moved(key, old.values.get(key), new.values.get(key))
+    if before.opset != after.opset:
+        said.append(f"opset {before.opset or 'as exported'} → {after.opset or 'as exported'}")
+    if before.target != after.target:
+        said.append(f"target {before.target or 'default'} → {after.target or 'default'}")
+    if before.precision is not after.precision:
+        said.append(f"precision {before.precision} → {after.precision}")
+    said += [f"+ {rewrite.name}" for rewrite in after.rewrites if rewrite not in before.rewrites]
+    said += [f"- {rewrite.name}" for rewrite in before.rewrites if rewrite not in after.rewrites]
+    if before.source != after.source or before.export != after.export:
+        said.append("exported otherwise")
+    return said
+
+
+def _moved(key: str, old: Range | Values | None, new: Range | Values | None) -> list[str]:
+    if old == new:
+        return []
+    if old is None or new is None:
+        return [f"{key} {_text(old)} → {_text(new)}"]
+    moved = [point for point in POINTS if old.at(point) != new.at(point)]
+    if len(moved) == 1:
+        return [f"{key} {moved[0]} {_size(old.at(moved[0]))} → {_size(new.at(moved[0]))}"]
+    return [f"{key} {_text(old)} → {_text(new)}"]
+
+
+def _text(chosen: Range | Values | None) -> str:
+    if chosen is None:
+        return "not set"
+    sizes = [_size(chosen.at(point)) for point in POINTS]
+    return sizes[0] if len(set(sizes)) == 1 else "..".join(sizes)
+
+
+def _size(size: int | tuple[int, ...]) -> str:
+    return str(size) if isinstance(size, int) else ",".join(str(value) for value in size)

@@ -1,0 +1,156 @@
+"""The rows of the shape editor: which sizes can be chosen, and what a typed text makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import msgspec
+
+from friction_tui.protocol import Port
+from friction_tui.recipe import POINTS, Profile, Range, Recipe, Values, dim_key
+from friction_tui.recipe_text import RecipeTextError, parse_range, parse_values, with_point
+
+FINE_BELOW = 32
+"""Ranges that start lower are stepped one by one; others by what they are multiples of, at most this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One dimension key, or one shape-tensor input. `uses` are the dimensions it sizes: `images[0]`."""
+
+    key: str
+    uses: tuple[str, ...] = ()
+    range: Range | None = None
+    values: Values | None = None
+    is_values: bool = False
+    guessed: bool = False
+    overrides: str = ""
+    """The symbol, or fixed size, that this entry of one input wins over."""
+    missing: bool = False
+    """No input of the model has it: the model changed, or the name is wrong."""
+
+    def cell(self, point: str) -> str:
+        """What stands in the column of a point; empty where nothing is chosen."""
+        if self.range is not None:
+            return str(self.range.at(point))
+        return ",".join(str(value) for value in self.values.at(point)) if self.values is not None else ""
+
+    @property
+    def step(self) -> int:
+        """By how much + and - change a size."""
+        if self.range is None or self.range.min < FINE_BELOW:
+            return 1
+        step = FINE_BELOW
+        while any(self.range.at(point) % step for point in POINTS):
+            step //= 2
+        return step
+
+
+def rows(inputs: Sequence[Port], profile: Profile | None) -> list[Row]:
+    """Every row: symbols in the order the inputs name them, contradicting entries after theirs, shape tensors last."""
+    profile = profile or Profile()
+    uses: dict[str, list[str]] = {}
+    overrides: dict[str, str] = {}
+    for port in inputs:
+        if port.shape_tensor:
+            continue
+        for axis, dim in enumerate(port.dims or ()):
+            place = f"{port.name}[{axis}]"
+            key = dim_key(port.name, axis, dim.symbol)
+            own = place in profile.ranges and place != key
+            if dim.size is None and not own:
+                uses.setdefault(key, []).append(place)
+            elif place in profile.ranges:
+                uses.setdefault(place, []).append(place)
+                overrides[place] = dim.symbol or str(dim.size)
+    made = [
+        Row(
+            key,
+            tuple(places),
+            range=profile.ranges.get(key),
+            guessed=key in profile.guessed,
+            overrides=overrides.get(key, ""),
+        )
+        for key, places in uses.items()
+    ]
+    known = {port.name for port in inputs}
+    tensors = [port.name for port in inputs if port.shape_tensor]
+    tensors += [name for name in profile.values if name not in tensors]
+    made += [
+        Row(
+            name,
+            values=profile.values.get(name),
+            is_values=True,
+            guessed=name in profile.guessed,
+            missing=name not in known,
+        )
+        for name in tensors
+    ]
+    symbols = {dim.symbol for port in inputs for dim in port.dims or ()}
+    stray = [key for key in profile.ranges if key not in uses and key not in symbols]
+    return made + [Row(key, range=profile.ranges[key], missing=True) for key in stray]
+
+
+def typed(row: Row, point: str, text: str) -> Row:
+    """The row after `text` was typed into the column of `point`. RecipeTextError says which rule it breaks.
+
+    A single size changes that point only; `1..4..8` and `320-640` change the whole row from any column.
+    """
+    if row.is_values:
+        return _typed_values(row, point, text)
+    chosen = parse_range(text, row.key, row.range)
+    if row.range is not None and len(text.split()) == 1 and text.strip().isdecimal():
+        chosen = with_point(row.range, point, int(text), row.key)
+    return replace(row, range=chosen, guessed=False)
+
+
+def _typed_values(row: Row, point: str, text: str) -> Row:
+    parts = [part for part in text.split("..") if part.strip()]
+    if len(parts) == 3:
+        low, opt, high = (parse_values(part, row.key) for part in parts)
+        chosen = Values(low, opt, high)
+    elif row.values is None:
+        chosen = Values(*[parse_values(text, row.key)] * 3)
+    else:
+        at = {name: row.values.at(name) for name in POINTS} | {point: parse_values(text, row.key)}
+        chosen = Values(at["min"], at["opt"], at["max"])
+    counts = [len(chosen.at(name)) for name in POINTS]
+    if len(set(counts)) > 1:
+        said = ", ".join(f"{name} has {count}" for name, count in zip(POINTS, counts, strict=True))
+        raise RecipeTextError(f"{row.key}: {said} values; the counts must be equal, type min..opt..max to change all")
+    return replace(row, values=chosen, guessed=False)
+
+
+def stepped(row: Row, point: str, steps: int) -> Row:
+    """The row with one size moved by `steps` steps; all values of a shape tensor by as many ones."""
+    if row.values is not None:
+        moved = [str(value + steps) for value in row.values.at(point)]
+        return typed(row, point, ",".join(moved))
+    if row.range is None:
+        raise RecipeTextError(f"{row.key}: nothing is chosen yet; type a size first")
+    size = row.range.at(point) + steps * row.step
+    return replace(row, range=with_point(row.range, point, size, row.key), guessed=False)
+
+
+def applied(recipe: Recipe, row: Row) -> Recipe:
+    """The recipe with a row's choice in it."""
+    if row.range is not None:
+        return recipe.with_range(row.key, row.range)
+    if row.values is None:
+        return recipe
+    edited = recipe.with_values(row.key, row.values)
+    profile = edited.profile or Profile()
+    guessed = tuple(key for key in profile.guessed if key != row.key)
+    return msgspec.structs.replace(edited, profile=msgspec.structs.replace(profile, guessed=guessed))
+
+
+def without(recipe: Recipe, row: Row) -> Recipe:
+    """The recipe without a row's entry, so that the symbol, or the model, decides again."""
+    profile = recipe.profile or Profile()
+    left = Profile(
+        ranges={key: chosen for key, chosen in profile.ranges.items() if key != row.key},
+        values={key: chosen for key, chosen in profile.values.items() if key != row.key},
+        guessed=tuple(key for key in profile.guessed if key != row.key),
+    )
+    return msgspec.structs.replace(recipe, profile=left)

@@ -1,0 +1,277 @@
+"""The shape editor: min, opt and max of every free dimension, edited in place and refused while typing.
+
+A symbol shared by several inputs is one row, edited once. What nobody chose says `guessed`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.markup import escape
+from textual.binding import Binding, BindingType
+from textual.events import Key, Paste
+
+from friction_tui.protocol import Port
+from friction_tui.recipe import POINTS
+from friction_tui.recipe_changes import changes
+from friction_tui.recipe_text import RecipeTextError
+from friction_tui.tui.line_edit import LineEdit
+from friction_tui.tui.lines import Line, Span, paragraph, width_of
+from friction_tui.tui.lines_panel import LinesPanel
+from friction_tui.tui.panel import Edit, Say
+from friction_tui.tui.shape_rows import Row, applied, rows, stepped, typed, without
+
+KEY_WIDTH = 16
+"""Cells of the column of names, at most."""
+CELL_WIDTH = 7
+"""Cells of a size column, at least."""
+
+
+class ShapesPanel(LinesPanel):
+    """Rows of dimensions, columns of points. Enter edits the cell, + and - step it, Delete drops an exception."""
+
+    NAME = "Shapes"
+    READS = frozenset({"recipe", "summary", "ascii"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "column(-1)", "Left", show=False, id="shapes.left", tooltip="Column to the left"),
+        Binding("right", "column(1)", "Right", show=False, id="shapes.right", tooltip="Column to the right"),
+        Binding("plus,equals_sign", "step(1)", "Larger", show=False, id="shapes.larger", tooltip="One step larger"),
+        Binding("minus", "step(-1)", "Smaller", show=False, id="shapes.smaller", tooltip="One step smaller"),
+        Binding("delete", "drop", "Drop", show=False, id="shapes.drop", tooltip="Drop this input's own range"),
+    ]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._column = 1
+        self._editing: LineEdit | None = None
+
+    # --------------------------------------------------------------------------------------- drawing
+
+    @property
+    def _inputs(self) -> tuple[Port, ...]:
+        return self.state.summary.inputs if self.state.summary else ()
+
+    @property
+    def _rows(self) -> list[Row]:
+        return rows(self._inputs, self.state.recipe.profile if self.state.recipe else None)
+
+    def title(self) -> str:
+        """`Shapes ─ 3 ranges ─ 2 guessed`."""
+        made = self._rows
+        if self.state.recipe is not None and self.state.recipe.profile is None:
+            return f"{self.NAME} ─ no profile"
+        parts = [self.NAME, f"{len(made)} range{'s' if len(made) != 1 else ''}"] if made else [self.NAME]
+        guessed = sum(row.guessed for row in made)
+        parts += [f"{guessed} guessed"] if guessed else []
+        return escape(" ─ ".join(parts))
+
+    def lines(self, width: int) -> list[Line]:
+        """A heading, a line per row with the hint of the one being edited under it, then the inputs."""
+        if self.state.summary is None:
+            return paragraph("no model is open yet", width, "muted")
+        made = self._rows
+        key_width, column = _widths(made, width)
+        lines = []
+        if self.state.recipe is not None and self.state.recipe.profile is None:
+            lines += paragraph("no optimization profile, as asked; typing a range makes one", width, "note")
+        if made:
+            heading = "".join(f"{point:>{column - 1}} " for point in POINTS)
+            lines.append(Line(((" " * key_width, "muted"), (heading, "muted"))))
+        for row in made:
+            lines.append(self._row(row, key_width, column))
+            if self._editing is not None and row.key == self.cursor_key:
+                lines.extend(self._hint(row, width))
+        if not made:
+            lines += paragraph("every input has a fixed shape: there is nothing to choose", width, "muted")
+        return [*lines, *self._ports()]
+
+    def _row(self, row: Row, key_width: int, column: int) -> Line:
+        role = "warning" if row.missing else "name"
+        name = row.key if len(row.key) < key_width else row.key[: key_width - 2] + "…"
+        spans: list[Span] = [(f"{name:<{key_width}}", role)]
+        here = row.key == self.cursor_key and self.has_focus
+        for at, point in enumerate(POINTS):
+            current = here and at == self._column
+            if current and self._editing is not None:
+                typed_now = self._editing.spans()
+                room = column - width_of(typed_now)
+                spans += [(" " * max(room, 0), "text"), *typed_now]
+                continue
+            cell = row.cell(point) or "not set"
+            cell = cell if len(cell) <= column - 2 else cell[: column - 3] + "…"
+            pad = " " * (column - 1 - len(cell))
+            style = "muted" if not row.cell(point) else "note" if row.guessed else "text"
+            spans += [(pad, "text"), (cell, "cursor" if current else style), (" ", "text")]
+        about = "values" if row.is_values else ", ".join(row.uses) if row.uses != (row.key,) else ""
+        return Line((*spans, (f" {about}", "muted")), _remark(row), key=row.key)
+
+    def _hint(self, row: Row, width: int) -> list[Line]:
+        """What Enter would do, or which rule forbids it."""
+        assert self._editing is not None
+        cross, tick = ("X", "+") if self.state.ascii else ("✗", "✓")
+        try:
+            wanted = typed(row, POINTS[self._column], self._editing.text)
+        except RecipeTextError as error:
+            return paragraph(str(error), width, "error", indent=((f"{cross} ", "error"),), key=row.key)
+        shown = " · ".join(wanted.cell(point) for point in POINTS)
+        return paragraph(
+            f"{row.key} {shown}   Enter takes it, Esc does not",
+            width,
+            "good",
+            indent=((f"{tick} ", "good"),),
+            key=row.key,
+        )
+
+    def _ports(self) -> list[Line]:
+        """The inputs as declared: fixed sizes muted, free ones named."""
+        lines = [Line()]
+        for port in self._inputs:
+            spans: list[Span] = [(f"{port.name}  ", "text")]
+            if port.dims is None:
+                spans.append(("rank unknown", "muted"))
+            for axis, dim in enumerate(port.dims or ()):
+                spans += [(" x " if self.state.ascii else " × ", "muted")] if axis else []
+                spans.append((str(dim.size), "muted") if dim.size is not None else (dim.symbol or "?", "name"))
+            if port.dims == ():
+                spans.append(("scalar", "muted"))
+            kind = f"{port.dtype}, read as a shape" if port.shape_tensor else port.dtype
+            lines.append(Line(tuple(spans), ((kind, "muted"),)))
+        return lines if len(lines) > 1 else []
+
+    def _under_cursor(self, at: int) -> bool:  # noqa: ARG002
+        return False  # the cursor is a cell, drawn with the row
+
+    # --------------------------------------------------------------------------------------- editing
+
+    @property
+    def _current(self) -> Row | None:
+        return next((row for row in self._rows if row.key == self.cursor_key), None)
+
+    def begin_edit(self) -> None:
+        """Type into the cell under the cursor."""
+        row = self._current
+        if row is not None:
+            text = row.cell(POINTS[self._column])
+            self._editing = LineEdit(text, len(text), fresh=True)
+            self.rebuild()
+
+    def on_key(self, event: Key) -> None:
+        """While editing, every key that means something in a line goes there."""
+        if self._editing is None:
+            return
+        if event.key in ("escape", "enter", "tab", "shift+tab", "up", "down"):
+            event.stop()
+            event.prevent_default()
+            if event.key == "escape":
+                self._stop_editing()
+            elif self._take() and event.key != "enter":
+                step = -1 if event.key in ("shift+tab", "up") else 1
+                self.action_column(step) if "tab" in event.key else self.action_move(step)
+            return
+        edited = self._editing.pressed(event.key, event.character)
+        if edited is not None:
+            event.stop()
+            event.prevent_default()
+            self._editing = edited
+            self.rebuild()
+
+    def on_paste(self, event: Paste) -> None:
+        """Paste into the cell."""
+        if self._editing is not None:
+            event.stop()
+            self._editing = self._editing.inserted(event.text)
+            self.rebuild()
+
+    def _take(self) -> bool:
+        """Make the typed text the choice; a refused one stays as typed."""
+        row = self._current
+        if row is None or self._editing is None:
+            self._stop_editing()
+            return True
+        if self._editing.text == row.cell(POINTS[self._column]):
+            self._stop_editing()
+            return True
+        try:
+            wanted = typed(row, POINTS[self._column], self._editing.text)
+        except RecipeTextError:
+            return False
+        self._stop_editing()
+        self._choose(wanted)
+        return True
+
+    def _stop_editing(self) -> None:
+        self._editing = None
+        self.rebuild()
+
+    def _choose(self, wanted: Row) -> None:
+        recipe = self.state.recipe
+        if recipe is None:
+            return
+        edited = applied(recipe, wanted)
+        self.post_message(Edit(edited, ", ".join(changes(recipe, edited))))
+
+    # --------------------------------------------------------------------------------------- actions
+
+    def rebuild(self, keep: object = None) -> None:
+        """The first cursor needs a second look: which row is current decides how it is drawn."""
+        super().rebuild(keep)
+        if self._spans and self.has_focus:
+            self._lines = self.lines(max(self.scrollable_content_region.width, 8))
+
+    def _go(self, index: int) -> None:
+        super()._go(index)
+        self.rebuild()
+
+    def on_focus(self) -> None:
+        """Show the cell."""
+        self.rebuild()
+
+    def on_blur(self) -> None:
+        """What was being typed is kept until the panel is looked at again."""
+        self.rebuild()
+
+    def action_column(self, step: int) -> None:
+        """Another point of the same row."""
+        self._column = (self._column + step) % len(POINTS)
+        self.rebuild()
+
+    def action_choose(self) -> None:
+        """Edit the cell."""
+        self.begin_edit()
+
+    def action_step(self, steps: int) -> None:
+        """Move the size by a step; a step against the rule is refused aloud."""
+        row = self._current
+        if row is None:
+            return
+        try:
+            self._choose(stepped(row, POINTS[self._column], steps))
+        except RecipeTextError as error:
+            self.post_message(Say(str(error), "warning"))
+
+    def action_drop(self) -> None:
+        """Drop an entry that overrides a symbol, or that no input has."""
+        row, recipe = self._current, self.state.recipe
+        if row is None or recipe is None:
+            return
+        if row.overrides or row.missing:
+            self.post_message(Edit(without(recipe, row), f"{row.key} dropped"))
+        else:
+            self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", "warning"))
+
+
+def _widths(made: list[Row], width: int) -> tuple[int, int]:
+    """Cells of the names and of a size column, so that sizes and remarks fit beside each other if at all possible."""
+    names = min(max((len(row.key) for row in made), default=4), KEY_WIDTH, max(width // 3, 6)) + 1
+    longest = max((len(row.cell(point)) for row in made for point in POINTS), default=1)
+    remark = max((width_of(_remark(row)) for row in made), default=0)
+    room = (width - names - remark - 2) // 3
+    return names, max(min(max(longest + 2, CELL_WIDTH), room), 5)
+
+
+def _remark(row: Row) -> tuple[Span, ...]:
+    if row.missing:
+        return (("no such input", "warning"),)
+    if row.overrides:
+        return ((f"over {row.overrides}", "warning"),)
+    return (("guessed", "note"),) if row.guessed else ()
