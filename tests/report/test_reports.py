@@ -1,0 +1,102 @@
+"""One verdict, six formats, each readable by the tools it is for."""
+
+from __future__ import annotations
+
+import json
+from xml.etree import ElementTree as ET
+
+import jsonschema
+import pytest
+
+from friction_tui.checking import fail_on
+from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
+from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
+from friction_tui.report.verdict import ModelVerdict
+
+LINE = SourceLine("src/model.py", 88, "Head.forward", "x = x.view(1, 256)")
+BAKED = Finding(
+    kind="dynamic/baked-reshape",
+    severity=Severity.ERROR,
+    tier=Tier.SHAPES,
+    title="Reshape head/Reshape breaks for every batch but 1",
+    cause="The target shape [1, 256] is a constant, the input is N × 256 (N = 1..8): 50% of the sizes, fail.",
+    source="rule",
+    places=(Place(PlaceKind.NODE, "head/Reshape", op="Reshape", node="12", source=LINE),),
+    evidence=("at N=4 the input has 1024 elements, the target 256",),
+    fixes=(Fix("x.flatten(1) in model.py:88, then r"), Fix("restrict N to 1")),
+    words=(EngineWords("TensorRT-RTX 1.7.1 builder", "kOPT values for profile 0 violate shape constraints"),),
+    also=("ONNX Runtime 1.32.0 CPU",),
+)
+HAZARD = Finding(
+    kind="types/odd",
+    severity=Severity.WARNING,
+    tier=Tier.HAZARD,
+    title="A name with \x07 bell & <angle>",
+    cause="Control characters happen.",
+    source="rule",
+    places=(Place(PlaceKind.TENSOR, "卷积\x07"),),
+)
+VERDICTS = [
+    ModelVerdict("models/a b.onnx", (BAKED, HAZARD), 0.14, ("opset 17",), guessed=("N 1..4..8",)),
+    ModelVerdict("broken.onnx", failure="the worker died"),
+    ModelVerdict("fine.onnx", seconds=0.1),
+]
+
+
+def test_json_keeps_its_published_schema() -> None:
+    document = json.loads(as_json.report(VERDICTS))
+    jsonschema.validate(document, as_json.schema())
+    finding = document["models"][0]["findings"][0]
+    assert finding["level"] == "error"
+    assert finding["nodes"] == ["head/Reshape"]
+    assert "[1, 256]" in finding["text"]
+    assert "1024 elements" in finding["text"]
+    assert finding["fix"].startswith("x.flatten(1)")
+    assert document["models"][1]["failure"] == "the worker died"
+
+
+def test_sarif_points_at_the_python_line() -> None:
+    document = json.loads(as_sarif.report(VERDICTS))
+    run = document["runs"][0]
+    first, second = run["results"]
+    assert first["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "src/model.py"},
+        "region": {"startLine": 88, "snippet": {"text": "x = x.view(1, 256)"}},
+    }
+    assert second["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "models/a%20b.onnx"
+    assert run["tool"]["driver"]["rules"][first["ruleIndex"]]["id"] == "dynamic/baked-reshape"
+    assert run["invocations"][0]["executionSuccessful"] is False
+
+
+def test_junit_loads_in_a_parser_and_counts() -> None:
+    root = ET.fromstring(as_junit.report(VERDICTS, fail_on("error")))
+    suites = {suite.get("name"): suite for suite in root}
+    assert suites["models/a b.onnx"].get("failures") == "1"
+    assert len(suites["models/a b.onnx"]) == 2
+    assert suites["broken.onnx"].get("errors") == "1"
+    assert suites["fine.onnx"].find("testcase") is not None
+
+
+def test_github_annotations_are_one_line_each() -> None:
+    lines = as_github.report(VERDICTS).splitlines()
+    assert len(lines) == 3
+    annotation = next(line for line in lines if "dynamic/baked-reshape" in line)
+    assert annotation.startswith("::error file=src/model.py,line=88,title=")
+    assert "50%25 of the sizes" in annotation
+
+
+def test_markdown_folds_the_engines_words_away() -> None:
+    page = as_markdown.report(VERDICTS)
+    assert "<details>" in page
+    assert "kOPT values" in page
+    assert "could not be judged" in page.lower()
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_the_text_report_fits_its_width(width: int) -> None:
+    lines = text.report(VERDICTS, width=width).splitlines()
+    assert max(len(line) for line in lines if line.startswith("    ")) <= width
+    report = "\n".join(lines)
+    for word in ("✗ error", "1 error, 1 warning", "src/model.py:88", "rule · ONNX Runtime 1.32.0 CPU", "guessed"):
+        assert word in report
+    assert "3 models: 1 with errors, 1 could not be judged" in report
