@@ -120,9 +120,7 @@ def _sources(tensors: list[str], item_of: dict[str, int]) -> list[int]:
     return list(dict.fromkeys(item_of[name] for name in tensors if name in item_of))
 
 
-def _outer_values(
-    index: GraphIndex, prefix: str, own: set[str], nodes: list[Node], outputs: list[str]
-) -> list[str]:
+def _outer_values(index: GraphIndex, prefix: str, own: set[str], nodes: list[Node], outputs: list[str]) -> list[str]:
     """What a body reads from the graphs around it and is computed there, in order of first use."""
     owner = index.owner_of(prefix)
     if not owner:

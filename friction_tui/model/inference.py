@@ -162,7 +162,9 @@ class NodeInference:
         `types` and `values` are those of the inputs; a blank input has any type and no value. Inputs of wrong
         element types are not this question's concern: they give unknown outputs.
         """
-        constants = tuple(None if value is None else (value.dtype.str, value.shape, value.tobytes()) for value in values)
+        constants = tuple(
+            None if value is None else (value.dtype.str, value.shape, value.tobytes()) for value in values
+        )
         question = (number, tuple(types), constants)
         if question not in self._answers:
             self._answers[question] = self._infer(number, types, values)

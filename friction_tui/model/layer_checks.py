@@ -143,7 +143,7 @@ def _group_norm(attributes: Attributes, dims: Operands, _: Inputs, opset: int) -
         return f"{data[1]} channels of {dims_text(data)} do not divide by {groups} groups"
     wanted = groups if opset < 21 else data[1]  # opset 21 changed the parameters from one a group to one a channel
     for parameter in dims[1:3]:
-        if parameter is not None and parameter != (wanted,):
+        if parameter is not None and parameter not in ((wanted,), (1,)):  # runtimes broadcast a single one
             unit = "groups" if opset < 21 else "channels"
             return f"parameter {dims_text(parameter)} for {wanted} {unit}, as opset {opset} wants them"
     return ""
@@ -201,10 +201,10 @@ def _resize(attributes: Attributes, dims: Operands, values: Inputs, opset: int) 
         return ""
     if np.size(given) != len(list(axes)):
         return f"{np.size(given)} sizes or scales for {len(list(axes))} axes of {dims_text(data)}"
-    if given is scales:
-        for axis, scale in zip(axes, np.asarray(scales).ravel(), strict=True):
-            if math.floor(data[axis] * float(scale)) <= 0 < data[axis]:
-                return f"scale {float(scale):g} leaves nothing of axis {axis} of {dims_text(data)}"
+    for axis, number in zip(axes, np.asarray(given).ravel().tolist(), strict=True):
+        size = math.floor(data[axis] * number) if given is scales else number
+        if size <= 0 < data[axis]:
+            return f"{'scale' if given is scales else 'size'} {number:g} leaves nothing of axis {axis} of {dims_text(data)}"
     return ""
 
 
@@ -221,7 +221,7 @@ def _einsum(attributes: Attributes, dims: Operands, _: Inputs, __: int) -> str:
         if len(term) != len(shape):
             return f"`{term}` does not name the axes of {dims_text(shape)}"
         for letter, size in zip(term, shape, strict=True):
-            if sizes.setdefault(letter, size) != size:
+            if size != 1 and sizes.setdefault(letter, size) != size:
                 texts = ", ".join(dims_text(shape) for shape in shapes)
                 return f"`{equation}` over {texts}: {letter} is {sizes[letter]} and {size}"
     return ""

@@ -127,9 +127,8 @@ def _decode(path: Path, content: bytes) -> OpenedModel:
             error = f"{path.name} is not valid protobuf, although each of its fields is."
         else:
             nodes = len(proto.graph.node)
-            error = (
-                f"{path.name} breaks at byte {broken.offset:,} of {size:,}: {broken.why}. "
-                + (f"{nodes:,} nodes before it could be read." if nodes else "Nothing before it could be read.")
+            error = f"{path.name} breaks at byte {broken.offset:,} of {size:,}: {broken.why}. " + (
+                f"{nodes:,} nodes before it could be read." if nodes else "Nothing before it could be read."
             )
         kind = "truncated" if broken and broken.missing and proto.ByteSize() else "not-protobuf"
         return _opened(proto, FileFacts(path, size, kind, error, head))

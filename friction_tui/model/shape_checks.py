@@ -212,7 +212,12 @@ def _split(attributes: Attributes, dims: Operands, values: Inputs, opset: int) -
     sizes = split_sizes(attributes, given, size, outputs)
     where = f"axis {axis % len(shape)} of {dims_text(shape)}"
     if given is None and "split" not in attributes:
-        return f"{where} has size {size}, which {outputs} do not divide" if opset < 18 and size % outputs else ""
+        if opset < 18:
+            return (
+                f"{where} has size {size}, which does not divide into {outputs} equal parts" if size % outputs else ""
+            )
+        too_many = -(-size // outputs) * (outputs - 1) > size
+        return f"{where} has size {size}, too little for {outputs} parts" if too_many else ""
     if sum(sizes) != size or any(part < 0 for part in sizes):
         return f"parts {sizes} make {sum(sizes)}, but {where} has size {size}"
     return f"{len(sizes)} parts {sizes} for {outputs} outputs" if len(sizes) != outputs else ""
@@ -235,11 +240,12 @@ def _pad(attributes: Attributes, dims: Operands, values: Inputs, opset: int) -> 
             return f"axis {axis} is outside {dims_text(shape)}"
         size, before, after = shape[axis], pads[place], pads[place + len(axes)]
         where = f"axis {axis % len(shape)} of {dims_text(shape)}"
-        if size + before + after < 0:
+        left = size + min(before, 0) + min(after, 0)
+        if left < 0:
             return f"pads {before} and {after} take more than the {size} elements of {where}"
-        if mode == "reflect" and max(before, after) > max(size - 1, 0):
+        if mode == "reflect" and max(before, after) > max(left - 1, 0):
             return f"reflecting {max(before, after)} elements needs at least one more than that on {where}"
-        if mode == "edge" and size == 0 and max(before, after) > 0:
+        if mode == "edge" and left == 0 and max(before, after) > 0:
             return f"{where} is empty, it has no edge to repeat"
     return ""
 
@@ -329,10 +335,17 @@ def _space_to_depth(attributes: Attributes, dims: Operands, _: Inputs, __: int) 
     return ""
 
 
+def _cumsum(_: Attributes, dims: Operands, values: Inputs, __: int) -> str:
+    shape, axis = dims[0] or (), _ints_at(values, 1)
+    if not axis or -len(shape) <= axis[0] < len(shape):
+        return ""
+    return f"axis {axis[0]} is outside {dims_text(shape)}"
+
+
 def _ints_at(values: Inputs, position: int) -> list[int] | None:
     """The integers of one input, None when it is blank or not known."""
     value = values[position] if position < len(values) else None
-    return None if value is None else [int(item) for item in np.asarray(value).ravel()]
+    return None if value is None else [int(item) for item in np.asarray(value).ravel().tolist()]
 
 
 def _not_larger(limit: int) -> Check:
@@ -355,6 +368,7 @@ CHECKS: Mapping[str, Check] = {
     ),
     "Concat": _concat,
     "ConstantOfShape": _constant_of_shape,
+    "CumSum": _cumsum,
     "DepthToSpace": _depth_to_space,
     "Expand": _expand,
     "Gather": _gather,

@@ -7,6 +7,7 @@ https://onnx.ai/onnx/operators, every opset from 7 on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,20 +26,22 @@ FOLLOWED_ELEMENTS = 1024
 
 
 def evaluate(op: str, attributes: Attributes, inputs: Inputs, opset: int) -> Sequence[Array] | None:
-    """The outputs of an operator of the default domain, None when they are not to be had or too large."""
+    """The outputs of an operator of the default domain, None when they are not to be had or too large.
+
+    Numpy warns of a division by zero here as anywhere; callers that follow many nodes silence it once.
+    """
     rule = RULES.get(op)
     if rule is None:
         return None
     try:
-        with np.errstate(all="ignore"):
-            outputs = rule(attributes, inputs, opset)
+        outputs = rule(attributes, inputs, opset)
     except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError, MemoryError, AttributeError, KeyError):
         return None  # the inputs do not fit together; the shape checks say so
     return None if any(value.size > FOLLOWED_ELEMENTS for value in outputs) else outputs
 
 
 def _ints(value: Array | None) -> list[int]:
-    return [int(item) for item in np.atleast_1d(np.asarray(value)).ravel()]
+    return [int(item) for item in np.asarray(value).ravel().tolist()]
 
 
 def axes_of(attributes: Attributes, inputs: Inputs, position: int) -> list[int] | None:
@@ -152,7 +155,7 @@ def reshape_target(dims: Sequence[int], target: Sequence[int], allowzero: bool) 
 
     Raises ValueError with the reason when the element counts cannot match.
     """
-    have = int(np.prod(dims, dtype=np.int64))
+    have = math.prod(dims)
     result = []
     for axis, size in enumerate(target):
         if size == 0 and not allowzero:
@@ -163,11 +166,11 @@ def reshape_target(dims: Sequence[int], target: Sequence[int], allowzero: bool) 
     if any(size < -1 for size in result) or result.count(-1) > 1:
         raise ValueError("a target may hold one -1 and no other negative size")
     if -1 in result:
-        rest = int(np.prod([size for size in result if size != -1], dtype=np.int64))
+        rest = -math.prod(result)
         if rest == 0 or have % rest:
             raise ValueError(f"{have} elements do not divide by {rest}")
         result[result.index(-1)] = have // rest
-    need = int(np.prod(result, dtype=np.int64))
+    need = math.prod(result)
     if need != have:
         raise ValueError(f"{have} elements do not fill {need}")
     return result
@@ -186,7 +189,7 @@ def _expand(_: Attributes, inputs: Inputs, __: int) -> Sequence[Array]:
 
 def _bounded(sizes: list[int]) -> list[int]:
     """`sizes`, unless they make more than is followed: nothing large is ever allocated."""
-    if any(size < 0 for size in sizes) or np.prod(sizes, dtype=np.float64) > FOLLOWED_ELEMENTS:
+    if any(size < 0 for size in sizes) or math.prod(sizes) > FOLLOWED_ELEMENTS:
         raise ValueError("too large to follow")
     return sizes
 
@@ -250,7 +253,7 @@ def _nonzero(_: Attributes, inputs: Inputs, __: int) -> Sequence[Array]:
 
 def _flatten(attributes: Attributes, inputs: Inputs, _: int) -> Sequence[Array]:
     data = np.asarray(inputs[0])
-    rows = int(np.prod(data.shape[: attributes.get("axis", 1)], dtype=np.int64))
+    rows = math.prod(data.shape[: attributes.get("axis", 1)])
     return [data.reshape(rows, data.size // rows)]
 
 

@@ -78,7 +78,8 @@ def _follow(
             known[value.name] = given
     types.update(inputs)
     everything = Knowledge(types, known)
-    walk(ready, block, everything, infer_graph(ready.bare, inputs), BODY_RULES)
+    with np.errstate(all="ignore"):  # 1 / 0 in a scale computation is the model's business
+        walk(ready, block, everything, infer_graph(ready.bare, inputs), BODY_RULES)
     return PointShapes(label, dict(sizes), types, known, tuple(everything.failures))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -14,9 +15,16 @@ from onnx import AttributeProto
 from friction_tui.model.constants import constant_of, element_count, tensor_value
 from friction_tui.model.graph import Graph, Node, initializers_of
 from friction_tui.model.inference import KEPT_ELEMENTS, NodeInference, bare_copy, opsets_of
+from friction_tui.model.layer_checks import LAYER_CHECKS
 from friction_tui.model.names import declared_dim, dtype_name
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.tensors import Array, PointShapes, TensorType
+from friction_tui.model.shape_checks import CHECKS, Check
+from friction_tui.model.shape_rules import OUTPUT_RULES, OutputRule
+from friction_tui.model.shape_values import RULES
+from friction_tui.model.tensors import Array, PointShapes, TensorType, type_of
+
+ALL_CHECKS: Mapping[str, Check] = {**CHECKS, **LAYER_CHECKS}
+FOLLOWED = frozenset((*RULES, "Shape", "Size"))
 
 _KEPT_FLOATS = 64
 """Float constants up to this size keep their value: Resize scales and Range limits, not biases."""
@@ -40,6 +48,12 @@ class Step:
     bodies: tuple[str, ...]
     captured: tuple[str, ...]
     function: str | None
+    check: Check | None
+    """The rule for its sizes, None for an operator without one."""
+    rule: OutputRule | None
+    """Our own inference of its outputs, where onnx has none or a wrong one."""
+    followed: bool
+    """Whether its output values can be computed from its inputs' values."""
     canonical: int = -1
     """Number under which `NodeInference` knows this operator with these attributes; -1 until asked."""
 
@@ -114,12 +128,13 @@ def _step(model: OpenedModel, node: Node, given: dict[str, AttributeProto]) -> S
     if given and any(attribute.ref_attr_name for attribute in proto.attribute):
         proto = _with_arguments(proto, given)
     domain = "" if proto.domain == "ai.onnx" else proto.domain
+    op = f"{domain}.{proto.op_type}" if domain else proto.op_type
     attributes = {attribute.name: plain(attribute) for attribute in proto.attribute} if proto.attribute else {}
     if proto.op_type == "Split":
         attributes["#outputs"] = len(proto.output)  # the rules see inputs only, and Split's result depends on this
     return Step(
         path=node.path,
-        op=f"{domain}.{proto.op_type}" if domain else proto.op_type,
+        op=op,
         node=proto,
         inputs=tuple(proto.input),
         outputs=tuple(proto.output),
@@ -127,6 +142,9 @@ def _step(model: OpenedModel, node: Node, given: dict[str, AttributeProto]) -> S
         bodies=tuple(model.index.bodies_of(node.path)),
         captured=model.index.captured.get(node.path, ()),
         function=model.index.function_of(proto),
+        check=ALL_CHECKS.get(op),
+        rule=OUTPUT_RULES.get(op),
+        followed=op in FOLLOWED,
     )
 
 
@@ -196,7 +214,7 @@ def _add_constant(node: onnx.NodeProto, types: dict[str, TensorType], values: di
         else:
             value = constant_of(node, KEPT_ELEMENTS)
             if value is not None:
-                types[name] = TensorType(value.dtype.name if value.dtype != object else "string", value.shape)
+                types[name] = type_of(value)
                 _keep(values, name, value)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +17,17 @@ Array = npt.NDArray[np.generic]
 @dataclass(frozen=True, slots=True)
 class TensorType:
     """A tensor's element type as numpy spells it ("" unknown) and its dims: None where a size is not known, and
-    None altogether where not even the rank is.
+    None altogether where not even the rank is. `sizes` are the dims when every one of them is known.
     """
 
     dtype: str
     dims: tuple[int | None, ...] | None
+    sizes: tuple[int, ...] | None = field(init=False, compare=False, repr=False)
 
-    @property
-    def sizes(self) -> tuple[int, ...] | None:
-        """The dims when every one of them is known."""
-        if self.dims is None:
-            return None
-        known = tuple(dim for dim in self.dims if dim is not None)
-        return known if len(known) == len(self.dims) else None
+    def __post_init__(self) -> None:
+        # Asked for far more often than made, so it is worked out once.
+        complete = self.dims is not None and None not in self.dims
+        object.__setattr__(self, "sizes", self.dims if complete else None)
 
 
 UNKNOWN = TensorType("", None)
@@ -55,6 +54,16 @@ class PointShapes:
     types: dict[str, TensorType]
     values: dict[str, Array]
     failures: tuple[NodeFailure, ...]
+
+
+@lru_cache(maxsize=4096)
+def _interned(dtype: np.dtype[np.generic], dims: tuple[int, ...]) -> TensorType:
+    return TensorType("string" if dtype == np.object_ else dtype.name, dims)
+
+
+def type_of(value: Array) -> TensorType:
+    """The type of a known value."""
+    return _interned(value.dtype, value.shape)
 
 
 def type_proto(tensor: TensorType) -> onnx.TypeProto:

@@ -10,13 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from friction_tui.model.layer_checks import LAYER_CHECKS
-from friction_tui.model.shape_checks import CHECKS
-from friction_tui.model.shape_values import RULES, evaluate, shape_value
-from friction_tui.model.steps import Block, Prepared, Step
-from friction_tui.model.tensors import UNKNOWN, Array, NodeFailure, TensorType, dims_text
+import numpy as np
 
-ALL_CHECKS = {**CHECKS, **LAYER_CHECKS}
+from friction_tui.model.shape_values import evaluate, shape_value
+from friction_tui.model.steps import Block, Prepared, Step
+from friction_tui.model.tensors import UNKNOWN, Array, NodeFailure, TensorType, dims_text, type_of
 
 
 @dataclass(slots=True)
@@ -49,32 +47,24 @@ def walk(
     body_rules: Mapping[str, BodyRule],
 ) -> None:
     """Follow all steps of `block`, adding to `known`. `inferred` are types the whole-graph inference found."""
-    types, values, doubtful = known.types, known.values, known.doubtful
+    types, doubtful = known.types, known.doubtful
     opset = ready.opsets.get("", 1)
     for step in block.steps:
-        doubt = False
-        complete = True
-        inputs: list[TensorType] = []
-        for name in step.inputs:
-            if name:
-                found = types.get(name, UNKNOWN)
-                doubt = doubt or name in doubtful
-                complete = complete and found.sizes is not None
-                inputs.append(found)
-            else:
-                inputs.append(UNKNOWN)
-        outputs = _outputs(ready, step, known, inputs, complete, {} if doubt else inferred, opset, body_rules)
+        inputs = [types.get(name, UNKNOWN) for name in step.inputs]
+        trusted: Mapping[str, TensorType] = inferred
+        if doubtful and not doubtful.isdisjoint(step.inputs):
+            trusted = {}
+        outputs = _outputs(ready, step, known, inputs, trusted, opset, body_rules)
         if isinstance(outputs, str):
             known.failures.append(NodeFailure(step.path, outputs))
             doubtful.update(step.outputs)
             continue
         for name, found in zip(step.outputs, outputs, strict=False):
-            if not name:
-                continue
-            types[name] = found
-            if doubt or found is not inferred.get(name):
-                doubtful.add(name)
-        if step.op in RULES or step.op in ("Shape", "Size"):
+            if name:
+                types[name] = found
+                if found is not trusted.get(name):
+                    doubtful.add(name)
+        if step.followed:
             _follow_values(step, known, inputs, opset)
 
 
@@ -83,23 +73,33 @@ def _outputs(
     step: Step,
     known: Knowledge,
     inputs: list[TensorType],
-    complete: bool,
     inferred: Mapping[str, TensorType],
     opset: int,
     body_rules: Mapping[str, BodyRule],
 ) -> list[TensorType] | str:
     """The step's output types, or why it cannot work."""
-    rule = body_rules.get("#function" if step.function is not None else step.op)
-    if rule is not None and (step.bodies or step.function is not None):
-        return rule(ready, step, known)
-    values = [known.values.get(name) if name else None for name in step.inputs]
-    if complete:
-        check = ALL_CHECKS.get(step.op)
-        fault = check(step.attributes, _operands(step, inputs), values, opset) if check is not None else ""
+    if step.bodies or step.function is not None:
+        rule = body_rules.get("#function" if step.function is not None else step.op)
+        if rule is not None:
+            return rule(ready, step, known)
+    sizes = [found.sizes for found in inputs]
+    # A blank input has no sizes either, and that is no lack.
+    complete = None not in sizes or all(
+        given is not None or not name for given, name in zip(sizes, step.inputs, strict=True)
+    )
+    values = [known.values.get(name) for name in step.inputs]
+    if complete and step.check is not None:
+        fault = step.check(step.attributes, sizes, values, opset)
         if fault:
             return f"{step.op}: {fault}"
-    outputs = [inferred.get(name, UNKNOWN) if name else UNKNOWN for name in step.outputs]
-    if all(found.sizes is not None or not name for found, name in zip(outputs, step.outputs, strict=True)):
+    if step.rule is not None:
+        ours = step.rule(step.attributes, inputs, values)
+        if ours is not None:
+            return ours
+    outputs = [inferred.get(name, UNKNOWN) for name in step.outputs]
+    if None not in [found.sizes for found in outputs] or all(
+        found.sizes is not None or not name for found, name in zip(outputs, step.outputs, strict=True)
+    ):
         return outputs
     if step.canonical < 0:
         step.canonical = ready.nodes.number_of(step.node)
@@ -110,10 +110,6 @@ def _outputs(
         given = ", ".join(dims_text(found.dims) for found, name in zip(inputs, step.inputs, strict=True) if name)
         return f"{step.op}: {answer} (inputs {given})"
     return [_fuller(one, other) for one, other in zip(answer, outputs, strict=True)]
-
-
-def _operands(step: Step, inputs: list[TensorType]) -> list[tuple[int, ...] | None]:
-    return [found.sizes if name else None for found, name in zip(inputs, step.inputs, strict=True)]
 
 
 def _fuller(one: TensorType, other: TensorType) -> TensorType:
@@ -135,7 +131,7 @@ def _follow_values(step: Step, known: Knowledge, inputs: list[TensorType], opset
         value = shape_value(step.attributes if step.op == "Shape" else {}, dims)
         if value is None:
             return
-        results = [value if step.op == "Shape" else value.prod(keepdims=False)]
+        results = [value if step.op == "Shape" else np.asarray(value.prod(dtype=np.int64))]
     else:
         values: list[Array | None] = []
         for name in step.inputs:
@@ -153,4 +149,4 @@ def _follow_values(step: Step, known: Knowledge, inputs: list[TensorType], opset
     for name, result in zip(step.outputs, results, strict=False):
         if name:
             known.values[name] = result
-            known.types[name] = TensorType(result.dtype.name, result.shape)
+            known.types[name] = type_of(result)
