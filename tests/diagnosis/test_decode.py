@@ -16,7 +16,11 @@ from friction_tui.diagnosis.decode import UNREAD, decode
             "misspelt",
         ),
         ("getPluginCreator could not find plugin: NonZero version: 1", "operators/unknown", "NonZero"),
-        ("No importer registered for op: GridSample. Attempting to import as plugin.", "operators/unknown", "GridSample"),
+        (
+            "No importer registered for op: GridSample. Attempting to import as plugin.",
+            "operators/unknown",
+            "GridSample",
+        ),
         (
             "This version of TensorRT doesn't support mode than 1 outputs for MaxPool nodes!",
             "operators/extra-output",
@@ -40,7 +44,11 @@ from friction_tui.diagnosis.decode import UNREAD, decode
             "engine/out-of-memory",
             "not an unsupported",
         ),
-        ("'tensorrt.IBuilderConfig' object has no attribute 'max_workspace_size'", "engine/removed-api", "max_workspace"),
+        (
+            "'tensorrt.IBuilderConfig' object has no attribute 'max_workspace_size'",
+            "engine/removed-api",
+            "max_workspace",
+        ),
         ("'ICudaEngine' object has no attribute 'num_bindings'", "engine/removed-api", "num_bindings"),
         (
             "The engine plan file is not compatible with this version of TensorRT, expecting library version 8.0.0 got "

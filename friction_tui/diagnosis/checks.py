@@ -1,0 +1,46 @@
+"""Every check there is, in the order they are run: what costs least and is most certain first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from friction_tui.diagnosis import (
+    dtypes,
+    external_data,
+    file_content,
+    graph_structure,
+    older_tensorrt,
+    operators,
+    opset_and_ir,
+    performance,
+    quantization,
+    schema,
+    training,
+    type_constraints,
+    weights,
+)
+from friction_tui.diagnosis.case import Case, Check
+from friction_tui.finding import Finding
+
+CHECKS: tuple[tuple[str, Check, str], ...] = (
+    ("file", file_content.check, "what the file is"),
+    ("external", external_data.check, "weights in external files"),
+    ("structure", graph_structure.check, "what ONNX asks of a graph"),
+    ("schema", schema.check, "what ONNX asks of each operator"),
+    ("types", type_constraints.check, "element types that do not fit together"),
+    ("dtypes", dtypes.check, "element types TensorRT does not have"),
+    ("parser", operators.check, "operators TensorRT's parser takes"),
+    ("training", training.check, "layers left in training mode"),
+    ("quantization", quantization.check, "scales and zero points"),
+    ("versions", opset_and_ir.check, "opset and IR version against every runtime"),
+    ("older TensorRT", older_tensorrt.check, "what older releases refuse"),
+    ("weights", weights.check, "values that overflow, vanish or are not finite"),
+    ("performance", performance.check, "what costs time without need"),
+)
+"""(name, check, what it looks at)."""
+
+
+def diagnose(case: Case) -> Iterator[tuple[str, list[Finding]]]:
+    """Run every check on `case`; gives each one's name with its findings as soon as it is done."""
+    for name, check, _ in CHECKS:
+        yield name, list(check(case))

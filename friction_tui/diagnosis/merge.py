@@ -1,0 +1,122 @@
+"""Many voices, one list: what several checks and engines found for the same reason is said once.
+
+A rule knows why; an engine knows that it refuses. Where both speak of the same node, the rule's finding stays and
+keeps the engine's words. What an engine alone says stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from friction_tui.diagnosis.case import RULE
+from friction_tui.finding import Finding, Place, Severity, Tier, worst
+
+VAGUE = frozenset(
+    {
+        "engine/other",
+        "engine/initializer",
+        "engine/shape-analysis",
+        "dynamic/cannot-work",
+        "dynamic/breaks",
+        "operators/refused",
+    }
+)
+"""Kinds that say that a node fails and not why; any finding that knows a reason stands for them."""
+
+SAME_MATTER = (
+    frozenset({"types", "operators/dtype", "operators/strings", "operators/attribute"}),
+    frozenset({"training", "numerics", "operators/extra-output"}),
+    frozenset({"quantization", "operators/dtype"}),
+    frozenset({"structure", "schema", "versions", "conformance", "operators/unknown", "operators/attribute"}),
+    frozenset({"dynamic", "control", "profile", "structure"}),
+    frozenset({"external", "file", "files", "initializer", "structure"}),
+)
+"""Kinds or families that describe one matter from two sides, when they meet at the same place."""
+
+
+def merge(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings without repeats: engines' refusals joined to the rules that explain them, equal ones united."""
+    every = list(findings)
+    kept = [f for f in every if not _vague_or_engine(f)]
+    for finding in every:
+        if _vague_or_engine(finding):
+            _join(finding, kept)
+    return _united(kept)
+
+
+def _vague_or_engine(finding: Finding) -> bool:
+    return finding.source != RULE or finding.kind in VAGUE
+
+
+def _join(finding: Finding, kept: list[Finding]) -> None:
+    """Give `finding` to those in `kept` that say the same of its places; keep what remains of it."""
+    if not any(place.node or place.name for place in finding.places):
+        hosts = [number for number, other in enumerate(kept) if other.kind == finding.kind]
+        if hosts:
+            kept[hosts[0]] = _absorb(kept[hosts[0]], finding)
+        else:
+            kept.append(finding)
+        return
+    remaining: list[Place] = []
+    absorbed: dict[int, None] = {}
+    for place in finding.places:
+        hosts = [n for n, other in enumerate(kept) if _covers(other, place) and _same_reason(other, finding)]
+        if hosts:
+            absorbed[min(hosts, key=lambda n: kept[n].kind != finding.kind)] = None
+        else:
+            remaining.append(place)
+    for host in absorbed:
+        kept[host] = _absorb(kept[host], finding)
+    if remaining:
+        kept.append(msgspec.structs.replace(finding, places=tuple(remaining)) if absorbed else finding)
+
+
+def _covers(finding: Finding, place: Place) -> bool:
+    """Whether `finding` speaks of the node or tensor at `place`."""
+    return any(mine.node == place.node if place.node else mine.name == place.name for mine in finding.places)
+
+
+def _same_reason(reasoned: Finding, other: Finding) -> bool:
+    if reasoned.kind == other.kind:
+        return True
+    if other.kind in VAGUE:
+        return reasoned.severity is Severity.ERROR or other.source != RULE
+    mine, theirs = _matters(reasoned.kind), _matters(other.kind)
+    return any(mine & matter and theirs & matter for matter in SAME_MATTER)
+
+
+def _matters(kind: str) -> frozenset[str]:
+    return frozenset({kind, kind.partition("/")[0]})
+
+
+def _absorb(host: Finding, guest: Finding) -> Finding:
+    """`host`, with the verdict and the words of `guest` beside its own."""
+    voices = (guest.source, *guest.also)
+    said_elsewhere = host.source == guest.source and host.kind == guest.kind
+    return msgspec.structs.replace(
+        host,
+        severity=worst((host, guest)) or host.severity,
+        tier=guest.tier if host.tier is Tier.HAZARD and guest.severity is Severity.ERROR else host.tier,
+        also=tuple(dict.fromkeys((*host.also, *(voice for voice in voices if voice != host.source)))),
+        words=tuple(dict.fromkeys((*host.words, *guest.words))),
+        evidence=tuple(dict.fromkeys((*host.evidence, *guest.evidence))) if said_elsewhere else host.evidence,
+    )
+
+
+def _united(findings: list[Finding]) -> list[Finding]:
+    """Findings that say the same in the same words, as one with all places."""
+    by_text: dict[tuple[str, str, str, str], Finding] = {}
+    for finding in findings:
+        key = (finding.kind, finding.title, finding.cause, finding.source)
+        first = by_text.get(key)
+        if first is None:
+            by_text[key] = finding
+            continue
+        by_text[key] = msgspec.structs.replace(
+            _absorb(first, finding),
+            places=tuple(dict.fromkeys((*first.places, *finding.places))),
+            provisional=first.provisional and finding.provisional,
+        )
+    return list(by_text.values())
