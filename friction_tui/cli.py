@@ -101,7 +101,7 @@ def open_app(model: str, ascii_only: bool, theme: str, watch: bool, worker: str,
     """Open the app on MODEL."""
     from friction_tui.tui.app import run_app
 
-    recipe = _recipe(model, chosen) if model else None
+    recipe = _agreed(model, chosen) if model else None
     sys.exit(run_app(recipe, ascii_only=ascii_only, theme=theme, watch=watch, worker=shlex.split(worker) or None))
 
 
@@ -122,7 +122,7 @@ def demo(name: str, only_list: bool) -> None:
     if sys.stdin.isatty() and sys.stdout.isatty():
         from friction_tui.tui.app import run_app
 
-        sys.exit(run_app(_recipe(str(path), {}), ascii_only=False, theme="", watch=False, worker=None))
+        sys.exit(run_app(_agreed(str(path), {}), ascii_only=False, theme="", watch=False, worker=None))
     main.main(["check", str(path)], prog_name="friction-tui")
 
 
@@ -165,7 +165,7 @@ def graph(model: str, width: int | None, ascii_only: bool, unfolded: bool, **cho
     """Print MODEL's graph, refused nodes marked, as the app draws it."""
     from friction_tui.commands.graph import run
 
-    sys.exit(run(_recipe(model, chosen), width, ascii_only=ascii_only, unfolded=unfolded, allow=chosen["allow_code"]))
+    sys.exit(run(_agreed(model, chosen), width, ascii_only=ascii_only, unfolded=unfolded, allow=chosen["allow_code"]))
 
 
 @main.command()
@@ -178,7 +178,7 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
     """Build MODEL's TensorRT engine and print phases, sizes and planned memory."""
     from friction_tui.commands.build import run
 
-    sys.exit(run(_recipe(model, chosen), save, show_log=show_log, allow=chosen["allow_code"]))
+    sys.exit(run(_agreed(model, chosen), save, show_log=show_log, allow=chosen["allow_code"]))
 
 
 @main.command()
@@ -228,6 +228,18 @@ def completion(shell: str) -> None:
     if found is None:
         raise click.UsageError(f"no completion for {shell}")
     click.echo(found(main, {}, "friction-tui", "_FRICTION_TUI_COMPLETE").source())
+
+
+def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
+    """The recipe of a command line and the friction.toml beside the model; a wrong one ends the command."""
+    from friction_tui.agreements import with_file
+    from friction_tui.recipe_file import RecipeFileError
+    from friction_tui.recipe_text import RecipeTextError
+
+    try:
+        return with_file(_recipe(model, chosen))[0]
+    except (RecipeTextError, RecipeFileError) as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:

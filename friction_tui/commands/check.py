@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -12,8 +13,10 @@ from typing import Any
 import click
 
 from friction_tui import checking
+from friction_tui.agreements import with_file, without_allowed
 from friction_tui.protocol import JobKind
 from friction_tui.recipe import Recipe
+from friction_tui.recipe_file import RecipeFileError
 from friction_tui.recipe_text import RecipeTextError
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
@@ -43,9 +46,12 @@ def _verdicts(
     paths: Sequence[str], options: Mapping[str, Any], recipe_of: Callable[[str, Mapping[str, Any]], Recipe]
 ) -> list[ModelVerdict]:
     try:
-        recipes = [recipe_of(path, options) for path in paths]
+        agreed = [with_file(recipe_of(path, options)) for path in paths]
     except RecipeTextError as error:
         return [checking.refused_profile(path, str(error)) for path in paths]
+    except RecipeFileError as error:
+        raise click.UsageError(str(error)) from None
+    recipes = [recipe for recipe, _ in agreed]
     done: list[str] = []
     progress = sys.stderr.isatty() and not os.environ.get("CI") and len(paths) > 1
 
@@ -65,7 +71,11 @@ def _verdicts(
     )
     if progress:
         click.echo("\r\x1b[K", nl=False, err=True)
-    return [checking.verdict_of(answer) for answer in answers]
+    today = datetime.datetime.now().astimezone().date()
+    return [
+        without_allowed(checking.verdict_of(answer), allowed, today)
+        for answer, (_, allowed) in zip(answers, agreed, strict=True)
+    ]
 
 
 def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:
