@@ -79,8 +79,8 @@ def _remedies(data_type: int, tensor: str, reader: Node | None) -> tuple[Fix, ..
     if data_type == TensorProto.STRING:
         return (
             Fix(
-                f"Keep text outside the engine: remove {tensor} and the nodes that read it, and do the label lookup or "
-                "tokenizing before or after inference; feed integer ids (int32 or int64) instead."
+                f"Keep text outside the engine: remove {tensor} and the nodes that read it, and do the label lookup "
+                "or tokenizing before or after inference; feed integer ids (int32 or int64) instead."
             ),
             Fix("For a scikit-learn export turn ZipMap and string labels off (integer classes), or strip them off."),
         )
@@ -118,9 +118,9 @@ def _borders(model: OpenedModel) -> Iterator[Finding]:
                 severity=Severity.ERROR,
                 tier=Tier.PARSER,
                 title=f"{kind.value.capitalize()} {value.name} is {dtype_name(data_type)}",
-                cause=f"The graph {kind.value} {value.name}{told} has the data type (dtype) {spoken(data_type)}, which "
-                f"TensorRT does not support. Its message has neither node nor type: `Failed to convert ONNX date type "
-                f"to TensorRT data type`.",
+                cause=f"The graph {kind.value} {value.name}{told} has the data type (dtype) {spoken(data_type)}, "
+                "which TensorRT does not support. Its message has neither node nor type: `Failed to convert ONNX date "
+                "type to TensorRT data type`.",
                 source=RULE,
                 places=(Place(kind, value.name), *((place_of(model, reader),) if reader else ())),
                 fixes=_remedies(data_type, value.name, reader),
@@ -132,8 +132,8 @@ def _not_a_tensor(kind: PlaceKind, value: ValueInfoProto, what: str) -> Finding:
         kind="types/not-a-tensor",
         severity=Severity.ERROR,
         tier=Tier.PARSER,
-        title=f"{kind.value.capitalize()} {value.name} is a {what}",
-        cause=f"The graph {kind.value} {value.name} is a {what}, not a tensor; TensorRT does not support {what} types.",
+        title=f"{kind.value.capitalize()} {value.name} is no tensor but a {what}",
+        cause=f"The graph {kind.value} {value.name} has the type {what}, not tensor; TensorRT does not support it.",
         source=RULE,
         places=(Place(kind, value.name),),
         fixes=(
@@ -177,9 +177,8 @@ def _refused_constants(model: OpenedModel, data_type: int, tensors: list[Stored]
         tier=Tier.PARSER,
         title=f"{what.capitalize()} {first.name} is {dtype_name(data_type)}",
         cause=f"The {what} {first.name}{role}, {_reader_words(reader)}{more}, has the data type (dtype) "
-        f"{spoken(data_type)}, "
-        f"which TensorRT does not support: it cannot import the weights, even unused ones, and only says "
-        f"`Failed to import initializer`.",
+        f"{spoken(data_type)}, which TensorRT does not support: it cannot import the weights, even unused ones, and "
+        "only says `Failed to import initializer`.",
         source=RULE,
         places=(*(tensor.place(model) for tensor in tensors), *((place_of(model, reader),) if reader else ())),
         fixes=fixes,
@@ -197,16 +196,15 @@ def _direct_constants(model: OpenedModel, data_type: int, tensors: list[Stored])
         tier=Tier.BUILDER,
         title=f"{name} constant {first.name} is read by {reader.proto.op_type}",
         cause=f"The {name} tensor {first.name} is read by {reader.proto.op_type} {reader.name}. TensorRT takes a "
-        "quantized "
-        f"constant only directly in front of a DequantizeLinear and fails at the build (`Quantized constant is only "
-        "allowed "
-        f"before DQ`), although the parser accepts it.{more}",
+        "quantized constant only directly in front of a DequantizeLinear and fails at the build (`Quantized constant "
+        f"is only allowed before DQ`), although the parser accepts it.{more}",
         source=RULE,
         places=(*(tensor.place(model) for tensor in tensors), place_of(model, reader)),
         fixes=(
             Fix(
                 f"If the values are quantized weights, let a DequantizeLinear read {first.name} directly and put "
-                f"{reader.proto.op_type} behind it, on the float tensor (or apply it to the stored weights beforehand)."
+                f"{reader.proto.op_type} behind it, on the float tensor (or apply it to the stored weights "
+                "beforehand)."
             ),
             Fix(f"If they are plain integers, store {first.name} as int32 (or the dequantized weights as float16)."),
         ),
@@ -280,16 +278,15 @@ def _float64(model: OpenedModel, stored: list[Stored]) -> Iterator[Finding]:
         tier=Tier.HAZARD,
         title=f"float64 (double) is narrowed to float32: {border}",
         cause=f"The model uses float64 (double) for {told[0]}{more}. TensorRT has no float64: it narrows inputs, "
-        "weights and "
-        f"results to float32 without an error, so the bindings take 4-byte values where the model says 8, and up to 29 "
-        f"bits of precision are gone. It is often numpy's default dtype that leaked into the export.",
+        "weights and results to float32 without an error, so the bindings take 4-byte values where the model says 8, "
+        "and up to 29 bits of precision are gone. It is often numpy's default dtype that leaked into the export.",
         source=RULE,
         places=tuple(places),
         evidence=tuple(told[:12]),
         fixes=(
             Fix(
-                "Export the model in float32: model.float(), example inputs with .float() or "
-                "`.astype(np.float32)`, constants with dtype=torch.float32."
+                "Export the model in float32: model.float(), example inputs with .float() or `.astype(np.float32)`, "
+                "constants with dtype=torch.float32."
             ),
             Fix(f"Or declare {border} as float32 and insert a Cast at the border, where the precision is not needed."),
         ),

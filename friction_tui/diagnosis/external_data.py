@@ -12,13 +12,12 @@ _SHOWN = 3
 """Initializers named in a cause; every one of them is in the places."""
 
 _COPY = Fix(
-    "Copy the external data file (often `<model>.onnx.data`) into the same directory as the .onnx file, under the name "
-    "the model has for it."
+    "Copy the external data file (often `<model>.onnx.data`) into the same directory as the .onnx file, under the "
+    "name the model has for it."
 )
 _SAVE_AGAIN = Fix(
-    "Save the model again where all files are: "
-    "`onnx.save_model(model, path, save_as_external_data=True, all_tensors_to_one_file=True, "
-    "location='model.onnx.data')`."
+    "Save the model again where all files are: `onnx.save_model(model, path, save_as_external_data=True, "
+    "all_tensors_to_one_file=True, location='model.onnx.data')`."
 )
 
 
@@ -57,8 +56,7 @@ def _missing(location: str, entries: list[ExternalFile]) -> Finding:
         tier=Tier.MODEL,
         title=f"External data file {location} is missing",
         cause=f"The weights of {_names(entries)} lie in the external data file {location}, which is not found beside "
-        "the "
-        f"model: {entries[0].path} cannot be opened. It must hold at least {size:,} bytes.",
+        f"the model: {entries[0].path} cannot be opened. It must hold at least {size:,} bytes.",
         source=RULE,
         places=_places(entries),
         evidence=(f"expected at {entries[0].path}", f"{len(entries)} initializers refer to it"),
@@ -75,8 +73,7 @@ def _too_short(location: str, entries: list[ExternalFile]) -> Finding:
         tier=Tier.MODEL,
         title=f"External data file {location} is too short",
         cause=f"The external data file {location} has {first.size_on_disk or 0:,} bytes, but {_names(entries)} needs "
-        "bytes "
-        f"{first.offset:,} to {end:,} of it: the file is truncated or belongs to another version of the model.",
+        f"bytes {first.offset:,} to {end:,} of it: the file is truncated or belongs to another version of the model.",
         source=RULE,
         places=_places(entries),
         evidence=(
@@ -94,17 +91,16 @@ def _escapes(location: str, entries: list[ExternalFile]) -> Finding:
         tier=Tier.MODEL,
         title="External data outside the model's folder",
         cause=f"The weights of {_names(entries)} are said to lie in {location}, outside the model's folder (an "
-        "absolute "
-        f"path, `..` or a link). ONNX forbids that, since opening a model could then read any file, and ONNX Runtime "
-        f"refuses it.",
+        "absolute path, `..` or a link). ONNX forbids that, since opening a model could then read any file, and ONNX "
+        "Runtime refuses it.",
         source=RULE,
         places=_places(entries),
         evidence=(f"leads to {entries[0].path}", "missing there" if entries[0].missing else "a file exists there"),
         fixes=(
             Fix("Do not trust such a model from elsewhere: it asks for files outside its folder."),
             Fix(
-                "If it is yours, copy the file beside the .onnx and make the location a plain file name; or save again "
-                "with `save_as_external_data=True`."
+                "If it is yours, copy the file beside the .onnx and make the location a plain file name; or save "
+                "again with `save_as_external_data=True`."
             ),
         ),
     )
@@ -116,8 +112,8 @@ def _no_location(entries: list[ExternalFile]) -> Finding:
         severity=Severity.ERROR,
         tier=Tier.MODEL,
         title="External data without a file name",
-        cause=f"{_names(entries)} is marked as external data, but the model does not say in which file it lies "
-        f"(no `location` entry), so its weights are missing.",
+        cause=f"{_names(entries)} is marked as external data, but the model does not say in which file it lies (no "
+        "`location` entry), so its weights are missing.",
         source=RULE,
         places=_places(entries),
         fixes=(_SAVE_AGAIN,),

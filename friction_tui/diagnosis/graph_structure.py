@@ -82,8 +82,8 @@ def _main_graph(model: OpenedModel) -> Iterator[Finding]:
             "parses it and fails at the build with `Network must have at least one output`."
             + (f" The tensors nothing reads are: {_listed(last)}." if last else ""),
             [Place(PlaceKind.MODEL, "outputs"), *(Place(PlaceKind.TENSOR, name) for name in last[:_SHOWN])],
-            "Add the missing output: mark a tensor with "
-            "`graph.output.append(onnx.helper.make_tensor_value_info(name, dtype, shape))` and save.",
+            "Add the missing output: mark a tensor with `graph.output.append(onnx.helper.make_tensor_value_info(name, "
+            "dtype, shape))` and save.",
         )
     written = index.producer.keys() | index.initializers.keys() | {value.name for value in graph.input}
     for value in graph.output:
@@ -104,8 +104,7 @@ def _main_graph(model: OpenedModel) -> Iterator[Finding]:
                 "no-type",
                 f"{place.value.capitalize()} {value.name} has no type",
                 f"The graph {place.value} {value.name} declares no element type (dtype); ONNX requires one, and "
-                "TensorRT "
-                "cannot convert it.",
+                "TensorRT cannot convert it.",
                 [Place(place, value.name)],
                 f"Give {value.name} its type with `onnx.helper.make_tensor_value_info`.",
             )
@@ -114,8 +113,8 @@ def _main_graph(model: OpenedModel) -> Iterator[Finding]:
         yield _finding(
             "sparse-initializer",
             "Sparse initializers",
-            f"The initializer {_listed(names)} is stored sparse (sparse_initializer). TensorRT's parser ignores sparse "
-            "initializers and then says `Node input was not registered`.",
+            f"The initializer {_listed(names)} is stored sparse (sparse_initializer). TensorRT's parser ignores "
+            "sparse initializers and then says `Node input was not registered`.",
             [Place(PlaceKind.INITIALIZER, name) for name in names],
             "Store it dense: replace the sparse_initializer by an ordinary initializer with the same name.",
         )
@@ -173,9 +172,8 @@ def _several_definitions(
                 "two-writers",
                 f"{name} is written twice",
                 f"The tensor {name} has {len(nodes)} writers in {where}: {told}. ONNX requires single static "
-                "assignment "
-                "(SSA), a name must be written exactly once and must not be duplicated; which value a reader gets is "
-                "undefined. TensorRT misreports it as `Failed to sort the model topologically`.",
+                "assignment (SSA), a name must be written exactly once and must not be duplicated; which value a "
+                "reader gets is undefined. TensorRT misreports it as `Failed to sort the model topologically`.",
                 places,
                 f"Rename the output {name} of one of the two nodes, and the readers that mean it.",
             )
@@ -185,8 +183,8 @@ def _several_definitions(
                 "two-writers",
                 f"{name} is both {what} and written by a node",
                 f"{nodes[0].proto.op_type} {nodes[0].name} writes the tensor {name}, which is already {what} of "
-                f"{where}: a "
-                "duplicate definition. ONNX requires single static assignment (SSA), one writer for each name.",
+                f"{where}: a duplicate definition. ONNX requires single static assignment (SSA), one writer for each "
+                "name.",
                 places,
                 f"Rename the node's output {name}, or remove the duplicate {what.rsplit(maxsplit=1)[-1]}.",
             )
@@ -195,8 +193,7 @@ def _several_definitions(
                 "shadowed-name",
                 f"{name} is written again inside a body",
                 f"{nodes[0].proto.op_type} {nodes[0].name} in {where} writes {name}, a name the surrounding graph "
-                "already "
-                "uses. ONNX forbids it (SSA spans bodies); ONNX Runtime refuses the model, TensorRT builds it.",
+                "already uses. ONNX forbids it (SSA spans bodies); ONNX Runtime refuses the model, TensorRT builds it.",
                 places,
                 f"Rename the tensor {name} inside the body.",
             )
@@ -209,8 +206,8 @@ def _several_definitions(
                     yield _finding(
                         "two-writers",
                         f"{kind.value.capitalize()} {name} is declared {count} times",
-                        f"{where.capitalize()} declares the {kind.value} {name} {count} times; names must be unique, a "
-                        "duplicate leaves open which one is meant.",
+                        f"{where.capitalize()} declares the {kind.value} {name} {count} times; names must be unique, "
+                        "a duplicate leaves open which one is meant.",
                         [Place(kind, name)],
                         f"Remove or rename the duplicate {kind.value} {name}.",
                     )
@@ -229,10 +226,8 @@ def _undefined(model: OpenedModel, prefix: str, visible: set[str]) -> Iterator[F
             "undefined-input",
             f"{name} is read but exists nowhere",
             f"{first.proto.op_type} {first.name} reads the tensor {name}, which is undefined in "
-            f"{_graph_words(prefix)}: it "
-            "is not a graph input, not an initializer, and no node writes it. A node or an initializer was removed, "
-            "or a "
-            "name is misspelt.",
+            f"{_graph_words(prefix)}: it is not a graph input, not an initializer, and no node writes it. A node or "
+            "an initializer was removed, or a name is misspelt.",
             [*(place_of(model, node) for node in nodes), Place(PlaceKind.TENSOR, name)],
             f"Add the missing initializer or input {name}, or rename the node's input to the tensor that is meant.",
         )
@@ -256,8 +251,7 @@ def _order(model: OpenedModel, prefix: str, writers: Mapping[str, list[Node]]) -
             "cycle",
             f"A cycle through {len(cycle)} node{'s' if len(cycle) > 1 else ''}",
             f"The graph is cyclic: {told}. Each node on the cycle waits for the output of the one before it, so none "
-            "can "
-            "run; a loop is only allowed inside a Loop or Scan body.",
+            "can run; a loop is only allowed inside a Loop or Scan body.",
             [place_of(model, node) for node in cycle],
             f"Break the cycle: rewire the input of {cycle[0].name} to the tensor it was meant to read, or remove the "
             "edge.",
@@ -269,9 +263,9 @@ def _order(model: OpenedModel, prefix: str, writers: Mapping[str, list[Node]]) -
     yield _finding(
         "unsorted",
         "Nodes are not in topological order",
-        f"The nodes of {_graph_words(prefix)} are not topologically sorted: {node.proto.op_type} {node.name} (position "
-        f"{node.index}) reads {name} before {writer.proto.op_type} {writer.name} (position {writer.index}) writes it."
-        f"{more} ONNX requires sorted nodes; TensorRT sorts them itself, other tools refuse.",
+        f"The nodes of {_graph_words(prefix)} are not topologically sorted: {node.proto.op_type} {node.name} "
+        f"(position {node.index}) reads {name} before {writer.proto.op_type} {writer.name} (position {writer.index}) "
+        f"writes it.{more} ONNX requires sorted nodes; TensorRT sorts them itself, other tools refuse.",
         [place_of(model, reader) for reader in dict.fromkeys(reader for reader, _, _ in late)],
         "Sort the nodes topologically, for example with `onnx_graphsurgeon` `graph.toposort()`, and save.",
     )
@@ -326,8 +320,7 @@ def _functions(model: OpenedModel) -> Iterator[Finding]:
             "recursive-function",
             "Local functions that call themselves",
             f"The functions {_listed(prefix[1:] for prefix in recursive)} call each other in a cycle. ONNX functions "
-            "must "
-            "not be recursive, they are inlined before they run.",
+            "must not be recursive, they are inlined before they run.",
             [Place(PlaceKind.MODEL, prefix[1:]) for prefix in recursive],
             "Unroll the recursion where the model is made.",
         )

@@ -84,47 +84,27 @@ def _upsample(case: Case, node: Node) -> _Memory | None:
         "computed-scales",
         "Upsample with computed scales",
         f"Upsample {node.name} (opset 9) computes its scales from shapes. TensorRT before 8.4 wants them constant "
-        "(`The scales "
-        "input must be an initializer`); this one takes it.",
+        "(`The scales input must be an initializer`); this one takes it.",
         ("Re-export at opset 11 or newer, where it becomes Resize with sizes.", "Fold the scales to a constant."),
     )
 
 
 def _resize(case: Case, node: Node) -> _Memory | None:
-    antialias, outside = _attribute(node, "antialias"), _attribute(node, "exclude_outside")
-    policy = _attribute(node, "keep_aspect_ratio_policy")
-    if antialias is not None and antialias.i:
-        return _Memory(
-            "resize-antialias",
-            "Resize with antialias",
-            f"Resize {node.name} has antialias=1. TensorRT 8.6 and older ignore it in silence, TensorRT 10 refuses it "
-            "(`Antialiasing is not supported currently`).",
-            ("Export with antialias=False, or resize before inference, outside the model.",),
-        )
+    outside = _attribute(node, "exclude_outside")
     if outside is not None and outside.i:
         return _Memory(
             "resize-exclude-outside",
             "Resize with exclude_outside",
-            f"Resize {node.name} has exclude_outside=1 (cubic weights outside the image are left out). TensorRT "
-            "before 8.5 knows "
-            "neither the attribute nor cubic resizing, and other runtimes differ at the border; this one takes it.",
+            f"Resize {node.name} has exclude_outside=1 (cubic weights outside the image are left out). TensorRT before 8.5 "
+            "knows neither the attribute nor cubic resizing, and other runtimes differ at the border; this one takes it.",
             ("Use exclude_outside=0, or mode linear, if the model must run on older versions.",),
-        )
-    if policy is not None and policy.s not in (b"", b"stretch"):
-        return _Memory(
-            "resize-policy",
-            "Resize with an aspect ratio policy",
-            f"Resize {node.name} has keep_aspect_ratio_policy={policy.s.decode('utf-8', 'replace')}; TensorRT 10 "
-            "takes only stretch.",
-            ("Compute the sizes before the Resize and use stretch.",),
         )
     if _computed(case, node, 2) and not (len(node.proto.input) > 3 and node.proto.input[3]):
         return _Memory(
             "computed-scales",
             "Resize with computed scales",
             f"Resize {node.name} computes its scales from shapes. TensorRT before 8.4 wants them constant (`Resize "
-            "scales must be "
-            "an initializer`); this one takes it.",
+            "scales must be an initializer`); this one takes it.",
             (
                 "Export at opset 11 or newer with sizes instead of scales (interpolate with size=).",
                 "Fold them to a constant.",
@@ -141,9 +121,8 @@ def _group_norm(case: Case, node: Node) -> _Memory | None:
         "group-norm-21",
         "GroupNormalization with scale per channel",
         f"GroupNormalization {node.name} has its scale and bias per channel, as opset 21 defines it. TensorRT 10.x "
-        "expects them per "
-        "group, as opset 18 did (`scale dimensions not compatible for normalization`); this one takes them per "
-        "channel.",
+        "expects them per group, as opset 18 did (`scale dimensions not compatible for normalization`); this one "
+        "takes them per channel.",
         (
             "For TensorRT 10 decompose it: Reshape, InstanceNormalization, Reshape, Mul, Add (an export at opset 17 "
             "does so).",
@@ -168,15 +147,12 @@ def _if(case: Case, node: Node) -> _Memory | None:
                 "if-ranks",
                 "If branches of different rank",
                 f"The branches of If {node.name} return tensors of different rank ({first} dimensions from the then "
-                "or else branch, "
-                f"{second} from the other): the shape depends on the condition. TensorRT 10 and older want the same "
-                "rank "
-                "(`IIfConditionalOutputLayer inputs must have the same shape`); this one takes it when it can fold "
-                "the condition.",
+                f"or else branch, {second} from the other): the shape depends on the condition. TensorRT 10 and older "
+                "want the same rank (`IIfConditionalOutputLayer inputs must have the same shape`); this one takes it "
+                "when it can fold the condition.",
                 (
-                    "It usually is torch.squeeze(dim) on a size the exporter did not know: index with [:, 0] or use "
-                    "a static "
-                    "shape, and the If disappears.",
+                    "It usually is torch.squeeze(dim) on a size the exporter did not know: index with [:, 0] or use a "
+                    "static shape, and the If disappears.",
                     "If the condition is constant for your shapes, fold it: onnxsim or onnxslim with fixed input "
                     "shapes remove it.",
                 ),
@@ -199,8 +175,7 @@ def _scatter(case: Case, node: Node) -> _Memory | None:  # noqa: ARG001 - every 
             "scatter-reduction-attribute",
             "ScatterND with reduction='none' spelt out",
             f"ScatterND {node.name} has the attribute reduction={value!r}, which is the default. TensorRT 10.0 to "
-            "10.7 refuse the "
-            "attribute whatever its value (`Attribute reduction is not supported`); this one takes it.",
+            "10.7 refuse the attribute whatever its value (`Attribute reduction is not supported`); this one takes it.",
             ("Drop the attribute: it says what is the default anyway.",),
         )
     if node.proto.op_type == "ScatterElements" and value not in ("", "none"):
@@ -282,10 +257,8 @@ def _beyond_int32(model: OpenedModel, stored: Stored, reader: Node, shown: int) 
             "int64-range",
             f"{stored.name} exceeds int32",
             f"The int64 constant {stored.name} holds {shown}, outside the range of int32, and {reader.proto.op_type} "
-            f"{reader.name} "
-            "computes with it. This TensorRT has int64; before 9.0 every int64 became int32 and such a value was "
-            "clamped to "
-            f"{_INT32.max if shown > 0 else _INT32.min} with a warning.",
+            f"{reader.name} computes with it. This TensorRT has int64; before 9.0 every int64 became int32 and such a "
+            f"value was clamped to {_INT32.max if shown > 0 else _INT32.min} with a warning.",
             (
                 "For older versions use a smaller sentinel that fits int32 (such as 2147483647), or clip it.",
                 "Use TensorRT 9.0 or newer.",

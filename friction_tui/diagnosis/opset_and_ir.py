@@ -25,6 +25,10 @@ _IR_ALL_TAKE = 10
 OLDEST_OPSET = 7
 """TensorRT's parser and ONNX Runtime both begin here: `Pre-opset 7 broadcasting is unsupported`."""
 
+_BROADCASTING = frozenset(
+    {"Add", "Sub", "Mul", "Div", "Pow", "And", "Or", "Xor", "Equal", "Greater", "Less", "Gemm", "PRelu"}
+)
+
 
 def check(case: Case) -> Iterator[Finding]:
     """Errors for versions nobody has defined or that are missing, warnings for what one installed runtime lacks."""
@@ -35,7 +39,7 @@ def check(case: Case) -> Iterator[Finding]:
     yield from _imports(model)
     opset = model.index.opsets.get("")
     if opset is not None:
-        yield from _opset_range(opset)
+        yield from _opset_range(model, opset)
     yield from _other_domains(model)
     yield from _onnx_runtime(model, opset)
 
@@ -63,21 +67,18 @@ def _ir_version(model: OpenedModel) -> Iterator[Finding]:
             Severity.ERROR,
             "The model has no IR version",
             "The field ir_version is missing, which ONNX requires. TensorRT does not look; ONNX Runtime refuses the "
-            "model "
-            "(Missing model IR version).",
+            "model (Missing model IR version).",
             "ir_version",
-            f"Set it: `model.ir_version = "
-            f"{helper.find_min_ir_version_for(model.proto.opset_import, ignore_unknown=True) or 8}`"
-            ", and save.",
+            "Set it: `model.ir_version = "
+            f"{helper.find_min_ir_version_for(model.proto.opset_import, ignore_unknown=True) or 8}`, and save.",
         )
     elif ir > onnx.IR_VERSION:
         yield _finding(
             "ir-too-new",
             Severity.ERROR,
             f"IR version {ir} is newer than ONNX {onnx.__version__}",
-            f"The model has IR version {ir}; ONNX {onnx.__version__} knows versions up to {onnx.IR_VERSION}, and "
-            "ONNX Runtime "
-            f"refuses what is newer than it (`Unsupported model IR version: {ir}`). TensorRT does not look.",
+            f"The model has IR version {ir}; ONNX {onnx.__version__} knows versions up to {onnx.IR_VERSION}, and ONNX "
+            f"Runtime refuses what is newer than it (`Unsupported model IR version: {ir}`). TensorRT does not look.",
             "ir_version",
             "Set `model.ir_version = 8` (or 10) and save: it needs no other change unless the model uses newer types.",
             "Upgrade onnx and ONNX Runtime to versions that know it.",
@@ -115,14 +116,11 @@ def _imports(model: OpenedModel) -> Iterator[Finding]:
             Severity.ERROR,
             f"No opset import for {domain or 'ai.onnx'}",
             f"{len(nodes)} nodes (first {nodes[0].proto.op_type} {nodes[0].name}) use the domain {shown}, but the "
-            "opset_import "
-            "for it is missing, so nothing says by which opset they are to be read. TensorRT guesses in silence; "
-            "ONNX Runtime "
-            "and the checker refuse the model.",
+            "opset_import for it is missing, so nothing says by which opset they are to be read. TensorRT guesses in "
+            "silence; ONNX Runtime and the checker refuse the model.",
             "opset_import",
             f"Add it: `model.opset_import.append(onnx.helper.make_opsetid('{domain}', N))`, with the opset N the "
-            "model was "
-            f"written for (at most {guess}).",
+            f"model was written for (at most {guess}).",
         )
         yield msgspec.structs.replace(
             finding, places=(*finding.places, *(place_of(model, node) for node in nodes[:20]))
@@ -138,14 +136,13 @@ def _imports(model: OpenedModel) -> Iterator[Finding]:
                 Severity.ERROR,
                 f"Two opsets for {domain or 'ai.onnx'}",
                 f"The model imports the domain {domain or 'ai.onnx'} {count} times, with opset "
-                f"{' and '.join(map(str, versions))}: "
-                "a duplicate. Engines disagree on which one counts.",
+                f"{' and '.join(map(str, versions))}: a duplicate. Engines disagree on which one counts.",
                 "opset_import",
                 "Remove the duplicate opset import that is not meant.",
             )
 
 
-def _opset_range(opset: int) -> Iterator[Finding]:
+def _opset_range(model: OpenedModel, opset: int) -> Iterator[Finding]:
     newest = newest_opset("")
     if opset > newest:
         yield _finding(
@@ -153,20 +150,22 @@ def _opset_range(opset: int) -> Iterator[Finding]:
             Severity.ERROR,
             f"Opset {opset} does not exist",
             f"The model is stamped opset {opset}; the newest opset ONNX {onnx.__version__} defines is {newest}. "
-            "TensorRT takes any "
-            f"number in silence; ONNX Runtime refuses the model (`Opset {opset} is under development`).",
+            f"TensorRT takes any number in silence; ONNX Runtime refuses the model (`Opset {opset} is under "
+            "development`).",
             "opset_import",
             f"Export with an opset the runtimes support, such as opset 17 to {min(newest, 21)}.",
             "Correct the opset import if the number is wrong; upgrade onnx and ONNX Runtime if it is real.",
         )
     elif opset < OLDEST_OPSET:
+        broadcasting = [node for node in model.index.nodes if node.proto.op_type in _BROADCASTING]
+        told = f" {broadcasting[0].proto.op_type} {broadcasting[0].name} is such a node." if broadcasting else ""
         yield _finding(
             "opset-too-old",
-            Severity.WARNING,
+            Severity.WARNING if broadcasting else Severity.NOTE,
             f"Opset {opset} is older than the runtimes support",
-            f"The model is stamped opset {opset}. TensorRT's parser and ONNX Runtime support opset {OLDEST_OPSET} "
-            "and newer; below, "
-            "Add and its kind broadcast by other rules (`Pre-opset 7 broadcasting is unsupported`).",
+            f"The model is stamped opset {opset}. TensorRT's parser and ONNX Runtime support opset {OLDEST_OPSET} and "
+            "newer; below, Add and its kind broadcast by other rules and are refused (`Pre-opset 7 broadcasting is "
+            f"unsupported`).{told}",
             "opset_import",
             "Convert it with onnx.version_converter to opset 13 or newer, or export it again.",
         )
@@ -206,8 +205,7 @@ def _onnx_runtime(model: OpenedModel, opset: int | None) -> Iterator[Finding]:
         Severity.WARNING,
         f"ONNX Runtime {version} is too old for this model",
         f"The model has IR version {ir} and opset {opset}; the installed ONNX Runtime {version} does not take them "
-        f"({known}). "
-        "TensorRT is not concerned, but results cannot be compared with ONNX Runtime here.",
+        f"({known}). TensorRT is not concerned, but results cannot be compared with ONNX Runtime here.",
         "opset_import",
         "Upgrade onnxruntime, or export with a lower opset; for the IR version alone, `model.ir_version = 10` may do.",
         tier=Tier.STACK,

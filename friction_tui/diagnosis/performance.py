@@ -80,17 +80,14 @@ def _batch_norms(model: OpenedModel) -> Iterator[Finding]:
             if len(pairs) == 1
             else f"{len(pairs)} BatchNorms not folded",
             cause=f"BatchNormalization (BN) {norm.name} follows {conv.proto.op_type} {conv.name}{more} with constant "
-            "parameters "
-            f"and is not folded into its weights. TensorRT fuses the pair when it builds; other engines, and "
-            "quantization "
-            f"tools that look at the Conv's weights, see two operators.",
+            "parameters and is not folded into its weights. TensorRT fuses the pair when it builds; other engines, "
+            "and quantization tools that look at the Conv's weights, see two operators.",
             source=RULE,
             places=tuple(place_of(model, node) for pair in pairs for node in pair),
             fixes=(
                 Fix(
                     "Export after model.eval() with constant folding, or fold (fuse) BN into Conv with onnxscript's "
-                    "optimizer "
-                    "or onnxslim; before quantization it should be."
+                    "optimizer or onnxslim; before quantization it should be."
                 ),
             ),
         )
@@ -128,9 +125,8 @@ def _transposes(model: OpenedModel) -> Iterator[Finding]:
             tier=Tier.HAZARD,
             title=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''} of Transpose that cancel",
             cause=f"Transpose {first.name} (perm {shown}) and Transpose {second_node.name} (perm "
-            f"{_permutation(second_node)}) "
-            f"cancel each other{more}: the pair is redundant, and costs two copies of the tensor where it is not "
-            f"removed.{nhwc}",
+            f"{_permutation(second_node)}) cancel each other{more}: the pair is redundant, and costs two copies of "
+            f"the tensor where it is not removed.{nhwc}",
             source=RULE,
             places=tuple(place_of(model, node) for pair in pairs for node in pair),
             fixes=(

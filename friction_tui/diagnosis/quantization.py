@@ -139,8 +139,7 @@ def _bad_scale(step: _Step, name: str, scale: Array) -> Iterator[tuple[tuple[obj
                 f"Scale {name} is {what.split(',')[0]}",
                 f"The scale {name} of {step.words} is {what}{_channels(bad)} (value {shown:g}): {int(bad.sum())} of "
                 f"{values.size} entries. Every scale must be a finite number above 0; such a value comes from a "
-                "calibration "
-                f"that saw NaN, or a channel that is always 0."
+                "calibration that saw NaN, or a channel that is always 0."
                 + (
                     " TensorRT accepts it and the result is wrong."
                     if kind == "infinite-scale"
@@ -148,8 +147,7 @@ def _bad_scale(step: _Step, name: str, scale: Array) -> Iterator[tuple[tuple[obj
                 ),
                 name,
                 "Recalibrate: run the calibration again on data without NaN, and give channels that are always 0 a "
-                "small "
-                "positive scale such as 1e-8 (calibrators call it a minimum scale).",
+                "small positive scale such as 1e-8 (calibrators call it a minimum scale).",
                 "Leave this layer unquantized.",
                 tier=Tier.HAZARD if kind == "infinite-scale" else Tier.PARSER,
             ),
@@ -165,10 +163,8 @@ def _asymmetric(case: Case, step: _Step, name: str, zero: Array) -> Finding:
         Severity.ERROR,
         f"Zero point {name} is {int(off[0])}, not 0",
         f"The zero point (zero-point) {name} of {step.words} is non-zero: {int(off[0])} ({dtype}), so the "
-        "quantization is "
-        f"asymmetric ({off.size} of {values.size} entries). TensorRT supports symmetric quantization only, with zero "
-        "point 0: "
-        f"`Non-zero zero point is not supported`.",
+        f"quantization is asymmetric ({off.size} of {values.size} entries). TensorRT supports symmetric quantization "
+        "only, with zero point 0: `Non-zero zero point is not supported`.",
         name,
         "Quantize again symmetrically, signed int8 with zero point 0: in ONNX Runtime "
         "`extra_options={'ActivationSymmetric': True, 'WeightSymmetric': True}` and QInt8 for both types.",
@@ -182,18 +178,22 @@ def _stored_type(case: Case, step: _Step) -> Iterator[tuple[tuple[object, ...], 
     quantized = proto.output[0] if proto.op_type == "QuantizeLinear" and proto.output else next(iter(proto.input), "")
     data_type = type_in(case.model, node.graph, quantized)
     if data_type == TensorProto.UINT8:
+        stored = proto.op_type == "DequantizeLinear" and quantized not in case.model.index.producer_in(node.graph)
         yield (
-            ("uint8",),
+            ("uint8", stored),
             _make(
                 "uint8",
-                Severity.WARNING,
-                "Quantized to uint8",
-                f"{step.words} works with uint8 and zero point 0. TensorRT's quantization is int8 and symmetric: it "
-                "clamps to "
-                f"-128..127, so values above 127 times the scale saturate, and uint8 weights are refused.",
+                Severity.ERROR if stored else Severity.WARNING,
+                "uint8 weights are dequantized" if stored else "Quantized to uint8",
+                f"{step.words} dequantizes the uint8 tensor {quantized}. TensorRT's quantization is int8 and "
+                "symmetric; it refuses uint8 there (`Found unsupported input type of UINT8`)."
+                if stored
+                else f"{step.words} works with uint8. TensorRT's quantization is int8 and symmetric: its layer "
+                "gives int8 where the model says uint8, without an error, so what lies above 127 times the scale "
+                "saturates.",
                 "",
-                "Quantize to int8 (QInt8) with symmetric scales.",
-                tier=Tier.HAZARD,
+                "Quantize to signed int8 (QInt8) with symmetric scales and zero point 0.",
+                tier=Tier.PARSER if stored else Tier.HAZARD,
             ),
         )
     elif data_type == TensorProto.INT32 and proto.op_type == "DequantizeLinear":
@@ -204,8 +204,7 @@ def _stored_type(case: Case, step: _Step) -> Iterator[tuple[tuple[object, ...], 
                 Severity.ERROR,
                 "An int32 bias is dequantized",
                 f"{step.words} dequantizes int32 values (a quantized bias). TensorRT's DequantizeLinear takes int8, "
-                "int4 and "
-                f"fp8 only; int32 is not supported there.",
+                "int4 and fp8 only; int32 is not supported there.",
                 "",
                 "Keep biases in float: ONNX Runtime's `extra_options={'QuantizeBias': False}`.",
                 "Fold the DequantizeLinear: store the bias as float32 (int32 value times scale).",
@@ -232,7 +231,7 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
                 Severity.ERROR,
                 f"Axis {step.axis} does not exist",
                 f"{step.words} quantizes along axis {step.axis}, but {proto.input[0]} has shape {shape}, {len(dims)} "
-                f"dimensions: the axis is out of range.",
+                "dimensions: the axis is out of range.",
                 name,
                 f"Set the axis to the channel axis, 0 to {len(dims) - 1} (0 for the output channel of a Conv weight).",
             ),
@@ -247,8 +246,7 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
                 Severity.ERROR,
                 f"{scale.size} scales for {size} channels",
                 f"{step.words} has {scale.size} scales ({name}) for axis {axis} of {proto.input[0]}, which has size "
-                f"{size} "
-                f"(shape {shape}): the number of scales must be the number of channels along the axis.",
+                f"{size} (shape {shape}): the number of scales must be the number of channels along the axis.",
                 name,
                 f"Correct the axis: the scales belong to an axis of size {scale.size}."
                 if scale.size in dims
@@ -275,11 +273,9 @@ def _wrong_channel(
             "axis",
             Severity.WARNING,
             f"Scales along axis {axis} of the weight of {node.name}",
-            f"{step.words} quantizes the weight of {node.proto.op_type} {node.name} (shape {shape}) per channel "
-            "along axis "
-            f"{axis}, the input channels; the output channel is axis {expected}. No int8 kernel can take a scale out "
-            "of the "
-            f"sum over input channels, so TensorRT dequantizes the weight and computes in float.",
+            f"{step.words} quantizes the weight of {node.proto.op_type} {node.name} (shape {shape}) per channel along "
+            f"axis {axis}, the input channels; the output channel is axis {expected}. No int8 kernel can take a scale "
+            "out of the sum over input channels, so TensorRT dequantizes the weight and computes in float.",
             name,
             f"Quantize along the output channel: axis={expected} (axis {expected}), one scale per output channel.",
             "Or quantize the weight per tensor.",

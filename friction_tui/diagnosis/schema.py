@@ -151,10 +151,9 @@ def _unknown_attribute(node: Node, opset: int, schema: Schema, attribute: Attrib
                 "attribute-became-input",
                 f"{op}: {name} is an input from opset {gone} on",
                 f"{given}, but the model is stamped opset {opset}, where {as_input} is an input: it was an attribute "
-                "only up "
-                f"to {last}. TensorRT builds the model in silence and by opset {opset}'s rules ignores the "
-                f"attribute, so {op} "
-                f"runs with its default {name}; ONNX Runtime refuses the model (Unrecognized attribute: {name}).",
+                f"only up to {last}. TensorRT builds the model in silence and, for most operators, ignores the "
+                f"attribute: {op} then runs with its default {name}. ONNX Runtime refuses the model (Unrecognized "
+                f"attribute: {name}).",
                 f"Pass {as_input} as an input of {op} (an initializer) instead of the attribute.",
                 f"If the model was really written for opset {gone - 1} or older, stamp it opset {older[-1]} and let "
                 f"onnx.version_converter convert it to opset {opset}.",
@@ -163,13 +162,12 @@ def _unknown_attribute(node: Node, opset: int, schema: Schema, attribute: Attrib
         return _finding(
             "attribute-removed",
             f"{op}: {name} no longer exists from opset {gone} on",
-            f"{given}, an attribute ONNX removed in opset {gone}; the model is stamped opset {opset}. It was valid "
-            f"up to {last}. "
-            f"TensorRT ignores it in silence; ONNX Runtime refuses the model (Unrecognized attribute: {name}).",
+            f"{given}, an attribute ONNX removed in opset {gone}; the model is stamped opset {opset}. It was valid up "
+            f"to {last}. TensorRT ignores it in silence; ONNX Runtime refuses the model (Unrecognized attribute: "
+            f"{name}).",
             f"Remove the attribute {name} if its value is the default or has no meaning any more.",
             f"If the model was really written for opset {gone - 1} or older, stamp it so (opset {older[-1]}) and "
-            "convert it "
-            f"with onnx.version_converter.",
+            "convert it with onnx.version_converter.",
             evidence=evidence,
         )
     if with_it:
@@ -177,8 +175,8 @@ def _unknown_attribute(node: Node, opset: int, schema: Schema, attribute: Attrib
             "attribute-too-new",
             f"{op}: {name} exists only from opset {with_it[0]} on",
             f"{given}, an attribute that {op} has only from opset {with_it[0]} on, but the model is stamped opset "
-            f"{opset}. "
-            f"TensorRT may or may not read it; ONNX Runtime refuses the model (Unrecognized attribute: {name}).",
+            f"{opset}. TensorRT may or may not read it; ONNX Runtime refuses the model (Unrecognized attribute: "
+            f"{name}).",
             f"Convert the model to opset {with_it[0]} or newer, where the attribute {name} is valid.",
             f"Remove the attribute {name} if its value is the default.",
             evidence=evidence,
@@ -190,8 +188,7 @@ def _unknown_attribute(node: Node, opset: int, schema: Schema, attribute: Attrib
         "unknown-attribute",
         f"{op} has no attribute {name}",
         f"{given}, an unknown attribute: ONNX's {op} at opset {opset} has {known}.{meant} TensorRT ignores it in "
-        "silence, so its "
-        f"value counts for nothing; ONNX Runtime refuses the model (Unrecognized attribute: {name}).",
+        f"silence, so its value counts for nothing; ONNX Runtime refuses the model (Unrecognized attribute: {name}).",
         f"Rename the attribute to {near[0]}." if near else f"Remove the attribute {name}.",
         f"If {op} is meant to be an operator of its own, with an attribute of its own, give the node its own domain.",
     )
@@ -204,8 +201,7 @@ def _attribute_type(node: Node, attribute: AttributeProto, expected: int) -> Fin
         "attribute-type",
         f"{op}: {name} is of the wrong type",
         f"{op} {node.name} gives the attribute {name}={_value(attribute)} as {have}; ONNX wants {want}. TensorRT "
-        "reads the empty "
-        f"{want} field in silence; ONNX Runtime refuses the model (Mismatched attribute type).",
+        f"reads the empty {want} field in silence; ONNX Runtime refuses the model (Mismatched attribute type).",
         f"Write the attribute {name} as {want}, for example with onnx.helper.make_attribute and a value of that type.",
     )
 
@@ -226,8 +222,7 @@ def _missing_attribute(node: Node, opset: int, name: str) -> Finding:
         "missing-attribute",
         f"{op} lacks its attribute {name}",
         f"{op} {node.name} lacks the attribute {name}, which ONNX requires at opset {opset}: the attribute is "
-        "missing, and there "
-        f"is no default.",
+        "missing, and there is no default.",
         f"Add the attribute {name}.",
         "Re-export the model; if it was written for another opset, stamp it with that opset and convert it.",
     )
@@ -239,9 +234,8 @@ def _not_in_opset(node: Node, opset: int, since: int) -> Finding:
         "not-in-opset",
         f"{op} does not exist at opset {opset}",
         f"{op} {node.name} is used in a model stamped opset {opset}, but ONNX has {op} only from opset {since} on: "
-        "not an ONNX "
-        f"operator at this opset. Engines that happen to know it take it, by rules nobody promises; the checker says "
-        f"`No Op registered for {op} with domain_version of {opset}`.",
+        "not an ONNX operator at this opset. Engines that happen to know it take it, by rules nobody promises; the "
+        f"checker says `No Op registered for {op} with domain_version of {opset}`.",
         f"Convert the model to opset {since} or newer (onnx.version_converter), or re-export it with "
         f"opset_version={since}.",
         f"If the model was really written for opset {since} or newer, correct its opset import.",
@@ -255,11 +249,10 @@ def _deprecated(node: Node, opset: int, schema: Schema) -> Finding:
         "deprecated",
         f"{op} is gone from opset {schema.since} on",
         f"{op} {node.name} is deprecated from opset {schema.since} on and must not be used in a model stamped opset "
-        f"{opset}. "
-        f"TensorRT still takes it; ONNX Runtime refuses the model.",
+        f"{opset}. TensorRT still takes it; ONNX Runtime refuses the model.",
         f"Replace {op} by {successor}.",
         f"If the model was really written for opset {schema.since - 1} or older, stamp it so and convert it with "
-        f"onnx.version_converter.",
+        "onnx.version_converter.",
     )
 
 
@@ -278,8 +271,7 @@ def _too_many_inputs(node: Node, opset: int, schema: Schema) -> Finding:
         "too-many-inputs",
         f"{op} has too many inputs",
         f"{op} {node.name} has {count} inputs, at opset {opset} it takes at most {schema.max_inputs}: {extra} is one "
-        "too many."
-        f"{told} TensorRT may ignore it in silence; ONNX Runtime refuses the model.",
+        f"too many.{told} TensorRT may ignore it in silence; ONNX Runtime refuses the model.",
         *fixes,
     )
 
@@ -304,8 +296,7 @@ def _too_many_outputs(node: Node, opset: int, schema: Schema) -> Finding:
         "too-many-outputs",
         f"{op} has too many outputs",
         f"{op} {node.name} has {count} outputs, at opset {opset} it gives at most {schema.max_outputs}: too many "
-        "outputs, "
-        f"{', '.join(node.proto.output[schema.max_outputs :])} can get no value.",
+        f"outputs, {', '.join(node.proto.output[schema.max_outputs :])} can get no value.",
         "Remove the extra outputs and whatever reads them.",
         "If the model was written for another opset, stamp it with that one and convert it.",
     )

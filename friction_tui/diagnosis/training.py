@@ -58,8 +58,7 @@ def check(case: Case) -> Iterator[Finding]:
             tier=Tier.MODEL,
             title="The model carries training graphs",
             cause=f"The model has {len(model.proto.training_info)} training_info entries (graphs that initialise or "
-            "update "
-            "weights). Inference engines ignore them.",
+            "update weights). Inference engines ignore them.",
             source=RULE,
             places=(Place(PlaceKind.MODEL, "training_info"),),
             fixes=(Fix("Remove training_info from the model that is deployed."),),
@@ -106,10 +105,8 @@ def _dropout(model: OpenedModel, nodes: list[Node]) -> Finding:
         tier=Tier.PARSER,
         title="Dropout in training mode",
         cause=f"{_named(nodes)} is in training mode (training_mode is true): it drops values at random on every run. "
-        "The model "
-        "was exported in train() mode. TensorRT says `does not support the Dropout operator in training mode`; ONNX "
-        "Runtime "
-        "runs it and gives another result each time.",
+        "The model was exported in train() mode. TensorRT says `does not support the Dropout operator in training "
+        "mode`; ONNX Runtime runs it and gives another result each time.",
         source=RULE,
         places=_places(model, nodes),
         fixes=(_EVAL, Fix("Or set the training_mode input to false, or remove the Dropout nodes.")),
@@ -123,8 +120,7 @@ def _undecided(model: OpenedModel, nodes: list[Node]) -> Finding:
         tier=Tier.HAZARD,
         title="Dropout switched on and off at run time",
         cause=f"{_named(nodes)} reads its training_mode from the tensor {nodes[0].proto.input[2]}, which is no "
-        "constant. "
-        "TensorRT wants it as an initializer with the value false.",
+        "constant. TensorRT wants it as an initializer with the value false.",
         source=RULE,
         places=_places(model, nodes),
         fixes=(_EVAL, Fix(f"Make {nodes[0].proto.input[2]} an initializer with the value false.")),
@@ -138,18 +134,15 @@ def _norm(model: OpenedModel, nodes: list[Node]) -> Finding:
         tier=Tier.PARSER,
         title="BatchNormalization in training mode",
         cause=f"{_named(nodes)} is in training mode: it normalizes with the statistics of the batch instead of the "
-        "trained "
-        "running mean and variance, so the result depends on what else is in the batch. The model was exported in "
-        "train() mode. "
-        "TensorRT does not support training_mode == 1 in BatchNormalization.",
+        "trained running mean and variance, so the result depends on what else is in the batch. The model was "
+        "exported in train() mode. TensorRT does not support training_mode == 1 in BatchNormalization.",
         source=RULE,
         places=_places(model, nodes),
         fixes=(
             _EVAL,
             Fix(
                 "F.batch_norm needs training=False; BatchNorm made with track_running_stats=False has no running "
-                "statistics: "
-                "use InstanceNorm or GroupNorm if batch statistics are meant."
+                "statistics: use InstanceNorm or GroupNorm if batch statistics are meant."
             ),
         ),
     )
@@ -164,8 +157,7 @@ def _random(model: OpenedModel, nodes: list[Node]) -> Finding:
         tier=Tier.HAZARD,
         title=f"Random operator {nodes[0].proto.op_type}",
         cause=f"{_named(nodes)} makes random values inside the graph: results are random, differ from run to run and "
-        "between "
-        f"engines, and cannot be compared.{told}",
+        f"between engines, and cannot be compared.{told}",
         source=RULE,
         places=_places(model, nodes),
         fixes=(

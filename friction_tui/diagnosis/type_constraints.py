@@ -103,16 +103,14 @@ def _mismatch(model: OpenedModel, clashes: list[_Clash]) -> Finding:
         severity=Severity.ERROR,
         tier=Tier.MODEL,
         title=f"{op} mixes {dtype_name(one.first_type)} and {dtype_name(one.second_type)}",
-        cause=f"{op} {one.node.name} gets different data types: {one.first} is {spoken(one.first_type)}, "
-        f"{one.second} is "
-        f"{spoken(one.second_type)}. ONNX wants one dtype for both and converts nothing by itself; a Cast is missing "
-        "or was "
-        f"lost.{more}",
+        cause=f"{op} {one.node.name} gets different data types: {one.first} is {spoken(one.first_type)}, {one.second} "
+        f"is {spoken(one.second_type)}. ONNX wants one dtype for both and converts nothing by itself; a Cast is "
+        f"missing or was lost.{more}",
         source=RULE,
         places=tuple(place_of(model, clash.node) for clash in clashes),
         evidence=tuple(
-            f"{c.node.name}: {c.formals[0]}={c.first} {dtype_name(c.first_type)}, "
-            f"{c.formals[1]}={c.second} {dtype_name(c.second_type)}"
+            f"{c.node.name}: {c.formals[0]}={c.first} {dtype_name(c.first_type)}, {c.formals[1]}={c.second} "
+            f"{dtype_name(c.second_type)}"
             for c in clashes[:8]
         ),
         fixes=(
@@ -163,10 +161,8 @@ def _declarations(model: OpenedModel) -> Iterator[Finding]:
             tier=Tier.MODEL,
             title=f"{what.capitalize()} {value.name} is not of its declared type",
             cause=f"The {what} {value.name} is declared as {spoken(declared)}, but {writer.proto.op_type} "
-            f"{writer.name} makes "
-            f"{spoken(found)}: the dtype does not match. ONNX Runtime refuses the model (Type Error); TensorRT goes "
-            "by the "
-            f"{'declaration' if what == 'output' else 'node'} in silence.",
+            f"{writer.name} makes {spoken(found)}: the dtype does not match. ONNX Runtime refuses the model (Type "
+            f"Error); TensorRT goes by the {'declaration' if what == 'output' else 'node'} in silence.",
             source=RULE,
             places=(
                 Place(PlaceKind.OUTPUT if what == "output" else PlaceKind.TENSOR, value.name),

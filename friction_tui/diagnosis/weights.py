@@ -27,28 +27,8 @@ BYTE_BUDGET = 512 << 20
 """How much weight data is looked at; small tensors first, so that nearly all tensors are."""
 _BIG = 1 << 20
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-_MASKING = frozenset(
-    {
-        "Where",
-        "Add",
-        "Sub",
-        "Min",
-        "Max",
-        "Clip",
-        "Pad",
-        "Equal",
-        "Less",
-        "Greater",
-        "LessOrEqual",
-        "GreaterOrEqual",
-        "IsInf",
-        "IsNaN",
-        "Concat",
-        "Expand",
-    }
-)
+_MASKING = frozenset({"Where", "Min", "Max", "Clip", "Equal", "Less", "Greater", "IsInf", "IsNaN"})
 """Operators for which an infinite constant is an ordinary bound or mask value."""
-_SHAPE_ONLY = frozenset({"Shape", "Size"})
 _FACTORS = {
     "Conv": (1,),
     "ConvTranspose": (1,),
@@ -142,8 +122,8 @@ def _length(model: OpenedModel, stored: Stored) -> Iterator[Finding]:
         have, want = len(getattr(tensor, field)), element_count(tensor) * entries
         if have != want:
             problem = (
-                f"{what} has dims (shape) {dims} of {name}, which is {want:,} values ({stored.bytes:,} bytes), but its "
-                f"{field} holds {have:,}: data and shape do not match in size."
+                f"{what} has dims (shape) {dims} of {name}, which is {want:,} values ({stored.bytes:,} bytes), but "
+                f"its {field} holds {have:,}: data and shape do not match in size."
             )
     if problem:
         yield Finding(
@@ -230,18 +210,22 @@ def _is_factor(stored: Stored) -> bool:
 
 
 def _is_mask(stored: Stored) -> bool:
-    return bool(stored.readers) and all(
-        node.proto.op_type in _MASKING or node.proto.op_type in _SHAPE_ONLY for node, _ in stored.readers
-    )
+    return bool(stored.readers) and all(node.proto.op_type in _MASKING for node, _ in stored.readers)
+
+
+def _infinite_on_purpose(stored: Stored, seen: _Survey) -> bool:
+    """A bound, or an attention mask: a lone infinite scalar, nothing but 0 and -Inf, or read by comparing operators."""
+    if any(node.proto.op_type in _FACTORS for node, _ in stored.readers):
+        return False
+    mask = seen.infs == 0 and seen.largest == 0.0
+    return mask or element_count(stored.proto) == 1 or _is_mask(stored)
 
 
 def _non_finite(model: OpenedModel, stored: Stored, seen: _Survey) -> Iterator[Finding]:
     """NaN and Inf, unless they are a bound or an attention mask."""
     if all(node.proto.op_type in ("QuantizeLinear", "DequantizeLinear") for node, _ in stored.readers):
         return  # unread, or a scale, which has a check of its own
-    masking = _is_mask(stored)
-    mask_values = seen.nans == 0 and (element_count(stored.proto) == 1 or (seen.infs == 0 and seen.largest == 0.0))
-    if masking and (mask_values or any(node.proto.op_type == "Where" for node, _ in stored.readers)) and not seen.nans:
+    if not seen.nans and _infinite_on_purpose(stored, seen):
         return
     parts = [
         f"{count:,} {word}"
@@ -256,10 +240,8 @@ def _non_finite(model: OpenedModel, stored: Stored, seen: _Survey) -> Iterator[F
         tier=Tier.HAZARD,
         title=f"{what} in {stored.name}",
         cause=f"The {'constant' if stored.constant else 'initializer'} {stored.name} contains {' and '.join(parts)} "
-        "among its "
-        f"{element_count(stored.proto):,} values; {node.proto.op_type} {node.name} computes with it, so the output "
-        "is not "
-        f"finite (NaN or Inf). Every engine builds it in silence.",
+        f"among its {element_count(stored.proto):,} values; {node.proto.op_type} {node.name} computes with it, so the "
+        "output is not finite (NaN or Inf). Every engine builds it in silence.",
         source=RULE,
         places=(stored.place(model), place_of(model, node)),
         evidence=(f"{stored.name}: {', '.join(parts)}; largest finite magnitude {seen.largest:g}",),
@@ -283,10 +265,9 @@ def _underflow(model: OpenedModel, found: list[tuple[Stored, float]]) -> Finding
         severity=Severity.WARNING,
         tier=Tier.HAZARD,
         title=f"{found[0][0].name} underflows in fp16",
-        cause=f"All values of the weights {_listed(found)} are too small for fp16 (float16, half): below its "
-        "smallest normal "
-        f"magnitude {FP16_SMALLEST_NORMAL:.3g} they underflow, {effect} (subnormal, denormal), and TensorRT only logs "
-        f"`Detected subnormal FP16 values`.",
+        cause=f"All values of the weights {_listed(found)} are too small for fp16 (float16, half): below its smallest "
+        f"normal magnitude {FP16_SMALLEST_NORMAL:.3g} they underflow, {effect} (subnormal, denormal), and TensorRT "
+        "only logs `Detected subnormal FP16 values`.",
         source=RULE,
         places=tuple(tensor.place(model) for tensor, _ in found),
         evidence=tuple(f"{tensor.name}: largest magnitude {largest:.6g}" for tensor, largest in found[:12]),
@@ -304,8 +285,7 @@ def _overflow(model: OpenedModel, found: list[tuple[Stored, float]]) -> Finding:
         tier=Tier.HAZARD,
         title=f"{found[0][0].name} overflows in fp16",
         cause=f"The weights {_listed(found)} exceed {FP16_LARGEST:g}, the largest fp16 (float16, half) number: in "
-        "fp16 they "
-        f"overflow to Inf, and the output becomes Inf or NaN.",
+        "fp16 they overflow to Inf, and the output becomes Inf or NaN.",
         source=RULE,
         places=tuple(tensor.place(model) for tensor, _ in found),
         evidence=tuple(f"{tensor.name}: largest magnitude {largest:.6g}" for tensor, largest in found[:12]),
@@ -327,8 +307,8 @@ def _filled(model: OpenedModel, found: list[tuple[Stored, float]]) -> Iterator[F
             tier=Tier.HAZARD,
             title=f"{total / 2**20:,.0f} MiB of a single value",
             cause=f"{len(found)} big constants hold nothing but one value, first {first.name} ({value:g} in all "
-            f"{element_count(first.proto):,} places): {total:,} bytes of the model that a ConstantOfShape or an Expand "
-            f"would make at run time. A constant folder generated them.",
+            f"{element_count(first.proto):,} places): {total:,} bytes of the model that a ConstantOfShape or an "
+            "Expand would make at run time. A constant folder generated them.",
             source=RULE,
             places=tuple(tensor.place(model) for tensor, _ in found),
             fixes=(
@@ -370,9 +350,8 @@ def _duplicates(
             tier=Tier.HAZARD,
             title=f"{wasted / 2**20:,.0f} MiB of weights stored twice",
             cause=f"{sum(len(same) for same in groups)} big tensors are duplicates of each other, first "
-            f"{', '.join(tensor.name for tensor in first[:3])}: {wasted:,} bytes more than needed. Often tied "
-            "weights that the "
-            f"export copied.",
+            f"{', '.join(tensor.name for tensor in first[:3])}: {wasted:,} bytes more than needed. Often tied weights "
+            "that the export copied.",
             source=RULE,
             places=tuple(tensor.place(model) for same in groups for tensor in same),
             fixes=(Fix("Let all readers use one initializer (onnxslim and onnxscript's optimizer do it), and save."),),
@@ -387,8 +366,7 @@ def _unread(model: OpenedModel, unread: list[Stored]) -> Finding:
         tier=Tier.UNCHECKED,
         title=f"{len(unread)} large tensors were not looked into",
         cause=f"{len(unread)} of the largest tensors, {total / 2**20:,.0f} MiB, were not searched for NaN, Inf and "
-        "values "
-        f"outside fp16: the check reads {BYTE_BUDGET >> 20} MiB, small tensors first.",
+        f"values outside fp16: the check reads {BYTE_BUDGET >> 20} MiB, small tensors first.",
         source=RULE,
         places=tuple(tensor.place(model) for tensor in unread),
         fixes=(Fix("Inspect a tensor of interest on its own: its statistics are read whole."),),
