@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 
 from friction_tui.protocol import JobKind
-from friction_tui.recipe import SourceKind
 from friction_tui.tui import commands
 from friction_tui.tui.state import AppState
 
@@ -31,6 +30,11 @@ def always(_: AppState) -> bool:
 def has_model(state: AppState) -> bool:
     """A model is open."""
     return state.summary is not None
+
+
+def has_recipe(state: AppState) -> bool:
+    """Something was opened, whether or not it could be read."""
+    return state.recipe is not None
 
 
 def has_graph(state: AppState) -> bool:
@@ -83,11 +87,6 @@ def has_builds(state: AppState) -> bool:
 def has_engine(state: AppState) -> bool:
     """The last build gave an engine."""
     return bool(state.builds) and state.builds[-1].build is not None and bool(state.builds[-1].build.engine_path)
-
-
-def can_export(state: AppState) -> bool:
-    """The source is code or a framework's file that is exported again."""
-    return has_model(state) and state.recipe is not None and state.recipe.source.kind is not SourceKind.ONNX
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +180,13 @@ ACTIONS: tuple[Action, ...] = (
     Action("latency.measure", "m", "measure", "Measure latency", "Latency", commands.measure, can_measure, rank=2),
     Action("job.cancel", "", "cancel", "Stop what runs (Esc)", "Build", commands.cancel_job, has_job),
     Action(
-        "model.export", "r", "re-export", "Export the model again from its source", "Model", commands.export, can_export
+        "model.export",
+        "r",
+        "re-export",
+        "Read the source again, exporting it where it is code",
+        "Model",
+        commands.export,
+        has_recipe,
     ),
     Action(
         "session.save",

@@ -78,14 +78,14 @@ class MessageLine(Bar):
     DEFAULT_CSS = "MessageLine { background: $panel; }"
 
     def line(self, width: int) -> Line:  # noqa: ARG002
-        """The message with what to do next, or the item."""
+        """The message with what to do next, or the item. Of a long detail the last line says most."""
         notice = self.state.unread
         if notice is None:
             return Line(one_line(self.state))
         mark = LEVEL_MARKS[notice.level]
         if self.state.ascii and notice.level != "warning":
             mark = "X" if notice.level == "error" else "-"
-        detail = " ".join(notice.detail.split())
+        detail = next((line.strip() for line in reversed(notice.detail.splitlines()) if line.strip()), "")
         spans: tuple[Span, ...] = ((f"{mark} ", LEVEL_ROLES[notice.level]), (" ".join(notice.text.split()), "text"))
         return Line((*spans, (f"  {detail}" if detail else "", "muted")), (("l", "key"), (" all", "muted")))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import JobKind
-from friction_tui.tui.panel import Begin, Cancel, Choose, Reveal
+from friction_tui.tui.panel import Begin, Cancel
 from friction_tui.tui.state import noticed, with_history
 
 if TYPE_CHECKING:
@@ -51,9 +51,9 @@ def _step_problem(bench: Workbench, step: int) -> None:
         here = next((i for i, (f, _) in enumerate(stops) if f == state.problem), None)
         here = (-1 if step > 0 else 0) if here is None or state.problem is None else here - (step > 0)
     finding, path = stops[(here + step) % len(stops)]
-    bench.post_message(Choose(finding))
+    bench.choose(finding)
     if path:
-        bench.post_message(Reveal(path))
+        bench.graph.reveal(path)
 
 
 def explain(bench: Workbench) -> None:
@@ -61,7 +61,7 @@ def explain(bench: Workbench) -> None:
     state = bench.state
     finding = state.problem or next(iter(state.findings), None)
     if finding is not None:
-        bench.post_message(Choose(finding, explain=True))
+        bench.choose(finding, explain=True)
 
 
 def search(bench: Workbench) -> None:
@@ -102,8 +102,8 @@ def measure(bench: Workbench) -> None:
 
 
 def export(bench: Workbench) -> None:
-    """Export the source again."""
-    bench.post_message(Begin(JobKind.EXPORT))
+    """Read the source again, exporting it where it is code."""
+    bench.friction.live.reopen()
 
 
 def toggle_auto_build(bench: Workbench) -> None:

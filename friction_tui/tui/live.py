@@ -7,7 +7,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from friction_tui.finding import Finding
-from friction_tui.protocol import Apply, CancelJob, Event, JobKind, Judged, Open, Request, StartJob
+from friction_tui.protocol import (
+    Apply,
+    CancelJob,
+    Event,
+    Exported,
+    JobKind,
+    Judged,
+    Open,
+    Request,
+    SourceChanged,
+    StartJob,
+    WatchSource,
+)
 from friction_tui.recipe import Recipe
 from friction_tui.tui import state as states
 from friction_tui.tui.state import AppState, Change
@@ -32,14 +44,23 @@ def change_text(change: Change) -> str:
 
 
 class LiveSession:
-    """Owns the state; every change goes through `show`, and `on_state` is told."""
+    """Owns the state; every change goes through `show`, and `on_state` is told.
+
+    `watch` exports the source again whenever one of its files is saved.
+    """
 
     def __init__(
-        self, on_state: Callable[[AppState], None], worker: Sequence[str] | None = None, *, ascii_only: bool = False
+        self,
+        on_state: Callable[[AppState], None],
+        worker: Sequence[str] | None = None,
+        *,
+        ascii_only: bool = False,
+        watch: bool = False,
     ) -> None:
         self.state = AppState(ascii=ascii_only)
         self._on_state = on_state
         self._client = WorkerClient(self.hear, worker)
+        self.watch = watch
         self._auto_build: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -65,12 +86,16 @@ class LiveSession:
     def hear(self, event: Event) -> None:
         """Take an event from the worker."""
         state = states.reduce(self.state, event)
+        if isinstance(event, Exported) and state.exported is event:
+            self._client.send(WatchSource(on=True))
         if isinstance(event, Judged) and state.judged is event and self.state.judged is not None:
             text = change_text(state.change) if state.change else ""
             if text:
                 level = "warning" if state.change and state.change.broke else "info"
                 state = states.noticed(state, level, text)
         self.show(state)
+        if isinstance(event, SourceChanged) and self.watch:
+            self.reopen()
 
     def open(self, recipe: Recipe) -> None:
         """Open a source; what was open is closed."""
@@ -79,6 +104,21 @@ class LiveSession:
                 self._client.send(CancelJob(job=job.number))
         self.show(states.opened(self.state, recipe))
         self._client.send(Open(revision=self.state.revision, recipe=recipe))
+
+    def reopen(self) -> None:
+        """Read the same source again, exporting it where it is code."""
+        if self.state.recipe is not None:
+            self._read_again(self.state.recipe)
+
+    def agree(self, *, remember: bool) -> None:
+        """Let the source's code run, this time or from now on."""
+        asked = self.state.consent
+        if asked is not None:
+            self._read_again(asked.recipe, remember=remember)
+
+    def _read_again(self, recipe: Recipe, *, remember: bool = False) -> None:
+        self.show(states.reopened(self.state))
+        self._client.send(Open(revision=self.state.revision, recipe=recipe, remember=remember))
 
     def edit(self, recipe: Recipe, what: str = "") -> None:
         """One edit of the recipe."""

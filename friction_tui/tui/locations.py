@@ -39,11 +39,6 @@ def cache_dir() -> Path:
     return Path(_DIRS.user_cache_dir)
 
 
-def sample_models() -> list[Path]:
-    """The sample models that come with a checkout; none where only the package is installed."""
-    return sorted((Path(__file__).parents[2] / "sample_models").glob("*.onnx"))
-
-
 def all_places() -> dict[str, Path]:
     """Every location under the name that `friction-tui locate` prints."""
     return {

@@ -19,7 +19,7 @@ RECENT = 8
 class SavedSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a session file holds. `saved` in seconds since the epoch; `open_folds` are graph scopes shown open."""
 
-    format: int = FORMAT
+    format: int
     saved: float
     recipe: Recipe
     open_folds: tuple[str, ...] = ()
@@ -85,4 +85,6 @@ def recent() -> list[tuple[Path, SavedSession]]:
 
 def new(recipe: Recipe, open_folds: tuple[str, ...], cursor: str, panel: str) -> SavedSession:
     """A session as of now."""
-    return SavedSession(saved=time.time(), recipe=recipe, open_folds=open_folds, cursor=cursor, panel=panel)
+    return SavedSession(
+        format=FORMAT, saved=time.time(), recipe=recipe, open_folds=open_folds, cursor=cursor, panel=panel
+    )

@@ -16,9 +16,12 @@ import msgspec
 from friction_tui.drawing.marks import Mark, marks_of
 from friction_tui.finding import Finding, Severity, fix_first
 from friction_tui.protocol import (
+    EXPORT_JOB,
     BuildResult,
+    ConsentNeeded,
     Detail,
     Event,
+    Exported,
     Findings,
     Forecasted,
     GpuSamples,
@@ -41,6 +44,7 @@ from friction_tui.protocol import (
     Refused,
     RowLabels,
     Saved,
+    SourceChanged,
     Stats,
     WorkerDied,
 )
@@ -99,6 +103,8 @@ class AppState:
     revision: int = 0
     """Of the newest request; 0 before the first."""
     hello: Hello | None = None
+    worker_lost: bool = False
+    """The worker died so often that it was not started again."""
     summary: ModelSummary | None = None
     graph: GraphData | None = None
     open_file_only: str = ""
@@ -125,6 +131,10 @@ class AppState:
     """Answers to `Inspect` of this revision, by node path."""
     stats: Mapping[str, InitializerStats] = field(default_factory=dict)
     netron: NetronStarted | None = None
+    consent: ConsentNeeded | None = None
+    """What the user is asked to agree to before any code of the source is run."""
+    exported: Exported | None = None
+    """The last export of a source that is code; None for one that is a model already."""
     notices: tuple[Notice, ...] = ()
     """What was refused, what died, what was written; newest last."""
     told: int = 0
@@ -200,6 +210,11 @@ def opened(state: AppState, recipe: Recipe) -> AppState:
     )
 
 
+def reopened(state: AppState) -> AppState:
+    """The same source is read again: a new revision; what was open stays until the new model is there."""
+    return replace(state, revision=state.revision + 1, details={}, consent=None)
+
+
 def with_history(state: AppState, history: History) -> AppState:
     """The recipe was edited, undone or redone: a new revision, unless nothing changed."""
     if state.history is None or history.present == state.history.present:
@@ -211,7 +226,7 @@ def job_started(state: AppState, kind: JobKind) -> tuple[AppState, int]:
     """A job begins; its number is returned with the state."""
     if state.recipe is None:
         raise ValueError("a job needs an open model")
-    number = len(state.jobs) + 1
+    number = max((job.number for job in state.jobs), default=EXPORT_JOB) + 1
     return replace(state, jobs=(*state.jobs, Job(number=number, kind=kind, recipe=state.recipe))), number
 
 
@@ -230,9 +245,15 @@ def reduce(state: AppState, event: Event) -> AppState:
         return state
     match event:
         case Hello():
-            return replace(state, hello=event)
+            return replace(state, hello=event, worker_lost=False)
         case Opened():
             return _opened(state, event)
+        case ConsentNeeded():
+            return replace(state, consent=event)
+        case Exported():
+            return replace(state, exported=event)
+        case SourceChanged():
+            return noticed(state, "info", f"saved: {', '.join(event.files)}", "r exports the model again")
         case GraphReady():
             return replace(state, graph=event.graph, open_file_only=event.open_file_only, labels=[], labels_revision=0)
         case RowLabels():  # shapes changed, so what was inspected is asked for again
@@ -248,7 +269,7 @@ def reduce(state: AppState, event: Event) -> AppState:
         case Forecasted():
             return replace(state, forecast=event.forecast, forecast_note=event.note, forecast_revision=state.revision)
         case JobProgress():
-            return _job(state, event.job, lambda job: _progressed(job, event))
+            return _job(_with_export(state, event), event.job, lambda job: _progressed(job, event))
         case JobEnded():
             return _ended(state, event)
         case Saved():
@@ -312,6 +333,15 @@ def _job(state: AppState, number: int, step: Callable[[Job], Job]) -> AppState:
     return replace(state, jobs=tuple(step(job) if job.number == number else job for job in state.jobs))
 
 
+def _with_export(state: AppState, event: JobProgress) -> AppState:
+    """Opening a source that is code starts its export by itself: a job that nobody here began."""
+    started = any(job.number == event.job and job.running for job in state.jobs)
+    if event.job != EXPORT_JOB or started or state.recipe is None:
+        return state
+    others = tuple(job for job in state.jobs if job.number != EXPORT_JOB)
+    return replace(state, jobs=(*others, Job(number=EXPORT_JOB, kind=event.kind, recipe=state.recipe)))
+
+
 def _progressed(job: Job, event: JobProgress) -> Job:
     lines = (*job.lines, *event.lines)[-JOB_LINES_KEPT:] if event.lines else job.lines
     return replace(job, phases=event.phases, lines=lines, elapsed=event.elapsed)
@@ -341,4 +371,5 @@ def _died(state: AppState, event: WorkerDied) -> AppState:
     """Its jobs died with it. What is on screen stays; the client replays the session if it restarted it."""
     jobs = tuple(replace(j, running=False, error="the worker died") if j.running else j for j in state.jobs)
     what = "the worker died and was restarted" if event.restarted else "the worker died and keeps dying"
-    return noticed(replace(state, jobs=jobs), "error", f"{what}: {event.why}", event.last_words)
+    words = "\n".join(line for line in event.last_words.splitlines() if line.strip())
+    return noticed(replace(state, jobs=jobs, worker_lost=not event.restarted), "error", f"{what}: {event.why}", words)

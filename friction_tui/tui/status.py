@@ -30,6 +30,8 @@ def judge(state: AppState) -> EngineInfo | None:
 
 def target_text(state: AppState) -> str:
     """`TensorRT-RTX 1.7.1 · SM89 · fp16`."""
+    if state.worker_lost:
+        return "no worker"
     if state.hello is None:
         return "starting the worker …"
     engine = judge(state)
@@ -89,6 +91,8 @@ def _parses(state: AppState, yes: str, no: str) -> Span:
 
 def checked_text(state: AppState) -> Span:
     """How long the last verdict took, or that one is on its way."""
+    if state.worker_lost:
+        return "not checked", "error"
     if state.summary is None:
         return ("opening …", "note") if state.revision else ("", "text")
     if state.checking:

@@ -65,6 +65,12 @@ def has_many_colours(environment: Mapping[str, str]) -> bool:
     return not term or "256" in term or "direct" in term or "kitty" in term or "ghostty" in term
 
 
+def chosen_theme(name: str, environment: Mapping[str, str]) -> str:
+    """The theme for `dark`, `light`, `ansi`, or any theme's own name; "" leaves the choice to the terminal."""
+    ansi = "ansi-light" if is_light(environment) else "ansi-dark"
+    return {"": default_theme(environment), "dark": DARK.name, "light": LIGHT.name, "ansi": ansi}.get(name, name)
+
+
 def default_theme(environment: Mapping[str, str]) -> str:
     """The theme to start with. `NO_COLOR` is honoured by Textual itself, whatever the theme."""
     light = is_light(environment)

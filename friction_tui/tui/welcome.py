@@ -11,11 +11,11 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from friction_tui.recipe import Recipe, Source
+from friction_tui.recipe import Recipe, Source, SourceKind
+from friction_tui.samples import SAMPLES, sample
 from friction_tui.tui import sessions
 from friction_tui.tui.lines import Line, paragraph
 from friction_tui.tui.lines_panel import LinesPanel
-from friction_tui.tui.locations import sample_models
 
 if TYPE_CHECKING:
     from friction_tui.tui.app import FrictionApp
@@ -42,7 +42,7 @@ class Choices(LinesPanel):
     def __init__(self, now: float) -> None:
         super().__init__(id="choices")
         self._recent = sessions.recent()
-        self._samples = sample_models()
+        self._samples = [(path, about) for name, about in SAMPLES.items() if (path := sample(name)) is not None]
         self._now = now
 
     def lines(self, width: int) -> list[Line]:
@@ -58,7 +58,9 @@ class Choices(LinesPanel):
             lines.append(Line())
         if self._samples:
             lines.append(Line((("Sample models, each with one real friction", "strong"),)))
-            lines += [Line(((f"  {path.name}", "name"),), key=path) for path in self._samples]
+            lines += [
+                Line(((f"  {path.name:<26}", "name"), (about, "muted")), key=path) for path, about in self._samples
+            ]
             lines.append(Line())
         lines.append(Line((("From the shell", "strong"),)))
         for command, what in (
@@ -115,4 +117,4 @@ class Welcome(Screen[None]):
 
 def recipe_for(path: Path) -> Recipe:
     """A fresh recipe for a model file."""
-    return Recipe(source=Source(path=str(path)))
+    return Recipe(source=Source(path=str(path), kind=SourceKind.AUTO))

@@ -116,7 +116,7 @@ NON_ZERO = Finding(
     cause="NonZero gives as many rows as there are non-zero values: an output whose size depends on the data.",
     source=f"{RTX} parser",
     places=(node("post/NonZero"),),
-    fixes=(Fix(text="masked TopK in place of NonZero and Gather", rewrite="nonzero-topk", nodes=("11",)),),
+    fixes=(Fix(text="masked TopK in place of NonZero and Gather", rewrite="nonzero-topk", nodes=("10",)),),
     words=(EngineWords(f"{RTX} parser", "No importer registered for op: NonZero"),),
 )
 RESHAPE = Finding(
@@ -130,7 +130,7 @@ RESHAPE = Finding(
     evidence=("at N = 4 the input has 1024 elements, the target 256",),
     fixes=(
         Fix(text="x.flatten(1) in model.py:88, then r: the export stays right"),
-        Fix(text="rewrite the target to [-1, 256]", rewrite="reshape-minus-one", nodes=("9",)),
+        Fix(text="rewrite the target to [-1, 256]", rewrite="reshape-minus-one", nodes=("8",)),
         Fix(text="restrict N to 1", ranges={"N": Range(1, 1, 1)}),
     ),
     words=(
@@ -208,9 +208,9 @@ def session_events(revision: int = 1, findings: list[Finding] = FINDINGS) -> lis
 
 
 RESHAPE_DETAIL = Detail(
-    path="9",
+    path="8",
     node=NodeDetail(
-        path="9",
+        path="8",
         name="head/Reshape",
         op="Reshape",
         domain="",
@@ -242,3 +242,27 @@ def own_directories(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLORTERM", "truecolor")
     yield
+
+
+@pytest.fixture
+def recipe() -> Recipe:
+    """What the user opened."""
+    return RECIPE
+
+
+@pytest.fixture
+def hello() -> Hello:
+    """A worker with TensorRT-RTX, ONNX Runtime and no GPU."""
+    return HELLO
+
+
+@pytest.fixture
+def silent_worker() -> list[str]:
+    """A worker that says nothing: the tests speak for it."""
+    return SILENT_WORKER
+
+
+@pytest.fixture
+def reshape_detail() -> Detail:
+    """The inspector's view of head/Reshape."""
+    return RESHAPE_DETAIL

@@ -1,0 +1,439 @@
+"""The graph panel: draws `friction_tui.drawing`'s outline through the Line API, with a cursor.
+
+Rows are made when they come into view, so the size of the model does not matter to a key press. Laying out a
+large graph takes a moment and happens in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import ClassVar
+
+from rich.markup import escape
+from textual.binding import Binding, BindingType
+from textual.events import Click
+from textual.geometry import Region, Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from friction_tui.drawing.glyphs import ASCII, UNICODE
+from friction_tui.drawing.outline import Outline
+from friction_tui.drawing.rows import Kind
+from friction_tui.drawing.text import Role, RowText, lanes_for
+from friction_tui.protocol import GraphData
+from friction_tui.tui.graph_heat import HEAT_COLUMNS, HeatStrip
+from friction_tui.tui.graph_search import GraphSearch
+from friction_tui.tui.lines import Line, fitted, strip_of
+from friction_tui.tui.lines_panel import ROLE_CLASSES, cursor_style, role_style
+from friction_tui.tui.notes import graph_note
+from friction_tui.tui.panel import Panel
+from friction_tui.tui.state import AppState
+
+SMALL = 4_000
+"""Items up to which the outline is made at once; more go to a thread."""
+OPEN_ROWS = 120
+"""Levels are opened at first as long as no more rows than this are shown."""
+
+LINE_ROLES = {
+    Role.GUTTER: "gutter",
+    Role.GLYPH_OK: "glyph",
+    Role.GLYPH_ERROR: "error",
+    Role.GLYPH_WARNING: "warning",
+    Role.GLYPH_UNKNOWN: "note",
+    Role.OP: "text",
+    Role.NAME: "name",
+    Role.SCOPE: "strong",
+    Role.SHAPE: "muted",
+    Role.COUNT: "muted",
+    Role.FAR: "link",
+    Role.DIM: "gutter",
+    Role.MARK_ERROR: "error",
+    Role.MARK_WARNING: "warning",
+    Role.MARK_UNKNOWN: "note",
+}
+
+
+class GraphView(Panel, ScrollView):
+    """The outline with its lanes. What the cursor is on is said with `Selected`."""
+
+    DEFAULT_CSS = """
+    GraphView { overflow-x: hidden; overflow-y: auto; }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
+    NAME = "Graph"
+    READS = frozenset({"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision"})
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False, id="graph.up", tooltip="Row above"),
+        Binding("down,j", "move(1)", "Down", show=False, id="graph.down", tooltip="Row below"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="graph.page-up", tooltip="One page up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="graph.page-down", tooltip="One page down"),
+        Binding("home", "end(-1)", "First", show=False, id="graph.first", tooltip="First row"),
+        Binding("end", "end(1)", "Last", show=False, id="graph.last", tooltip="Last row"),
+        Binding("enter", "inspect", "Inspect", show=False, id="graph.inspect", tooltip="Explain or inspect this node"),
+        Binding("space", "turn", "Fold", show=False, id="graph.toggle", tooltip="Fold or unfold"),
+        Binding("left", "fold", "Fold", show=False, id="graph.fold", tooltip="Fold, or go to what it is in"),
+        Binding("right", "unfold", "Unfold", show=False, id="graph.unfold", tooltip="Unfold"),
+        Binding("E", "unfold_all", "Unfold all", show=False, id="graph.unfold-all", tooltip="Unfold everything"),
+        Binding("C", "fold_all", "Fold all", show=False, id="graph.fold-all", tooltip="Fold everything"),
+        Binding("H", "plumbing", "Plumbing", show=False, id="graph.plumbing", tooltip="Hide or show shape arithmetic"),
+        Binding(
+            "left_square_bracket",
+            "follow(-1)",
+            "To input",
+            show=False,
+            id="graph.to-input",
+            tooltip="Go to what it reads",
+        ),
+        Binding(
+            "right_square_bracket",
+            "follow(1)",
+            "To reader",
+            show=False,
+            id="graph.to-reader",
+            tooltip="Go to what reads it",
+        ),
+        Binding("backspace", "return", "Return", show=False, id="graph.return", tooltip="Back to before the jump"),
+    ]
+
+    class Selected(Message):
+        """The cursor is on another item; `path` is empty on a row that is no single item."""
+
+        def __init__(self, path: str) -> None:
+            super().__init__()
+            self.path = path
+
+        def can_replace(self, message: Message) -> bool:
+            """Only the last place counts."""
+            return isinstance(message, GraphView.Selected)
+
+    class Entered(Message):
+        """Enter on a node."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.outline: Outline | None = None
+        self.cursor = 0
+        self._text: RowText | None = None
+        self._heat = HeatStrip()
+        self._search = GraphSearch()
+        self._jumps: list[str] = []
+        self._followed: tuple[str, int] = ("", 0)
+        self._plumbing_hidden = False
+        self._restore: tuple[tuple[str, ...], str] = ((), "")
+        self._prepared: tuple[int, int, int] = (-1, 0, 0)
+
+    # --------------------------------------------------------------------------------------------- state
+
+    def title(self) -> str:
+        """`Graph ─ 412 nodes ─ /neck`, and the scope the cursor is in."""
+        state = self.state
+        if state.summary is None or self.outline is None:
+            return self.NAME
+        parts = [self.NAME, f"{state.summary.nodes:,} nodes"]
+        scope = self._scope()
+        parts += [scope] if scope else []
+        parts += ["part of the file"] if state.open_file_only else []
+        parts += ["shape arithmetic hidden"] if self._plumbing_hidden else []
+        return escape(" ─ ".join(parts))
+
+    def _scope(self) -> str:
+        assert self.outline is not None
+        if not len(self.outline):
+            return ""
+        graph = self.outline.graph
+        return "/".join(graph.scope_table[graph.scopes[self.outline.item(self.cursor)]])
+
+    def state_changed(self, before: AppState) -> None:
+        """Another graph is laid out; other marks and labels only redraw."""
+        state = self.state
+        if state.graph is not before.graph:
+            self._take_graph(state.graph)
+        elif self.outline is not None and self._text is not None:
+            if state.marks is not before.marks:
+                self.outline.set_marks(state.marks)
+            if state.ascii != before.ascii:
+                self._make_text()
+            self._text.labels = state.labels
+        self._heat.outdate()
+        self.refresh()
+
+    def _take_graph(self, graph: GraphData | None) -> None:
+        if graph is None:
+            self.outline = self._text = None
+            self._size_rows()
+        elif len(graph.order) <= SMALL:
+            self._show_outline(_outline(graph, OPEN_ROWS))
+        else:
+            self.run_worker(self._lay_out(graph), exclusive=True, group="outline")
+
+    async def _lay_out(self, graph: GraphData) -> None:
+        outline = await asyncio.to_thread(_outline, graph, OPEN_ROWS)
+        if self.state.graph is graph:
+            self._show_outline(outline)
+
+    def _show_outline(self, outline: Outline) -> None:
+        """Take a new outline; what was open and where the cursor was is found again by path."""
+        folds, path = self._restore
+        if self.outline is not None:
+            folds, path = self.open_folds(), self.outline.path(self.cursor) if len(self.outline) else ""
+        self._restore = ((), "")
+        self.outline = outline
+        if self._plumbing_hidden:
+            outline.hide_plumbing(True)
+        outline.set_marks(self.state.marks)
+        for fold in folds:
+            outline.reveal(fold)
+        self._make_text()
+        self._search.take(outline)
+        self._heat.take(outline)
+        self._size_rows()
+        row = outline.row_of(path) if path else None
+        self._go(row or 0)
+
+    def _make_text(self) -> None:
+        assert self.outline is not None
+        glyphs = ASCII if self.state.ascii else UNICODE
+        lanes = lanes_for(self.app.size.width)
+        self._text = RowText(self.outline, lanes=lanes, glyphs=glyphs, labels=self.state.labels)
+        self._heat.glyphs = glyphs
+
+    def _size_rows(self) -> None:
+        """The rows changed: so does what can be scrolled through."""
+        rows = len(self.outline) if self.outline is not None else 0
+        self.cursor = max(0, min(self.cursor, rows - 1))
+        self._prepared = (-1, 0, 0)
+        self._heat.outdate()
+        self.virtual_size = Size(self.scrollable_content_region.width, rows)
+        self.border_title = self.title()
+        self.refresh()
+
+    def on_resize(self) -> None:
+        """More lanes where there is more room."""
+        if self.outline is not None:
+            self._make_text()
+            self._size_rows()
+            self._keep_in_view()
+
+    # ----------------------------------------------------------------------------------------- session
+
+    def open_folds(self) -> tuple[str, ...]:
+        """For every open scope or body the path of its first item, which is enough to open it again."""
+        outline = self.outline
+        if outline is None:
+            return ()
+        headers = (Kind.HEADER, Kind.REPEAT_HEADER, Kind.BODY)
+        rows = (row for row in range(len(outline)) if outline[row].kind in headers and outline.opens(row))
+        return tuple(dict.fromkeys(outline.graph.paths[outline.item(row)] for row in rows))
+
+    def restore(self, folds: tuple[str, ...], cursor: str) -> None:
+        """Open these folds and go there as soon as the graph is here."""
+        self._restore = (folds, cursor)
+
+    # ----------------------------------------------------------------------------------------- drawing
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the visible part."""
+        size = self.scrollable_content_region.size
+        if self.outline is None or self._text is None or not len(self.outline):
+            return self._note_line(y, size.width)
+        row = y + self.scroll_offset.y
+        if row >= len(self.outline):
+            return Strip.blank(size.width, self.rich_style)
+        top = self.scroll_offset.y
+        window = (self.outline.version, top, size.height)
+        if window != self._prepared:
+            self._text.prepare(top, min(top + size.height, len(self.outline)))
+            self._prepared = window
+        heat_width = HEAT_COLUMNS if size.width >= 40 else 0
+        spans = [(text, LINE_ROLES[role]) for text, role in self._text.segments(row, size.width - heat_width)]
+        strip = strip_of(spans, partial(cursor_style if row == self.cursor else role_style, self))
+        if not heat_width:
+            return strip
+        return Strip.join([strip, strip_of(self._heat.spans(y, size.height), partial(role_style, self))])
+
+    def _note_line(self, y: int, width: int) -> Strip:
+        """What is said where there is no graph to draw."""
+        lines = graph_note(self.state, width)
+        line = lines[y] if y < len(lines) else Line()
+        return strip_of(fitted(line, width), partial(role_style, self))
+
+    def on_focus(self) -> None:
+        """The cursor shows where keys go."""
+        self.refresh_line(self.cursor)
+
+    def on_blur(self) -> None:
+        """The cursor shows where keys go."""
+        self.refresh_line(self.cursor)
+
+    # ------------------------------------------------------------------------------------------ cursor
+
+    def _go(self, row: int) -> None:
+        """Put the cursor on a row: two lines are redrawn, unless it scrolls."""
+        if self.outline is None or not len(self.outline):
+            return
+        before, self.cursor = self.cursor, max(0, min(row, len(self.outline) - 1))
+        self.refresh_line(before)
+        self.refresh_line(self.cursor)
+        self._keep_in_view()
+        title = self.title()
+        if title != self.border_title:
+            self.border_title = title
+        self.post_message(self.Selected(self.outline.path(self.cursor)))
+
+    def _keep_in_view(self) -> None:
+        height = max(self.scrollable_content_region.height, 1)
+        margin = min(2, (height - 1) // 2)
+        first = max(self.cursor - margin, 0)
+        self.scroll_to_region(
+            Region(0, first, 1, self.cursor + margin - first + 1),
+            animate=False,
+            force=True,
+            immediate=True,
+            x_axis=False,
+        )
+
+    def reveal(self, path: str) -> None:
+        """Show an item, opening folds on the way, and go there."""
+        row = self.outline.reveal(path) if self.outline is not None else None
+        if row is not None:
+            self._size_rows()
+            self._go(row)
+
+    def action_move(self, step: int) -> None:
+        """Rows up or down."""
+        self._go(self.cursor + step)
+
+    def action_page(self, direction: int) -> None:
+        """A page up or down."""
+        self._go(self.cursor + direction * max(self.scrollable_content_region.height - 2, 1))
+
+    def action_end(self, direction: int) -> None:
+        """First or last row."""
+        self._go(0 if direction < 0 else self.virtual_size.height - 1)
+
+    def on_click(self, event: Click) -> None:
+        """Put the cursor where the mouse is; a second time there folds or unfolds."""
+        at = event.get_content_offset(self)
+        if at is None:
+            return
+        row = at.y + self.scroll_offset.y
+        if row == self.cursor and event.chain == 2:
+            self.action_turn()
+        self._go(row)
+
+    # ------------------------------------------------------------------------------------------- folds
+
+    def action_turn(self) -> None:
+        """Fold or unfold."""
+        if self.outline is not None and len(self.outline):
+            row = self.outline.toggle(self.cursor)
+            self._size_rows()
+            self._go(row)
+
+    def action_unfold(self) -> None:
+        """Unfold, if it is folded."""
+        if self.outline is not None and len(self.outline) and self.outline.opens(self.cursor) is False:
+            self.action_turn()
+
+    def action_fold(self) -> None:
+        """Fold what is open; on anything else, go to the row it lies in."""
+        if self.outline is None or not len(self.outline):
+            return
+        if self.outline.opens(self.cursor):
+            self.action_turn()
+            return
+        depth = self.outline[self.cursor].depth
+        above = (row for row in range(self.cursor - 1, -1, -1) if self.outline[row].depth < depth)
+        self._go(next(above, self.cursor))
+
+    def action_unfold_all(self) -> None:
+        """Open everything."""
+        self._refold(None)
+
+    def action_fold_all(self) -> None:
+        """Fold everything."""
+        self._refold(0)
+
+    def _refold(self, depth: int | None) -> None:
+        if self.outline is None or not len(self.outline):
+            return
+        path = self.outline.graph.paths[self.outline.item(self.cursor)]
+        self.outline.unfold(depth)
+        self._size_rows()
+        self._go(self.outline.row_of(path) or 0)
+
+    def action_plumbing(self) -> None:
+        """Hide the nodes that only compute shapes, or show them again."""
+        if self.outline is None or not len(self.outline):
+            return
+        path = self.outline.graph.paths[self.outline.item(self.cursor)]
+        self._plumbing_hidden = not self._plumbing_hidden
+        self.outline.hide_plumbing(self._plumbing_hidden)
+        self._size_rows()
+        self._go(self.outline.row_of(path) or 0)
+
+    # ------------------------------------------------------------------------------------------- jumps
+
+    def action_follow(self, direction: int) -> None:
+        """To what this row reads (-1) or what reads it (1). Pressed again at once, to the next of these."""
+        if self.outline is None or self._text is None or not len(self.outline):
+            return
+        here = self.outline.graph.paths[self.outline.item(self.cursor)]
+        sheets = self._text.sheets
+        start, turn = self._followed
+        again = bool(self._jumps) and start == here and self._jumps[-1] != here
+        origin = self.outline.row_of(self._jumps[-1]) if again else self.cursor
+        if origin is None:
+            return
+        targets = sheets.sources(origin) if direction < 0 else sheets.readers(origin)
+        if len(targets) < 2 and again:
+            again, origin = False, self.cursor
+            targets = sheets.sources(origin) if direction < 0 else sheets.readers(origin)
+        if not targets:
+            return
+        turn = turn + 1 if again else 0
+        if not again:
+            self._jumps.append(here)
+        self._go(targets[turn % len(targets)])
+        self._followed = (self.outline.graph.paths[self.outline.item(self.cursor)], turn)
+
+    def action_return(self) -> None:
+        """Back to where the last jump began."""
+        if self._jumps:
+            self._followed = ("", 0)
+            self.reveal(self._jumps.pop())
+
+    def action_inspect(self) -> None:
+        """Enter: unfold a folded scope, else say that a node was chosen."""
+        if self.outline is None or not len(self.outline):
+            return
+        if self.outline[self.cursor].kind == Kind.NODE:
+            self.post_message(self.Entered())
+        else:
+            self.action_turn()
+
+    # ------------------------------------------------------------------------------------------ search
+
+    def search(self, text: str) -> str:
+        """Go to the first match from here on; says how many there are."""
+        if self.outline is None or not len(self.outline):
+            return ""
+        path, said = self._search.start(text, self.outline.rank(self.outline.item(self.cursor)))
+        if path:
+            self.reveal(path)
+        return said
+
+    def search_step(self, direction: int) -> str:
+        """Go to the next or previous match."""
+        path, said = self._search.step(direction)
+        if path:
+            self.reveal(path)
+        return said
+
+
+def _outline(graph: GraphData, rows: int) -> Outline:
+    outline = Outline(graph)
+    outline.unfold_to(rows)
+    return outline
