@@ -140,8 +140,8 @@ def _sliced(rows: list[TensorType], axes: list[int]) -> tuple[int | None, list[T
         size = row.dims[axis]
         if size is not None:
             lengths.add(size)
-        axis %= len(row.dims)
-        slices.append(TensorType(row.dtype, row.dims[:axis] + row.dims[axis + 1 :]))
+        at = axis % len(row.dims)
+        slices.append(TensorType(row.dtype, row.dims[:at] + row.dims[at + 1 :]))
     return (lengths.pop() if len(lengths) == 1 else None), slices
 
 

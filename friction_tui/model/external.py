@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-_BITS = {
+_BITS: dict[int, int] = {
     TensorProto.FLOAT4E2M1: 4,
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,

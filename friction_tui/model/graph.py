@@ -21,9 +21,11 @@ Graph = onnx.GraphProto | onnx.FunctionProto
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node and where it is. `path` is as in `friction_tui.protocol.GraphData`; `graph` the path prefix of the
-    graph it lives in ("" for the main graph, `12.then_branch`, `@domain:name`); `index` counts in that graph.
-    `name` is its own name or the one TensorRT's parser would give it.
+    """A node and where it is.
+
+    `path` is as in `friction_tui.protocol.GraphData`; `graph` the path prefix of the graph it lives in ("" for the
+    main graph, `12.then_branch`, `@domain:name`); `index` counts in that graph. `name` is its own name or the one
+    TensorRT's parser would give it.
     """
 
     path: str
@@ -34,7 +36,7 @@ class Node:
 
 
 def body_attributes(node: onnx.NodeProto) -> list[tuple[str, onnx.GraphProto]]:
-    """(attribute name, graph) of the bodies a node has; the graphs of a list are called `name[0]`, `name[1]`…"""
+    """(attribute name, graph) of the bodies a node has; those of a list are called `name[0]`, `name[1]`."""
     bodies = []
     for attribute in node.attribute:
         if attribute.type == AttributeProto.GRAPH or attribute.HasField("g"):

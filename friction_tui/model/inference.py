@@ -124,8 +124,10 @@ def infer_graph(bare: onnx.ModelProto, inputs: Mapping[str, TensorType]) -> dict
 
 
 class NodeInference:
-    """onnx's strict inference over single nodes. Equal questions (operator, attributes, types, constants) are asked
-    of the C++ code once, so a hundred equal layers cost one.
+    """onnx's strict inference over single nodes.
+
+    Equal questions (operator, attributes, types, constants) are asked of the C++ code once, so a hundred equal
+    layers cost one.
     """
 
     def __init__(self, opsets: Mapping[str, int]) -> None:

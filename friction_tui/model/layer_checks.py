@@ -204,7 +204,8 @@ def _resize(attributes: Attributes, dims: Operands, values: Inputs, opset: int) 
     for axis, number in zip(axes, np.asarray(given).ravel().tolist(), strict=True):
         size = math.floor(data[axis] * number) if given is scales else number
         if size <= 0 < data[axis]:
-            return f"{'scale' if given is scales else 'size'} {number:g} leaves nothing of axis {axis} of {dims_text(data)}"
+            what = "scale" if given is scales else "size"
+            return f"{what} {number:g} leaves nothing of axis {axis} of {dims_text(data)}"
     return ""
 
 

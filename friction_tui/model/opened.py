@@ -27,8 +27,10 @@ _HEAD = 256
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What a file is. `kind` is one word of `friction_tui.model.filetype.KINDS`; `error` says, for the person who
-    gave it to us, why it is not a whole ONNX model, "" when it is one. `size` in bytes, `head` its first bytes.
+    """What a file is.
+
+    `kind` is one word of `friction_tui.model.filetype.KINDS`; `error` says, for the person who gave it to us, why
+    it is not a whole ONNX model, "" when it is one. `size` in bytes, `head` its first bytes.
     """
 
     path: Path

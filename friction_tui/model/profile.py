@@ -5,7 +5,8 @@ from __future__ import annotations
 from friction_tui.model.graph import Node
 from friction_tui.model.names import declared_dim, dtype_name
 from friction_tui.model.opened import OpenedModel
-from friction_tui.recipe import Profile, Range, Values, dim_key
+from friction_tui.model.shape_values import RULES
+from friction_tui.recipe import Profile, dim_key
 
 SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
     "Reshape": (1,),
@@ -23,11 +24,7 @@ SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
 }
 """Operator to the positions of the inputs whose values decide the size of an output."""
 
-_PLUMBING = frozenset(
-    "Identity Cast Gather Concat Slice Squeeze Unsqueeze Reshape Add Sub Mul Div Mod Neg Abs Min Max "
-    "ReduceProd ReduceSum ReduceMin ReduceMax Where Equal Less Greater LessOrEqual GreaterOrEqual Not And Or "
-    "Flatten Floor Ceil Split Expand Tile Sqrt".split()
-)
+_PLUMBING = RULES.keys() - {"NonZero", "ConstantOfShape"}
 """Operators a size can pass through on its way from an input to a shape operand."""
 
 
@@ -77,16 +74,10 @@ def shape_operands(node: Node) -> list[str]:
 
 
 def default_profile(model: OpenedModel) -> Profile:
-    """A guess for every free dimension and every shape-tensor input; all of it is listed in `guessed`."""
-    ranges: dict[str, Range] = {}
-    for key, uses in free_dims(model).items():
-        axis = uses[0][1]
-        ranges[key] = Range(1, 2, 4) if axis == 0 else Range(32, 64, 128)
-    shape_tensors = shape_tensor_inputs(model)
-    values: dict[str, Values] = {}
-    for value in model.index.inputs:
-        if value.name in shape_tensors:
-            dims = [declared_dim(dim).size or 1 for dim in value.type.tensor_type.shape.dim]
-            count = dims[0] if dims else 1
-            values[value.name] = Values((1,) * count, (2,) * count, (4,) * count)
-    return Profile(ranges=ranges, values=values, guessed=(*ranges, *values))
+    """A guess for every free dimension and every shape-tensor input; all of it is listed in `guessed`.
+
+    See `friction_tui.model.guess` for what is guessed and why.
+    """
+    from friction_tui.model.guess import guess
+
+    return guess(model, free_dims(model), shape_tensor_inputs(model))

@@ -49,7 +49,8 @@ def line_of_trace(trace: str) -> SourceLine | None:
             last = frames[-1]
             frames[-1] = SourceLine(last.file, last.line, last.function, line.strip())
     own = [frame for frame in frames if not _LIBRARY.search(frame.file)]
-    return (own or frames or [None])[-1]
+    best = own or frames
+    return best[-1] if best else None
 
 
 def scope_of(node: Node) -> tuple[str, ...]:

@@ -355,17 +355,15 @@ def _not_larger(limit: int) -> Check:
     return check
 
 
+_BROADCASTING = (
+    "Add Sub Mul Div Pow Mod And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual Where Max Min Sum Mean "
+    "BitwiseAnd BitwiseOr BitwiseXor BitShift"
+)
+_REDUCTIONS = "Max Mean Min Prod Sum L1 L2 LogSum LogSumExp SumSquare"
+
 CHECKS: Mapping[str, Check] = {
-    **dict.fromkeys(
-        ("Add", "Sub", "Mul", "Div", "Pow", "Mod", "And", "Or", "Xor", "Equal", "Less", "Greater", "LessOrEqual")
-        + ("GreaterOrEqual", "Where", "Max", "Min", "Sum", "Mean", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitShift"),
-        _elementwise,
-    ),
-    **dict.fromkeys(
-        ("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "ReduceL1", "ReduceL2", "ReduceLogSum")
-        + ("ReduceLogSumExp", "ReduceSumSquare"),
-        _reduction,
-    ),
+    **dict.fromkeys(_BROADCASTING.split(), _elementwise),
+    **{f"Reduce{kind}": _reduction for kind in _REDUCTIONS.split()},
     "Concat": _concat,
     "ConstantOfShape": _constant_of_shape,
     "CumSum": _cumsum,

@@ -41,7 +41,7 @@ def _compress(attributes: Attributes, types: Sequence[TensorType], values: Input
 
 
 def _gather_nd(attributes: Attributes, types: Sequence[TensorType], _: Inputs) -> list[TensorType] | None:
-    """onnx says nothing when the result is a scalar."""
+    """Onnx says nothing when the result is a scalar."""
     if len(types) < 2 or types[0].dims is None or not types[1].dims or types[1].dims[-1] is None:
         return None
     skipped = attributes.get("batch_dims", 0) + types[1].dims[-1]
@@ -49,7 +49,7 @@ def _gather_nd(attributes: Attributes, types: Sequence[TensorType], _: Inputs) -
 
 
 def _stft(attributes: Attributes, types: Sequence[TensorType], values: Inputs) -> list[TensorType] | None:
-    """onnx forgets that one-sided output, the default, keeps n // 2 + 1 of n frequencies."""
+    """Onnx forgets that one-sided output, the default, keeps n // 2 + 1 of n frequencies."""
     signal = types[0].sizes
     step = values[1] if len(values) > 1 else None
     length = values[3] if len(values) > 3 else None

@@ -158,11 +158,10 @@ def reshape_target(dims: Sequence[int], target: Sequence[int], allowzero: bool) 
     have = math.prod(dims)
     result = []
     for axis, size in enumerate(target):
-        if size == 0 and not allowzero:
-            if axis >= len(dims):
-                raise ValueError(f"0 in place {axis} copies a dimension the input does not have")
-            size = dims[axis]
-        result.append(size)
+        copied = size == 0 and not allowzero
+        if copied and axis >= len(dims):
+            raise ValueError(f"0 in place {axis} copies a dimension the input does not have")
+        result.append(dims[axis] if copied else size)
     if any(size < -1 for size in result) or result.count(-1) > 1:
         raise ValueError("a target may hold one -1 and no other negative size")
     if -1 in result:

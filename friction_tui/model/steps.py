@@ -81,7 +81,7 @@ class Prepared:
     points: OrderedDict[PointKey, PointShapes] = field(default_factory=OrderedDict)
 
     def block(self, prefix: str, call: onnx.NodeProto | None = None) -> Block:
-        """The steps of the graph at `prefix`. `call` is the node that calls it when it is a function with attributes."""
+        """The steps of the graph at `prefix`. `call` is the node that calls it when it is a function."""
         given = {attribute.name: attribute for attribute in call.attribute} if call is not None else {}
         key = (prefix, b"".join(given[name].SerializeToString() for name in sorted(given)))
         if key not in self.blocks:

@@ -16,8 +16,10 @@ Array = npt.NDArray[np.generic]
 
 @dataclass(frozen=True, slots=True)
 class TensorType:
-    """A tensor's element type as numpy spells it ("" unknown) and its dims: None where a size is not known, and
-    None altogether where not even the rank is. `sizes` are the dims when every one of them is known.
+    """A tensor's element type as numpy spells it ("" unknown) and its dims.
+
+    A dim is None where the size is not known, `dims` where not even the rank is. `sizes` are the dims when every
+    one of them is known.
     """
 
     dtype: str

@@ -19,8 +19,10 @@ from friction_tui.model.tensors import UNKNOWN, Array, NodeFailure, TensorType, 
 
 @dataclass(slots=True)
 class Knowledge:
-    """What is known inside one graph so far. `doubtful` tensors depend on something that failed or is decided here:
-    the whole-graph inference, which did not know, is not believed about them.
+    """What is known inside one graph so far.
+
+    `doubtful` tensors depend on something that failed or is decided here: the whole-graph inference, which did
+    not know of it, is not believed about them.
     """
 
     types: dict[str, TensorType]
