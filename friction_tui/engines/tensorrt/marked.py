@@ -165,6 +165,9 @@ def _without_weights(model: OpenedModel, folder: Path) -> onnx.ModelProto:
     return proto
 
 
+_ALIGNMENT = 64
+
+
 def _exact_names(nodes: Iterable[onnx.NodeProto]) -> set[str]:
     return {name for node in nodes if node.op_type in _VALUES_MATTER for name in node.input[1:]}
 
@@ -186,8 +189,9 @@ class _Weights:
         if (external and not there) or (size >= HEAVY_BYTES and not keep and (external or _whole(tensor, size))):
             copy.name, copy.data_type = tensor.name, tensor.data_type
             copy.dims.extend(tensor.dims)
-            self._refer(copy, _HOLES, 0, size)
-            self._holes = max(self._holes, size)
+            # Each at a place of its own: TensorRT takes weights at one address for the same weights.
+            self._refer(copy, _HOLES, self._holes, size)
+            self._holes += -(-size // _ALIGNMENT) * _ALIGNMENT
         elif file is not None:
             copy.name, copy.data_type = tensor.name, tensor.data_type
             copy.dims.extend(tensor.dims)

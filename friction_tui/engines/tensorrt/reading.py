@@ -6,16 +6,12 @@ import re
 from collections.abc import Iterable
 
 from friction_tui.engines.base import NEEDS_GPU, Refusal, Stage
+from friction_tui.engines.tensorrt.log import without_cuda
 from friction_tui.engines.tensorrt.marked import Mark, unmarked
 from friction_tui.engines.tensorrt.parser import ParserError
 
 _ECHO = re.compile(r"^ModelImporter\.cpp:\d+: (While parsing node|--- |ERROR: )")
 """Log lines that only repeat the error itself."""
-_NO_CUDA = re.compile(
-    r"cudaError \d+: (CUDA driver|no CUDA-capable)|Cuda Error in \w+: \d+|"
-    r"CUDA driver version is insufficient|no CUDA-capable device|CUDA initialization failure"
-)
-"""What TensorRT logs when it misses a GPU. It does so behind many ordinary errors too."""
 _INITIALIZER = re.compile(r"Failed to import initializer: (?!In node)(.+)$", re.DOTALL)
 
 
@@ -27,11 +23,7 @@ def causes(log: Iterable[str]) -> tuple[str, ...]:
 def needs_gpu(error: ParserError, log: Iterable[str]) -> bool:
     """Whether the node failed for the want of a GPU and of nothing else, as RoiAlign's plugin does."""
     lines = causes(log)
-    missing = [line for line in lines if _NO_CUDA.search(line)]
-    return bool(missing) and len(missing) == len(lines) and "Error Code" not in _NO_CUDA_LINE.sub("", error.desc)
-
-
-_NO_CUDA_LINE = re.compile(r"^.*catchCudaError.*$", re.MULTILINE)
+    return bool(lines) and not any(map(without_cuda, lines)) and "Error Code" not in without_cuda(error.desc)
 
 
 def tensor_of(error: ParserError) -> str:

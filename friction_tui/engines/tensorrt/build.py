@@ -1,0 +1,311 @@
+"""Building one engine, in a process that does nothing else and may be killed at any moment.
+
+The logger is global, a failed build can poison the next one, and most of the time the builder is silent: so a
+build gets its own process, reports through a `Progress`, and is cancelled by killing it. The plan appears at its
+path only when it is complete.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from friction_tui.engines.base import EngineMissing
+from friction_tui.engines.tensorrt import layers, log, module
+from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities, members, network_flags
+from friction_tui.engines.tensorrt.module import Native
+from friction_tui.engines.tensorrt.profiles import ResolvedProfile
+from friction_tui.finding import EngineWords, Finding, Place, PlaceKind, Severity, Tier
+from friction_tui.protocol import BuildResult, Kernel, Phase
+from friction_tui.recipe import Precision
+
+SHOWN_LINES, LINE_LENGTH = 2000, 2000
+"""How many log lines of a build are passed on, and how much of each."""
+_COMPILE = "Computing profile costs"
+"""TensorRT's own name for the phase in which kernels are chosen and compiled."""
+
+
+class Progress(Protocol):
+    """Who listens to a build. Called from TensorRT's threads too."""
+
+    def begin(self, phase: str) -> None:
+        """A phase starts: `parse`, `graph`, `compile`, `serialize`."""
+
+    def end(self, phase: str) -> None:
+        """It is over."""
+
+    def log(self, level: str, text: str) -> None:
+        """A log line; `level` as in `friction_tui.protocol.LogLine`."""
+
+
+def build(
+    model: Path | bytes,
+    profiles: Sequence[ResolvedProfile],
+    plan: Path,
+    progress: Progress,
+    *,
+    origin: Path | None = None,
+    target: str = "",
+    precision: Precision = Precision.AS_EXPORTED,
+    name: str = "",
+) -> BuildResult:
+    """Build an engine and write it to `plan`. Never raises for a model TensorRT refuses: see `BuildResult.findings`.
+
+    `model` is a file, or a serialised model whose external data lies beside `origin`. No `profiles` means
+    deliberately none. `target` is a compute capability such as `SM89`, "" for the module's default. `name` is the
+    module to use, "" for the preferred one. Raises EngineMissing without one that can build here.
+    """
+    trt = module.load(name)
+    return _Build(trt, plan, progress).run(model, profiles, origin, target, precision)
+
+
+class _Build:
+    """One build's state: phases, figures and messages as they come in."""
+
+    def __init__(self, trt: Native, plan: Path, progress: Progress) -> None:
+        self._trt, self._plan, self._progress = trt, plan, progress
+        self._can: Capabilities = capabilities(trt)
+        self._label = module.label(self._can.name, self._can.version)
+        self._started = time.monotonic()
+        self._phases: dict[str, Phase] = {}
+        self._open: tuple[str, float] | None = None
+        self._figures = log.Figures()
+        self._kernels: tuple[Kernel, ...] = ()
+        self._errors: list[str] = []
+        self._warnings: list[str] = []
+        self._shown = self._hidden = 0
+        self._log = _logger(trt, self._hear)
+        self._monitor = _monitor(trt, self._phase_started, self._phase_finished)
+
+    def run(
+        self,
+        model: Path | bytes,
+        profiles: Sequence[ResolvedProfile],
+        origin: Path | None,
+        target: str,
+        precision: Precision,
+    ) -> BuildResult:
+        self._trt.init_libnvinfer_plugins(self._log, "")
+        try:
+            builder = self._trt.Builder(self._log)
+        except TypeError as error:  # what a factory that returns nothing becomes in Python
+            said = "; ".join(log.worth_keeping(self._errors)) or str(error)
+            raise EngineMissing(f"{self._label} cannot create a builder on this machine: {said}") from error
+        network = builder.create_network(network_flags(self._trt))
+        self._enter("parse")
+        if not self._parse(network, model, origin):
+            return self._result(engine_bytes=None)
+        config = self._config(builder, target, precision)
+        if config is None or not self._add_profiles(builder, config, network, profiles):
+            return self._result(engine_bytes=None)
+        self._enter("graph")
+        engine = builder.build_serialized_network(network, config)
+        size = None
+        if engine is not None:
+            self._enter("serialize")
+            size = _write(self._plan, engine)
+            if not self._kernels:
+                self._kernels = self._inspected(engine)
+        return self._result(engine_bytes=size)
+
+    # --------------------------------------------------------------------------------------------- the steps
+
+    def _parse(self, network: Native, model: Path | bytes, origin: Path | None) -> bool:
+        parser = self._trt.OnnxParser(network, self._log)
+        if isinstance(model, Path):
+            ok = parser.parse_from_file(str(model))
+        else:
+            ok = parser.parse(model, str(origin)) if origin else parser.parse(model)
+        if not ok:
+            # The log repeats each error in pieces; the parser's own list is what counts.
+            self._errors[:] = [parser.get_error(number).desc() for number in range(parser.num_errors)]
+        return bool(ok)
+
+    def _config(self, builder: Native, target: str, precision: Precision) -> Native | None:
+        trt = self._trt
+        config = builder.create_builder_config()
+        config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+        config.progress_monitor = self._monitor
+        if target and target in self._can.targets:
+            config.num_compute_capabilities = 1
+            config.set_compute_capability(members(trt, "ComputeCapability")[target], 0)
+        elif target and self._can.targets:
+            self._errors.append(f"{self._label} does not build for {target}: it offers {', '.join(self._can.targets)}")
+            return None
+        elif target:
+            self._hear("warning", f"{self._label} builds for the GPU it finds; the target {target} is not used")
+        if precision in self._can.precisions:
+            config.set_flag(members(trt, "BuilderFlag")[precision.upper()])
+        elif precision not in (Precision.AS_EXPORTED, Precision.FP16):
+            self._errors.append(
+                f"{self._label} has no builder flag for {precision}: its networks are strongly typed, so precision "
+                "is an edit of the model (casts, Q/DQ nodes)"
+            )
+            return None
+        return config
+
+    def _add_profiles(
+        self, builder: Native, config: Native, network: Native, profiles: Sequence[ResolvedProfile]
+    ) -> bool:
+        inputs = {tensor.name: tensor for tensor in map(network.get_input, range(network.num_inputs))}
+        for number, chosen in enumerate(profiles):
+            profile = builder.create_optimization_profile()
+            for name, points in chosen.shapes.items():
+                if name in inputs and not inputs[name].is_shape_tensor:
+                    profile.set_shape(name, *points)
+            for name, values in chosen.values.items():
+                if name in inputs and inputs[name].is_shape_tensor:
+                    profile.set_shape_input(name, *values)
+            # An invalid profile beside a valid one is dropped without a word by add_optimization_profile.
+            if not profile or config.add_optimization_profile(profile) < 0:
+                if not self._errors:
+                    self._errors.append(f"optimization profile {number} is not valid")
+                return False
+        return True
+
+    def _inspected(self, engine: Native) -> tuple[Kernel, ...]:
+        """The layers from the engine itself, where it can be deserialised: on a machine with a GPU."""
+        known = len(self._errors)
+        loaded = self._trt.Runtime(self._log).deserialize_cuda_engine(engine)
+        del self._errors[known:]
+        if loaded is None:
+            return ()
+        report = loaded.create_engine_inspector().get_engine_information(self._trt.LayerInformationFormat.ONELINE)
+        return layers.kernels(report)
+
+    # ------------------------------------------------------------------------------------------- what is heard
+
+    def _hear(self, level: str, text: str) -> None:
+        if layers.is_layer_report(text):
+            self._kernels = layers.kernels(text)
+        if level == "info":
+            self._figures.read(text)
+        elif level == "error":
+            self._errors.append(text)
+        elif level == "warning":
+            self._warnings.append(text)
+        if not log.worth_showing(level, text) or (self._shown >= SHOWN_LINES and level != "error"):
+            self._hidden += 1
+            return
+        self._shown += 1
+        self._progress.log(level, text[:LINE_LENGTH])
+
+    def _phase_started(self, name: str) -> None:
+        if name == _COMPILE and self._open and self._open[0] == "graph":
+            self._enter("compile")
+
+    def _phase_finished(self, name: str) -> None:
+        if name == _COMPILE and self._open and self._open[0] == "compile":
+            self._enter("serialize")
+
+    def _enter(self, phase: str) -> None:
+        if self._open and self._open[0] == phase:
+            return
+        self._leave()
+        if phase not in self._phases:
+            self._phases[phase] = Phase(phase)
+            self._progress.begin(phase)
+        self._open = (phase, time.monotonic())
+
+    def _leave(self) -> None:
+        if self._open:
+            phase, since = self._open
+            before = self._phases[phase].seconds or 0.0
+            self._phases[phase] = Phase(phase, before + time.monotonic() - since)
+            self._progress.end(phase)
+            self._open = None
+
+    # -------------------------------------------------------------------------------------------- the result
+
+    def _result(self, engine_bytes: int | None) -> BuildResult:
+        self._leave()
+        if self._hidden:
+            self._progress.log("info", f"{self._hidden:,} verbose or empty log lines are not shown")
+        figures, ok = self._figures, engine_bytes is not None
+        return BuildResult(
+            ok=ok,
+            source=f"{self._label} builder",
+            seconds=time.monotonic() - self._started,
+            engine_bytes=engine_bytes,
+            activation_bytes=tuple(figures.activation),
+            weights_bytes=figures.weights,
+            scratch_bytes=figures.scratch,
+            host_persistent_bytes=figures.host_persistent,
+            device_persistent_bytes=figures.device_persistent,
+            peak_host_bytes=figures.peak_host,
+            phases=tuple(self._phases.values()),
+            kernels=self._kernels,
+            findings=tuple(self._findings(ok=ok)),
+            engine_path=str(self._plan) if ok else "",
+        )
+
+    def _findings(self, *, ok: bool) -> list[Finding]:
+        """Every message that counts, verbatim: errors in order, then warnings that mean the engine cannot run."""
+        source = f"{self._label} builder"
+        grave = Severity.WARNING if ok else Severity.ERROR
+        found = [_finding(source, text, grave, Tier.BUILDER) for text in log.worth_keeping(self._errors)]
+        for text in dict.fromkeys(self._warnings):
+            if log.CANNOT_RUN.search(text):
+                found.append(_finding(source, text, Severity.ERROR, Tier.SHAPES))
+        return found
+
+
+def _finding(source: str, text: str, severity: Severity, tier: Tier) -> Finding:
+    return Finding(
+        kind="engine/message",
+        severity=severity,
+        tier=tier,
+        title="The builder refuses the model" if tier is Tier.BUILDER else "The engine cannot run in the whole profile",
+        cause=text,
+        source=source,
+        places=(Place(PlaceKind.MODEL, ""),),
+        words=(EngineWords(source, text),),
+    )
+
+
+def _write(plan: Path, engine: Native) -> int:
+    """Write the plan under another name first: a killed build leaves no half plan behind."""
+    part = plan.with_name(plan.name + ".part")
+    with part.open("wb") as stream:
+        stream.write(memoryview(engine))
+    part.replace(plan)
+    return plan.stat().st_size
+
+
+def _logger(trt: Native, hear: Callable[[str, str], None]) -> Native:
+    severity = trt.ILogger.Severity
+    levels = {
+        severity.INTERNAL_ERROR: "error",
+        severity.ERROR: "error",
+        severity.WARNING: "warning",
+        severity.INFO: "info",
+        severity.VERBOSE: "verbose",
+    }
+
+    class Log(trt.ILogger):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Native, text: str) -> None:
+            hear(levels.get(severity, "info"), text)
+
+    return Log()
+
+
+def _monitor(trt: Native, started: Callable[[str], None], finished: Callable[[str], None]) -> Native:
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+
+        def phase_start(self, phase: str, parent: str | None, steps: int) -> None:  # noqa: ARG002
+            started(phase)
+
+        def phase_finish(self, phase: str) -> None:
+            finished(phase)
+
+        def step_complete(self, phase: str, step: int) -> bool:  # noqa: ARG002
+            return True
+
+    return Monitor()
