@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from friction_tui.diagnosis import CHECKS
+from friction_tui.diagnosis.checks import CHECKS
 from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.merge import merge
 from friction_tui.diagnosis.operators import check as check_operators

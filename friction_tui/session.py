@@ -175,7 +175,7 @@ class Session:
 
     @property
     def _tensorrt(self) -> EngineInfo | None:
-        return next((engine for engine in self._engines if engine.name.startswith("tensorrt")), None)
+        return next((engine for engine in self._engines if engine.name.startswith("TensorRT")), None)
 
     @property
     def _weak_types(self) -> bool:

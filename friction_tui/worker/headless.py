@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import (
+    EXPORT_JOB,
+    ConsentNeeded,
     Event,
     Findings,
     GraphReady,
@@ -39,12 +41,26 @@ class Answer:
     judged: Judged | None = None
     job: JobEnded | None = None
     refused: Refused | None = None
+    consent: ConsentNeeded | None = None
     died: WorkerDied | None = None
 
     @property
     def findings(self) -> list[Finding]:
         """The verdict, with what a build found."""
         return [*(self.judged.findings if self.judged else ()), *(self.job.findings if self.job else ())]
+
+    @property
+    def failure(self) -> str:
+        """Why there is no verdict, in words; "" when there is one."""
+        if self.could_run:
+            return ""
+        if self.consent:
+            return f"{self.consent.runs}. Nothing was run; agree with --allow-code if you trust it"
+        if self.refused:
+            return f"{self.refused.what}: {self.refused.why}. {self.refused.next}".strip()
+        if self.died:
+            return f"the worker died: {self.died.why}\n{self.died.last_words}".strip()
+        return "the worker gave no verdict"
 
     @property
     def could_run(self) -> bool:
@@ -57,7 +73,7 @@ class Answer:
             case Hello():
                 self.hello = event
             case Opened():
-                self.opened, self.recipe = event, event.recipe
+                self.opened, self.recipe, self.consent = event, event.recipe, None
             case GraphReady():
                 self.graph = event
             case RowLabels():
@@ -66,10 +82,12 @@ class Answer:
                 self.checks[event.check] = event
             case Judged():
                 self.judged = event
-            case JobEnded():
+            case JobEnded() if event.job != EXPORT_JOB:
                 self.job = event
             case Refused():
                 self.refused = event
+            case ConsentNeeded():
+                self.consent = event
             case WorkerDied():
                 self.died = event
             case _:
@@ -79,32 +97,45 @@ class Answer:
 async def ask(
     recipe: Recipe,
     *,
+    allow_code: bool = False,
     job: JobKind | None = None,
     until_labels: bool = False,
     on_event: Callable[[Event], None] = lambda _: None,
+    on_finished: Callable[[Answer], None] = lambda _: None,
     command: Sequence[str] | None = None,
 ) -> Answer:
-    """Open `recipe` in a fresh worker and wait for the verdict, and for `job` after it when one is given."""
+    """Open `recipe` in a fresh worker and wait for the verdict, and for `job` after it when one is given.
+
+    `allow_code` answers the question for consent with yes. `on_finished` is called before the worker ends.
+    """
     answer = Answer(recipe)
     over = asyncio.Event()
 
     def hear(event: Event) -> None:
         answer.take(event)
         on_event(event)
-        if isinstance(event, Judged) and job is not None:
-            client.send(StartJob(job=1, kind=job))
-        elif (
-            isinstance(event, Judged | JobEnded | WorkerDied)
-            or (isinstance(event, Refused) and answer.judged is None)
-            or (until_labels and isinstance(event, RowLabels))
-        ):
-            over.set()
+        match event:
+            case ConsentNeeded() if allow_code:
+                client.send(Open(revision=1, recipe=event.recipe))
+            case ConsentNeeded() | WorkerDied():
+                over.set()
+            case Judged() if job is not None and answer.opened is not None:
+                client.send(StartJob(job=1, kind=job))
+            case Judged() if not until_labels or answer.opened is None:
+                over.set()
+            case JobEnded() if event.job != EXPORT_JOB:
+                over.set()
+            case RowLabels() if until_labels:
+                over.set()
+            case Refused() if answer.judged is None:
+                over.set()
 
     client = WorkerClient(hear, command)
     await client.start()
     client.send(Open(revision=1, recipe=recipe))
     try:
         await over.wait()
+        on_finished(answer)
     finally:
         await client.close()
     return answer
@@ -114,6 +145,7 @@ async def ask_all(
     recipes: Sequence[Recipe],
     *,
     parallel: int,
+    allow_code: bool = False,
     job: JobKind | None = None,
     on_answer: Callable[[Answer], None] = lambda _: None,
 ) -> list[Answer]:
@@ -122,7 +154,7 @@ async def ask_all(
 
     async def one(recipe: Recipe) -> Answer:
         async with free:
-            answer = await ask(recipe, job=job)
+            answer = await ask(recipe, allow_code=allow_code, job=job)
             on_answer(answer)
             return answer
 

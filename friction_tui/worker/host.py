@@ -137,7 +137,7 @@ class Host:
             Refused(
                 what=what,
                 why=f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})",
-                next="This is a fault of friction-tui, not of your model; the log has the details (friction-tui locate).",
+                next="This is a fault of friction-tui, not of your model; its log has more (friction-tui locate).",
             )
         )
 

@@ -59,7 +59,7 @@ def _first_line() -> bytes:
 
 def _in_words(request: JobRequest, error: Exception) -> str:
     if isinstance(error, MemoryError):
-        return f"This machine ran out of memory during the {request.kind}. Close other programs or lower the profile's max."
+        return f"This machine ran out of memory ({request.kind}). Close other programs or lower the profile's max."
     return f"{type(error).__name__}: {error}"
 
 

@@ -1,0 +1,90 @@
+"""The worker's death is noticed, told, and mended; its end leaves nothing running."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from friction_tui.protocol import Event, Hello, Judged, Open, Opened, WorkerDied
+from friction_tui.recipe import Recipe, Source
+from friction_tui.samples import sample
+from friction_tui.worker.client import QUICK_DEATHS, WorkerClient
+
+
+class Ear:
+    """Keeps what was heard and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self._new = asyncio.Event()
+
+    def __call__(self, event: Event) -> None:
+        self.events.append(event)
+        self._new.set()
+
+    async def wait_for(self, kind: type, count: int = 1) -> list[Event]:
+        async with asyncio.timeout(60):
+            while len(found := [event for event in self.events if isinstance(event, kind)]) < count:
+                self._new.clear()
+                await self._new.wait()
+        return found
+
+
+def recipe_of(name: str) -> Recipe:
+    path = sample(name)
+    assert path is not None
+    return Recipe(source=Source(str(path)))
+
+
+async def test_a_killed_worker_comes_back_with_the_model() -> None:
+    ear = Ear()
+    client = WorkerClient(ear)
+    client.send(Open(revision=1, recipe=recipe_of("healthy_cnn")))
+    await client.start()
+    await ear.wait_for(Judged)
+    assert client.pid is not None
+    os.kill(client.pid, signal.SIGKILL)
+    (death,) = await ear.wait_for(WorkerDied)
+    assert isinstance(death, WorkerDied)
+    assert death.restarted
+    assert "SIGKILL" in death.why
+    await ear.wait_for(Judged, 2)
+    assert len(await ear.wait_for(Opened, 2)) == 2
+    await client.close()
+
+
+async def test_a_worker_that_cannot_live_is_given_up_with_its_last_words() -> None:
+    ear = Ear()
+    client = WorkerClient(
+        ear, [sys.executable, "-c", "import sys; print('no such library', file=sys.stderr); sys.exit(3)"]
+    )
+    await client.start()
+    deaths = await ear.wait_for(WorkerDied, QUICK_DEATHS)
+    assert [death.restarted for death in deaths if isinstance(death, WorkerDied)] == [True, True, False]
+    last = deaths[-1]
+    assert isinstance(last, WorkerDied)
+    assert "status 3" in last.why
+    assert "no such library" in last.last_words
+    await client.close()
+
+
+async def test_closing_leaves_no_process_and_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    ear = Ear()
+    client = WorkerClient(ear)
+    await client.start()
+    client.send(Open(revision=1, recipe=recipe_of("detector")))
+    await ear.wait_for(Hello)
+    await ear.wait_for(Judged)
+    assert client.pid is not None
+    family = [psutil.Process(client.pid), *psutil.Process(client.pid).children(recursive=True)]
+    await client.close()
+    _, alive = psutil.wait_procs(family, timeout=3)
+    assert alive == []
+    assert list(tmp_path.glob("friction-tui-*")) == []
