@@ -13,7 +13,7 @@ from typing import Any
 
 from friction_tui.tui.lines import ROLES, Line, Span
 
-_COLOUR = re.compile(r"\x1b\[(?:38;5;(\d+)|[\d;]*)m")
+_COLOUR = re.compile(r"\x1b\[(?:38;5;(\d+)|0|(48;[\d;]*))m")
 _FIRST_COLOUR = 100
 """Palette numbers from here on stand for roles; they never reach a terminal."""
 _ASCII = str.maketrans({"│": "|", "┤": "|", "├": "|", "┼": "+", "└": "+", "┬": "+", "─": "-", "┴": "+", "┘": "+"})
@@ -96,7 +96,7 @@ def _signals(plotext: Any, series: Series, *, ascii_only: bool) -> list[Any]:
         case "band":
             floor = figure.signal(xs, list(series.floor), marker=marker)
             return [figure.signal(xs, ys, marker=marker).lines().fill(floor).density("full", "both")]
-    return [figure.signal(xs, ys, marker=marker).lines()]
+    return [figure.signal(xs, ys, marker=marker).lines().density("full", "line")]
 
 
 def _pixel(plotext: Any, role: str) -> Any:
@@ -110,9 +110,11 @@ def _spans(row: str) -> list[Span]:
     for found in _COLOUR.finditer(row):
         if found.start() > end:
             spans.append((row[end : found.start()], role))
+        end = found.end()
+        if found[2]:
+            continue  # a background, which plotext gives its lines: the theme has its own
         number = int(found[1]) - _FIRST_COLOUR if found[1] else -1
         role = ROLES[number] if 0 <= number < len(ROLES) else "muted"
-        end = found.end()
     spans.append((row[end:], role))
     while spans and not spans[-1][0].strip():
         spans.pop()

@@ -1,0 +1,267 @@
+"""Memory: what the model needs along one dimension, predicted and planned, and what a GPU really uses.
+
+A band is a prediction, a dot is TensorRT's own plan from a build, a line over time is measured through NVML.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from rich.markup import escape
+from textual.binding import Binding, BindingType
+
+from friction_tui.protocol import EngineInfo, Forecast, GpuSample, MemoryForecast, WatchGpu
+from friction_tui.tui.amounts import round_steps, seconds_text, size_text
+from friction_tui.tui.charts import Axis, Chart, Series, drawn
+from friction_tui.tui.gpus import GPUS, RESERVE, fits_up_to, needed
+from friction_tui.tui.lines import Line, Span, cut, paragraph, width_of
+from friction_tui.tui.lines_panel import LinesPanel
+from friction_tui.tui.panel import Ask
+from friction_tui.tui.state import AppState
+
+BESIDE = 96
+"""Columns from which the live chart stands beside the forecast."""
+WATCH_EVERY = 1.0
+"""Seconds between NVML samples."""
+NO_GPU = "no NVIDIA GPU here: planned figures only"
+
+
+class MemoryPanel(LinesPanel):
+    """Left and right choose the dimension the forecast runs along."""
+
+    DEFAULT_CSS = "MemoryPanel { scrollbar-gutter: stable; }"
+    NAME = "Memory"
+    READS = frozenset(
+        {"forecast", "forecast_note", "forecast_revision", "revision", "judged", "jobs", "gpu", "hello", "ascii"}
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "left", "along(-1)", "Dimension", show=False, id="memory.previous", tooltip="Forecast along another one"
+        ),
+        Binding("right", "along(1)", "Dimension", show=False, id="memory.next", tooltip="Forecast along the next one"),
+    ]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._key = ""
+        self._asked: tuple[int, str] | None = None
+        self._watching = False
+
+    # ------------------------------------------------------------------------------------- questions
+
+    def state_changed(self, before: object) -> None:
+        """Ask for a forecast of every new verdict while someone looks, and for samples where there is a GPU."""
+        self._ask()
+        super().state_changed(before)
+
+    def on_show(self) -> None:
+        """Ask for what was not asked while hidden."""
+        self._ask()
+
+    def _ask(self) -> None:
+        state = self.state
+        if not self.display or state.summary is None:
+            return
+        wanted = (state.revision, self._key)
+        judged = state.judged is not None and state.judged.revision == state.revision
+        if judged and self._keys and wanted != self._asked:
+            self._asked = wanted
+            self.post_message(Ask(Forecast(key=self._key)))
+        if state.hello is not None and state.hello.gpus and not self._watching:
+            self._watching = True
+            self.post_message(Ask(WatchGpu(interval=WATCH_EVERY)))
+
+    @property
+    def _keys(self) -> list[str]:
+        recipe = self.state.recipe
+        return list(recipe.profile.ranges) if recipe is not None and recipe.profile is not None else []
+
+    # --------------------------------------------------------------------------------------- drawing
+
+    def title(self) -> str:
+        """`Memory ─ along N ─ predicted and planned`."""
+        parts = [self.NAME]
+        if self.state.forecast is not None:
+            parts.append(f"along {self.state.forecast.key}")
+            if self._stale(self.state):
+                parts.append("stale")
+        return escape(" ─ ".join(parts))
+
+    @staticmethod
+    def _stale(state: AppState) -> bool:
+        return state.forecast is not None and state.forecast_revision != state.revision
+
+    def lines(self, width: int) -> list[Line]:
+        """The forecast and its chart, the live chart, the GPUs it fits, the largest tensors."""
+        forecast = self.state.forecast
+        height = max(min(self.scrollable_content_region.height - 13, 14), 7)
+        left = width if width < BESIDE or not self.state.gpu else (width - 2) * 3 // 5
+        lines = self._plan(width)
+        planned = self._forecast(forecast, left, height) if forecast is not None else self._no_forecast(left)
+        live = self._live(width - left - 2 if left < width else width, height)
+        if left < width:
+            rows = max(len(planned), len(live))
+            planned += [Line()] * (rows - len(planned))
+            live += [Line()] * (rows - len(live))
+            lines += [_beside(a, b, left) for a, b in zip(planned, live, strict=True)]
+        else:
+            lines += [*planned, *live]
+        return [*lines, *(self._fits(forecast, width) if forecast is not None else [])]
+
+    def _plan(self, width: int) -> list[Line]:
+        """What the last build planned, in one line."""
+        if not self.state.builds:
+            return paragraph("planned: nothing yet, b builds and TensorRT says what it plans", width, "muted")
+        job = self.state.builds[-1]
+        build = job.build
+        assert build is not None
+        stale = self.state.is_stale(job)
+        role = "stale" if stale else "strong"
+        spans: list[Span] = [("planned  ", "muted")]
+        for at, planned in enumerate(build.activation_bytes):
+            profile = f" of profile {at}" if len(build.activation_bytes) > 1 else ""
+            spans += [("activations ", "muted"), (size_text(planned), role), (f"{profile} at max   ", "muted")]
+        spans += [("weights ", "muted"), (size_text(build.weights_bytes), role), (f"   {build.source}", "muted")]
+        tail = ((f"build #{job.number}{' stale' if stale else ''}", "stale" if stale else "muted"),)
+        return [Line(tuple(spans), tail)]
+
+    def _no_forecast(self, width: int) -> list[Line]:
+        if self.state.forecast_note:
+            return paragraph(f"no forecast: {self.state.forecast_note}", width, "muted")
+        if not self._keys:
+            return paragraph("no forecast: no dimension of the inputs is free", width, "muted")
+        return paragraph("forecast: waiting for the shapes to be known", width, "muted")
+
+    def _forecast(self, forecast: MemoryForecast, width: int, height: int) -> list[Line]:
+        """The band against the size, a dot for each build's plan, a line for the weights, GPUs as levels."""
+        sizes = tuple(map(float, forecast.sizes))
+        top = tuple(float(needed(forecast, at)) for at in range(len(sizes)))
+        low = tuple(float(needed(forecast, at, fused=True)) for at in range(len(sizes)))
+        series = [Series(sizes, top, "note", "band", low)] if len(sizes) > 1 else [Series(sizes, top, "note", "points")]
+        if len(sizes) > 1:
+            series.append(Series(sizes, (float(forecast.weights),) * len(sizes), "name"))
+        dots = [(float(size), float(planned + forecast.weights)) for size, planned in forecast.planned]
+        if dots:
+            series.append(Series(tuple(x for x, _ in dots), tuple(y for _, y in dots), "strong", "points"))
+        high = max(*top, *(y for _, y in dots), 1.0) * 1.08
+        limits = [gpu for gpu in GPUS if high / 4 < gpu.usable < high]
+        limits = limits[:: max(len(limits) // 2, 1)][:2]
+        levels = tuple((float(gpu.usable), "warning") for gpu in limits)
+        recipe = self.state.recipe
+        chosen = recipe.profile.ranges.get(forecast.key) if recipe is not None and recipe.profile is not None else None
+        marks = sorted({sizes[0], sizes[-1], *((float(chosen.max),) if chosen else ())})
+        chart = Chart(
+            tuple(series),
+            Axis(sizes[0], max(sizes[-1], sizes[0] + 1), tuple((at, f"{at:g}") for at in marks)),
+            Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 4))),
+            levels,
+        )
+        legend: list[Span] = [("░ " if not self.state.ascii else ": ", "note"), ("predicted", "muted")]
+        legend += [("  weights " if len(sizes) > 1 else "", "name")]
+        legend += (
+            [("  ● " if not self.state.ascii else "  o ", "strong"), ("planned by TensorRT", "muted")] if dots else []
+        )
+        names = ", ".join(gpu.name for gpu in limits)
+        legend += [("  - " if self.state.ascii else "  ─ ", "warning"), (names, "muted")] if limits else []
+        stale = (("stale", "stale"),) if self._stale(self.state) else ()
+        return [
+            Line(tuple(cut(legend, max(width - width_of(stale) - 1, 8))), stale),
+            *drawn(chart, width, height, ascii_only=self.state.ascii),
+        ]
+
+    def _fits(self, forecast: MemoryForecast, width: int) -> list[Line]:
+        """Up to which size each GPU holds it, by the higher estimate."""
+        lines = [
+            Line(),
+            Line((("fits", "strong"), (f"   predicted, with {size_text(RESERVE)} left for CUDA", "muted"))),
+        ]
+        largest, engine = forecast.sizes[-1], self._engine
+        for gpu in GPUS:
+            size = fits_up_to(forecast, gpu.usable)
+            if size is None:
+                said, role = f"does not fit, not even at {forecast.key} = {forecast.sizes[0]}", "warning"
+            elif size == largest:
+                said, role = f"fits up to {forecast.key} = {size}, the largest looked at", "good"
+            else:
+                said, role = f"fits up to {forecast.key} = {size}", "text"
+            if engine is not None and gpu.target not in engine.targets:
+                said, role = f"{said}; not a target of {engine.label}", "warning"
+            mark = {"warning": "!", "good": "+" if self.state.ascii else "✓", "text": " "}[role]
+            name = f"{gpu.name} ({gpu.gigabytes} GB)" if "GB" not in gpu.name else gpu.name
+            lines.append(Line(((f"{mark} ", role), (f"{name:<24}", "text"), (said, role)), ((gpu.target, "muted"),)))
+        if forecast.largest:
+            lines += [Line(), Line((("largest tensors", "strong"), ("   predicted, at max", "muted")))]
+            lines += [Line(((f"  {name}", "name"),), ((size_text(count), "text"),)) for name, count in forecast.largest]
+        return [Line(tuple(cut(line.spans, width)), line.tail) for line in lines]
+
+    @property
+    def _engine(self) -> EngineInfo | None:
+        engines = self.state.hello.engines if self.state.hello is not None else ()
+        return next((engine for engine in engines if engine.can_build and engine.targets), None)
+
+    def _live(self, width: int, height: int) -> list[Line]:
+        """Each GPU's memory over time, as NVML measures it."""
+        hello = self.state.hello
+        if not self.state.gpu:
+            if hello is None:
+                return []
+            why = f" ({hello.no_gpu})" if hello.no_gpu else ""
+            text = "waiting for the first NVML sample" if hello.gpus else f"{NO_GPU}{why}"
+            return paragraph(text, width, "muted")
+        lines: list[Line] = []
+        for device in range(len(self.state.gpu[-1].samples)):
+            samples = [sent.samples[device] for sent in self.state.gpu if device < len(sent.samples)]
+            lines += self._device(samples, width, height)
+        return lines
+
+    def _device(self, samples: list[GpuSample], width: int, height: int) -> list[Line]:
+        last = samples[-1]
+        start = samples[0].t
+        times = tuple(sample.t - start for sample in samples)
+        high = max(max(sample.used for sample in samples) * 1.15, 1.0)
+        mine = [(at, sample.process) for at, sample in zip(times, samples, strict=True) if sample.process is not None]
+        series = [Series(times, tuple(float(sample.used) for sample in samples), "warning")]
+        if mine:
+            series.append(Series(tuple(at for at, _ in mine), tuple(float(used) for _, used in mine), "good"))
+        chart = Chart(
+            tuple(series),
+            Axis(0, max(times[-1], 1), tuple((at, f"{at:g} s") for at in round_steps(0, max(times[-1], 1), 4))),
+            Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 3))),
+        )
+        spans: list[Span] = [(f"{last.name}  ", "strong"), (f"used {size_text(last.used)}", "warning")]
+        spans += [(f" of {size_text(last.total)}", "muted")]
+        if last.process is not None:
+            spans += [("  this process ", "muted"), (size_text(last.process), "good")]
+        if last.phase:
+            spans += [(f"  {last.phase}", "note")]
+        phases = _phases(samples, start)
+        lines = [Line(tuple(cut([*spans, ("  measured, NVML", "muted")], width)))]
+        lines += drawn(chart, width, height, ascii_only=self.state.ascii)
+        return [*lines, *(paragraph(f"phases: {phases}", width, "muted") if phases else [])]
+
+    def action_along(self, step: int) -> None:
+        """Forecast along another dimension."""
+        keys = self._keys
+        if keys:
+            shown = self.state.forecast.key if self.state.forecast is not None else keys[0]
+            at = keys.index(shown) if shown in keys else 0
+            self._key = keys[(at + step) % len(keys)]
+            self._ask()
+
+
+def _phases(samples: list[GpuSample], start: float) -> str:
+    """When each phase of a job began: `build 3.0 s, run 9.2 s`."""
+    said: list[str] = []
+    before = ""
+    for sample in samples:
+        if sample.phase and sample.phase != before:
+            said.append(f"{sample.phase} at {seconds_text(sample.t - start)}")
+        before = sample.phase
+    return ", ".join(said[-4:])
+
+
+def _beside(left: Line, right: Line, width: int) -> Line:
+    room = width - width_of(left.tail)
+    spans = cut(left.spans, room)
+    gap = " " * (room - width_of(spans))
+    return Line((*spans, (gap, "text"), *left.tail, ("  ", "text"), *right.spans), right.tail)
