@@ -1,0 +1,108 @@
+"""What job processes do: build an engine, time a model. Imported in a job process only."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+from onnx.external_data_helper import load_external_data_for_model
+
+from friction_tui.engines.found import found
+from friction_tui.engines.tensorrt.build import build as build_engine
+from friction_tui.engines.tensorrt.profiles import resolved
+from friction_tui.fixes.apply import apply, changes_model
+from friction_tui.fixes.edited import PROTOBUF_LIMIT, write
+from friction_tui.measure.inputs import example_inputs
+from friction_tui.measure.latency import with_onnxruntime
+from friction_tui.model.opened import OpenedModel, open_model
+from friction_tui.model.shapes import input_sizes
+from friction_tui.protocol import EngineInfo, JobEnded, JobRequest
+from friction_tui.worker.progress import Progress
+
+
+def build(request: JobRequest, progress: Progress) -> JobEnded:
+    """Build the engine of the request's model with its recipe applied; the plan lands in the request's folder."""
+    started = time.monotonic()
+    base, model = _prepared(request, progress)
+    result = build_engine(
+        base.path if model is base else model.proto.SerializeToString(),
+        resolved(model, request.recipe.profile),
+        Path(request.folder) / "engine.plan",
+        progress,
+        origin=None if model is base else base.path,
+        target=request.recipe.target,
+        precision=request.recipe.precision,
+    )
+    return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, build=result)
+
+
+def measure(request: JobRequest, progress: Progress) -> JobEnded:
+    """Time the model at one point of its profile: the built engine where it can run, else ONNX Runtime."""
+    started = time.monotonic()
+    base, model = _prepared(request, progress)
+    profile = request.recipe.profile
+    sizes = input_sizes(model, profile, request.point)
+    values = {name: chosen.at(request.point) for name, chosen in profile.values.items()} if profile else {}
+    feeds = example_inputs(model.proto, sizes, values)
+    enter = _phases(progress)
+    tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
+    note = _why_not_tensorrt(tensorrt, request.engine)
+    if not note:
+        from friction_tui.measure.latency import with_tensorrt
+
+        result = with_tensorrt(Path(request.engine), feeds, point=request.point, runs=request.runs, on_phase=enter)
+    else:
+        runnable = _runnable(base, model, Path(request.folder))
+        result = with_onnxruntime(runnable, feeds, point=request.point, runs=request.runs, note=note, on_phase=enter)
+    enter("")
+    return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, latency=result)
+
+
+def _prepared(request: JobRequest, progress: Progress) -> tuple[OpenedModel, OpenedModel]:
+    """The model as it lies on disk, and as the recipe makes it: the same object when nothing is edited."""
+    progress.begin("open")
+    base = open_model(Path(request.model))
+    tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
+    weak = tensorrt is not None and "bf16" in tensorrt.precisions
+    model = apply(base, request.recipe, weak_types=weak) if changes_model(request.recipe, weak_types=weak) else base
+    progress.end("open")
+    return base, model
+
+
+def _why_not_tensorrt(tensorrt: EngineInfo | None, plan: str) -> str:
+    if tensorrt is None:
+        return "TensorRT is not installed here"
+    if not tensorrt.can_run:
+        return f"{tensorrt.label} cannot run here: {tensorrt.why_not}"
+    return "" if plan else f"no {tensorrt.label} engine was built yet: press b"
+
+
+def _runnable(base: OpenedModel, model: OpenedModel, folder: Path) -> str | bytes:
+    """What ONNX Runtime loads: the file itself, or the edited model with its weights inside where they fit."""
+    if model is base:
+        return str(base.path)
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    if model.external:
+        load_external_data_for_model(proto, str(base.path.parent))
+    if proto.ByteSize() < PROTOBUF_LIMIT:
+        return proto.SerializeToString()
+    out = folder / "edited.onnx"
+    write(proto, out)
+    return str(out)
+
+
+def _phases(progress: Progress) -> Callable[[str], None]:
+    """A function that ends the phase before and begins the one named ("" begins none)."""
+    running: list[str] = []
+
+    def enter(phase: str) -> None:
+        while running:
+            progress.end(running.pop())
+        if phase:
+            progress.begin(phase)
+            running.append(phase)
+
+    return enter
