@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.decode import Reading, decode
 from friction_tui.diagnosis.foreign_node import named_nodes, region, suspects
-from friction_tui.diagnosis.kinds import kinds
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.kinds import kinds
 from friction_tui.model.provenance import place_of
 from friction_tui.protocol import BuildResult
 
@@ -48,8 +48,7 @@ def message_findings(
 def _finding(case: Case, reading: Reading, text: str, source: str, severity: Severity) -> Finding:
     places, extra = _places(case, reading, text)
     names = ", ".join(place.name for place in places[:3])
-    entry = kinds().get(reading.kind)
-    title = entry.title if entry else "The builder refuses the model"
+    title = kinds().get(reading.kind) or "The builder refuses the model"
     return Finding(
         kind=reading.kind,
         severity=severity,

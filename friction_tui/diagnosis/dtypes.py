@@ -44,6 +44,10 @@ _MOVERS = frozenset(
 )
 """Operators that may read an 8-bit float or 4-bit tensor, as the builder's own message lists them."""
 _HARMLESS_READERS = frozenset({"Cast", "CastLike", "Shape", "Size"})
+_UINT8_READERS = frozenset(
+    {"Cast", "CastLike", "Equal", "Shape", "Size", "QuantizeLinear", "DequantizeLinear", "BitShift"}
+)
+"""What TensorRT-RTX 1.7.1 lets read uint8, and what has a finding of its own."""
 _STANDS_IN: dict[int, str] = {
     TensorProto.INT16: "int32",
     TensorProto.UINT16: "int32",
@@ -62,6 +66,7 @@ def check(case: Case) -> Iterator[Finding]:
     yield from _borders(model)
     yield from _constants(model, stored)
     yield from _casts(model)
+    yield from _uint8(model)
     yield from _float64(model, stored)
     yield from _bfloat16(case)
 
@@ -235,6 +240,49 @@ def _casts(model: OpenedModel) -> Iterator[Finding]:
                 *_remedies(data_type, nodes[0].proto.output[0], None)[:1],
             ),
         )
+
+
+def _uint8(model: OpenedModel) -> Iterator[Finding]:
+    """uint8 anywhere but between the border and a Cast (NvInfer.h, DataType::kUINT8; seen with 12 operators)."""
+    types = element_types(model)[""]
+    borders = {value.name for value in (*model.index.inputs, *model.proto.graph.output)}
+    found: list[tuple[str, Node]] = []
+    for name, data_type in types.items():
+        if data_type != TensorProto.UINT8 or name in model.index.initializers:
+            continue
+        readers = model.index.consumers.get(name, [])
+        writer = model.index.producer.get(name)
+        inside = [node for node in readers if node.proto.op_type not in _UINT8_READERS]
+        if inside:
+            found.append((name, inside[0]))
+        elif writer is not None and writer.proto.op_type == "Cast" and readers and name not in borders:
+            found.append((name, writer))
+    if found:
+        name, node = found[0]
+        more = f" {len(found) - 1} more tensors are used so." if len(found) > 1 else ""
+        yield Finding(
+            kind="types/uint8-inside",
+            severity=Severity.ERROR,
+            tier=Tier.PARSER,
+            title=f"uint8 inside the network: {name}",
+            cause=f"{node.proto.op_type} {node.name} works with the uint8 tensor {name}. TensorRT supports uint8 only "
+            "at the border, from an input into a Cast and from a Cast into an output, not supported anywhere "
+            f"else.{more}",
+            source=RULE,
+            places=tuple(place for n, each in found for place in (place_of(model, each), _tensor_place(model, n))),
+            fixes=(
+                Fix(f"Insert a Cast of {name} to float32, float16 or int32 before {node.name}, behind the input."),
+                Fix(
+                    "For packed 4-bit or 8-bit weights: unpack them before the export, or store them as int8 or int4 "
+                    "in front of a DequantizeLinear."
+                ),
+            ),
+        )
+
+
+def _tensor_place(model: OpenedModel, name: str) -> Place:
+    known = {value.name for value in model.index.inputs}
+    return Place(PlaceKind.INPUT if name in known else PlaceKind.TENSOR, name)
 
 
 def _float64(model: OpenedModel, stored: list[Stored]) -> Iterator[Finding]:

@@ -95,8 +95,8 @@ def _resize(case: Case, node: Node) -> _Memory | None:
         return _Memory(
             "resize-exclude-outside",
             "Resize with exclude_outside",
-            f"Resize {node.name} has exclude_outside=1 (cubic weights outside the image are left out). TensorRT before 8.5 "
-            "knows neither the attribute nor cubic resizing, and other runtimes differ at the border; this one takes it.",
+            f"Resize {node.name} has exclude_outside=1 (cubic weights outside the image are left out). TensorRT before "
+            "8.5 knows neither the attribute nor cubic resizing; this one takes it.",
             ("Use exclude_outside=0, or mode linear, if the model must run on older versions.",),
         )
     if _computed(case, node, 2) and not (len(node.proto.input) > 3 and node.proto.input[3]):
@@ -228,7 +228,6 @@ _RULES: dict[str, Callable[[Case, Node], _Memory | None]] = {
     "GridSample": _since("8.5"),
     "RoiAlign": _since("8.5"),
     "NonMaxSuppression": _since("8.5"),
-    "LayerNormalization": _since("8.6"),
     "IsInf": _since("8.6"),
     "Hardmax": _since("9.2"),
     "Swish": _since("11.0"),

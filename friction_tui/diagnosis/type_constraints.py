@@ -74,11 +74,12 @@ def _judge(model: OpenedModel, node: Node, schema: Schema) -> tuple[_Clash | Non
     bound: dict[str, tuple[str, int, str]] = {}
     clash: _Clash | None = None
     wrong: list[tuple[Formal, str, int]] = []
+    here = element_types(model)[node.graph]
     for position, name in enumerate(node.proto.input):
         formal = schema.input_at(position)
         if not name or formal is None or not formal.types:
             continue
-        found = type_in(model, node.graph, name)
+        found = here.get(name) or (type_in(model, node.graph, name) if node.graph else 0)
         if not found:
             continue
         if formal.homogeneous:
