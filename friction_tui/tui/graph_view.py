@@ -19,11 +19,11 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from friction_tui.drawing.glyphs import ASCII, UNICODE
+from friction_tui.drawing.heat import heat
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
-from friction_tui.drawing.text import Role, RowText, lanes_for
+from friction_tui.drawing.text import Role, RowText, Segment, lanes_for
 from friction_tui.protocol import GraphData
-from friction_tui.tui.graph_heat import HEAT_COLUMNS, HeatStrip
 from friction_tui.tui.graph_search import GraphSearch
 from friction_tui.tui.lines import Line, fitted, strip_of
 from friction_tui.tui.lines_panel import ROLE_CLASSES, cursor_style, role_style
@@ -35,6 +35,9 @@ SMALL = 4_000
 """Items up to which the outline is made at once; more go to a thread."""
 OPEN_ROWS = 120
 """Levels are opened at first as long as no more rows than this are shown."""
+
+HEAT_WIDTH = 3
+"""Columns of the heat strip, with the gap before it."""
 
 LINE_ROLES = {
     Role.GUTTER: "gutter",
@@ -116,8 +119,9 @@ class GraphView(Panel, ScrollView):
         self.outline: Outline | None = None
         self.cursor = 0
         self._text: RowText | None = None
-        self._heat = HeatStrip()
-        self._search = GraphSearch()
+        self._heat: list[list[Segment]] = []
+        self._heat_of: tuple[int, int] = (-1, 0)
+        self._search: GraphSearch | None = None
         self._jumps: list[str] = []
         self._followed: tuple[str, int] = ("", 0)
         self._plumbing_hidden = False
@@ -156,7 +160,6 @@ class GraphView(Panel, ScrollView):
             if state.ascii != before.ascii:
                 self._make_text()
             self._text.labels = state.labels
-        self._heat.outdate()
         self.refresh()
 
     def _take_graph(self, graph: GraphData | None) -> None:
@@ -181,13 +184,13 @@ class GraphView(Panel, ScrollView):
         self._restore = ((), "")
         self.outline = outline
         if self._plumbing_hidden:
-            outline.hide_plumbing(True)
+            outline.set_filter(True)
         outline.set_marks(self.state.marks)
         for fold in folds:
             outline.reveal(fold)
         self._make_text()
-        self._search.take(outline)
-        self._heat.take(outline)
+        self._search = GraphSearch(outline)
+        self._heat_of = (-1, 0)
         self._size_rows()
         row = outline.row_of(path) if path else None
         self._go(row or 0)
@@ -197,14 +200,13 @@ class GraphView(Panel, ScrollView):
         glyphs = ASCII if self.state.ascii else UNICODE
         lanes = lanes_for(self.app.size.width)
         self._text = RowText(self.outline, lanes=lanes, glyphs=glyphs, labels=self.state.labels)
-        self._heat.glyphs = glyphs
+        self._heat_of = (-1, 0)
 
     def _size_rows(self) -> None:
         """The rows changed: so does what can be scrolled through."""
         rows = len(self.outline) if self.outline is not None else 0
         self.cursor = max(0, min(self.cursor, rows - 1))
         self._prepared = (-1, 0, 0)
-        self._heat.outdate()
         self.virtual_size = Size(self.scrollable_content_region.width, rows)
         self.border_title = self.title()
         self.refresh()
@@ -240,18 +242,26 @@ class GraphView(Panel, ScrollView):
             return self._note_line(y, size.width)
         row = y + self.scroll_offset.y
         if row >= len(self.outline):
-            return Strip.blank(size.width, self.rich_style)
+            return Strip.blank(size.width, role_style(self, "text"))
         top = self.scroll_offset.y
         window = (self.outline.version, top, size.height)
         if window != self._prepared:
             self._text.prepare(top, min(top + size.height, len(self.outline)))
             self._prepared = window
-        heat_width = HEAT_COLUMNS if size.width >= 40 else 0
-        spans = [(text, LINE_ROLES[role]) for text, role in self._text.segments(row, size.width - heat_width)]
-        strip = strip_of(spans, partial(cursor_style if row == self.cursor else role_style, self))
-        if not heat_width:
-            return strip
-        return Strip.join([strip, strip_of(self._heat.spans(y, size.height), partial(role_style, self))])
+        heat_width = HEAT_WIDTH if size.width >= 40 else 0
+        strip = self._strip(self._text.segments(row, size.width - heat_width), under=row == self.cursor)
+        return Strip.join([strip, self._strip(self._heat_line(y, size.height))]) if heat_width else strip
+
+    def _strip(self, segments: list[Segment], *, under: bool = False) -> Strip:
+        style = partial(cursor_style if under else role_style, self)
+        return strip_of([(text, LINE_ROLES[role]) for text, role in segments], style)
+
+    def _heat_line(self, y: int, height: int) -> list[Segment]:
+        assert self.outline is not None
+        if self._heat_of != (self.outline.version, height):
+            self._heat = heat(self.outline, height, ASCII if self.state.ascii else UNICODE)
+            self._heat_of = (self.outline.version, height)
+        return [(" ", Role.DIM), *self._heat[y]]
 
     def _note_line(self, y: int, width: int) -> Strip:
         """What is said where there is no graph to draw."""
@@ -370,7 +380,7 @@ class GraphView(Panel, ScrollView):
             return
         path = self.outline.graph.paths[self.outline.item(self.cursor)]
         self._plumbing_hidden = not self._plumbing_hidden
-        self.outline.hide_plumbing(self._plumbing_hidden)
+        self.outline.set_filter(self._plumbing_hidden)
         self._size_rows()
         self._go(self.outline.row_of(path) or 0)
 
@@ -418,15 +428,17 @@ class GraphView(Panel, ScrollView):
 
     def search(self, text: str) -> str:
         """Go to the first match from here on; says how many there are."""
-        if self.outline is None or not len(self.outline):
+        if self._search is None or not self.virtual_size.height:
             return ""
-        path, said = self._search.start(text, self.outline.rank(self.outline.item(self.cursor)))
+        path, said = self._search.start(text, self.cursor)
         if path:
             self.reveal(path)
         return said
 
     def search_step(self, direction: int) -> str:
         """Go to the next or previous match."""
+        if self._search is None:
+            return ""
         path, said = self._search.step(direction)
         if path:
             self.reveal(path)

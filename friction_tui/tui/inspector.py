@@ -132,10 +132,9 @@ class Inspector(LinesPanel):
         key = tensor.name if tensor.role == "initializer" else None
         role = f" {tensor.role}" if tensor.role in ("initializer", "constant") else ""
         head: tuple[Span, ...] = ((f"{label:<5}", "muted"), (f"{tensor.formal or tensor.name}  ", "strong"))
+        name = ((tensor.name, "name"),) if tensor.formal else ()
         spans = (*head, (tensor.dtype, "code"), (role, "muted"), ("  " + shape_text(tensor.shapes), "text"))
-        lines = [Line(spans, (("enter", "key"),) if key and key not in self.state.stats else (), key=key)]
-        if tensor.formal and tensor.name:
-            lines.append(Line((("       ", "text"), (tensor.name, "name")), key=key))
+        lines = [Line(spans, name, key=key)]
         if tensor.value:
             lines.extend(paragraph(tensor.value, width, "code", indent=(("       = ", "muted"),), key=key))
         stats = self.state.stats.get(tensor.name)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 PANELS = ("graph", "problems", "shapes", "build", "memory", "latency", "inspector")
 """In the order of the digits that switch to them."""
 DRAWER = ("build", "memory", "latency")
@@ -19,11 +17,28 @@ LOW = 12
 """Rows under which one panel is all that is useful."""
 
 
-def shown(width: int, height: int, current: str, drawer: str, *, zoomed: bool = False) -> Collection[str]:
-    """The panels to show. `current` always is; `drawer` is the one of `DRAWER` looked at last."""
+ARRANGEMENTS = ("single", "low", "wide", "very-wide")
+"""Names of the grids in workbench.tcss."""
+
+
+def arrangement(width: int, height: int, *, zoomed: bool = False) -> str:
+    """Which of `ARRANGEMENTS` suits a terminal of this size."""
     if zoomed or width < WIDE or height < LOW:
-        return {current}
-    above = {"graph", "problems", "inspector"}
+        return "single"
     if height < TALL:
-        return above if current in above else {current}
-    return above | {"shapes"} | (set(DRAWER) if width >= VERY_WIDE else {drawer})
+        return "low"
+    return "very-wide" if width >= VERY_WIDE else "wide"
+
+
+def shown(arranged: str, current: str, drawer: str) -> tuple[str, set[str]]:
+    """The panels to show, and the arrangement they end up in.
+
+    `current` always is shown; `drawer` is the one of `DRAWER` looked at last. A panel for which a low terminal
+    has no room beside the others gets it all.
+    """
+    above = {"graph", "problems", "inspector"}
+    if arranged == "single" or (arranged == "low" and current not in above):
+        return "single", {current}
+    if arranged == "low":
+        return arranged, above
+    return arranged, above | {"shapes"} | (set(DRAWER) if arranged == "very-wide" else {drawer})

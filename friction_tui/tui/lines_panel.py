@@ -41,6 +41,8 @@ class LinesPanel(Panel, ScrollView):
     LinesPanel { overflow-x: hidden; overflow-y: auto; }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
+    CURSOR_AT_REST: ClassVar[bool] = False
+    """Whether the entry under the cursor is marked, faintly, while keys go elsewhere."""
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="lines.up", tooltip="Entry above"),
         Binding("down,j", "move(1)", "Down", show=False, id="lines.down", tooltip="Entry below"),
@@ -113,12 +115,12 @@ class LinesPanel(Panel, ScrollView):
         width = self.scrollable_content_region.width
         at = y + self.scroll_offset.y
         if at >= len(self._lines):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, role_style(self, "text"))
         style = cursor_style if self._under_cursor(at) else role_style
         return strip_of(fitted(self._lines[at], width), partial(style, self))
 
     def _under_cursor(self, at: int) -> bool:
-        if not self._spans:
+        if not self._spans or not (self.has_focus or self.CURSOR_AT_REST):
             return False
         _, first, last = self._spans[self._cursor]
         return first <= at < last

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.markup import escape
 from textual.binding import Binding, BindingType
 
@@ -79,6 +80,7 @@ class Problems(LinesPanel):
     """Findings. Enter explains one, Space shows its places, Enter on a place goes there."""
 
     NAME = "Problems"
+    CURSOR_AT_REST = True
     READS = frozenset({"findings", "judged", "revision", "checks", "ascii", "change"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "unfold", "Places", show=False, id="problems.unfold", tooltip="Show every place of it"),
@@ -118,10 +120,15 @@ class Problems(LinesPanel):
         lines: list[Line] = []
         for heading, findings in grouped(self.shown(), self.grouping).items():
             if heading:
-                lines.append(Line(((heading, "muted"),), ((f"{len(findings)}", "muted"),)))
+                lines.append(self._heading(heading, len(findings), width))
             for finding in findings:
                 lines.extend(self._entry(finding, width))
         return lines or self._empty(width)
+
+    def _heading(self, text: str, count: int, width: int) -> Line:
+        rule = "-" if self.state.ascii else "─"
+        room = max(width - cell_len(text) - len(str(count)) - 2, 0)
+        return Line(((f"{text} ", "muted"), (rule * room, "gutter")), ((str(count), "muted"),))
 
     def _entry(self, finding: Finding, width: int) -> list[Line]:
         mark, role = symbol(finding.severity, finding.tier, ascii_only=self.state.ascii)

@@ -1,0 +1,195 @@
+"""The app: starts the worker, keeps the newest state on whatever screen is shown, and leaves the terminal whole."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+from typing import ClassVar
+
+from textual.app import App
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.screen import Screen
+
+from friction_tui.protocol import ConsentNeeded
+from friction_tui.recipe import Recipe
+from friction_tui.tui import panel as said
+from friction_tui.tui import sessions
+from friction_tui.tui.consent import ConsentScreen
+from friction_tui.tui.graph_view import GraphView
+from friction_tui.tui.live import LiveSession
+from friction_tui.tui.palette import Commands
+from friction_tui.tui.state import AppState
+from friction_tui.tui.themes import THEMES, chosen_theme
+from friction_tui.tui.welcome import Welcome, recipe_for
+from friction_tui.tui.workbench import Workbench
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class NewState(Message, bubble=False):
+    """The state changed. Whoever handles it reads the newest, so one in the queue is enough."""
+
+    def can_replace(self, message: Message) -> bool:
+        """A newer one makes an elder needless."""
+        return isinstance(message, NewState)
+
+
+class FrictionApp(App[None]):
+    """Opens `recipe`, or shows what can be opened. `worker` is another command to start the worker with."""
+
+    TITLE = "friction"
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "roles.tcss", "workbench.tcss", "welcome.tcss"]
+    COMMANDS = App.COMMANDS | {Commands}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend", tooltip="Back to the shell"),
+    ]
+
+    def __init__(
+        self,
+        recipe: Recipe | None = None,
+        *,
+        session: sessions.SavedSession | None = None,
+        worker: Sequence[str] | None = None,
+        ascii_only: bool = False,
+        theme: str = "",
+        watch: bool = False,
+    ) -> None:
+        super().__init__()
+        self._first = session.recipe if session else recipe
+        self.restore = session
+        self._asked: ConsentNeeded | None = None
+        self.live = LiveSession(self._state_changed, worker, ascii_only=ascii_only, watch=watch)
+        for known in THEMES:
+            self.register_theme(known)
+        self.theme = chosen_theme(theme, os.environ)
+
+    @property
+    def workbench(self) -> Workbench | None:
+        """The workbench, None while no model is open."""
+        return next((screen for screen in self.screen_stack if isinstance(screen, Workbench)), None)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The workbench at once if there is something to open: the first paint does not wait for the worker."""
+        if self._first is None:
+            return Welcome()
+        self.live.open(self._first)
+        return self._workbench()
+
+    def _workbench(self) -> Workbench:
+        session, self.restore = self.restore, None
+        return Workbench(self.live.state, session)
+
+    def on_mount(self) -> None:
+        """Handle the signals that would leave the terminal broken; start the worker after the first paint."""
+        loop = asyncio.get_running_loop()
+        for number in ENDING_SIGNALS:
+            loop.add_signal_handler(number, self._end, number)
+        self.call_after_refresh(self.live.start)
+
+    def _end(self, number: signal.Signals) -> None:
+        self.save_session(quiet=True)
+        self.exit(return_code=128 + number)
+
+    async def on_unmount(self) -> None:
+        """No process outlives the app."""
+        await self.live.close()
+
+    async def action_quit(self) -> None:
+        """Leave; the session is kept."""
+        self.save_session(quiet=True)
+        self.exit()
+
+    # ------------------------------------------------------------------------------------------- state
+
+    def _state_changed(self, state: AppState) -> None:  # noqa: ARG002
+        self.post_message(NewState())
+
+    def on_new_state(self) -> None:
+        """Hand the newest state to every screen that shows it; ask what has to be asked."""
+        for screen in self.screen_stack:
+            update = getattr(screen, "update_state", None)
+            if update is not None:
+                update(self.live.state)
+        asked = self.live.state.consent
+        if asked is not None and asked is not self._asked:
+            self._asked = asked
+            self.push_screen(ConsentScreen(asked), self._answered)
+
+    def _answered(self, answer: str | None) -> None:
+        if answer in ("once", "always"):
+            self.live.agree(remember=answer == "always")
+        else:
+            self.live.say("the source was not opened: its code may not run", "warning", "r asks again")
+
+    def open_path(self, path: Path) -> None:
+        """Open a model, or a saved session."""
+        recipe = recipe_for(path)
+        if path.suffix == ".toml":
+            try:
+                self.restore = sessions.load(path)
+            except sessions.BrokenSessionError as error:
+                self.notify(str(error), severity="error", markup=False)
+                return
+            recipe = self.restore.recipe
+        self.live.open(recipe)
+        if self.workbench is None:
+            self.switch_screen(self._workbench())
+
+    def save_session(self, *, quiet: bool = False) -> None:
+        """Write the session file; a failure is said, never raised."""
+        bench, recipe = self.workbench, self.live.state.recipe
+        if bench is None or recipe is None or self.live.state.summary is None:
+            return
+        try:
+            path = sessions.save(
+                sessions.new(recipe, bench.graph.open_folds(), self.live.state.selected, bench.current)
+            )
+        except OSError as error:
+            self.live.say(f"the session could not be saved: {error}", "error", "is the disk full or read-only?")
+            return
+        if not quiet:
+            self.live.say(f"session saved to {path}")
+
+    # ------------------------------------------------------------------------------- what panels say
+
+    def on_edit(self, event: said.Edit) -> None:
+        """An edit of the recipe."""
+        self.live.edit(event.recipe, event.what)
+
+    def on_ask(self, event: said.Ask) -> None:
+        """A question to the worker."""
+        self.live.ask(event.request)
+
+    def on_begin(self, event: said.Begin) -> None:
+        """A job."""
+        self.live.begin(event.kind, event.point, event.runs)
+
+    def on_cancel(self, event: said.Cancel) -> None:
+        """No job."""
+        self.live.cancel(event.job)
+
+    def on_graph_view_selected(self, event: GraphView.Selected) -> None:
+        """The graph's cursor moved."""
+        self.live.select(event.path)
+
+    def on_say(self, event: said.Say) -> None:
+        """A line for the user."""
+        self.live.say(event.text, event.level, event.detail)
+
+
+def run_app(
+    recipe: Recipe | None = None,
+    *,
+    ascii_only: bool = False,
+    theme: str = "",
+    watch: bool = False,
+    worker: Sequence[str] | None = None,
+) -> int:
+    """Run the app until the user leaves; returns the exit status (128 + n after signal n, 1 after a crash)."""
+    app = FrictionApp(recipe, worker=worker, ascii_only=ascii_only, theme=theme, watch=watch)
+    app.run()
+    return app.return_code or 0

@@ -1,0 +1,222 @@
+"""The real app under a pilot, fed with what a worker would say."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from textual.pilot import Pilot
+
+from friction_tui.protocol import Apply, Detail, Event, Hello, Inspect, Judged, Request, WorkerDied
+from friction_tui.recipe import Range, Recipe
+from friction_tui.tui import inspector, sessions
+from friction_tui.tui.app import FrictionApp
+from friction_tui.tui.graph_view import GraphView
+from friction_tui.tui.inspector import Inspector
+from friction_tui.tui.layout import PANELS, arrangement, shown
+from friction_tui.tui.panel import Edit
+from friction_tui.tui.why_screen import WhyScreen
+from friction_tui.tui.workbench import Workbench
+
+Opened = Callable[..., "asynccontextmanager[AsyncIterator[tuple[FrictionApp, Pilot[None]]]]"]
+
+
+@pytest.fixture
+def open_app(
+    recipe: Recipe, hello: Hello, silent_worker: list[str], told: Callable[..., list[Event]]
+) -> Callable[..., object]:
+    """`async with open_app(size) as (app, pilot)`: the detector, opened and judged."""
+
+    @asynccontextmanager
+    async def run(
+        size: tuple[int, int] = (120, 30), session: sessions.SavedSession | None = None
+    ) -> AsyncIterator[tuple[FrictionApp, Pilot[None]]]:
+        app = FrictionApp(recipe, session=session, worker=silent_worker)
+        async with app.run_test(size=size) as pilot:
+            for event in (hello, *told()):
+                app.live.hear(event)
+            await settled(pilot)
+            yield app, pilot
+
+    return run
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """A key becomes a message, that a state, that a line on the screen: wait for the last of them."""
+    for _ in range(4):
+        await pilot.pause()
+
+
+def screen_text(app: FrictionApp) -> str:
+    """What is on the screen, as plain text."""
+    width, height = app.size
+    lines = app.screen._compositor.render_strips()
+    assert len(lines) == height and all(strip.cell_length == width for strip in lines)
+    return "\n".join(strip.text for strip in lines)
+
+
+def bench_of(app: FrictionApp) -> Workbench:
+    """The workbench."""
+    assert app.workbench is not None
+    return app.workbench
+
+
+async def test_first_paint_does_not_wait_for_the_worker(recipe: Recipe, silent_worker: list[str]) -> None:
+    app = FrictionApp(recipe, worker=silent_worker)
+    async with app.run_test(size=(80, 24)):
+        text = screen_text(app)
+    assert "detector.onnx" in text and "opening detector.onnx" in text and "starting the worker" in text
+
+
+async def test_problems_are_listed_marked_and_explained(open_app) -> None:
+    async with open_app() as (app, pilot):
+        text = screen_text(app)
+        assert "✗ 2  ! 1  ? 1" in text and "Problems ─ 4" in text and "checked 0.14 s" in text
+        await pilot.press("n")
+        assert app.live.state.problem is not None and app.live.state.problem.kind == "operator/nonzero"
+        await settled(pilot)
+        assert app.live.state.selected == "10"
+        await pilot.press("n", "enter")
+        await settled(pilot)
+        assert isinstance(app.screen, WhyScreen)
+        text = screen_text(app)
+        for said in (
+            "x = x.view(1, 256)",
+            "1024 elements",
+            "ONNX Runtime 1.32.0 CPU at opt and max",
+            "restrict N to 1",
+        ):
+            assert said in text
+        await pilot.press("escape")
+        assert isinstance(app.screen, Workbench)
+
+
+async def test_narrow_terminals_show_one_panel_and_digits_switch(open_app) -> None:
+    async with open_app((80, 24)) as (app, pilot):
+        bench = bench_of(app)
+        for digit, name in enumerate(PANELS[:6], start=1):
+            await pilot.press(str(digit))
+            await settled(pilot)
+            assert [p for p in PANELS if bench.query_one(f"#{p}").display] == [name]
+            assert "…" not in screen_text(app).splitlines()[1], "the panel bar fits"
+
+
+async def test_what_is_on_screen_survives_a_tiny_terminal(open_app) -> None:
+    async with open_app((120, 30)) as (app, pilot):
+        await pilot.press("n")
+        before = screen_text(app)
+        for size in ((20, 5), (1, 1), (240, 70), (120, 30)):
+            await pilot.resize_terminal(*size)
+            await pilot.press("down", "up", "2", "1")
+            await settled(pilot)
+        assert screen_text(app).splitlines()[0] == before.splitlines()[0]
+        assert app.live.state.selected == "10"
+
+
+async def test_an_edit_is_sent_marked_stale_and_undone(open_app) -> None:
+    async with open_app() as (app, pilot):
+        sent: list[Request] = []
+        app.live._client.send = sent.append  # type: ignore[method-assign]
+        recipe = app.live.state.recipe
+        assert recipe is not None
+        app.screen.post_message(Edit(recipe.with_range("N", Range(1, 4, 16)), "N max 8 → 16"))
+        await settled(pilot)
+        assert app.live.state.revision == 2 and "stale" in screen_text(app) and "N max 8 → 16" in screen_text(app)
+        app.live.hear(Judged(revision=2, findings=[], seconds=0.2))
+        await settled(pilot)
+        assert "fixed post/NonZero, head/Reshape and 2 more" in screen_text(app)
+        await pilot.press("u")
+        assert app.live.state.recipe == recipe and app.live.state.revision == 3
+        assert [request.revision for request in sent if isinstance(request, Apply)] == [2, 3]
+
+
+async def test_the_inspector_asks_once_the_cursor_rests(
+    open_app, reshape_detail: Detail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inspector, "REST_SECONDS", 0.5)  # a busy machine may take long between two keys
+    async with open_app() as (app, pilot):
+        sent: list[Request] = []
+        app.live._client.send = sent.append  # type: ignore[method-assign]
+        await pilot.press("end", "up", "up")
+        for _ in range(300):
+            await asyncio.sleep(0.01)
+            if sent:
+                break
+        asked = [request.path for request in sent if isinstance(request, Inspect)]
+        assert asked == [app.live.state.selected] == ["10"], "not one request per row passed"
+        bench_of(app).graph.reveal("8")
+        app.live.hear(reshape_detail)
+        await settled(pilot)
+        assert bench_of(app).query_one(Inspector).border_title == "Inspector ─ head/Reshape"
+        assert "[1, 256]" in screen_text(app)
+
+
+async def test_search_goes_to_matches_and_escape_ends_it(open_app) -> None:
+    async with open_app() as (app, pilot):
+        await pilot.press("slash", *"conv")
+        await settled(pilot)
+        assert "1 of 3" in screen_text(app)
+        await pilot.press("enter", "enter", "enter")
+        await settled(pilot)
+        assert "1 of 3" in screen_text(app)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert app.focused is bench_of(app).query_one(GraphView)
+
+
+async def test_the_problem_list_filters_and_shows_all_again(open_app) -> None:
+    async with open_app() as (app, pilot):
+        await pilot.press("F", *"tier:parser")
+        await settled(pilot)
+        assert "1 of 4" in screen_text(app)
+        await pilot.press("escape")
+        await settled(pilot)
+        assert "Problems ─ 4" in screen_text(app)
+
+
+async def test_a_dead_worker_is_a_line_on_the_screen(open_app) -> None:
+    async with open_app((80, 24)) as (app, pilot):
+        app.live.hear(WorkerDied(why="killed by SIGSEGV", restarted=True, last_words="segfault in parser"))
+        await settled(pilot)
+        text = screen_text(app)
+        assert "the worker died and was restarted: killed by SIGSEGV" in text and "head" in text
+
+
+async def test_a_session_is_saved_and_restored(open_app) -> None:
+    async with open_app() as (app, pilot):
+        bench = bench_of(app)
+        await pilot.press("C")
+        bench.graph.reveal("8")
+        await settled(pilot)
+        await pilot.press("w")
+        folds = bench.graph.open_folds()
+    (_, saved), *_ = sessions.recent()
+    assert saved.cursor == "8" and saved.open_folds == folds
+    async with open_app(session=saved) as (app, pilot):
+        await settled(pilot)
+        assert app.live.state.selected == "8"
+        assert bench_of(app).graph.open_folds()[0] in {*folds, *bench_of(app).graph.open_folds()}
+
+
+async def test_every_binding_has_an_id_and_a_tooltip(open_app) -> None:
+    async with open_app() as (app, pilot):
+        await pilot.press("question_mark")
+        text = screen_text(app)
+        assert "Keys" in text
+        for widget in bench_of(app).query("*"):
+            own = vars(type(widget)).get("BINDINGS", []) if type(widget).__module__.startswith("friction_tui") else []
+            assert all(binding.id and binding.tooltip for binding in own), type(widget)
+
+
+@pytest.mark.parametrize(
+    ("size", "arranged", "panels"),
+    [
+        ((80, 24), "single", {"graph"}),
+        ((100, 20), "low", {"graph", "problems", "inspector"}),
+        ((120, 30), "wide", {"graph", "problems", "inspector", "shapes", "build"}),
+        ((200, 60), "very-wide", set(PANELS)),
+    ],
+)
+def test_what_is_shown_follows_the_size(size: tuple[int, int], arranged: str, panels: set[str]) -> None:
+    assert shown(arrangement(*size), "graph", "build") == (arranged, panels)
+    assert shown(arrangement(*size, zoomed=True), "latency", "latency") == ("single", {"latency"})
