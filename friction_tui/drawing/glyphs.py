@@ -33,6 +33,8 @@ class Glyphs:
     far_out: str
     back: str
     """A far reference to a later row: the graph has a cycle."""
+    hidden: str
+    """An operand the filter leaves out."""
     times: str
     dots: str
     heat: tuple[str, ...]
@@ -57,6 +59,7 @@ UNICODE = Glyphs(
     far_in="⇠",
     far_out="⇢",
     back="↺",
+    hidden="⋯",
     times="×",
     dots="…",
     heat=(" ", "⡀", "⣀", "⣄", "⣤", "⣦", "⣶", "⣷", "⣿"),
@@ -80,7 +83,8 @@ ASCII = Glyphs(
     far_in="<-",
     far_out="->",
     back="^-",
+    hidden="..",
     times="x",
-    dots="~",
+    dots="..",
     heat=(" ", ".", ":", "-", "=", "+", "*", "%", "#"),
 )

@@ -79,12 +79,13 @@ def _nest(
     current: tuple[str, ...] = ()
     open_: list[tuple[str, int, list[int]]] = []
     previous = NONE
-    for position in range(begin, end + 1):
-        scope = graph.scopes[graph.order[position]] if position < end else NONE
-        if scope == previous and position < end:
+    scopes, table = graph.scopes, graph.scope_table
+    for position, item in enumerate([*graph.order[begin:end], NONE], begin):
+        scope = scopes[item] if item >= 0 else NONE
+        if scope == previous and item >= 0:
             continue
         previous = scope
-        path = graph.scope_table[scope] if position < end else ()
+        path = table[scope] if item >= 0 else ()
         kept = 0
         for one, other in zip(path, current, strict=False):
             if one != other:
@@ -135,7 +136,7 @@ def _repeats(
     """Runs of adjacent siblings with the same name but for numbers, the same operators and the same wiring."""
     found: list[Repeat] = []
     run: list[int] = []
-    looks: object = None
+    looks: tuple[list[str], list[int]] | None = None
     for number in siblings:
         group = groups[number]
         alike = (
@@ -165,17 +166,12 @@ def _size_and_name(group: Group) -> tuple[int, str]:
     return group.last - group.first, number_free(group.label)
 
 
-def _wiring(group: Group, graph: GraphData, sources: Sequence[tuple[int, ...]]) -> object:
+def _wiring(group: Group, graph: GraphData, sources: Sequence[tuple[int, ...]]) -> tuple[list[str], list[int]]:
     """Operators and inner edges relative to the group's first position; edges from outside all look the same."""
-    first = group.first
-    order, ops = graph.order, graph.ops
-    return hash(
-        tuple(
-            (
-                ops[order[position]],
-                tuple(source - first if source >= first else -1 for source in sources[position]),
-                len(graph.owners.get(order[position], ())),
-            )
-            for position in range(first, group.last)
-        )
-    )
+    first, last = group.first, group.last
+    items = graph.order[first:last]
+    end = first - last
+    wires = [source - first if source >= first else -1 for read in sources[first:last] for source in (*read, end)]
+    if graph.owners:
+        wires += [len(graph.owners.get(item, ())) for item in items]
+    return [graph.ops[item] for item in items], wires

@@ -50,7 +50,7 @@ def with_order(graph: GraphData) -> GraphData:
 
 def _without_cycles(inputs: Sequence[list[int]], first: int, last: int) -> Sequence[list[int]]:
     """The inputs without the edges that close a cycle; the same object when there is none."""
-    if all(not sources or max(sources) < item for item, sources in enumerate(inputs[first:last], first)):
+    if all(not inputs[item] or max(inputs[item]) < item for item in range(first, last)):
         return inputs
     local = [[source - first for source in sources] for sources in inputs[first:last]]
     component, count = components(local)
@@ -118,11 +118,11 @@ def _by_scope(
     stack: list[_Part] = [(list(items), 0)]
     while stack:
         members, depth = stack.pop()
-        if len(members) == 1:
-            order.append(members[0])
+        if _is_chain(members, depth, paths, inputs):
+            order += members
             continue
         parts = _partition(members, depth, paths)
-        if len(parts) == 1 and parts[0][1] >= 0:
+        if len(parts) == 1:
             stack.append(parts[0])
             continue
         while True:
@@ -131,25 +131,39 @@ def _by_scope(
                 for item in ours:
                     part_of[item] = number
                     level[item] = clock
-            sources = [
-                [part_of[source] for source in inputs[ours[0]] if level[source] == clock]
-                if len(ours) == 1
-                else list(
-                    {
-                        part_of[source]: None
-                        for item in ours
-                        for source in inputs[item]
-                        if level[source] == clock and part_of[source] != number
-                    }
-                )
-                for number, (ours, _) in enumerate(parts)
-            ]
+            sources: list[list[int]] = []
+            sorted_already = True
+            for number, (ours, _) in enumerate(parts):
+                if len(ours) == 1:
+                    read = [part_of[source] for source in inputs[ours[0]] if level[source] == clock]
+                else:
+                    every = {part_of[source] for item in ours for source in inputs[item] if level[source] == clock}
+                    every.discard(number)
+                    read = list(every)
+                sources.append(read)
+                if read and max(read) > number:
+                    sorted_already = False
+            if sorted_already:
+                component = list(range(len(parts)))
+                break
             component, count = components(sources)
             if count == len(parts):
                 break
             parts = _split(parts, component, count, paths, inputs)
-        stack.extend(parts[number] for number in reversed(_on_demand(parts, sources, component, ops)))
+        stack.extend([parts[number] for number in reversed(_on_demand(parts, sources, component, ops))])
     return order
+
+
+def _is_chain(members: list[int], depth: int, paths: Sequence[Path], inputs: Sequence[list[int]]) -> bool:
+    """Whether the members, as they come, lie in no deeper scope and each reads the one before and no other."""
+    if len(members) == 1:
+        return True
+    if any(len(paths[item]) > depth for item in members):
+        return False
+    inside = set(members)
+    return inside.isdisjoint(inputs[members[0]]) and all(
+        previous in inputs[item] and len(inside.intersection(inputs[item])) == 1 for previous, item in pairwise(members)
+    )
 
 
 def _partition(members: Iterable[int], depth: int, paths: Sequence[Path]) -> list[_Part]:
@@ -228,12 +242,16 @@ def _on_demand(parts: list[_Part], sources: list[list[int]], component: list[int
     size = len(parts)
     depth = [0] * size
     read = bytearray(size)
-    for number in sorted(range(size), key=component.__getitem__):
+    sources_first = [0] * size
+    for number, place in enumerate(component):
+        sources_first[place] = number
+    for number in sources_first:
         deepest = 0
         for source in sources[number]:
             read[source] = 1
             reach = depth[source] + len(parts[source][0])
-            deepest = max(deepest, reach)
+            if reach > deepest:
+                deepest = reach
         depth[number] = deepest
     outputs: dict[int, list[int]] = {}
     sinks = []
@@ -258,19 +276,18 @@ def _on_demand(parts: list[_Part], sources: list[list[int]], component: list[int
         stack = [] if done[sink] else [(sink, iter(sources[sink]))]
         while stack:
             number, rest = stack[-1]
-            if done[number]:
+            for source in rest:
+                if not done[source]:
+                    stack.append((source, iter(sources[source])))
+                    break
+            else:
                 stack.pop()
-                continue
-            wanted = next((source for source in rest if not done[source]), -1)
-            if wanted >= 0:
-                stack.append((wanted, iter(sources[wanted])))
-                continue
-            stack.pop()
-            done[number] = 1
-            order.append(number)
-            for output in outputs.get(number, ()):
-                done[output] = 1
-                order.append(output)
+                if not done[number]:
+                    done[number] = 1
+                    order.append(number)
+                    for output in outputs.get(number, ()):
+                        done[output] = 1
+                        order.append(output)
     return order
 
 
@@ -318,13 +335,10 @@ def _placed(item: int, outputs: dict[int, list[int]], done: bytearray) -> list[i
 def _lifetime(order: list[int], inputs: Sequence[list[int]]) -> int:
     """Over how many rows values live, summed."""
     row = {item: number for number, item in enumerate(order)}
-    last: dict[int, int] = {}
-    for item in order:
-        for source in inputs[item]:
-            last[source] = row[item]
-    return sum(end - row[source] for source, end in last.items())
+    last = {source: item for item in order for source in inputs[item]}
+    return sum(row[reader] - row[source] for source, reader in last.items())
 
 
 def _breaks(order: list[int], scopes: Sequence[int]) -> int:
     """How often the scope changes from one row to the next."""
-    return sum(scopes[one] != scopes[other] for one, other in pairwise(order))
+    return sum([scopes[one] != scopes[other] for one, other in pairwise(order)])

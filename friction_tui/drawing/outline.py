@@ -17,11 +17,13 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
+from functools import cached_property
 from itertools import accumulate
 
 from friction_tui.drawing.groups import NONE, find_groups
 from friction_tui.drawing.marks import Mark, MarkCounts, Tally, as_mark
-from friction_tui.drawing.rows import Folds, Frame, Kind, Row, Rows, lay_rows
+from friction_tui.drawing.plumbing import plumbing
+from friction_tui.drawing.rows import Folds, Frame, Kind, Row, RowLayer, Rows, spliced
 from friction_tui.drawing.scopes import PSEUDO, spans
 from friction_tui.finding import Severity
 from friction_tui.protocol import GraphData
@@ -56,6 +58,7 @@ class Outline:
         self._node_sums = array("i", accumulate(real, initial=0))
         self._folds = Folds()
         self._hidden = bytearray(len(graph.order))
+        self._filtered = False
         self._counts = MarkCounts()
         self._ranks: array[int] | None = None
         self._marked: list[tuple[int, int]] = []
@@ -68,6 +71,15 @@ class Outline:
 
     def __getitem__(self, row: int) -> Row:
         return self.rows[row]
+
+    @cached_property
+    def readers(self) -> list[list[int]]:
+        """The positions that read each position."""
+        readers: list[list[int]] = [[] for _ in self.sources]
+        for position, read in enumerate(self.sources):
+            for source in read:
+                readers[source].append(position)
+        return readers
 
     def item(self, row: int) -> int:
         """The item of a node's row; of a group, repeat or body its first item."""
@@ -136,7 +148,8 @@ class Outline:
         else:
             return row
         body = self.rows.frames[frame].body
-        self._lay()
+        if not self._relay_around(row):
+            self._lay()
         same = row < len(self.rows) and self.rows.first[row] == first and self.rows.depth[row] == self.rows.depth[row]
         return row if same else max(self._row_at(first, body), 0)
 
@@ -212,6 +225,24 @@ class Outline:
             seen.add(body)
             item = self._owners[body][0]
 
+    def set_filter(self, hide_plumbing: bool) -> None:
+        """Leave shape plumbing out, or show it again. What has a mark is always shown."""
+        self._filtered = hide_plumbing
+        self._hidden = (
+            plumbing(self.graph, self.sources, self.readers) if hide_plumbing else bytearray(len(self.sources))
+        )
+        self._show_marked()
+        self._lay()
+
+    @property
+    def hidden(self) -> int:
+        """How many items the filter leaves out."""
+        return sum(self._hidden)
+
+    def hides(self, position: int) -> bool:
+        """Whether the filter leaves the position out."""
+        return bool(self._hidden[position])
+
     # ------------------------------------------------------------------------------------------- marks
 
     def set_marks(self, judgements: Mapping[str, Severity | Mark]) -> None:
@@ -230,6 +261,8 @@ class Outline:
         self._counts = MarkCounts.of(weights)
         self._marked = sorted((self.rank(item), item) for item in marks)
         self.version += 1
+        if self._filtered:
+            self.set_filter(True)
 
     def next_marked(self, row: int, step: int = 1, at_least: Mark = Mark.UNKNOWN) -> str | None:
         """The path of the next (`step` 1) or previous (-1) item marked at least so gravely, round the end.
@@ -257,9 +290,35 @@ class Outline:
 
     # ------------------------------------------------------------------------------------------ private
 
+    def _show_marked(self) -> None:
+        for item in self.marks:
+            self._hidden[self.position[item]] = 0
+
     def _lay(self) -> None:
-        self.rows = lay_rows(self.graph, self.tree, self._folds, self.position, self._hidden)
+        self.rows = RowLayer(self.graph, self.tree, self._folds, self.position, self._hidden).all()
         self.version += 1
+
+    def _relay_around(self, row: int) -> bool:
+        """Lay out anew only what a group's or repeat's row stands for; False where that is not enough."""
+        kind, _, _, number, depth, _ = self.rows[row]
+        if len(self.rows.frames) > 1 or kind in (Kind.NODE, Kind.BODY):
+            return False
+        groups = self.tree.groups
+        repeated = kind in (Kind.REPEAT, Kind.REPEAT_HEADER)
+        repeat = number if repeated else groups[number].repeat
+        siblings: tuple[int, ...] = (number,)
+        if repeat >= 0:
+            siblings = self.tree.repeats[repeat].members
+            depth -= repeat in self._folds.repeats and not repeated
+        starts = self.rows.first
+        begin = bisect_left(starts, groups[siblings[0]].first)
+        while self.rows.depth[begin] < depth:
+            begin += 1
+        end = bisect_left(starts, groups[siblings[-1]].last, begin)
+        part = RowLayer(self.graph, self.tree, self._folds, self.position, self._hidden).part(siblings, depth)
+        self.rows = spliced(self.rows, part, begin, end)
+        self.version += 1
+        return True
 
     def _body_of(self, item: int) -> int:
         """The body an item lies in, -1 for the main graph."""

@@ -1,4 +1,4 @@
-"""From folds to visible rows: `lay_rows`. Columns, not objects: 50 000 rows take about two megabytes."""
+"""From folds to visible rows: `RowLayer`. Columns, not objects: 50 000 rows take about two megabytes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Kind(enum.IntEnum):
 
 
 KINDS = tuple(Kind)
-WIRED = frozenset((Kind.NODE, Kind.GROUP, Kind.REPEAT))
+UNWIRED = frozenset((Kind.HEADER, Kind.REPEAT_HEADER, Kind.BODY))
+"""Kinds of rows that only title others; every other row has a glyph in the gutter."""
 
 
 class Row(NamedTuple):
@@ -54,7 +55,7 @@ class Row(NamedTuple):
     @property
     def wired(self) -> bool:
         """Whether values flow into and out of this row, so that it has a glyph in the gutter."""
-        return self.kind in WIRED
+        return self.kind not in UNWIRED
 
 
 @dataclass(slots=True)
@@ -116,7 +117,7 @@ class Rows:
 
     def add(self, kind: Kind, first: int, last: int, number: int, depth: int, frame: int) -> None:
         """Append one row."""
-        if kind in WIRED:
+        if kind not in UNWIRED:
             self.frames[frame].starts.append(first)
             self.frames[frame].shown.append(len(self.kind))
         self.kind.append(kind)
@@ -140,7 +141,7 @@ class Rows:
 
 
 class _Span(NamedTuple):
-    """Rows still to be made: positions from `first` on, child groups from number `child` on."""
+    """Rows still to be made: positions `first` <= p < `last`, whose child groups are `siblings` from `child` on."""
 
     first: int
     last: int
@@ -148,7 +149,7 @@ class _Span(NamedTuple):
     child: int
     depth: int
     frame: int
-    in_repeat: bool = False
+    in_repeat: bool
 
 
 class _Inside(NamedTuple):
@@ -165,31 +166,120 @@ class _Leave(NamedTuple):
     frame: int
 
 
-def lay_rows(graph: GraphData, tree: Groups, folds: Folds, position: Sequence[int], hidden: bytearray) -> Rows:
-    """The visible rows. `position` is the position of each item; `hidden[p]` leaves a position out."""
-    rows = Rows()
-    rows.frames.append(Frame(NONE, NONE, 0, 0))
-    opened = sorted(position[item] for item in folds.items)
-    work: list[_Span | _Inside | _Leave] = [_Leave(0), _Span(0, graph.main, tree.roots.get(0, ()), 0, 0, 0)]
-    while work:
-        task = work.pop()
-        if isinstance(task, _Leave):
-            rows.frames[task.frame].last_row = len(rows)
-        elif isinstance(task, _Inside):
-            work.extend(_enter(task, graph, tree, folds, rows))
-        else:
-            work.extend(_span(task, graph, tree, folds, opened, hidden, rows))
-    return rows
+class RowLayer:
+    """Lays rows out. `position` is the position of each item; `hidden[p]` leaves position p out."""
 
+    def __init__(
+        self, graph: GraphData, tree: Groups, folds: Folds, position: Sequence[int], hidden: bytearray
+    ) -> None:
+        self._graph = graph
+        self._tree = tree
+        self._folds = folds
+        self._hidden = hidden
+        self._opened = sorted(position[item] for item in folds.items)
+        self._rows = Rows(frames=[Frame(NONE, NONE, 0, 0)])
+        self._work: list[_Span | _Inside | _Leave] = []
 
-def _enter(task: _Inside, graph: GraphData, tree: Groups, folds: Folds, rows: Rows) -> list[_Span | _Inside | _Leave]:
-    body = graph.bodies[task.body]
-    rows.add(Kind.BODY, body.first, body.last, task.body, task.depth, task.frame)
-    if task.body in folds.closed_bodies or len(rows.frames) >= MAX_FRAMES or _inside_itself(task, rows.frames):
-        return []
-    frame = len(rows.frames)
-    rows.frames.append(Frame(task.frame, task.body, task.depth + 1, len(rows)))
-    return [_Leave(frame), _Span(body.first, body.last, tree.roots.get(body.first, ()), 0, task.depth + 1, frame)]
+    def all(self) -> Rows:
+        """All visible rows."""
+        self._work = [_Leave(0), _Span(0, self._graph.main, self._tree.roots.get(0, ()), 0, 0, 0, False)]
+        return self._run()
+
+    def part(self, siblings: Sequence[int], depth: int) -> Rows:
+        """The rows of adjacent groups of the main graph, as if they were the whole of it."""
+        groups = self._tree.groups
+        first, last = groups[siblings[0]].first, groups[siblings[-1]].last
+        self._work = [_Leave(0), _Span(first, last, siblings, 0, depth, 0, False)]
+        return self._run()
+
+    def _run(self) -> Rows:
+        work = self._work
+        while work:
+            task = work.pop()
+            if isinstance(task, _Span):
+                self._span(*task)
+            elif isinstance(task, _Inside):
+                self._enter(task)
+            else:
+                self._rows.frames[task.frame].last_row = len(self._rows)
+        return self._rows
+
+    def _span(
+        self, first: int, last: int, siblings: Sequence[int], child: int, depth: int, frame: int, in_repeat: bool
+    ) -> None:
+        """Make rows until something opens; what comes after it is put off."""
+        groups, folds, rows, work = self._tree.groups, self._folds, self._rows, self._work
+        count = len(siblings)
+        while first < last:
+            number = siblings[child] if child < count else NONE
+            group = groups[number] if number >= 0 else None
+            if group is None or first < group.first:
+                stop = self._nodes(first, group.first if group else last, depth, frame)
+                if stop < last:
+                    work.append(_Span(stop, last, siblings, child, depth, frame, in_repeat))
+                self._open(stop - 1, depth + 1, frame)
+                return
+            run = 1 if in_repeat or group.repeat < 0 else self._run_length(siblings, child)
+            end = groups[siblings[child + run - 1]].last
+            if run >= _REPEAT and group.repeat in folds.repeats:
+                rows.add(Kind.REPEAT_HEADER, first, end, group.repeat, depth, frame)
+                work.append(_Span(end, last, siblings, child + run, depth, frame, in_repeat))
+                work.append(_Span(first, end, siblings[child : child + run], 0, depth + 1, frame, True))
+                return
+            if run >= _REPEAT:
+                kind, number = Kind.REPEAT, group.repeat
+            elif number in folds.groups:
+                rows.add(Kind.HEADER, first, group.last, number, depth, frame)
+                work.append(_Span(group.last, last, siblings, child + 1, depth, frame, in_repeat))
+                work.append(_Span(first, group.last, group.children, 0, depth + 1, frame, False))
+                return
+            else:
+                kind, run, end = Kind.GROUP, 1, group.last
+            if self._hidden.find(0, first, end) >= 0:
+                rows.add(kind, first, end, number, depth, frame)
+            first, child = end, child + run
+
+    def _nodes(self, first: int, last: int, depth: int, frame: int) -> int:
+        """Make rows for positions up to and including the first whose bodies are open; the position after it."""
+        owner = bisect_left(self._opened, first)
+        if owner < len(self._opened) and self._opened[owner] < last:
+            last = self._opened[owner] + 1
+        hidden = self._hidden
+        positions: Sequence[int] = range(first, last)
+        if hidden.find(1, first, last) >= 0:
+            positions = [position for position in positions if not hidden[position]]
+        self._rows.add_nodes(positions, depth, frame)
+        return last
+
+    def _open(self, position: int, depth: int, frame: int) -> None:
+        item = self._graph.order[position]
+        if item in self._folds.items:
+            bodies = self._graph.owners.get(item, ())
+            self._work.extend(_Inside(body, depth, frame) for body in reversed(bodies))
+
+    def _run_length(self, siblings: Sequence[int], child: int) -> int:
+        """How many siblings from `child` on share a row: alike, adjacent, and none of them open by itself."""
+        groups, folds = self._tree.groups, self._folds
+        repeat = groups[siblings[child]].repeat
+        whole = repeat in folds.repeats
+        run = 0
+        for number in siblings[child:]:
+            if groups[number].repeat != repeat or (number in folds.groups and not whole):
+                break
+            run += 1
+        return max(run, 1)
+
+    def _enter(self, task: _Inside) -> None:
+        """Make a body's first row and put off the rest of it."""
+        body, rows = self._graph.bodies[task.body], self._rows
+        rows.add(Kind.BODY, body.first, body.last, task.body, task.depth, task.frame)
+        closed = task.body in self._folds.closed_bodies
+        if closed or len(rows.frames) >= MAX_FRAMES or _inside_itself(task, rows.frames):
+            return
+        frame, depth = len(rows.frames), task.depth + 1
+        rows.frames.append(Frame(task.frame, task.body, depth, len(rows)))
+        top = self._tree.roots.get(body.first, ())
+        self._work += [_Leave(frame), _Span(body.first, body.last, top, 0, depth, frame, False)]
 
 
 def _inside_itself(task: _Inside, frames: Sequence[Frame]) -> bool:
@@ -202,69 +292,23 @@ def _inside_itself(task: _Inside, frames: Sequence[Frame]) -> bool:
     return False
 
 
-def _span(
-    task: _Span,
-    graph: GraphData,
-    tree: Groups,
-    folds: Folds,
-    opened: Sequence[int],
-    hidden: bytearray,
-    rows: Rows,
-) -> list[_Span | _Inside | _Leave]:
-    """Make rows until something opens; what is left to do afterwards is returned, last thing first."""
-    first, last, siblings, child, depth, frame, in_repeat = task
-    groups = tree.groups
-    while first < last:
-        until = groups[siblings[child]].first if child < len(siblings) else last
-        if first < until:
-            owner = bisect_left(opened, first)
-            stop = opened[owner] + 1 if owner < len(opened) and opened[owner] < until else until
-            _nodes(first, stop, hidden, depth, frame, rows)
-            first = stop
-            item = graph.order[first - 1]
-            if item in folds.items:
-                bodies = [_Inside(body, depth + 1, frame) for body in graph.owners.get(item, ())]
-                return [task._replace(first=first, child=child), *reversed(bodies)]
-            continue
-        number = siblings[child]
-        group = groups[number]
-        run = 1 if in_repeat else _run(siblings, child, tree, folds)
-        end = groups[siblings[child + run - 1]].last
-        if run >= _REPEAT and group.repeat in folds.repeats:
-            rows.add(Kind.REPEAT_HEADER, first, end, group.repeat, depth, frame)
-            members = _Span(first, end, siblings[child : child + run], 0, depth + 1, frame, True)
-            return [task._replace(first=end, child=child + run), members]
-        if run >= _REPEAT:
-            if hidden.find(0, first, end) >= 0:
-                rows.add(Kind.REPEAT, first, end, group.repeat, depth, frame)
-        elif number in folds.groups:
-            rows.add(Kind.HEADER, first, group.last, number, depth, frame)
-            inside = _Span(first, group.last, group.children, 0, depth + 1, frame)
-            return [task._replace(first=group.last, child=child + 1), inside]
-        else:
-            run, end = 1, group.last
-            if hidden.find(0, first, end) >= 0:
-                rows.add(Kind.GROUP, first, end, number, depth, frame)
-        first, child = end, child + run
-    return []
-
-
-def _run(siblings: Sequence[int], child: int, tree: Groups, folds: Folds) -> int:
-    """How many siblings from `child` on share a row: alike, adjacent, and none of them open by itself."""
-    repeat = tree.groups[siblings[child]].repeat
-    if repeat < 0:
-        return 1
-    whole = repeat in folds.repeats
-    run = 0
-    for number in siblings[child:]:
-        if tree.groups[number].repeat != repeat or (number in folds.groups and not whole):
-            break
-        run += 1
-    return max(run, 1)
-
-
-def _nodes(first: int, last: int, hidden: bytearray, depth: int, frame: int, rows: Rows) -> None:
-    if hidden.find(1, first, last) < 0:
-        rows.add_nodes(range(first, last), depth, frame)
-    else:
-        rows.add_nodes([position for position in range(first, last) if not hidden[position]], depth, frame)
+def spliced(old: Rows, part: Rows, first_row: int, last_row: int) -> Rows:
+    """`old` with `part` in place of its rows `first_row` <= r < `last_row`; neither has bodies open."""
+    begin, end = first_row, last_row
+    grown = len(part) - (end - begin)
+    shown, starts = old.frames[0].shown, old.frames[0].starts
+    left, right = bisect_left(shown, begin), bisect_left(shown, end)
+    frame = Frame(NONE, NONE, 0, 0, len(old) + grown)
+    frame.starts = starts[:left] + part.frames[0].starts + starts[right:]
+    frame.shown = shown[:left]
+    frame.shown.extend([row + begin for row in part.frames[0].shown])
+    frame.shown.extend([row + grown for row in shown[right:]] if grown else shown[right:])
+    return Rows(
+        old.kind[:begin] + part.kind + old.kind[end:],
+        old.first[:begin] + part.first + old.first[end:],
+        old.last[:begin] + part.last + old.last[end:],
+        old.number[:begin] + part.number + old.number[end:],
+        old.depth[:begin] + part.depth + old.depth[end:],
+        old.frame[:begin] + part.frame + old.frame[end:],
+        [frame],
+    )

@@ -96,11 +96,8 @@ def _rehome(graph: GraphData, readers: Sequence[Sequence[int]], paths: list[Path
     """
     inputs = graph.inputs
     moved: set[int] = set()
-    work = [
-        item
-        for item, path in enumerate(paths)
-        if path and readers[item] and inputs[item] and paths[readers[item][0]] is not path
-    ]
+    called = _called_twice(readers, paths)
+    work = [item for item, path in enumerate(paths) if path in called and readers[item] and inputs[item]]
     while work:
         item = work.pop()
         own = paths[item]
@@ -115,3 +112,16 @@ def _rehome(graph: GraphData, readers: Sequence[Sequence[int]], paths: list[Path
             paths[item] = (*around[:home], f"⟨{own[-1]}⟩")
             moved.add(item)
             work.extend(source for source in inputs[item] if paths[source] == own)
+
+
+def _called_twice(readers: Sequence[Sequence[int]], paths: Sequence[Path]) -> set[Path]:
+    """Modules whose values are read in more than one other module."""
+    once: dict[Path, Path] = {}
+    twice: set[Path] = set()
+    for item, path in enumerate(paths):
+        for reader in readers[item]:
+            there = paths[reader]
+            if there is not path and once.setdefault(path, there) is not there:
+                twice.add(path)
+    twice.discard(())
+    return twice

@@ -12,10 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from friction_tui.drawing.glyphs import Glyphs
+from friction_tui.drawing.groups import NONE
 from friction_tui.drawing.gutter import gutter, passing
 from friction_tui.drawing.lanes import Lanes, allocate
 from friction_tui.drawing.outline import Outline
-from friction_tui.drawing.rows import KINDS, WIRED, Rows
+from friction_tui.drawing.rows import UNWIRED, Rows
 
 SHEET = 512
 """Rows of a sheet, about."""
@@ -48,7 +49,6 @@ class Sheets:
         self._sheets: dict[int, Sheet] = {}
         self._widths: dict[int, int] = {}
         self._outside: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {}
-        self._readers: list[list[int]] | None = None
 
     def prepare(self, first: int, last: int) -> None:
         """Lay out the sheets of the rows `first` <= r < `last`.
@@ -103,15 +103,17 @@ class Sheets:
 
     def sources(self, row: int) -> list[int]:
         """The rows this row reads, itself only if it reads its own value, in the order of its operands."""
-        _, first, last, _, _, frame = self._rows[row]
+        rows = self._rows
+        first, last = rows.first[row], rows.last[row]
         read = self.outline.sources[first] if last - first == 1 else self._beyond(first, last)[0]
-        return self._shown(read, frame)
+        return self._shown(read, rows.frame[row])
 
     def readers(self, row: int) -> list[int]:
         """The rows that read this row."""
-        _, first, last, _, _, frame = self._rows[row]
-        readers = self._position_readers()[first] if last - first == 1 else self._beyond(first, last)[1]
-        return self._shown(readers, frame)
+        rows = self._rows
+        first, last = rows.first[row], rows.last[row]
+        readers = self.outline.readers[first] if last - first == 1 else self._beyond(first, last)[1]
+        return self._shown(readers, rows.frame[row])
 
     def far_sources(self, row: int) -> list[int]:
         """The rows this row reads without a line between them."""
@@ -129,26 +131,21 @@ class Sheets:
         ]
 
     def _shown(self, positions: Iterable[int], frame: int) -> list[int]:
-        cover, shown_in = self._rows.cover, self._rows.frames[frame]
-        return [row for row in dict.fromkeys([cover(shown_in, position) for position in positions]) if row >= 0]
+        shown_in, cover = self._rows.frames[frame], self._rows.cover
+        rows = [cover(shown_in, position) for position in positions]
+        if len(rows) > 1:
+            rows = list(dict.fromkeys(rows))
+        return [row for row in rows if row >= 0] if NONE in rows else rows
 
     def _beyond(self, first: int, last: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Positions outside an interval that it reads, and that read it."""
         known = self._outside.get((first, last))
         if known is None:
-            sources, readers = self.outline.sources, self._position_readers()
+            sources, readers = self.outline.sources, self.outline.readers
             read = {q: None for p in range(first, last) for q in sources[p] if not first <= q < last}
             reading = {q: None for p in range(first, last) for q in readers[p] if not first <= q < last}
             known = self._outside[first, last] = tuple(read), tuple(reading)
         return known
-
-    def _position_readers(self) -> list[list[int]]:
-        if self._readers is None:
-            self._readers = [[] for _ in self.outline.sources]
-            for position, sources in enumerate(self.outline.sources):
-                for source in sources:
-                    self._readers[source].append(position)
-        return self._readers
 
     # ------------------------------------------------------------------------------------------ sheets
 
@@ -179,14 +176,14 @@ class Sheets:
             begin, end = max(first, frame.first_row), min(last, frame.last_row)
             read: list[list[int] | None] = []
             for row in range(begin, end):
-                if rows.frame[row] != number or KINDS[rows.kind[row]] not in WIRED:
+                if rows.kind[row] in UNWIRED or rows.frame[row] != number:
                     read.append(None)
                     continue
                 sources = self.sources(row)
-                near = [source - begin for source in sources if begin <= source < end]
-                if len(near) < len(sources):
+                if sources and (min(sources) < begin or max(sources) >= end):
                     sheet.far[row] = [source for source in sources if not begin <= source < end]
-                read.append(near)
+                    sources = [source for source in sources if begin <= source < end]
+                read.append([source - begin for source in sources])
             lanes = allocate(
                 read,
                 self.lanes if number == 0 else max(4, self.lanes // 2),

@@ -205,6 +205,8 @@ class RowText:
     def _far(self, row: int) -> list[str]:
         """Far references, the most telling first: one long form and one that only counts."""
         glyphs = self.glyphs
+        outline = self.outline
+        without = sum(map(outline.hides, outline.sources[outline[row].first])) if outline[row].kind == Kind.NODE else 0
         read, reading = self.sheets.far_sources(row), self.sheets.far_readers(row)
         named = [
             f"{glyphs.back if source >= row else glyphs.far_in}{self.name(source)}" for source in read[:_FAR_NAMES]
@@ -216,6 +218,9 @@ class RowText:
         elif reading:
             named.append(f"{glyphs.far_out}{glyphs.times}{len(reading)}")
         counted = [f"{glyphs.far_in}{len(read)}"] * bool(read) + [f"{glyphs.far_out}{len(reading)}"] * bool(reading)
+        if without:
+            named.append(f"{glyphs.hidden}shape")
+            counted.append(glyphs.hidden)
         return [" ".join(named), " ".join(counted)] if named else []
 
     def _plain_label(self, label: str) -> str:

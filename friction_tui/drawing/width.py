@@ -38,15 +38,13 @@ def cut(text: str, width: int, dots: str = "…") -> str:
     """The text in at most `width` columns, its end replaced by `dots` when it does not fit."""
     if columns(text) <= width:
         return text
-    if width <= 0:
-        return ""
-    kept, used = [], 0
+    kept, room = [], width - columns(dots)
     for char in text:
-        used += char_width(char)
-        if used > width - 1:
+        room -= char_width(char)
+        if room < 0:
             break
         kept.append(char)
-    return "".join(kept) + dots
+    return ("".join(kept) + dots)[: max(width, 0)] if width < columns(dots) else "".join(kept) + dots
 
 
 def cut_middle(text: str, width: int, dots: str = "…") -> str:
@@ -55,10 +53,10 @@ def cut_middle(text: str, width: int, dots: str = "…") -> str:
         return text
     if width < 8:
         return cut(text, width, dots)
-    tail, used = [], 0
+    tail, room = [], (width - columns(dots)) // 2
     for char in reversed(text):
-        used += char_width(char)
-        if used > (width - 1) // 2:
+        room -= char_width(char)
+        if room < 0:
             break
         tail.append(char)
     end = "".join(reversed(tail))
