@@ -1,0 +1,180 @@
+"""What the build panel shows, as lines: phases, result, log, kernels, history. Pure functions of a job."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from friction_tui.finding import Severity
+from friction_tui.protocol import BuildResult, Kernel, LogLine
+from friction_tui.recipe import Recipe
+from friction_tui.recipe_changes import changes
+from friction_tui.tui.amounts import seconds_text, size_text
+from friction_tui.tui.build_history import BuildRecord, estimate, last_seconds
+from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
+from friction_tui.tui.state import Job
+
+LEVELS = ("error", "warning", "info", "verbose")
+LOG_SHOWN = 5000
+"""Log lines drawn at most, the newest; a search looks through all."""
+_LEVEL_MARKS = {
+    "error": ("✗", "X", "error"),
+    "warning": ("!", "!", "warning"),
+    "info": ("·", ".", "text"),
+    "verbose": (" ", " ", "muted"),
+}
+
+
+def phases(job: Job, past: list[BuildRecord], now: float, *, ascii_only: bool) -> list[Line]:
+    """One line a phase: how long it took or has taken, against the last build's. `now` is seconds into the job."""
+    done_mark, now_mark = ("+", ">") if ascii_only else ("✓", "▶")
+    lines = []
+    spent = sum(phase.seconds for phase in job.phases if phase.seconds is not None)
+    for phase in job.phases:
+        last = last_seconds(past, phase.name)
+        beside = ((f"last: {seconds_text(last)}", "muted"),) if last is not None else ()
+        if phase.seconds is not None:
+            mark, text, role = (f"{done_mark} ", "good"), seconds_text(phase.seconds), "text"
+        elif job.running:
+            mark, text, role = (f"{now_mark} ", "note"), seconds_text(max(now - spent, 0)), "strong"
+        else:
+            mark, text, role = ("- ", "muted"), "not finished", "muted"
+        lines.append(Line((mark, (f"{phase.name:<22}", role), (text, role)), beside))
+    if job.running:
+        lines.append(Line(((f"  {seconds_text(now)} in all", "strong"), (f"   {estimate(past, now)}", "muted"))))
+    return lines
+
+
+def result(job: Job, present: Recipe | None, width: int, *, ascii_only: bool) -> list[Line]:
+    """How a finished build came out, and what its engine needs."""
+    cross, tick = ("X", "+") if ascii_only else ("✗", "✓")
+    if job.cancelled:
+        return [Line((("- ", "muted"), (f"cancelled after {seconds_text(job.elapsed)}", "text")))]
+    if job.error:
+        return paragraph(job.error, width, "error", indent=((f"{cross} ", "error"),))
+    build = job.build
+    if build is None:
+        return []
+    lines: list[Line] = []
+    if present is not None and job.recipe != present:
+        since = ", ".join(changes(job.recipe, present)) or "the recipe"
+        lines += paragraph(f"stale: changed since: {since}; b builds again", width, "stale")
+    said = f"by {build.source}, {target_text(job.recipe)}"
+    found = (*build.findings, *job.findings)
+    if build.ok and any(finding.severity is Severity.ERROR for finding in found):
+        head = (
+            ("! ", "warning"),
+            (f"built in {seconds_text(build.seconds)}, but not fit to run ", "strong"),
+            (said, "muted"),
+        )
+    elif build.ok:
+        head = (f"{tick} ", "good"), (f"built in {seconds_text(build.seconds)} ", "strong"), (said, "muted")
+    else:
+        head = (f"{cross} ", "error"), (f"refused after {seconds_text(build.seconds)} ", "error"), (said, "muted")
+    lines.append(Line(tuple(cut(head, width))))
+    for finding in found:
+        mark, role = symbol(finding.severity, finding.tier, ascii_only=ascii_only)
+        names = ", ".join(finding.names[:3])
+        text = f"{finding.title}{': ' + names if names else ''}"
+        lines += paragraph(
+            text, width, "text" if finding.severity is not Severity.ERROR else "strong", indent=((f"{mark} ", role),)
+        )
+    return [*lines, *_amounts(build)]
+
+
+def target_text(recipe: Recipe) -> str:
+    """`SM89, as-exported`."""
+    return f"{recipe.target or 'every default target'}, {recipe.precision}"
+
+
+def _amounts(build: BuildResult) -> list[Line]:
+    rows: list[tuple[str, int | None, str]] = [("engine", build.engine_bytes, "on disk")]
+    for at, planned in enumerate(build.activation_bytes):
+        name = "activations" if len(build.activation_bytes) == 1 else f"activations {at}"
+        rows.append((name, planned, "planned, at the profile's max"))
+    rows += [
+        ("weights", build.weights_bytes, "planned"),
+        ("scratch", build.scratch_bytes, "planned, the largest of any layer"),
+        ("device, persistent", build.device_persistent_bytes, "planned"),
+        ("host, persistent", build.host_persistent_bytes, "planned"),
+        ("peak host", build.peak_host_bytes, "measured by the builder"),
+    ]
+    lines = []
+    for name, amount, what in rows:
+        if amount is not None:
+            lines.append(
+                Line(((f"  {name:<20}", "muted"), (f"{size_text(amount):>9}", "strong"), (f"  {what}", "muted")))
+            )
+    if build.kernels:
+        fused = sum(len(kernel.onnx_nodes) > 1 for kernel in build.kernels)
+        lines.append(
+            Line(
+                (
+                    ("  kernels             ", "muted"),
+                    (f"{len(build.kernels):>9}", "strong"),
+                    (f"  {fused} of them fuse several ONNX nodes", "muted"),
+                )
+            )
+        )
+    return lines
+
+
+def log(lines: Sequence[LogLine], levels: frozenset[str], search: str, *, ascii_only: bool) -> list[Line]:
+    """The log lines of these levels with `search` in them; each is one entry whose key is the log line."""
+    needle = search.lower()
+    kept = [line for line in lines if line.level in levels and needle in line.text.lower()]
+    shown = kept[-LOG_SHOWN:]
+    made: list[Line] = []
+    if len(kept) > len(shown):
+        made.append(Line(((f"… {len(kept) - len(shown):,} earlier lines; search to see them", "muted"),)))
+    for line in shown:
+        fancy, plain, role = _LEVEL_MARKS.get(line.level, _LEVEL_MARKS["info"])
+        text = " ".join(line.text.split())
+        made.append(
+            Line(((f"{line.t:7.2f} ", "muted"), (f"{plain if ascii_only else fancy} ", role), (text, role)), key=line)
+        )
+    return made
+
+
+def kernels(found: Sequence[Kernel], search: str, width: int, *, ascii_only: bool) -> list[Line]:
+    """Each kernel with the ONNX nodes in it; those of one node, then several, as the engine runs them."""
+    needle = search.lower()
+    arrow = "<-" if ascii_only else "←"
+    lines: list[Line] = []
+    for kernel in found:
+        if needle and needle not in " ".join((kernel.name, kernel.kind, *kernel.onnx_nodes)).lower():
+            continue
+        count = len(kernel.onnx_nodes)
+        tail: tuple[Span, ...] = (
+            (f"{count} nodes" if count > 1 else "" if count else "TensorRT's own", "note" if count > 1 else "muted"),
+        )
+        kind: tuple[Span, ...] = ((f"{kernel.kind}  ", "muted"),) if kernel.kind else ()
+        lines.append(Line((*kind, (kernel.name, "name")), tail, key=kernel))
+        if count > 1:
+            text = ", ".join(kernel.onnx_nodes)
+            lines += paragraph(text, width, "muted", indent=((f"  {arrow} ", "muted"),), key=kernel)
+    return lines
+
+
+def history(jobs: Sequence[Job], past: Sequence[BuildRecord], *, ascii_only: bool) -> list[Line]:
+    """Builds of this session, newest first, with what changed since the one before; then those of earlier sessions."""
+    cross, tick = ("X", "+") if ascii_only else ("✗", "✓")
+    lines: list[Line] = []
+    for at, job in reversed(list(enumerate(jobs))):
+        assert job.build is not None
+        before = jobs[at - 1].recipe if at else None
+        what = (
+            ", ".join(changes(before, job.recipe)) or "same recipe" if before is not None else "first of this session"
+        )
+        mark: Span = (f"{tick} ", "good") if job.build.ok else (f"{cross} ", "error")
+        head = f"#{job.number:<3} {seconds_text(job.build.seconds):>8}  engine {size_text(job.build.engine_bytes)}"
+        planned = f"  activations {size_text(max(job.build.activation_bytes))}" if job.build.activation_bytes else ""
+        lines.append(Line((mark, (head, "text"), (planned, "text"), (f"  {what}", "muted")), key=job.number))
+    if past:
+        lines.append(Line((("earlier sessions", "strong"),)))
+    for record in reversed(past):
+        mark = (f"{tick} ", "good") if record.ok else (f"{cross} ", "error")
+        when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.ended))
+        head = f"     {seconds_text(record.seconds):>8}  engine {size_text(record.engine_bytes)}"
+        lines.append(Line((mark, (head, "muted"), (f"  {record.source}", "muted")), ((when, "muted"),)))
+    return lines
