@@ -155,9 +155,13 @@ class Cuts:
             self._tainted.append(any(self._shaky(name) for name in self.graph.pieces[at].reads))
         return self._tainted[number] or number in self.stubbed
 
-    def writes(self, name: str) -> bool:
-        """Whether a node of the main graph writes the tensor."""
-        return name in self._producer
+    def writer(self, name: str) -> tuple[str, int] | None:
+        """(node name, output number) of the tensor's writer in the main graph."""
+        number = self._producer.get(name)
+        if number is None:
+            return None
+        proto = self.graph.pieces[number].proto
+        return proto.name, list(proto.output).index(name)
 
     def _shaky(self, name: str) -> bool:
         producer = self._producer.get(name)

@@ -33,7 +33,7 @@ class DynamicPass:
         start, cut = 0, self.cuts.whole() if self.cuts.untouched else self.cuts.suffix(0)
         while cut.numbers and not self.stop():
             try:
-                parsed = self._parse(cut)
+                parsed = self.parser.parse(cut.data, self.graph.path, keep=True)
             except EngineCrashed as crash:
                 start = self._first(start, self._dies)
                 if start == len(self.graph.pieces):
@@ -46,7 +46,19 @@ class DynamicPass:
                 if site is None:
                     return
                 start = site
+            cut = self._suffix(start)
+
+    def _suffix(self, start: int) -> Cut:
+        """What is left to parse, its edges typed by the parser itself where inference knows too little."""
+        cut = self.cuts.suffix(start)
+        if cut.weak:
+            writers = {name: self.cuts.writer(name) for name in cut.edges if self.cuts.types.weak(name)}
+            asked = {name: writer for name, writer in writers.items() if writer is not None}
+            for name, dims in zip(asked, self.parser.dims(list(asked.values())), strict=True):
+                if dims is not None:
+                    self.cuts.types.refine(name, dims)
             cut = self.cuts.suffix(start)
+        return cut
 
     def _handle(self, cut: Cut, parsed: Parsed, start: int) -> int | None:
         """Report what the first error is about and take it out; returns where to go on, None for the end."""
@@ -87,7 +99,8 @@ class DynamicPass:
             self.cuts.kill_inside(number, error.name)
         else:
             self.cuts.kill(number)
-            self._ask_the_same(number, error)
+            if unmarked(error.desc) == error.desc:  # says nothing about this node in particular
+                self._ask_the_same(number, error)
 
     def _refusal(self, number: int, parsed: Parsed, error: ParserError) -> Refusal:
         mark = self.graph.mark_of(error, self.graph.pieces[number].proto)
@@ -102,9 +115,9 @@ class DynamicPass:
             for other in range(number + 1, len(pieces))
             if other not in dead and (pieces[other].proto.op_type, pieces[other].proto.domain) == kind
         ]
-        refused = []
-        for other in later if len(later) >= _LIKELY_MORE else ():
-            if self.stop():
+        refused: list[Refusal] = []
+        for asked, other in enumerate(later if len(later) >= _LIKELY_MORE else ()):
+            if self.stop() or asked >= 2 * len(refused) + _LIKELY_MORE:
                 break
             cut = self.cuts.alone(other)
             parsed = self._fails_like(cut, error)
@@ -153,7 +166,7 @@ class DynamicPass:
 
     def _missing_output(self) -> str:
         """The first graph output nothing computes: what the parser means by an error without node or tensor."""
-        return next((value.name for value in self.cuts.outputs if not self.cuts.writes(value.name)), "")
+        return next((value.name for value in self.cuts.outputs if self.cuts.writer(value.name) is None), "")
 
     # -------------------------------------------------------------------------------------------------- asking
 

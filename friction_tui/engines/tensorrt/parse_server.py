@@ -1,9 +1,14 @@
 """The process TensorRT's parser runs in: models in on stdin, errors out on the real stdout.
 
 It imports the TensorRT module and the standard library only: it lives as long as the worker does, and every
-megabyte of it counts. One message in is a 4-byte length, a JSON header `{"bytes": n, "path": p}`, and n bytes
-of a serialised ModelProto; `path` is where relative names of external data start. One message out is a
-4-byte length and JSON. Lengths are big-endian. Ends when stdin does.
+megabyte of it counts. One message in is a 4-byte length and a JSON header, one message out a 4-byte length and
+JSON; lengths are big-endian. There are two questions:
+
+- `{"bytes": n, "path": p, "keep": k}` and n bytes of a serialised ModelProto: does it parse? `path` is where
+  relative names of external data start; a kept network stays for questions of the other kind;
+- `{"dims": [[node name, output number], ...]}`: the shapes of these tensors in the kept network.
+
+Ends when stdin does.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ import os
 import struct
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
 from friction_tui.engines.base import EngineMissing
@@ -34,12 +39,15 @@ def main() -> None:
     except EngineMissing as error:
         _send(out, {"missing": str(error)})
         return
-    parse = _parser(trt)
+    ask = _Asked(trt)
     _send(out, {"name": trt.__name__, "version": trt.__version__})
     stdin = sys.stdin.buffer
     while head := stdin.read(4):
         header = json.loads(stdin.read(struct.unpack(">I", head)[0]))
-        _send(out, parse(stdin.read(header["bytes"]), header["path"]))
+        if "dims" in header:
+            _send(out, {"dims": ask.dims(header["dims"])})
+        else:
+            _send(out, ask.parse(stdin.read(header["bytes"]), header["path"], keep=header["keep"]))
 
 
 def _send(out: BinaryIO, message: Mapping[str, object]) -> None:
@@ -48,9 +56,49 @@ def _send(out: BinaryIO, message: Mapping[str, object]) -> None:
     out.flush()
 
 
-def _parser(trt: Native) -> Callable[[bytes, str], Mapping[str, object]]:
-    """Make the function that parses one model. Logger and builder are made once: a process has one logger anyway."""
-    lines: list[str] = []
+class _Asked:
+    """TensorRT's side. Logger and builder are made once: a process has one logger anyway."""
+
+    def __init__(self, trt: Native) -> None:
+        self._trt = trt
+        self._lines: list[str] = []
+        self._log = _logger(trt, self._lines)
+        trt.init_libnvinfer_plugins(self._log, "")
+        self._builder = trt.Builder(self._log)
+        self._flags = network_flags(trt)
+        self._kept: tuple[Native, Native] | None = None
+
+    def parse(self, model: bytes, path: str, *, keep: bool) -> Mapping[str, object]:
+        """Parse one model."""
+        self._lines.clear()
+        started = time.perf_counter()
+        network = self._builder.create_network(self._flags)
+        parser = self._trt.OnnxParser(network, self._log)
+        ok = parser.parse(model, path) if path else parser.parse(model)
+        if keep:
+            self._kept = (parser, network)
+        return {
+            "ok": ok,
+            "errors": [_described(parser.get_error(number)) for number in range(parser.num_errors)],
+            "log": list(self._lines),
+            "seconds": time.perf_counter() - started,
+        }
+
+    def dims(self, wanted: Sequence[tuple[str, int]]) -> list[list[int] | None]:
+        """Return the dims of nodes' outputs, -1 for dynamic ones, None for a tensor not there."""
+        return [self._dims(name, number) for name, number in wanted]
+
+    def _dims(self, name: str, number: int) -> list[int] | None:
+        if self._kept is None:
+            return None
+        tensor = self._kept[0].get_layer_output_tensor(name, number)
+        try:
+            return None if tensor is None else list(tensor.shape)
+        except RuntimeError:  # the shape of what failed to import
+            return None
+
+
+def _logger(trt: Native, lines: list[str]) -> Native:
     grave = int(trt.ILogger.Severity.ERROR)
 
     class Log(trt.ILogger):  # type: ignore[misc]
@@ -63,25 +111,7 @@ def _parser(trt: Native) -> Callable[[bytes, str], Mapping[str, object]]:
             if int(severity) <= grave and len(lines) < LOG_LINES:
                 lines.append(text[:LINE_LENGTH])
 
-    log = Log()
-    trt.init_libnvinfer_plugins(log, "")
-    builder = trt.Builder(log)
-    flags = network_flags(trt)
-
-    def parse(model: bytes, path: str) -> Mapping[str, object]:
-        lines.clear()
-        started = time.perf_counter()
-        network = builder.create_network(flags)
-        parser = trt.OnnxParser(network, log)
-        ok = parser.parse(model, path) if path else parser.parse(model)
-        return {
-            "ok": ok,
-            "errors": [_described(parser.get_error(number)) for number in range(parser.num_errors)],
-            "log": list(lines),
-            "seconds": time.perf_counter() - started,
-        }
-
-    return parse
+    return Log()
 
 
 def _described(error: Native) -> Mapping[str, object]:

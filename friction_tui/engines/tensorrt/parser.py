@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -63,16 +64,20 @@ class Parser:
         with self._lock:
             self._start()
 
-    def parse(self, model: bytes, path: str = "") -> Parsed:
+    def parse(self, model: bytes, path: str = "", *, keep: bool = False) -> Parsed:
         """Parse a serialised model. `path` is a file beside which its external data lies.
 
-        Raises EngineCrashed when the process dies or is silent too long, EngineMissing when there is no TensorRT.
+        What is parsed with `keep` can be asked for `dims` until the next such call. Raises EngineCrashed when the
+        process dies or is silent too long, EngineMissing when there is no TensorRT.
         """
-        with self._lock:
-            self._start()
-            answer = self._ask(model, path)
+        answer = self._ask({"bytes": len(model), "path": path, "keep": keep}, model)
         errors = tuple(ParserError(**{**error, "stack": tuple(error["stack"])}) for error in answer["errors"])
         return Parsed(answer["ok"], errors, tuple(answer["log"]), answer["seconds"])
+
+    def dims(self, tensors: Sequence[tuple[str, int]]) -> list[tuple[int, ...] | None]:
+        """Dims of (node name, output number) in the kept network as far as it was imported; -1 where dynamic."""
+        answer = self._ask({"dims": list(tensors)}, b"")
+        return [None if dims is None else tuple(dims) for dims in answer["dims"]]
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
@@ -93,23 +98,25 @@ class Parser:
         )
         self._greeted = False
 
-    def _ask(self, model: bytes, path: str) -> dict[str, Any]:
-        process = self._process
-        assert process is not None and process.stdin is not None
-        deadline = time.monotonic() + self._timeout_s
-        if not self._greeted:
-            greeting = self._answer(process, deadline)
-            if "missing" in greeting:
-                raise EngineMissing(greeting["missing"])
-            self._greeted = True
-        header = json.dumps({"bytes": len(model), "path": path}).encode()
-        try:
-            process.stdin.write(struct.pack(">I", len(header)) + header)
-            process.stdin.write(model)
-            process.stdin.flush()
-        except BrokenPipeError:
-            raise self._crashed(process) from None
-        return self._answer(process, deadline)
+    def _ask(self, header: Mapping[str, object], payload: bytes) -> dict[str, Any]:
+        with self._lock:
+            self._start()
+            process = self._process
+            assert process is not None and process.stdin is not None
+            deadline = time.monotonic() + self._timeout_s
+            if not self._greeted:
+                greeting = self._answer(process, deadline)
+                if "missing" in greeting:
+                    raise EngineMissing(greeting["missing"])
+                self._greeted = True
+            text = json.dumps(header).encode()
+            try:
+                process.stdin.write(struct.pack(">I", len(text)) + text)
+                process.stdin.write(payload)
+                process.stdin.flush()
+            except BrokenPipeError:
+                raise self._crashed(process) from None
+            return self._answer(process, deadline)
 
     def _answer(self, process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any]:
         length = struct.unpack(">I", self._read(process, 4, deadline))[0]

@@ -22,6 +22,7 @@ class Types:
     _inferred: onnx.ModelProto | None = None
     _main: dict[str, onnx.ValueInfoProto] = field(default_factory=dict)
     _symbols: set[str] = field(default_factory=set)
+    _exact: set[str] = field(default_factory=set)
 
     def known(self, name: str) -> bool:
         """Whether a tensor of the main graph can be made an input: a tensor type and a known rank."""
@@ -32,8 +33,22 @@ class Types:
         """Return the type of a tensor for which `known` is true."""
         return self._main[name]
 
+    def refine(self, name: str, dims: tuple[int, ...]) -> None:
+        """Take over what the parser knows about a tensor's shape, -1 for dims it does not know either."""
+        shape = self._main[name].type.tensor_type.shape
+        self._exact.add(name)
+        if len(dims) == len(shape.dim):
+            better = onnx.ValueInfoProto()
+            better.CopyFrom(self._main[name])
+            for dim, size in zip(better.type.tensor_type.shape.dim, dims, strict=True):
+                if size >= 0:
+                    dim.dim_value = size
+            self._main[name] = better
+
     def weak(self, name: str) -> bool:
-        """Whether a dimension is neither fixed nor a symbol of the model's inputs."""
+        """Whether a dimension is neither fixed nor a symbol of the model's inputs, nor known not to be."""
+        if name in self._exact:
+            return False
         dims = self._main[name].type.tensor_type.shape.dim
         return any(not dim.HasField("dim_value") and dim.dim_param not in self._symbols for dim in dims)
 
