@@ -12,6 +12,7 @@ from friction_tui.model.constants import element_count, tensor_value
 from friction_tui.model.graph import body_attributes
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.tensors import UNKNOWN, Array, TensorType, tensor_type, type_proto
+from friction_tui.model.versions import newest_opset_of_ir
 
 Question = tuple[int, tuple[TensorType, ...], tuple[tuple[str, tuple[int, ...], bytes] | None, ...]]
 _GIVES_UP = (
@@ -57,8 +58,7 @@ def opsets_of(model: OpenedModel) -> dict[str, int]:
     """The opsets the model imports. A model that lost its imports gets the newest its IR version allows."""
     opsets = dict(model.index.opsets)
     if "" not in opsets:
-        table = {ir: opset for _, ir, opset, *_ in onnx.helper.VERSION_TABLE}
-        opsets[""] = table.get(model.proto.ir_version, onnx.defs.onnx_opset_version())
+        opsets[""] = newest_opset_of_ir(model.proto.ir_version)
     return opsets
 
 

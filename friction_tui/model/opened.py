@@ -95,12 +95,17 @@ def summarize(model: OpenedModel) -> ModelSummary:
         outputs=tuple(port(value) for value in proto.graph.output),
         nodes=len(index.nodes),
         initializers=len(proto.graph.initializer) + len(proto.graph.sparse_initializer),
-        weights_bytes=sum(tensor_bytes(tensor) for tensor in index.initializers.values()),
+        weights_bytes=weights_bytes(model),
         external_bytes=external_bytes,
         file_bytes=model.file.size,
         functions=len(proto.functions),
         metadata={entry.key: entry.value for entry in proto.metadata_props},
     )
+
+
+def weights_bytes(model: OpenedModel) -> int:
+    """Bytes all stored tensors take once loaded, wherever they are kept now."""
+    return sum(tensor_bytes(tensor) for tensor in all_tensors(model.index))
 
 
 def all_tensors(index: GraphIndex) -> Iterator[onnx.TensorProto]:
