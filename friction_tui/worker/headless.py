@@ -94,6 +94,83 @@ class Answer:
                 pass
 
 
+class Conversation:
+    """A worker that is asked about one model after another; it starts with the first question.
+
+    A model that kills it takes nobody else's answer with it: the next question starts a new one.
+    """
+
+    def __init__(self, command: Sequence[str] | None = None, *, allow_code: bool = False) -> None:
+        self._command, self._allow_code = command, allow_code
+        self._client: WorkerClient | None = None
+        self._revision = 0
+        self._hear: Callable[[Event], None] = lambda _: None
+
+    async def ask(
+        self,
+        recipe: Recipe,
+        *,
+        job: JobKind | None = None,
+        until_labels: bool = False,
+        on_event: Callable[[Event], None] = lambda _: None,
+    ) -> Answer:
+        """Open `recipe`, wait for the verdict, and for `job` after it when one is given."""
+        answer, over = Answer(recipe), asyncio.Event()
+        self._revision += 1
+        revision = self._revision
+
+        def hear(event: Event) -> None:
+            if getattr(event, "revision", revision) != revision:
+                return  # a late word about the model before
+            answer.take(event)
+            on_event(event)
+            if self._is_over(event, answer, job, until_labels):
+                over.set()
+
+        self._hear = hear
+        client = await self._worker()
+        client.send(Open(revision=revision, recipe=recipe))
+        await over.wait()
+        if answer.died:
+            await self.close()
+        return answer
+
+    async def close(self) -> None:
+        """End the worker."""
+        client, self._client = self._client, None
+        if client is not None:
+            await client.close()
+
+    async def _worker(self) -> WorkerClient:
+        if self._client is None:
+            self._client = WorkerClient(self._heard, self._command)
+            await self._client.start()
+        return self._client
+
+    def _heard(self, event: Event) -> None:
+        self._hear(event)
+
+    def _is_over(self, event: Event, answer: Answer, job: JobKind | None, until_labels: bool) -> bool:
+        """Whether nothing more is to come, after sending on what the question needs next."""
+        assert self._client is not None
+        match event:
+            case ConsentNeeded() if self._allow_code:
+                self._client.send(Open(revision=self._revision, recipe=event.recipe))
+                return False
+            case Judged() if job is not None and answer.opened is not None:
+                self._client.send(StartJob(job=self._revision, kind=job))
+                return False
+            case Judged():
+                return not until_labels or answer.opened is None
+            case JobEnded():
+                return event.job != EXPORT_JOB
+            case RowLabels():
+                return until_labels
+            case Refused():
+                return answer.judged is None
+        return isinstance(event, ConsentNeeded | WorkerDied)
+
+
 async def ask(
     recipe: Recipe,
     *,
@@ -104,40 +181,16 @@ async def ask(
     on_finished: Callable[[Answer], None] = lambda _: None,
     command: Sequence[str] | None = None,
 ) -> Answer:
-    """Open `recipe` in a fresh worker and wait for the verdict, and for `job` after it when one is given.
+    """Ask a fresh worker one question. `allow_code` answers the question for consent with yes.
 
-    `allow_code` answers the question for consent with yes. `on_finished` is called before the worker ends.
+    `on_finished` is called while the worker and its temporary files still exist.
     """
-    answer = Answer(recipe)
-    over = asyncio.Event()
-
-    def hear(event: Event) -> None:
-        answer.take(event)
-        on_event(event)
-        match event:
-            case ConsentNeeded() if allow_code:
-                client.send(Open(revision=1, recipe=event.recipe))
-            case ConsentNeeded() | WorkerDied():
-                over.set()
-            case Judged() if job is not None and answer.opened is not None:
-                client.send(StartJob(job=1, kind=job))
-            case Judged() if not until_labels or answer.opened is None:
-                over.set()
-            case JobEnded() if event.job != EXPORT_JOB:
-                over.set()
-            case RowLabels() if until_labels:
-                over.set()
-            case Refused() if answer.judged is None:
-                over.set()
-
-    client = WorkerClient(hear, command)
-    await client.start()
-    client.send(Open(revision=1, recipe=recipe))
+    conversation = Conversation(command, allow_code=allow_code)
     try:
-        await over.wait()
+        answer = await conversation.ask(recipe, job=job, until_labels=until_labels, on_event=on_event)
         on_finished(answer)
     finally:
-        await client.close()
+        await conversation.close()
     return answer
 
 
@@ -149,13 +202,18 @@ async def ask_all(
     job: JobKind | None = None,
     on_answer: Callable[[Answer], None] = lambda _: None,
 ) -> list[Answer]:
-    """Judge many models, `parallel` workers at a time; answers in the order of `recipes`."""
-    free = asyncio.Semaphore(parallel)
+    """Judge many models with `parallel` workers; answers in the order of `recipes`."""
+    answers: dict[int, Answer] = {}
+    waiting = iter(enumerate(recipes))
 
-    async def one(recipe: Recipe) -> Answer:
-        async with free:
-            answer = await ask(recipe, allow_code=allow_code, job=job)
-            on_answer(answer)
-            return answer
+    async def work_through() -> None:
+        conversation = Conversation(allow_code=allow_code)
+        try:
+            for number, recipe in waiting:
+                answers[number] = await conversation.ask(recipe, job=job)
+                on_answer(answers[number])
+        finally:
+            await conversation.close()
 
-    return list(await asyncio.gather(*(one(recipe) for recipe in recipes)))
+    await asyncio.gather(*(work_through() for _ in range(min(parallel, len(recipes)))))
+    return [answers[number] for number in range(len(recipes))]
