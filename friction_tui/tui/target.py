@@ -1,0 +1,107 @@
+"""The target dialog: for which GPUs to judge and build, and in which precision."""
+
+from __future__ import annotations
+
+import msgspec
+
+from friction_tui.protocol import EngineInfo
+from friction_tui.recipe import Precision, Recipe
+from friction_tui.recipe_changes import changes
+from friction_tui.tui.choice import ChoiceScreen
+from friction_tui.tui.gpus import GPUS
+from friction_tui.tui.lines import Line, Span, paragraph
+from friction_tui.tui.panel import Edit
+from friction_tui.tui.state import AppState
+
+ARCHITECTURES = {
+    "SM75": "Turing",
+    "SM80": "Ampere",
+    "SM86": "Ampere",
+    "SM87": "Orin",
+    "SM89": "Ada",
+    "SM90": "Hopper",
+    "SM100": "Blackwell",
+    "SM120": "Blackwell",
+    "SM121": "Blackwell",
+}
+"""Compute capability to architecture: https://developer.nvidia.com/cuda-gpus"""
+PRECISIONS = {
+    Precision.AS_EXPORTED: "the model's own types, strongly typed",
+    Precision.FP16: "half the memory of float32; overflows above 65504",
+    Precision.BF16: "bfloat16: the range of float32, three digits",
+    Precision.INT8: "8-bit integers; needs scales, from QDQ nodes or calibration",
+    Precision.FP8: "8-bit floats; needs scales, from QDQ nodes",
+}
+
+
+def builder(state: AppState) -> EngineInfo | None:
+    """The engine that builds."""
+    engines = state.hello.engines if state.hello is not None else ()
+    return next((e for e in engines if e.can_build), next((e for e in engines if e.can_parse), None))
+
+
+class TargetScreen(ChoiceScreen):
+    """Enter chooses a target or a precision and stays, so that both can be set; Escape leaves."""
+
+    KEYS = "Enter chooses   Esc closes"
+
+    def __init__(self, state: AppState) -> None:
+        self._state = state
+        self._recipe = state.recipe
+        self._engine = builder(state)
+        super().__init__("Target and precision", self._lines, ("target", state.recipe.target if state.recipe else ""))
+
+    def _lines(self, width: int) -> list[Line]:
+        if self._recipe is None or self._engine is None:
+            return paragraph(
+                "no builder is installed here, so there is nothing to choose a target for", width, "warning"
+            )
+        engine = self._engine
+        lines = [Line((("target", "strong"), (f"   {engine.label}", "muted")))]
+        default = "every target it builds for by default"
+        lines.append(self._entry(("target", ""), "default", default, chosen=not self._recipe.target))
+        for target in engine.targets:
+            known = ", ".join(gpu.name for gpu in GPUS if gpu.target == target)
+            about = " · ".join(part for part in (ARCHITECTURES.get(target, ""), known) if part)
+            lines.append(self._entry(("target", target), target, about, chosen=self._recipe.target == target))
+        stray = self._recipe.target
+        if stray and stray not in engine.targets:
+            lines.append(self._entry(("target", stray), stray, f"not a target of {engine.label}", chosen=True))
+        lines += [Line(), Line((("precision", "strong"),))]
+        for precision, about in PRECISIONS.items():
+            taken = precision.value in (engine.precisions or (Precision.AS_EXPORTED.value,))
+            how = self._how(precision, engine)
+            said = (
+                f"{about}{how}" if taken else f"{engine.label} has no such switch: edit the model's own types instead"
+            )
+            key = ("precision", precision.value) if taken else None
+            lines.append(self._entry(key, precision.value, said, chosen=self._recipe.precision is precision))
+        return lines
+
+    def _how(self, precision: Precision, engine: EngineInfo) -> str:
+        """On TensorRT 10 a precision is a wish to the builder; elsewhere the model's types are edited."""
+        if precision is Precision.AS_EXPORTED:
+            return ""
+        weak = Precision.BF16.value in engine.precisions
+        return "; the builder may choose it per layer" if weak else "; the model's types are edited"
+
+    def _entry(self, key: tuple[str, str] | None, name: str, about: str, *, chosen: bool) -> Line:
+        ticked, empty = ("(x)", "( )") if self._state.ascii else ("●", "○")
+        mark: Span = (f"{ticked if chosen else empty} ", "good" if chosen else "muted")
+        role = "strong" if chosen else "text" if key is not None else "muted"
+        return Line((mark, (f"{name:<13}", role), (about, "muted")), key=key)
+
+    def chosen(self, key: object) -> None:
+        """Choose it at once; the dialog stays."""
+        if not isinstance(key, tuple) or self._recipe is None:
+            return
+        what, value = key
+        edited: Recipe
+        if what == "target":
+            edited = msgspec.structs.replace(self._recipe, target=value)
+        else:
+            edited = msgspec.structs.replace(self._recipe, precision=Precision(value))
+        if edited != self._recipe:
+            self.post_message(Edit(edited, ", ".join(changes(self._recipe, edited))))
+            self._recipe = edited
+            self._list.rebuild()
