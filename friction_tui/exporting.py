@@ -48,6 +48,8 @@ class Origin:
     recipe: Recipe
     path: Path | None
     findings: tuple[Finding, ...] = ()
+    files: tuple[Path, ...] = ()
+    """What it was made from: a save of one of them is a reason to open it again."""
 
 
 def understood(recipe: Recipe) -> Recipe:
@@ -86,7 +88,8 @@ def export(
 ) -> Origin:
     """The ONNX file of a source, exported now when it has to be; progress and findings are emitted as they come."""
     if recipe.source.kind in READ_AS_THEY_ARE:
-        return Origin(recipe, Path(recipe.source.path))
+        path = Path(recipe.source.path)
+        return Origin(recipe, path, files=(path,))
     telling = _Telling(emit)
     request = ExportRequest(
         source=recipe.source,
@@ -117,7 +120,7 @@ def export(
             inputs_guessed=outcome.inputs_guessed,
         )
     )
-    return Origin(recipe, outcome.onnx_path, outcome.findings)
+    return Origin(recipe, outcome.onnx_path, outcome.findings, outcome.watch)
 
 
 class _Telling:

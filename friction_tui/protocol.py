@@ -490,6 +490,18 @@ class Judged(msgspec.Struct, frozen=True, tag="judged"):
     seconds: float
 
 
+class Proved(msgspec.Struct, frozen=True, tag="proved"):
+    """Whether the recipe's rewrites keep the model's results, found by running both models.
+
+    `holds` None: it could not be tried, `text` says why.
+    """
+
+    revision: int
+    rewrites: tuple[str, ...]
+    holds: bool | None
+    text: str
+
+
 class Detail(msgspec.Struct, frozen=True, tag="detail"):
     """Answer to `Inspect`; `node` None when the path is not (any more) in the graph."""
 
@@ -580,6 +592,7 @@ Event = (
     | RowLabels
     | Findings
     | Judged
+    | Proved
     | Detail
     | Stats
     | Forecasted

@@ -6,6 +6,7 @@ its judging thread (`open`, `apply`) and its answering thread (everything else).
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -25,6 +26,7 @@ from friction_tui.exporting import READ_AS_THEY_ARE, consent, export, understood
 from friction_tui.finding import Finding, fix_first
 from friction_tui.fixes.apply import RecipeRefused
 from friction_tui.fixes.edited import edited, write
+from friction_tui.fixes.proving import proof_of
 from friction_tui.judging import Judgement, judge
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_data import graph_data
@@ -48,6 +50,7 @@ from friction_tui.protocol import (
     JobRequest,
     Open,
     Opened,
+    Proved,
     Refused,
     RowLabels,
     Saved,
@@ -76,6 +79,8 @@ class Session:
     def __init__(self, emit: Callable[[Event], None], folder: Path) -> None:
         self._emit, self._folder = emit, folder
         self._engines = found()
+        self.watched: tuple[Path, ...] = ()
+        """The files the open model came from."""
         self._current: Current | None = None
         self._graph: GraphData | None = None
         self._export_findings: list[Finding] = []
@@ -118,6 +123,7 @@ class Session:
             judgement.finish()
             return
         base = open_model(origin.path)
+        self.watched = origin.files
         recipe = complete(base, origin.recipe)
         self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
         self._show(base, request.revision)
@@ -156,6 +162,7 @@ class Session:
         if judge(judgement, case) is not None and self._graph is not None:
             labels = row_labels(current.model, self._graph, current.table)
             self._emit(RowLabels(revision=revision, labels=labels))
+            self._prove(revision, current, judgement.stop)
 
     def _edited(self, current: Current, recipe: Recipe, stop: Stop) -> Current:
         """The model and its shapes under `recipe`, keeping what the edit does not touch."""
@@ -167,6 +174,15 @@ class Session:
         same = model is current.model and recipe.profile == current.recipe.profile
         table = current.table if same else ShapeTable(model, recipe.profile)
         return Current(current.base, model, recipe, table)
+
+    def _prove(self, revision: int, current: Current, stop: Stop) -> None:
+        """Say whether the rewrites keep the results, after the verdict: it takes longer than judging."""
+        names = tuple(rewrite.name for rewrite in current.recipe.rewrites)
+        with contextlib.suppress(Stopped):
+            proof = proof_of(current.base, current.recipe, stop)
+            if proof is not None:
+                holds = None if proof.why_not else proof.holds
+                self._emit(Proved(revision=revision, rewrites=names, holds=holds, text=str(proof)))
 
     def _show(self, model: OpenedModel, revision: int) -> None:
         why = "" if model.file.kind == "onnx" else model.file.error
@@ -218,7 +234,7 @@ class Session:
         current = self._current
         try:
             if current.model.external and path.parent.resolve() != current.base.path.parent.resolve():
-                for file in {external.resolved for external in current.model.external if external.size_on_disk}:
+                for file in {external.path for external in current.model.external if external.size_on_disk}:
                     shutil.copy2(file, path.parent / file.relative_to(current.base.path.parent.resolve()))
             write(current.model.proto, path)
         except (OSError, ValueError) as error:

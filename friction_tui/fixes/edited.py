@@ -70,7 +70,11 @@ def main() -> None:
     channel = take_stdout()
     edit = msgspec.json.decode(sys.stdin.buffer.read(), type=Edit)
     try:
-        model = apply(open_model(Path(edit.path)), edit.recipe, weak_types=edit.weak_types)
+        base = open_model(Path(edit.path))
+        if base.file.kind != "onnx":
+            why = f"{edit.path} can no longer be read: {base.file.error or base.file.kind}"
+            raise RecipeRefused("The model could not be edited", why, "Put the file back, or open another model.")
+        model = apply(base, edit.recipe, weak_types=edit.weak_types)
     except RecipeRefused as error:
         refused = EditRefused(error.what, error.why, error.next_step, error.place)
         channel.write(msgspec.json.encode(refused))

@@ -20,6 +20,7 @@ from typing import BinaryIO
 import msgspec
 
 from friction_tui.protocol import (
+    EXPORT_JOB,
     Apply,
     CancelJob,
     Forecast,
@@ -34,6 +35,7 @@ from friction_tui.protocol import (
     StartJob,
     StartNetron,
     WatchGpu,
+    WatchSource,
 )
 from friction_tui.stdio import LineWriter, take_stdout
 
@@ -46,6 +48,7 @@ class Host:
         from friction_tui.worker.gpu_watch import GpuWatch
         from friction_tui.worker.jobs import Jobs
         from friction_tui.worker.netron_server import NetronServer
+        from friction_tui.worker.source_watch import SourceWatch
 
         self.send = send
         self.folder = folder
@@ -53,6 +56,7 @@ class Host:
         self.jobs = Jobs(send.raw, self._job_ended)
         self.gpu = GpuWatch(send, self.jobs)
         self.netron = NetronServer()
+        self.watch = SourceWatch(send, lambda: self.session.watched)
         self._judge = _Newest(self._judge_one)
         self._questions: queue.SimpleQueue[Request] = queue.SimpleQueue()
         threading.Thread(target=self._answer, name="answers", daemon=True).start()
@@ -66,10 +70,14 @@ class Host:
         match request:
             case Open() | Apply():
                 self._judge.put(request)
+            case CancelJob() if request.job == EXPORT_JOB:
+                self._judge.stop()
             case CancelJob():
                 self.jobs.cancel(request.job)
             case WatchGpu():
                 self.gpu.every(request.interval)
+            case WatchSource():
+                self.watch.set(request.on)
             case _:
                 self._questions.put(request)
 
@@ -155,7 +163,12 @@ class _Newest:
         self._there = threading.Condition()
         threading.Thread(target=self._loop, name="judge", daemon=True).start()
 
+    def stop(self) -> None:
+        """End what runs without putting anything in its place."""
+        self._stop.set()
+
     def put(self, request: Request) -> None:
+        """Run `request` as soon as the running one has stopped."""
         with self._there:
             if isinstance(request, Open):
                 self._waiting.clear()

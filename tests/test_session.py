@@ -1,0 +1,183 @@
+"""A session on real models: opened, edited, undone, rewritten with proof, saved, refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+import onnx
+
+from friction_tui.protocol import (
+    Apply,
+    CheckState,
+    ConsentNeeded,
+    Event,
+    Findings,
+    GraphReady,
+    JobEnded,
+    JobKind,
+    JobRequest,
+    Judged,
+    Open,
+    Opened,
+    Proved,
+    Refused,
+    RowLabels,
+    StartJob,
+)
+from friction_tui.recipe import Range, Recipe, Rewrite, Source, SourceKind
+from friction_tui.samples import sample
+from friction_tui.session import Session
+
+E = TypeVar("E")
+
+
+class Desk:
+    """A session and what it said."""
+
+    def __init__(self, folder: Path) -> None:
+        self.events: list[Event] = []
+        self.session = Session(self.events.append, folder)
+        self.revision = 0
+
+    def open(self, recipe: Recipe) -> None:
+        self.revision += 1
+        self.session.open(Open(revision=self.revision, recipe=recipe), lambda: False)
+
+    def apply(self, recipe: Recipe) -> None:
+        self.revision += 1
+        self.session.apply(Apply(revision=self.revision, recipe=recipe), lambda: False)
+
+    def last(self, kind: type[E]) -> E:
+        return next(event for event in reversed(self.events) if isinstance(event, kind))
+
+    @property
+    def kinds(self) -> set[str]:
+        return {finding.kind for finding in self.last(Judged).findings}
+
+
+def of_sample(name: str) -> Recipe:
+    path = sample(name)
+    assert path is not None
+    return Recipe(source=Source(str(path), SourceKind.AUTO))
+
+
+def test_opening_streams_graph_verdicts_and_labels(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("detector"))
+    order = [type(event) for event in desk.events]
+    assert order.index(Opened) < order.index(GraphReady) < order.index(Findings) < order.index(Judged)
+    recipe = desk.last(Opened).recipe
+    assert recipe.profile is not None
+    assert set(recipe.profile.guessed) == {"N", "H", "W"}
+    assert len(desk.last(RowLabels).labels) == len(desk.last(GraphReady).graph.names)
+    refused = [f for f in desk.last(Judged).findings if "post/NonZero" in f.names]
+    assert refused
+    assert any("TensorRT-RTX" in f.source for f in refused)
+
+
+def test_an_edit_is_judged_and_undone(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("baked_batch"))
+    assert any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
+    recipe = desk.last(Opened).recipe
+    desk.apply(recipe.with_range("N", Range(1, 1, 1)))
+    assert not any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
+    desk.apply(recipe)
+    assert any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
+
+
+def test_a_rewrite_shows_a_new_graph_and_its_proof(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("baked_batch"))
+    graphs = sum(isinstance(event, GraphReady) for event in desk.events)
+    recipe = desk.last(Opened).recipe
+    finding = next(f for f in desk.last(Judged).findings if "classifier/Reshape" in f.names)
+    fix = next(fix for fix in finding.fixes if fix.rewrite)
+    desk.apply(msgspec.structs.replace(recipe, rewrites=(Rewrite(fix.rewrite, fix.nodes),)))
+    assert sum(isinstance(event, GraphReady) for event in desk.events) == graphs + 1
+    assert not any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
+    proved = desk.last(Proved)
+    assert proved.holds
+    assert "max error 0" in proved.text
+
+
+def test_an_opset_that_cannot_be_reached_names_the_node_and_changes_nothing(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("healthy_transformer"))
+    before = desk.session.serialized()
+    recipe = desk.last(Opened).recipe
+    desk.apply(msgspec.structs.replace(recipe, opset=14))
+    refused = desk.last(Refused)
+    assert "LayerNorm" in refused.why
+    assert desk.session.serialized() == before
+    desk.apply(msgspec.structs.replace(recipe, opset=19))
+    assert onnx.load_from_string(desk.session.serialized()[1]).opset_import[0].version == 19
+
+
+def test_code_is_not_run_without_consent(tmp_path: Path) -> None:
+    trap, proof = tmp_path / "trap.py", tmp_path / "it_ran"
+    trap.write_text(f"open({str(proof)!r}, 'w')\ndef model():\n    return None\n")
+    desk = Desk(tmp_path / "work")
+    desk.open(Recipe(source=Source(f"{trap}:model", SourceKind.AUTO)))
+    question = desk.last(ConsentNeeded)
+    assert question.files == (str(trap),)
+    assert len(question.sha256) == 64
+    assert not proof.exists()
+    assert not any(isinstance(event, Opened) for event in desk.events)
+
+
+def test_what_is_not_a_model_still_opens_with_a_finding(tmp_path: Path) -> None:
+    page = tmp_path / "model.onnx"
+    page.write_text("<!doctype html><html><body>404 not found</body></html>")
+    desk = Desk(tmp_path)
+    desk.open(Recipe(source=Source(str(page), SourceKind.AUTO)))
+    assert desk.kinds == {"file/html"}
+    assert desk.last(GraphReady).open_file_only
+
+
+def test_a_model_deleted_while_open_is_said_when_it_matters(tmp_path: Path) -> None:
+    file = tmp_path / "model.onnx"
+    source = sample("healthy_cnn")
+    assert source is not None
+    file.write_bytes(source.read_bytes())
+    desk = Desk(tmp_path)
+    desk.open(Recipe(source=Source(str(file), SourceKind.AUTO)))
+    file.unlink()
+    recipe = desk.last(Opened).recipe
+    desk.apply(recipe.with_range("N", Range(2, 2, 2)))  # needs no file
+    assert desk.last(Judged).revision == desk.revision
+    desk.apply(msgspec.structs.replace(recipe, opset=19))  # needs it
+    assert str(file) in desk.last(Refused).why
+
+
+def test_a_build_job_gets_the_recipe_and_its_end_is_read(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    assert isinstance(desk.session.job_request(StartJob(job=1, kind=JobKind.BUILD)), Refused)
+    desk.open(of_sample("healthy_cnn"))
+    request = desk.session.job_request(StartJob(job=1, kind=JobKind.BUILD))
+    assert isinstance(request, JobRequest)
+    assert request.recipe == desk.last(Opened).recipe
+    ended = desk.session.job_ended(JobEnded(job=1, kind=JobKind.BUILD, seconds=0.1, cancelled=True))
+    assert ended.cancelled
+    assert isinstance(desk.session.save_engine(tmp_path / "e.plan"), Refused)
+
+
+def test_the_edited_model_is_saved(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("training_mode"))
+    recipe = desk.last(Opened).recipe
+    desk.apply(msgspec.structs.replace(recipe, rewrites=(Rewrite("eval-mode"),)))
+    out = tmp_path / "fixed.onnx"
+    desk.session.save_model(out)
+    assert not any(node.op_type == "Dropout" for node in onnx.load(str(out)).graph.node)
+    assert "training/dropout" not in desk.kinds
+    assert out.stat().st_size < 10_000
+
+
+def test_a_failing_check_takes_nothing_else_with_it(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("detector"))
+    failed = [e for e in desk.events if isinstance(e, Findings) and e.state is CheckState.FAILED]
+    assert [(e.check, e.note) for e in failed] == []
