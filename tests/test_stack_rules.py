@@ -1,0 +1,133 @@
+"""Each rule about an installed stack, on facts made up for it: the offending pair is named, a sound stack is not."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from friction_tui.finding import Severity
+from friction_tui.stack_rules import CudaUser, Facts, Gpu, ProviderFile, judge
+
+L4 = Gpu("NVIDIA L4", 89, 23 << 30)
+SOUND = Facts(
+    driver="580.95.05",
+    driver_cuda="13.0",
+    gpus=(L4,),
+    cuda_users=(CudaUser("torch", "2.13.0", "13.0"), CudaUser("tensorrt", "10.16.0", "13")),
+    tensorrts=(("TensorRT", "10.16.0"),),
+    onnxruntimes=(("onnxruntime-gpu", "1.31.0"),),
+    providers=(ProviderFile("cuda", (), ()),),
+    cudnns=(("nvidia-cudnn-cu13", "9"),),
+    wheel_parts=(("tensorrt-cu13", "10.16.0"), ("tensorrt-cu13-libs", "10.16.0")),
+    onnx="1.23.2",
+)
+
+
+def with_(**changes: object) -> Facts:
+    from dataclasses import replace
+
+    return replace(SOUND, **changes)  # type: ignore[arg-type]
+
+
+def test_a_sound_stack_is_left_in_peace() -> None:
+    assert list(judge(SOUND)) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "kind", "names", "words"),
+    [
+        (with_(driver="550.54.14"), "driver-too-old", ("torch", "driver"), ("550.54.14", "580.65", "12.x")),
+        (
+            with_(tensorrts=(("TensorRT", "10.4.0"),), gpus=(Gpu("RTX 5090", 120, 1),)),
+            "gpu-not-supported",
+            ("TensorRT", "RTX 5090"),
+            ("SM120", "SM70 to SM90", "10.8"),
+        ),
+        (
+            with_(
+                tensorrts=(("TensorRT-RTX", "1.7.1"),),
+                targets=(("TensorRT-RTX", (75, 80, 86, 89, 120)),),
+                gpus=(Gpu("H100", 90, 1),),
+            ),
+            "gpu-not-supported",
+            ("TensorRT-RTX", "H100"),
+            ("SM90",),
+        ),
+        (
+            with_(cuda_users=(CudaUser("torch", "2.6.0", "12.4"),), gpus=(Gpu("RTX 5090", 120, 1),)),
+            "cuda-and-gpu",
+            ("torch", "RTX 5090"),
+            ("12.8", "no kernel image"),
+        ),
+        (
+            with_(gpus=(Gpu("Tesla V100", 70, 1),), tensorrts=()),
+            "cuda-and-gpu",
+            ("torch", "Tesla V100"),
+            ("SM70", "older CUDA"),
+        ),
+        (
+            with_(onnxruntimes=(("onnxruntime", "1.32.0"), ("onnxruntime-gpu", "1.31.0"))),
+            "two-onnxruntimes",
+            ("onnxruntime", "onnxruntime-gpu"),
+            ("pip uninstall",),
+        ),
+        (
+            with_(
+                providers=(ProviderFile("tensorrt", ("libnvinfer.so.10",), ()),),
+                tensorrts=(("TensorRT", "11.4.0"),),
+                system_libraries=("libnvinfer.so.11",),
+            ),
+            "provider-library-missing",
+            ("onnxruntime-gpu",),
+            ("libnvinfer.so.10", "libnvinfer.so.11", "11.4.0", "falls back"),
+        ),
+        (
+            with_(wheel_parts=(("tensorrt-cu13", "10.16.0"), ("tensorrt-cu13-libs", "10.15.1"))),
+            "mixed-tensorrt",
+            ("tensorrt-cu13", "tensorrt-cu13-libs"),
+            ("10.15.1", "10.16.0"),
+        ),
+        (
+            with_(system_libraries=("libnvinfer.so.8",)),
+            "two-tensorrts",
+            ("TensorRT", "libnvinfer.so.8"),
+            ("10.16.0", "cannot be loaded"),
+        ),
+        (
+            with_(cuda_users=(CudaUser("torch", "2.13.0", "13.0"), CudaUser("onnxruntime-gpu", "1.22.0", "12.8"))),
+            "mixed-cuda",
+            ("torch", "onnxruntime-gpu"),
+            ("CUDA 12", "CUDA 13"),
+        ),
+        (
+            with_(cudnns=(("nvidia-cudnn-cu12", "9"), ("libcudnn.so.8", "8"))),
+            "mixed-cudnn",
+            ("nvidia-cudnn-cu12", "libcudnn.so.8"),
+            ("cuDNN 9", "cuDNN 8"),
+        ),
+        (
+            with_(runtime_refuses="Unsupported model IR version: 14, max supported IR version: 9"),
+            "onnx-newer-than-runtime",
+            ("onnx", "onnxruntime-gpu"),
+            ("1.23.2", "max supported IR version: 9"),
+        ),
+    ],
+)
+def test_the_offending_pair_is_named(facts: Facts, kind: str, names: tuple[str, ...], words: tuple[str, ...]) -> None:
+    (finding,) = [one for one in judge(facts) if one.kind == f"stack/{kind}"]
+    assert set(names) <= set(finding.names)
+    said = " ".join([finding.title, finding.cause, *(fix.text for fix in finding.fixes)])
+    assert all(word in said for word in words), said
+    assert msgspec.json.decode(msgspec.json.encode(finding))
+
+
+def test_libraries_in_wheels_are_a_hazard_with_a_way_out() -> None:
+    facts = with_(providers=(ProviderFile("cuda", ("libcudnn.so.9",), ("libcudnn.so.9",)),))
+    (finding,) = judge(facts)
+    assert finding.severity is Severity.WARNING
+    assert "preload_dlls" in finding.fixes[0].text
+
+
+def test_no_driver_is_a_note_and_nothing_else() -> None:
+    facts = with_(driver="", no_driver="no NVIDIA driver: libcuda.so.1 not found", gpus=())
+    assert [finding.severity for finding in judge(facts)] == [Severity.NOTE]
