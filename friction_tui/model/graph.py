@@ -25,7 +25,7 @@ class Node:
 
     `path` is as in `friction_tui.protocol.GraphData`; `graph` the path prefix of the graph it lives in ("" for the
     main graph, `12.then_branch`, `@domain:name`); `index` counts in that graph. `name` is its own name or the one
-    TensorRT's parser would give it.
+    TensorRT's parser would give it. `inputs` and `outputs` are its tensors, blanks for what it leaves out.
     """
 
     path: str
@@ -33,6 +33,8 @@ class Node:
     index: int
     proto: onnx.NodeProto
     name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
 
 
 def body_attributes(node: onnx.NodeProto) -> list[tuple[str, onnx.GraphProto]]:
@@ -88,7 +90,8 @@ class GraphIndex:
             entered = False
             for number, proto in remaining:
                 path = f"{prefix}.{number}" if prefix else str(number)
-                node = Node(path, prefix, number, proto, proto.name or display_name(proto))
+                inputs, outputs = tuple(proto.input), tuple(proto.output)
+                node = Node(path, prefix, number, proto, display_name(proto), inputs, outputs)
                 self.nodes.append(node)
                 here.append(node)
                 bodies = body_attributes(proto) if proto.attribute else []
@@ -145,9 +148,9 @@ class GraphIndex:
                 assert isinstance(graph, onnx.GraphProto)
                 own = {value.name for value in graph.input} | set(initializers_of(graph))
                 for node in self.nodes_in[prefix]:
-                    own.update(node.proto.output)
+                    own.update(node.outputs)
                 for node in self.nodes_in[prefix]:
-                    for name in (*node.proto.input, *captured.get(node.path, ())):
+                    for name in (*node.inputs, *captured.get(node.path, ())):
                         if name and name not in own:
                             outer[name] = None
                 for value in graph.output:
@@ -158,7 +161,7 @@ class GraphIndex:
 
     def reads(self, node: Node) -> list[str]:
         """The tensors a node needs: its inputs, and what its bodies take from outside. Optional blanks left out."""
-        names = [name for name in node.proto.input if name]
+        names = list(node.inputs) if "" not in node.inputs else [name for name in node.inputs if name]
         return [*names, *self.captured[node.path]] if node.path in self._bodies else names
 
     def writer_in(self, prefix: str, tensor: str) -> Node | None:
@@ -175,7 +178,7 @@ class GraphIndex:
             return self._producers[prefix]
         producer = self._producers[prefix] = {}
         for node in self.nodes_in[prefix]:
-            for name in node.proto.output:
+            for name in node.outputs:
                 if name:
                     producer.setdefault(name, node)
         return producer
@@ -203,7 +206,7 @@ class GraphIndex:
         """Tensors of the main graph written by several nodes, with all of these."""
         writers: dict[str, list[Node]] = {}
         for node in self.main:
-            for name in node.proto.output:
+            for name in node.outputs:
                 if name:
                     writers.setdefault(name, []).append(node)
         return {name: nodes for name, nodes in writers.items() if len(nodes) > 1}

@@ -91,7 +91,7 @@ def _add_graph(index: GraphIndex, prefix: str, items: _Items) -> None:
     hidden = _hidden_constants(index, nodes)
     dot = f"{prefix}." if prefix else ""
 
-    written = {name for node in nodes for name in node.proto.output if name}
+    written = {name for node in nodes for name in node.outputs if name}
     fed = [_name(value) for value in graph.input]
     item_of: dict[str, int] = {}
     for name in _outer_values(index, prefix, written | stored | set(fed), nodes, outputs):
@@ -106,7 +106,7 @@ def _add_graph(index: GraphIndex, prefix: str, items: _Items) -> None:
             continue
         item = items.add(node.name, node.proto.op_type, node.path, scope_of(node))
         shown.append((item, node))
-        for name in node.proto.output:
+        for name in node.outputs:
             if name:
                 item_of.setdefault(name, item)
     for item, node in shown:
@@ -149,7 +149,7 @@ def _hidden_constants(index: GraphIndex, nodes: list[Node]) -> set[str]:
     if not constants:
         return set()
     read = {name for node in nodes for name in index.reads(node)}
-    return {node.path for node in constants if any(name in read for name in node.proto.output)}
+    return {node.path for node in constants if any(name in read for name in node.outputs)}
 
 
 def _name(value: object) -> str:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from friction_tui.model.constants import tensor_value
@@ -26,6 +26,7 @@ from friction_tui.recipe import POINTS, Profile, Range, Values
 _SINGLE = Range(1, 1, 1)
 _BATCH = Range(1, 4, 8)
 _BATCH_OF_ONE = Range(1, 1, 8)
+_OPT_OF_BATCH = Range(4, 4, 4)
 _SPATIAL = (224, 256, 512, 640, 320, 416, 128, 64, 32, 28, 16, 8)
 _SEQUENCE = (
     Range(1, 128, 256),
@@ -39,8 +40,12 @@ _SEQUENCE = (
 _BATCH_NAMES = re.compile(r"(^|_)(n|b|bs|batch|batch_?size|num_images)($|_)", re.IGNORECASE)
 _SPATIAL_NAMES = re.compile(r"(^|_)(h|w|height|width|rows|cols)($|_|\d)", re.IGNORECASE)
 _SEQUENCE_NAMES = re.compile(r"seq|len|time|token|past|frame|step|ctx|context", re.IGNORECASE)
-_TRIED_NODES = 40_000
+_TRIED_NODES = 60_000
 """Nodes followed altogether while trying: about a second, whatever the size of the model."""
+_SMALL_MODEL = 4_000
+"""Nodes up to which min and max are tried as well as opt."""
+_FREE = (0, 0)
+"""The cost of a choice with which nothing fails."""
 _HINTS = 6
 
 Choice = Range | Values
@@ -55,32 +60,50 @@ class _Unknown:
     choices: tuple[Choice, ...]
 
 
-def guess(model: OpenedModel, free: Mapping[str, list[tuple[str, int]]], shape_tensors: set[str]) -> Profile:
-    """Ranges for all `free` dim keys and values for the `shape_tensors`, every one of them marked as guessed."""
+def guess(
+    model: OpenedModel, free: Mapping[str, list[tuple[str, int]]], shape_tensors: set[str], chosen: Profile
+) -> Profile:
+    """`chosen` completed with ranges for all `free` dim keys and values for the `shape_tensors`.
+
+    What is added is marked as guessed, and fits what was chosen. A model of more than 20,000 nodes gets the first
+    choice of everything, untried.
+    """
     hints = _hints(model)
-    sums = {key: terms for key in free if (terms := _terms(key, free))}
-    unknowns = [_classify(model, key, uses, hints) for key, uses in free.items() if key not in sums]
-    unknowns += [_values(model, name) for name in sorted(shape_tensors)]
-    chosen: dict[str, Choice] = {item.key: item.choices[0] for item in unknowns}
-    if not chosen:
-        return Profile()
-    trials = iter(range(max(6, min(60, _TRIED_NODES // (3 * len(model.index.nodes) + 1)))))
+    asked = {key: uses for key, uses in free.items() if not _is_chosen(key, uses, chosen)}
+    sums = {key: terms for key in asked if (terms := _terms(key, free))}
+    unknowns = [_classify(model, key, uses, hints) for key, uses in asked.items() if key not in sums]
+    unknowns += [_values(model, name) for name in sorted(shape_tensors) if name not in chosen.values]
+    if not unknowns:
+        return _profile(chosen, _added(sums, chosen.ranges))
+    nodes = len(model.index.nodes) + 1
+    trials = iter(range(min(60, _TRIED_NODES // (3 * nodes))))
+    points = POINTS if nodes <= _SMALL_MODEL else ("opt",)
 
     def cost(choice: Mapping[str, Choice]) -> tuple[int, int]:
-        return _cost(model, _profile({**choice, **_added(sums, choice)}))
+        profile = _profile(chosen, {**choice, **_added(sums, {**chosen.ranges, **choice})})
+        return _cost(model, profile, points)
 
-    # A baked batch would fail every try, so sizes are sought with a batch of one, which works if anything does.
+    best: dict[str, Choice] = {item.key: item.choices[0] for item in unknowns}
+    if next(trials, None) is not None and cost(best) != _FREE:
+        best = _improved(best, unknowns, cost, trials)
+    return _profile(chosen, {**best, **_added(sums, {**chosen.ranges, **best})})
+
+
+def _improved(
+    best: dict[str, Choice],
+    unknowns: list[_Unknown],
+    cost: Callable[[Mapping[str, Choice]], tuple[int, int]],
+    trials: Iterator[int],
+) -> dict[str, Choice]:
+    """A choice that fails less than the first one, if one is found."""
     batches = [item.key for item in unknowns if item.kind == "batch"]
-    chosen.update(dict.fromkeys(batches, _SINGLE))
     rest = [item for item in unknowns if item.kind != "batch"]
-    chosen = _search(chosen, rest, cost, trials)
-    for choice in (_BATCH, _BATCH_OF_ONE):
-        chosen.update(dict.fromkeys(batches, choice))
-        if not batches or not _fails_at_opt(model, _profile({**chosen, **_added(sums, chosen)})):
-            break
-    else:
-        chosen.update(dict.fromkeys(batches, _BATCH))
-    return _profile({**chosen, **_added(sums, chosen)})
+    # A baked batch would fail every try, so sizes are sought with a batch of one, which works if anything does.
+    found = _search({**best, **dict.fromkeys(batches, _SINGLE)}, rest, cost, trials)
+    usual = {**found, **dict.fromkeys(batches, _BATCH)}
+    if not batches or cost({**usual, **dict.fromkeys(batches, _OPT_OF_BATCH)}) == _FREE:
+        return usual
+    return {**found, **dict.fromkeys(batches, _BATCH_OF_ONE)} if cost(found) == _FREE else usual
 
 
 def _search(
@@ -95,7 +118,7 @@ def _search(
     groups += [[item] for item in unknowns]
     for group in groups:
         for place in range(1, max((len(item.choices) for item in group), default=0)):
-            if least == (0, 0) or next(trials, None) is None:
+            if least == _FREE or next(trials, None) is None:
                 return best
             moved = {item.key: item.choices[min(place, len(item.choices) - 1)] for item in group}
             found = cost({**best, **moved})
@@ -104,26 +127,24 @@ def _search(
     return best
 
 
-def _cost(model: OpenedModel, profile: Profile) -> tuple[int, int]:
+def _cost(model: OpenedModel, profile: Profile, points: Sequence[str]) -> tuple[int, int]:
     """(points at which something fails, nodes that fail over all points)."""
-    failures = [len(_at(model, profile, point)) for point in POINTS]
+    failures = []
+    for point in points:
+        values = {name: given.at(point) for name, given in profile.values.items()}
+        failures.append(len(shapes_at(model, input_sizes(model, profile, point), values, point).failures))
     return sum(1 for count in failures if count), sum(failures)
 
 
-def _fails_at_opt(model: OpenedModel, profile: Profile) -> bool:
-    return bool(_at(model, profile, "opt"))
+def _is_chosen(key: str, uses: list[tuple[str, int]], chosen: Profile) -> bool:
+    return key in chosen.ranges or all(f"{name}[{axis}]" in chosen.ranges for name, axis in uses)
 
 
-def _at(model: OpenedModel, profile: Profile, point: str) -> tuple[object, ...]:
-    values = {name: given.at(point) for name, given in profile.values.items()}
-    return shapes_at(model, input_sizes(model, profile, point), values, point).failures
-
-
-def _profile(chosen: Mapping[str, Choice]) -> Profile:
+def _profile(chosen: Profile, added: Mapping[str, Choice]) -> Profile:
+    ranges = {key: choice for key, choice in added.items() if isinstance(choice, Range)}
+    values = {key: choice for key, choice in added.items() if isinstance(choice, Values)}
     return Profile(
-        ranges={key: choice for key, choice in chosen.items() if isinstance(choice, Range)},
-        values={key: choice for key, choice in chosen.items() if isinstance(choice, Values)},
-        guessed=tuple(chosen),
+        ranges={**ranges, **chosen.ranges}, values={**values, **chosen.values}, guessed=(*chosen.guessed, *added)
     )
 
 

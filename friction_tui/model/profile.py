@@ -73,11 +73,11 @@ def shape_operands(node: Node) -> list[str]:
     return [node.proto.input[position] for position in positions if position < len(node.proto.input)]
 
 
-def default_profile(model: OpenedModel) -> Profile:
-    """A guess for every free dimension and every shape-tensor input; all of it is listed in `guessed`.
+def default_profile(model: OpenedModel, chosen: Profile | None = None) -> Profile:
+    """`chosen` completed by a guess for every other free dimension and shape-tensor input.
 
-    See `friction_tui.model.guess` for what is guessed and why.
+    What was guessed is listed in `guessed`; see `friction_tui.model.guess` for what is guessed and why.
     """
     from friction_tui.model.guess import guess
 
-    return guess(model, free_dims(model), shape_tensor_inputs(model))
+    return guess(model, free_dims(model), shape_tensor_inputs(model), chosen or Profile())
