@@ -38,7 +38,7 @@ screenshots: $(STAMP)  ## made from the real app
 	$(BIN)/python screenshots/make.py
 
 samples: $(STAMP)  ## rebuild sample_models/*.onnx
-	$(BIN)/python sample_models/make.py
+	$(BIN)/python -m sample_models.make
 
 test-tensorflow: .venv-tensorflow/.installed  ## the TensorFlow source, in an environment of its own
 	.venv-tensorflow/bin/pytest -m tensorflow

@@ -54,8 +54,8 @@ class Facts:
 
     `tensorrts` maps the name (`TensorRT`, `TensorRT-RTX`) to its version, `targets` to the architectures it offers
     where it could be asked. `wheel_parts` maps each distribution of the enterprise or RTX wheels to its version.
-    `cudnns` are (where it is, major version); `system_libraries` file names such as `libnvinfer.so.10` on the loader's
-    path. `runtime_refuses` is what ONNX Runtime says to the newest model the installed onnx writes, "" when it takes it.
+    `cudnns` are (where it is, major version); `system_libraries` file names such as `libnvinfer.so.10` on the
+    loader's path. `runtime_refuses` is what ONNX Runtime says to the newest model the installed onnx writes, "" when it takes it.
     """
 
     driver: str = ""
@@ -200,7 +200,7 @@ def _compiled_for(gpu: Gpu, users: tuple[CudaUser, ...]) -> Iterator[Finding]:
     """A GPU newer or older than the toolkit that libraries were compiled with."""
     first = limits()["first_cuda"].get(str(gpu.architecture), "0")
     too_old = [
-        user for user in users if 1 < len(version_tuple(user.cuda)) and version_tuple(user.cuda) < version_tuple(first)
+        user for user in users if len(version_tuple(user.cuda)) > 1 and version_tuple(user.cuda) < version_tuple(first)
     ]
     oldest = {user: limits()["oldest_architecture"].get(user.cuda.partition(".")[0], 0) for user in users}
     too_new = [user for user in users if gpu.architecture < oldest[user]]

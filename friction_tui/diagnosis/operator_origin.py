@@ -113,7 +113,8 @@ def _tensorflow(op: str) -> Origin:
         "to ONNX and not supported by TensorRT.",
         (
             Fix(
-                "Convert again with a newer tf2onnx and --opset 18; freeze the SavedModel first to inline its functions."
+                "Convert again with a newer tf2onnx and --opset 18; freeze the SavedModel first to inline its "
+                "functions."
             ),
             Fix("Replace that layer in the TensorFlow model, or move it outside the exported part."),
         ),

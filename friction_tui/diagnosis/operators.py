@@ -102,6 +102,8 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
             cause=f"TensorRT computes only the first output of {op}; the {outputs} ({extra}) are not supported.",
             fixes=(Fix(extra_output_advice(op)), *fixes),
         )
+    if reading.kind == "engine/shape-analysis" and op == "Loop":
+        return _trip_count(case, node, base)
     if reading.kind == UNREAD:
         return replace(
             base,
@@ -115,6 +117,24 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
         cause=f"{op}: {reading.cause}",
         evidence=_attributes(case, node),
         fixes=(Fix(fixes[0].text, rewrite="eval-mode", nodes=(node.path,)), *fixes[1:]) if eval_mode else fixes,
+    )
+
+
+def _trip_count(case: Case, node: Node, base: _Refused) -> _Refused:
+    """A Loop with rows to stack, whose number is not known before it runs."""
+    trips = node.proto.input[0] if node.proto.input else ""
+    writer = case.model.index.writer_in(node.graph, trips)
+    made_by = f", computed by {writer.proto.op_type} {writer.name} from values," if writer is not None else ""
+    return replace(
+        base,
+        kind="control/dynamic-trip-count",
+        cause=f"The trip count {trips} of Loop {node.name}{made_by} decides how many rows its scan outputs have: "
+        "their shape is dynamic and data-dependent, and TensorRT must know the number of iterations from "
+        "constants or input shapes.",
+        fixes=(
+            Fix("Use a constant trip count (or one taken from x.shape) and stop writing results behind the last one."),
+            Fix("Unroll the loop, or collect the rows in a pre-allocated tensor of fixed size."),
+        ),
     )
 
 

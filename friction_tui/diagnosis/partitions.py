@@ -125,7 +125,8 @@ def partition_note(case: Case, refused: set[str]) -> Finding | None:
         places=tuple(dict.fromkeys(place_of(case.model, node) for node in outside)),
         fixes=(
             Fix(
-                "Remove the refused nodes; or run the model in ONNX Runtime with its TensorRT provider: it cuts like this."
+                "Remove the refused nodes; or run the model in ONNX Runtime with its TensorRT provider: it cuts "
+                "like this."
             ),
         ),
     )

@@ -8,6 +8,7 @@ whose items could not be placed together makes several groups. Chains of single 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -47,20 +48,29 @@ class Groups:
     repeats: list[Repeat]
     roots: dict[int, list[int]]
     """Top groups of the main graph and of each body, by the position it begins at."""
-    innermost: list[int]
-    """For each position the deepest group it lies in, or -1."""
     captions: dict[int, str]
     """Positions that are alone in their scope: the scope's name."""
+
+    def around(self, position: int, begin: int) -> list[int]:
+        """The groups a position lies in, outermost first. Its graph's positions begin at `begin`."""
+        found: list[int] = []
+        siblings = self.roots.get(begin, [])
+        while siblings:
+            place = bisect_right(siblings, position, key=lambda number: self.groups[number].first) - 1
+            if place < 0 or position >= self.groups[siblings[place]].last:
+                break
+            found.append(siblings[place])
+            siblings = self.groups[siblings[place]].children
+        return found
 
 
 def find_groups(graph: GraphData, sources: Sequence[tuple[int, ...]]) -> Groups:
     """The fold tree of an ordered graph. `sources` are the positions each position reads."""
     groups: list[Group] = []
-    innermost = [NONE] * len(graph.order)
     captions: dict[int, str] = {}
     roots: dict[int, list[int]] = {}
     for begin, end in spans(graph):
-        roots[begin] = _nest(graph, begin, end, groups, innermost, captions)
+        roots[begin] = _nest(graph, begin, end, groups, captions)
     repeats: list[Repeat] = []
     for siblings in (*roots.values(), *(group.children for group in groups)):
         if len(siblings) >= _REPEAT:
@@ -68,11 +78,11 @@ def find_groups(graph: GraphData, sources: Sequence[tuple[int, ...]]) -> Groups:
     for number, repeat in enumerate(repeats):
         for member in repeat.members:
             groups[member].repeat = number
-    return Groups(groups, repeats, roots, innermost, captions)
+    return Groups(groups, repeats, roots, captions)
 
 
 def _nest(
-    graph: GraphData, begin: int, end: int, groups: list[Group], innermost: list[int], captions: dict[int, str]
+    graph: GraphData, begin: int, end: int, groups: list[Group], captions: dict[int, str]
 ) -> list[int]:
     """Find the groups of one span of the order, and return its top ones."""
     top: list[int] = []
@@ -97,16 +107,6 @@ def _nest(
             _close(label, first, position, children, siblings, groups, captions)
         open_.extend((label, position, []) for label in path[kept:])
         current = path
-    for number in top:
-        groups[number].parent = NONE
-    stack = list(top)
-    while stack:
-        number = stack.pop()
-        group = groups[number]
-        innermost[group.first : group.last] = [number] * (group.last - group.first)
-        for child in group.children:
-            groups[child].parent = number
-        stack.extend(group.children)
     return top
 
 
@@ -126,8 +126,10 @@ def _close(
         groups[children[0]].label = f"{label}/{groups[children[0]].label}"
         siblings.append(children[0])
     else:
+        for child in children:
+            groups[child].parent = len(groups)
+        siblings.append(len(groups))
         groups.append(Group(label, first, last, NONE, children))
-        siblings.append(len(groups) - 1)
 
 
 def _repeats(

@@ -358,11 +358,10 @@ class Outline:
         changed = False
         seen: set[int] = set()
         while True:
-            number = self.tree.innermost[self.position[item]]
-            while number >= 0:
-                changed |= number not in folds.groups
-                folds.groups.add(number)
-                number = self.tree.groups[number].parent
+            begin = self._spans[bisect_right(self._spans, item) - 1]
+            around = self.tree.around(self.position[item], begin)
+            changed |= not folds.groups.issuperset(around)
+            folds.groups.update(around)
             body = self._body_of(item)
             if body < 0 or body in seen or body not in self._owners:
                 return changed

@@ -96,32 +96,43 @@ def _rehome(graph: GraphData, readers: Sequence[Sequence[int]], paths: list[Path
     """
     inputs = graph.inputs
     moved: set[int] = set()
-    called = _called_twice(readers, paths)
-    work = [item for item, path in enumerate(paths) if path in called and readers[item] and inputs[item]]
+    called = _called_twice(readers, graph.scopes)
+    work = [item for item, scope in enumerate(graph.scopes) if scope in called]
     while work:
         item = work.pop()
         own = paths[item]
         if item in moved or not own or not readers[item] or not inputs[item]:
             continue
-        around = _common([paths[reader] for reader in readers[item]])
+        around = _around(readers[item], paths, own)
         outside = shared(around, own)
-        if outside == len(own):
+        if outside in (len(around), len(own)):
             continue
-        home = max(shared(around, paths[source]) for source in inputs[item])
+        home = max([shared(around, paths[source]) for source in inputs[item]])
         if home > outside:
             paths[item] = (*around[:home], f"⟨{own[-1]}⟩")
             moved.add(item)
             work.extend(source for source in inputs[item] if paths[source] == own)
 
 
-def _called_twice(readers: Sequence[Sequence[int]], paths: Sequence[Path]) -> set[Path]:
-    """Modules whose values are read in more than one other module."""
-    once: dict[Path, Path] = {}
-    twice: set[Path] = set()
-    for item, path in enumerate(paths):
-        for reader in readers[item]:
-            there = paths[reader]
-            if there is not path and once.setdefault(path, there) is not there:
-                twice.add(path)
-    twice.discard(())
+def _around(readers: Sequence[int], paths: Sequence[Path], own: Path) -> Path:
+    """The module that holds all readers; looks no further once it holds `own` as well."""
+    around = paths[readers[0]]
+    for reader in readers:
+        length = shared(around, paths[reader])
+        if length < len(around):
+            around = around[:length]
+        if around == own[:length]:
+            break
+    return around
+
+
+def _called_twice(readers: Sequence[Sequence[int]], scopes: Sequence[int]) -> set[int]:
+    """Scopes whose values are read in more than one other scope."""
+    once: dict[int, int] = {}
+    twice: set[int] = set()
+    for reading, scope in zip(readers, scopes, strict=True):
+        for reader in reading:
+            there = scopes[reader]
+            if there != scope and once.setdefault(scope, there) != there:
+                twice.add(scope)
     return twice

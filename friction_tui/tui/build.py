@@ -169,7 +169,7 @@ class BuildPanel(LinesPanel):
     def _filter(self, about: str) -> Line:
         spans: list[Span] = [("/", "key"), (" ", "text")]
         if self._searching:
-            spans += self._search.spans()
+            spans += self._search.spans(ascii_only=self.state.ascii)
         elif self._search.text:
             spans += [(self._search.text, "strong"), ("   Esc in the search shows all", "muted")]
         else:

@@ -7,7 +7,7 @@ from textual.timer import Timer
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import InitializerStats, Inspect, NodeDetail, ReadInitializer, TensorDetail
-from friction_tui.tui.lines import Line, Span, paragraph, symbol
+from friction_tui.tui.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Ask, Choose
 from friction_tui.tui.state import AppState
@@ -26,7 +26,7 @@ def shape_text(shapes: tuple[tuple[int, ...] | None, ...]) -> str:
         return " · ".join(str(list(shape)) for shape in known)
     if not known[0]:
         return "scalar"
-    sizes = ("·".join(dict.fromkeys(str(size) for size in axis)) for axis in zip(*known, strict=True))
+    sizes = ("·".join(map(str, axis)) if len(set(axis)) > 1 else str(axis[0]) for axis in zip(*known, strict=True))
     partial = "" if len(known) == len(shapes) else "  (not at every point)"
     return " × ".join(sizes) + partial
 
@@ -134,7 +134,10 @@ class Inspector(LinesPanel):
         head: tuple[Span, ...] = ((f"{label:<5}", "muted"), (f"{tensor.formal or tensor.name}  ", "strong"))
         name = ((tensor.name, "name"),) if tensor.formal else ()
         spans = (*head, (tensor.dtype, "code"), (role, "muted"), ("  " + shape_text(tensor.shapes), "text"))
-        lines = [Line(spans, name, key=key)]
+        fits = width_of((*spans, *name)) + 2 <= width
+        lines = [Line(spans, name if fits else (), key=key)]
+        if name and not fits:
+            lines.append(Line((("       ", "text"), *name), key=key))
         if tensor.value:
             lines.extend(paragraph(tensor.value, width, "code", indent=(("       = ", "muted"),), key=key))
         stats = self.state.stats.get(tensor.name)

@@ -43,9 +43,12 @@ class LineEdit:
         flat = " ".join(text.split("\n")).strip() if "\n" in text else text
         return LineEdit(start.text[: start.at] + flat + start.text[start.at :], start.at + len(flat))
 
-    def spans(self, role: str = "strong") -> list[Span]:
+    def spans(self, role: str = "strong", *, ascii_only: bool = False) -> list[Span]:
         """The line with its caret, one cell wider than the text; all of it marked while the first key replaces it."""
+        caret: Span = ("_" if ascii_only else "▏", "key")
         if self.fresh and self.text:
             return [(self.text, "cursor"), (" ", role)]
-        under = self.text[self.at : self.at + 1] or " "
-        return [(self.text[: self.at], role), (under, "cursor"), (self.text[self.at + 1 :], role)]
+        if self.at == len(self.text):
+            return [(self.text, role), caret]
+        under = self.text[self.at].replace(" ", "_")
+        return [(self.text[: self.at], role), (under, "cursor"), (self.text[self.at + 1 :] + " ", role)]

@@ -93,7 +93,7 @@ class ShapesPanel(LinesPanel):
         for at, point in enumerate(POINTS):
             current = here and at == self._column
             if current and self._editing is not None:
-                typed_now = self._editing.spans()
+                typed_now = self._editing.spans(ascii_only=self.state.ascii)
                 room = column - width_of(typed_now)
                 spans += [(" " * max(room, 0), "text"), *typed_now]
                 continue
