@@ -1,0 +1,274 @@
+"""A failed torch export as one finding: what kind of failure, which line of the user's code, which edits cure it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, SourceLine
+from friction_tui.recipe import Source
+from friction_tui.sources import rewrites, uncapturable
+from friction_tui.sources.failure import Failure, finding, made
+
+_EXPRESSION = re.compile(r"data-dependent expression (.+?)(?: \(unhinted|\.\s|\n|$)")
+_SIZE_LIKE = re.compile(r"Size-like symbols: ([^)]+)\)")
+
+
+def explain(failure: Failure) -> Finding:
+    """The one finding a failed export becomes."""
+    for recognise in _RECOGNISERS:
+        found = recognise(failure)
+        if found is not None:
+            return found
+    return finding(
+        failure,
+        "export/unknown",
+        "The export failed",
+        f"The exporter stopped with {failure.root.splitlines()[0]}",
+        (
+            Fix("Read the exporter's own words below, and try the model on its example input without the export."),
+            Fix("Export one submodule at a time: the smallest one that fails shows the cause."),
+        ),
+    )
+
+
+def data_dependent(
+    failure_source: str, line: SourceLine | None, expression: str, size_like: str = "", words: str = ""
+) -> Finding:
+    """Python or a shape needs a value that only exists at run time: `expression` over symbols such as `u0`."""
+    word = rewrites.branch_word(line) if line else ""
+    in_words = f"the line needs the value of `{expression}`" if expression else "the line needs a tensor's value"
+    symbols = ", ".join(dict.fromkeys(re.findall(r"\b[zu]+f?\d+\b", expression)))
+    what = f" ({symbols} stands for a value or size read from a tensor)" if symbols else ""
+    if word and not size_like:
+        assert line is not None
+        return made(
+            failure_source,
+            line,
+            "export/data-dependent-control-flow",
+            f"Data-dependent control flow: Python `{word}` on a tensor's value",
+            f"A Python {word} decides on a value that is only known at run time: {in_words}{what}. torch.export "
+            "records one path of the code and cannot guard on data-dependent values.",
+            rewrites.of_branch(line),
+            words,
+        )
+    about = f"how many elements there are ({size_like} depends on tensor values)" if size_like else "a tensor's value"
+    tested = f" in a Python {word}" if word else ""
+    check = _as_check(expression)
+    return made(
+        failure_source,
+        line,
+        "export/data-dependent-shape",
+        "A shape depends on tensor values (data-dependent shape)",
+        f"The line asks{tested} for something that depends on {about}: {in_words}{what}. The size comes from boolean "
+        "indexing, nonzero(), item() or tolist(), so it is unknown when the graph is captured.",
+        (
+            Fix(f"Promise what always holds, just before the line: `{check}`, with the Python value in place of u0."),
+            Fix(
+                "Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)` or `x * mask`, then "
+                "reduce over a fixed shape. TensorRT runs this best."
+            ),
+            Fix("Select a fixed number of elements with `torch.topk(x, k)`, or move the selection outside the model."),
+        ),
+        words,
+    )
+
+
+def missing_function(
+    source: str, op: str, lines: Sequence[SourceLine], reason: str, lowest_opset: int | None, words: str = ""
+) -> Finding:
+    """An operator the exporter cannot translate to ONNX."""
+    line = lines[0] if lines else None
+    namespace, _, short = op.partition("::")
+    if "complex-valued" in reason:
+        return made(
+            source,
+            line,
+            "export/complex",
+            f"Complex tensors: {op} has no ONNX function for complex input",
+            f"{op} is applied to a complex tensor. ONNX has no complex type: the exporter keeps real and imaginary "
+            f"part in a last dimension of 2 and has no translation of {op} for it.",
+            (
+                Fix("Do the arithmetic on real tensors: `torch.view_as_real(z)`, then real and imaginary part apart."),
+                Fix("For magnitudes write `torch.sqrt(re**2 + im**2)`; for a fixed-size FFT multiply by a DFT matrix."),
+                Fix("Move the spectral part outside the model, before or after the engine."),
+            ),
+            words,
+            lines[1:],
+        )
+    custom = namespace not in {"aten", "prims", "prim", "quantized", "torchvision"}
+    kind = "export/missing-decomposition" if namespace == "prims" else "export/missing-onnx-function"
+    raise_opset = (
+        (Fix(f"Export at opset {lowest_opset}: it has a translation of {op}.", opset=lowest_opset),)
+        if lowest_opset
+        else ()
+    )
+    table = f"custom_translation_table={{torch.ops.{namespace}.{short}.default: your_onnxscript_function}}"
+    own = (
+        Fix(
+            f"`{op}` is your own operator: write it in ATen operators for the export (a decomposition), or keep it as "
+            "a plugin node: the table entry may emit a node of your own domain."
+        )
+        if custom
+        else Fix(f"Replace {op} with operators ONNX has, or compute that part outside the model.")
+    )
+    return made(
+        source,
+        line,
+        kind,
+        f"{op} has no ONNX function",
+        f"The exporter found no ONNX function for {op}: {reason.strip().rstrip('.') or 'it is not in its registry'}. "
+        + ("No opset up to the newest has one." if lowest_opset is None else f"Opset {lowest_opset} has one."),
+        (*raise_opset, own, Fix(f"Teach the exporter: `torch.onnx.export(..., {table})`.")),
+        words,
+        lines[1:],
+    )
+
+
+def user_code_fails(error: BaseException, line: SourceLine | None, source: Source, *, raised: bool) -> Finding:
+    """The file, the factory or the checkpoint gave no model. `raised`: the user's code raised it."""
+    said = f"{type(error).__name__}: {error}" if raised else str(error)
+    missing = isinstance(error, ModuleNotFoundError)
+    state = "load_state_dict" in str(error) or "state_dict" in str(error)
+    fixes = (
+        (Fix(f"Install {getattr(error, 'name', '')} in the environment friction-tui runs in ({sys.executable})."),)
+        if missing
+        else (Fix("Give the checkpoint that belongs to this module, or correct the factory's configuration."),)
+        if state and raised
+        else (Fix(f"Run it alone: `python -c 'import …; {source.factory or 'factory'}()'`, and correct what it says."),)
+    )
+    title = f"The model could not be made: {said.splitlines()[0][:160]}"
+    finding = made("the user's code", line, "export/user-code", title, said[:1200], fixes if raised else ())
+    places = finding.places or (Place(PlaceKind.FILE, source.path),)
+    return msgspec.structs.replace(finding, places=places)
+
+
+def model_fails(failure: Failure) -> Finding:
+    """The model raises on its own example input, before any export."""
+    return finding(
+        failure,
+        "export/model-error",
+        f"The model's forward fails on its example input: {type(failure.links[-1]).__name__}",
+        f"Without any export, forward raises {failure.root.splitlines()[0]}",
+        (
+            Fix("Check the example input's shape and dtype against what the line expects."),
+            Fix("Run the model alone on it: `model(*example_inputs())`."),
+        ),
+    )
+
+
+# ------------------------------------------------------------------------------------------- recognising
+
+
+def _guard(failure: Failure) -> Finding | None:
+    if not failure.has("GuardOnDataDependentSymNode", "DataDependentOutputException", "DynamicOutputShapeException"):
+        return None
+    expression = _EXPRESSION.search(failure.text)
+    size_like = _SIZE_LIKE.search(failure.text)
+    symbols = size_like.group(1).strip() if size_like and size_like.group(1).strip() != "none" else ""
+    said = expression.group(1).strip() if expression else str(failure.links[-1]).split("\n", 1)[0]
+    return data_dependent(failure.source, failure.line, said, symbols, failure.root)
+
+
+def _no_function(failure: Failure) -> Finding | None:
+    named = re.search(r"OpOverload\(op='([\w]+)\.([\w]+)'", failure.text)
+    if failure.has("DispatchError") and named:
+        reason = failure.text.rpartition("Failure message:")[2].split("\n", 1)[0]
+        lines = (failure.line,) if failure.line else ()
+        return missing_function(failure.source, "::".join(named.groups()), lines, reason, None, failure.root)
+    legacy = re.search(r"Exporting the operator '([\w:]+)' to ONNX opset version \d+ is not supported", failure.text)
+    if legacy:
+        lowest = re.search(r"was added in version (\d+)", failure.text)
+        lines = (failure.line,) if failure.line else ()
+        return missing_function(
+            failure.source,
+            legacy.group(1),
+            lines,
+            "not supported",
+            int(lowest.group(1)) if lowest else None,
+            failure.root,
+        )
+    return None
+
+
+def _no_fake_kernel(failure: Failure) -> Finding | None:
+    text = failure.text
+    named = re.search(r"(?:CustomOpDef\(|for |operator )([\w]+::[\w]+)", text) or re.search(
+        r"\b([a-z_]\w*\.\w+)\.\w+", text
+    )
+    if not (
+        "no fake impl registered" in text
+        or failure.has("UnsupportedOperatorException")
+        or ("NotImplementedError" in failure.root and re.search(r"'Meta' backend|Meta kernel", text))
+    ):
+        return None
+    op = named.group(1) if named else "an operator"
+    return finding(
+        failure,
+        "export/missing-fake-kernel",
+        f"{op} has no fake kernel",
+        f"{op} has no fake (meta) implementation, so torch.export cannot know the shape and dtype of its result "
+        "without running it.",
+        (
+            Fix(
+                f'Register one: `@torch.library.register_fake("{op}")` on a function that returns '
+                "`torch.empty(...)` of the right shape and dtype (`torch.empty_like(x)` when they are the input's)."
+            ),
+            Fix("It then also needs an ONNX function: an entry in custom_translation_table."),
+        ),
+    )
+
+
+def _constraint(failure: Failure) -> Finding | None:
+    if "Constraints violated" not in failure.text and "not in range" not in failure.text:
+        return None
+    constant = re.search(
+        r"You marked (\S+) as dynamic but your code specialized it to be a constant \((\d+)\)", failure.text
+    )
+    suggested = re.search(r"Suggested fixes:\n((?:\s+.+\n?)+)", failure.text)
+    advice = "; ".join(line.strip() for line in suggested.group(1).strip().splitlines()) if suggested else ""
+    evidence = tuple(re.findall(r"^\s+- (.+)$", failure.text, re.M))
+    if constant:
+        name, value = constant.groups()
+        return finding(
+            failure,
+            "export/dim-specialised",
+            f"Dimension {name} was asked to be dynamic and is a constant ({value}) in the model",
+            f"The code specialised {name} to the constant {value} of the example input: a constraint on a dynamic "
+            "dimension was violated.",
+            rewrites.of_constant_size(failure.line, int(value), 0, "x"),
+            evidence,
+        )
+    return finding(
+        failure,
+        "export/dim-constraint",
+        "The model does not take every size in the range asked for",
+        f"A constraint on a dynamic dimension is violated: {evidence[0] if evidence else failure.root}",
+        (
+            Fix(f"Declare what the model takes: {advice}." if advice else "Narrow the range of this dimension."),
+            Fix("Let the exporter find it out: `Dim.AUTO` for this dimension."),
+            Fix("Change the line that needs it, if the model should take every size in the range."),
+        ),
+        evidence,
+    )
+
+
+_RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
+    _guard,
+    _no_function,
+    _no_fake_kernel,
+    _constraint,
+    *uncapturable.RECOGNISERS,
+)
+
+
+def _as_check(expression: str) -> str:
+    """A guard's expression as `torch._check(...)`: sympy's Eq, Ne and Mod written as Python."""
+    text = expression
+    for pattern, written in ((r"Eq\((.+), (.+)\)$", r"\1 == \2"), (r"Ne\((.+), (.+)\)$", r"\1 != \2")):
+        text = re.sub(pattern, written, text)
+    text = re.sub(r"Mod\(([^,()]+), ([^,()]+)\)", r"\1 % \2", text)
+    return f"torch._check({text})" if re.search(r"[<>=]", text) else "torch._check(size > 0)"

@@ -1,0 +1,163 @@
+"""The export process: `python -m friction_tui.sources.export_job`, one ExportRequest in, ExportEvents out.
+
+The user's code runs here and nowhere else: after consent, under a memory limit, in a process that is killed to cancel.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import traceback
+from pathlib import Path
+
+import msgspec
+
+from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.recipe import SourceKind
+from friction_tui.sources import consent
+from friction_tui.sources.channel import Channel, end_with_parent
+from friction_tui.sources.export_request import Done, ExportRequest
+
+_SHARE = 0.9
+"""Part of the free memory an export may take when no limit was given: the rest keeps the machine answering."""
+
+
+def main() -> None:
+    """Entry point."""
+    channel = Channel()
+    end_with_parent()
+    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=ExportRequest)
+    channel.stage("start")
+    channel.send(_run(request, channel))
+    # torch's and TensorFlow's exit handlers take seconds and can crash after the work is done.
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _run(request: ExportRequest, channel: Channel) -> Done:
+    refused = _refusal(request)
+    if refused is not None:
+        channel.found(refused)
+        return Done(None, channel.elapsed)
+    limit = _limit_memory(request.options.memory_limit_mb)
+    try:
+        match request.source.kind:
+            case SourceKind.TENSORFLOW:
+                channel.stage("import TensorFlow")
+                from friction_tui.sources import tensorflow
+
+                return tensorflow.export(request, channel)
+            case SourceKind.HUGGING_FACE:
+                channel.stage("import transformers")
+                from friction_tui.sources import hugging_face
+
+                return hugging_face.export(request, channel)
+            case _:
+                channel.stage("import torch")
+                from friction_tui.sources import pytorch
+
+                return pytorch.export(request, channel)
+    except ImportError as error:
+        channel.found(_not_installed(request, error))
+    except MemoryError:
+        channel.found(_out_of_memory(request, limit))
+    except Exception as error:
+        channel.found(_unexpected(request, error))
+    return Done(None, channel.elapsed)
+
+
+def _refusal(request: ExportRequest) -> Finding | None:
+    """Why nothing may run: no consent for these bytes, or nothing there to give it for."""
+    source = request.source
+    if consent.is_given(source):
+        return None
+    files = consent.code_files(source)
+    named = ", ".join(str(file) for file in files[:3]) or source.path
+    if not files:
+        return _finding(
+            "export/not-found",
+            f"There is no {source.path}",
+            f"Neither a file nor a module on the Python path is called {source.path}.",
+            source.path,
+            Fix("Check the path; for package.module:factory start friction-tui in the project's folder."),
+        )
+    changed = bool(source.consent_hash)
+    return _finding(
+        "export/no-consent",
+        "The model's code was not run: there is no consent for it",
+        (f"{named} changed since you agreed to run it." if changed else f"Exporting runs the code in {named}.")
+        + " Nothing of it was executed.",
+        str(files[0]),
+        Fix("Look at the file, then agree in the app or pass `--trust`: the answer is remembered by SHA-256."),
+    )
+
+
+def _limit_memory(megabytes: int) -> int:
+    """Limit this process's own memory, in bytes; returns the limit. Address space is not limited: torch maps plenty."""
+    limit = megabytes * 1024 * 1024 if megabytes else int(_free_memory() * _SHARE)
+    if limit:
+        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    return limit
+
+
+def _free_memory() -> int:
+    """Free memory in bytes as Linux estimates it, 0 when it does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), 0)
+
+
+def _not_installed(request: ExportRequest, error: ImportError) -> Finding:
+    extra = "tensorflow" if request.source.kind is SourceKind.TENSORFLOW else "torch"
+    also = " transformers" if request.source.kind is SourceKind.HUGGING_FACE else ""
+    return _finding(
+        "export/not-installed",
+        f"{error.name or 'A package'} is needed to export this and is not installed",
+        f"{type(error).__name__}: {error} (interpreter {sys.executable})",
+        error.name or request.source.path,
+        Fix(f"Install it: `pip install 'friction-tui[{extra}]'{also}`."),
+    )
+
+
+def _out_of_memory(request: ExportRequest, limit: int) -> Finding:
+    return _finding(
+        "export/out-of-memory",
+        "The export ran out of memory",
+        f"It needed more than its limit of {limit / 2**20:.0f} MB.",
+        request.source.path,
+        Fix("Raise the export's memory limit, export a smaller configuration, or use a machine with more memory."),
+    )
+
+
+def _unexpected(request: ExportRequest, error: Exception) -> Finding:
+    if "can't allocate memory" in str(error) or "std::bad_alloc" in str(error):
+        return _out_of_memory(request, resource.getrlimit(resource.RLIMIT_DATA)[0])
+    finding = _finding(
+        "export/unknown",
+        f"The export stopped: {type(error).__name__}",
+        str(error).strip().split("\n", 1)[0] or type(error).__name__,
+        request.source.path,
+        Fix("Read the traceback below; if it names friction_tui, please report it."),
+    )
+    words = "".join(traceback.format_exception(error))[-4000:]
+    return msgspec.structs.replace(finding, words=(EngineWords("export process", words),))
+
+
+def _finding(kind: str, title: str, cause: str, name: str, fix: Fix) -> Finding:
+    return Finding(
+        kind=kind,
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=title,
+        cause=cause,
+        source="export process",
+        places=(Place(PlaceKind.FILE, name),),
+        fixes=(fix,),
+    )
+
+
+if __name__ == "__main__":
+    main()

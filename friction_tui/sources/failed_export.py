@@ -1,0 +1,94 @@
+"""Everything that can be said about a failed torch export, in the process where it failed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from friction_tui.finding import Finding, SourceLine
+from friction_tui.sources import draft_export, guards, operator_scan
+from friction_tui.sources.channel import Channel
+from friction_tui.sources.dynamic_shapes import relaxed
+from friction_tui.sources.export_failure import explain, missing_function, model_fails
+from friction_tui.sources.export_request import ExportRequest
+from friction_tui.sources.failure import Failure, read
+from friction_tui.sources.user_code import Built
+
+_CERTAIN = (
+    "export/data-dependent",
+    "export/missing",
+    "export/dim",
+    "export/complex",
+    "export/unsupported-input",
+    "export/unsupported-output",
+)
+"""Findings that need no second look at whether the model itself runs."""
+
+
+def findings(
+    error: Exception,
+    request: ExportRequest,
+    built: Built,
+    shapes: Any,
+    source: str,
+    forward: SourceLine | None,
+    channel: Channel,
+) -> Iterator[Finding]:
+    """The failure itself first, then what lies behind it as far as that can be seen."""
+    failure = _with_line(read(error, source, forward), built, shapes)
+    found = [explain(failure)]
+    if not found[0].kind.startswith(_CERTAIN):
+        own = _own_failure(built)
+        if own is not None:
+            yield model_fails(read(own, f"torch {torch.__version__.partition('+')[0]}"))
+            return
+    if failure.has("ConversionError"):
+        found = _untranslatable(built, shapes, request.opset, source, channel) or found
+    yield from found
+    if request.aftermath and failure.has("TorchExportError") and isinstance(built.module, torch.nn.Module):
+        channel.stage("look behind the first failure")
+        free = relaxed(shapes)
+        try:
+            yield from draft_export.further(built.module, built.args, built.kwargs, free, request.opset, found)
+        except Exception as behind:
+            channel.log("info", f"draft_export could not go on behind the first failure: {type(behind).__name__}")
+
+
+def _with_line(failure: Failure, built: Built, shapes: Any) -> Failure:
+    """A violated constraint names no line; the guards of a capture with free dimensions do."""
+    if failure.line is not None or "Constraints violated" not in failure.text:
+        return failure
+    added = guards.of_capture(built.module, built.args, built.kwargs, relaxed(shapes))
+    return dataclasses.replace(failure, line=next((guard.line for guard in added if guard.line), None))
+
+
+def _untranslatable(built: Built, shapes: Any, opset: int | None, source: str, channel: Channel) -> list[Finding]:
+    """One finding per operator without an ONNX function; none when the capture cannot be repeated."""
+    try:
+        program = built.module
+        if not isinstance(program, torch.export.ExportedProgram):
+            program = torch.export.export(program, built.args, kwargs=built.kwargs, dynamic_shapes=shapes, strict=False)
+        operators = operator_scan.unmapped(program, opset)
+    except Exception as error:
+        channel.log("info", f"the operators could not be listed: {type(error).__name__}: {error}")
+        return []
+    said = "No ONNX function found for {0}. Failure message: {1}"
+    return [
+        missing_function(source, o.op, o.lines, o.reason, o.lowest_opset, said.format(o.op, o.reason))
+        for o in operators
+    ]
+
+
+def _own_failure(built: Built) -> Exception | None:
+    """The exception of the model on its own example input, without any export; None when it runs."""
+    if not isinstance(built.module, torch.nn.Module):
+        return None
+    try:
+        with torch.no_grad():
+            built.module(*built.args, **built.kwargs)
+    except Exception as error:
+        return error
+    return None

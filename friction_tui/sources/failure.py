@@ -1,0 +1,111 @@
+"""The facts of a failed export, and how a finding is made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
+from friction_tui.sources.source_lines import chain, context, of_exception, of_stack_text
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_BOILERPLATE = re.compile(
+    r"\n+(For more information, run with|For extended logs|The error above occurred when).*", re.S
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The facts of a failed export: every exception from the exporter's own to the first cause, and the user's line.
+
+    `forward` is where the module's forward is defined, for failures that no line of the user's raised.
+    """
+
+    links: tuple[BaseException, ...]
+    line: SourceLine | None
+    source: str
+    forward: SourceLine | None = None
+
+    @property
+    def text(self) -> str:
+        """All messages of the chain, the first cause last, without terminal colours."""
+        return "\n".join(_ANSI.sub("", str(link)) for link in self.links)
+
+    @property
+    def root(self) -> str:
+        """The first cause as Python would print it, without torch's advice on its own debugging switches."""
+        return f"{type(self.links[-1]).__name__}: {_BOILERPLATE.sub('', _ANSI.sub('', str(self.links[-1]))).strip()}"
+
+    @property
+    def frames(self) -> tuple[str, ...]:
+        """File names of every frame of the chain's tracebacks."""
+        names = []
+        for link in self.links:
+            trace = link.__traceback__
+            while trace is not None:
+                names.append(trace.tb_frame.f_code.co_filename)
+                trace = trace.tb_next
+        return tuple(names)
+
+    def has(self, *types: str) -> bool:
+        """Whether an exception of one of these type names is in the chain."""
+        return any(cls.__name__ in types for link in self.links for cls in type(link).__mro__)
+
+
+def read(error: BaseException, source: str, forward: SourceLine | None = None) -> Failure:
+    """The facts of an exception that came out of an export. `source` is who gave it, with version."""
+    links = chain(error)
+    line = of_exception(error)
+    if line is None:
+        line = (of_stack_text("\n".join(str(link) for link in links)) or (None,))[-1]
+    return Failure(links, line, source, forward)
+
+
+def place_of(line: SourceLine) -> Place:
+    """A place in the user's code."""
+    return Place(PlaceKind.FILE, f"{Path(line.file).name}:{line.line}", source=line)
+
+
+def finding(
+    failure: Failure, kind: str, title: str, cause: str, fixes: Sequence[Fix], evidence: Sequence[str] = ()
+) -> Finding:
+    """A finding at the failure's line, with the first cause's own words."""
+    return made(failure.source, failure.line, kind, title, cause, fixes, failure.root, (), evidence)
+
+
+def made(
+    source: str,
+    line: SourceLine | None,
+    kind: str,
+    title: str,
+    cause: str,
+    fixes: Sequence[Fix],
+    words: str = "",
+    more: Sequence[SourceLine] = (),
+    evidence: Sequence[str] = (),
+) -> Finding:
+    """An export error at `line` and `more` lines, the code around the first as evidence."""
+    lines = ([line] if line else []) + list(more)
+    return Finding(
+        kind=kind,
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=title,
+        cause=cause,
+        source=source,
+        places=tuple(place_of(at) for at in lines),
+        evidence=(*evidence, *(context(line) if line else ())),
+        fixes=tuple(fixes),
+        words=(EngineWords(source, words),) if words else (),
+    )
+
+
+def placed(found: Finding, line: SourceLine | None) -> Finding:
+    """The finding at `line`, when it has no place of its own."""
+    if found.places or line is None:
+        return found
+    return msgspec.structs.replace(found, places=(place_of(line),), evidence=(*found.evidence, *context(line)))

@@ -1,0 +1,103 @@
+"""A Hugging Face directory that is already on disk: config.json plus weights. Nothing is downloaded.
+
+The directory's own Python code is never run (`trust_remote_code=False`), pickled weights only load as tensors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.sources import example_inputs, pytorch
+from friction_tui.sources.channel import Channel
+from friction_tui.sources.export_request import Done, ExportRequest
+from friction_tui.sources.user_code import Built
+
+_BATCH, _LENGTH = 2, 16
+
+_AUTO_CLASSES = (
+    ("CausalLM", "AutoModelForCausalLM"),
+    ("MaskedLM", "AutoModelForMaskedLM"),
+    ("SequenceClassification", "AutoModelForSequenceClassification"),
+    ("TokenClassification", "AutoModelForTokenClassification"),
+    ("QuestionAnswering", "AutoModelForQuestionAnswering"),
+    ("ImageClassification", "AutoModelForImageClassification"),
+    ("ObjectDetection", "AutoModelForObjectDetection"),
+    ("SemanticSegmentation", "AutoModelForSemanticSegmentation"),
+)
+"""The head named in config.json's `architectures`, and the transformers class that makes it."""
+
+
+def export(request: ExportRequest, channel: Channel) -> Done:
+    """Export the directory's model through torch. Raises ImportError when transformers is not installed."""
+    os.environ["HF_HUB_OFFLINE"] = os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    transformers = importlib.import_module("transformers")
+    folder = Path(request.source.path)
+    channel.stage("load the model")
+    try:
+        built = build(transformers, folder, request)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        channel.found(_cannot_load(folder, error, transformers.__version__))
+        return Done(None, channel.elapsed)
+    return pytorch.export_built(request, channel, built)
+
+
+def build(transformers: Any, folder: Path, request: ExportRequest) -> Built:
+    """The model in eval mode with its head, a key-value cache turned off, and example inputs that fit its kind."""
+    config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    named = " ".join(config.architectures or ())
+    auto = next((cls for head, cls in _AUTO_CLASSES if head in named), "AutoModel")
+    # A cache in the outputs is a Python object, which no ONNX output can be.
+    config.use_cache = False
+    config.return_dict = True
+    has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+    maker = getattr(transformers, auto)
+    if has_weights:
+        model = maker.from_pretrained(folder, config=config, local_files_only=True, trust_remote_code=False)
+    else:
+        model = maker.from_config(config, trust_remote_code=False)
+    model.eval()
+    if request.source.inputs:
+        args, kwargs = example_inputs.from_specs(model, request.source.inputs)
+        return Built(model, args, kwargs)
+    return Built(model, (), _inputs(model, config), guessed=True)
+
+
+def _inputs(model: Any, config: Any) -> dict[str, Any]:
+    """Inputs as the model's main input asks for them: tokens with a mask, or pixels."""
+    match model.main_input_name:
+        case "pixel_values":
+            size = getattr(config, "image_size", 224)
+            height, width = size if isinstance(size, tuple | list) else (size, size)
+            return {"pixel_values": torch.randn(_BATCH, getattr(config, "num_channels", 3), height, width)}
+        case "input_values":
+            return {"input_values": torch.randn(_BATCH, 16000)}
+        case "input_features":
+            return {"input_features": torch.randn(_BATCH, getattr(config, "num_mel_bins", 80), 3000)}
+        case main:
+            tokens = torch.randint(0, min(100, config.get_text_config().vocab_size), (_BATCH, _LENGTH))
+            return {main: tokens, "attention_mask": torch.ones(_BATCH, _LENGTH, dtype=torch.int64)}
+
+
+def _cannot_load(folder: Path, error: Exception, version: str) -> Finding:
+    return Finding(
+        kind="export/user-code",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=f"transformers could not load {folder.name}",
+        cause=f"{type(error).__name__}: {str(error).strip()[:600]}",
+        source=f"transformers {version}",
+        places=(Place(PlaceKind.FILE, str(folder)),),
+        fixes=(
+            Fix("Check that config.json, the weights (*.safetensors) and the index of sharded weights are complete."),
+            Fix(
+                "A model with code of its own (`auto_map` in config.json) is not run from here: write a factory in a "
+                ".py file that loads it, and open path/file.py:factory."
+            ),
+        ),
+    )

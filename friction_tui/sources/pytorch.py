@@ -1,0 +1,264 @@
+"""From a PyTorch module to an ONNX file: capture, convert, compare with what was asked. Runs in the export process."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import onnx
+import torch
+
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
+from friction_tui.sources import (
+    assumptions,
+    compare_request,
+    failed_export,
+    guards,
+    legacy,
+    parity,
+    training_parts,
+    user_code,
+)
+from friction_tui.sources.channel import Channel
+from friction_tui.sources.compare_request import Came
+from friction_tui.sources.dynamic_shapes import AskedDim, plan, relaxed
+from friction_tui.sources.example_inputs import described
+from friction_tui.sources.export_failure import user_code_fails
+from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
+from friction_tui.sources.source_lines import definition, of_exception
+from friction_tui.sources.user_code import Built, CannotBuild
+from friction_tui.sources.watch import project_files
+
+_OWN_OPTIONS = {"input_names", "output_names", "dynamic_axes", "custom_translation_table"}
+"""What `export_kwargs()` may set beside `dynamic_shapes` and `kwargs`; the recipe decides the rest."""
+
+
+def export(request: ExportRequest, channel: Channel) -> Done:
+    """Export, telling the channel everything on the way. Never raises for what the user's code or the exporter does."""
+    channel.stage("load the model")
+    with _overheard(channel):
+        try:
+            built = user_code.build(request.source)
+        except Exception as error:
+            line = of_exception(error)
+            channel.found(user_code_fails(error, line, request.source, raised=not isinstance(error, CannotBuild)))
+            return Done(None, channel.elapsed)
+        return export_built(request, channel, built)
+
+
+def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done:
+    """Export a module that is already made."""
+    bound = built.bound
+    channel.send(InputsUsed(described(bound), built.guessed))
+    if built.guessed:
+        channel.found(_guessed(built))
+    source = source_label(request)
+    shapes, asked = plan(bound, built.options.get("dynamic_shapes"), request.profile)
+    if isinstance(built.module, torch.export.ExportedProgram):
+        shapes, asked = None, ()
+    channel.stage("export")
+    heard: list[warnings.WarningMessage] = []
+    program = None
+    try:
+        with _warnings(heard):
+            if legacy.is_used(request):
+                legacy.export(request, built, asked)
+            else:
+                program = _dynamo(request, built, shapes)
+    except Exception as error:
+        channel.stage("explain the failure")
+        forward = _forward_line(built.module)
+        channel.found(*failed_export.findings(error, request, built, shapes, source, forward, channel))
+        return _done(None, channel, built)
+    output = Path(request.output)
+    came = Came(onnx.load(output, load_external_data=False), program, source)
+    found = list(_compared(request, built, bound, shapes, asked, came))
+    if legacy.is_used(request):
+        found += legacy.findings(request, heard, source)
+    channel.found(*found)
+    channel.send(Exported(str(output), channel.elapsed))
+    done = _done(str(output), channel, built, program, came.model)
+    if request.aftermath:
+        channel.stage("parity")
+        _check_parity(channel, built, bound, output, asked, found)
+    return msgspec.structs.replace(done, seconds=channel.elapsed)
+
+
+def source_label(request: ExportRequest) -> str:
+    """Who gives the verdicts: `torch.onnx.export (torch 2.13.0)`."""
+    exporter = ", legacy exporter" if legacy.is_used(request) else ""
+    return f"torch.onnx.export (torch {torch.__version__.partition('+')[0]}{exporter})"
+
+
+def _dynamo(request: ExportRequest, built: Built, shapes: Any) -> torch.export.ExportedProgram | None:
+    options: dict[str, Any] = {key: value for key, value in built.options.items() if key in _OWN_OPTIONS}
+    program = torch.onnx.export(
+        built.module,
+        built.args,
+        request.output,
+        kwargs={**built.kwargs, **built.options.get("kwargs", {})} or None,
+        dynamo=True,
+        verbose=True,  # its progress lines become stages
+        opset_version=request.opset,
+        dynamic_shapes=shapes,
+        optimize=request.options.optimize,
+        external_data=request.options.external_data,
+        keep_initializers_as_inputs=request.options.keep_initializers,
+        **options,
+    )
+    return program.exported_program if program is not None else None
+
+
+def _compared(
+    request: ExportRequest,
+    built: Built,
+    bound: dict[str, Any],
+    shapes: Any,
+    asked: tuple[AskedDim, ...],
+    came: Came,
+) -> Iterator[Finding]:
+    """Everything that came out other than asked, or that only training needs."""
+    module, source = built.module, came.source
+
+    @cache
+    def added_guards() -> tuple[guards.Guard, ...]:
+        return guards.of_capture(module, built.args, built.kwargs, relaxed(shapes))
+
+    yield from compare_request.opset(came, request.opset)
+    narrowed = compare_request.dimensions(came, asked, added_guards)
+    yield from narrowed
+    if not narrowed:
+        yield from assumptions.dropped(came, asked, added_guards)
+    yield from compare_request.inputs(came, bound, _forward_line(module))
+    if isinstance(module, torch.nn.Module):
+        yield from training_parts.training_mode(module, built.made_at, request.source.factory, source)
+        if came.program is not None:
+            yield from training_parts.training_nodes(came.program, module, source)
+            yield from training_parts.training_only(came.program, source)
+            yield from training_parts.lost_state(came.program, module, source)
+
+
+def _check_parity(
+    channel: Channel,
+    built: Built,
+    bound: dict[str, Any],
+    output: Path,
+    asked: tuple[AskedDim, ...],
+    found: Sequence[Finding],
+) -> None:
+    """Run both models. State that forward keeps, and sizes already known not to work, are left out."""
+    module = built.module
+    if any(finding.kind == "export/training-mode" for finding in found):
+        channel.log("info", "parity not checked: the model runs in training mode")
+        return
+    try:
+        before = training_parts.attributes(module) if isinstance(module, torch.nn.Module) else {}
+        expected = parity.torch_outputs(module, bound)
+        changed = (
+            [key for key, value in training_parts.attributes(module).items() if before.get(key) != value]
+            if before
+            else []
+        )
+        if changed:
+            matters = parity.differ(expected, parity.torch_outputs(module, bound))
+            source = f"torch {torch.__version__.partition('+')[0]}"
+            channel.found(*training_parts.changed_attributes(module, changed, source, matters=matters))
+        stateful = bool(changed) or any(finding.kind == "export/mutation" for finding in found)
+        known = any(finding.tier is Tier.SHAPES for finding in found)
+        sizes = () if stateful or known else asked
+        channel.found(*parity.check(module, bound, expected, output, sizes, lambda text: channel.log("info", text)))
+    except Exception as error:
+        channel.log("warning", f"parity could not be checked: {type(error).__name__}: {error}")
+
+
+def _done(
+    path: str | None,
+    channel: Channel,
+    built: Built,
+    program: torch.export.ExportedProgram | None = None,
+    model: onnx.ModelProto | None = None,
+) -> Done:
+    watched = project_files(built.root) if built.root else ()
+    return Done(
+        path,
+        channel.elapsed,
+        tuple(str(file) for file in watched),
+        sum(node.op == "call_function" for node in program.graph.nodes) if program is not None else 0,
+        len(model.graph.node) if model is not None else 0,
+    )
+
+
+def _forward_line(module: Any) -> SourceLine | None:
+    owner = type(module)
+    try:
+        file = inspect.getsourcefile(owner)
+    except TypeError:
+        return None
+    return definition(file, owner.__name__, "forward") if file else None
+
+
+def _guessed(built: Built) -> Finding:
+    used = described(built.bound)
+    listed = ", ".join(f"{spec.name}: {'×'.join(map(str, spec.shape))} {spec.dtype}" for spec in used)
+    return Finding(
+        kind="export/guessed-inputs",
+        severity=Severity.NOTE,
+        tier=Tier.MODEL,
+        title=f"The example input was guessed: {listed}",
+        cause="Nobody gave example inputs, so they were made to fit the first layer. Confirm them, or give your own.",
+        source="rule",
+        places=tuple(Place(PlaceKind.INPUT, spec.name) for spec in used),
+        fixes=(Fix("Give it: `--input name:1x3x224x224:float32`, or return `(model, (x,))` from the factory."),),
+    )
+
+
+@contextmanager
+def _warnings(heard: list[warnings.WarningMessage]) -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as recorded:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            heard.extend(recorded)
+
+
+@contextmanager
+def _overheard(channel: Channel) -> Iterator[None]:
+    """What is printed becomes log lines; the exporter's own progress becomes stages."""
+    stdout = sys.stdout
+    sys.stdout = _Lines(lambda text: _progress(channel, text))
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+
+
+def _progress(channel: Channel, text: str) -> None:
+    step = re.fullmatch(r"\[torch\.onnx\] (.+?)\.\.\.", text)
+    if step:
+        channel.stage(re.sub(r"^Obtain model graph .*", "Capture the graph", step.group(1)))
+    elif not text.startswith("[torch.onnx]"):
+        channel.log("info", text)
+
+
+class _Lines(io.TextIOBase):
+    """A text stream that hands on whole lines."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self._take, self._rest = take, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self._take(line)
+        return len(text)

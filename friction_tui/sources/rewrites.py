@@ -1,0 +1,190 @@
+"""Concrete edits for a guilty Python line: the statement is read and the replacement is spelled out with its own names.
+
+Nothing here is applied: the user's code is the user's to change.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+
+from friction_tui.finding import Fix, SourceLine
+from friction_tui.sources.source_lines import following, statement_at
+
+
+def branch_word(line: SourceLine) -> str:
+    """What the statement at the line does with the value: `if`, `while`, `assert`, `for loop`, `conditional`, or ""."""
+    statement = statement_at(line)
+    match statement:
+        case ast.If():
+            return "if"
+        case ast.While():
+            return "while"
+        case ast.Assert():
+            return "assert"
+        case ast.For():
+            return "for loop"
+    if statement is not None:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.IfExp):
+                return "conditional expression (x if … else y)"
+            if isinstance(node, ast.comprehension):
+                return "for loop (comprehension)"
+            if isinstance(node, ast.BoolOp | ast.Not):
+                return "and/or/not"
+    return ""
+
+
+def of_branch(line: SourceLine) -> tuple[Fix, ...]:
+    """Edits for Python control flow that depends on a tensor's value."""
+    statement = statement_at(line)
+    match statement:
+        case ast.While(test=test):
+            return (
+                Fix(
+                    "Give the loop a fixed number of rounds and switch each off with a mask: "
+                    f"`x = torch.where({_tensor_text(test)}, new_x, x)`."
+                ),
+                Fix(
+                    "Keep the loop in the graph: `torch._higher_order_ops.while_loop(cond_fn, body_fn, (x,))` with "
+                    f"`cond_fn` returning `{_tensor_text(test)}`; it becomes an ONNX Loop, which TensorRT restricts."
+                ),
+            )
+        case ast.For():
+            return (
+                Fix(
+                    "Make the count a Python int fixed at export (a constructor argument), or run a fixed maximum and "
+                    "keep the result with `torch.where(step < count, new_x, x)`."
+                ),
+                Fix("Keep the loop in the graph with `torch._higher_order_ops.while_loop` or `scan`."),
+            )
+        case ast.Assert(test=test):
+            return (
+                Fix(
+                    f"Take the assert out of forward: check it outside the model, or delete `{ast.unparse(statement)}`."
+                ),
+                Fix(f"Check sizes with `torch._check(...)`; for values `torch._assert_async({_tensor_text(test)})`."),
+            )
+        case ast.If(test=test):
+            return (*_where_for(statement, line.file), _cond_fix(test), _mode_fix())
+    choice = next((n for n in ast.walk(statement) if isinstance(n, ast.IfExp)), None) if statement else None
+    if choice is not None:
+        rewritten = (
+            f"torch.where({_tensor_text(choice.test)}, {ast.unparse(choice.body)}, {ast.unparse(choice.orelse)})"
+        )
+        return (Fix(f"Replace the conditional with `{rewritten}`."), _cond_fix(choice.test), _mode_fix())
+    return (
+        Fix("Compute both results and choose with `torch.where(condition, a, b)`: the condition stays a tensor."),
+        Fix("Keep one branch at run time with `torch.cond(condition, true_fn, false_fn, (x,))`."),
+        _mode_fix(),
+    )
+
+
+def of_constant_size(line: SourceLine | None, value: int, axis: int, tensor: str) -> tuple[Fix, ...]:
+    """Edits for a line that fixed `tensor`'s dimension `axis` at `value`."""
+    fixes: list[Fix] = []
+    statement = statement_at(line) if line else None
+    if isinstance(statement, ast.For):
+        fixes.append(
+            Fix(
+                f"`{_head(statement)}` unrolls one round per row: drop the loop and work on the whole tensor "
+                f"(vectorise over axis {axis}, or `torch.vmap`)."
+            )
+        )
+    elif statement is not None:
+        fixes += [Fix(text) for text in _call_edits(statement, value, axis, tensor)]
+    fixes += [
+        Fix(
+            f"Write `-1` or `{tensor}.size({axis})` where the {value} stands, as in `x.view(x.size(0), -1)`, "
+            "or `flatten(1)`."
+        ),
+        Fix(f"Take sizes from `{tensor}.shape` without int(), item() or len(): these turn a symbol into a number."),
+        Fix(
+            f"If {value} is the only size needed, ask for a static dimension (leave it out of dynamic_shapes, or a "
+            f"range of {value}..{value}); `Dim.AUTO` accepts whatever comes out."
+        ),
+    ]
+    return tuple(fixes)
+
+
+def _where_for(statement: ast.If, file: str) -> list[Fix]:
+    """`torch.where` for the two simplest shapes of an if: both branches return, or one name is set anew."""
+    test = _tensor_text(statement.test)
+    first = statement.body[0]
+    if len(statement.body) == 1 and isinstance(first, ast.Return) and first.value:
+        after = statement.orelse[0] if statement.orelse else following(statement, file)
+        if isinstance(after, ast.Return) and after.value:
+            chosen = f"torch.where({test}, {ast.unparse(first.value)}, {ast.unparse(after.value)})"
+            return [Fix(f"Compute both and choose: `return {chosen}`.")]
+    if len(statement.body) == 1 and isinstance(first, ast.Assign) and isinstance(first.targets[0], ast.Name):
+        name = first.targets[0].id
+        other = statement.orelse[0] if len(statement.orelse) == 1 else None
+        otherwise = ast.unparse(other.value) if isinstance(other, ast.Assign) else name
+        return [
+            Fix(f"Compute both and choose: `{name} = torch.where({test}, {ast.unparse(first.value)}, {otherwise})`.")
+        ]
+    return [Fix(f"Compute both branches and choose: `torch.where({test}, a, b)`; the condition stays a tensor.")]
+
+
+def _cond_fix(test: ast.expr) -> Fix:
+    return Fix(
+        f"Keep only one branch at run time: `torch.cond({_tensor_text(test)}, true_fn, false_fn, (x,))`, with both "
+        "functions returning tensors of the same shape and dtype; it becomes an ONNX If."
+    )
+
+
+def _mode_fix() -> Fix:
+    return Fix("If the answer is always the same in deployment, decide it in the constructor with a Python bool.")
+
+
+def _call_edits(statement: ast.stmt, value: int, axis: int, tensor: str) -> list[str]:
+    """Rewritten calls of the statement in which the literal `value` stands, or an int() around a size."""
+    texts = []
+    for call in (n for n in ast.walk(statement) if isinstance(n, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if name in {"int", "len"}:
+            texts.append(f"Drop `{name}(`…`)` around the size in `{ast.unparse(call)}`: it must stay a symbol.")
+        elif any(isinstance(n, ast.Constant) and n.value == value for n in _shape_arguments(call)):
+            owner = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
+            source = owner if owner.isidentifier() and owner not in {"torch", "F", "np"} else tensor
+            edited = ast.unparse(_with_size(call, value, f"{source}.size({axis})"))
+            texts.append(f"Replace `{ast.unparse(call)}` with `{edited}`.")
+    return texts[:2]
+
+
+def _shape_arguments(call: ast.Call) -> list[ast.expr]:
+    values = [*call.args, *(k.value for k in call.keywords)]
+    return [inner for v in values for inner in (v.elts if isinstance(v, ast.Tuple | ast.List) else [v])]
+
+
+def _with_size(call: ast.Call, value: int, text: str) -> ast.Call:
+    """The call with the first literal `value` among its sizes replaced."""
+    edited = copy.deepcopy(call)
+    replaced = next(n for n in _shape_arguments(edited) if isinstance(n, ast.Constant) and n.value == value)
+    size = ast.parse(text, mode="eval").body
+
+    class Swap(ast.NodeTransformer):
+        def visit_Constant(self, node: ast.Constant) -> ast.expr:
+            return size if node is replaced else node
+
+    Swap().visit(edited)
+    return edited
+
+
+def _tensor_text(test: ast.expr) -> str:
+    """A condition as a tensor expression: `.item()` and `bool()` dropped."""
+
+    class Strip(ast.NodeTransformer):
+        def visit_Call(self, node: ast.Call) -> ast.expr:
+            self.generic_visit(node)
+            if isinstance(node.func, ast.Attribute) and node.func.attr == "item" and not node.args:
+                return node.func.value
+            if isinstance(node.func, ast.Name) and node.func.id in {"bool", "float", "int"} and len(node.args) == 1:
+                return node.args[0]
+            return node
+
+    return ast.unparse(Strip().visit(copy.deepcopy(test)))
+
+
+def _head(statement: ast.stmt) -> str:
+    return ast.unparse(statement).splitlines()[0]

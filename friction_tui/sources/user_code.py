@@ -1,0 +1,183 @@
+"""Loads what the user named and makes the module and its example inputs. Runs only in the export process."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+from friction_tui.finding import SourceLine
+from friction_tui.recipe import InputSpec, Source, SourceKind
+from friction_tui.sources import example_inputs
+from friction_tui.sources.source_lines import definition
+from friction_tui.sources.watch import project_root
+
+
+class CannotBuild(Exception):
+    """The user's code ran but gave nothing that can be exported. The text says what it gave and what is needed."""
+
+
+@dataclass(slots=True)
+class Built:
+    """A module ready for export. `made_at` is the factory's definition; `options` what `export_kwargs()` asked for."""
+
+    module: Any
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    made_at: SourceLine | None = None
+    guessed: bool = False
+    root: Path | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """Example inputs by forward's parameter names, in its order."""
+        if isinstance(self.module, torch.export.ExportedProgram):
+            flat = torch.utils._pytree.tree_leaves((self.args, self.kwargs))
+            return {
+                str(name): value for name, value in zip(self.module.graph_signature.user_inputs, flat, strict=False)
+            }
+        forward = getattr(self.module, "forward", self.module)
+        try:
+            return dict(inspect.signature(forward).bind(*self.args, **self.kwargs).arguments)
+        except (TypeError, ValueError):
+            return {**{f"input_{i}": value for i, value in enumerate(self.args)}, **self.kwargs}
+
+
+def build(source: Source) -> Built:
+    """Run the user's factory (or load the file) and gather the example inputs.
+
+    Whatever the user's code raises comes out unchanged; CannotBuild says what it returned instead of a module.
+    """
+    torch.manual_seed(0)
+    path = Path(source.path)
+    if source.kind is SourceKind.TORCHSCRIPT:
+        load_torchscript: Any = torch.jit.load
+        return _with_inputs(load_torchscript(str(path), map_location="cpu"), None, source, None, None)
+    if source.kind is SourceKind.EXPORTED_PROGRAM:
+        program = torch.export.load(path)
+        args, kwargs = program.example_inputs or ((), {})
+        return Built(program, tuple(args), dict(kwargs))
+    if path.suffix not in {".py", ""} and path.is_file():
+        return _pickled(path, source)
+    code = load_code(source.path)
+    file = code.__file__ or ""
+    factory = _named(code, source.factory)
+    made = factory() if callable(factory) and not isinstance(factory, torch.nn.Module) else factory
+    module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
+    if not isinstance(module, torch.nn.Module):
+        raise CannotBuild(
+            f"{source.factory}() returned {type(module).__name__}; it must return a torch.nn.Module, or a pair of "
+            "a module and its example inputs"
+        )
+    if source.state_dict:
+        _load_state(module, Path(source.state_dict))
+    built = _with_inputs(module, inputs, source, code, definition(file, source.factory))
+    built.root = project_root(Path(file)) if file else None
+    built.options = dict(_convention(code, "export_kwargs") or {})
+    return built
+
+
+def load_code(path_text: str) -> ModuleType:
+    """Import the user's file or module. A file inside a package is imported under its package name."""
+    path = Path(path_text)
+    if path.suffix != ".py":
+        sys.path.insert(0, str(Path.cwd()))
+        return importlib.import_module(path_text)
+    path = path.resolve()
+    root, name = path.parent, path.stem
+    while (root / "__init__.py").is_file():
+        root, name = root.parent, f"{root.name}.{name}"
+    sys.path[:0] = [str(root), str(project_root(path))]
+    if "." in name:
+        return importlib.import_module(name)
+    # A file may be called like an installed package (onnx.py): then it must not take that package's place.
+    name = name if name not in sys.modules and importlib.util.find_spec(name) is None else f"user_{name}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise CannotBuild(f"{path} is not a Python file")
+    code = importlib.util.module_from_spec(spec)
+    sys.modules[name] = code
+    spec.loader.exec_module(code)
+    return code
+
+
+def _named(code: ModuleType, name: str) -> Any:
+    thing: Any = code
+    for part in name.split("."):
+        if not hasattr(thing, part):
+            near = [n for n, v in vars(code).items() if callable(v) and getattr(v, "__module__", "") == code.__name__]
+            raise CannotBuild(f"{code.__name__} has no {name}; callable in it: {', '.join(near) or 'nothing'}")
+        thing = getattr(thing, part)
+    return thing
+
+
+def _convention(code: ModuleType, name: str) -> Any:
+    """What a module-level function of this name beside the factory returns, None when there is none."""
+    function: Callable[[], Any] | None = getattr(code, name, None)
+    return function() if callable(function) else None
+
+
+def _with_inputs(
+    module: Any, inputs: Any, source: Source, code: ModuleType | None, made_at: SourceLine | None
+) -> Built:
+    """Example inputs from, in this order: `--input`, the factory, `example_inputs()` beside it, a guess."""
+    if source.inputs:
+        args, kwargs = example_inputs.from_specs(module, source.inputs)
+        return Built(module, args, kwargs, made_at)
+    if inputs is None and code is not None:
+        inputs = _convention(code, "example_inputs")
+    if inputs is not None:
+        args, kwargs = _as_call(inputs)
+        return Built(module, args, kwargs, made_at)
+    guessed: tuple[InputSpec, ...] = example_inputs.guess(module)
+    if not guessed:
+        raise CannotBuild(
+            "there are no example inputs. Return them beside the module (`return model, (x,)`), write an "
+            "`example_inputs()` beside the factory, or give `--input name:1x3x224x224:float32`"
+        )
+    args, kwargs = example_inputs.from_specs(module, guessed)
+    return Built(module, args, kwargs, made_at, guessed=True)
+
+
+def _as_call(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    if isinstance(inputs, Mapping):
+        return (), dict(inputs)
+    if isinstance(inputs, tuple | list):
+        # (args, kwargs), as torch.export takes them, only when the pair cannot be two positional inputs.
+        if len(inputs) == 2 and isinstance(inputs[0], tuple) and isinstance(inputs[1], dict):
+            return inputs[0], dict(inputs[1])
+        return tuple(inputs), {}
+    return (inputs,), {}
+
+
+def _pickled(path: Path, source: Source) -> Built:
+    """A checkpoint: a whole pickled module (the user agreed to run it), or weights that lack their module."""
+    loaded = torch.load(path, map_location="cpu", weights_only=False)
+    if isinstance(loaded, torch.nn.Module):
+        return _with_inputs(loaded, None, source, None, None)
+    found = f"a {type(loaded).__name__}" + (f" with {len(loaded)} entries" if hasattr(loaded, "__len__") else "")
+    raise CannotBuild(
+        f"{path.name} holds {found}, weights without the module they belong to. Name the code that makes the module "
+        f"and give the weights beside it: path/model.py:factory with --state-dict {path}"
+    )
+
+
+def _load_state(module: torch.nn.Module, path: Path) -> None:
+    if path.suffix == ".safetensors":
+        state = importlib.import_module("safetensors.torch").load_file(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
+            state = state[key]
+    state = {key.removeprefix("module."): value for key, value in state.items()}
+    module.load_state_dict(state)
