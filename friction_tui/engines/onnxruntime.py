@@ -1,6 +1,7 @@
 """Asking ONNX Runtime, in a process that can be killed.
 
-Does it take the model, which nodes does it refuse, where do they run, how new a model may be. Its verdicts are signed `ONNX Runtime 1.32.0 CPU`, whatever providers are installed: only the CPU is asked.
+Does it take the model, which nodes does it refuse, where do they run, how new may a model be. Its verdicts are
+signed `ONNX Runtime 1.32.0 CPU`, whatever providers are installed: only the CPU is asked.
 """
 
 from __future__ import annotations
