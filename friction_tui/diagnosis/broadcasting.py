@@ -1,0 +1,98 @@
+"""Two operands whose sizes do not go together: element-wise operations, concatenations, matrix products."""
+
+from __future__ import annotations
+
+from friction_tui.diagnosis.baked_constants import decided_by, fixed_side, table_too_short
+from friction_tui.diagnosis.clashes import Clash, Side
+from friction_tui.diagnosis.dials import Dial
+from friction_tui.diagnosis.shape_view import Explanation, View
+from friction_tui.diagnosis.size_origin import constant_operand
+from friction_tui.finding import Fix
+from friction_tui.model.graph import Node
+from friction_tui.model.opened import OpenedModel
+from friction_tui.model.provenance import place_of
+
+
+def clashing(view: View, clash: Clash, plain: Explanation) -> Explanation:
+    """Why two sizes that would have to be equal are not."""
+    one, other = (view.varying(side) for side in clash.sides)
+    if clash.inner:
+        moving, fixed = (clash.one, clash.other) if one else (clash.other, clash.one)
+        return _product(view, moving, fixed, one or other) if one or other else plain
+    if bool(one) != bool(other):
+        side, moving = (clash.other, clash.one) if one else (clash.one, clash.other)
+        return fixed_side(view, side, moving, (one or other)[0], plain)
+    if one and other:
+        if {dial.key for dial in one} != {dial.key for dial in other}:
+            return _independent(clash, one[0], other[0])
+        if any(pattern.kind == "at-most" for _, pattern in view.studied.blamed.values()):
+            return table_too_short(view, clash, plain)
+        return plain
+    for side in clash.sides:
+        origin = view.origin(side)
+        if origin.baked:
+            words = f"{decided_by(origin, side)}. {plain.words}"
+            return Explanation(plain.kind, words, view.places(origin), plain.fixes)
+    return plain
+
+
+def _independent(clash: Clash, one: Dial, other: Dial) -> Explanation:
+    """Two sizes that have nothing to do with each other, and must be equal."""
+    words = (
+        f"Axis {clash.one.axis} of {clash.one.tensor} follows {one.spoken} and axis {clash.other.axis} of "
+        f"{clash.other.tensor} follows {other.spoken}: they must be equal (or one of them 1) to be broadcast or "
+        "joined, and the ranges let them differ."
+    )
+    fixes = (
+        Fix(f"Give {one.key} and {other.key} the same sizes at min, opt and max."),
+        Fix(
+            f"Export both dimensions with the same symbol, so that {one.key} and {other.key} are equal by declaration."
+        ),
+    )
+    return Explanation("dynamic/must-be-equal", words, fixes=fixes)
+
+
+def _product(view: View, moving: Side, fixed: Side, dials: list[Dial]) -> Explanation:
+    """A matrix product whose feature count follows the input size."""
+    source = _mixing_reshape(view.model, moving.tensor)
+    keys = [dial for dial, _ in view.studied.blamed.values()] or dials
+    target = constant_operand(view.model, source) if source is not None else None
+    if source is not None and target and max(target) > 0 and any(dial.is_batch for dial in keys):
+        return _folded_batch(view, source, target, moving, fixed, keys[0])
+    flattened = f"{source.proto.op_type} {source.name} turns the spatial size into features, and " if source else ""
+    names = " and ".join(dial.spoken for dial in keys)
+    words = (
+        f"{flattened}the weight {fixed.tensor} is made for {fixed.size} features, a constant; {names} changes their "
+        f"number, here to {moving.size}."
+    )
+    fixes = (
+        Fix("Keep the input at the size the weight is made for (fix height and width)."),
+        Fix("Pool to a fixed size before flattening (adaptive_avg_pool), and re-export."),
+    )
+    return Explanation("dynamic/matmul", words, (place_of(view.model, source),) if source else (), fixes)
+
+
+def _folded_batch(view: View, source: Node, target: list[int], moving: Side, fixed: Side, dial: Dial) -> Explanation:
+    """A reshape before it with the batch as a constant and -1 for the features: more batch, more features."""
+    entry = next(position for position, value in enumerate(target) if value > 0)
+    words = (
+        f"Reshape {source.name} before it has the constant target {target}: entry {entry} ({target[entry]}) is the "
+        f"batch size baked in at export, so a larger batch is folded into the features ({moving.size} instead of "
+        f"{fixed.size}). {dial.key} is dynamic ({dial.points})."
+    )
+    fixes = (
+        Fix("Use -1 for the batch in that reshape: x.flatten(1) or x.reshape(x.shape[0], -1); re-export dynamic."),
+    )
+    return Explanation("dynamic/baked-reshape", words, (place_of(view.model, source),), fixes)
+
+
+def _mixing_reshape(model: OpenedModel, tensor: str) -> Node | None:
+    """The nearest Reshape or Flatten before a tensor, looking through operators that keep the features apart."""
+    for _ in range(16):
+        node = model.index.producer.get(tensor)
+        if node is None or not node.proto.input:
+            return None
+        if node.proto.op_type in ("Reshape", "Flatten"):
+            return node
+        tensor = node.proto.input[0]
+    return None

@@ -1,0 +1,78 @@
+"""What the model cannot do at some size of its ranges, found before any engine is built.
+
+Every node is followed at min, opt and max and at awkward sizes between. For one that cannot work the dials are turned
+one by one, to name the size that is to blame, the sizes that work, and the constant that was baked in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from friction_tui.diagnosis.case import Case
+from friction_tui.diagnosis.dials import Dials, Setting
+from friction_tui.diagnosis.shape_causes import explain
+from friction_tui.diagnosis.shape_findings import shape_finding
+from friction_tui.diagnosis.shape_study import Broken, study
+from friction_tui.diagnosis.shape_view import View
+from friction_tui.finding import Finding
+from friction_tui.model.profile import free_dims
+from friction_tui.recipe import POINTS, Profile
+
+_STUDIED = 12
+"""Broken nodes whose sizes are searched one by one; more than these share their reasons."""
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """One finding per reason why a node cannot work at some point of the ranges."""
+    if case.model.file.kind != "onnx":
+        return
+    if case.recipe.profile is None and free_dims(case.model):
+        return  # without a profile there are no sizes to try; that alone is a finding, elsewhere
+    dials = Dials(case, case.recipe.profile or Profile())
+    broken = broken_nodes(dials)
+    groups: dict[tuple[object, ...], list[tuple[Broken, Finding]]] = {}
+    for number, one in enumerate(broken):
+        studied = study(case.model, dials, one, search=number < _STUDIED)
+        view = View(case.model, dials, one, studied, dials.shapes(one.setting))
+        finding = shape_finding(case, one, studied, explain(view))
+        groups.setdefault((finding.kind, one.node.proto.op_type, finding.severity, studied.same), []).append(
+            (one, finding)
+        )
+    for members in groups.values():
+        yield _together([finding for _, finding in members])
+
+
+def broken_nodes(dials: Dials) -> list[Broken]:
+    """Every node that cannot work at some setting, in graph order of the first setting it breaks at."""
+    settings: list[tuple[str, Setting]] = [(point, dials.at(point)) for point in POINTS]
+    if not dials.shape_values:
+        settings += dials.between()
+    found: dict[str, Broken] = {}
+    for label, setting in settings:
+        point = label if label in POINTS else "opt"
+        shapes = dials.shapes(setting, point)
+        for failure in shapes.failures:
+            node = dials.model.index.by_path[failure.path]
+            found.setdefault(failure.path, Broken(node, {})).at[label] = (setting, failure.message)
+    return list(found.values())
+
+
+def _together(findings: list[Finding]) -> Finding:
+    """Findings with one reason as one, all places in it."""
+    if len(findings) == 1:
+        return findings[0]
+    first = findings[0]
+    places = tuple(dict.fromkeys(place for finding in findings for place in finding.places))
+    rest = [finding.places[0].name for finding in findings[1:]]
+    shown = ", ".join(rest[:3]) + (f" and {len(rest) - 3} more" if len(rest) > 3 else "")
+    return Finding(
+        kind=first.kind,
+        severity=first.severity,
+        tier=first.tier,
+        title=f"{first.title} (and {len(rest)} more)",
+        cause=f"{first.cause} The same holds for {shown}.",
+        source=first.source,
+        places=places,
+        evidence=first.evidence,
+        fixes=first.fixes,
+    )

@@ -1,0 +1,92 @@
+"""Shapes that are right by luck: ONNX Runtime runs them, TensorRT or the next batch does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from friction_tui.diagnosis.case import RULE, Case
+from friction_tui.finding import Finding, Fix, Severity, Tier
+from friction_tui.model.constants import constant_value
+from friction_tui.model.graph import Node
+from friction_tui.model.profile import free_dims
+from friction_tui.model.provenance import place_of
+from friction_tui.recipe import POINTS, Profile
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Squeeze without axes on a dynamic shape; Resize to sizes with a baked batch."""
+    free = free_dims(case.model)
+    if not free or case.recipe.profile is None:
+        return
+    for node in case.model.index.main:
+        if node.proto.op_type == "Squeeze":
+            yield from _squeeze(case, node, case.recipe.profile)
+        elif node.proto.op_type == "Resize":
+            yield from _resize(case, node)
+
+
+def _sizes(case: Case, tensor: str) -> list[tuple[int, ...]]:
+    """The shapes of a tensor at the points where it is known."""
+    found = (case.table.at(point).types.get(tensor) for point in POINTS)
+    return [tensor_type.sizes for tensor_type in found if tensor_type is not None and tensor_type.sizes is not None]
+
+
+def _squeeze(case: Case, node: Node, profile: Profile) -> Iterator[Finding]:
+    """Without axes, whatever has size 1 goes: the rank of the result depends on the input."""
+    named = len(node.proto.input) > 1 and node.proto.input[1]
+    if named or any(attribute.name == "axes" for attribute in node.proto.attribute):
+        return
+    shapes = _sizes(case, node.proto.input[0])
+    if len(shapes) < 2 or len({len(shape) for shape in shapes}) != 1:
+        return
+    varying = [axis for axis, column in enumerate(zip(*shapes, strict=True)) if len(set(column)) > 1 and 1 in column]
+    if not varying:
+        return
+    chosen = any(key not in profile.guessed for key in profile.ranges)
+    always = [axis for axis, column in enumerate(zip(*shapes, strict=True)) if set(column) == {1}]
+    keep = f"dim={always[0]}" if len(always) == 1 else f"dim={tuple(always)}" if always else "dim=..."
+    seen = " · ".join(str(list(shape)) for shape in shapes)
+    yield Finding(
+        kind="dynamic/squeeze",
+        severity=Severity.ERROR if chosen else Severity.WARNING,
+        tier=Tier.SHAPES,
+        title=f"Squeeze {node.name} has no axes and a dynamic input",
+        cause=f"Squeeze {node.name} names no axes, so it removes every axis of size 1: of {seen} (min · opt · max) it "
+        f"also removes the dynamic axis {varying[0]} (the batch, or another size) when that is 1, and the rank "
+        "changes with the input. TensorRT fixes the rank when it builds and cannot run there.",
+        source=RULE,
+        places=(place_of(case.model, node),),
+        fixes=(
+            Fix(f"Name the axes: x.squeeze({keep}) in the code, and re-export; or give Squeeze a constant axes input."),
+            Fix("Keep the min of that size at 2 or more."),
+        ),
+    )
+
+
+def _resize(case: Case, node: Node) -> Iterator[Finding]:
+    """A constant `sizes` fixes the batch too: a larger batch is resized into it, without an error anywhere."""
+    if len(node.proto.input) < 4 or any(attribute.name == "axes" for attribute in node.proto.attribute):
+        return
+    value = constant_value(case.model, node.proto.input[3], 16)
+    batches = {shape[0] for shape in _sizes(case, node.proto.input[0]) if shape}
+    if value is None or not value.size or len(batches) < 2:
+        return
+    sizes = [int(size) for size in value.ravel().tolist()]
+    yield Finding(
+        kind="dynamic/baked-resize",
+        severity=Severity.ERROR,
+        tier=Tier.SHAPES,
+        title=f"Resize {node.name} also resizes the batch",
+        cause=f"Resize {node.name} has the constant sizes {sizes}: entry 0 ({sizes[0]}) is the batch size at export, "
+        f"baked in. The batch is dynamic ({' · '.join(str(size) for size in sorted(batches))}), and any other "
+        f"batch is interpolated down or up to {sizes[0]}: every runtime runs it, and the result is wrong.",
+        source=RULE,
+        places=(place_of(case.model, node),),
+        fixes=(
+            Fix(
+                "Resize with scales (scale_factor), or compute sizes from x.shape, and re-export with the batch "
+                "dynamic."
+            ),
+            Fix("At opset 18 and later give Resize the axes [2, 3] and only two sizes."),
+        ),
+    )

@@ -1,0 +1,263 @@
+"""Whether the optimization profile is one: present, complete, in order, and in agreement with the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from friction_tui.diagnosis.case import RULE, Case
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.model.names import declared_dim
+from friction_tui.model.profile import free_dims, shape_tensor_inputs
+from friction_tui.recipe import POINTS, Profile, Range, dim_key
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Everything TensorRT would refuse a profile for, and what it drops without a word."""
+    if case.model.file.kind != "onnx":
+        return
+    free = free_dims(case.model)
+    wanted = needed_values(case)
+    profile = case.recipe.profile
+    if profile is None:
+        if free or wanted:
+            yield _missing(case, sorted({name for uses in free.values() for name, _ in uses} | wanted))
+        return
+    yield from _orders(case, profile)
+    yield from _contradictions(case, profile)
+    yield from _symbols(profile, free)
+    yield from _left_out(profile, free)
+    yield from _values(case, profile, wanted)
+    yield from _unknown_keys(case, profile, free)
+
+
+def needed_values(case: Case) -> set[str]:
+    """The inputs whose values decide shapes; a trip count decides one only where a Loop has scan outputs."""
+    inputs = shape_tensor_inputs(case.model)
+    if not inputs:
+        return inputs
+    loops = [node for node in case.model.index.main if node.proto.op_type == "Loop" and node.proto.input]
+    without_rows = {node.proto.input[0] for node in loops if len(node.proto.output) <= len(node.proto.input) - 2}
+    index = case.model.index
+    return {
+        name
+        for name in inputs
+        if name not in without_rows or any(node.proto.op_type != "Loop" for node in index.consumers.get(name, ()))
+    }
+
+
+def _input(name: str) -> Place:
+    return Place(PlaceKind.INPUT, name)
+
+
+def _finding(
+    kind: str,
+    title: str,
+    cause: str,
+    places: tuple[Place, ...],
+    *fixes: Fix,
+    severity: Severity = Severity.ERROR,
+) -> Finding:
+    return Finding(
+        kind=f"profile/{kind}",
+        severity=severity,
+        tier=Tier.SHAPES,
+        title=title,
+        cause=cause,
+        source=RULE,
+        places=places,
+        fixes=fixes,
+    )
+
+
+def _missing(case: Case, names: list[str]) -> Finding:
+    shapes = []
+    for value in case.model.index.inputs:
+        if value.name in names and value.type.tensor_type.HasField("shape"):
+            dims = [declared_dim(dim) for dim in value.type.tensor_type.shape.dim]
+            shapes.append(
+                f"{value.name}:{'x'.join(str(d.size if d.size is not None else d.symbol or '?') for d in dims)}"
+            )
+    flags = " ".join(f"--{point}Shapes={','.join(shapes)}" for point in POINTS)
+    return _finding(
+        "missing",
+        f"No optimization profile for {', '.join(names)}",
+        f"{', '.join(names)} {'have' if len(names) > 1 else 'has'} dynamic dimensions and there is no optimization "
+        "profile: TensorRT refuses to build without a range (min, opt, max) for each.",
+        tuple(_input(name) for name in names),
+        Fix(f"Give a range for every dynamic dimension: {flags} with your numbers in place of the symbols."),
+        Fix("Export the model with fixed sizes."),
+    )
+
+
+def _orders(case: Case, profile: Profile) -> Iterator[Finding]:
+    """Whether min <= opt <= max holds and nothing is negative; TensorRT drops a second invalid profile silently."""
+    uses = free_dims(case.model)
+    for key, chosen in profile.ranges.items():
+        names = dict.fromkeys(name for name, _ in uses.get(key, ((key.partition("[")[0], 0),)))
+        places = tuple(_input(name) for name in names)
+        told = f"min {chosen.min}, opt {chosen.opt}, max {chosen.max}"
+        if min(chosen.min, chosen.opt, chosen.max) < 0:
+            yield _finding(
+                "negative",
+                f"A negative size for {key}",
+                f"The profile's range of {key} has a negative size ({told}); TensorRT refuses such a profile and "
+                "then says that it is missing dimensions.",
+                places,
+                Fix(f"Use a positive range for {key}, with min at 1 or more."),
+            )
+        elif not chosen.min <= chosen.opt <= chosen.max:
+            low, opt, high = sorted((chosen.min, chosen.opt, chosen.max))
+            yield _finding(
+                "unordered",
+                f"The range of {key} is out of order",
+                f"The profile of {', '.join(names)} has {told} for {key}, which does not satisfy min <= opt <= max. "
+                "TensorRT refuses it, or drops it silently when it is not the first profile.",
+                places,
+                Fix(f"Put the sizes in order: {low}, {opt}, {high}.", ranges={key: Range(low, opt, high)}),
+            )
+        elif chosen.min == 0:
+            yield _finding(
+                "zero-length",
+                f"{key} may be 0: an empty tensor",
+                f"The profile lets {key} be 0 (zero length, as an empty past in the first decode step). TensorRT 10 "
+                "and later build and run that; TensorRT 8 refuses empty tensors.",
+                places,
+                Fix(f"For TensorRT 8: min 1 for {key}, and a separate prefill model without past.", ranges={}),
+                severity=Severity.NOTE,
+            )
+
+
+def _contradictions(case: Case, profile: Profile) -> Iterator[Finding]:
+    """A range for a dimension whose size the model fixes."""
+    for value in case.model.index.inputs:
+        for axis, proto in enumerate(value.type.tensor_type.shape.dim):
+            size, chosen = declared_dim(proto).size, profile.ranges.get(f"{value.name}[{axis}]")
+            if size is None or chosen is None or chosen == Range(size, size, size):
+                continue
+            yield _finding(
+                "static-size",
+                f"{value.name} has the fixed size {size} on axis {axis}",
+                f"Axis {axis} of the input {value.name} is static in the model (fixed at {size}), and the profile "
+                f"asks for min {chosen.min}, opt {chosen.opt}, max {chosen.max}. TensorRT refuses a profile that "
+                "differs from a static dimension.",
+                (_input(value.name),),
+                Fix(f"Re-export with axis {axis} of {value.name} dynamic (dynamic_shapes, dynamic_axes)."),
+                Fix(f"Or remove {value.name}[{axis}] from the profile and keep the size {size}."),
+            )
+
+
+def _symbols(profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:
+    """Dimensions with one symbol and different ranges: TensorRT keeps them equal at run time."""
+    for symbol, uses in free.items():
+        ranges = {
+            f"{name}[{axis}]": profile.ranges.get(f"{name}[{axis}]") or profile.ranges.get(symbol)
+            for name, axis in uses
+        }
+        different = {chosen for chosen in ranges.values() if chosen is not None}
+        if len(different) < 2:
+            continue
+        told = "; ".join(f"{key} {r.min} · {r.opt} · {r.max}" for key, r in ranges.items() if r is not None)
+        fatal = len({chosen.opt for chosen in different}) > 1
+        low, high = max(r.min for r in different), min(r.max for r in different)
+        opt = min(max(min(r.opt for r in different), low), high)
+        common = {symbol: Range(low, opt, high)} if low <= high else {}
+        yield _finding(
+            "same-symbol",
+            f"Inputs that share the symbol {symbol} have different ranges",
+            f"{', '.join(dict.fromkeys(name for name, _ in uses))} share the symbol {symbol}, so their sizes must "
+            f"be the same at run time, and the profile gives them ranges that differ: {told}. "
+            + (
+                "At opt they conflict, and the build fails."
+                if fatal
+                else "Sizes outside the common range can never be used."
+            ),
+            tuple(_input(name) for name in dict.fromkeys(name for name, _ in uses)),
+            Fix(f"Give {symbol} the same range everywhere.", ranges=common),
+            Fix("If the sizes are independent, export them under different names (rename one symbol)."),
+            severity=Severity.ERROR if fatal else Severity.WARNING,
+        )
+
+
+def _left_out(profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:
+    """Inputs without any range although others have one; the tool's guess stands in, TensorRT would refuse."""
+    if not profile.ranges.keys() - set(profile.guessed):
+        return
+    open_dims: dict[str, list[str]] = {}
+    chosen_inputs: set[str] = set()
+    for key, uses in free.items():
+        for name, axis in uses:
+            own = f"{name}[{axis}]"
+            given = key if key in profile.ranges else own if own in profile.ranges else ""
+            if given and given not in profile.guessed:
+                chosen_inputs.add(name)
+            else:
+                open_dims.setdefault(name, []).append(dim_key(name, axis, key if key != own else ""))
+    for name, keys in open_dims.items():
+        absent = any(key not in profile.ranges for key in keys)
+        if name in chosen_inputs and not absent:
+            continue
+        guesses = ", ".join(f"{k} {r.min} · {r.opt} · {r.max}" for k in keys if (r := profile.ranges.get(k)))
+        yield _finding(
+            "missing-range",
+            f"No range was chosen for {name}",
+            f"The profile is missing the dynamic input {name} ({', '.join(keys)}): TensorRT refuses a profile "
+            "without it." + (f" The tool goes on with a guess: {guesses}." if guesses else ""),
+            (_input(name),),
+            Fix(
+                f"Give min, opt and max for {name}: a range for {', '.join(keys)} (--minShapes, --optShapes, "
+                "--maxShapes)."
+            ),
+            severity=Severity.ERROR if absent else Severity.WARNING,
+        )
+
+
+def _values(case: Case, profile: Profile, wanted: set[str]) -> Iterator[Finding]:
+    """Inputs that TensorRT reads as shapes, without values or with the wrong number of them."""
+    for value in case.model.index.inputs:
+        name = value.name
+        if name not in wanted:
+            continue
+        given = profile.values.get(name)
+        guessed = name in profile.guessed
+        if given is None or guessed:
+            guess = (
+                f" The tool goes on with a guess: {given.min} · {given.opt} · {given.max}." if given is not None else ""
+            )
+            yield _finding(
+                "shape-values",
+                f"{name} is a shape tensor and has no values",
+                f"{name} is an integer input that decides the shape of other tensors (a shape tensor): the profile "
+                f"needs its values at min, opt and max, not only its shape, and none were given.{guess}",
+                (_input(name),),
+                Fix(
+                    f"Give the values of {name}, three lists of integers (set_shape_input, setShapeValues; --values "
+                    "here)."
+                ),
+                Fix("Make it a constant, or compute it from the shape of another input."),
+                severity=Severity.ERROR if given is None or _chosen_any(profile) else Severity.WARNING,
+            )
+
+
+def _chosen_any(profile: Profile) -> bool:
+    return bool((profile.ranges.keys() | profile.values.keys()) - set(profile.guessed))
+
+
+def _unknown_keys(case: Case, profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:
+    """Ranges for something the model does not have."""
+    axes = {
+        f"{value.name}[{axis}]"
+        for value in case.model.index.inputs
+        for axis in range(len(value.type.tensor_type.shape.dim))
+    }
+    names = ", ".join(value.name for value in case.model.index.inputs)
+    for key in profile.ranges:
+        if key not in free and key not in axes:
+            yield _finding(
+                "unknown-key",
+                f"The profile names {key}, which the model does not have",
+                f"The profile has a range for {key}, and the model has no such input dimension or symbol; its "
+                f"inputs are {names}.",
+                (Place(PlaceKind.PROFILE, key),),
+                Fix(f"Correct the name (inputs: {names}), or remove it from the profile."),
+                severity=Severity.WARNING,
+            )

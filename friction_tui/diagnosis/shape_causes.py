@@ -1,0 +1,76 @@
+"""Why a node breaks, in words: which rule it breaks, and what in this model makes it do so."""
+
+from __future__ import annotations
+
+from friction_tui.diagnosis.baked_constants import baked_reshape
+from friction_tui.diagnosis.broadcasting import clashing
+from friction_tui.diagnosis.clashes import clash_at
+from friction_tui.diagnosis.shape_families import FAMILIES, Family
+from friction_tui.diagnosis.shape_view import Explanation, View
+from friction_tui.finding import Fix
+from friction_tui.model.constants import constant_value
+from friction_tui.model.profile import shape_operands
+
+
+def explain(view: View) -> Explanation:
+    """The reason why the node cannot work; what is true of its operator in general where nothing more is known."""
+    node = view.node
+    family = FAMILIES.get(node.proto.op_type, Family("dynamic/cannot-work"))
+    plain = Explanation(family.kind, family.words, fixes=tuple(Fix(text) for text in family.fixes))
+    if _takes_shape_values(view):
+        return _shape_values(view, plain)
+    if node.proto.op_type == "Reshape":
+        return baked_reshape(view) or plain
+    if node.proto.op_type == "Squeeze" and view.studied.dials:
+        return _squeeze(view)
+    if node.graph:
+        return plain  # the tensors inside a body are not known from outside
+    blamed = view.studied.blamed.values()
+    if blamed and all(pattern.kind == "multiples" for _, pattern in blamed):
+        return _stride(view, plain)
+    clash = clash_at(node, view.point)
+    return plain if clash is None else clashing(view, clash, plain)
+
+
+def _takes_shape_values(view: View) -> bool:
+    """Whether the node's sizes come from the values of a shape-tensor input."""
+    operands = [name for name in shape_operands(view.node) if name]
+    graph = view.node.graph
+    return bool(view.dials.shape_values) and any(constant_value(view.model, n, graph=graph) is None for n in operands)
+
+
+def _shape_values(view: View, plain: Explanation) -> Explanation:
+    inputs = ", ".join(view.dials.shape_values)
+    words = (
+        f"{view.node.proto.op_type}'s sizes come from the values the profile gives for the shape tensor {inputs}, and "
+        f"these do not fit the other inputs there. {plain.words}"
+    )
+    fixes = (Fix(f"Correct the values of {inputs} at that point, or the range of the other inputs."),)
+    return Explanation("dynamic/shape-values", words, fixes=fixes)
+
+
+def _stride(view: View, plain: Explanation) -> Explanation:
+    """Sizes that are halved and doubled again, or cut into blocks."""
+    size = next(pattern.size for _, pattern in view.studied.blamed.values())
+    words = (
+        f"A size that is halved (or cut into blocks) and doubled again comes back only if it divides by {size}, the "
+        "total stride; other sizes, such as odd ones, lose their remainder on the way and no longer match."
+    )
+    fixes = (Fix(f"Pad, crop or resize the input to a multiple of {size}."), *plain.fixes)
+    return Explanation("dynamic/stride-multiple", words, fixes=fixes)
+
+
+def _squeeze(view: View) -> Explanation:
+    dial = view.studied.dials[0]
+    words = (
+        f"Squeeze removes the axis that follows {dial.spoken}: dynamic ({dial.points}), not always 1. It was 1 in the "
+        "example at export."
+    )
+    what = "batch 1" if dial.is_batch else f"{dial.key} = 1"
+    fixes = (
+        Fix(
+            "Remove the squeeze, or keep the dimension and squeeze after the model.", "drop-squeeze", (view.node.path,)
+        ),
+        Fix(f"If only {what} is ever used, fix {dial.key} at 1."),
+    )
+    return Explanation("dynamic/squeeze", words, fixes=fixes)

@@ -1,0 +1,110 @@
+"""What can be said of each operator that cannot work at some size, whatever the model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from friction_tui.diagnosis.size_origin import ELEMENTWISE
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The kind of finding an operator makes, a sentence about the rule it breaks, and what usually helps."""
+
+    kind: str
+    words: str = ""
+    fixes: tuple[str, ...] = ()
+
+
+_INDEX = Family(
+    "dynamic/index-range",
+    "The index is out of the range of its axis; TensorRT does not check it and reads beyond the tensor.",
+    ("Correct the index, or the vocabulary (table) size, so that every index is in range; use -1 for the last one.",),
+)
+_WINDOW = Family(
+    "dynamic/collapsed",
+    "The input is smaller than the kernel there: the output would have a negative or zero size.",
+    ("Raise the min of the range so that the input is larger than the kernel, or add padding.",),
+)
+
+FAMILIES: dict[str, Family] = {
+    **dict.fromkeys(
+        ELEMENTWISE,
+        Family(
+            "dynamic/broadcast",
+            "Sizes that meet in an element-wise operation must be equal or 1 to be broadcast.",
+            ("Make both operands follow the same dynamic size, and re-export.",),
+        ),
+    ),
+    **dict.fromkeys(("Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Scatter"), _INDEX),
+    **dict.fromkeys(("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "DeformConv"), _WINDOW),
+    "Concat": Family(
+        "dynamic/concat",
+        "Parts to concatenate must have equal sizes on every other axis; a size that is halved and doubled again comes "
+        "back only if it is a multiple of the total stride (odd sizes lose one).",
+        ("Pad or crop the input to a multiple of the stride, or resize the skip connection to match.",),
+    ),
+    "MatMul": Family("dynamic/matmul", "The inner sizes of a matrix product must be equal."),
+    "Gemm": Family("dynamic/matmul", "The inner sizes of a matrix product must be equal."),
+    "Expand": Family(
+        "dynamic/baked-constant",
+        "Expand can only stretch size 1: its target shape is a constant that does not follow the dynamic size.",
+        ("Compute the target of Expand from the input's shape (x.shape), and re-export dynamic.",),
+    ),
+    "Pad": Family(
+        "dynamic/pad",
+        "The pads do not fit the dimension: reflection needs a size larger than the pad, and cropping (negative pads) "
+        "cannot exceed the size.",
+        ("Raise the min of the range so that the dimension is larger than the pads, or use mode=constant.",),
+    ),
+    "TopK": Family(
+        "dynamic/topk",
+        "K is a constant larger than the axis has elements.",
+        ("Raise the min of the range to K, or export with a smaller k (min(k, n)).",),
+    ),
+    **dict.fromkeys(
+        ("LSTM", "GRU", "RNN"),
+        Family(
+            "dynamic/baked-constant",
+            "The initial state (or the sequence lengths) is a constant baked in at export for one batch size, and "
+            "the batch is dynamic.",
+            (
+                "Leave the initial state out, or Expand zeros to the batch size taken from x.shape, and re-export "
+                "dynamic.",
+            ),
+        ),
+    ),
+    "Reshape": Family(
+        "dynamic/baked-reshape",
+        "A fixed (baked) size in the target does not follow the dynamic input.",
+        ("Use -1 for the dimension that varies (or x.flatten), and re-export with it dynamic.",),
+    ),
+    "Einsum": Family(
+        "dynamic/broadcast",
+        "Every letter of an Einsum equation stands for one size: here a dynamic size meets a fixed one.",
+        ("Make both operands follow the same dynamic size, or keep the range at the size that fits.",),
+    ),
+    "Split": Family(
+        "dynamic/split",
+        "The sizes of the parts are constants baked in at export, and their sum must be the size of the dynamic axis.",
+        (
+            "Split into equal parts (num_outputs, torch.chunk) or compute the sizes from the shape, and re-export "
+            "dynamic.",
+        ),
+    ),
+    "Slice": Family("dynamic/slice", "", ("Take the bounds from the input's shape.",)),
+    "SpaceToDepth": Family(
+        "dynamic/concat",
+        "Height and width must be a multiple of the block size (divisible by it).",
+        ("Pad or resize the input to a multiple of the block size.",),
+    ),
+    "Range": Family(
+        "dynamic/range", "The limits of Range must end it.", ("Compute start, limit and delta from the shape.",)
+    ),
+    "Squeeze": Family(
+        "dynamic/squeeze",
+        "Only an axis of size 1 can be squeezed.",
+        ("Remove the squeeze, or keep the dimension.",),
+    ),
+}
+"""By operator."""
