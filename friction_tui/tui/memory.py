@@ -171,11 +171,13 @@ class MemoryPanel(LinesPanel):
 
     def _fits(self, forecast: MemoryForecast, width: int) -> list[Line]:
         """Up to which size each GPU holds it, by the higher estimate."""
+        engine = self._engine
+        about: tuple[Span, ...] = ((f"targets of {engine.label}", "muted"),) if engine is not None else ()
         lines = [
             Line(),
-            Line((("fits", "strong"), (f"   predicted, with {size_text(RESERVE)} left for CUDA", "muted"))),
+            Line((("fits", "strong"), (f"   predicted, with {size_text(RESERVE)} left for CUDA", "muted")), about),
         ]
-        largest, engine = forecast.sizes[-1], self._engine
+        largest = forecast.sizes[-1]
         for gpu in GPUS:
             size = fits_up_to(forecast, gpu.usable)
             if size is None:
@@ -184,11 +186,11 @@ class MemoryPanel(LinesPanel):
                 said, role = f"fits up to {forecast.key} = {size}, the largest looked at", "good"
             else:
                 said, role = f"fits up to {forecast.key} = {size}", "text"
-            if engine is not None and gpu.target not in engine.targets:
-                said, role = f"{said}; not a target of {engine.label}", "warning"
+            foreign = engine is not None and gpu.target not in engine.targets
+            tail: Span = (f"{gpu.target}, no target", "warning") if foreign else (gpu.target, "muted")
             mark = {"warning": "!", "good": "+" if self.state.ascii else "✓", "text": " "}[role]
             name = f"{gpu.name} ({gpu.gigabytes} GB)" if "GB" not in gpu.name else gpu.name
-            lines.append(Line(((f"{mark} ", role), (f"{name:<24}", "text"), (said, role)), ((gpu.target, "muted"),)))
+            lines.append(Line(((f"{mark} ", role), (f"{name:<24}", "text"), (said, role)), (tail,)))
         if forecast.largest:
             lines += [Line(), Line((("largest tensors", "strong"), ("   predicted, at max", "muted")))]
             lines += [Line(((f"  {name}", "name"),), ((size_text(count), "text"),)) for name, count in forecast.largest]

@@ -1,0 +1,141 @@
+"""The shape editor: edited in place, refused while typing, nothing lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from friction_tui.protocol import Dim, ModelSummary, Port
+from friction_tui.recipe import History, Profile, Range, Recipe, Source, Values
+from friction_tui.recipe_text import RecipeTextError
+from friction_tui.tui.line_edit import LineEdit
+from friction_tui.tui.panel import Edit, Say
+from friction_tui.tui.shape_rows import Row, rows, stepped, typed
+from friction_tui.tui.shapes import ShapesPanel
+from friction_tui.tui.state import AppState
+from tests.tui.bench import Bench
+
+INPUTS = (
+    Port("images", "float32", (Dim(symbol="N"), Dim(3), Dim(symbol="H"), Dim())),
+    Port("mask", "bool", (Dim(symbol="N"), Dim(symbol="H"))),
+    Port("size", "int64", (Dim(2),), shape_tensor=True),
+)
+PROFILE = Profile(
+    ranges={"N": Range(1, 4, 8), "H": Range(320, 512, 640), "images[3]": Range(32, 64, 128), "mask[0]": Range(1, 1, 1)},
+    values={"size": Values((320, 320), (512, 512), (640, 640))},
+    guessed=("images[3]",),
+)
+
+
+def state_of(profile: Profile | None = PROFILE, *, ascii_only: bool = False) -> AppState:
+    summary = ModelSummary(
+        path="m.onnx",
+        ir_version=8,
+        opsets={"": 17},
+        producer="",
+        inputs=INPUTS,
+        outputs=(),
+        nodes=3,
+        initializers=0,
+        weights_bytes=0,
+        external_bytes=0,
+        file_bytes=10,
+    )
+    recipe = Recipe(source=Source("m.onnx"), profile=profile)
+    return AppState(history=History(present=recipe), revision=1, summary=summary, ascii=ascii_only)
+
+
+def test_a_shared_symbol_is_one_row_and_exceptions_stand_beside_it() -> None:
+    found = {row.key: row for row in rows(INPUTS, PROFILE)}
+    assert list(found) == ["N", "H", "images[3]", "mask[0]", "size"]
+    assert found["N"].uses == ("images[0]",)
+    assert found["H"].uses == ("images[2]", "mask[1]")
+    assert found["mask[0]"].overrides == "N"
+    assert found["images[3]"].guessed
+    assert found["size"].cell("max") == "640,640"
+    assert rows(INPUTS, Profile(ranges={"gone[0]": Range(1, 1, 1)}))[-1].missing
+
+
+def test_typing_changes_a_point_or_the_whole_row_or_is_refused() -> None:
+    row = Row("H", range=Range(320, 512, 640))
+    assert typed(row, "max", "1024").range == Range(320, 512, 1024)
+    assert typed(row, "max", "64..96..128").range == Range(64, 96, 128)
+    assert typed(row, "min", "400-600").range == Range(400, 512, 600)
+    with pytest.raises(RecipeTextError, match="H: opt 512 is above max 100"):
+        typed(row, "max", "100")
+    assert stepped(row, "max", 1).range == Range(320, 512, 672)
+    assert stepped(Row("N", range=Range(1, 4, 8)), "max", 1).range == Range(1, 4, 9)
+    values = Row("k", values=PROFILE.values["size"], is_values=True)
+    assert typed(values, "opt", "1,2").values == Values((320, 320), (1, 2), (640, 640))
+    with pytest.raises(RecipeTextError, match="opt has 1, max has 2 values"):
+        typed(values, "opt", "7")
+
+
+def test_a_line_being_typed_keeps_its_caret() -> None:
+    line = LineEdit("640", 3, fresh=True)
+    for key, character in (("1", "1"), ("2", "2"), ("left", None), ("backspace", None), ("9", "9")):
+        edited = line.pressed(key, character)
+        assert edited is not None
+        line = edited
+    assert (line.text, line.at) == ("92", 1)
+    assert line.pressed("f1", None) is None
+    assert line.inserted("a\nb").text == "9a b2"
+
+
+async def test_an_edit_is_one_message_and_an_invalid_one_stays_as_typed() -> None:
+    app = Bench(ShapesPanel(id="shapes"))
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.show(state_of())
+        await pilot.press("right", "enter", "2")
+        await pilot.pause()
+        assert "✗ N: opt 4 is above max 2; the rule is 0 ≤ min ≤ opt ≤ max" in app.text()
+        await pilot.press("enter")
+        assert app.heard == []
+        await pilot.press("0")
+        assert "✓ N 1 · 4 · 20" in app.text()
+        await pilot.press("enter")
+        await pilot.pause()
+        (edit,) = app.heard
+        assert isinstance(edit, Edit)
+        assert edit.what == "N max 8 → 20"
+        assert edit.recipe.profile is not None
+        assert edit.recipe.profile.ranges["N"] == Range(1, 4, 20)
+
+
+async def test_escape_leaves_a_cell_as_it_was_and_steps_against_the_rule_are_refused_aloud() -> None:
+    app = Bench(ShapesPanel(id="shapes"))
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.show(state_of())
+        await pilot.press("enter", "9", "escape", "left", "minus", "minus")
+        await pilot.pause()
+        assert [type(message) for message in app.heard] == [Edit, Edit]
+        app.heard.clear()
+        await pilot.press("down", "down", "down", "plus")
+        await pilot.pause()
+        (said,) = app.heard
+        assert isinstance(said, Say)
+        assert "mask[0]: min 2 is above opt 1" in said.text
+        app.heard.clear()
+        await pilot.press("delete")
+        await pilot.pause()
+        (edit,) = app.heard
+        assert isinstance(edit, Edit)
+        assert edit.recipe.profile is not None
+        assert "mask[0]" not in edit.recipe.profile.ranges
+
+
+async def test_everything_is_said_in_a_narrow_panel_and_in_ascii() -> None:
+    app = Bench(ShapesPanel(id="shapes"))
+    async with app.run_test(size=(46, 16)) as pilot:
+        app.show(state_of(ascii_only=True))
+        await pilot.pause()
+        shown = app.text()
+        for word in ("guessed", "over N", "640", "128", "images  N x 3 x H x ?", "int64, read as a shape"):
+            assert word in shown
+        app.show(state_of(None))
+        await pilot.pause()
+        assert "no optimization profile, as asked" in app.text()
+        await pilot.press("enter", "4", "enter")
+        await pilot.pause()
+        (edit,) = app.heard
+        assert isinstance(edit, Edit)
+        assert edit.recipe.profile == Profile(ranges={"N": Range(4, 4, 4)})
