@@ -55,7 +55,8 @@ class Facts:
     `tensorrts` maps the name (`TensorRT`, `TensorRT-RTX`) to its version, `targets` to the architectures it offers
     where it could be asked. `wheel_parts` maps each distribution of the enterprise or RTX wheels to its version.
     `cudnns` are (where it is, major version); `system_libraries` file names such as `libnvinfer.so.10` on the
-    loader's path. `runtime_refuses` is what ONNX Runtime says to the newest model the installed onnx writes, "" when it takes it.
+    loader's path. `runtime_refuses` is what ONNX Runtime says to the newest model the installed onnx writes, "" when it
+    takes it.
     """
 
     driver: str = ""
