@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 
 from friction_tui.protocol import JobKind
-from friction_tui.tui import commands
+from friction_tui.tui import commands, edit_commands
 from friction_tui.tui.state import AppState
 
 if TYPE_CHECKING:
@@ -45,11 +45,6 @@ def has_graph(state: AppState) -> bool:
 def has_problems(state: AppState) -> bool:
     """There is a finding."""
     return bool(state.findings)
-
-
-def has_fixes(state: AppState) -> bool:
-    """The chosen problem has a fix that the tool can apply."""
-    return state.problem is not None and any(fix.applicable for fix in state.problem.fixes)
 
 
 def can_undo(state: AppState) -> bool:
@@ -165,6 +160,40 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "problem.filter", "F", "filter", "Show only some problems", "Problem", commands.filter_problems, has_problems
     ),
+    Action(
+        "problem.fix", "x", "fix", "Fixes for the chosen problem", "Problem", edit_commands.fix, has_problems, rank=1
+    ),
+    Action("shapes.edit", "e", "edit", "Edit the shape ranges", "Recipe", edit_commands.edit_shapes, has_model, rank=2),
+    Action(
+        "recipe.opset",
+        "o",
+        "opset",
+        "Convert to another opset",
+        "Recipe",
+        edit_commands.choose_opset,
+        has_model,
+        rank=7,
+    ),
+    Action(
+        "recipe.target",
+        "t",
+        "target",
+        "Choose the GPU to build for, and the precision",
+        "Recipe",
+        edit_commands.choose_target,
+        has_model,
+        rank=7,
+    ),
+    Action(
+        "recipe.copy",
+        "y",
+        "copy",
+        "Copy as a trtexec, polygraphy, torch.onnx.export or CI command",
+        "Recipe",
+        edit_commands.copy_as,
+        has_model,
+        rank=5,
+    ),
     Action("recipe.undo", "u", "undo", "Take the last edit back", "Recipe", commands.undo, can_undo, rank=3),
     Action("recipe.redo", "ctrl+r", "redo", "Do the undone edit again", "Recipe", commands.redo, can_redo),
     Action("build.start", "b", "build", "Build the TensorRT engine", "Build", commands.build, can_build, rank=2),
@@ -175,6 +204,26 @@ ACTIONS: tuple[Action, ...] = (
         "Rebuild after every edit, or stop doing so",
         "Build",
         commands.toggle_auto_build,
+        has_model,
+    ),
+    Action(
+        "build.diff",
+        "d",
+        "diff",
+        "Compare the last two builds",
+        "Build",
+        edit_commands.compare_builds,
+        has_builds,
+        rank=6,
+    ),
+    Action("build.save", "", "save engine", "Save the last engine", "Build", edit_commands.save_engine, has_engine),
+    Action(
+        "model.save",
+        "",
+        "save model",
+        "Write the model with the recipe applied",
+        "Model",
+        edit_commands.save_model,
         has_model,
     ),
     Action("latency.measure", "m", "measure", "Measure latency", "Latency", commands.measure, can_measure, rank=2),

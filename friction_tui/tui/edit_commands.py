@@ -1,0 +1,76 @@
+"""Commands that change the recipe or write files: each opens the panel or dialog where it is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from friction_tui.protocol import SaveModel
+from friction_tui.tui.build import BuildPanel
+from friction_tui.tui.panel import Ask
+from friction_tui.tui.path_prompt import PathPrompt
+from friction_tui.tui.shapes import ShapesPanel
+
+if TYPE_CHECKING:
+    from friction_tui.tui.workbench import Workbench
+
+
+def edit_shapes(bench: Workbench) -> None:
+    """To the shape editor, with the cell under its cursor open."""
+    bench.show_panel("shapes")
+    bench.query_one(ShapesPanel).begin_edit()
+
+
+def choose_opset(bench: Workbench) -> None:
+    """The opset dialog."""
+    from friction_tui.tui.opset import OpsetScreen
+
+    bench.app.push_screen(OpsetScreen(bench.state))
+
+
+def choose_target(bench: Workbench) -> None:
+    """The target and precision dialog."""
+    from friction_tui.tui.target import TargetScreen
+
+    bench.app.push_screen(TargetScreen(bench.state))
+
+
+def fix(bench: Workbench) -> None:
+    """The fixes for the chosen problem, or for the gravest."""
+    from friction_tui.tui.fixes import FixesScreen
+
+    finding = bench.state.problem or next(iter(bench.state.findings), None)
+    if finding is not None:
+        bench.app.push_screen(FixesScreen(bench.state, finding))
+
+
+def copy_as(bench: Workbench) -> None:
+    """The recipe as a command."""
+    from friction_tui.tui.copy_as import CopyScreen
+
+    bench.app.push_screen(CopyScreen(bench.state))
+
+
+def compare_builds(bench: Workbench) -> None:
+    """The last two builds beside each other."""
+    bench.query_one(BuildPanel).compare()
+
+
+def save_engine(bench: Workbench) -> None:
+    """Ask where to save the newest engine."""
+    bench.query_one(BuildPanel).action_save()
+
+
+def save_model(bench: Workbench) -> None:
+    """Ask where to write the model with the recipe applied."""
+    recipe = bench.state.recipe
+    if recipe is None:
+        return
+    source = Path(recipe.source.path)
+
+    def answer(path: Path | None) -> None:
+        if path is not None:
+            bench.post_message(Ask(SaveModel(path=str(path))))
+
+    proposed = source.with_name(f"{source.stem}-edited.onnx")
+    bench.app.push_screen(PathPrompt("Save the model with this recipe applied.", proposed), answer)
