@@ -48,6 +48,8 @@ class Groups:
     repeats: list[Repeat]
     roots: dict[int, list[int]]
     """Top groups of the main graph and of each body, by the position it begins at."""
+    labels: dict[int, str]
+    """The scope that holds all of a body, by the position the body begins at; it is no group of its own."""
     captions: dict[int, str]
     """Positions that are alone in their scope: the scope's name."""
 
@@ -69,8 +71,12 @@ def find_groups(graph: GraphData, sources: Sequence[tuple[int, ...]]) -> Groups:
     groups: list[Group] = []
     captions: dict[int, str] = {}
     roots: dict[int, list[int]] = {}
+    labels: dict[int, str] = {}
     for begin, end in spans(graph):
-        roots[begin] = _nest(graph, begin, end, groups, captions)
+        top = roots[begin] = _nest(graph, begin, end, groups, captions)
+        if begin and len(top) == 1 and (groups[top[0]].first, groups[top[0]].last) == (begin, end):
+            labels[begin] = groups[top[0]].label
+            roots[begin] = groups[top[0]].children
     repeats: list[Repeat] = []
     for siblings in (*roots.values(), *(group.children for group in groups)):
         if len(siblings) >= _REPEAT:
@@ -78,12 +84,10 @@ def find_groups(graph: GraphData, sources: Sequence[tuple[int, ...]]) -> Groups:
     for number, repeat in enumerate(repeats):
         for member in repeat.members:
             groups[member].repeat = number
-    return Groups(groups, repeats, roots, captions)
+    return Groups(groups, repeats, roots, labels, captions)
 
 
-def _nest(
-    graph: GraphData, begin: int, end: int, groups: list[Group], captions: dict[int, str]
-) -> list[int]:
+def _nest(graph: GraphData, begin: int, end: int, groups: list[Group], captions: dict[int, str]) -> list[int]:
     """Find the groups of one span of the order, and return its top ones."""
     top: list[int] = []
     current: tuple[str, ...] = ()

@@ -6,11 +6,11 @@ on a logarithmic scale: one error in ten thousand nodes must be seen, and a thou
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from itertools import pairwise
 
 from friction_tui.drawing.glyphs import UNICODE, Glyphs
-from friction_tui.drawing.marks import Mark
+from friction_tui.drawing.marks import Mark, Tally
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.text import Role, Segment
 
@@ -18,15 +18,17 @@ from friction_tui.drawing.text import Role, Segment
 def heat(outline: Outline, height: int, glyphs: Glyphs = UNICODE) -> list[list[Segment]]:
     """`height` lines of two columns for the visible rows from first to last, spread evenly.
 
-    Where there are fewer rows than lines, a row is a line. O(marked items + height).
+    Where there are fewer rows than lines, a row is a line. O(height), or O(marks) while bodies are open.
     """
-    cells = _cells(outline, height)
     return [
         [
-            (_shade(errors, glyphs), Role.MARK_ERROR),
-            (_shade(warnings or unknown, glyphs), Role.MARK_WARNING if warnings else Role.MARK_UNKNOWN),
+            (_shade(tally.errors, glyphs), Role.MARK_ERROR),
+            (
+                _shade(tally.warnings or tally.unknown, glyphs),
+                Role.MARK_WARNING if tally.warnings else Role.MARK_UNKNOWN,
+            ),
         ]
-        for errors, warnings, unknown in cells
+        for tally in _tallies(outline, height)
     ]
 
 
@@ -40,17 +42,27 @@ def row_of_line(line: int, rows: int, height: int) -> int:
     return min(line, max(rows - 1, 0)) if rows <= height else -(-line * rows // height)
 
 
-def _cells(outline: Outline, height: int) -> Sequence[tuple[int, int, int]]:
-    counts = [[0, 0, 0] for _ in range(height)]
-    column = {Mark.ERROR: 0, Mark.WARNING: 1, Mark.UNKNOWN: 2}
+def _tallies(outline: Outline, height: int) -> list[Tally]:
+    rows = outline.rows
+    count = len(rows)
+    if len(rows.frames) > 1:
+        return _by_mark(outline, height)
+    edges = [row if count <= height else row_of_line(row, count, height) for row in range(height + 1)]
+    starts = [rows.first[row] if row < count else outline.graph.main for row in edges]
+    return [outline.between(first, last) for first, last in pairwise(starts)]
+
+
+def _by_mark(outline: Outline, height: int) -> list[Tally]:
+    """One mark after the other: rows of open bodies are not in the order of positions."""
+    lines: list[Counter[Mark]] = [Counter() for _ in range(height)]
     for item, mark in outline.marks.items():
         row = outline.row_of(outline.graph.paths[item])
-        if row is not None and height:
-            counts[line_of_row(row, len(outline), height)][column[mark]] += 1
-    return [(errors, warnings, unknown) for errors, warnings, unknown in counts]
+        if row is not None:
+            lines[line_of_row(row, len(outline), height)][mark] += 1
+    return [Tally(line[Mark.ERROR], line[Mark.WARNING], line[Mark.UNKNOWN]) for line in lines]
 
 
 def _shade(count: int, glyphs: Glyphs) -> str:
     """Denser for each doubling."""
     levels = glyphs.heat
-    return levels[min(1 + int(math.log2(count)), len(levels) - 1) if count else 0]
+    return levels[min(count.bit_length(), len(levels) - 1)]

@@ -107,6 +107,10 @@ class Outline:
         """How many marked items the row stands for, those inside its folds and bodies included."""
         return self._counts.between(self.rows.first[row], self.rows.last[row])
 
+    def between(self, first: int, last: int) -> Tally:
+        """How many marked items lie at positions `first` <= p < `last`, bodies included."""
+        return self._counts.between(first, last)
+
     def mark(self, row: int) -> Mark | None:
         """The mark of a node's own, None for any other row."""
         return self.marks.get(self.item(row)) if self.rows.kind[row] == Kind.NODE else None
@@ -269,7 +273,9 @@ class Outline:
 
         None when nothing is. A folded row's own content comes next from it, not before it.
         """
-        marked = [entry for entry in self._marked if self.marks[entry[1]] >= at_least]
+        marked = self._marked
+        if at_least > Mark.UNKNOWN:
+            marked = [entry for entry in marked if self.marks[entry[1]] >= at_least]
         if not marked:
             return None
         here = self.rank(self.item(row)) if len(self.rows) else 0
@@ -345,6 +351,8 @@ class Outline:
 
     def _holders(self, item: int) -> list[int]:
         """The item and every item whose bodies it lies in."""
+        if item < self.graph.main:
+            return [item]
         found = {item: None}
         for holder in (queue := [item]):
             for owner in self._owners.get(self._body_of(holder), ()):

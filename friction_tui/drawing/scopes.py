@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from friction_tui.protocol import GraphData
+from friction_tui.protocol import Body, GraphData
 
 Path = tuple[str, ...]
 
@@ -63,6 +63,8 @@ def display_scopes(graph: GraphData, readers: Sequence[Sequence[int]]) -> list[P
     table = [tuple(path[:MAX_DEPTH]) for path in graph.scope_table]
     paths = [table[scope] if 0 <= scope < len(table) else () for scope in graph.scopes]
     _adopt(graph, readers, paths)
+    for body in graph.bodies:
+        _adopt_ports(graph, body, paths)
     _rehome(graph, readers, paths)
     return paths
 
@@ -81,6 +83,16 @@ def _adopt(graph: GraphData, readers: Sequence[Sequence[int]], paths: list[Path]
         neighbours = graph.inputs[item] if op == OUTPUT else readers[item]
         if neighbours and not paths[item]:
             paths[item] = _common([paths[other] for other in neighbours])
+
+
+def _adopt_ports(graph: GraphData, body: Body, paths: list[Path]) -> None:
+    """Show all of a body under the module its nodes share, which its label then names."""
+    items = range(body.first, body.last)
+    nodes = [paths[item] for item in items if graph.ops[item] not in PSEUDO]
+    home = _common(nodes) if nodes else ()
+    for item in items:
+        if graph.ops[item] in PSEUDO and shared(paths[item], home) < len(home):
+            paths[item] = home
 
 
 def _common(paths: Sequence[Path]) -> Path:

@@ -77,6 +77,7 @@ class RowText:
         self.sheets = Sheets(outline, lanes)
         self.glyphs = glyphs
         self.labels = labels
+        self._op_column = _op_column(outline.graph.ops)
 
     def prepare(self, first: int, last: int) -> None:
         """Lay out the gutter of the rows `first` <= r < `last`, so that they line up."""
@@ -109,7 +110,8 @@ class RowText:
             item = outline.graph.order[first]
             return visible(outline.tree.captions.get(first) or self._local(item) or outline.graph.ops[item])
         if kind == Kind.BODY:
-            return visible(outline.graph.bodies[number].label)
+            label, scope = outline.graph.bodies[number].label, outline.tree.labels.get(first, "")
+            return visible(f"{label}  {scope}" if scope and scope != label else label)
         if kind in (Kind.GROUP, Kind.HEADER):
             return visible(groups[number].label)
         members = outline.members(row)
@@ -174,7 +176,7 @@ class RowText:
         label = self.labels[item] if item < len(self.labels) else ""
         if label:
             tail.append((self._plain_label(label), Role.SHAPE))
-        pad = " " * max(1, 9 - columns(head + op))
+        pad = " " * max(1, self._op_column - columns(head + op))
         return self._fit([(head + op, Role.OP)], (visible(name), Role.NAME), pad, self._far(row), tail, room)
 
     def _scope(self, row: int, room: int) -> list[Segment]:
@@ -214,7 +216,8 @@ class RowText:
         if len(read) > _FAR_NAMES:
             named.append(f"{glyphs.far_in}+{len(read) - _FAR_NAMES}")
         if len(reading) == 1:
-            named.append(f"{glyphs.far_out}{self.name(reading[0])}")
+            arrow = glyphs.back if reading[0] <= row else glyphs.far_out
+            named.append(f"{arrow}{self.name(reading[0])}")
         elif reading:
             named.append(f"{glyphs.far_out}{glyphs.times}{len(reading)}")
         counted = [f"{glyphs.far_in}{len(read)}"] * bool(read) + [f"{glyphs.far_out}{len(reading)}"] * bool(reading)
@@ -255,6 +258,12 @@ class RowText:
         for number, segment in enumerate(tail):
             row += [(" ", Role.DIM)] * bool(number) + [segment]
         return [*row, (" ", Role.DIM)] if tail else row
+
+
+def _op_column(ops: Sequence[str]) -> int:
+    """Where names begin: wide enough for nine operators in ten, within reason."""
+    widths = sorted(map(len, ops))
+    return min(max(widths[len(widths) * 9 // 10] if widths else 0, 8), 18) + 1
 
 
 def _merged(segments: list[Segment], width: int, dots: str) -> list[Segment]:
