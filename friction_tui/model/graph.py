@@ -41,10 +41,10 @@ def body_attributes(node: onnx.NodeProto) -> list[tuple[str, onnx.GraphProto]]:
     """(attribute name, graph) of the bodies a node has; those of a list are called `name[0]`, `name[1]`."""
     bodies = []
     for attribute in node.attribute:
-        if attribute.type == AttributeProto.GRAPH or attribute.HasField("g"):
+        if attribute.type == AttributeProto.GRAPH:
             bodies.append((attribute.name, attribute.g))
-        for number, graph in enumerate(attribute.graphs):
-            bodies.append((f"{attribute.name}[{number}]", graph))
+        elif attribute.type == AttributeProto.GRAPHS:
+            bodies.extend((f"{attribute.name}[{number}]", graph) for number, graph in enumerate(attribute.graphs))
     return bodies
 
 
@@ -61,6 +61,8 @@ class GraphIndex:
     graph's own in file order. `producer` names the first writer of a tensor; `duplicate_writers` all of them
     where there are several. `consumers` counts a node with a body among the readers of what the body takes
     from outside. `graphs` maps a path prefix to its graph or function.
+
+    Raises TypeError for names that are not text; see `friction_tui.model.text_repair`.
     """
 
     def __init__(self, proto: onnx.ModelProto) -> None:
@@ -91,7 +93,9 @@ class GraphIndex:
             for number, proto in remaining:
                 path = f"{prefix}.{number}" if prefix else str(number)
                 inputs, outputs = tuple(proto.input), tuple(proto.output)
-                node = Node(path, prefix, number, proto, display_name(proto), inputs, outputs)
+                "".join((proto.name, proto.op_type, proto.domain, *inputs, *outputs))
+                name = proto.name or display_name(proto)
+                node = Node(path, prefix, number, proto, name, inputs, outputs)
                 self.nodes.append(node)
                 here.append(node)
                 bodies = body_attributes(proto) if proto.attribute else []

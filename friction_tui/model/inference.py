@@ -41,7 +41,7 @@ def bare_copy(model: OpenedModel) -> onnx.ModelProto:
         bare.opset_import.add(domain=domain, version=version)
     bare.functions.extend(source.functions)
     graph = bare.graph
-    graph.name = source.graph.name or "main"
+    graph.name = "main"
     graph.input.extend(model.index.inputs)
     graph.output.extend(onnx.ValueInfoProto(name=value.name) for value in source.graph.output)
     for tensor in source.graph.initializer:

@@ -18,6 +18,7 @@ from friction_tui.model.external import ExternalFile, external_files, tensor_byt
 from friction_tui.model.filetype import recognize
 from friction_tui.model.graph import GraphIndex
 from friction_tui.model.names import port
+from friction_tui.model.text_repair import repair_text
 from friction_tui.model.wire import salvage
 from friction_tui.protocol import ModelSummary
 
@@ -146,9 +147,25 @@ def _decode(path: Path, content: bytes) -> OpenedModel:
 
 
 def _opened(proto: onnx.ModelProto, facts: FileFacts) -> OpenedModel:
-    index = GraphIndex(proto)
+    try:
+        _read_names(proto)
+        index = GraphIndex(proto)
+    except TypeError:  # a name is not text, which str.join notices
+        repair_text(proto)
+        index = GraphIndex(proto)
     external = tuple(external_files(all_tensors(index), facts.path.parent))
     return OpenedModel(facts.path, proto, facts, index, external)
+
+
+def _read_names(proto: onnx.ModelProto) -> None:
+    """Join the names outside of nodes. Raises TypeError when one of them is not text."""
+    "".join((proto.producer_name, proto.producer_version, proto.graph.name))
+    "".join(entry.domain for entry in proto.opset_import)
+    "".join(text for entry in proto.metadata_props for text in (entry.key, entry.value))
+    for tensor in proto.graph.initializer:
+        "".join((tensor.name, *(text for entry in tensor.external_data for text in (entry.key, entry.value))))
+    for value in (*proto.graph.input, *proto.graph.output):
+        "".join((value.name, *(dim.dim_param for dim in value.type.tensor_type.shape.dim)))
 
 
 def _empty(path: Path, size: int, kind: str, error: str, head: bytes = b"") -> OpenedModel:

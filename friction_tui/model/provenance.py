@@ -76,4 +76,5 @@ def _relative(scopes: str) -> tuple[str, ...]:
 
 
 def _prop(node: onnx.NodeProto, key: str) -> str:
-    return next((entry.value for entry in node.metadata_props if entry.key == key), "")
+    value = next((entry.value for entry in node.metadata_props if entry.key == key), "")
+    return value if isinstance(value, str) else ""  # protobuf gives bytes for what is not UTF-8

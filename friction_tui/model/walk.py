@@ -37,6 +37,10 @@ class Knowledge:
         return Knowledge(types | block.types, values | block.values)
 
 
+_MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError)
+"""What rules raise for a node that breaks its operator's schema: too few inputs, an attribute of another type. That
+is no matter of sizes, and for a check of the schema to report."""
+
 BodyRule = Callable[[Prepared, Step, Knowledge], list[TensorType]]
 """How a node with bodies gets its output types. Nodes in a body that cannot work go to the failures of `Knowledge`."""
 
@@ -83,21 +87,25 @@ def _outputs(
     if step.bodies or step.function is not None:
         rule = body_rules.get("#function" if step.function is not None else step.op)
         if rule is not None:
-            return rule(ready, step, known)
+            try:
+                return rule(ready, step, known)
+            except _MALFORMED:
+                return [UNKNOWN] * len(step.outputs)
     sizes = [found.sizes for found in inputs]
     # A blank input has no sizes either, and that is no lack.
     complete = None not in sizes or all(
         given is not None or not name for given, name in zip(sizes, step.inputs, strict=True)
     )
     values = [known.values.get(name) for name in step.inputs]
-    if complete and step.check is not None:
-        fault = step.check(step.attributes, sizes, values, opset)
-        if fault:
-            return f"{step.op}: {fault}"
-    if step.rule is not None:
-        ours = step.rule(step.attributes, inputs, values)
-        if ours is not None:
-            return ours
+    try:
+        fault = step.check(step.attributes, sizes, values, opset) if complete and step.check is not None else ""
+        ours = step.rule(step.attributes, inputs, values) if step.rule is not None else None
+    except _MALFORMED:
+        return [UNKNOWN] * len(step.outputs)
+    if fault:
+        return f"{step.op}: {fault}"
+    if ours is not None:
+        return ours
     outputs = [inferred.get(name, UNKNOWN) for name in step.outputs]
     if None not in [found.sizes for found in outputs] or all(
         found.sizes is not None or not name for found, name in zip(outputs, step.outputs, strict=True)
