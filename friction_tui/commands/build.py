@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from friction_tui.commands.ask import judged
+from friction_tui.finding import Severity
 from friction_tui.protocol import BuildResult, Event, JobKind, JobProgress
 from friction_tui.recipe import Recipe
 from friction_tui.report.text import ansi, describe, plain
@@ -18,7 +19,7 @@ from friction_tui.worker.headless import Answer
 
 
 def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> int:
-    """Build the engine; 0 it builds, 1 it is refused."""
+    """Build the engine; 0 it builds and can run in the whole profile, 1 it does not."""
     paint = ansi if sys.stdout.isatty() else plain
     live = sys.stderr.isatty()
 
@@ -48,7 +49,8 @@ def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> in
         click.echo(line)
     if save and answer.job.build.ok:
         click.echo(f"saved to {save}")
-    return 0 if answer.job.build.ok else 1
+    cannot_run = any(finding.severity is Severity.ERROR for finding in answer.job.findings)
+    return int(cannot_run or not answer.job.build.ok)
 
 
 def _lines(result: BuildResult) -> Iterator[str]:

@@ -24,7 +24,7 @@ def run(recipe: Recipe, width: int | None, *, ascii_only: bool, unfolded: bool, 
         marks_of(answer.findings),
         answer.labels,
         columns,
-        ascii_only=ascii_only or not _can_encode(),
+        ascii=ascii_only or not _can_encode(),
         fold="open" if unfolded else "auto",
     )
     try:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -100,10 +102,37 @@ def with_onnxruntime(
     )
 
 
+def with_tensorrt(
+    plan: Path,
+    inputs: Mapping[str, np.ndarray],
+    *,
+    point: str,
+    runs: int = 0,
+    on_phase: Callable[[str], None] = lambda _: None,
+) -> LatencyResult:
+    """Time a built plan on the GPU, inputs already there: inference alone, no copies.
+
+    Raises EngineMissing, PlanRefused or CudaFailed with the reason when it cannot run.
+    """
+    from friction_tui.engines.tensorrt.run import loaded
+
+    on_phase("load")
+    with loaded(plan, inputs) as ready:
+        on_phase("run")
+        times, warmup = time_runs(ready.run, runs)
+        return summarize(
+            times,
+            source=ready.source,
+            point=point,
+            shapes={name: tuple(array.shape) for name, array in inputs.items()},
+            warmup=warmup,
+            load_ms=ready.load_ms,
+            note="inputs and outputs stay on the GPU; copies are not counted",
+        )
+
+
 def _label(version: str, providers: Sequence[str]) -> str:
     if providers and providers[0] == "CUDAExecutionProvider":
         return f"ONNX Runtime {version} CUDA"
-    import os
-
     threads = len(os.sched_getaffinity(0))
     return f"ONNX Runtime {version} CPU, {threads} thread{'s' if threads != 1 else ''}"

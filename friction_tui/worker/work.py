@@ -15,7 +15,7 @@ from friction_tui.engines.tensorrt.profiles import resolved
 from friction_tui.fixes.apply import apply, changes_model
 from friction_tui.fixes.edited import PROTOBUF_LIMIT, write
 from friction_tui.measure.inputs import example_inputs
-from friction_tui.measure.latency import with_onnxruntime
+from friction_tui.measure.latency import with_onnxruntime, with_tensorrt
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes import input_sizes
 from friction_tui.protocol import EngineInfo, JobEnded, JobRequest
@@ -50,8 +50,6 @@ def measure(request: JobRequest, progress: Progress) -> JobEnded:
     tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
     note = _why_not_tensorrt(tensorrt, request.engine)
     if not note:
-        from friction_tui.measure.latency import with_tensorrt
-
         result = with_tensorrt(Path(request.engine), feeds, point=request.point, runs=request.runs, on_phase=enter)
     else:
         runnable = _runnable(base, model, Path(request.folder))
@@ -88,7 +86,7 @@ def _runnable(base: OpenedModel, model: OpenedModel, folder: Path) -> str | byte
     if model.external:
         load_external_data_for_model(proto, str(base.path.parent))
     if proto.ByteSize() < PROTOBUF_LIMIT:
-        return proto.SerializeToString()
+        return bytes(proto.SerializeToString())
     out = folder / "edited.onnx"
     write(proto, out)
     return str(out)
