@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import random
 import re
@@ -14,10 +15,10 @@ import numpy as np
 import onnx
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
 from friction_tui.sources.dynamic_shapes import AskedDim, tensors
 from friction_tui.sources.failure import place_of, read
-from friction_tui.sources.source_lines import context, of_stack_text
+from friction_tui.sources.source_lines import context, find_in, of_stack_text
 
 _RANDOM_OPS = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-6}
@@ -178,8 +179,8 @@ def _difference(name: str, want: np.ndarray[Any, Any], have: Any) -> Compared | 
 
 def _first_diverging(
     module: Any, inputs: Mapping[str, Any], model: onnx.ModelProto, path: Path, session: Any
-) -> tuple[str, str, Compared] | None:
-    """The first submodule, in the order they finish, whose output differs: (path, recorded stack, difference)."""
+) -> tuple[str, SourceLine | None, Compared] | None:
+    """The first submodule, in the order they finish, whose output differs: (path, likely line, difference)."""
     if isinstance(module, torch.export.ExportedProgram | torch.jit.ScriptModule):
         return None
     ends = _scope_ends(model)
@@ -192,7 +193,10 @@ def _first_diverging(
 
         return hook
 
-    hooks = [part.register_forward_hook(keep(name)) for name, part in module.named_modules() if name in ends]
+    parts = {name: part for name, part in module.named_modules() if name in ends}
+    hooks = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
+    if not hooks:
+        return None
     try:
         torch_outputs(module, inputs)
     finally:
@@ -216,29 +220,37 @@ def _first_diverging(
         have = np.asarray(results[ends[name].output[0]])
         compared = _difference(name, want, have) if want.shape == have.shape else None
         if compared is not None:
-            stack = {entry.key: entry.value for entry in ends[name].metadata_props}.get(
-                "pkg.torch.onnx.stack_trace", ""
-            )
-            return name, stack, compared
+            return name, _suspect(parts[name], ends[name]), compared
     return None
+
+
+def _suspect(part: torch.nn.Module, end: onnx.NodeProto) -> SourceLine | None:
+    """Where the module asks whether it is being exported; else the line of its last node."""
+    try:
+        file = inspect.getsourcefile(type(part)) or ""
+    except TypeError:
+        file = ""
+    asks = find_in(file, (type(part).__name__, "forward"), r"is_exporting\(|is_in_onnx_export\(|is_compiling\(")
+    stack = next((e.value for e in end.metadata_props if e.key == "pkg.torch.onnx.stack_trace"), "")
+    return asks or (of_stack_text(stack) or (None,))[-1]
 
 
 def _scope_ends(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     """The last node of each module path, from the names the exporter recorded."""
     ends: dict[str, onnx.NodeProto] = {}
     for node in model.graph.node:
-        recorded = next((e.value for e in node.metadata_props if e.key == "pkg.torch.onnx.name_scopes"), "")
-        for scope in re.findall(r"'([^']+)'", recorded)[:-1]:
+        recorded = next((e.value for e in node.metadata_props if e.key == "pkg.torch.onnx.name_scopes"), "[]")
+        for scope in ast.literal_eval(recorded)[:-1]:  # the last entry is the operator's own
             ends[scope] = node
     return ends
 
 
-def _differs(worst: Compared, label: str, source: str, diverging: tuple[str, str, Compared] | None) -> Finding:
+def _differs(
+    worst: Compared, label: str, source: str, diverging: tuple[str, SourceLine | None, Compared] | None
+) -> Finding:
     where, line = "", None
     if diverging is not None:
-        name, stack, first = diverging
-        lines = of_stack_text(stack)
-        line = lines[-1] if lines else None
+        name, line, first = diverging
         where = f" The first module whose output differs is `{name}` (by {first.absolute:.3g})."
     return Finding(
         kind="export/parity",
