@@ -17,6 +17,9 @@ not taken. `model`: the graph as a whole.
 NEEDS_GPU = "NEEDS_GPU"
 """`Refusal.code` of a node that could not be judged because no GPU is present. It is not a refusal."""
 
+PARSER_CRASHED = "PARSER_CRASHED"
+"""`Refusal.code` of a node that kills the parser's process."""
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -24,9 +27,10 @@ class Refusal:
 
     `path` is the node's path (`12`, `12.then_branch.3`, `@domain:name.3`), "" when it is not a node. `name` is
     the node's exact name, `node_of_<first output>` for a nameless one. `code` is the parser's error code, such as
-    `UNSUPPORTED_NODE`, or `NEEDS_GPU`. `text` is its description, verbatim; `func` the parser's function that gave
-    it. `tensor` names the input or initializer at fault. `provisional` marks a verdict behind an earlier refusal,
-    given on assumed shapes. `log` holds the error lines logged meanwhile, in order.
+    `UNSUPPORTED_NODE`, or `NEEDS_GPU` or `PARSER_CRASHED`. `text` is its description, verbatim; `func` the
+    parser's function that gave it. `tensor` names the input, initializer or graph output at fault. `provisional`
+    marks a verdict behind an earlier refusal, given on assumed shapes. `log` holds the error lines logged
+    meanwhile, in order.
     """
 
     path: str

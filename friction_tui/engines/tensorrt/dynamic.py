@@ -9,13 +9,10 @@ from friction_tui.engines.base import EngineCrashed, Refusal
 from friction_tui.engines.tensorrt.cuts import Cut, Cuts
 from friction_tui.engines.tensorrt.marked import MarkedGraph, unmarked
 from friction_tui.engines.tensorrt.parser import Parsed, Parser, ParserError
-from friction_tui.engines.tensorrt.reading import graph_refusal, node_refusal, tensor_of
+from friction_tui.engines.tensorrt.reading import crash_refusal, graph_refusal, node_refusal, tensor_of
 
 _LIKELY_MORE = 3
 """From this many later nodes of the same operator on, they are asked one by one instead of by suffixes."""
-
-CRASHED = "PARSER_CRASHED"
-"""`Refusal.code` of a node that kills the parser's process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,9 @@ class DynamicPass:
                 start = self._first(start, self._dies)
                 if start == len(self.graph.pieces):
                     raise
-                self._refuse_crashed(start, crash)
+                mark = self.graph.mark_in(self.graph.pieces[start].proto.name)
+                self.add(crash_refusal(crash, mark, "dynamic", provisional=self.cuts.provisional(start)))
+                self.cuts.kill(start)
             else:
                 if parsed.ok or not parsed.errors:
                     return
@@ -126,24 +125,6 @@ class DynamicPass:
                 self.cuts.kill(other)
         if refused:
             self.add(*refused)
-
-    def _refuse_crashed(self, number: int, crash: EngineCrashed) -> None:
-        mark = self.graph.mark_in(self.graph.pieces[number].proto.name)
-        self.add(
-            Refusal(
-                path=mark.path,
-                name=mark.name,
-                op=mark.op,
-                code=CRASHED,
-                text=f"TensorRT's parser {crash.how} while it imported this node",
-                func="",
-                tensor="",
-                stage="dynamic",
-                provisional=self.cuts.provisional(number),
-                log=tuple(crash.last_words.splitlines()[-5:]),
-            )
-        )
-        self.cuts.kill(number)
 
     # ------------------------------------------------------------------------------------------ the whole graph
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from friction_tui.engines.base import NEEDS_GPU, Refusal, Stage
+from friction_tui.engines.base import NEEDS_GPU, PARSER_CRASHED, EngineCrashed, Refusal, Stage
 from friction_tui.engines.tensorrt.log import without_cuda
 from friction_tui.engines.tensorrt.marked import Mark, unmarked
 from friction_tui.engines.tensorrt.parser import ParserError
@@ -72,4 +72,20 @@ def graph_refusal(error: ParserError, tensor: str = "", *, log: Iterable[str] = 
         stage=stage_of(error),
         provisional=False,
         log=causes(log),
+    )
+
+
+def crash_refusal(crash: EngineCrashed, mark: Mark, stage: Stage, *, provisional: bool = False) -> Refusal:
+    """A node that kills the parser."""
+    return Refusal(
+        path=mark.path,
+        name=mark.name,
+        op=mark.op,
+        code=PARSER_CRASHED,
+        text=f"{crash.what} {crash.how} when it came to this node",
+        func="",
+        tensor="",
+        stage=stage,
+        provisional=provisional,
+        log=tuple(crash.last_words.splitlines()[-5:]),
     )

@@ -20,13 +20,13 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from friction_tui.engines.base import Refusal
+from friction_tui.engines.base import EngineCrashed, Refusal
 from friction_tui.engines.tensorrt import assemble
 from friction_tui.engines.tensorrt.cuts import Cuts
 from friction_tui.engines.tensorrt.dynamic import DynamicPass
 from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, static_nodes
 from friction_tui.engines.tensorrt.parser import Parsed, Parser, shared
-from friction_tui.engines.tensorrt.reading import graph_refusal, node_refusal, tensor_of
+from friction_tui.engines.tensorrt.reading import crash_refusal, graph_refusal, node_refusal, tensor_of
 from friction_tui.engines.tensorrt.stub import Types, usable
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
@@ -101,14 +101,12 @@ def _search(model: OpenedModel, folder: Path, parser: Parser, report: Report, st
 
 def _static_pass(graph: MarkedGraph, cuts: Cuts, parser: Parser, report: Report) -> bool:
     """Report all static refusals and take them out; False when there turned out to be nothing to refuse."""
-    nodes = static_nodes(graph)
-    errors = parser.parse(_side_by_side(graph, nodes)).errors
-    refused = [(error, nodes[error.node - 1]) for error in errors if error.node >= 1]  # 0 is the made-up node
+    refused = _checked(graph, static_nodes(graph), parser)
     if refused and all(node.graph for _, node in refused) and parser.parse(cuts.whole().data, graph.path).ok:
         # All in bodies that the parser, knowing more constants than we do, never imports.
         report.add()
         return False
-    report.add(*(node_refusal(error, graph.mark_of(error, node.proto), "static") for error, node in refused))
+    report.add(*(refusal for refusal, _ in refused))
     piece_of = {piece.proto.name: number for number, piece in enumerate(graph.pieces)}
     for _, node in refused:
         outermost = graph.index.main[int(node.path.partition(".")[0])]
@@ -118,6 +116,27 @@ def _static_pass(graph: MarkedGraph, cuts: Cuts, parser: Parser, report: Report)
         else:
             cuts.kill(number)
     return True
+
+
+def _checked(graph: MarkedGraph, nodes: Sequence[Node], parser: Parser) -> list[tuple[Refusal, Node]]:
+    """Refusals of the parser's checks, which it makes without importing anything.
+
+    An exception or a crash hides the other nodes' errors, so then the halves are asked, down to the one node.
+    """
+    if not nodes:
+        return []
+    try:
+        errors = parser.parse(_side_by_side(graph, nodes)).errors
+    except EngineCrashed as crash:
+        if len(nodes) == 1:
+            return [(crash_refusal(crash, graph.mark_in(nodes[0].proto.name), "static"), nodes[0])]
+        errors = ()
+    # Number 0 is the made-up node, always refused when all goes well; -1 stands for an exception.
+    if len(nodes) > 1 and {error.node for error in errors if error.node <= 0} != {0}:
+        half = len(nodes) // 2
+        return _checked(graph, nodes[:half], parser) + _checked(graph, nodes[half:], parser)
+    culprits = [(error, nodes[max(error.node, 1) - 1]) for error in errors if error.node != 0]
+    return [(node_refusal(error, graph.mark_of(error, node.proto), "static"), node) for error, node in culprits]
 
 
 def _side_by_side(graph: MarkedGraph, nodes: Iterable[Node]) -> bytes:
