@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import os
 import signal
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
+from textual.timer import Timer
 
 from friction_tui.protocol import ConsentNeeded
 from friction_tui.recipe import Recipe
@@ -22,11 +24,14 @@ from friction_tui.tui.consent import ConsentScreen
 from friction_tui.tui.graph_view import GraphView
 from friction_tui.tui.live import LiveSession
 from friction_tui.tui.palette import Commands
+from friction_tui.tui.panel import differs
 from friction_tui.tui.state import AppState
 from friction_tui.tui.themes import THEMES, chosen_theme
 from friction_tui.tui.welcome import Welcome, recipe_for
 from friction_tui.tui.workbench import Workbench
 
+FOLLOW_SECONDS = 0.03
+STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "read"}
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -61,6 +66,8 @@ class FrictionApp(App[None]):
         super().__init__()
         self._first = session.recipe if session else recipe
         self.restore = session
+        self._shown = AppState()
+        self._follow: Timer | None = None
         self._asked: ConsentNeeded | None = None
         self.live = LiveSession(self._state_changed, worker, ascii_only=ascii_only, watch=watch)
         for known in THEMES:
@@ -105,11 +112,19 @@ class FrictionApp(App[None]):
 
     # ------------------------------------------------------------------------------------------- state
 
-    def _state_changed(self, state: AppState) -> None:  # noqa: ARG002
-        self.post_message(NewState())
+    def _state_changed(self, state: AppState) -> None:
+        """The rest of the screen follows the cursor once it rests: a key held down draws two rows, not six bars."""
+        if differs(self._shown, state, STATE_FIELDS):
+            self.post_message(NewState())
+        elif self._follow is None:
+            self._follow = self.set_timer(FOLLOW_SECONDS, self.on_new_state)
 
     def on_new_state(self) -> None:
         """Hand the newest state to every screen that shows it; ask what has to be asked."""
+        self._shown = self.live.state
+        if self._follow is not None:
+            self._follow.stop()
+            self._follow = None
         for screen in self.screen_stack:
             update = getattr(screen, "update_state", None)
             if update is not None:

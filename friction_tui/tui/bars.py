@@ -1,4 +1,4 @@
-"""The one-line widgets at the bottom: panel bar, message line, key line."""
+"""The one-line widgets: status line, panel bar, message line, key line."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from friction_tui.tui.inspector import one_line
 from friction_tui.tui.layout import PANELS
 from friction_tui.tui.lines import Line, Span, fitted, strip_of, width_of
 from friction_tui.tui.lines_panel import ROLE_CLASSES, role_style
+from friction_tui.tui.panel import differs
 from friction_tui.tui.problems import counts
 from friction_tui.tui.state import AppState
+from friction_tui.tui.status import status
 
 PALETTE_HINT: tuple[Span, ...] = (("^p", "key"), (" commands", "muted"))
 LEVEL_ROLES = {"error": "error", "warning": "warning", "info": "good"}
@@ -27,19 +29,18 @@ class Bar(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     DEFAULT_CSS = "Bar { height: 1; padding: 0 1; }"
 
+    READS: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the state that the line is made from."""
+
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self.state = AppState()
 
     def update_state(self, state: AppState) -> None:
-        """Show the newest state, if that changes the line."""
+        """Show the newest state, if that can change the line."""
         before, self.state = self.state, state
-        if self.depends(before, state):
+        if differs(before, state, self.READS):
             self.refresh()
-
-    def depends(self, before: AppState, state: AppState) -> bool:
-        """Whether the line may differ."""
-        return before is not state
 
     def line(self, width: int) -> Line:
         """What to show in `width` cells."""
@@ -51,9 +52,23 @@ class Bar(Widget):
         return strip_of(fitted(self.line(width), width), partial(role_style, self))
 
 
+class StatusLine(Bar):
+    """What is open, for which target, what is known."""
+
+    DEFAULT_CSS = "StatusLine { background: $panel; }"
+    READS = frozenset(
+        {"hello", "worker_lost", "summary", "history", "jobs", "checks", "judged", "findings", "revision"}
+    )
+
+    def line(self, width: int) -> Line:
+        """See `friction_tui.tui.status`."""
+        return status(self.state, width)
+
+
 class PanelBar(Bar):
     """`1 Graph  2 Problems ✗ 2 …`: shown where panels do not fit beside each other."""
 
+    READS = frozenset({"findings", "ascii"})
     current = PANELS[0]
 
     def line(self, width: int) -> Line:
@@ -76,6 +91,7 @@ class MessageLine(Bar):
     """The newest message until it is put away; else the selected item in one line."""
 
     DEFAULT_CSS = "MessageLine { background: $panel; }"
+    READS = frozenset({"told", "read", "selected", "details", "findings", "ascii"})
 
     def line(self, width: int) -> Line:  # noqa: ARG002
         """The message with what to do next, or the item. Of a long detail the last line says most."""
@@ -92,6 +108,8 @@ class MessageLine(Bar):
 
 class KeyLine(Bar):
     """What the keys do now; as many as fit, help and palette always."""
+
+    READS = frozenset({"hello", "summary", "graph", "history", "findings", "problem", "jobs"})
 
     def line(self, width: int) -> Line:
         """Valid actions by rank."""

@@ -36,6 +36,7 @@ SMALL = 4_000
 OPEN_ROWS = 120
 """Levels are opened at first as long as no more rows than this are shown."""
 
+STRIPS_KEPT = 2_000
 HEAT_WIDTH = 3
 """Columns of the heat strip, with the gap before it."""
 
@@ -127,6 +128,10 @@ class GraphView(Panel, ScrollView):
         self._plumbing_hidden = False
         self._restore: tuple[tuple[str, ...], str] = ((), "")
         self._prepared: tuple[int, int, int] = (-1, 0, 0)
+        self._strips: dict[int, Strip] = {}
+        """Rows already drawn: scrolling by one draws one."""
+        self._strips_for: tuple[object, ...] = ()
+        self._gutters: dict[int, tuple[int, int]] = {}
 
     # --------------------------------------------------------------------------------------------- state
 
@@ -246,11 +251,31 @@ class GraphView(Panel, ScrollView):
         top = self.scroll_offset.y
         window = (self.outline.version, top, size.height)
         if window != self._prepared:
-            self._text.prepare(top, min(top + size.height, len(self.outline)))
+            self._prepare(top, min(top + size.height, len(self.outline)))
             self._prepared = window
         heat_width = HEAT_WIDTH if size.width >= 40 else 0
-        strip = self._strip(self._text.segments(row, size.width - heat_width), under=row == self.cursor)
+        strip = self._row_strip(row, size.width - heat_width)
         return Strip.join([strip, self._strip(self._heat_line(y, size.height))]) if heat_width else strip
+
+    def _row_strip(self, row: int, width: int) -> Strip:
+        assert self.outline is not None and self._text is not None
+        if row == self.cursor:
+            return self._strip(self._text.segments(row, width), under=True)
+        drawn_for = (self._text, self.outline.version, width, self.app.theme, id(self._text.labels))
+        if drawn_for != self._strips_for or len(self._strips) > STRIPS_KEPT:
+            self._strips, self._strips_for = {}, drawn_for
+        if row not in self._strips:
+            self._strips[row] = self._strip(self._text.segments(row, width))
+        return self._strips[row]
+
+    def _prepare(self, first: int, last: int) -> None:
+        """Lay out the gutters of a screen; where one got wider, rows drawn before do not line up any more."""
+        assert self.outline is not None and self._text is not None
+        self._text.prepare(first, last)
+        spans = {frame: self._text.sheets.span(frame) for frame in set(self.outline.rows.frame[first:last])}
+        if any(self._gutters.get(frame, span) != span for frame, span in spans.items()):
+            self._strips = {}
+        self._gutters |= spans
 
     def _strip(self, segments: list[Segment], *, under: bool = False) -> Strip:
         style = partial(cursor_style if under else role_style, self)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from rich.style import Style
 from textual.binding import Binding, BindingType
@@ -23,15 +24,28 @@ ROLE_CLASSES = {*(f"line--{role}" for role in ROLES), "line--cursor", "line--res
 """Component classes of a widget whose text is made of roles. What they look like is in roles.tcss."""
 
 
+_styles: WeakKeyDictionary[Widget, dict[tuple[str, str], Style]] = WeakKeyDictionary()
+"""Styles of each widget by theme and component class. Textual forgets its own at every refresh, which costs
+a third of a key press."""
+
+
+def _component_style(widget: Widget, name: str, *, partial: bool = False) -> Style:
+    known = _styles.setdefault(widget, {})
+    key = (widget.app.theme, name)
+    if key not in known:
+        known[key] = widget.get_component_rich_style(name, partial=partial)
+    return known[key]
+
+
 def role_style(widget: Widget, role: str) -> Style:
     """The style of a role in the present theme."""
-    return widget.get_component_rich_style(f"line--{role}")
+    return _component_style(widget, f"line--{role}")
 
 
 def cursor_style(widget: Widget, role: str) -> Style:
     """The style of a role under the cursor; faint where the keys go to another widget."""
     under = "line--cursor" if widget.has_focus else "line--rest"
-    return role_style(widget, role) + widget.get_component_rich_style(under, partial=True)
+    return role_style(widget, role) + _component_style(widget, under, partial=True)
 
 
 class LinesPanel(Panel, ScrollView):

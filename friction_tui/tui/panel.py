@@ -6,6 +6,7 @@ before. What the user does in it leaves as one of the messages below, which the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from textual.message import Message
@@ -79,6 +80,11 @@ class Say(Message):
         self.detail = detail
 
 
+def differs(before: AppState, state: AppState, fields: Iterable[str]) -> bool:
+    """Whether one of the fields is another object than before."""
+    return any(getattr(before, name) is not getattr(state, name) for name in fields)
+
+
 class Panel(Widget, can_focus=True):
     """A bordered view of the state. Subclasses set the class variables and override `state_changed`.
 
@@ -101,7 +107,7 @@ class Panel(Widget, can_focus=True):
     def update_state(self, state: AppState) -> None:
         """Take the newest snapshot; redraw only if it differs in what this panel reads."""
         before, self.state = self.state, state
-        if any(getattr(before, name) is not getattr(state, name) for name in self.READS):
+        if differs(before, state, self.READS):
             self.border_title = self.title()
             self.state_changed(before)
 

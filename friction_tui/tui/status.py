@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
-from typing import ClassVar
-
-from textual.strip import Strip
-from textual.widget import Widget
 
 from friction_tui.finding import Severity, Tier
 from friction_tui.protocol import CheckState, EngineInfo, JobKind
 from friction_tui.recipe import Precision
-from friction_tui.tui.lines import Line, Span, cut, fitted, strip_of, width_of
-from friction_tui.tui.lines_panel import ROLE_CLASSES, role_style
+from friction_tui.tui.lines import Line, Span, cut, width_of
 from friction_tui.tui.problems import counts
 from friction_tui.tui.state import AppState
 
@@ -118,26 +112,3 @@ def status(state: AppState, width: int) -> Line:
     left = [part for rank, spans in parts if rank != 5 for part in (*spans, GAP)][:-1]
     right = [span for rank, spans in parts if rank == 5 for span in spans]
     return Line(tuple(cut(left, width)), tuple(right))
-
-
-class StatusLine(Widget):
-    """One line at the top."""
-
-    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
-    DEFAULT_CSS = """
-    StatusLine { height: 1; background: $panel; padding: 0 1; }
-    """
-
-    def __init__(self) -> None:
-        super().__init__(id="status")
-        self._state = AppState()
-
-    def update_state(self, state: AppState) -> None:
-        """Show the newest state."""
-        self._state = state
-        self.refresh()
-
-    def render_line(self, y: int) -> Strip:  # noqa: ARG002
-        """The line."""
-        width = self.content_size.width
-        return strip_of(fitted(status(self._state, width), width), partial(role_style, self))

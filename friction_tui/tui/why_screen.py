@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 class WhyKeys(Bar):
     """What the keys do here."""
 
+    READS = frozenset({"problem"})
+
     def line(self, width: int) -> Line:  # noqa: ARG002
         """Only what applies to this problem."""
         problem = self.state.problem

@@ -13,7 +13,7 @@ from textual.screen import Screen
 from friction_tui.finding import Finding
 from friction_tui.tui import panel as said
 from friction_tui.tui.actions import BY_ID, bindings
-from friction_tui.tui.bars import KeyLine, MessageLine, PanelBar
+from friction_tui.tui.bars import KeyLine, MessageLine, PanelBar, StatusLine
 from friction_tui.tui.build import BuildPanel
 from friction_tui.tui.graph_view import GraphView
 from friction_tui.tui.inspector import Inspector, findings_at
@@ -26,7 +26,6 @@ from friction_tui.tui.search_bar import SearchBar
 from friction_tui.tui.sessions import SavedSession
 from friction_tui.tui.shapes import ShapesPanel
 from friction_tui.tui.state import AppState
-from friction_tui.tui.status import StatusLine
 from friction_tui.tui.why_screen import WhyScreen
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class Workbench(Screen[None]):
 
     def compose(self) -> ComposeResult:
         """Everything is mounted once; `lay_out` says what is shown."""
-        yield StatusLine()
+        yield StatusLine(id="status")
         yield PanelBar(id="panel-bar")
         with Grid(id="body"):
             yield GraphView(id="graph")

@@ -1,0 +1,141 @@
+"""What the terminal costs: first paint, and processor time from a key to the screen, on a graph of 50 000 nodes.
+
+    python -m benchmarks.tui [nodes]
+
+Runs the real app without a terminal. Times are processor milliseconds of the app's own process, medians of
+several runs; the budget is 16 ms a key at 80×24 and 30 ms at 200×60.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+
+from textual import events
+
+from friction_tui.drawing.order import with_order
+from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier
+from friction_tui.protocol import GraphData, GraphReady, Judged, ModelSummary, Opened
+from friction_tui.recipe import Recipe, Source
+from friction_tui.tui.app import FrictionApp
+
+SILENT_WORKER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
+RECIPE = Recipe(source=Source(path="/models/large.onnx"))
+LAYER = ["Mul", "MatMul", "Add", "Reshape", "Transpose", "Softmax", "MatMul", "Concat", "Gemm", "Add"]
+ROUNDS = 3
+
+
+def large_graph(nodes: int) -> GraphData:
+    """A decoder of alike layers of 100 nodes, a residual connection around each."""
+    ops, names, inputs, scopes = ["Input"], ["ids"], [[]], [0]
+    table: list[tuple[str, ...]] = [()]
+    residual = 0
+    for at in range(1, nodes):
+        layer, inside = divmod(at - 1, 100)
+        if inside == 0:
+            residual = at - 1
+        scope = ("model", f"layers.{layer}", f"block{inside // 20}")
+        if table[-1] != scope:
+            table.append(scope)
+        op = LAYER[inside % len(LAYER)]
+        inputs.append([at - 1, residual] if op == "Add" and residual != at - 1 else [at - 1])
+        ops.append(op)
+        names.append("/".join(("", *scope, f"{op}_{inside}")))
+        scopes.append(len(table) - 1)
+    paths = ["<ids", *(str(at) for at in range(nodes - 1))]
+    graph = GraphData(
+        names=names, ops=ops, paths=paths, inputs=inputs, scopes=scopes, scope_table=table, order=[], main=nodes
+    )
+    return with_order(graph)
+
+
+def findings(nodes: int) -> list[Finding]:
+    """One kind of refusal in every hundredth node."""
+    places = tuple(
+        Place(kind=PlaceKind.NODE, name=f"n{at}", op="Softmax", node=str(at)) for at in range(50, nodes - 1, 100)
+    )
+    return [
+        Finding(
+            kind="operator/refused",
+            severity=Severity.ERROR,
+            tier=Tier.PARSER,
+            title="refused everywhere",
+            cause="for the benchmark",
+            source="rule",
+            places=places,
+        )
+    ]
+
+
+def summary(nodes: int) -> ModelSummary:
+    """Only what the screen needs."""
+    return ModelSummary(
+        path=RECIPE.source.path,
+        ir_version=8,
+        opsets={"": 17},
+        producer="",
+        inputs=(),
+        outputs=(),
+        nodes=nodes,
+        initializers=0,
+        weights_bytes=0,
+        external_bytes=0,
+        file_bytes=0,
+    )
+
+
+async def per_key(app: FrictionApp, keys: list[str]) -> float:
+    """Processor milliseconds a key, everything included that it sets off within a tenth of a second."""
+    start = time.process_time()
+    for key in keys:
+        app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await asyncio.sleep(0.1)
+    return (time.process_time() - start) * 1000 / len(keys)
+
+
+async def measure(nodes: int, size: tuple[int, int]) -> dict[str, float]:
+    """Milliseconds for each thing a user does, at one terminal size."""
+    graph, found = large_graph(nodes), findings(nodes)
+    app = FrictionApp(RECIPE, worker=SILENT_WORKER, theme="dark")
+    took: dict[str, float] = {}
+    start = time.process_time()
+    async with app.run_test(size=size) as pilot:
+        took["first paint"] = (time.process_time() - start) * 1000
+        start = time.process_time()
+        app.live.hear(Opened(revision=1, summary=summary(nodes), recipe=RECIPE))
+        app.live.hear(GraphReady(revision=1, graph=graph))
+        app.live.hear(Judged(revision=1, findings=found, seconds=0.1))
+        bench = app.workbench
+        assert bench is not None
+        while bench.graph.outline is None:
+            await asyncio.sleep(0.01)
+        await pilot.pause()
+        took["graph and verdict shown"] = (time.process_time() - start) * 1000
+        await pilot.press("E")
+        for name, keys in {
+            "a key nobody wants": ["f12"] * 10,
+            "cursor": ["down"] * 20,
+            "page": ["pagedown"] * 10,
+            "next problem": ["n"] * 10,
+            "fold": ["left", "space"] * 5,
+        }.items():
+            took[name] = statistics.median([await per_key(app, keys) for _ in range(ROUNDS)])
+        await pilot.press("slash")
+        took["search"] = await per_key(app, list("softmax"))
+    return took
+
+
+def main() -> None:
+    """Print a table."""
+    nodes = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
+    for size in ((80, 24), (200, 60)):
+        took = asyncio.run(measure(nodes, size))
+        print(f"\n{nodes:,} nodes, {size[0]}×{size[1]}")
+        for name, milliseconds in took.items():
+            print(f"  {name:<26} {milliseconds:8.1f} ms")
+
+
+if __name__ == "__main__":
+    main()
