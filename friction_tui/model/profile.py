@@ -20,9 +20,14 @@ SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
     "TopK": (1,),
     "Split": (1,),
     "OneHot": (1,),
-    "Loop": (0,),
+    "CumSum": (1,),
+    "Squeeze": (1,),
+    "Unsqueeze": (1,),
 }
-"""Operator to the positions of the inputs whose values decide the size of an output."""
+"""Operator to the inputs TensorRT must know the values of before it runs: sizes, bounds, axes.
+
+As TensorRT-RTX 1.7.1 marks them (`ITensor.is_shape_tensor`), asked with one model per operator.
+"""
 
 _PLUMBING = RULES.keys() - {"NonZero", "ConstantOfShape"}
 """Operators a size can pass through on its way from an input to a shape operand."""
@@ -52,25 +57,29 @@ def shape_tensor_inputs(model: OpenedModel) -> set[str]:
     if not candidates:
         return set()
     found: set[str] = set()
-    seen: set[str] = set()
-    pending = [name for node in index.main for name in shape_operands(node)]
+    seen: set[tuple[str, str]] = set()
+    pending = [(node.graph, name) for node in index.nodes for name in shape_operands(node)]
     while pending:
-        name = pending.pop()
-        if not name or name in seen:
+        graph, name = pending.pop()
+        if not name or (graph, name) in seen:
             continue
-        seen.add(name)
-        if name in candidates:
+        seen.add((graph, name))
+        writer = index.writer_in(graph, name)
+        owner = index.owner_of(graph)
+        if writer is not None:
+            if writer.proto.op_type in _PLUMBING:
+                pending.extend((graph, source) for source in writer.inputs)
+        elif owner:
+            pending.append((index.by_path[owner].graph, name))
+        elif not graph and name in candidates:
             found.add(name)
-        writer = index.producer.get(name)
-        if writer is not None and writer.proto.op_type in _PLUMBING:
-            pending.extend(writer.proto.input)
     return found
 
 
 def shape_operands(node: Node) -> list[str]:
     """The inputs of `node` whose values decide the size of an output."""
     positions = SHAPE_OPERANDS.get(node.proto.op_type, ())
-    return [node.proto.input[position] for position in positions if position < len(node.proto.input)]
+    return [node.inputs[position] for position in positions if position < len(node.inputs)]
 
 
 def default_profile(model: OpenedModel, chosen: Profile | None = None) -> Profile:
