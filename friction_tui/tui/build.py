@@ -22,6 +22,8 @@ from friction_tui.tui.state import AppState, Job
 from friction_tui.tui.text_screen import TextScreen
 
 VIEWS = ("result", "log", "kernels", "history")
+TITLE_WIDTH = 58
+"""Columns from which all views are named in the title."""
 TICK = 0.5
 """Seconds between redraws of the clock while a build runs: TensorRT itself is silent for most of it."""
 
@@ -59,6 +61,11 @@ class BuildPanel(LinesPanel):
         """The clock runs only while a build does."""
         super().on_mount()
         self._timer = self.set_interval(TICK, self._tick, pause=True)
+
+    def on_resize(self) -> None:
+        """The title has as many words as fit."""
+        self.border_title = self.title()
+        super().on_resize()
 
     def state_changed(self, before: object) -> None:
         """Remember finished builds; start and stop the clock."""
@@ -114,6 +121,8 @@ class BuildPanel(LinesPanel):
         """`Build #3 ─ ▸result · log · kernels · history`, the view shown being marked."""
         job, mark = self._job, ">" if self.state.ascii else "▸"
         names = " · ".join(f"{mark}{view}" if view == self.view else view for view in VIEWS)
+        if self.size.width < TITLE_WIDTH:
+            names = f"< {self.view} >" if self.state.ascii else f"◂ {self.view} ▸"
         if job is None:
             return f"{self.NAME} ─ {names}"
         state = "running" if job.running else "stale" if self.state.is_stale(job) else ""
@@ -187,7 +196,7 @@ class BuildPanel(LinesPanel):
         self.view, self._searching, self._cursor = view, False, 0
         self.border_title = self.title()
         self.rebuild()
-        self.scroll_to(y=0, animate=False)
+        self.scroll_to(y=0, animate=False, force=True, immediate=True)
         if view == "log" and self._spans:
             self._go(len(self._spans) - 1)
 

@@ -60,7 +60,7 @@ def result(job: Job, present: Recipe | None, width: int, *, ascii_only: bool) ->
         since = ", ".join(changes(job.recipe, present)) or "the recipe"
         lines += paragraph(f"stale: changed since: {since}; b builds again", width, "stale")
     said = f"by {build.source}, {target_text(job.recipe)}"
-    found = (*build.findings, *job.findings)
+    found = [*build.findings, *(finding for finding in job.findings if finding not in build.findings)]
     if build.ok and any(finding.severity is Severity.ERROR for finding in found):
         head = (
             ("! ", "warning"),
@@ -83,8 +83,8 @@ def result(job: Job, present: Recipe | None, width: int, *, ascii_only: bool) ->
 
 
 def target_text(recipe: Recipe) -> str:
-    """`SM89, as-exported`."""
-    return f"{recipe.target or 'every default target'}, {recipe.precision}"
+    """`SM89, fp16`."""
+    return f"{recipe.target or 'default targets'}, {recipe.precision}"
 
 
 def _amounts(build: BuildResult) -> list[Line]:

@@ -8,6 +8,8 @@ from friction_tui.protocol import MemoryForecast
 
 RESERVE = 600_000_000
 """Bytes left free on any GPU, for the CUDA context and the libraries' own kernels (0.3 to 0.6 GB is usual)."""
+STRAIGHT = 0.01
+"""How far, relatively, a forecast may be from a straight line and still be continued beyond what was looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +56,21 @@ def fits_up_to(forecast: MemoryForecast, usable: int) -> int | None:
     """The largest size looked at that fits by the higher estimate; None when not even the smallest does."""
     fitting = [size for at, size in enumerate(forecast.sizes) if needed(forecast, at) <= usable]
     return max(fitting, default=None)
+
+
+def extrapolated(forecast: MemoryForecast, usable: int) -> int | None:
+    """The largest size that fits if memory goes on growing along a straight line; None where it does not grow so.
+
+    A batch dimension grows so exactly, an image side or a sequence under attention does not.
+    """
+    sizes, figures = forecast.sizes, [needed(forecast, at) for at in range(len(forecast.sizes))]
+    if len(sizes) < 3:
+        return None
+    slope = (figures[-1] - figures[0]) / (sizes[-1] - sizes[0])
+    straight = all(
+        abs(figures[0] + slope * (size - sizes[0]) - figure) <= STRAIGHT * figure
+        for size, figure in zip(sizes, figures, strict=True)
+    )
+    if not straight or slope <= 0:
+        return None
+    return int(sizes[0] + (usable - figures[0]) / slope)

@@ -97,11 +97,10 @@ class LatencyPanel(LinesPanel):
         lines = [Line(tuple(cut(figures, width)), (("stale", "stale"),) if stale else ())]
         sizes = ", ".join(f"{name} {'×'.join(map(str, shape)) or 'scalar'}" for name, shape in result.shapes.items())
         sizes = sizes.replace("×", "x") if self.state.ascii else sizes
-        about = (
-            f"measured by {result.source} at {result.point} ({sizes}); {len(result.times_ms)} runs "
-            f"after {result.warmup} to warm up, loaded in {milliseconds_text(result.load_ms)}"
-        )
-        lines += paragraph(about, width, "muted")
+        runs = f"{len(result.times_ms)} runs"
+        lines += paragraph(f"measured by {result.source} · {result.point} · {runs}", width, "muted")
+        warm = f"{result.warmup} to warm up · loaded in {milliseconds_text(result.load_ms)}"
+        lines += paragraph(f"{sizes} · {warm}", width, "muted")
         if result.note:
             lines += paragraph(result.note, width, "note", indent=(("? ", "note"),))
         if stale and self.state.recipe is not None:

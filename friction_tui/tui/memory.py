@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import msgspec
 from rich.markup import escape
 from textual.binding import Binding, BindingType
 
 from friction_tui.protocol import EngineInfo, Forecast, GpuSample, MemoryForecast, WatchGpu
 from friction_tui.tui.amounts import round_steps, seconds_text, size_text
 from friction_tui.tui.charts import Axis, Chart, Series, drawn
-from friction_tui.tui.gpus import GPUS, RESERVE, fits_up_to, needed
+from friction_tui.tui.gpus import GPUS, RESERVE, extrapolated, fits_up_to, needed
 from friction_tui.tui.lines import Line, Span, cut, paragraph, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Ask
@@ -46,6 +47,8 @@ class MemoryPanel(LinesPanel):
         self._key = ""
         self._asked: tuple[int, str] | None = None
         self._watching = False
+        self._seen = False
+        """Whether someone can see it: forecasts of large models take time, so nobody asks for them in vain."""
 
     # ------------------------------------------------------------------------------------- questions
 
@@ -56,15 +59,20 @@ class MemoryPanel(LinesPanel):
 
     def on_show(self) -> None:
         """Ask for what was not asked while hidden."""
+        self._seen = True
         self._ask()
+
+    def on_hide(self) -> None:
+        """Ask no more."""
+        self._seen = False
 
     def _ask(self) -> None:
         state = self.state
-        if not self.display or state.summary is None:
+        if not self._seen or state.summary is None:
             return
         wanted = (state.revision, self._key)
         judged = state.judged is not None and state.judged.revision == state.revision
-        if judged and self._keys and wanted != self._asked:
+        if judged and wanted != self._asked:
             self._asked = wanted
             self.post_message(Ask(Forecast(key=self._key)))
         if state.hello is not None and state.hello.gpus and not self._watching:
@@ -82,7 +90,7 @@ class MemoryPanel(LinesPanel):
         """`Memory ─ along N ─ predicted and planned`."""
         parts = [self.NAME]
         if self.state.forecast is not None:
-            parts.append(f"along {self.state.forecast.key}")
+            parts += [f"along {self.state.forecast.key}"] if self.state.forecast.key else []
             if self._stale(self.state):
                 parts.append("stale")
         return escape(" ─ ".join(parts))
@@ -94,6 +102,8 @@ class MemoryPanel(LinesPanel):
     def lines(self, width: int) -> list[Line]:
         """The forecast and its chart, the live chart, the GPUs it fits, the largest tensors."""
         forecast = self.state.forecast
+        if forecast is not None and not forecast.sizes:
+            forecast = None
         height = max(min(self.scrollable_content_region.height - 13, 14), 7)
         left = width if width < BESIDE or not self.state.gpu else (width - 2) * 3 // 5
         lines = self._plan(width)
@@ -128,8 +138,9 @@ class MemoryPanel(LinesPanel):
     def _no_forecast(self, width: int) -> list[Line]:
         if self.state.forecast_note:
             return paragraph(f"no forecast: {self.state.forecast_note}", width, "muted")
-        if not self._keys:
-            return paragraph("no forecast: no dimension of the inputs is free", width, "muted")
+        if self.state.forecast is not None:
+            text = f"no forecast: at no size of {self.state.forecast.key or 'the inputs'} are all shapes known"
+            return paragraph(text, width, "muted")
         return paragraph("forecast: waiting for the shapes to be known", width, "muted")
 
     def _forecast(self, forecast: MemoryForecast, width: int, height: int) -> list[Line]:
@@ -137,12 +148,18 @@ class MemoryPanel(LinesPanel):
         sizes = tuple(map(float, forecast.sizes))
         top = tuple(float(needed(forecast, at)) for at in range(len(sizes)))
         low = tuple(float(needed(forecast, at, fused=True)) for at in range(len(sizes)))
-        series = [Series(sizes, top, "note", "band", low)] if len(sizes) > 1 else [Series(sizes, top, "note", "points")]
-        if len(sizes) > 1:
-            series.append(Series(sizes, (float(forecast.weights),) * len(sizes), "name"))
-        dots = [(float(size), float(planned + forecast.weights)) for size, planned in forecast.planned]
+        series = [
+            Series(sizes, top, "note", "band", low),
+            Series(sizes, (float(forecast.weights),) * len(sizes), "name"),
+        ]
+        dots = [(float(size), float(planned + forecast.weights)) for size, planned in self._plans(forecast)]
         if dots:
             series.append(Series(tuple(x for x, _ in dots), tuple(y for _, y in dots), "strong", "points"))
+        if len(sizes) == 1:
+            at = f"at {forecast.key} = {forecast.sizes[0]}" if forecast.key else "at the model's own sizes"
+            return paragraph(
+                f"predicted {size_text(low[0])} to {size_text(top[0])}, weights included, {at}", width, "note"
+            )
         high = max(*top, *(y for _, y in dots), 1.0) * 1.08
         limits = [gpu for gpu in GPUS if high / 4 < gpu.usable < high]
         limits = limits[:: max(len(limits) // 2, 1)][:2]
@@ -157,7 +174,7 @@ class MemoryPanel(LinesPanel):
             levels,
         )
         legend: list[Span] = [("░ " if not self.state.ascii else ": ", "note"), ("predicted", "muted")]
-        legend += [("  weights " if len(sizes) > 1 else "", "name")]
+        legend += [("  weights ", "name")]
         legend += (
             [("  ● " if not self.state.ascii else "  o ", "strong"), ("planned by TensorRT", "muted")] if dots else []
         )
@@ -169,6 +186,27 @@ class MemoryPanel(LinesPanel):
             *drawn(chart, width, height, ascii_only=self.state.ascii),
         ]
 
+    def _plans(self, forecast: MemoryForecast) -> list[tuple[int, int]]:
+        """(size, bytes) of each build that planned for the forecast's dimension with everything else as in it.
+
+        The forecast keeps the other dimensions at opt, TensorRT plans for their max: only builds where these are the
+        same sizes can stand in one chart.
+        """
+        found = dict(forecast.planned)
+        recipe = self.state.recipe
+        if recipe is None or recipe.profile is None:
+            return sorted(found.items())
+        others = {key: chosen.opt for key, chosen in recipe.profile.ranges.items() if key != forecast.key}
+        for job in self.state.builds:
+            profile, build = job.recipe.profile, job.build
+            if profile is None or build is None or not build.activation_bytes or forecast.key not in profile.ranges:
+                continue
+            planned_for = {key: chosen.max for key, chosen in profile.ranges.items() if key != forecast.key}
+            same_model = msgspec.structs.replace(job.recipe, profile=recipe.profile) == recipe
+            if same_model and planned_for == others:
+                found[profile.ranges[forecast.key].max] = build.activation_bytes[0]
+        return sorted(found.items())
+
     def _fits(self, forecast: MemoryForecast, width: int) -> list[Line]:
         """Up to which size each GPU holds it, by the higher estimate."""
         engine = self._engine
@@ -177,20 +215,13 @@ class MemoryPanel(LinesPanel):
             Line(),
             Line((("fits", "strong"), (f"   predicted, with {size_text(RESERVE)} left for CUDA", "muted")), about),
         ]
-        largest = forecast.sizes[-1]
         for gpu in GPUS:
-            size = fits_up_to(forecast, gpu.usable)
-            if size is None:
-                said, role = f"does not fit, not even at {forecast.key} = {forecast.sizes[0]}", "warning"
-            elif size == largest:
-                said, role = f"fits up to {forecast.key} = {size}, the largest looked at", "good"
-            else:
-                said, role = f"fits up to {forecast.key} = {size}", "text"
+            said, role = _fit(forecast, gpu.usable)
             foreign = engine is not None and gpu.target not in engine.targets
             tail: Span = (f"{gpu.target}, no target", "warning") if foreign else (gpu.target, "muted")
-            mark = {"warning": "!", "good": "+" if self.state.ascii else "✓", "text": " "}[role]
+            mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
             name = f"{gpu.name} ({gpu.gigabytes} GB)" if "GB" not in gpu.name else gpu.name
-            lines.append(Line(((f"{mark} ", role), (f"{name:<24}", "text"), (said, role)), (tail,)))
+            lines.append(Line(((f"{mark} ", role), (f"{name:<24} ", "text"), (said, role)), (tail,)))
         if forecast.largest:
             lines += [Line(), Line((("largest tensors", "strong"), ("   predicted, at max", "muted")))]
             lines += [Line(((f"  {name}", "name"),), ((size_text(count), "text"),)) for name, count in forecast.largest]
@@ -207,7 +238,7 @@ class MemoryPanel(LinesPanel):
         if not self.state.gpu:
             if hello is None:
                 return []
-            why = f" ({hello.no_gpu})" if hello.no_gpu else ""
+            why = f". {hello.no_gpu}" if hello.no_gpu else ""
             text = "waiting for the first NVML sample" if hello.gpus else f"{NO_GPU}{why}"
             return paragraph(text, width, "muted")
         lines: list[Line] = []
@@ -249,6 +280,22 @@ class MemoryPanel(LinesPanel):
             at = keys.index(shown) if shown in keys else 0
             self._key = keys[(at + step) % len(keys)]
             self._ask()
+
+
+def _fit(forecast: MemoryForecast, usable: int) -> tuple[str, str]:
+    """Up to which size so many bytes suffice, and the role it is said in."""
+    key, largest = forecast.key, forecast.sizes[-1]
+    size = fits_up_to(forecast, usable)
+    if not key:
+        return ("fits", "good") if size is not None else ("does not fit", "warning")
+    if size is None:
+        return f"does not fit, not even at {key} = {forecast.sizes[0]}", "warning"
+    if size < largest:
+        return f"fits up to {key} = {size}", "warning"
+    beyond = extrapolated(forecast, usable)
+    if beyond is not None and beyond > largest:
+        return f"fits up to {key} = {beyond:,}, continued in a straight line", "good"
+    return f"fits up to {key} = {largest}, the largest looked at", "good"
 
 
 def _phases(samples: list[GpuSample], start: float) -> str:

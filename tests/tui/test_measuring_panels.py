@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import msgspec
+
 from friction_tui.protocol import (
     BuildResult,
     EngineInfo,
@@ -21,7 +23,7 @@ from friction_tui.protocol import (
 from friction_tui.recipe import Range, Recipe
 from friction_tui.tui.amounts import change_text, round_steps, seconds_text, size_text
 from friction_tui.tui.charts import Axis, Chart, Series, drawn
-from friction_tui.tui.gpus import GPUS, fits_up_to
+from friction_tui.tui.gpus import GPUS, extrapolated, fits_up_to
 from friction_tui.tui.latency import LatencyPanel
 from friction_tui.tui.memory import MemoryPanel
 from friction_tui.tui.panel import Ask, Begin
@@ -110,6 +112,9 @@ def test_what_fits_is_judged_by_the_higher_estimate() -> None:
     usable = {gpu.name: gpu.usable for gpu in GPUS}
     assert fits_up_to(FORECAST, usable["L4"]) == 45  # 45 × 0.5 + 0.408 GB is the last under 23.4 GB
     assert fits_up_to(FORECAST, 100_000_000) is None
+    assert extrapolated(FORECAST, usable["H200"]) == 279
+    bent = msgspec.structs.replace(FORECAST, naive=tuple(1_000_000 * size * size for size in SIZES))
+    assert extrapolated(bent, usable["H200"]) is None
 
 
 async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
@@ -120,7 +125,7 @@ async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
         app.show(replace(base, hello=NO_GPU, judged=judged))
         await pilot.pause()
         assert [m.request for m in app.heard if isinstance(m, Ask)] == [Forecast(key="")]
-        assert "no NVIDIA GPU here: planned figures only (the driver is not loaded)" in app.text()
+        assert "no NVIDIA GPU here: planned figures only. the driver is not loaded" in app.text()
         engine = EngineInfo(
             name="t",
             label="TensorRT-RTX 1.7.1",
@@ -144,7 +149,7 @@ async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
         shown = app.text()
         assert "planned  activations 3 GB at max   weights 400 MB" in shown
         assert "░ predicted" in shown and "● planned by TensorRT" in shown
-        assert "L4 (24 GB)              fits up to N = 45" in shown
+        assert "L4 (24 GB)               fits up to N = 45" in shown
         assert "targets of TensorRT-RTX 1.7.1" in shown and "SM75, no target" in shown
 
 
@@ -182,7 +187,8 @@ async def test_latency_names_who_measured_and_compares_only_like_with_like() -> 
         app.show(replace(base, hello=NO_GPU, jobs=jobs))
         await pilot.pause()
         shown = app.text()
-        assert "measured by ONNX Runtime 1.32.0 CPU, 2 threads at opt (images 4×3×512×512); 200 runs" in shown
+        assert "measured by ONNX Runtime 1.32.0 CPU, 2 threads · opt · 200 runs" in shown
+        assert "images 4×3×512×512 · 10 to warm up" in shown
         assert "TensorRT cannot run here: no NVIDIA GPU" in shown
         assert "within noise" in shown and "slower" in shown
         assert "Mann-Whitney" in shown
