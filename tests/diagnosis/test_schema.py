@@ -198,7 +198,10 @@ def test_a_function_is_read_by_its_own_opset(judge: Any) -> None:
 
 
 def test_nodes_of_a_made_up_domain_are_not_judged(judge: Any) -> None:
-    text = '<ir_version: 10, opset_import: ["" : 21, "acme" : 1]>\ng (float[2] x) => (float[2] y) { y = acme.Relu <foo = 1> (x) }'
+    text = (
+        '<ir_version: 10, opset_import: ["" : 21, "acme" : 1]>\ng (float[2] x) => (float[2] y) { y = acme.Relu '
+        "<foo = 1> (x) }"
+    )
     assert judge(check, text) == []
 
 
