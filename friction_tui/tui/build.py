@@ -70,7 +70,7 @@ class BuildPanel(LinesPanel):
     def state_changed(self, before: object) -> None:
         """Remember finished builds; start and stop the clock."""
         assert isinstance(before, AppState)
-        if self.state.summary is not before.summary:
+        if self.state.summary is not before.summary and not self.state.builds:
             recipe = self.state.recipe
             self._past = build_history.load(build_history.history_file(recipe)) if recipe is not None else ()
             self._kept = set()

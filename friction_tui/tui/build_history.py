@@ -32,7 +32,6 @@ class BuildRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     nodes: int
     weights_bytes: int
     recipe: Recipe
-    no_profile: bool = False
     phases: tuple[Phase, ...] = ()
     engine_bytes: int | None = None
     activation_bytes: tuple[int, ...] = ()

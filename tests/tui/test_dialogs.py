@@ -1,0 +1,134 @@
+"""Dialogs: every choice is one edit, hand-made fixes stay text, commands are copied or saved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.protocol import EngineInfo, Hello
+from friction_tui.recipe import Precision, Range, Rewrite, Source, SourceKind
+from friction_tui.tui.copy_as import CopyScreen
+from friction_tui.tui.fixes import FixesScreen, applied
+from friction_tui.tui.opset import NEWEST, OpsetScreen
+from friction_tui.tui.panel import Edit, Say
+from friction_tui.tui.state import AppState
+from friction_tui.tui.target import TargetScreen
+from tests.tui.bench import Bench
+from tests.tui.test_shapes_panel import state_of
+
+ENGINE = EngineInfo(
+    name="TensorRT-RTX",
+    label="TensorRT-RTX 1.7.1",
+    version="1.7.1",
+    can_parse=True,
+    can_build=True,
+    can_run=False,
+    targets=("SM75", "SM89"),
+    precisions=("as-exported", "fp16"),
+)
+FINDING = Finding(
+    kind="dynamic/baked-reshape",
+    severity=Severity.ERROR,
+    tier=Tier.SHAPES,
+    title="breaks for every batch but 1",
+    cause="",
+    source="rule",
+    places=(Place(PlaceKind.NODE, "head/Reshape", "Reshape", node="8"),),
+    fixes=(
+        Fix("x.flatten(1) in model.py:88"),
+        Fix("rewrite the target", rewrite="free-batch", nodes=("8",)),
+        Fix("restrict N", ranges={"N": Range(1, 1, 1)}),
+        Fix("convert", opset=18),
+    ),
+)
+
+
+def state() -> AppState:
+    return replace(state_of(), hello=Hello(version="0", pid=1, machine="m", engines=(ENGINE,)))
+
+
+async def test_the_opset_dialog_starts_at_the_present_one_and_says_what_converting_means() -> None:
+    app = Bench(dialog=OpsetScreen(state()))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "nothing is converted" in app.text()
+        await pilot.press("up")
+        await pilot.pause()
+        assert "converted upward by onnx from 17" in app.text()
+        assert "no range is documented for TensorRT-RTX 1.7.1" in " ".join(app.text().split())
+        await pilot.press("enter")
+        await pilot.pause()
+        (edit,) = app.heard
+        assert isinstance(edit, Edit)
+        assert (edit.what, edit.recipe.opset) == ("opset 17 → 18", 18)
+
+
+def test_the_newest_opset_offered_is_the_one_the_converter_knows() -> None:
+    from onnx.defs import onnx_opset_version
+
+    assert onnx_opset_version() == NEWEST
+
+
+async def test_pytorch_models_are_better_exported_again_at_an_elder_opset() -> None:
+    base = state()
+    assert base.history is not None and base.recipe is not None
+    recipe = msgspec.structs.replace(base.recipe, source=Source("net.py", SourceKind.PYTORCH))
+    app = Bench(dialog=OpsetScreen(replace(base, history=msgspec.structs.replace(base.history, present=recipe))))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("down")
+        await pilot.pause()
+        assert "r exports it again" in app.text()
+
+
+async def test_target_and_precision_are_chosen_one_after_the_other_and_what_is_missing_says_why() -> None:
+    app = Bench(dialog=TargetScreen(state()))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await pilot.press("down", "down", "enter", "down", "down", "enter")
+        await pilot.pause()
+        edits = [edit for edit in app.heard if isinstance(edit, Edit)]
+        assert [edit.what for edit in edits] == ["target default → SM89", "precision as-exported → fp16"]
+        assert (edits[-1].recipe.target, edits[-1].recipe.precision) == ("SM89", Precision.FP16)
+        assert "TensorRT-RTX 1.7.1 has no such switch" in app.text()
+
+
+async def test_fixes_are_applied_as_one_edit_and_hand_made_ones_are_copied() -> None:
+    base = state()
+    assert base.recipe is not None
+    app = Bench(dialog=FixesScreen(base, FINDING))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        await pilot.press("up", "enter")
+        await pilot.pause()
+        assert app.copied == ["x.flatten(1) in model.py:88"]
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        edit = app.heard[-1]
+        assert isinstance(edit, Edit)
+        assert edit.recipe.rewrites == (Rewrite("free-batch", ("8",)),)
+    assert applied(edit.recipe, FINDING.fixes[1]) == edit.recipe
+    restricted = applied(base.recipe, FINDING.fixes[2])
+    assert restricted.profile is not None and restricted.profile.ranges["N"] == Range(1, 1, 1)
+    assert applied(base.recipe, FINDING.fixes[3]).opset == 18
+
+
+async def test_commands_are_shown_copied_and_saved(tmp_path: Path) -> None:
+    app = Bench(dialog=CopyScreen(state()))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        assert "--minShapes=images:1x3x320x32,mask:1x320,size:320x320" in app.text()
+        await pilot.press("down", "down")
+        await pilot.pause()
+        assert "H = torch.export.Dim('H', min=320, max=640)" in app.text()
+        assert isinstance(app.dialog, CopyScreen)
+        app.dialog._save("torch.onnx.export", tmp_path / "export.py")
+        await pilot.pause()
+        compile((tmp_path / "export.py").read_text(), "export.py", "exec")
+    app = Bench(dialog=CopyScreen(state()))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.copied[0].startswith("trtexec \\\n  --onnx=m.onnx")
+        assert isinstance(app.heard[-1], Say)
