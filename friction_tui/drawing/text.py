@@ -19,8 +19,8 @@ from friction_tui.drawing.glyphs import UNICODE, Glyphs
 from friction_tui.drawing.marks import Mark, Tally
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
-from friction_tui.drawing.scopes import INPUT, OUTER, OUTPUT
 from friction_tui.drawing.sheets import Sheets
+from friction_tui.drawing.signs import item_glyph, item_name, mark_glyph
 from friction_tui.drawing.width import columns, cut, cut_middle, visible
 
 
@@ -46,7 +46,7 @@ class Role(enum.Enum):
 
 Segment = tuple[str, Role]
 
-_GLYPH_ROLE = {
+GLYPH_ROLES = {
     None: Role.GLYPH_OK,
     Mark.ERROR: Role.GLYPH_ERROR,
     Mark.WARNING: Role.GLYPH_WARNING,
@@ -108,7 +108,7 @@ class RowText:
         groups = outline.tree.groups
         if kind == Kind.NODE:
             item = outline.graph.order[first]
-            return visible(outline.tree.captions.get(first) or self._local(item) or outline.graph.ops[item])
+            return visible(item_name(outline, item) or outline.graph.ops[item])
         if kind == Kind.BODY:
             label, scope = outline.graph.bodies[number].label, outline.tree.labels.get(first, "")
             return visible(f"{label}  {scope}" if scope and scope != label else label)
@@ -117,18 +117,6 @@ class RowText:
         members = outline.members(row)
         first_label, last_label = groups[members[0]].label, groups[members[-1]].label
         return visible(f"{first_label} {self.glyphs.dots} {last_label}")
-
-    def _local(self, item: int) -> str:
-        """The name without its scope, empty when that says no more than the operator does."""
-        graph = self.outline.graph
-        name = graph.names[item]
-        scope = graph.scope_table[graph.scopes[item]]
-        prefix = "/".join(("", *scope, ""))
-        if name.startswith(prefix):
-            name = name[len(prefix) :]
-        elif name.startswith(prefix[1:]):
-            name = name[len(prefix) - 1 :]
-        return "" if name == graph.ops[item] else name
 
     # ---------------------------------------------------------------------------------------- pieces
 
@@ -141,33 +129,20 @@ class RowText:
         kind = outline[row].kind
         tally = outline.tally(row)
         if kind == Kind.NODE:
-            mark = outline.mark(row)
-            glyph = self._mark(mark) if mark else self._op_glyph(outline.item(row))
-            role = _GLYPH_ROLE[mark or tally.worst]
+            glyph = item_glyph(outline, outline.item(row), glyphs)
+            role = GLYPH_ROLES[outline.mark(row) or tally.worst]
         else:
-            glyph, role = glyphs.group, _GLYPH_ROLE[tally.worst]
+            glyph, role = glyphs.group, GLYPH_ROLES[tally.worst]
         text, column = self.sheets.gutter(row, glyph, glyphs)
         if column < 0:
             return [(text, Role.GUTTER)]
         return [(text[:column], Role.GUTTER), (glyph, role), (text[column + 1 :], Role.GUTTER)]
 
-    def _op_glyph(self, item: int) -> str:
-        op, glyphs = self.outline.graph.ops[item], self.glyphs
-        if op in (INPUT, OUTER):
-            return glyphs.input
-        if op == OUTPUT:
-            return glyphs.output
-        return glyphs.control if self.outline.graph.owners.get(item) else glyphs.node
-
-    def _mark(self, mark: Mark) -> str:
-        glyphs = self.glyphs
-        return {Mark.ERROR: glyphs.error, Mark.WARNING: glyphs.warning, Mark.UNKNOWN: glyphs.unknown}[mark]
-
     def _node(self, row: int, room: int) -> list[Segment]:
         outline, glyphs = self.outline, self.glyphs
         item = outline.item(row)
         op = visible(outline.graph.ops[item])
-        name = outline.tree.captions.get(outline[row].first) or self._local(item)
+        name = item_name(outline, item)
         fold = outline.opens(row)
         head = "" if fold is None else f"{glyphs.opened if fold else glyphs.folded} "
         tail: list[Segment] = []
@@ -202,7 +177,7 @@ class RowText:
             (tally.warnings, Mark.WARNING, Role.MARK_WARNING),
             (tally.unknown, Mark.UNKNOWN, Role.MARK_UNKNOWN),
         )
-        return [(f"{self._mark(mark)}{count}", role) for count, mark, role in counted if count]
+        return [(f"{mark_glyph(mark, self.glyphs)}{count}", role) for count, mark, role in counted if count]
 
     def _far(self, row: int) -> list[str]:
         """Far references, the most telling first: one long form and one that only counts."""
