@@ -10,6 +10,9 @@ from friction_tui.diagnosis.shape_study import Study
 from friction_tui.diagnosis.shape_view import Explanation, View
 from friction_tui.diagnosis.size_origin import TARGETS, Origin, constant_operand
 from friction_tui.finding import Fix
+from friction_tui.model.graph import Node
+from friction_tui.model.opened import OpenedModel
+from friction_tui.model.provenance import place_of
 from friction_tui.model.tensors import dims_text
 
 
@@ -63,10 +66,36 @@ def _entry(view: View, target: list[int], whose: str, entry: int, dial: Dial, co
     )
     line = "x.flatten(1)" if entry == 0 else "x.reshape(x.shape[0], -1, ...)"
     fixes = [Fix(f"Use -1 or x.shape for entry {entry} in the code ({line}), and re-export with {dial.key} dynamic.")]
+    behind: list[Node] = []
     if constant and exact and -1 not in target:
-        rewrite = Fix(f"Rewrite entry {entry} of the target to -1.", "reshape-minus-one", (view.node.path,))
-        fixes.append(rewrite)
-    return Explanation("dynamic/baked-reshape", words, fixes=tuple(fixes))
+        behind = _same_behind(view.model, view.node, entry, size)
+        nodes = (view.node.path, *(node.path for node in behind))
+        fixes.append(Fix(f"Rewrite entry {entry} of the target to -1.", "reshape-minus-one", nodes))
+    if behind:
+        named = ", ".join(node.name for node in behind[:3])
+        words += (
+            f" Behind it {len(behind)} more reshapes hold the same constant entry: {named}{' …' * (len(behind) > 3)}."
+        )
+    places = tuple(place_of(view.model, node) for node in behind)
+    return Explanation("dynamic/baked-reshape", words, places, tuple(fixes))
+
+
+def _same_behind(model: OpenedModel, node: Node, entry: int, size: int) -> list[Node]:
+    """Reshapes after `node` whose constant target has the same entry and none to compute: they break once it works."""
+    found: dict[str, Node] = {}
+    seen = {node.path}
+    pending = [node] if not node.graph else []
+    while pending:
+        for name in pending.pop().proto.output:
+            for reader in model.index.consumers.get(name, ()):
+                if reader.path in seen:
+                    continue
+                seen.add(reader.path)
+                pending.append(reader)
+                target = constant_operand(model, reader) if reader.proto.op_type == "Reshape" else None
+                if target and min(target) > 0 and len(target) > entry and target[entry] == size:
+                    found[reader.path] = reader
+    return sorted(found.values(), key=lambda reader: reader.index)
 
 
 def _baked_entry(target: list[int], studied: Study) -> tuple[int, Dial | None]:

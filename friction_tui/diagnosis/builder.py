@@ -67,7 +67,7 @@ def _tier(kind: str, text: str) -> Tier:
         return Tier.SHAPES
     if kind in ("engine/no-gpu", "engine/needs-gpu"):
         return Tier.UNKNOWN
-    return Tier.STACK if kind.startswith("versions/") else Tier.BUILDER
+    return Tier.STACK if kind.startswith("stack/") or kind == "engine/plan-version" else Tier.BUILDER
 
 
 def _places(case: Case, reading: Reading, text: str) -> tuple[tuple[Place, ...], str]:

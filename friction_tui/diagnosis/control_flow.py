@@ -21,6 +21,7 @@ from friction_tui.model.tensors import TensorType, dims_text
 from friction_tui.model.walk import Knowledge, walk
 from friction_tui.recipe import POINTS
 
+_MEASURES = frozenset(("Shape", "Size"))
 _MOVES = frozenset(
     ["Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Cast", "Identity", "Reshape", "Flatten", "Split"]
 )
@@ -222,9 +223,9 @@ def known_at_build(case: Case, tensor: str) -> bool:
         if writer is None:
             return False
         op = writer.proto.op_type
-        if op == "Constant" or ((op == "Shape" or op in _MOVES) and _same_everywhere(case, name)):
+        if op == "Constant" or ((op in _MEASURES or op in _MOVES) and _same_everywhere(case, name)):
             continue
-        if op == "Shape" or not writer.proto.input:
+        if op in _MEASURES or not writer.proto.input:
             return False
         pending.extend(writer.proto.input)
     return True

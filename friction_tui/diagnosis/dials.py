@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from friction_tui.diagnosis.case import Case
+from friction_tui.model.opened import OpenedModel
 from friction_tui.model.profile import free_dims
 from friction_tui.model.shapes import PointShapes, input_sizes, shapes_at
 from friction_tui.recipe import POINTS, Profile, Range
@@ -45,12 +45,12 @@ class Dial:
 
 
 class Dials:
-    """All dials of a case and the shapes at any setting of them."""
+    """All dials of a profile, and the shapes of a model at any setting of them."""
 
-    def __init__(self, case: Case, profile: Profile) -> None:
-        self.model = case.model
+    def __init__(self, model: OpenedModel, profile: Profile) -> None:
+        self.model = model
         self._profile = profile
-        free = free_dims(case.model)
+        free = free_dims(model)
         uses = {f"{name}[{axis}]": (name, axis) for pairs in free.values() for name, axis in pairs}
         self.all = {
             key: Dial(

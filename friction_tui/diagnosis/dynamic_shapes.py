@@ -12,6 +12,7 @@ from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.dials import Dials, Setting
 from friction_tui.diagnosis.shape_causes import explain
 from friction_tui.diagnosis.shape_findings import shape_finding
+from friction_tui.diagnosis.shape_slice import slice_before
 from friction_tui.diagnosis.shape_study import Broken, study
 from friction_tui.diagnosis.shape_view import View
 from friction_tui.finding import Finding
@@ -28,13 +29,18 @@ def check(case: Case) -> Iterator[Finding]:
         return
     if case.recipe.profile is None and free_dims(case.model):
         return  # without a profile there are no sizes to try; that alone is a finding, elsewhere
-    dials = Dials(case, case.recipe.profile or Profile())
-    broken = broken_nodes(dials)
+    profile = case.recipe.profile or Profile()
+    broken = broken_nodes(Dials(case.model, profile))
+    part = slice_before(case.model, (one.node for one in broken))
+    dials = Dials(part.model, profile)
     groups: dict[tuple[object, ...], list[tuple[Broken, Finding]]] = {}
     for number, one in enumerate(broken):
-        studied = study(case.model, dials, one, search=number < _STUDIED)
+        studied = study(dials, one, part.path(one.node.path), search=number < _STUDIED)
         view = View(case.model, dials, one, studied, dials.shapes(one.setting))
-        finding = shape_finding(case, one, studied, explain(view))
+        explained = explain(view)
+        if explained.kind == "dynamic/shape-values" and set(dials.shape_values) <= set(profile.guessed):
+            continue  # nobody gave these values; that they are needed is said elsewhere
+        finding = shape_finding(case, one, studied, explained)
         groups.setdefault((finding.kind, one.node.proto.op_type, finding.severity, studied.same), []).append(
             (one, finding)
         )

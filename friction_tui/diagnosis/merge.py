@@ -27,11 +27,11 @@ VAGUE = frozenset(
 
 SAME_MATTER = (
     frozenset({"types", "operators/dtype", "operators/strings", "operators/attribute"}),
-    frozenset({"training", "numerics", "operators/extra-output"}),
+    frozenset({"training", "operators/extra-output"}),
     frozenset({"quantization", "operators/dtype"}),
-    frozenset({"structure", "schema", "versions", "conformance", "operators/unknown", "operators/attribute"}),
+    frozenset({"structure", "schema", "versions", "operators/unknown", "operators/attribute"}),
     frozenset({"dynamic", "control", "profile", "structure"}),
-    frozenset({"external", "file", "files", "initializer", "structure"}),
+    frozenset({"external", "file", "weights"}),
 )
 """Kinds or families that describe one matter from two sides, when they meet at the same place."""
 

@@ -23,6 +23,8 @@ _NO_IMPORTER = frozenset(
     {"operators/unknown", "operators/unsupported", "operators/plugin-missing", "operators/no-implementation"}
 )
 _NAMES_SHOWN = 3
+_ONE_CAUSE = frozenset({"operators/sequence", "operators/classical-ml", "operators/ort-optimised"})
+"""Kinds whose operators all have one cause and one way out, whatever they are called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +116,7 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
     return replace(
         base,
         kind=reading.kind,
-        cause=f"{op}: {reading.cause}",
+        cause=reading.cause if op in reading.cause[: len(op) + 4] else f"{op}: {reading.cause}",
         evidence=_attributes(case, node),
         fixes=(Fix(fixes[0].text, rewrite="eval-mode", nodes=(node.path,)), *fixes[1:]) if eval_mode else fixes,
     )
@@ -243,7 +245,7 @@ def _grouped(refused: list[_Refused]) -> Iterator[Finding]:
     """One finding per reason; a node named twice for the same reason counts once."""
     groups: dict[tuple[str, str, str, str, bool], list[_Refused]] = {}
     for one in refused:
-        same = one.op if one.kind != "operators/sequence" else ""
+        same = one.op if one.kind not in _ONE_CAUSE else ""
         groups.setdefault((one.kind, same, one.cause if same else "", one.source, one.provisional), []).append(one)
     for members in groups.values():
         yield _finding(members)

@@ -11,7 +11,6 @@ from friction_tui.diagnosis.clashes import clash_at, volume
 from friction_tui.diagnosis.dials import Dial, Dials, Setting
 from friction_tui.diagnosis.size_patterns import Pattern, Search, Works, find_pattern
 from friction_tui.model.graph import Node
-from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes import PointShapes
 from friction_tui.model.steps import plain
 from friction_tui.model.tensors import Array
@@ -110,17 +109,20 @@ def state(point: PointShapes, path: str, inputs: tuple[str, ...]) -> bool | None
     return True if all(found is not None and found.sizes is not None for found in known) else None
 
 
-def study(model: OpenedModel, dials: Dials, broken: Broken, *, search: bool) -> Study:
-    """Turn the dials one by one until it is clear which sizes of which of them work."""
+def study(dials: Dials, broken: Broken, path: str, *, search: bool) -> Study:
+    """Turn the dials one by one until it is clear which sizes of which of them work.
+
+    `path` is the broken node's in the model of `dials`, which may be a part of the whole.
+    """
     node = broken.node
     if not dials.all or dials.shape_values:
         return Study({}, None)
     # Tensors inside bodies are not known from outside; that the node does not fail must do there.
     inputs = () if node.graph else tuple(name for name in node.proto.input if name)
-    ask = _Asker(dials, node.path, inputs)
+    ask = _Asker(dials, path, inputs)
     tried = [(label, dials.at(label)) for label in POINTS]
     good = [setting for label, setting in tried if label not in broken.at and ask.node(setting)]
-    budget = max(16, min(160, _NODES_ASKED // (len(model.index.nodes) + 1)))
+    budget = max(16, min(160, _NODES_ASKED // (len(dials.model.index.nodes) + 1)))
     if not good:
         return _without_example(dials, broken, ask, budget) if search else Study({}, None, searched=False)
     base = good[-1]

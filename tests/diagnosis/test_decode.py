@@ -53,7 +53,7 @@ from friction_tui.diagnosis.decode import UNREAD, decode
         (
             "The engine plan file is not compatible with this version of TensorRT, expecting library version 8.0.0 got "
             "8.0.1, please rebuild.",
-            "versions/plan",
+            "engine/plan-version",
             "8.0.1",
         ),
         ("CUDA initialization failure with error: 35", "engine/no-gpu", "driver"),
