@@ -12,6 +12,7 @@ from friction_tui.diagnosis import (
     file_content,
     fragile_shapes,
     graph_structure,
+    half_precision,
     older_tensorrt,
     operators,
     opset_and_ir,
@@ -45,6 +46,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("recurrent layout", recurrent_layout.check, "recurrent layers some runtimes do not take"),
     ("older TensorRT", older_tensorrt.check, "what older releases refuse"),
     ("weights", weights.check, "values that overflow, vanish or are not finite"),
+    ("half precision", half_precision.check, "where float16 runs out of range inside the graph"),
     ("performance", performance.check, "what costs time without need"),
 )
 """(name, check, what it looks at)."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import numpy_helper
 
 from friction_tui.diagnosis.dtypes import check
 from friction_tui.finding import Severity
@@ -28,7 +28,7 @@ def test_types_tensorrt_has_are_left_in_peace(dtype: str, judge: Any, loud: Any)
 
 
 def test_a_string_initializer_is_refused_even_when_nothing_reads_it(judge: Any, said: Any) -> None:
-    labels = helper.make_tensor("labels", TensorProto.STRING, [2], [b"cat", b"dog"])
+    labels = numpy_helper.from_array(np.array(["cat", "dog"], dtype=object), "labels")
     (finding,) = judge(check, "g (float[2] x) => (float[2] y) { y = Relu (x) }", tensors=[labels])
     assert finding.kind == "types/unsupported-initializer"
     assert finding.names == ("labels",)
