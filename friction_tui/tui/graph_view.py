@@ -165,6 +165,8 @@ class GraphView(Panel, ScrollView):
             if state.ascii != before.ascii:
                 self._make_text()
             self._text.labels = state.labels
+            if not len(self.outline):
+                self._size_rows()
         self.refresh()
 
     def _take_graph(self, graph: GraphData | None) -> None:
@@ -210,9 +212,10 @@ class GraphView(Panel, ScrollView):
     def _size_rows(self) -> None:
         """The rows changed: so does what can be scrolled through."""
         rows = len(self.outline) if self.outline is not None else 0
+        width = self.scrollable_content_region.width
         self.cursor = max(0, min(self.cursor, rows - 1))
         self._prepared = (-1, 0, 0)
-        self.virtual_size = Size(self.scrollable_content_region.width, rows)
+        self.virtual_size = Size(width, rows or len(graph_note(self.state, width)))
         self.border_title = self.title()
         self.refresh()
 
@@ -291,6 +294,7 @@ class GraphView(Panel, ScrollView):
     def _note_line(self, y: int, width: int) -> Strip:
         """What is said where there is no graph to draw."""
         lines = graph_note(self.state, width)
+        y += self.scroll_offset.y
         line = lines[y] if y < len(lines) else Line()
         return strip_of(fitted(line, width), partial(role_style, self))
 
@@ -337,7 +341,9 @@ class GraphView(Panel, ScrollView):
             self._go(row)
 
     def action_move(self, step: int) -> None:
-        """Rows up or down."""
+        """Rows up or down; where there are none, what is said instead."""
+        if self.outline is None or not len(self.outline):
+            self.scroll_relative(y=step, animate=False)
         self._go(self.cursor + step)
 
     def action_page(self, direction: int) -> None:

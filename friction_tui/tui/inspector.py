@@ -7,6 +7,7 @@ from textual.timer import Timer
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import InitializerStats, Inspect, NodeDetail, ReadInitializer, TensorDetail
+from friction_tui.recipe import POINTS
 from friction_tui.tui.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Ask, Choose
@@ -27,8 +28,8 @@ def shape_text(shapes: tuple[tuple[int, ...] | None, ...]) -> str:
     if not known[0]:
         return "scalar"
     sizes = ("·".join(map(str, axis)) if len(set(axis)) > 1 else str(axis[0]) for axis in zip(*known, strict=True))
-    partial = "" if len(known) == len(shapes) else "  (not at every point)"
-    return " × ".join(sizes) + partial
+    points = [point for point, shape in zip(POINTS, shapes, strict=False) if shape is not None]
+    return " × ".join(sizes) + ("" if len(known) == len(shapes) else f" at {' and '.join(points)} only")
 
 
 def histogram_text(counts: tuple[int, ...], *, ascii_only: bool = False) -> str:

@@ -120,6 +120,17 @@ def paragraph(
     return [first, *(Line(((" " * margin, "text"), (line, role)), key=key) for line in lines[1:])]
 
 
+def packed(items: Iterable[Sequence[Span]], width: int, gap: int = 3) -> list[Line]:
+    """The items beside each other, as many a line as fit."""
+    rows: list[list[Span]] = []
+    for item in items:
+        if rows and width_of(rows[-1]) + gap + width_of(item) <= width:
+            rows[-1] += [(" " * gap, "text"), *item]
+        else:
+            rows.append(list(item))
+    return [Line(tuple(cut(row, width))) for row in rows]
+
+
 def strip_of(spans: Iterable[Span], style_of: Callable[[str], Style]) -> Strip:
     """The spans as a Textual strip, neighbours of one role merged."""
     runs: list[tuple[str, list[str]]] = []

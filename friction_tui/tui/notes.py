@@ -22,7 +22,7 @@ def graph_note(state: AppState, width: int) -> list[Line]:
         Line(),
         *paragraph(finding.cause, width),
     ]
-    if state.open_file_only:
+    if state.open_file_only and state.open_file_only not in finding.cause:
         lines += [Line(), *paragraph(state.open_file_only, width, "muted")]
     for at, fix in enumerate(finding.fixes, start=1):
         lines += [Line(), *paragraph(fix.text, width, indent=((f"{at}  ", "key"),))]

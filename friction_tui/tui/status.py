@@ -74,6 +74,8 @@ def _or_stale(text: str, role: str, stale: bool) -> Span:
 
 
 def _parses(state: AppState, yes: str, no: str) -> Span:
+    if state.summary is not None and state.summary.nodes == 0:
+        return "parses -", "muted"  # an empty network parses, which says nothing about the file
     answer = state.checks.get("parser")
     if answer is None or answer.state in (CheckState.PENDING, CheckState.RUNNING):
         return ("parses …", "muted") if state.checking else ("parses -", "muted")

@@ -8,6 +8,7 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 
 from friction_tui.finding import TIER_WORDS, Finding, Fix, Place
+from friction_tui.kinds import explain
 from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Reveal
@@ -26,8 +27,10 @@ def heading(finding: Finding, *, ascii_only: bool = False) -> tuple[Span, ...]:
     return ((f"{mark} ", role), (f"{op} " if op else "", "strong"), (name, "name"))
 
 
-def page(finding: Finding, width: int, *, verbatim: bool, ascii_only: bool = False) -> list[Line]:
-    """The whole page at `width` cells; `verbatim` shows the engines' texts in full."""
+def page(
+    finding: Finding, width: int, *, verbatim: bool = False, explained: bool = False, ascii_only: bool = False
+) -> list[Line]:
+    """The whole page at `width` cells; `verbatim` shows the engines' texts in full, `explained` the kind's page."""
     lines = [
         Line(heading(finding, ascii_only=ascii_only)),
         *paragraph(finding.title, width, "strong"),
@@ -39,6 +42,7 @@ def page(finding: Finding, width: int, *, verbatim: bool, ascii_only: bool = Fal
         *_to_do(finding.fixes, width),
         *_words(finding, width, verbatim),
         *_section("Kind", f"{finding.kind} · {TIER_WORDS[finding.tier]}", width, "muted"),
+        *_about_kind(finding.kind, width, shown=explained),
     ]
     while lines and not lines[-1].spans:
         lines.pop()
@@ -113,6 +117,16 @@ def _words(finding: Finding, width: int, verbatim: bool) -> list[Line]:
     return [*lines, Line()] if lines else []
 
 
+def _about_kind(kind: str, width: int, *, shown: bool) -> list[Line]:
+    text = explain(kind)
+    if text is None:
+        return []
+    if not shown:
+        return [Line((*_label(""), ("a", "key"), ("  everything about this kind of problem", "muted")))]
+    _, _, body = text.partition(f"`{kind}`")
+    return paragraph(body.strip(), width, indent=_label(""))
+
+
 class Why(LinesPanel):
     """Explains the chosen finding. Enter on a place goes there."""
 
@@ -120,11 +134,15 @@ class Why(LinesPanel):
     READS = frozenset({"problem", "ascii"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "verbatim", "Engine's words", show=False, id="why.verbatim", tooltip="Engine's own text in full"),
+        Binding(
+            "k", "explain", "This kind", show=False, id="why.kind", tooltip="Everything about this kind of problem"
+        ),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._verbatim = False
+        self._explained = False
 
     def title(self) -> str:
         """`Why ─ dynamic/baked-reshape`."""
@@ -135,11 +153,16 @@ class Why(LinesPanel):
         finding = self.state.problem
         if finding is None:
             return paragraph("This problem is gone. Escape goes back.", width, "good")
-        return page(finding, width, verbatim=self._verbatim, ascii_only=self.state.ascii)
+        return page(finding, width, verbatim=self._verbatim, explained=self._explained, ascii_only=self.state.ascii)
 
     def action_verbatim(self) -> None:
         """Show the engine's text in full, or its first lines."""
         self._verbatim = not self._verbatim
+        self.rebuild()
+
+    def action_explain(self) -> None:
+        """Show what is known of this kind of problem, or hide it."""
+        self._explained = not self._explained
         self.rebuild()
 
     def on_lines_panel_chosen(self) -> None:

@@ -30,7 +30,8 @@ class WhyKeys(Bar):
         if problem is not None and any(fix.applicable for fix in problem.fixes):
             spans += [("x", "key"), (" fix  ", "muted")]
         spans += [("n", "key"), (" next  ", "muted"), ("Enter", "key"), (" go there  ", "muted")]
-        spans += [("v", "key"), (" engine's words", "muted")] if problem is not None and problem.words else []
+        spans += [("v", "key"), (" engine's words  ", "muted")] if problem is not None and problem.words else []
+        spans += [("a", "key"), (" about this kind", "muted")]
         return Line(tuple(spans))
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 from textual.pilot import Pilot
@@ -18,13 +18,13 @@ from friction_tui.tui.panel import Edit
 from friction_tui.tui.why_screen import WhyScreen
 from friction_tui.tui.workbench import Workbench
 
-Opened = Callable[..., "asynccontextmanager[AsyncIterator[tuple[FrictionApp, Pilot[None]]]]"]
+OpenApp = Callable[..., AbstractAsyncContextManager[tuple[FrictionApp, Pilot[None]]]]
 
 
 @pytest.fixture
 def open_app(
     recipe: Recipe, hello: Hello, silent_worker: list[str], told: Callable[..., list[Event]]
-) -> Callable[..., object]:
+) -> OpenApp:
     """`async with open_app(size) as (app, pilot)`: the detector, opened and judged."""
 
     @asynccontextmanager
@@ -68,7 +68,7 @@ async def test_first_paint_does_not_wait_for_the_worker(recipe: Recipe, silent_w
     assert "detector.onnx" in text and "opening detector.onnx" in text and "starting the worker" in text
 
 
-async def test_problems_are_listed_marked_and_explained(open_app) -> None:
+async def test_problems_are_listed_marked_and_explained(open_app: OpenApp) -> None:
     async with open_app() as (app, pilot):
         text = screen_text(app)
         assert "✗ 2  ! 1  ? 1" in text and "Problems ─ 4" in text and "checked 0.14 s" in text
@@ -91,7 +91,7 @@ async def test_problems_are_listed_marked_and_explained(open_app) -> None:
         assert isinstance(app.screen, Workbench)
 
 
-async def test_narrow_terminals_show_one_panel_and_digits_switch(open_app) -> None:
+async def test_narrow_terminals_show_one_panel_and_digits_switch(open_app: OpenApp) -> None:
     async with open_app((80, 24)) as (app, pilot):
         bench = bench_of(app)
         for digit, name in enumerate(PANELS[:6], start=1):
@@ -101,7 +101,7 @@ async def test_narrow_terminals_show_one_panel_and_digits_switch(open_app) -> No
             assert "…" not in screen_text(app).splitlines()[1], "the panel bar fits"
 
 
-async def test_what_is_on_screen_survives_a_tiny_terminal(open_app) -> None:
+async def test_what_is_on_screen_survives_a_tiny_terminal(open_app: OpenApp) -> None:
     async with open_app((120, 30)) as (app, pilot):
         await pilot.press("n")
         before = screen_text(app)
@@ -113,10 +113,10 @@ async def test_what_is_on_screen_survives_a_tiny_terminal(open_app) -> None:
         assert app.live.state.selected == "10"
 
 
-async def test_an_edit_is_sent_marked_stale_and_undone(open_app) -> None:
+async def test_an_edit_is_sent_marked_stale_and_undone(open_app: OpenApp, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_app() as (app, pilot):
         sent: list[Request] = []
-        app.live._client.send = sent.append  # type: ignore[method-assign]
+        monkeypatch.setattr(app.live._client, "send", sent.append)
         recipe = app.live.state.recipe
         assert recipe is not None
         app.screen.post_message(Edit(recipe.with_range("N", Range(1, 4, 16)), "N max 8 → 16"))
@@ -131,12 +131,12 @@ async def test_an_edit_is_sent_marked_stale_and_undone(open_app) -> None:
 
 
 async def test_the_inspector_asks_once_the_cursor_rests(
-    open_app, reshape_detail: Detail, monkeypatch: pytest.MonkeyPatch
+    open_app: OpenApp, reshape_detail: Detail, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inspector, "REST_SECONDS", 0.5)  # a busy machine may take long between two keys
     async with open_app() as (app, pilot):
         sent: list[Request] = []
-        app.live._client.send = sent.append  # type: ignore[method-assign]
+        monkeypatch.setattr(app.live._client, "send", sent.append)
         await pilot.press("end", "up", "up")
         for _ in range(300):
             await asyncio.sleep(0.01)
@@ -151,7 +151,7 @@ async def test_the_inspector_asks_once_the_cursor_rests(
         assert "[1, 256]" in screen_text(app)
 
 
-async def test_search_goes_to_matches_and_escape_ends_it(open_app) -> None:
+async def test_search_goes_to_matches_and_escape_ends_it(open_app: OpenApp) -> None:
     async with open_app() as (app, pilot):
         await pilot.press("slash", *"conv")
         await settled(pilot)
@@ -164,7 +164,7 @@ async def test_search_goes_to_matches_and_escape_ends_it(open_app) -> None:
         assert app.focused is bench_of(app).query_one(GraphView)
 
 
-async def test_the_problem_list_filters_and_shows_all_again(open_app) -> None:
+async def test_the_problem_list_filters_and_shows_all_again(open_app: OpenApp) -> None:
     async with open_app() as (app, pilot):
         await pilot.press("F", *"tier:parser")
         await settled(pilot)
@@ -174,7 +174,7 @@ async def test_the_problem_list_filters_and_shows_all_again(open_app) -> None:
         assert "Problems ─ 4" in screen_text(app)
 
 
-async def test_a_dead_worker_is_a_line_on_the_screen(open_app) -> None:
+async def test_a_dead_worker_is_a_line_on_the_screen(open_app: OpenApp) -> None:
     async with open_app((80, 24)) as (app, pilot):
         app.live.hear(WorkerDied(why="killed by SIGSEGV", restarted=True, last_words="segfault in parser"))
         await settled(pilot)
@@ -182,7 +182,7 @@ async def test_a_dead_worker_is_a_line_on_the_screen(open_app) -> None:
         assert "the worker died and was restarted: killed by SIGSEGV" in text and "head" in text
 
 
-async def test_a_session_is_saved_and_restored(open_app) -> None:
+async def test_a_session_is_saved_and_restored(open_app: OpenApp) -> None:
     async with open_app() as (app, pilot):
         bench = bench_of(app)
         await pilot.press("C")
@@ -198,7 +198,7 @@ async def test_a_session_is_saved_and_restored(open_app) -> None:
         assert bench_of(app).graph.open_folds()[0] in {*folds, *bench_of(app).graph.open_folds()}
 
 
-async def test_every_binding_has_an_id_and_a_tooltip(open_app) -> None:
+async def test_every_binding_has_an_id_and_a_tooltip(open_app: OpenApp) -> None:
     async with open_app() as (app, pilot):
         await pilot.press("question_mark")
         text = screen_text(app)
