@@ -55,7 +55,8 @@ def test_shape_tensors_are_those_tensorrt_reads_as_shapes(case: str) -> None:
     inputs, body = SHAPE_INPUTS[case]
     model = parsed(f"g ({inputs}) => (float y) {{ {body} }}")
     logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
-    network = trt.Builder(logger).create_network(0)
+    builder = trt.Builder(logger)
+    network = builder.create_network(0)
     network_parser = trt.OnnxParser(network, logger)
     assert network_parser.parse(model.proto.SerializeToString())
     theirs = {network.get_input(n).name for n in range(network.num_inputs) if network.get_input(n).is_shape_tensor}

@@ -254,6 +254,7 @@ def test_every_operator_test_case_of_the_onnx_package() -> None:
     claimed: list[tuple[str, NodeFailure]] = []
     wrong: list[str] = []
     for case in collect_testcases(None):
+        assert case.model is not None and case.data_sets is not None
         model = from_proto(case.model, Path("model.onnx"))
         inputs, outputs = case.data_sets[0]
         sizes: dict[str, tuple[int, ...]] = {}
