@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from friction_tui.diagnosis import (
+    builder_limits,
     control_flow,
     dtypes,
     dynamic_shapes,
@@ -36,6 +37,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("types", type_constraints.check, "element types that do not fit together"),
     ("dtypes", dtypes.check, "element types TensorRT does not have"),
     ("parser", operators.check, "operators TensorRT's parser takes"),
+    ("builder limits", builder_limits.check, "what parses and cannot be built"),
     ("training", training.check, "layers left in training mode"),
     ("quantization", quantization.check, "scales and zero points"),
     ("versions", opset_and_ir.check, "opset and IR version against every runtime"),

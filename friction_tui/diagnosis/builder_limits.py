@@ -1,0 +1,145 @@
+"""What TensorRT-RTX parses and then cannot build: known before the build from what was measured.
+
+Observed with tensorrt_rtx 1.7.1 without a GPU, over the backend tests of the onnx package and one-node models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx import TensorProto
+
+from friction_tui.diagnosis.case import Case
+from friction_tui.diagnosis.element_types import type_in
+from friction_tui.diagnosis.operator_tables import support
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.model.graph import Node
+from friction_tui.model.provenance import place_of
+
+_LOW_PRECISION: dict[int, str] = {
+    TensorProto.FLOAT8E4M3FN: "FP8",
+    TensorProto.FLOAT4E2M1: "FP4",
+    TensorProto.INT4: "INT4",
+}
+_SMALLEST_HEAD = 12
+"""Head size from which the fused kernels take 16-bit attention; 4 and 8 fail, 12 to 256 build."""
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Attention without a kernel, low-precision tensors outside Q/DQ, zero points that are computed."""
+    if not case.rtx or not case.engine:
+        return
+    for node in case.model.index.nodes:
+        op = node.proto.op_type
+        if node.proto.domain not in ("", "ai.onnx"):
+            continue
+        if op == "Attention":
+            yield from _attention(case, node)
+        elif op in ("Cast", "CastLike"):
+            yield from _low_precision(case, node)
+        elif op in ("QuantizeLinear", "DequantizeLinear"):
+            yield from _zero_point(case, node)
+
+
+def _finding(
+    kind: str, case: Case, node: Node, title: str, cause: str, *fixes: str, places: tuple[Place, ...] = ()
+) -> Finding:
+    return Finding(
+        kind=kind,
+        severity=Severity.ERROR,
+        tier=Tier.BUILDER,
+        title=title,
+        cause=cause,
+        source=f"operator table ({support().rtx})",
+        places=(place_of(case.model, node), *places),
+        fixes=tuple(Fix(text) for text in fixes),
+    )
+
+
+def _attention(case: Case, node: Node) -> Iterator[Finding]:
+    """Only 16-bit attention has fused kernels; plain 3-D multi-head attention is taken apart and builds in any type."""
+    inputs = list(node.proto.input)
+    attributes = {attribute.name: attribute.i for attribute in node.proto.attribute}
+    query = case.table.opt.types.get(inputs[0]) if inputs and not node.graph else None
+    if query is None or query.dims is None or (len(inputs) > 6 and inputs[6]):
+        return
+    heads, groups = attributes.get("q_num_heads", 0), attributes.get("kv_num_heads", 0)
+    masked = len(inputs) > 3 and bool(inputs[3])
+    if len(query.dims) == 3 and not masked and not attributes.get("is_causal") and heads == groups:
+        return
+    width = query.dims[-1]
+    size = width if len(query.dims) == 4 or not heads or width is None else width // heads
+    if query.dtype in ("float16", "bfloat16") and (size is None or size >= _SMALLEST_HEAD):
+        return
+    why = f"its inputs are {query.dtype}" if query.dtype == "float32" else f"its head size is {size}"
+    yield _finding(
+        "operators/no-implementation",
+        case,
+        node,
+        f"Attention {node.name} has no kernel",
+        f"Attention {node.name} parses, and the builder has no implementation of it: {why}, and the fused kernels take "
+        f"float16 and bfloat16 with heads of {_SMALLEST_HEAD} or more only. The operator is not supported in this form "
+        "(`CHECK(composite_op->is_decomposable()) failed`).",
+        "Build in float16 or bfloat16: convert the model's precision.",
+        "Write it as MatMul, Softmax and MatMul: export at opset 22 or lower, which decomposes it.",
+    )
+
+
+def _low_precision(case: Case, node: Node) -> Iterator[Finding]:
+    """FP8, FP4 and INT4 exist between QuantizeLinear and DequantizeLinear only; a Cast cannot make or read them."""
+    for name, role in ((node.proto.output[0], "makes"), (node.proto.input[0], "reads")):
+        kind = _LOW_PRECISION.get(type_in(case.model, node.graph, name))
+        constant = name in case.model.index.initializers
+        if kind is None or constant:
+            continue
+        yield _finding(
+            "operators/low-precision-cast",
+            case,
+            node,
+            f"{node.proto.op_type} {node.name} {role} {kind}",
+            f"{node.proto.op_type} {node.name} {role} the {kind} tensor {name}. TensorRT has {kind} tensors only "
+            "between QuantizeLinear and DequantizeLinear: the builder refuses one that is not produced or consumed "
+            "by these.",
+            f"Use QuantizeLinear and DequantizeLinear with a scale of 1 instead of the Cast to or from {kind}.",
+            "Keep the border of the model in float16 or float32.",
+            places=(Place(PlaceKind.TENSOR, name),),
+        )
+        return
+
+
+def _zero_point(case: Case, node: Node) -> Iterator[Finding]:
+    """The zero point has to be known when the engine is built."""
+    name = node.proto.input[2] if len(node.proto.input) > 2 else ""
+    index, graph = case.model.index, node.graph
+    seen: set[str] = set()
+    while name and name not in seen:
+        seen.add(name)
+        if index.initializer_in(graph, name) is not None:
+            return
+        writer = index.writer_in(graph, name)
+        if writer is None and graph:
+            owner = index.owner_of(graph)
+            if not owner:
+                return  # a function's input: what it is called with decides
+            graph = index.by_path[owner].graph
+            seen.discard(name)
+            continue
+        if writer is None or writer.proto.op_type not in ("Identity", "Constant"):
+            break
+        if writer.proto.op_type == "Constant":
+            return
+        name = writer.proto.input[0]
+    if not name:
+        return
+    op = node.proto.op_type
+    yield _finding(
+        "operators/needs-constant",
+        case,
+        node,
+        f"{op} {node.name} wants a constant zero point",
+        f"The zero point {node.proto.input[2]} of {op} {node.name} is not a constant (initializer): it is computed "
+        "or fed at run time. The builder refuses a `zero_point` which is not an initializer.",
+        "Make the zero point an initializer with the value 0, or leave it out (symmetric quantization).",
+        "Calibrate statically instead of computing scale and zero point in the graph.",
+        places=(Place(PlaceKind.TENSOR, node.proto.input[2]),),
+    )
