@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -159,10 +160,8 @@ class BuildPanel(LinesPanel):
     def _newest(self, job: Job) -> list[Line]:
         lines = [Line((("Esc", "key"), (" cancels", "muted")))]
         said = next((line for line in reversed(job.lines) if line.level != "verbose"), None)
-        return [
-            *lines,
-            *(build_views.log([said], frozenset(build_views.LEVELS), "", ascii_only=self.state.ascii) if said else []),
-        ]
+        newest = build_views.log([said], frozenset(build_views.LEVELS), "", ascii_only=self.state.ascii) if said else []
+        return [*lines, *(replace(line, key=None) for line in newest)]
 
     def _none(self, width: int) -> list[Line]:
         hello = self.state.hello

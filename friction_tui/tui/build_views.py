@@ -15,6 +15,10 @@ from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
 from friction_tui.tui.state import Job
 
 LEVELS = ("error", "warning", "info", "verbose")
+AMOUNT_WIDTH = 20
+"""Cells of a size with its name."""
+CAUSE_LINES = 3
+"""Lines of a finding's cause in the result; the Why page has all of it."""
 LOG_SHOWN = 5000
 """Log lines drawn at most, the newest; a search looks through all."""
 _LEVEL_MARKS = {
@@ -39,7 +43,7 @@ def phases(job: Job, past: list[BuildRecord], now: float, *, ascii_only: bool) -
             mark, text, role = (f"{now_mark} ", "note"), seconds_text(max(now - spent, 0)), "strong"
         else:
             mark, text, role = ("- ", "muted"), "not finished", "muted"
-        lines.append(Line((mark, (f"{phase.name:<22}", role), (text, role)), beside))
+        lines.append(Line((mark, (f"{phase.name:<10}", role), (f"{text:>8}", role)), beside))
     if job.running:
         lines.append(Line(((f"  {seconds_text(now)} in all", "strong"), (f"   {estimate(past, now)}", "muted"))))
     return lines
@@ -59,12 +63,12 @@ def result(job: Job, present: Recipe | None, width: int, *, ascii_only: bool) ->
     if present is not None and job.recipe != present:
         since = ", ".join(changes(job.recipe, present)) or "the recipe"
         lines += paragraph(f"stale: changed since: {since}; b builds again", width, "stale")
-    said = f"by {build.source}, {target_text(job.recipe)}"
+    said = f"· {build.source} · {target_text(job.recipe)}"
     found = [*build.findings, *(finding for finding in job.findings if finding not in build.findings)]
     if build.ok and any(finding.severity is Severity.ERROR for finding in found):
         head = (
             ("! ", "warning"),
-            (f"built in {seconds_text(build.seconds)}, but not fit to run ", "strong"),
+            (f"built in {seconds_text(build.seconds)}, but cannot run as asked ", "strong"),
             (said, "muted"),
         )
     elif build.ok:
@@ -74,12 +78,11 @@ def result(job: Job, present: Recipe | None, width: int, *, ascii_only: bool) ->
     lines.append(Line(tuple(cut(head, width))))
     for finding in found:
         mark, role = symbol(finding.severity, finding.tier, ascii_only=ascii_only)
-        names = ", ".join(finding.names[:3])
-        text = f"{finding.title}{': ' + names if names else ''}"
-        lines += paragraph(
-            text, width, "text" if finding.severity is not Severity.ERROR else "strong", indent=((f"{mark} ", role),)
-        )
-    return [*lines, *_amounts(build)]
+        places = ", ".join(name for name in finding.names[:3] if name not in finding.title)
+        text = f"{finding.title}{': ' + places if places else ''}"
+        lines += paragraph(text, width, "strong", indent=((f"{mark} ", role),))
+        lines += paragraph(finding.cause, width, "muted", indent=(("  ", "text"),))[:CAUSE_LINES]
+    return [*lines, *_amounts(build, width)]
 
 
 def target_text(recipe: Recipe) -> str:
@@ -87,7 +90,7 @@ def target_text(recipe: Recipe) -> str:
     return f"{recipe.target or 'default targets'}, {recipe.precision}"
 
 
-def _amounts(build: BuildResult) -> list[Line]:
+def _amounts(build: BuildResult, width: int) -> list[Line]:
     rows: list[tuple[str, int | None, str]] = [("engine", build.engine_bytes, "on disk")]
     for at, planned in enumerate(build.activation_bytes):
         name = "activations" if len(build.activation_bytes) == 1 else f"activations {at}"
@@ -95,28 +98,27 @@ def _amounts(build: BuildResult) -> list[Line]:
     rows += [
         ("weights", build.weights_bytes, "planned"),
         ("scratch", build.scratch_bytes, "planned, the largest of any layer"),
-        ("device, persistent", build.device_persistent_bytes, "planned"),
-        ("host, persistent", build.host_persistent_bytes, "planned"),
+        ("persistent", build.device_persistent_bytes, "planned, on the device"),
+        ("host", build.host_persistent_bytes, "planned, persistent"),
         ("peak host", build.peak_host_bytes, "measured by the builder"),
     ]
-    lines = []
-    for name, amount, what in rows:
-        if amount is not None:
-            lines.append(
-                Line(((f"  {name:<20}", "muted"), (f"{size_text(amount):>9}", "strong"), (f"  {what}", "muted")))
-            )
+    room = width - AMOUNT_WIDTH
+    lines = [
+        Line(((f"{name:<12}", "muted"), (f"{size_text(amount):>8}", "strong"), *_remark(what, room)))
+        for name, amount, what in rows
+        if amount is not None
+    ]
     if build.kernels:
         fused = sum(len(kernel.onnx_nodes) > 1 for kernel in build.kernels)
-        lines.append(
-            Line(
-                (
-                    ("  kernels             ", "muted"),
-                    (f"{len(build.kernels):>9}", "strong"),
-                    (f"  {fused} of them fuse several ONNX nodes", "muted"),
-                )
-            )
-        )
+        remark = _remark(f"{fused} fuse several nodes", room)
+        lines.append(Line((("kernels     ", "muted"), (f"{len(build.kernels):>8}", "strong"), *remark)))
     return lines
+
+
+def _remark(text: str, room: int) -> tuple[Span, ...]:
+    """The remark beside a figure; where it has no room, what stands before its comma."""
+    text = text if len(text) + 2 <= room else text.partition(",")[0]
+    return ((f"  {text}", "muted"),)
 
 
 def log(lines: Sequence[LogLine], levels: frozenset[str], search: str, *, ascii_only: bool) -> list[Line]:

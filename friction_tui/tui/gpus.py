@@ -30,7 +30,7 @@ class Gpu:
 _DATA_CENTRE = "https://www.nvidia.com/en-us/data-center/"
 _GEFORCE = "https://www.nvidia.com/en-us/geforce/graphics-cards/"
 GPUS = (
-    Gpu("Jetson Orin Nano", 8, "SM87", "https://developer.nvidia.com/embedded/jetson-modules"),
+    Gpu("Orin Nano", 8, "SM87", "https://developer.nvidia.com/embedded/jetson-modules"),
     Gpu("RTX 4060", 8, "SM89", f"{_GEFORCE}40-series/rtx-4060-4060ti/"),
     Gpu("RTX 3060", 12, "SM86", f"{_GEFORCE}30-series/rtx-3060-3060ti/"),
     Gpu("T4", 16, "SM75", f"{_DATA_CENTRE}tesla-t4/"),

@@ -14,7 +14,7 @@ from friction_tui.recipe import POINTS
 from friction_tui.recipe_changes import changes
 from friction_tui.tui.amounts import milliseconds_text, round_steps, seconds_text
 from friction_tui.tui.charts import Axis, Chart, Series, drawn
-from friction_tui.tui.lines import Line, Span, cut, paragraph
+from friction_tui.tui.lines import Line, Span, cut, packed, paragraph
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.noise import TEST, compare
 from friction_tui.tui.panel import Begin
@@ -90,11 +90,13 @@ class LatencyPanel(LinesPanel):
     def _figures(self, job: Job, result: LatencyResult, width: int) -> list[Line]:
         stale = self.state.is_stale(job)
         role = "stale" if stale else "strong"
-        figures: list[Span] = []
-        for name, value in (("p50", result.p50), ("p90", result.p90), ("p99", result.p99)):
-            figures += [(f"{name} ", "muted"), (f"{milliseconds_text(value)}   ", role)]
-        figures += [(f"{result.per_second:,.1f}", role), (" inferences/s", "muted")]
-        lines = [Line(tuple(cut(figures, width)), (("stale", "stale"),) if stale else ())]
+        figures: list[list[Span]] = [
+            [(f"{name} ", "muted"), (milliseconds_text(value), role)]
+            for name, value in (("p50", result.p50), ("p90", result.p90), ("p99", result.p99))
+        ]
+        figures.append([(f"{result.per_second:,.1f}", role), (" inferences/s", "muted")])
+        figures += [[("stale", "stale")]] if stale else []
+        lines = packed(figures, width)
         sizes = ", ".join(f"{name} {'×'.join(map(str, shape)) or 'scalar'}" for name, shape in result.shapes.items())
         sizes = sizes.replace("×", "x") if self.state.ascii else sizes
         runs = f"{len(result.times_ms)} runs"

@@ -12,10 +12,11 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 
 from friction_tui.protocol import EngineInfo, Forecast, GpuSample, MemoryForecast, WatchGpu
+from friction_tui.recipe import Range
 from friction_tui.tui.amounts import round_steps, seconds_text, size_text
 from friction_tui.tui.charts import Axis, Chart, Series, drawn
 from friction_tui.tui.gpus import GPUS, RESERVE, extrapolated, fits_up_to, needed
-from friction_tui.tui.lines import Line, Span, cut, paragraph, width_of
+from friction_tui.tui.lines import Line, Span, cut, packed, paragraph, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Ask
 from friction_tui.tui.state import AppState
@@ -24,6 +25,8 @@ BESIDE = 96
 """Columns from which the live chart stands beside the forecast."""
 WATCH_EVERY = 1.0
 """Seconds between NVML samples."""
+FAR = 32
+"""Times the largest size tried, from where an extrapolated figure would only pretend to know."""
 NO_GPU = "no NVIDIA GPU here: planned figures only"
 
 
@@ -84,6 +87,10 @@ class MemoryPanel(LinesPanel):
         recipe = self.state.recipe
         return list(recipe.profile.ranges) if recipe is not None and recipe.profile is not None else []
 
+    def _range(self, key: str) -> Range | None:
+        recipe = self.state.recipe
+        return recipe.profile.ranges.get(key) if recipe is not None and recipe.profile is not None else None
+
     # --------------------------------------------------------------------------------------- drawing
 
     def title(self) -> str:
@@ -127,13 +134,12 @@ class MemoryPanel(LinesPanel):
         assert build is not None
         stale = self.state.is_stale(job)
         role = "stale" if stale else "strong"
-        spans: list[Span] = [("planned  ", "muted")]
+        items: list[list[Span]] = [[(f"build #{job.number} planned{' (stale)' if stale else ''}", role)]]
         for at, planned in enumerate(build.activation_bytes):
             profile = f" of profile {at}" if len(build.activation_bytes) > 1 else ""
-            spans += [("activations ", "muted"), (size_text(planned), role), (f"{profile} at max   ", "muted")]
-        spans += [("weights ", "muted"), (size_text(build.weights_bytes), role), (f"   {build.source}", "muted")]
-        tail = ((f"build #{job.number}{' stale' if stale else ''}", "stale" if stale else "muted"),)
-        return [Line(tuple(spans), tail)]
+            items.append([(size_text(planned), role), (f" activations{profile} at max", "muted")])
+        items.append([(size_text(build.weights_bytes), role), (" weights", "muted")])
+        return packed([*items, [(build.source, "muted")]], width, gap=2)
 
     def _no_forecast(self, width: int) -> list[Line]:
         if self.state.forecast_note:
@@ -164,8 +170,7 @@ class MemoryPanel(LinesPanel):
         limits = [gpu for gpu in GPUS if high / 4 < gpu.usable < high]
         limits = limits[:: max(len(limits) // 2, 1)][:2]
         levels = tuple((float(gpu.usable), "warning") for gpu in limits)
-        recipe = self.state.recipe
-        chosen = recipe.profile.ranges.get(forecast.key) if recipe is not None and recipe.profile is not None else None
+        chosen = self._range(forecast.key)
         marks = sorted({sizes[0], sizes[-1], *((float(chosen.max),) if chosen else ())})
         chart = Chart(
             tuple(series),
@@ -215,13 +220,18 @@ class MemoryPanel(LinesPanel):
             Line(),
             Line((("fits", "strong"), (f"   predicted, with {size_text(RESERVE)} left for CUDA", "muted")), about),
         ]
+        chosen = self._range(forecast.key)
+        wanted = chosen.max if chosen is not None else forecast.sizes[-1]
         for gpu in GPUS:
-            said, role = _fit(forecast, gpu.usable)
+            said, role = _fit(forecast, gpu.usable, wanted)
             foreign = engine is not None and gpu.target not in engine.targets
             tail: Span = (f"{gpu.target}, no target", "warning") if foreign else (gpu.target, "muted")
             mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
             name = f"{gpu.name} ({gpu.gigabytes} GB)" if "GB" not in gpu.name else gpu.name
-            lines.append(Line(((f"{mark} ", role), (f"{name:<24} ", "text"), (said, role)), (tail,)))
+            lines.append(Line(((f"{mark} ", role), (f"{name:<17}", "text"), (said, role)), (tail,)))
+        if forecast.sizes[-1] < wanted:
+            known = f"not every shape is known above {forecast.key} = {forecast.sizes[-1]}: Problems says why"
+            lines += paragraph(known, width, "warning", indent=(("! ", "warning"),))
         if forecast.largest:
             lines += [Line(), Line((("largest tensors", "strong"), ("   predicted, at max", "muted")))]
             lines += [Line(((f"  {name}", "name"),), ((size_text(count), "text"),)) for name, count in forecast.largest]
@@ -282,8 +292,8 @@ class MemoryPanel(LinesPanel):
             self._ask()
 
 
-def _fit(forecast: MemoryForecast, usable: int) -> tuple[str, str]:
-    """Up to which size so many bytes suffice, and the role it is said in."""
+def _fit(forecast: MemoryForecast, usable: int, wanted: int) -> tuple[str, str]:
+    """Up to which size so many bytes suffice, and the role it is said in: a warning below the size `wanted`."""
     key, largest = forecast.key, forecast.sizes[-1]
     size = fits_up_to(forecast, usable)
     if not key:
@@ -291,11 +301,13 @@ def _fit(forecast: MemoryForecast, usable: int) -> tuple[str, str]:
     if size is None:
         return f"does not fit, not even at {key} = {forecast.sizes[0]}", "warning"
     if size < largest:
-        return f"fits up to {key} = {size}", "warning"
+        return f"fits up to {key} = {size}", "warning" if size < wanted else "good"
     beyond = extrapolated(forecast, usable)
+    if beyond is not None and beyond > FAR * largest:
+        return f"fits up to {key} = {largest} and far beyond", "good"
     if beyond is not None and beyond > largest:
-        return f"fits up to {key} = {beyond:,}, continued in a straight line", "good"
-    return f"fits up to {key} = {largest}, the largest looked at", "good"
+        return f"fits up to {key} = {beyond:,}, extrapolated", "good"
+    return f"fits up to {key} = {largest}, the largest tried", "good"
 
 
 def _phases(samples: list[GpuSample], start: float) -> str:

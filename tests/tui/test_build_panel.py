@@ -66,7 +66,7 @@ async def test_a_running_build_is_timed_against_the_last_ones_without_a_percenta
         await pilot.pause()
         shown = app.text()
         assert "2.5 s in all   longer than before: last build took 2.4 s" in shown
-        assert "compile               2.3 s" in shown and "last: 2.2 s" in shown
+        assert "compile      2.3 s" in shown and "last: 2.2 s" in shown
         assert "Esc cancels" in shown and "%" not in shown
 
 
@@ -79,7 +79,7 @@ async def test_a_result_names_its_builder_and_goes_stale_with_an_edit() -> None:
         await pilot.pause()
         shown = app.text()
         assert "stale: changed since: N max 16 → 8; b builds again" in shown
-        assert "built in 2.4 s by TensorRT-RTX 1.7.1 builder" in shown
+        assert "built in 2.4 s · TensorRT-RTX 1.7.1 builder" in shown
         assert "390 MB  planned, at the profile's max" in shown
         app.show(replace(base, jobs=(replace(job, build=None, error="the builder crashed: signal 11"),)))
         await pilot.pause()

@@ -147,9 +147,9 @@ async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
         )
         await pilot.pause()
         shown = app.text()
-        assert "planned  activations 3 GB at max   weights 400 MB" in shown
+        assert "build #1 planned  3 GB activations at max  400 MB weights" in shown
         assert "░ predicted" in shown and "● planned by TensorRT" in shown
-        assert "L4 (24 GB)               fits up to N = 45" in shown
+        assert "L4 (24 GB)       fits up to N = 45" in shown
         assert "targets of TensorRT-RTX 1.7.1" in shown and "SM75, no target" in shown
 
 
