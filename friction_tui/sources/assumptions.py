@@ -153,10 +153,12 @@ def _assumed_count(came: Came, expressions: Sequence[str], line: SourceLine | No
 
 
 def _breaks_at(expression: Any, named: Mapping[str, AskedDim]) -> int | None:
-    """A size in the asked range at which the condition is false; None when it holds wherever it was tried."""
+    """A size from 2 on in the asked range at which the condition is false; None when none was found."""
     free = {symbol: named[str(symbol)] for symbol in expression.free_symbols}
     first = next(iter(free.values()))
-    low, high = max(1, first.min), first.max or first.example * 8
+    # torch treats 0 and 1 apart for strides and broadcasting (`Ne(s, 1)`), which changes no result: parity at the
+    # smallest size shows whether 1 works.
+    low, high = max(2, first.min), first.max or first.example * 8
     sizes = sorted({*range(low, min(high, low + _SAMPLE_SIZES) + 1), high, max(low, high - 1)})
     # A sympy relation is decided by comparing with its false: one that stays symbolic is neither.
     return next((size for size in sizes if expression.subs(dict.fromkeys(free, size)) == sympy.false), None)

@@ -47,7 +47,7 @@ def left_over(proto: onnx.ModelProto, source: str) -> Iterator[Finding]:
             severity=Severity.ERROR,
             tier=Tier.MODEL,
             title=f"TensorFlow op {op} has no ONNX translation (layer {layers})",
-            cause=f"tf2onnx has no handler for {op}, used in layer {layers}; it stays in the graph, unknown to runtimes.",
+            cause=f"tf2onnx has no handler for {op}, used in layer {layers}; it stays in the graph, unknown to all.",
             source=source,
             places=places,
             fixes=(

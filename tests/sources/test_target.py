@@ -1,0 +1,94 @@
+"""What the user named is understood from names and bytes, without running any of it."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from friction_tui.recipe import InputSpec, SourceKind
+from friction_tui.sources.target import NotASource, is_state_dict, parse_input, understand
+
+
+def test_a_python_file_names_its_factory_or_has_an_obvious_one(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text("raise SystemExit\ndef helper(x): ...\ndef get_model(size=3): ...\ndef other(): ...\n")
+    named = understand(f"{file}:other")
+    assert (named.path, named.kind, named.factory) == (str(file), SourceKind.PYTORCH, "other")
+    assert understand(str(file)).factory == "get_model"
+
+    file.write_text("def one(): ...\ndef two(): ...\n")
+    with pytest.raises(NotASource, match=r"one, two"):
+        understand(str(file))
+
+
+def test_an_importable_module_needs_no_file() -> None:
+    source = understand("package.models:make_net")
+    assert (source.path, source.factory) == ("package.models", "make_net")
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "kind"),
+    [
+        ("m.onnx", b"\x08\x0a", SourceKind.ONNX),
+        ("missing.onnx", None, SourceKind.ONNX),
+        ("m.keras", b"PK\x03\x04", SourceKind.TENSORFLOW),
+        ("m.h5", b"\x89HDF", SourceKind.TENSORFLOW),
+        ("m.tflite", b"\x1c\x00\x00\x00TFL3", SourceKind.TENSORFLOW),
+        ("frozen.pb", b"\x0a\x10", SourceKind.TENSORFLOW),
+        ("onnx_in_disguise.pb", b"\x08\x07", SourceKind.ONNX),
+        ("m.engine", b"ftrt", SourceKind.ENGINE),
+        ("renamed.bin", b"ftrt", SourceKind.ENGINE),
+        ("m.pt2", b"PK\x03\x04", SourceKind.EXPORTED_PROGRAM),
+        ("old.pth", b"\x80\x02", SourceKind.PYTORCH),
+    ],
+)
+def test_files_are_told_apart(name: str, head: bytes | None, kind: SourceKind, tmp_path: Path) -> None:
+    path = tmp_path / name
+    if head is not None:
+        path.write_bytes(head)
+    assert understand(str(path)).kind is kind
+
+
+def test_directories_and_archives_are_told_apart(tmp_path: Path) -> None:
+    saved, hugging = tmp_path / "saved", tmp_path / "hf"
+    saved.mkdir()
+    hugging.mkdir()
+    (saved / "saved_model.pb").write_bytes(b"")
+    (hugging / "config.json").write_text("{}")
+    assert understand(str(saved)).kind is SourceKind.TENSORFLOW
+    assert understand(str(hugging)).kind is SourceKind.HUGGING_FACE
+    script = tmp_path / "traced.pt"
+    _zip(script, {"m/data.pkl": b"", "m/constants.pkl": b"", "m/code/__torch__.py": b""})
+    assert understand(str(script)).kind is SourceKind.TORCHSCRIPT
+
+
+def test_a_state_dict_is_told_from_a_pickled_module_without_unpickling(tmp_path: Path) -> None:
+    import collections
+    import fractions
+
+    plain, foreign = tmp_path / "plain.pt", tmp_path / "foreign.pt"
+    _zip(plain, {"m/data.pkl": pickle.dumps(collections.OrderedDict(a=1), protocol=2)})
+    _zip(foreign, {"m/data.pkl": pickle.dumps(fractions.Fraction(1, 2), protocol=2)})
+    assert is_state_dict(plain)
+    assert not is_state_dict(foreign)
+
+
+def test_inputs_are_read_and_refused() -> None:
+    assert parse_input("x:1x3x224x224:float16") == InputSpec("x", (1, 3, 224, 224), "float16")
+    assert parse_input("ids:2,16:int64") == InputSpec("ids", (2, 16), "int64")
+    assert parse_input("x:4") == InputSpec("x", (4,), "float32")
+    for text in ("x", "x:axb", ":3", "x:2:float12"):
+        with pytest.raises(NotASource):
+            parse_input(text)
+
+
+def _zip(path: Path, entries: dict[str, bytes]) -> None:
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w") as archive:
+        for name, data in entries.items():
+            archive.writestr(name, data)
+    path.write_bytes(held.getvalue())
