@@ -33,7 +33,9 @@ def check(case: Case) -> Iterator[Finding]:
     known: dict[str, set[str]] = {}
     for prefix in model.index.graphs:
         yield from _names_and_order(model, prefix, known)
+    yield from _bodies(model)
     yield from _functions(model)
+    yield from _same_names(model)
 
 
 def _finding(
@@ -300,6 +302,51 @@ def _cycle(model: OpenedModel, prefix: str, writers: Mapping[str, list[Node]]) -
                 stack.pop()
                 path.pop()
     return []
+
+
+def _bodies(model: OpenedModel) -> Iterator[Finding]:
+    """Bodies whose inputs and outputs are not as many as their node gives and takes."""
+    index = model.index
+    for node in index.nodes:
+        op, given, taken = node.proto.op_type, len(node.proto.input), len(node.proto.output)
+        if op not in ("If", "Loop"):
+            continue
+        for prefix in index.bodies_of(node.path):
+            body = index.graphs[prefix]
+            assert isinstance(body, onnx.GraphProto)
+            state = max(given - 2, 0)
+            inputs, outputs = (0, taken) if op == "If" else (2 + state, 1 + taken)
+            if len(body.input) != inputs or len(body.output) != outputs:
+                yield _finding(
+                    "body-arity",
+                    f"A body of {op} {node.name} has the wrong number of inputs or outputs",
+                    f"The body {prefix.rpartition('.')[2]} of {op} {node.name} has {len(body.input)} inputs and "
+                    f"{len(body.output)} outputs; with {given} inputs and {taken} outputs of the node it must have "
+                    f"{inputs} and {outputs}. ONNX Runtime refuses the model; TensorRT's parser may crash on it.",
+                    [place_of(model, node)],
+                    "An If branch takes no inputs (it reads outer tensors by name) and gives the node's outputs. A "
+                    "Loop body takes iteration number, condition and state, and gives condition, state and scan "
+                    "outputs.",
+                )
+
+
+def _same_names(model: OpenedModel) -> Iterator[Finding]:
+    """Node names that several nodes share: no engine minds, but every message becomes ambiguous."""
+    named: dict[str, list[Node]] = {}
+    for node in model.index.main:
+        if node.proto.name:
+            named.setdefault(node.proto.name, []).append(node)
+    shared = {name: nodes for name, nodes in named.items() if len(nodes) > 1}
+    if shared:
+        yield _finding(
+            "same-node-names",
+            f"{sum(map(len, shared.values()))} nodes share their names",
+            f"The node names {_listed(shared)} are duplicates, each borne by several nodes. ONNX wants node names "
+            "unique; engines do not mind, but messages that name a node are ambiguous.",
+            [place_of(model, node) for nodes in shared.values() for node in nodes],
+            "Rename the nodes, or clear their names: they are for people only.",
+            severity=Severity.NOTE,
+        )
 
 
 def _functions(model: OpenedModel) -> Iterator[Finding]:

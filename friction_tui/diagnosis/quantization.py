@@ -85,6 +85,21 @@ def _judge(case: Case, step: _Step) -> Iterator[tuple[tuple[object, ...], Findin
     zero_name = proto.input[2] if len(proto.input) > 2 else ""
     if step.zero is not None and step.zero.dtype.kind in "iu" and np.any(step.zero != 0):
         yield ("zero", zero_name), _asymmetric(case, step, zero_name, step.zero)
+    elif zero_name and step.zero is None:
+        yield (
+            ("computed", step.node.path),
+            _make(
+                "computed-zero-point",
+                Severity.ERROR,
+                f"Zero point {zero_name} is computed",
+                f"{step.words} takes its zero point from {zero_name}, which is computed or an input. The builder "
+                "wants it as an initializer (`has zero_point which is not an initializer`), although the parser "
+                "accepts it.",
+                "",
+                "Quantize statically: store the zero point, 0, as an initializer, or leave it out.",
+                tier=Tier.BUILDER,
+            ),
+        )
     else:
         yield from _stored_type(case, step)
 

@@ -78,6 +78,7 @@ def _judge(node: Node, opset: int) -> Iterator[tuple[tuple[str, ...], Finding]]:
         yield ("deprecated", proto.op_type), _deprecated(node, opset, schema)
         return
     given: set[str] = set()
+    unknown: list[AttributeProto] = []
     for attribute in proto.attribute:
         name = attribute.name
         if name in given:
@@ -85,9 +86,16 @@ def _judge(node: Node, opset: int) -> Iterator[tuple[tuple[str, ...], Finding]]:
         given.add(name)
         expected = schema.attributes.get(name)
         if expected is None:
-            yield ("attribute", proto.op_type, name), _unknown_attribute(node, opset, schema, attribute)
+            unknown.append(attribute)
         elif attribute.type not in (expected, AttributeProto.UNDEFINED):
             yield ("type", proto.op_type, name), _attribute_type(node, attribute, expected)
+    inputs_by_now = [one for one in unknown if _became_input(schema, opset, one.name)]
+    if inputs_by_now:
+        names = ", ".join(attribute.name for attribute in inputs_by_now)
+        yield ("attribute", proto.op_type, names), _now_inputs(node, opset, schema, inputs_by_now)
+    for attribute in unknown:
+        if attribute not in inputs_by_now:
+            yield ("attribute", proto.op_type, attribute.name), _unknown_attribute(node, opset, schema, attribute)
     for name in schema.required - given:
         yield ("missing-attribute", proto.op_type, name), _missing_attribute(node, opset, name)
     yield from _arity(node, opset, schema)
@@ -133,6 +141,42 @@ def _value(attribute: AttributeProto) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
+def _last(gone: int, since: int) -> str:
+    """The last opset that had something that was gone at `gone`; `since` is its last version."""
+    return f"opset {gone - 1}" if gone - 1 == since else f"opset {gone - 1} (last version: opset {since})"
+
+
+def _became_input(schema: Schema, opset: int, name: str) -> bool:
+    """Whether an older version of the operator has `name` as an attribute and this one as an input."""
+    had = any(name in v.attributes and v.since <= opset for v in history_of(schema.name, schema.domain))
+    wanted = _RENAMED.get((schema.name, name), name).lower()
+    return had and any(formal.name.lower() == wanted for formal in schema.inputs)
+
+
+def _now_inputs(node: Node, opset: int, schema: Schema, attributes: list[AttributeProto]) -> Finding:
+    op, history = node.proto.op_type, history_of(schema.name, schema.domain)
+    given = " and ".join(f"{attribute.name}={_value(attribute)}" for attribute in attributes)
+    names = " and ".join(_RENAMED.get((op, attribute.name), attribute.name) for attribute in attributes)
+    since = [v.since for v in history if attributes[0].name in v.attributes and v.since <= opset]
+    gone = next(version.since for version in history if version.since > since[-1])
+    be, an, it = ("are", "", "them") if len(attributes) > 1 else ("is", "an ", "it")
+    what = "inputs" if len(attributes) > 1 else "input"
+    return _finding(
+        "attribute-became-input",
+        f"{op}: {names} {be} {an}{what} from opset {gone} on",
+        f"{op} {node.name} has the attribute {given}, but the model is stamped opset {opset}, where {names} {be} "
+        f"{an}{what}: ONNX has {it} as attribute only up to {_last(gone, since[-1])}. TensorRT builds the model in "
+        f"silence and, for most operators, ignores the attribute: {op} then runs with its default {names}. ONNX "
+        f"Runtime refuses the model (Unrecognized attribute: {attributes[0].name}).",
+        f"Pass {names} as {an}{what} of {op} (initializers) instead of the attribute.",
+        f"If the model was really written for opset {gone - 1} or older, stamp it opset {since[-1]} and let "
+        f"onnx.version_converter convert it to opset {opset}.",
+        evidence=(
+            f"{attributes[0].name} is an attribute of {op} in the versions of opset {', '.join(map(str, since))}",
+        ),
+    )
+
+
 def _unknown_attribute(node: Node, opset: int, schema: Schema, attribute: AttributeProto) -> Finding:
     """An attribute the schema does not have: an input by now, newer than the opset, long gone, or never there."""
     op, name = node.proto.op_type, attribute.name
@@ -143,22 +187,7 @@ def _unknown_attribute(node: Node, opset: int, schema: Schema, attribute: Attrib
     older = [since for since in with_it if since <= opset]
     if older:
         gone = next(version.since for version in history if version.since > older[-1])
-        taken = {formal.name.lower() for formal in schema.inputs}
-        as_input = _RENAMED.get((op, name), name)
-        last = f"opset {gone - 1}" if gone - 1 == older[-1] else f"opset {gone - 1} (last version: opset {older[-1]})"
-        if as_input.lower() in taken:
-            return _finding(
-                "attribute-became-input",
-                f"{op}: {name} is an input from opset {gone} on",
-                f"{given}, but the model is stamped opset {opset}, where {as_input} is an input: it was an attribute "
-                f"only up to {last}. TensorRT builds the model in silence and, for most operators, ignores the "
-                f"attribute: {op} then runs with its default {name}. ONNX Runtime refuses the model (Unrecognized "
-                f"attribute: {name}).",
-                f"Pass {as_input} as an input of {op} (an initializer) instead of the attribute.",
-                f"If the model was really written for opset {gone - 1} or older, stamp it opset {older[-1]} and let "
-                f"onnx.version_converter convert it to opset {opset}.",
-                evidence=evidence,
-            )
+        last = _last(gone, older[-1])
         return _finding(
             "attribute-removed",
             f"{op}: {name} no longer exists from opset {gone} on",

@@ -17,10 +17,8 @@ KINDS = (
     "not-protobuf",
 )
 
-_ENGINE_TAG = b"ftrt"
-"""First bytes of a TensorRT plan, and of the section at offset 24 in enterprise plans."""
-_RTX_TAG = b"tvtr"
-"""At offset 24 of a TensorRT-RTX plan."""
+_ENGINE_TAGS = (b"ftrt", b"ptrt", b"vtrt")
+"""First bytes of a plan: TensorRT, TensorRT before 8.5, TensorRT-RTX."""
 _OTHER_FORMATS = (
     (b"\x89HDF\r\n\x1a\n", 0, "an HDF5 file, as Keras writes it (.h5)"),
     (b"TFL3", 4, "a TensorFlow Lite model"),
@@ -48,7 +46,7 @@ def recognize(head: bytes, size: int) -> tuple[str, str]:
         return "zip", "The file is a zip archive, as torch.save writes it (.pt, .pth): export it to ONNX first."
     if len(head) > 2 and head[0] == 0x80 and 2 <= head[1] <= 5:
         return "pickle", "The file is a Python pickle, as old torch.save writes it: export it to ONNX first."
-    if head.startswith(_ENGINE_TAG) or head[24:28] in (_ENGINE_TAG, _RTX_TAG):
+    if head.startswith(_ENGINE_TAGS):
         return "engine", "The file is a built TensorRT engine (a plan), not an ONNX model."
     for magic, offset, name in _OTHER_FORMATS:
         if head[offset : offset + len(magic)] == magic:

@@ -137,3 +137,17 @@ def test_ten_thousand_nodes_in_a_chain_are_no_matter(judge: Any) -> None:
     (finding,) = judge(check, model)
     assert finding.kind == "structure/unsorted"
     assert len(finding.places) == 9_999
+
+
+def test_bodies_with_the_wrong_number_of_inputs_or_outputs(judge: Any) -> None:
+    body = "b (int64 i, bool c, float[2] s) => (bool d, float[2] t) { d = Identity (c) t = Neg (s) }"
+    loop = HEAD + "g (float[2] x, int64 m, bool c) => (float[2] y) {{ [n] y = Loop (m, c, x) <body = {}> }}"
+    assert judge(check, loop.format(body)) == []
+    for broken in (body.replace(", float[2] s", "").replace("(s)", "(x)"), body.replace(", float[2] t)", ")")):
+        (finding,) = judge(check, loop.format(broken))
+        assert (finding.kind, finding.names) == ("structure/body-arity", ("n",))
+
+
+def test_shared_node_names_are_a_note(judge: Any) -> None:
+    (finding,) = judge(check, HEAD + "g (float[2] x) => (float[2] y) { [a] z = Relu (x) [a] y = Neg (z) }")
+    assert (finding.kind, finding.severity) == ("structure/same-node-names", Severity.NOTE)

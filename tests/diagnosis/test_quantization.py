@@ -107,3 +107,9 @@ def test_blocked_quantization_is_left_in_peace(judge: Any) -> None:
     weight = numpy_helper.from_array(np.ones((2, 8), np.int8), "w")
     scale = numpy_helper.from_array(np.full((2, 2), 0.1, np.float32), "s")
     assert judge(check, graph, tensors=[weight, scale]) == []
+
+
+def test_a_zero_point_that_is_an_input(judge: Any) -> None:
+    graph = "g (float[2,4] x, int8 z) => (int8[2,4] y) { [q] y = QuantizeLinear (x, s, z) }"
+    (finding,) = judge(check, graph, tensors=constants(0.1)[:1])
+    assert (finding.kind, finding.names) == ("quantization/computed-zero-point", ("q",))

@@ -211,3 +211,9 @@ def test_an_attribute_given_twice(judge: Any) -> None:
     )
     model.graph.node[0].attribute.append(helper.make_attribute("axis", 1))
     assert [one.kind for one in judge(check, model)] == ["schema/attribute-twice"]
+
+
+def test_two_attributes_that_became_inputs_are_told_together(judge: Any) -> None:
+    graph = "g (float[2] x) => (float[2] y) { [n] y = Clip <min = 0.0, max = 6.0> (x) }"
+    (finding,) = judge(check, graph, opset=11)
+    assert "min=0.0 and max=6.0" in finding.cause or "max=6.0 and min=0.0" in finding.cause

@@ -64,7 +64,7 @@ def _zip() -> bytes:
         (_zip(), "zip", "torch.save"),
         (b"\x80\x02}q\x00.", "pickle", "pickle"),
         (b"ftrt" + bytes(60), "engine", "engine"),
-        (bytes(24) + b"tvtr" + bytes(40), "engine", "engine"),
+        (b"vtrt" + bytes(60), "engine", "engine"),
         (b"\x89HDF\r\n\x1a\n" + bytes(60), "not-protobuf", "Keras"),
         (bytes(range(1, 200)), "not-protobuf", "byte"),
     ],
