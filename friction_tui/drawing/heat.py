@@ -12,7 +12,7 @@ from itertools import pairwise
 from friction_tui.drawing.glyphs import UNICODE, Glyphs
 from friction_tui.drawing.marks import Mark, Tally
 from friction_tui.drawing.outline import Outline
-from friction_tui.drawing.text import Role, Segment
+from friction_tui.drawing.roles import Role, Segment
 
 
 def heat(outline: Outline, height: int, glyphs: Glyphs = UNICODE) -> list[list[Segment]]:

@@ -17,8 +17,8 @@ from friction_tui.drawing.channels import DOWN, LEFT, RIGHT, UP, Channel, entrie
 from friction_tui.drawing.glyphs import ASCII, UNICODE, Glyphs
 from friction_tui.drawing.layered import Spot, place
 from friction_tui.drawing.outline import Outline
+from friction_tui.drawing.roles import GLYPH_ROLES, Role, Segment
 from friction_tui.drawing.signs import item_glyph, item_name
-from friction_tui.drawing.text import GLYPH_ROLES, Role, Segment
 from friction_tui.drawing.width import columns, cut_middle, visible
 
 MOST = 60

@@ -23,6 +23,7 @@ from itertools import accumulate
 from friction_tui.drawing.groups import NONE, find_groups
 from friction_tui.drawing.marks import Mark, MarkCounts, Tally, as_mark
 from friction_tui.drawing.plumbing import plumbing
+from friction_tui.drawing.ranks import display_ranks
 from friction_tui.drawing.rows import Folds, Frame, Kind, Row, RowLayer, Rows, spliced
 from friction_tui.drawing.scopes import PSEUDO, spans
 from friction_tui.finding import Severity
@@ -132,6 +133,11 @@ class Outline:
             self._counts.of_mark(mark, groups[member].first, groups[member].last) > 0 for member in self.members(row)
         )
 
+    def repeats_around(self, item: int) -> set[int]:
+        """The repeats an item is in a member of."""
+        groups = self.tree.groups
+        return {groups[number].repeat for number in self._groups_around(item) if groups[number].repeat >= 0}
+
     # ----------------------------------------------------------------------------------------- folding
 
     def toggle(self, row: int) -> int:
@@ -163,41 +169,41 @@ class Outline:
         self._lay()
 
     def unfold(self, depth: int | None = None) -> None:
-        """Open scopes and bodies down to `depth` levels (None: all), and fold what lies deeper."""
+        """Open scopes and bodies down to `depth` levels, of repeated ones the first; None opens everything."""
+        graph, groups, repeats = self.graph, self.tree.groups, self.tree.repeats
         folds = Folds()
-        graph, groups = self.graph, self.tree.groups
-        level: dict[int, int] = {}
-        for number, group in enumerate(groups):
-            chain = []
-            at = number
-            while at >= 0 and at not in level:
-                chain.append(at)
-                at = groups[at].parent
-            below = level[at] + 1 if at >= 0 else 0
-            for step, each in enumerate(reversed(chain)):
-                level[each] = below + step
-            if depth is None or level[number] < depth:
+        if depth is None:
+            folds.groups.update(range(len(groups)))
+            folds.repeats.update(range(len(repeats)))
+        level = [(number, 0) for siblings in self.tree.roots.values() for number in siblings] if depth else []
+        for number, below in level:
+            repeat = groups[number].repeat
+            if repeat < 0 or repeats[repeat].members[0] == number:
                 folds.groups.add(number)
-                if group.repeat >= 0:
-                    folds.repeats.add(group.repeat)
-        if depth is None or depth > 0:
-            folds.items.update(item for item in graph.owners if graph.owners[item])
+                if depth is not None and below + 1 < depth:
+                    level.extend((child, below + 1) for child in groups[number].children)
+        if depth != 0:
+            folds.items.update(item for item, bodies in graph.owners.items() if bodies)
         self._folds = folds
         self._lay()
 
     def unfold_to(self, rows: int) -> None:
         """Open level by level as long as no more than `rows` are shown; a small graph ends up all open."""
-        self.fold_all()
-        depth = 1
-        while True:
-            before, kept = len(self.rows), self._folds
-            self.unfold(depth)
-            if len(self.rows) > rows or len(self.rows) == before:
-                if len(self.rows) > rows:
-                    self._folds = kept
-                    self._lay()
+        if len(self.graph.order) <= rows:
+            self.unfold()
+            if len(self.rows) <= rows:
                 return
-            depth += 1
+        self.fold_all()
+        depth, kept, shown = 1, self._folds, len(self.rows)
+        while True:
+            self.unfold(depth)
+            if len(self.rows) > rows:
+                self._folds = kept
+                self._lay()
+                return
+            if len(self.rows) == shown:
+                return
+            depth, kept, shown = depth + 1, self._folds, len(self.rows)
 
     def reveal(self, path: str) -> int | None:
         """Open everything on the way to `path`; its row, or None when there is no such item."""
@@ -291,7 +297,7 @@ class Outline:
         if not self.graph.bodies:
             return self.position[item]
         if self._ranks is None:
-            self._ranks = self._display_order()
+            self._ranks = display_ranks(self.graph)
         return self._ranks[item]
 
     # ------------------------------------------------------------------------------------------ private
@@ -334,6 +340,9 @@ class Outline:
             else NONE
         )
 
+    def _groups_around(self, item: int) -> list[int]:
+        return self.tree.around(self.position[item], self._spans[bisect_right(self._spans, item) - 1])
+
     def _row_at(self, position: int, body: int) -> int:
         for frame in self._frames_of(body):
             row = self.rows.cover(frame, position)
@@ -366,8 +375,7 @@ class Outline:
         changed = False
         seen: set[int] = set()
         while True:
-            begin = self._spans[bisect_right(self._spans, item) - 1]
-            around = self.tree.around(self.position[item], begin)
+            around = self._groups_around(item)
             changed |= not folds.groups.issuperset(around)
             folds.groups.update(around)
             body = self._body_of(item)
@@ -378,27 +386,3 @@ class Outline:
             changed |= item not in folds.items or body in folds.closed_bodies
             folds.items.add(item)
             folds.closed_bodies.discard(body)
-
-    def _display_order(self) -> array[int]:
-        graph = self.graph
-        ranks = array("i", [NONE]) * len(graph.order)
-        rank = 0
-        entered: set[int] = set()
-        work = [iter(graph.order[: graph.main])]
-        while work:
-            for item in work[-1]:
-                ranks[item] = rank
-                rank += 1
-                bodies = [body for body in graph.owners.get(item, ()) if body not in entered]
-                if bodies:
-                    entered.update(bodies)
-                    inside = (graph.order[graph.bodies[b].first : graph.bodies[b].last] for b in bodies)
-                    work.append(iter([each for items in inside for each in items]))
-                    break
-            else:
-                work.pop()
-        for item in graph.order:
-            if ranks[item] < 0:
-                ranks[item] = rank
-                rank += 1
-        return ranks

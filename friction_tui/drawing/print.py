@@ -59,6 +59,5 @@ def _reveal_gravest(outline: Outline) -> None:
         kind, _, _, number, _, _ = outline[row]
         if kind == Kind.REPEAT and number in seen:
             continue
-        if kind == Kind.REPEAT:
-            seen.add(number)
+        seen |= outline.repeats_around(item)
         outline.reveal(path)

@@ -2,7 +2,7 @@
 
 * Families of graph inputs and outputs (`past_key_values.0.key` …) and a body's outer values are shown with
   the module that uses them; other inputs and outputs stay at the top, where one looks for them.
-* A module shared by many callers (one activation used in every layer) is shown where it is called, as `⟨act⟩`.
+* A module shared by many callers (one activation used in every layer) is shown where it is called, as `(act)`.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def _rehome(graph: GraphData, readers: Sequence[Sequence[int]], paths: list[Path
             continue
         home = max([shared(around, paths[source]) for source in inputs[item]])
         if home > outside:
-            paths[item] = (*around[:home], f"⟨{own[-1]}⟩")
+            paths[item] = (*around[:home], f"({own[-1]})")
             moved.add(item)
             work.extend(source for source in inputs[item] if paths[source] == own)
 

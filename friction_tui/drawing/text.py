@@ -12,46 +12,20 @@ to be left out. Colour is never the only carrier: every problem has its symbol.
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from friction_tui.drawing.fit import Parts, arranged, merged
 from friction_tui.drawing.glyphs import UNICODE, Glyphs
 from friction_tui.drawing.marks import Mark, Tally
 from friction_tui.drawing.outline import Outline
+from friction_tui.drawing.roles import GLYPH_ROLES, MARK_ROLES, Role, Segment
 from friction_tui.drawing.rows import Kind
 from friction_tui.drawing.sheets import Sheets
 from friction_tui.drawing.signs import item_glyph, item_name, mark_glyph
-from friction_tui.drawing.width import columns, cut, cut_middle, visible
+from friction_tui.drawing.width import columns, visible
 
+__all__ = ["Role", "RowText", "Segment", "lanes_for"]
 
-class Role(enum.Enum):
-    """What a piece of a row is, for the theme to colour."""
-
-    GUTTER = "gutter"
-    GLYPH_OK = "glyph_ok"
-    GLYPH_ERROR = "glyph_error"
-    GLYPH_WARNING = "glyph_warning"
-    GLYPH_UNKNOWN = "glyph_unknown"
-    OP = "op"
-    NAME = "name"
-    SCOPE = "scope"
-    SHAPE = "shape"
-    COUNT = "count"
-    FAR = "far"
-    DIM = "dim"
-    MARK_ERROR = "mark_error"
-    MARK_WARNING = "mark_warning"
-    MARK_UNKNOWN = "mark_unknown"
-
-
-Segment = tuple[str, Role]
-
-GLYPH_ROLES = {
-    None: Role.GLYPH_OK,
-    Mark.ERROR: Role.GLYPH_ERROR,
-    Mark.WARNING: Role.GLYPH_WARNING,
-    Mark.UNKNOWN: Role.GLYPH_UNKNOWN,
-}
 _FAR_NAMES = 3
 """So many far references are named on a row; the rest are counted."""
 _TO_ASCII = str.maketrans({"×": "x", "·": "*", "…": "..", "²": "^2", "³": "^3", "≤": "<=", "≥": ">="})
@@ -63,7 +37,11 @@ def lanes_for(width: int) -> int:
 
 
 class RowText:
-    """Draws rows of one outline. `labels` is a shape per item, parallel to `GraphData.names`."""
+    """Draws rows of one outline.
+
+    `labels` are shapes, one an item, parallel to `GraphData.names`; `notes` say by path in a few words what a
+    mark is about. Both may be replaced at any time.
+    """
 
     def __init__(
         self,
@@ -72,11 +50,13 @@ class RowText:
         lanes: int = 8,
         glyphs: Glyphs = UNICODE,
         labels: Sequence[str] = (),
+        notes: Mapping[str, str] | None = None,
     ) -> None:
         self.outline = outline
         self.sheets = Sheets(outline, lanes)
         self.glyphs = glyphs
         self.labels = labels
+        self.notes = notes or {}
         self._op_column = _op_column(outline.graph.ops)
 
     def prepare(self, first: int, last: int) -> None:
@@ -97,7 +77,7 @@ class RowText:
             left += self._node(row, room)
         else:
             left += self._scope(row, room)
-        return _merged(left, width, self.glyphs.dots)
+        return merged(left, width, self.glyphs.dots)
 
     # ---------------------------------------------------------------------------------------- naming
 
@@ -145,14 +125,15 @@ class RowText:
         name = item_name(outline, item)
         fold = outline.opens(row)
         head = "" if fold is None else f"{glyphs.opened if fold else glyphs.folded} "
-        tail: list[Segment] = []
-        if fold is not None and (tally := outline.tally(row)):
-            tail += self._tally(tally)
+        tail = self._tally(outline.tally(row)) if fold is not None else []
         label = self.labels[item] if item < len(self.labels) else ""
         if label:
-            tail.append((self._plain_label(label), Role.SHAPE))
-        pad = " " * max(1, self._op_column - columns(head + op))
-        return self._fit([(head + op, Role.OP)], (visible(name), Role.NAME), pad, self._far(row), tail, room)
+            tail.append((self._plain(label), Role.SHAPE))
+        mark, text = outline.marks.get(item), self.notes.get(outline.graph.paths[item], "")
+        note = (f"{mark_glyph(mark, glyphs)} {visible(text)}", MARK_ROLES[mark]) if mark and text else None
+        head += op.ljust(self._op_column - len(head)) + " " * (len(op) + len(head) >= self._op_column)
+        parts = Parts((head, Role.OP), (visible(name), Role.NAME), self._far(row), note, tail)
+        return arranged(parts, room, glyphs.dots)
 
     def _scope(self, row: int, room: int) -> list[Segment]:
         outline, glyphs = self.outline, self.glyphs
@@ -164,20 +145,16 @@ class RowText:
         count = outline.nodes(first, last)
         tail: list[Segment] = [(f"{count} node{'s' * (count != 1)}", Role.COUNT)]
         tally = outline.tally(row)
-        if tally:
-            tail += self._tally(tally)
+        tail += self._tally(tally)
         if tally.worst and kind in (Kind.REPEAT, Kind.REPEAT_HEADER):
-            tail.append((f"in {outline.members_with(row, tally.worst)}/{len(outline.members(row))}", Role.COUNT))
+            bad = outline.members_with(row, tally.worst)
+            tail.insert(2, (f"in {bad}/{len(outline.members(row))}", Role.COUNT))
         far = self._far(row) if outline[row].wired else []
-        return self._fit([(head, Role.SCOPE)], (name, Role.SCOPE), "", far, tail, room)
+        return arranged(Parts((head, Role.SCOPE), (name, Role.SCOPE), far, None, tail), room, self.glyphs.dots)
 
     def _tally(self, tally: Tally) -> list[Segment]:
-        counted = (
-            (tally.errors, Mark.ERROR, Role.MARK_ERROR),
-            (tally.warnings, Mark.WARNING, Role.MARK_WARNING),
-            (tally.unknown, Mark.UNKNOWN, Role.MARK_UNKNOWN),
-        )
-        return [(f"{mark_glyph(mark, self.glyphs)}{count}", role) for count, mark, role in counted if count]
+        counted = ((Mark.ERROR, tally.errors), (Mark.WARNING, tally.warnings), (Mark.UNKNOWN, tally.unknown))
+        return [(f"{mark_glyph(mark, self.glyphs)}{count}", MARK_ROLES[mark]) for mark, count in counted if count]
 
     def _far(self, row: int) -> list[str]:
         """Far references, the most telling first: one long form and one that only counts."""
@@ -201,60 +178,12 @@ class RowText:
             counted.append(glyphs.hidden)
         return [" ".join(named), " ".join(counted)] if named else []
 
-    def _plain_label(self, label: str) -> str:
+    def _plain(self, label: str) -> str:
         label = visible(label)
         return label.translate(_TO_ASCII) if self.glyphs.lane == "|" else label
-
-    def _fit(
-        self, head: list[Segment], name: Segment, pad: str, far: list[str], tail: list[Segment], room: int
-    ) -> list[Segment]:
-        """Arrange a row in `room` columns.
-
-        What gives way first: the name's middle, then the names of far references, then the shape's end, then
-        the rest from the right.
-        """
-        dots = self.glyphs.dots
-        fixed = sum(columns(text) for text, _ in head) + len(pad)
-        ends = sum(columns(text) + 1 for text, _ in tail)
-        wanted = columns(name[0])
-        refs = f"  {far[0]}" if far else ""
-        if fixed + min(wanted, 12) + columns(refs) + ends + 1 > room and far:
-            refs = f"  {far[1]}"
-        over = fixed + min(wanted, 12) + columns(refs) + ends + 1 - room
-        if over > 0 and tail and tail[-1][1] is Role.SHAPE:
-            label = cut(tail[-1][0], max(columns(tail[-1][0]) - over, 6), dots)
-            ends -= columns(tail[-1][0]) - columns(label)
-            tail = [*tail[:-1], (label, Role.SHAPE)]
-        space = max(room - fixed - columns(refs) - ends - 1, 4)
-        text = cut_middle(name[0], space, dots)
-        row: list[Segment] = [*head, (pad if text else "", name[1]), (text, name[1]), (refs, Role.FAR)]
-        used = sum(columns(text) for text, _ in row)
-        row.append((" " * max(room - used - ends, 1 if tail else 0), Role.DIM))
-        for number, segment in enumerate(tail):
-            row += [(" ", Role.DIM)] * bool(number) + [segment]
-        return [*row, (" ", Role.DIM)] if tail else row
 
 
 def _op_column(ops: Sequence[str]) -> int:
     """Where names begin: wide enough for nine operators in ten, within reason."""
     widths = sorted(map(len, ops))
     return min(max(widths[len(widths) * 9 // 10] if widths else 0, 8), 18) + 1
-
-
-def _merged(segments: list[Segment], width: int, dots: str) -> list[Segment]:
-    """The segments in exactly `width` columns, neighbours of one role joined."""
-    used = sum(columns(text) for text, _ in segments)
-    if used < width:
-        segments = [*segments, (" " * (width - used), Role.DIM)]
-    merged: list[Segment] = []
-    left = width
-    for text, role in segments:
-        if not text or left <= 0:
-            continue
-        piece = text if used <= width or columns(text) < left else cut(text + " " * len(dots), left, dots)
-        left -= columns(piece)
-        if merged and (merged[-1][1] is role or not piece.strip()):
-            merged[-1] = (merged[-1][0] + piece, merged[-1][1])
-        else:
-            merged.append((piece, role))
-    return merged
