@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -201,3 +202,29 @@ def test_one_point_changes_only_within_the_rule() -> None:
     assert with_point(Range(1, 4, 8), "max", 16, "N") == Range(1, 4, 16)
     with pytest.raises(RecipeTextError, match="opt 4 is above max 2"):
         with_point(Range(1, 4, 8), "max", 2, "N")
+
+
+@pytest.mark.slow
+def test_torch_takes_the_call_and_keeps_the_ranges(tmp_path: Path) -> None:
+    import onnx
+    import torch
+
+    class Net(torch.nn.Module):
+        def forward(self, image: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return image * mask[:, None, :, None]
+
+    recipe = Recipe(
+        source=Source(path=str(tmp_path / "net.onnx")),
+        profile=Profile(ranges={"N": Range(1, 4, 8), "H": Range(64, 96, 128)}),
+    )
+    inputs = (
+        Port("image", "float32", (Dim(symbol="N"), Dim(3), Dim(symbol="H"), Dim(16))),
+        Port("mask", "float32", (Dim(symbol="N"), Dim(symbol="H"))),
+    )
+    example = {"image": torch.ones(2, 3, 64, 16), "mask": torch.ones(2, 64)}
+    exec(torch_export(recipe, inputs), {"model": Net().eval(), "example_inputs": example})
+    exported = onnx.load(tmp_path / "net.onnx", load_external_data=False)
+    dims = [
+        [dim.dim_param or dim.dim_value for dim in port.type.tensor_type.shape.dim] for port in exported.graph.input
+    ]
+    assert dims == [["N", 3, "H", 16], ["N", "H"]]

@@ -19,7 +19,7 @@ AMOUNT_WIDTH = 20
 """Cells of a size with its name."""
 CAUSE_LINES = 3
 """Lines of a finding's cause in the result; the Why page has all of it."""
-LOG_SHOWN = 5000
+LOG_SHOWN = 1000
 """Log lines drawn at most, the newest; a search looks through all."""
 _LEVEL_MARKS = {
     "error": ("✗", "X", "error"),
@@ -124,7 +124,7 @@ def _remark(text: str, room: int) -> tuple[Span, ...]:
 def log(lines: Sequence[LogLine], levels: frozenset[str], search: str, *, ascii_only: bool) -> list[Line]:
     """The log lines of these levels with `search` in them; each is one entry whose key is the log line."""
     needle = search.lower()
-    kept = [line for line in lines if line.level in levels and needle in line.text.lower()]
+    kept = [line for line in lines if line.level in levels and (not needle or needle in line.text.lower())]
     shown = kept[-LOG_SHOWN:]
     made: list[Line] = []
     if len(kept) > len(shown):
