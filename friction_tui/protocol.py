@@ -566,12 +566,17 @@ class NetronStarted(msgspec.Struct, frozen=True, tag="netron"):
 
 
 class Refused(msgspec.Struct, frozen=True, tag="refused"):
-    """A request could not be met. `what`, `why` and `next` are written for the person at the terminal."""
+    """A request could not be met. `what`, `why` and `next` are written for the person at the terminal.
+
+    `revision` is that of the `Open` or `Apply` that was refused, which then left everything as it was; 0 when
+    something else was.
+    """
 
     what: str
     why: str
     next: str = ""
     place: Place | None = None
+    revision: int = 0
 
 
 class WorkerDied(msgspec.Struct, frozen=True, tag="worker_died"):

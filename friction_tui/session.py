@@ -109,7 +109,7 @@ class Session:
         try:
             allowed = consent(request.revision, understood(request.recipe), keep=request.remember)
         except NotASource as error:
-            self._emit(Refused(what=error.what, why=error.why, next=error.hint))
+            self._emit(Refused(what=error.what, why=error.why, next=error.hint, revision=request.revision))
             return
         if isinstance(allowed, ConsentNeeded):
             self._emit(allowed)
@@ -134,7 +134,8 @@ class Session:
     def apply(self, request: Apply, stop: Stop) -> None:
         """Judge again after an edit. An edit that cannot be applied is refused and leaves everything as it was."""
         if self._current is None:
-            self._emit(Refused(what="There is nothing to change", why="no model is open", next="Open one first."))
+            nothing = "There is nothing to change"
+            self._emit(Refused(nothing, why="no model is open", next="Open one first.", revision=request.revision))
             return
         if exports(request.recipe) != exports(self._current.recipe):
             self.open(Open(revision=request.revision, recipe=request.recipe), stop)
@@ -151,7 +152,7 @@ class Session:
         except Stopped:
             return
         except RecipeRefused as error:
-            self._emit(Refused(what=error.what, why=error.why, next=error.next_step, place=error.place))
+            self._emit(Refused(error.what, error.why, error.next_step, error.place, revision))
             return
         if current.model is not self._current.model:
             self._show(current.model, revision)

@@ -267,6 +267,30 @@ def bindings() -> list[Binding]:
     ]
 
 
+def why_not(action: Action, state: AppState) -> str:
+    """Why an action means nothing now, for the message line."""
+    if state.recipe is None or (state.summary is None and action.when is not has_recipe):
+        return "no model is open yet"
+    if action.when in (can_build, can_measure):
+        kind = JobKind.BUILD if action.when is can_build else JobKind.MEASURE
+        if state.running(kind) is not None:
+            return f"a {kind} runs already; Esc stops it"
+        if state.hello is None:
+            return "the worker is still starting"
+        return (
+            "; ".join(f"{e.label}: {e.why_not}" for e in state.hello.engines if e.why_not) or "nothing here can do it"
+        )
+    reasons = {
+        has_problems: "there is no problem",
+        has_graph: "there is no graph",
+        can_undo: "there is nothing to undo",
+        can_redo: "there is nothing to redo",
+        has_job: "nothing runs",
+        has_builds: "it takes two builds to compare",
+    }
+    return next((reason for when, reason in reasons.items() if when is action.when), "not possible now")
+
+
 def valid(state: AppState) -> list[Action]:
     """The actions that mean something now."""
     return [action for action in ACTIONS if action.when(state)]

@@ -67,7 +67,9 @@ class GraphView(Panel, ScrollView):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     NAME = "Graph"
-    READS = frozenset({"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision"})
+    READS = frozenset(
+        {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused"}
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="graph.up", tooltip="Row above"),
         Binding("down,j", "move(1)", "Down", show=False, id="graph.down", tooltip="Row below"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from friction_tui.finding import Severity
 from friction_tui.tui.lines import Line, paragraph, symbol
 from friction_tui.tui.state import AppState
 
@@ -11,6 +12,11 @@ from friction_tui.tui.state import AppState
 def graph_note(state: AppState, width: int) -> list[Line]:
     """Lines for an empty graph panel."""
     name = Path(state.recipe.source.path).name if state.recipe else ""
+    if state.refused is not None:
+        mark, role = symbol(Severity.ERROR, ascii_only=state.ascii)
+        what = paragraph(state.refused.what, width, "strong", indent=((f"{mark} ", role),))
+        why = [*paragraph(state.refused.why, width), Line(), *paragraph(state.refused.next, width, "muted")]
+        return [Line(), *what, Line(), *why]
     if not state.findings:
         text = f"opening {name} …" if state.summary is None or state.checking else "The model has no nodes."
         return paragraph(text, width, "muted")

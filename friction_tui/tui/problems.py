@@ -81,7 +81,7 @@ class Problems(LinesPanel):
 
     NAME = "Problems"
     CURSOR_AT_REST = True
-    READS = frozenset({"findings", "judged", "revision", "checks", "ascii", "change"})
+    READS = frozenset({"findings", "judged", "revision", "checks", "ascii", "change", "refused"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "unfold", "Places", show=False, id="problems.unfold", tooltip="Show every place of it"),
         Binding("g", "group", "Group", show=False, id="problems.group", tooltip="Group by tier, kind, source, not"),
@@ -163,6 +163,8 @@ class Problems(LinesPanel):
         state = self.state
         if state.findings:
             return paragraph(f"Nothing matches “{self.filter}”. Escape shows all again.", width, "muted")
+        if state.refused is not None:
+            return paragraph("nothing was checked", width, "muted")
         if state.judged is None:
             running = [name for name, answer in state.checks.items() if answer.state is CheckState.RUNNING]
             return paragraph(f"checking {', '.join(running)} …" if running else "checking …", width, "muted")

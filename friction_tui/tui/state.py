@@ -115,6 +115,10 @@ class AppState:
     """Newest answer of every check, which may be of an elder revision: who looked, how far, how long."""
     judged: Judged | None = None
     """The last complete verdict, which may be of an elder revision."""
+    accepted: Recipe | None = None
+    """The recipe of the last complete verdict; what a refused edit goes back to."""
+    refused: Refused | None = None
+    """Why the source could not be opened; None once it could."""
     findings: tuple[Finding, ...] = ()
     """What to list: the last complete verdict, or what has arrived so far, plus what builds found."""
     marks: Mapping[str, Mark] = field(default_factory=dict)
@@ -163,7 +167,11 @@ class AppState:
     @property
     def checking(self) -> bool:
         """Whether a verdict is being waited for."""
-        return self.revision > 0 and (self.judged is None or self.judged.revision != self.revision)
+        return (
+            self.revision > 0
+            and self.refused is None
+            and (self.judged is None or self.judged.revision != self.revision)
+        )
 
     @property
     def builds(self) -> tuple[Job, ...]:
@@ -212,7 +220,7 @@ def opened(state: AppState, recipe: Recipe) -> AppState:
 
 def reopened(state: AppState) -> AppState:
     """The same source is read again: a new revision; what was open stays until the new model is there."""
-    return replace(state, revision=state.revision + 1, details={}, consent=None)
+    return replace(state, revision=state.revision + 1, details={}, consent=None, refused=None)
 
 
 def with_history(state: AppState, history: History) -> AppState:
@@ -241,7 +249,7 @@ def noticed(state: AppState, level: str, text: str, detail: str = "") -> AppStat
 
 def reduce(state: AppState, event: Event) -> AppState:
     """The state after `event`. Events about an elder revision change nothing."""
-    if getattr(event, "revision", state.revision) != state.revision:
+    if getattr(event, "revision", 0) not in (0, state.revision):
         return state
     match event:
         case Hello():
@@ -279,7 +287,7 @@ def reduce(state: AppState, event: Event) -> AppState:
         case NetronStarted():
             return replace(state, netron=event)
         case Refused():
-            return noticed(state, "error", f"{event.what}: {event.why}", event.next)
+            return _refused(state, event)
         case WorkerDied():
             return _died(state, event)
     return state
@@ -319,6 +327,7 @@ def identity(finding: Finding) -> Identity:
 
 def _judged(state: AppState, event: Judged) -> AppState:
     change = state.change
+    state = replace(state, accepted=state.recipe, refused=None)
     if state.judged is not None:
         before = {identity(f): f for f in state.judged.findings}
         after = {identity(f): f for f in event.findings}
@@ -365,6 +374,21 @@ def _ended(state: AppState, event: JobEnded) -> AppState:
     if event.error:
         state = noticed(state, "error", f"{event.kind} failed: {event.error}")
     return _relisted(state)
+
+
+def _refused(state: AppState, event: Refused) -> AppState:
+    """A refused edit is taken back: the worker kept the recipe it judged last, and so do we."""
+    said = noticed(state, "error", f"{event.what}: {event.why}", event.next)
+    if not event.revision:
+        return said
+    history, accepted = state.history, state.accepted
+    if history is None or accepted is None or state.judged is None:
+        return replace(said, refused=event)
+    past, future = history.past, history.future
+    past = past[:-1] if past and past[-1] == accepted else past
+    future = future[1:] if future and future[0] == accepted else future
+    judged = msgspec.structs.replace(state.judged, revision=state.revision)
+    return replace(said, history=History(accepted, past, future), judged=judged)
 
 
 def _died(state: AppState, event: WorkerDied) -> AppState:

@@ -89,6 +89,8 @@ def checked_text(state: AppState) -> Span:
     """How long the last verdict took, or that one is on its way."""
     if state.worker_lost:
         return "not checked", "error"
+    if state.refused is not None:
+        return "not opened", "error"
     if state.summary is None:
         return ("opening …", "note") if state.revision else ("", "text")
     if state.checking:

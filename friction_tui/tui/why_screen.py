@@ -83,11 +83,9 @@ class WhyScreen(Screen[None]):
 
     async def action_pass_on(self, action: str) -> None:
         """An action of the workbench that leaves this page open."""
-        if self._bench.check_action("do", (action,)):
-            await self._bench.action_do(action)
+        await self._bench.action_do(action)
 
     async def action_leave_for(self, action: str) -> None:
         """An action of the workbench, on the workbench."""
-        if self._bench.check_action("do", (action,)):
-            self.dismiss()
-            await self._bench.action_do(action)
+        self.dismiss()
+        await self._bench.action_do(action)

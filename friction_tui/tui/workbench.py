@@ -12,7 +12,7 @@ from textual.screen import Screen
 
 from friction_tui.finding import Finding
 from friction_tui.tui import panel as said
-from friction_tui.tui.actions import BY_ID, bindings
+from friction_tui.tui.actions import BY_ID, bindings, why_not
 from friction_tui.tui.bars import KeyLine, MessageLine, PanelBar, StatusLine
 from friction_tui.tui.build import BuildPanel
 from friction_tui.tui.graph_view import GraphView
@@ -148,16 +148,14 @@ class Workbench(Screen[None]):
         return {name or "every list": bindings for name, bindings in keys.items() if bindings}
 
     async def action_do(self, action: str) -> None:
-        """Run an action of the registry."""
-        done = BY_ID[action].do(self)
+        """Run an action of the registry, or say why it means nothing now."""
+        wanted = BY_ID[action]
+        if not wanted.when(self.state):
+            self.friction.live.say(f"{wanted.label}: {why_not(wanted, self.state)}", "warning")
+            return
+        done = wanted.do(self)
         if done is not None:
             await done
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """An action that means nothing now does nothing."""
-        if action == "do":
-            return BY_ID[str(parameters[0])].when(self.state)
-        return True
 
     # ------------------------------------------------------------------------------- what panels say
 

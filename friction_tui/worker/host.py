@@ -93,7 +93,8 @@ class Host:
             elif isinstance(request, Apply):
                 self.session.apply(request, stop.is_set)
         except Exception as error:
-            self._fault("This model could not be judged", error)
+            revision = request.revision if isinstance(request, (Open, Apply)) else 0
+            self._fault("This model could not be judged", error, revision)
 
     def _answer(self) -> None:
         while True:
@@ -138,7 +139,7 @@ class Host:
             self.send(ended)
             self._fault("The job's result could not be read", error)
 
-    def _fault(self, what: str, error: Exception) -> None:
+    def _fault(self, what: str, error: Exception, revision: int = 0) -> None:
         traceback.print_exception(error, file=sys.stderr)
         frame = traceback.extract_tb(error.__traceback__)[-1]
         self.send(
@@ -146,6 +147,7 @@ class Host:
                 what=what,
                 why=f"{type(error).__name__}: {error} ({Path(frame.filename).name}:{frame.lineno})",
                 next="This is a fault of friction-tui, not of your model; its log has more (friction-tui locate).",
+                revision=revision,
             )
         )
 

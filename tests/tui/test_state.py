@@ -132,3 +132,15 @@ def test_first_verdicts_stream_in(told: Callable[..., list[Event]]) -> None:
         state = reduce(state, event)
         if isinstance(event, Findings):
             assert [f.kind for f in state.findings] == ["operator/nonzero"] and state.checking
+
+
+def test_a_refused_edit_is_taken_back(judged: AppState) -> None:
+    state = edited(judged)
+    state = reduce(state, Refused(what="opset 22", why="no adapter", revision=2))
+    assert state.recipe == judged.recipe and not state.stale and not state.checking
+    assert state.history is not None and state.history.past == () and state.history.future == ()
+
+
+def test_a_source_that_cannot_be_opened_says_why() -> None:
+    state = reduce(opened(AppState(), RECIPE), Refused(what="no such file", why="it was moved", revision=1))
+    assert state.refused is not None and not state.checking
