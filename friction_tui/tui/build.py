@@ -121,7 +121,9 @@ class BuildPanel(LinesPanel):
     def title(self) -> str:
         """`Build #3 ─ ▸result · log · kernels · history`, the view shown being marked."""
         job, mark = self._job, ">" if self.state.ascii else "▸"
-        names = " · ".join(f"{mark}{view}" if view == self.view else view for view in VIEWS)
+        names = (" | " if self.state.ascii else " · ").join(
+            f"{mark}{view}" if view == self.view else view for view in VIEWS
+        )
         if self.size.width < TITLE_WIDTH:
             names = f"< {self.view} >" if self.state.ascii else f"◂ {self.view} ▸"
         if job is None:

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 
 from friction_tui.tui.lines import Line
 from friction_tui.tui.lines_panel import LinesPanel
+from friction_tui.tui.state import AppState
 
 LinesMaker = Callable[[int], list[Line]]
 """Lines for a width; those with a key can be chosen."""
@@ -53,9 +54,10 @@ class ChoiceScreen(ModalScreen[object]):
     ]
     KEYS: ClassVar[str] = "Enter chooses   Esc leaves"
 
-    def __init__(self, title: str, make: LinesMaker, start: object = None) -> None:
+    def __init__(self, title: str, make: LinesMaker, start: object = None, *, ascii_only: bool = False) -> None:
         super().__init__()
         self._list = ChoiceList(title, make, start)
+        self._list.state = AppState(ascii=ascii_only)
 
     def compose(self) -> ComposeResult:
         """The list, with its keys in the border."""

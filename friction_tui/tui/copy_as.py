@@ -45,7 +45,7 @@ class CopyScreen(ChoiceScreen):
 
     def __init__(self, state: AppState) -> None:
         self._state = state
-        super().__init__("Copy as", self._lines, "trtexec")
+        super().__init__("Copy as", self._lines, "trtexec", ascii_only=state.ascii)
 
     def _text(self, form: object) -> str:
         state = self._state

@@ -52,7 +52,8 @@ class FixesScreen(ChoiceScreen):
     def __init__(self, state: AppState, finding: Finding) -> None:
         self._state = state
         self._finding = finding
-        super().__init__("Fixes", self._lines, next((fix for fix in finding.fixes if fix.applicable), None))
+        first = next((fix for fix in finding.fixes if fix.applicable), None)
+        super().__init__("Fixes", self._lines, first, ascii_only=state.ascii)
 
     def _lines(self, width: int) -> list[Line]:
         lines = [Line(heading(self._finding, ascii_only=self._state.ascii))]

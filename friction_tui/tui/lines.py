@@ -120,6 +120,19 @@ def paragraph(
     return [first, *(Line(((" " * margin, "text"), (line, role)), key=key) for line in lines[1:])]
 
 
+_IN_ASCII = str.maketrans(
+    {"·": "-", "→": "->", "←": "<-", "≤": "<=", "≥": ">=", "≠": "!=", "×": "x", "−": "-", "–": "-", "─": "-", "²": "^2"}
+    | {"“": '"', "”": '"', "’": "'", "▸": ">", "◂": "<", "✓": "+", "✗": "X"}
+)
+"""Our own signs for a terminal that has only ASCII; names that the user chose stay as they are."""
+
+
+def in_ascii(line: Line) -> Line:
+    """The line with our signs written in ASCII."""
+    spans, tail = (tuple((text.translate(_IN_ASCII), role) for text, role in part) for part in (line.spans, line.tail))
+    return Line(spans, tail, line.key)
+
+
 def packed(items: Iterable[Sequence[Span]], width: int, gap: int = 3) -> list[Line]:
     """The items beside each other, as many a line as fit."""
     rows: list[list[Span]] = []

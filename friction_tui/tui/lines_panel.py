@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from friction_tui.tui.lines import ROLES, Line, fitted, strip_of
+from friction_tui.tui.lines import ROLES, Line, fitted, in_ascii, strip_of
 from friction_tui.tui.panel import Panel
 
 ROLE_CLASSES = {*(f"line--{role}" for role in ROLES), "line--cursor", "line--rest"}
@@ -94,6 +94,11 @@ class LinesPanel(Panel, ScrollView):
         """Everything to show, at `width` cells."""
         raise NotImplementedError
 
+    def made(self) -> list[Line]:
+        """The lines for the present width, in ASCII if that is asked for."""
+        lines = self.lines(max(self.scrollable_content_region.width, 8))
+        return [in_ascii(line) for line in lines] if self.state.ascii else lines
+
     @property
     def cursor_key(self) -> object:
         """What the cursor is on, None in an empty list."""
@@ -102,7 +107,7 @@ class LinesPanel(Panel, ScrollView):
     def rebuild(self, keep: object = None) -> None:
         """Make the lines again; the cursor stays on its entry, or moves to the entry `keep`."""
         wanted = self.cursor_key if keep is None else keep
-        self._lines = self.lines(max(self.scrollable_content_region.width, 8))
+        self._lines = self.made()
         self._spans = []
         for at, line in enumerate(self._lines):
             if line.key is None:

@@ -45,7 +45,7 @@ class OpsetScreen(ChoiceScreen):
         self._state = state
         self._own = state.summary.opsets.get("", state.summary.opsets.get("ai.onnx", 0)) if state.summary else 0
         self._present = (state.recipe.opset if state.recipe else None) or self._own
-        super().__init__(f"Opset ─ now {self._present}", self._lines, self._present)
+        super().__init__(f"Opset ─ now {self._present}", self._lines, self._present, ascii_only=state.ascii)
 
     def _lines(self, width: int) -> list[Line]:
         lines = []

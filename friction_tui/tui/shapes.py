@@ -216,7 +216,7 @@ class ShapesPanel(LinesPanel):
         """The first cursor needs a second look: which row is current decides how it is drawn."""
         super().rebuild(keep)
         if self._spans and self.has_focus:
-            self._lines = self.lines(max(self.scrollable_content_region.width, 8))
+            self._lines = self.made()
 
     def _go(self, index: int) -> None:
         super()._go(index)

@@ -49,7 +49,12 @@ class TargetScreen(ChoiceScreen):
         self._state = state
         self._recipe = state.recipe
         self._engine = builder(state)
-        super().__init__("Target and precision", self._lines, ("target", state.recipe.target if state.recipe else ""))
+        super().__init__(
+            "Target and precision",
+            self._lines,
+            ("target", state.recipe.target if state.recipe else ""),
+            ascii_only=state.ascii,
+        )
 
     def _lines(self, width: int) -> list[Line]:
         if self._recipe is None or self._engine is None:
