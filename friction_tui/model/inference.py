@@ -123,6 +123,15 @@ def infer_graph(bare: onnx.ModelProto, inputs: Mapping[str, TensorType]) -> dict
     return types
 
 
+def schema_of(node: onnx.NodeProto, opsets: Mapping[str, int]) -> onnx.defs.OpSchema | None:
+    """The operator's definition at the model's opset; None for an operator onnx does not know there."""
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    try:
+        return onnx.defs.get_schema(node.op_type, opsets.get(domain, 1), domain)
+    except onnx.defs.SchemaError:
+        return None
+
+
 class NodeInference:
     """onnx's strict inference over single nodes.
 
@@ -146,15 +155,8 @@ class NodeInference:
         key = plain.SerializeToString(deterministic=True)
         if key not in self._numbers:
             self._numbers[key] = len(self._canonical)
-            self._canonical.append((plain, self._schema(node)))
+            self._canonical.append((plain, schema_of(node, self._opsets)))
         return self._numbers[key]
-
-    def _schema(self, node: onnx.NodeProto) -> onnx.defs.OpSchema | None:
-        domain = "" if node.domain == "ai.onnx" else node.domain
-        try:
-            return onnx.defs.get_schema(node.op_type, self._opsets.get(domain, 1), domain)
-        except onnx.defs.SchemaError:
-            return None
 
     def ask(
         self, number: int, types: Sequence[TensorType], values: Sequence[Array | None]

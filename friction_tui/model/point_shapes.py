@@ -10,7 +10,7 @@ import numpy as np
 
 from friction_tui.model.bodies import BODY_RULES
 from friction_tui.model.inference import infer_graph
-from friction_tui.model.names import declared_dim
+from friction_tui.model.names import declared_dim, dtype_name
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.steps import Prepared, declared_type, prepared
 from friction_tui.model.tensors import Array, PointShapes, TensorType
@@ -49,15 +49,16 @@ def shapes_at(
 
     `values` are flattened, in elements; an input absent from `sizes` keeps the dims the model fixes.
     """
-    ready = prepared(model)
     key = (
         tuple(sorted(sizes.items())),
         tuple(sorted((name, tuple(row)) for name, row in (values or {}).items())),
     )
-    found = ready.points.get(key)
-    if found is None:
-        found = _follow(ready, sizes, values or {}, label)
-        ready.remember(key, found)
+    ready = prepared(model)
+    with ready.lock:
+        found = ready.points.get(key)
+        if found is None:
+            found = _follow(ready, sizes, values or {}, label)
+            ready.remember(key, found)
     return found if found.label == label else replace(found, label=label)
 
 
@@ -76,9 +77,34 @@ def _follow(
             known[value.name] = given
     types.update(inputs)
     everything = Knowledge(types, known)
+    inferred = infer_graph(ready.bare, inputs) | _declared_outputs(ready, inputs)
     with np.errstate(all="ignore"):  # 1 / 0 in a scale computation is the model's business
-        walk(ready, block, everything, infer_graph(ready.bare, inputs), BODY_RULES)
+        walk(ready, block, everything, inferred, BODY_RULES)
     return PointShapes(label, dict(sizes), types, known, tuple(everything.failures))
+
+
+def _declared_outputs(ready: Prepared, inputs: Mapping[str, TensorType]) -> dict[str, TensorType]:
+    """Types the model itself records for outputs of operators onnx does not know, such as plugins.
+
+    A symbol of an input is replaced by its size here. A recorded size is believed if the model has no free
+    dimensions, or if another dim of the tensor is a symbol: else it may be left from before a dimension was freed.
+    """
+    symbols: dict[str, int] = {}
+    free = False
+    for value in ready.model.index.inputs:
+        for proto, size in zip(value.type.tensor_type.shape.dim, inputs[value.name].dims or (), strict=False):
+            declared = declared_dim(proto)
+            free = free or declared.size is None
+            if declared.symbol and size is not None:
+                symbols[declared.symbol] = size
+    types: dict[str, TensorType] = {}
+    for name, value in ready.recorded.items():
+        tensor = value.type.tensor_type
+        dims = [declared_dim(dim) for dim in tensor.shape.dim]
+        believed = not free or any(dim.symbol in symbols for dim in dims)
+        sizes = tuple(symbols.get(dim.symbol) if dim.size is None else dim.size if believed else None for dim in dims)
+        types[name] = TensorType(dtype_name(tensor.elem_type), sizes if tensor.HasField("shape") else None)
+    return types
 
 
 def _given_values(declared: TensorType, row: Sequence[int] | None) -> Array | None:

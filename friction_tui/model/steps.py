@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,7 +15,7 @@ from onnx import AttributeProto
 
 from friction_tui.model.constants import constant_of, element_count, tensor_value
 from friction_tui.model.graph import Graph, Node, initializers_of
-from friction_tui.model.inference import KEPT_ELEMENTS, NodeInference, bare_copy, opsets_of
+from friction_tui.model.inference import KEPT_ELEMENTS, NodeInference, bare_copy, opsets_of, schema_of
 from friction_tui.model.layer_checks import LAYER_CHECKS
 from friction_tui.model.names import declared_dim, dtype_name
 from friction_tui.model.opened import OpenedModel
@@ -77,8 +78,12 @@ class Prepared:
     opsets: dict[str, int]
     bare: onnx.ModelProto
     nodes: NodeInference
+    recorded: dict[str, onnx.ValueInfoProto]
+    """What the model says of outputs of main graph nodes whose operator nobody here knows."""
     blocks: dict[tuple[str, bytes], Block] = field(default_factory=dict)
     points: OrderedDict[PointKey, PointShapes] = field(default_factory=OrderedDict)
+    lock: Lock = field(default_factory=Lock)
+    """Held while a point is followed: `bare` is filled in anew for each."""
 
     def block(self, prefix: str, call: onnx.NodeProto | None = None) -> Block:
         """The steps of the graph at `prefix`. `call` is the node that calls it when it is a function."""
@@ -102,8 +107,27 @@ def prepared(model: OpenedModel) -> Prepared:
     """The model made ready, once for as long as it lives."""
     if model not in _PREPARED:
         opsets = opsets_of(model)
-        _PREPARED[model] = Prepared(model, opsets, bare_copy(model), NodeInference(opsets))
+        recorded = _recorded(model, opsets)
+        _PREPARED[model] = Prepared(model, opsets, bare_copy(model), NodeInference(opsets), recorded)
     return _PREPARED[model]
+
+
+def _recorded(model: OpenedModel, opsets: Mapping[str, int]) -> dict[str, onnx.ValueInfoProto]:
+    graph = model.proto.graph
+    if not graph.value_info and not graph.output:
+        return {}
+    known: dict[tuple[str, str], bool] = {}
+    outputs: set[str] = set()
+    for node in model.index.main:
+        operator = (node.proto.domain, node.proto.op_type)
+        if operator not in known:
+            exists = schema_of(node.proto, opsets) is not None
+            known[operator] = exists or model.index.function_of(node.proto) is not None
+        if not known[operator]:
+            outputs.update(name for name in node.outputs if name)
+    if not outputs:
+        return {}
+    return {value.name: value for value in (*graph.value_info, *graph.output) if value.name in outputs}
 
 
 def _block(model: OpenedModel, prefix: str, given: dict[str, AttributeProto]) -> Block:

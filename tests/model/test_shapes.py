@@ -209,6 +209,15 @@ def test_functions_are_followed_with_their_arguments() -> None:
     assert {failure.path for failure in odd.failures} == {"@own:flat.0"}
 
 
+def test_recorded_types_help_behind_operators_nobody_knows() -> None:
+    text = """g (float[N,3,8,8] x) => (float y) <float[1,4] w = {1, 2, 3, 4}, ...>
+        { boxes = own.Plugin(x)  y = Add(boxes, w) }"""
+    for recorded, size in (("float[N,100,4] boxes", (2, 100, 4)), ("float[1,100,4] boxes", (None, None, 4))):
+        model = parsed(text.replace(", ...>", f", {recorded}>"))
+        point = shapes_at(model, {"x": (2, 3, 8, 8)})
+        assert (point.failures, dims(point, "y")) == ((), size)
+
+
 def test_wrong_element_types_are_no_matter_of_shapes() -> None:
     model = parsed("g (float[N] x, int64[N] z) => (float y) { y = Add(x, z) }")
     assert shapes_at(model, {"x": (3,), "z": (3,)}).failures == ()
