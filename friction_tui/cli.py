@@ -6,7 +6,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -99,10 +99,8 @@ def source_options(command: Any) -> Any:
 )
 def open_app(model: str, ascii_only: bool, theme: str, watch: bool, worker: str, **chosen: Any) -> None:
     """Open the app on MODEL."""
-    from friction_tui.tui.app import run_app
-
     recipe = _agreed(model, chosen) if model else None
-    sys.exit(run_app(recipe, ascii_only=ascii_only, theme=theme, watch=watch, worker=shlex.split(worker) or None))
+    _run_app(recipe, ascii_only=ascii_only, theme=theme, watch=watch, worker=shlex.split(worker) or None)
 
 
 @main.command()
@@ -120,9 +118,7 @@ def demo(name: str, only_list: bool) -> None:
     if path is None:
         raise click.UsageError(f"there is no sample {name!r}; the samples are {', '.join(SAMPLES)}")
     if sys.stdin.isatty() and sys.stdout.isatty():
-        from friction_tui.tui.app import run_app
-
-        sys.exit(run_app(_agreed(str(path), {}), ascii_only=False, theme="", watch=False, worker=None))
+        _run_app(_agreed(str(path), {}))
     main.main(["check", str(path)], prog_name="friction-tui")
 
 
@@ -228,6 +224,17 @@ def completion(shell: str) -> None:
     if found is None:
         raise click.UsageError(f"no completion for {shell}")
     click.echo(found(main, {}, "friction-tui", "_FRICTION_TUI_COMPLETE").source())
+
+
+def _run_app(recipe: Recipe | None, *, worker: list[str] | None = None, **options: Any) -> NoReturn:
+    """Run the app. Its worker is spawned first: both take a moment to import what they need, at the same time."""
+    from friction_tui.worker.client import spawn
+
+    early = spawn(worker)
+
+    from friction_tui.tui.app import run_app
+
+    sys.exit(run_app(recipe, worker=worker, early=early, **options))
 
 
 def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:

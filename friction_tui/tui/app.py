@@ -6,11 +6,11 @@ import asyncio
 import dataclasses
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from textual.app import App
+from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
@@ -18,8 +18,8 @@ from textual.timer import Timer
 
 from friction_tui.protocol import ConsentNeeded
 from friction_tui.recipe import Recipe
+from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
-from friction_tui.tui import sessions
 from friction_tui.tui.consent import ConsentScreen
 from friction_tui.tui.graph_view import GraphView
 from friction_tui.tui.live import LiveSession
@@ -29,9 +29,11 @@ from friction_tui.tui.state import AppState
 from friction_tui.tui.themes import THEMES, chosen_theme
 from friction_tui.tui.welcome import Welcome, recipe_for
 from friction_tui.tui.workbench import Workbench
+from friction_tui.worker.client import Process
 
 FOLLOW_SECONDS = 0.03
 STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "read"}
+TEXTUAL_COMMANDS = frozenset({"Theme", "Screenshot"})
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -59,6 +61,7 @@ class FrictionApp(App[None]):
         *,
         session: sessions.SavedSession | None = None,
         worker: Sequence[str] | None = None,
+        early: Process | None = None,
         ascii_only: bool = False,
         theme: str = "",
         watch: bool = False,
@@ -69,7 +72,7 @@ class FrictionApp(App[None]):
         self._shown = AppState()
         self._follow: Timer | None = None
         self._asked: ConsentNeeded | None = None
-        self.live = LiveSession(self._state_changed, worker, ascii_only=ascii_only, watch=watch)
+        self.live = LiveSession(self._state_changed, worker, early=early, ascii_only=ascii_only, watch=watch)
         for known in THEMES:
             self.register_theme(known)
         self.theme = chosen_theme(theme, os.environ)
@@ -95,7 +98,15 @@ class FrictionApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self._end, number)
+        keys, wrong = keymap.read()
+        self.set_keymap(keys)
+        if wrong:
+            self.live.say(wrong, "warning", 'a line reads "build.start" = "f5"; ? lists the actions')
         self.call_after_refresh(self.live.start)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """Of Textual's own commands the ones that ours do not cover."""
+        return (command for command in super().get_system_commands(screen) if command.title in TEXTUAL_COMMANDS)
 
     def _end(self, number: signal.Signals) -> None:
         self.save_session(quiet=True)
@@ -203,8 +214,12 @@ def run_app(
     theme: str = "",
     watch: bool = False,
     worker: Sequence[str] | None = None,
+    early: Process | None = None,
 ) -> int:
-    """Run the app until the user leaves; returns the exit status (128 + n after signal n, 1 after a crash)."""
-    app = FrictionApp(recipe, worker=worker, ascii_only=ascii_only, theme=theme, watch=watch)
+    """Run the app until the user leaves; returns the exit status (128 + n after signal n, 1 after a crash).
+
+    `early` is a worker that was spawned while this module was still being imported.
+    """
+    app = FrictionApp(recipe, worker=worker, early=early, ascii_only=ascii_only, theme=theme, watch=watch)
     app.run()
     return app.return_code or 0

@@ -23,7 +23,7 @@ from friction_tui.protocol import (
 from friction_tui.recipe import Recipe
 from friction_tui.tui import state as states
 from friction_tui.tui.state import AppState, Change
-from friction_tui.worker.client import WorkerClient
+from friction_tui.worker.client import Process, WorkerClient
 
 AUTO_BUILD_DELAY = 0.8
 """Seconds without an edit before an automatic build starts."""
@@ -54,12 +54,13 @@ class LiveSession:
         on_state: Callable[[AppState], None],
         worker: Sequence[str] | None = None,
         *,
+        early: Process | None = None,
         ascii_only: bool = False,
         watch: bool = False,
     ) -> None:
         self.state = AppState(ascii=ascii_only)
         self._on_state = on_state
-        self._client = WorkerClient(self.hear, worker)
+        self._client = WorkerClient(self.hear, worker, early)
         self.watch = watch
         self._auto_build: asyncio.TimerHandle | None = None
 

@@ -11,41 +11,59 @@ import collections
 import contextlib
 import os
 import signal
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
 from friction_tui.protocol import Apply, Event, Open, Request, WorkerDied
 
 _ENCODER = msgspec.json.Encoder()
-_DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
-LINE_LIMIT = 256 * 1024 * 1024
-"""Longest message in bytes. A 1 M-node graph is about 100 MB."""
 QUICK_DEATHS = 3
 """A worker that dies this often within `QUICK_SECONDS` is not restarted again."""
 QUICK_SECONDS = 60.0
 GRACE_SECONDS = 0.4
 """How long a worker may take to clean up when the app ends."""
+LAST_WORDS = 12
+"""Lines of a dead worker's stderr that are worth showing."""
+
+Process = subprocess.Popen[bytes]
+_Heard = TypeVar("_Heard")
 
 
-def local_worker() -> list[str]:
-    """The command that starts a worker on this machine."""
-    return [sys.executable, "-m", "friction_tui.worker.host"]
+def spawn(command: Sequence[str] | None = None) -> Process:
+    """Start a worker process, this machine's own unless another command is given.
+
+    It gets a session of its own: a Ctrl+C in the terminal must not reach it, and its group dies with it.
+    """
+    return subprocess.Popen(
+        command or [sys.executable, "-m", "friction_tui.worker.host"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
 
 
 class WorkerClient:
-    """A worker process and its events. Use from one asyncio loop only."""
+    """A worker process and its events. Use from one asyncio loop only.
 
-    def __init__(self, on_event: Callable[[Event], None], command: Sequence[str] | None = None) -> None:
-        self._on_event = on_event
-        self._command = list(command or local_worker())
-        self._process: asyncio.subprocess.Process | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+    `early` is a worker that was spawned before there was a loop, while the face was still being imported.
+    """
+
+    def __init__(
+        self, on_event: Callable[[Event], None], command: Sequence[str] | None = None, early: Process | None = None
+    ) -> None:
+        self._on_event, self._command, self._early = on_event, command, early
+        self._process: Process | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._unsent: list[Request] = []
-        self._last_words: collections.deque[str] = collections.deque(maxlen=40)
+        self._last_words: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
         self._deaths: collections.deque[float] = collections.deque(maxlen=QUICK_DEATHS)
         self._model: Open | None = None
         self._closing = False
@@ -56,19 +74,10 @@ class WorkerClient:
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
-        """Spawn the worker. Events begin to arrive on the running loop."""
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            limit=LINE_LIMIT,
-            start_new_session=True,  # a Ctrl+C in the terminal must not reach it, and its jobs die with its group
-        )
-        self._tasks = [asyncio.create_task(self._listen(self._process)), asyncio.create_task(self._hear(self._process))]
-        unsent, self._unsent = self._unsent, []
-        for request in unsent:
-            self.send(request)
+        """Start the worker. Its events arrive on the running loop."""
+        self._loop = asyncio.get_running_loop()
+        self._adopt(self._early or spawn(self._command))
+        self._early = None
 
     def send(self, request: Request) -> None:
         """Send a request; before the worker is up it is kept and sent then."""
@@ -80,58 +89,74 @@ class WorkerClient:
         if process is None or process.stdin is None:
             self._unsent.append(request)
             return
-        # A dying worker's pipe breaks here first; `_listen` sees the death and restarts it.
-        with contextlib.suppress(ConnectionError, RuntimeError):
+        # A dying worker's pipe breaks here first; its listener sees the death and a new one is started.
+        with contextlib.suppress(OSError, ValueError):
             process.stdin.write(_ENCODER.encode(request) + b"\n")
+            process.stdin.flush()
 
     async def close(self) -> None:
         """End the worker and every job it started; returns within `GRACE_SECONDS`."""
         self._closing = True
-        process, self._process = self._process, None
-        if process is not None:
-            if process.stdin is not None:
-                process.stdin.close()  # the worker ends on EOF and removes its temporary files
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(process.wait(), GRACE_SECONDS)
-            kill_group(process.pid)
-            await process.wait()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        process, self._process = self._process or self._early, None
+        if process is None:
+            return
+        assert process.stdin is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()  # the worker ends on EOF and removes its temporary files
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(process.wait, GRACE_SECONDS)
+        kill_group(process.pid)
+        await asyncio.to_thread(process.wait)
 
-    async def _listen(self, process: asyncio.subprocess.Process) -> None:
+    def _adopt(self, process: Process) -> None:
+        self._process = process
+        for work in (self._listen, self._hear):
+            threading.Thread(target=work, args=(process,), name=f"worker {work.__name__}", daemon=True).start()
+        unsent, self._unsent = self._unsent, []
+        for request in unsent:
+            self.send(request)
+
+    def _listen(self, process: Process) -> None:
+        """Decode events off the loop: a graph of 50k nodes takes a while."""
+        decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
         assert process.stdout is not None
-        while line := await process.stdout.readline():
+        for line in process.stdout:
             try:
-                event = _DECODER.decode(line)
+                event = decoder.decode(line)
             except msgspec.MsgspecError as error:
                 self._last_words.append(f"unreadable message from the worker: {error}")
                 continue
-            self._on_event(event)
-        await process.wait()
-        if not self._closing:
-            await self._revive(process)
+            self._on_loop(self._on_event, event)
+        process.wait()
+        self._on_loop(self._died, process)
 
-    async def _hear(self, process: asyncio.subprocess.Process) -> None:
+    def _hear(self, process: Process) -> None:
         assert process.stderr is not None
-        while chunk := await process.stderr.read(65536):
-            self._last_words.extend(chunk.decode(errors="replace").splitlines())
+        for line in process.stderr:
+            self._last_words.append(line.decode(errors="replace").rstrip())
 
-    async def _revive(self, process: asyncio.subprocess.Process) -> None:
+    def _on_loop(self, call: Callable[[_Heard], None], value: _Heard) -> None:
+        assert self._loop is not None
+        if not self._closing:
+            with contextlib.suppress(RuntimeError):  # the loop closed in between: nobody listens any more
+                self._loop.call_soon_threadsafe(call, value)
+
+    def _died(self, process: Process) -> None:
+        if self._closing or process is not self._process:
+            return
         kill_group(process.pid)  # jobs of the dead worker
         self._process = None
         now = time.monotonic()
         self._deaths.append(now)
         hopeless = len(self._deaths) == QUICK_DEATHS and now - self._deaths[0] < QUICK_SECONDS
-        why = describe_exit(process.returncode)
-        words = "\n".join(list(self._last_words)[-12:])
+        words = "\n".join(self._last_words)
         self._last_words.clear()
-        self._on_event(WorkerDied(why=why, restarted=not hopeless, last_words=words))
+        self._on_event(WorkerDied(why=describe_exit(process.returncode), restarted=not hopeless, last_words=words))
         if hopeless:
             return
         if self._model is not None:
             self._unsent.insert(0, self._model)
-        await self.start()
+        self._adopt(spawn(self._command))
 
 
 def kill_group(pid: int) -> None:
