@@ -12,6 +12,7 @@ from friction_tui.diagnosis import (
     external_data,
     file_content,
     fragile_shapes,
+    graph_declarations,
     graph_structure,
     half_precision,
     older_tensorrt,
@@ -32,6 +33,7 @@ from friction_tui.finding import Finding
 CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("file", file_content.check, "what the file is"),
     ("external", external_data.check, "weights in external files"),
+    ("declarations", graph_declarations.check, "what a graph declares at its border"),
     ("structure", graph_structure.check, "what ONNX asks of a graph"),
     ("schema", schema.check, "what ONNX asks of each operator"),
     ("types", type_constraints.check, "element types that do not fit together"),

@@ -29,16 +29,13 @@ def check(case: Case) -> Iterator[Finding]:
     model = case.model
     if model.file.kind != "onnx":
         return
-    yield from _main_graph(model)
     known: dict[str, set[str]] = {}
     for prefix in model.index.graphs:
         yield from _names_and_order(model, prefix, known)
-    yield from _bodies(model)
     yield from _functions(model)
-    yield from _same_names(model)
 
 
-def _finding(
+def breach(
     kind: str,
     title: str,
     cause: str,
@@ -47,6 +44,7 @@ def _finding(
     evidence: Iterable[str] = (),
     severity: Severity = Severity.ERROR,
 ) -> Finding:
+    """A breach of the graph rules, kind `structure/<kind>`; re-exporting is the last of its fixes."""
     return Finding(
         kind=f"structure/{kind}",
         severity=severity,
@@ -67,59 +65,10 @@ def _graph_words(prefix: str) -> str:
     return f"the body {prefix}" if "." in prefix.rpartition(":")[2] else f"the function {prefix[1:]}"
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """The first few of `names`, and how many more there are."""
     every = list(dict.fromkeys(names))
     return ", ".join(every[:_SHOWN]) + (f" and {len(every) - _SHOWN} more" if len(every) > _SHOWN else "")
-
-
-def _main_graph(model: OpenedModel) -> Iterator[Finding]:
-    """Outputs, inputs and types of the main graph."""
-    graph, index = model.proto.graph, model.index
-    if not graph.output:
-        last = [name for name in index.producer if name not in index.consumers]
-        yield _finding(
-            "no-outputs",
-            "The graph has no outputs",
-            "The graph has no outputs: at least one tensor must be marked as output, or nothing is computed. TensorRT "
-            "parses it and fails at the build with `Network must have at least one output`."
-            + (f" The tensors nothing reads are: {_listed(last)}." if last else ""),
-            [Place(PlaceKind.MODEL, "outputs"), *(Place(PlaceKind.TENSOR, name) for name in last[:_SHOWN])],
-            "Add the missing output: mark a tensor with `graph.output.append(onnx.helper.make_tensor_value_info(name, "
-            "dtype, shape))` and save.",
-        )
-    written = index.producer.keys() | index.initializers.keys() | {value.name for value in graph.input}
-    for value in graph.output:
-        if value.name not in written:
-            yield _finding(
-                "undefined-output",
-                f"Output {value.name} is computed by nothing",
-                f"The graph output {value.name} is missing: no node writes it, and it is neither an input nor an "
-                "initializer. TensorRT says `Trying to access weights or a null tensor!`.",
-                [Place(PlaceKind.OUTPUT, value.name)],
-                f"Rename the output to a tensor that exists, or remove {value.name} from the graph's outputs.",
-            )
-    for value in (*index.inputs, *graph.output):
-        kind = value.type.WhichOneof("value")
-        if kind is None or (kind == "tensor_type" and not value.type.tensor_type.elem_type):
-            place = PlaceKind.INPUT if value in index.inputs else PlaceKind.OUTPUT
-            yield _finding(
-                "no-type",
-                f"{place.value.capitalize()} {value.name} has no type",
-                f"The graph {place.value} {value.name} declares no element type (dtype); ONNX requires one, and "
-                "TensorRT cannot convert it.",
-                [Place(place, value.name)],
-                f"Give {value.name} its type with `onnx.helper.make_tensor_value_info`.",
-            )
-    if graph.sparse_initializer:
-        names = [sparse.values.name for sparse in graph.sparse_initializer]
-        yield _finding(
-            "sparse-initializer",
-            "Sparse initializers",
-            f"The initializer {_listed(names)} is stored sparse (sparse_initializer). TensorRT's parser ignores "
-            "sparse initializers and then says `Node input was not registered`.",
-            [Place(PlaceKind.INITIALIZER, name) for name in names],
-            "Store it dense: replace the sparse_initializer by an ordinary initializer with the same name.",
-        )
 
 
 def _names_and_order(model: OpenedModel, prefix: str, known: dict[str, set[str]]) -> Iterator[Finding]:
@@ -146,7 +95,7 @@ def _names_and_order(model: OpenedModel, prefix: str, known: dict[str, set[str]]
         outputs = list(graph.output) if isinstance(graph, onnx.FunctionProto) else [v.name for v in graph.output]
         for name in outputs:
             if name not in known[prefix]:
-                yield _finding(
+                yield breach(
                     "undefined-output",
                     f"Output {name} of {_graph_words(prefix)} is computed by nothing",
                     f"{_graph_words(prefix).capitalize()} returns {name}, which is missing: no node in it writes it.",
@@ -170,7 +119,7 @@ def _several_definitions(
         places = [Place(PlaceKind.TENSOR, name), *(place_of(model, node) for node in nodes)]
         if len(nodes) > 1:
             told = " and ".join(f"{node.proto.op_type} {node.name}" for node in nodes[:_SHOWN])
-            yield _finding(
+            yield breach(
                 "two-writers",
                 f"{name} is written twice",
                 f"The tensor {name} has {len(nodes)} writers in {where}: {told}. ONNX requires single static "
@@ -181,7 +130,7 @@ def _several_definitions(
             )
         elif name in own:
             what = "a graph input" if name in inputs else "an initializer"
-            yield _finding(
+            yield breach(
                 "two-writers",
                 f"{name} is both {what} and written by a node",
                 f"{nodes[0].proto.op_type} {nodes[0].name} writes the tensor {name}, which is already {what} of "
@@ -191,7 +140,7 @@ def _several_definitions(
                 f"Rename the node's output {name}, or remove the duplicate {what.rsplit(maxsplit=1)[-1]}.",
             )
         elif name in outer:
-            yield _finding(
+            yield breach(
                 "shadowed-name",
                 f"{name} is written again inside a body",
                 f"{nodes[0].proto.op_type} {nodes[0].name} in {where} writes {name}, a name the surrounding graph "
@@ -205,7 +154,7 @@ def _several_definitions(
         for kind, names in ((PlaceKind.INPUT, inputs), (PlaceKind.INITIALIZER, tensors)):
             for name, count in Counter(names).items():
                 if count > 1:
-                    yield _finding(
+                    yield breach(
                         "two-writers",
                         f"{kind.value.capitalize()} {name} is declared {count} times",
                         f"{where.capitalize()} declares the {kind.value} {name} {count} times; names must be unique, "
@@ -224,7 +173,7 @@ def _undefined(model: OpenedModel, prefix: str, visible: set[str]) -> Iterator[F
                 readers.setdefault(name, []).append(node)
     for name, nodes in readers.items():
         first = nodes[0]
-        yield _finding(
+        yield breach(
             "undefined-input",
             f"{name} is read but exists nowhere",
             f"{first.proto.op_type} {first.name} reads the tensor {name}, which is undefined in "
@@ -249,7 +198,7 @@ def _order(model: OpenedModel, prefix: str, writers: Mapping[str, list[Node]]) -
     cycle = _cycle(model, prefix, writers)
     if cycle:
         told = " → ".join(f"{node.name} ({node.proto.op_type})" for node in (*cycle, cycle[0]))
-        yield _finding(
+        yield breach(
             "cycle",
             f"A cycle through {len(cycle)} node{'s' if len(cycle) > 1 else ''}",
             f"The graph is cyclic: {told}. Each node on the cycle waits for the output of the one before it, so none "
@@ -262,7 +211,7 @@ def _order(model: OpenedModel, prefix: str, writers: Mapping[str, list[Node]]) -
         return
     node, name, writer = late[0]
     more = f" {len(late)} inputs are affected." if len(late) > 1 else ""
-    yield _finding(
+    yield breach(
         "unsorted",
         "Nodes are not in topological order",
         f"The nodes of {_graph_words(prefix)} are not topologically sorted: {node.proto.op_type} {node.name} "
@@ -304,51 +253,6 @@ def _cycle(model: OpenedModel, prefix: str, writers: Mapping[str, list[Node]]) -
     return []
 
 
-def _bodies(model: OpenedModel) -> Iterator[Finding]:
-    """Bodies whose inputs and outputs are not as many as their node gives and takes."""
-    index = model.index
-    for node in index.nodes:
-        op, given, taken = node.proto.op_type, len(node.proto.input), len(node.proto.output)
-        if op not in ("If", "Loop"):
-            continue
-        for prefix in index.bodies_of(node.path):
-            body = index.graphs[prefix]
-            assert isinstance(body, onnx.GraphProto)
-            state = max(given - 2, 0)
-            inputs, outputs = (0, taken) if op == "If" else (2 + state, 1 + taken)
-            if len(body.input) != inputs or len(body.output) != outputs:
-                yield _finding(
-                    "body-arity",
-                    f"A body of {op} {node.name} has the wrong number of inputs or outputs",
-                    f"The body {prefix.rpartition('.')[2]} of {op} {node.name} has {len(body.input)} inputs and "
-                    f"{len(body.output)} outputs; with {given} inputs and {taken} outputs of the node it must have "
-                    f"{inputs} and {outputs}. ONNX Runtime refuses the model; TensorRT's parser may crash on it.",
-                    [place_of(model, node)],
-                    "An If branch takes no inputs (it reads outer tensors by name) and gives the node's outputs. A "
-                    "Loop body takes iteration number, condition and state, and gives condition, state and scan "
-                    "outputs.",
-                )
-
-
-def _same_names(model: OpenedModel) -> Iterator[Finding]:
-    """Node names that several nodes share: no engine minds, but every message becomes ambiguous."""
-    named: dict[str, list[Node]] = {}
-    for node in model.index.main:
-        if node.proto.name:
-            named.setdefault(node.proto.name, []).append(node)
-    shared = {name: nodes for name, nodes in named.items() if len(nodes) > 1}
-    if shared:
-        yield _finding(
-            "same-node-names",
-            f"{sum(map(len, shared.values()))} nodes share their names",
-            f"The node names {_listed(shared)} are duplicates, each borne by several nodes. ONNX wants node names "
-            "unique; engines do not mind, but messages that name a node are ambiguous.",
-            [place_of(model, node) for nodes in shared.values() for node in nodes],
-            "Rename the nodes, or clear their names: they are for people only.",
-            severity=Severity.NOTE,
-        )
-
-
 def _functions(model: OpenedModel) -> Iterator[Finding]:
     """Local functions that call themselves, which ONNX forbids: they are inlined."""
     index = model.index
@@ -363,10 +267,10 @@ def _functions(model: OpenedModel) -> Iterator[Finding]:
         finished.update(ready)
     recursive = [prefix for prefix in calls if prefix not in finished]
     if recursive:
-        yield _finding(
+        yield breach(
             "recursive-function",
             "Local functions that call themselves",
-            f"The functions {_listed(prefix[1:] for prefix in recursive)} call each other in a cycle. ONNX functions "
+            f"The functions {listed(prefix[1:] for prefix in recursive)} call each other in a cycle. ONNX functions "
             "must not be recursive, they are inlined before they run.",
             [Place(PlaceKind.MODEL, prefix[1:]) for prefix in recursive],
             "Unroll the recursion where the model is made.",

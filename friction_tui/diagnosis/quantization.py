@@ -26,7 +26,7 @@ Array = npt.NDArray[np.generic]
 
 _OPS = ("QuantizeLinear", "DequantizeLinear")
 _LARGEST_SCALE_TENSOR = 1 << 20
-_MOVERS = ("Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity", "Cast")
+_INTEGERS = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.INT32)
 _OUTPUT_CHANNEL = {"Conv": 0, "ConvTranspose": 1}
 """Axis of the weight that counts output channels (ONNX operator docs)."""
 
@@ -85,7 +85,7 @@ def _judge(case: Case, step: _Step) -> Iterator[tuple[tuple[object, ...], Findin
     zero_name = proto.input[2] if len(proto.input) > 2 else ""
     if step.zero is not None and step.zero.dtype.kind in "iu" and np.any(step.zero != 0):
         yield ("zero", zero_name), _asymmetric(case, step, zero_name, step.zero)
-    elif zero_name and step.zero is None:
+    elif zero_name and step.zero is None and type_in(case.model, step.node.graph, zero_name) in _INTEGERS:
         yield (
             ("computed", step.node.path),
             _make(
