@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 
-import msgspec
-
 from friction_tui.finding import Finding
 from friction_tui.sources.export_request import ExportEvent, Found, Log, Stage
+from friction_tui.stdio import LineWriter, take_stdout
 
 
 class Channel:
     """Sends events and keeps the process's clock."""
 
     def __init__(self) -> None:
-        """Claim stdout: fd 1 points at fd 2 from here on, since user code and native libraries print as they like."""
+        """Claim stdout: what user code and native libraries print goes to stderr from here on."""
         self._started = time.monotonic()
-        sys.stdout.flush()
-        self._out = os.fdopen(os.dup(1), "wb")
-        os.dup2(2, 1)
-        self._encoder = msgspec.json.Encoder()
+        self._write = LineWriter(take_stdout())
 
     @property
     def elapsed(self) -> float:
@@ -30,12 +25,8 @@ class Channel:
         return time.monotonic() - self._started
 
     def send(self, event: ExportEvent) -> None:
-        """Send one event. When nobody reads any more the process has no reason to go on."""
-        try:
-            self._out.write(self._encoder.encode(event) + b"\n")
-            self._out.flush()
-        except BrokenPipeError:
-            os._exit(1)
+        """Send one event."""
+        self._write(event)
 
     def stage(self, name: str) -> None:
         """A stage begins."""

@@ -35,7 +35,7 @@ def training_mode(module: Any, made_at: SourceLine | None, factory: str, source:
     if not left:
         return []
     kinds = sorted({type(part).__name__ for _, part in left})
-    names = [name or type(part).__name__ for name, part in left]
+    names = [f"{name} ({type(part).__name__})" if name else type(part).__name__ for name, part in left]
     line = None
     if made_at is not None:
         line = (
@@ -51,8 +51,8 @@ def training_mode(module: Any, made_at: SourceLine | None, factory: str, source:
             tier=Tier.HAZARD,
             title=f"The model was exported in training mode: {', '.join(kinds)} behave differently there",
             cause=(
-                f"{', '.join(names[:4])}{more} {'is' if len(names) == 1 else 'are'} in train() mode: dropout drops at "
-                "random and BatchNorm normalises with the batch's own statistics, or what the exporter made of it."
+                f"In train() mode: {', '.join(names[:4])}{more}. There dropout drops at random and BatchNorm "
+                "normalises with the batch's own statistics; eval() turns both off."
             ),
             source=source,
             places=(place_of(line) if line else Place(PlaceKind.MODEL, names[0]),),

@@ -50,7 +50,8 @@ def test_cancelling_takes_less_than_half_a_second_and_leaves_no_finding(tmp_path
     file = tmp_path / "user_model.py"
     file.write_text("import time\ntime.sleep(60)\n")
     source = consent.with_consent(Source(str(file), SourceKind.PYTORCH, "model"))
-    loading, asked = threading.Event(), []
+    loading = threading.Event()
+    asked: list[float] = []
 
     def stop() -> bool:
         if loading.is_set() and not asked:

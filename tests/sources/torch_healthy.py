@@ -105,7 +105,8 @@ class CausalBlock(nn.Module):
         q, k, v = (part.view(b, t, 4, c // 4).transpose(1, 2) for part in self.qkv(self.norm1(x)).split(32, dim=2))
         attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.proj(attended.transpose(1, 2).reshape(b, t, c))
-        return x + self.mlp(self.norm2(x))
+        result: torch.Tensor = x + self.mlp(self.norm2(x))
+        return result
 
 
 class Gpt(nn.Module):
@@ -118,7 +119,8 @@ class Gpt(nn.Module):
         x = self.tokens(ids) + self.positions(torch.arange(ids.shape[1], device=ids.device))
         for block in self.blocks:
             x = block(x)
-        return self.norm(x) @ self.tokens.weight.T
+        scores: torch.Tensor = self.norm(x) @ self.tokens.weight.T
+        return scores
 
 
 def gpt() -> Any:
