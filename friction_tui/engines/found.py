@@ -77,7 +77,7 @@ def _tensorrt(one: module.Installed) -> EngineInfo:
     return EngineInfo(
         name="TensorRT-RTX" if rtx else "TensorRT",
         label=one.label,
-        version=one.version,
+        version=one.version or known.get("version", ""),
         can_parse=usable,
         can_build=usable,
         can_run=usable and not cannot_run(),

@@ -12,8 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from friction_tui.engines.base import EngineMissing
-from friction_tui.engines.tensorrt import layers, log, module
+from friction_tui.engines.tensorrt import layers, log, module, native
 from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.profiles import ResolvedProfile
@@ -76,7 +75,7 @@ class _Build:
         self._errors: list[str] = []
         self._warnings: list[str] = []
         self._shown = self._hidden = 0
-        self._log = _logger(trt, self._hear)
+        self._log = native.logger(trt, self._hear)
         self._monitor = _monitor(trt, self._phase_started, self._phase_finished)
 
     def run(
@@ -87,12 +86,7 @@ class _Build:
         target: str,
         precision: Precision,
     ) -> BuildResult:
-        self._trt.init_libnvinfer_plugins(self._log, "")
-        try:
-            builder = self._trt.Builder(self._log)
-        except TypeError as error:  # what a factory that returns nothing becomes in Python
-            said = "; ".join(log.worth_keeping(self._errors)) or str(error)
-            raise EngineMissing(f"{self._label} cannot create a builder on this machine: {said}") from error
+        builder = native.builder(self._trt, self._log, self._errors)
         network = builder.create_network(network_flags(self._trt))
         self._enter("parse")
         if not self._parse(network, model, origin):
@@ -272,26 +266,6 @@ def _write(plan: Path, engine: Native) -> int:
         stream.write(memoryview(engine))
     part.replace(plan)
     return plan.stat().st_size
-
-
-def _logger(trt: Native, hear: Callable[[str, str], None]) -> Native:
-    severity = trt.ILogger.Severity
-    levels = {
-        severity.INTERNAL_ERROR: "error",
-        severity.ERROR: "error",
-        severity.WARNING: "warning",
-        severity.INFO: "info",
-        severity.VERBOSE: "verbose",
-    }
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Native, text: str) -> None:
-            hear(levels.get(severity, "info"), text)
-
-    return Log()
 
 
 def _monitor(trt: Native, started: Callable[[str], None], finished: Callable[[str], None]) -> Native:

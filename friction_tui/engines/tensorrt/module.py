@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import importlib.util
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -75,10 +74,12 @@ def load(name: str = "") -> Native:
 
 def _version(name: str) -> str:
     """Version of the distribution that brings `name`: the meta package, else the CUDA-specific one it pulls in."""
+    from importlib import metadata  # 3 MB that the parser's process, given a name, does without
+
     dashed = name.replace("_", "-")
     for distribution in (dashed, *(f"{dashed}-cu{major}" for major in (13, 12, 11))):
         try:
-            return importlib.metadata.version(distribution)
-        except importlib.metadata.PackageNotFoundError:
+            return metadata.version(distribution)
+        except metadata.PackageNotFoundError:
             continue
     return ""

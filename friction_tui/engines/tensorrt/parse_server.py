@@ -25,6 +25,7 @@ from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.capabilities import network_flags
 from friction_tui.engines.tensorrt.module import Native
+from friction_tui.engines.tensorrt.native import builder, logger
 
 LOG_LINES, LINE_LENGTH = 200, 4000
 """How much of TensorRT's error log one answer carries at most."""
@@ -35,11 +36,11 @@ def main() -> None:
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # TensorRT prints some of its errors straight to fd 1
     try:
-        trt = module.load(sys.argv[1] if len(sys.argv) > 1 else "")
+        trt = module.load(sys.argv[1])
+        ask = _Asked(trt)
     except EngineMissing as error:
         _send(out, {"missing": str(error)})
         return
-    ask = _Asked(trt)
     _send(out, {"name": trt.__name__, "version": trt.__version__})
     stdin = sys.stdin.buffer
     while head := stdin.read(4):
@@ -62,11 +63,15 @@ class _Asked:
     def __init__(self, trt: Native) -> None:
         self._trt = trt
         self._lines: list[str] = []
-        self._log = _logger(trt, self._lines)
-        trt.init_libnvinfer_plugins(self._log, "")
-        self._builder = trt.Builder(self._log)
+        self._log = logger(trt, self._hear)
+        self._builder = builder(trt, self._log, self._lines)
         self._flags = network_flags(trt)
         self._kept: tuple[Native, Native] | None = None
+
+    def _hear(self, level: str, text: str) -> None:
+        """Keep error lines; everything else would be read by nobody."""
+        if level == "error" and len(self._lines) < LOG_LINES:
+            self._lines.append(text[:LINE_LENGTH])
 
     def parse(self, model: bytes, path: str, *, keep: bool) -> Mapping[str, object]:
         """Parse one model."""
@@ -96,22 +101,6 @@ class _Asked:
             return None if tensor is None else list(tensor.shape)
         except RuntimeError:  # the shape of what failed to import
             return None
-
-
-def _logger(trt: Native, lines: list[str]) -> Native:
-    grave = int(trt.ILogger.Severity.ERROR)
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-        """Keeps error lines; everything else would be read by nobody."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Native, text: str) -> None:
-            if int(severity) <= grave and len(lines) < LOG_LINES:
-                lines.append(text[:LINE_LENGTH])
-
-    return Log()
 
 
 def _described(error: Native) -> Mapping[str, object]:

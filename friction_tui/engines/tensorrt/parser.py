@@ -11,14 +11,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import IO, Any
 
 from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.tensorrt.module import preferred
 
 TIMEOUT_S = 120.0
 """A parse that takes longer is taken for hung. The slowest seen: 5.8 s for 50,000 nodes."""
+
+_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Parser:
         self._name = name
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
+        self._turn = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._words: IO[bytes] | None = None
         self._greeted = False
@@ -63,6 +68,18 @@ class Parser:
         """Begin starting the process, so that it is warm when the first model comes. Returns at once."""
         with self._lock:
             self._start()
+
+    @contextmanager
+    def turn(self, stop: Callable[[], bool]) -> Iterator[bool]:
+        """Have the parser, and the network it keeps, to oneself; False when `stop` said yes before it was free."""
+        while not self._turn.acquire(timeout=_POLL_S):
+            if stop():
+                yield False
+                return
+        try:
+            yield True
+        finally:
+            self._turn.release()
 
     def parse(self, model: bytes, path: str = "", *, keep: bool = False) -> Parsed:
         """Parse a serialised model. `path` is a file beside which its external data lies.
@@ -89,9 +106,10 @@ class Parser:
     def _start(self) -> None:
         if self._process is not None and self._process.poll() is None:
             return
+        name = self._name or preferred().name
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "friction_tui.engines.tensorrt.parse_server", *([self._name] if self._name else [])],
+            [sys.executable, "-m", "friction_tui.engines.tensorrt.parse_server", name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
@@ -164,5 +182,6 @@ def shared(name: str = "") -> Parser:
 
 
 def prestart(name: str = "") -> None:
-    """Start the shared parser's process in the background."""
-    shared(name).prestart()
+    """Start the shared parser's process in the background, if there is a TensorRT to start."""
+    with suppress(EngineMissing):
+        shared(name).prestart()

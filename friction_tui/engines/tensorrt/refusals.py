@@ -73,8 +73,10 @@ def refusals(
     if not model.proto.graph.node:
         report.add()
         return []
-    with tempfile.TemporaryDirectory(prefix="friction-parse-") as folder:
-        _search(model, Path(folder), parser or shared(), report, stop)
+    asked = parser or shared()
+    with asked.turn(stop) as ours, tempfile.TemporaryDirectory(prefix="friction-parse-") as folder:
+        if ours:
+            _search(model, Path(folder), asked, report, stop)
     if not report.found and not model.proto.graph.output:
         report.add(_no_outputs())
     return report.found

@@ -17,6 +17,7 @@ from friction_tui.engines.cuda import Cuda
 from friction_tui.engines.nvidia import cannot_run, gpus
 from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.module import Native
+from friction_tui.engines.tensorrt.native import logger
 from friction_tui.engines.tensorrt.plan import read_plan
 
 Array = npt.NDArray[np.generic]
@@ -81,7 +82,12 @@ def loaded(plan: Path, inputs: Mapping[str, Array], *, name: str = "") -> Iterat
     facts = read_plan(plan)
     trt = module.load(name or (facts.edition if facts else ""))
     complaints: list[str] = []
-    log = _logger(trt, complaints)
+
+    def hear(level: str, text: str) -> None:
+        if level == "error":
+            complaints.append(text)
+
+    log = logger(trt, hear)
     trt.init_libnvinfer_plugins(log, "")
     before = time.perf_counter()
     engine = trt.Runtime(log).deserialize_cuda_engine(plan.read_bytes())
@@ -155,17 +161,3 @@ def _numpy_type(trt: Native, kind: Native) -> np.dtype[np.generic] | None:
     except TypeError:  # bfloat16, fp8, int4
         return None
     return known
-
-
-def _logger(trt: Native, complaints: list[str]) -> Native:
-    grave = int(trt.ILogger.Severity.ERROR)
-
-    class Log(trt.ILogger):  # type: ignore[misc]
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-
-        def log(self, severity: Native, text: str) -> None:
-            if int(severity) <= grave:
-                complaints.append(text)
-
-    return Log()
