@@ -98,11 +98,12 @@ def _judge(node: Node, opset: int) -> Iterator[tuple[tuple[str, ...], Finding]]:
             yield ("attribute", proto.op_type, attribute.name), _unknown_attribute(node, opset, schema, attribute)
     for name in schema.required - given:
         yield ("missing-attribute", proto.op_type, name), _missing_attribute(node, opset, name)
-    yield from _arity(node, opset, schema)
+    told = {_RENAMED.get((proto.op_type, one.name), one.name).lower() for one in inputs_by_now}
+    yield from _arity(node, opset, schema, told)
 
 
-def _arity(node: Node, opset: int, schema: Schema) -> Iterator[tuple[tuple[str, ...], Finding]]:
-    """Too few or too many inputs and outputs."""
+def _arity(node: Node, opset: int, schema: Schema, told: set[str]) -> Iterator[tuple[tuple[str, ...], Finding]]:
+    """Too few or too many inputs and outputs. `told` are missing inputs of which a finding speaks already."""
     proto = node.proto
     count = len(proto.input)
     if count > schema.max_inputs:
@@ -110,7 +111,7 @@ def _arity(node: Node, opset: int, schema: Schema) -> Iterator[tuple[tuple[str, 
     for position, formal in enumerate(schema.inputs):
         wanted = formal.option == "Single" or (formal.option == "Variadic" and schema.min_inputs > position)
         absent = position >= count or (formal.option == "Single" and not proto.input[position])
-        if wanted and absent:
+        if wanted and absent and formal.name.lower() not in told:
             yield ("missing-input", proto.op_type, formal.name), _missing_input(node, opset, formal.name, position)
     if len(proto.output) > schema.max_outputs:
         yield ("many-outputs", proto.op_type), _too_many_outputs(node, opset, schema)
