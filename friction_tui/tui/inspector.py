@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich.markup import escape
 from textual.timer import Timer
 
+from friction_tui.drawing.scopes import PSEUDO
 from friction_tui.finding import Finding
 from friction_tui.protocol import InitializerStats, Inspect, NodeDetail, ReadInitializer, TensorDetail
 from friction_tui.recipe import POINTS
@@ -162,10 +163,9 @@ def _facts(node: NodeDetail, width: int) -> list[Line]:
     lines: list[Line] = []
     for name, value in node.attributes:
         lines.extend(paragraph(value, width, "code", indent=(("attr ", "muted"), (f"{name} = ", "text"))))
-    domain = node.domain or "ai.onnx"
-    lines.extend(
-        paragraph(f"{node.op}, {domain} opset {node.opset}, at {node.path}", width, indent=(("op   ", "muted"),))
-    )
+    if node.op not in PSEUDO:
+        op = f"{node.op}, {node.domain or 'ai.onnx'} opset {node.opset}, at {node.path}"
+        lines.extend(paragraph(op, width, indent=(("op   ", "muted"),)))
     if node.source:
         source = f"{node.source.file}:{node.source.line}"
         function = f" in {node.source.function}" if node.source.function else ""
