@@ -41,7 +41,7 @@ def with_order(graph: GraphData) -> GraphData:
         if (
             filed
             and _breaks(filed, scopes) <= _breaks(best, scopes)
-            and _lifetime(filed, inputs) < _lifetime(best, inputs)
+            and _lifetime(filed, readers) < _lifetime(best, readers)
         ):
             best = filed
         order += best
@@ -332,11 +332,10 @@ def _placed(item: int, outputs: dict[int, list[int]], done: bytearray) -> list[i
     return placed
 
 
-def _lifetime(order: list[int], inputs: Sequence[list[int]]) -> int:
+def _lifetime(order: list[int], readers: Sequence[Sequence[int]]) -> int:
     """Over how many rows values live, summed."""
     row = {item: number for number, item in enumerate(order)}
-    last = {source: item for item in order for source in inputs[item]}
-    return sum(row[reader] - row[source] for source, reader in last.items())
+    return sum(max([row[reader] for reader in readers[item]], default=at) - at for item, at in row.items())
 
 
 def _breaks(order: list[int], scopes: Sequence[int]) -> int:

@@ -96,7 +96,7 @@ class Rows:
     first: array[int] = field(default_factory=lambda: array("i"))
     last: array[int] = field(default_factory=lambda: array("i"))
     number: array[int] = field(default_factory=lambda: array("i"))
-    depth: array[int] = field(default_factory=lambda: array("h"))
+    depth: array[int] = field(default_factory=lambda: array("i"))
     frame: array[int] = field(default_factory=lambda: array("h"))
     frames: list[Frame] = field(default_factory=list)
 

@@ -69,7 +69,7 @@ class RowText:
 
     def segments(self, row: int, width: int) -> list[Segment]:
         """The row in exactly `width` columns."""
-        left = self._gutter(row)
+        left = self._gutter(row, width * 2 // 3)
         indent = " " * min(2 * self._depth(row), max(width // 4, 2))
         left.append((f" {indent}", Role.GUTTER))
         room = width - sum(columns(text) for text, _ in left)
@@ -104,7 +104,8 @@ class RowText:
         rows = self.outline.rows
         return rows.depth[row] - rows.frames[rows.frame[row]].depth
 
-    def _gutter(self, row: int) -> list[Segment]:
+    def _gutter(self, row: int, room: int) -> list[Segment]:
+        """The gutter; of bodies deep inside others only the inner end, when all of it would leave no room for text."""
         glyphs, outline = self.glyphs, self.outline
         kind = outline[row].kind
         tally = outline.tally(row)
@@ -114,6 +115,9 @@ class RowText:
         else:
             glyph, role = glyphs.group, GLYPH_ROLES[tally.worst]
         text, column = self.sheets.gutter(row, glyph, glyphs)
+        over = len(text) - room
+        if over > 0 and (column < 0 or column > over + 1):
+            text, column = glyphs.dots + text[over + len(glyphs.dots) :], max(column - over, -1)
         if column < 0:
             return [(text, Role.GUTTER)]
         return [(text[:column], Role.GUTTER), (glyph, role), (text[column + 1 :], Role.GUTTER)]
@@ -161,15 +165,17 @@ class RowText:
         glyphs = self.glyphs
         outline = self.outline
         without = sum(map(outline.hides, outline.sources[outline[row].first])) if outline[row].kind == Kind.NODE else 0
+        scope = self._scope_of(row)
         read, reading = self.sheets.far_sources(row), self.sheets.far_readers(row)
         named = [
-            f"{glyphs.back if source >= row else glyphs.far_in}{self.name(source)}" for source in read[:_FAR_NAMES]
+            f"{glyphs.back if source >= row else glyphs.far_in}{self._partner(source, scope)}"
+            for source in read[:_FAR_NAMES]
         ]
         if len(read) > _FAR_NAMES:
             named.append(f"{glyphs.far_in}+{len(read) - _FAR_NAMES}")
         if len(reading) == 1:
             arrow = glyphs.back if reading[0] <= row else glyphs.far_out
-            named.append(f"{arrow}{self.name(reading[0])}")
+            named.append(f"{arrow}{self._partner(reading[0], scope)}")
         elif reading:
             named.append(f"{glyphs.far_out}{glyphs.times}{len(reading)}")
         counted = [f"{glyphs.far_in}{len(read)}"] * bool(read) + [f"{glyphs.far_out}{len(reading)}"] * bool(reading)
@@ -177,6 +183,16 @@ class RowText:
             named.append(f"{glyphs.hidden}shape")
             counted.append(glyphs.hidden)
         return [" ".join(named), " ".join(counted)] if named else []
+
+    def _scope_of(self, row: int) -> tuple[str, ...]:
+        graph = self.outline.graph
+        return graph.scope_table[graph.scopes[self.outline.item(row)]]
+
+    def _partner(self, row: int, scope: tuple[str, ...]) -> str:
+        """How a far row is called from elsewhere: a bare operator with the module it is in."""
+        name, there = self.name(row), self._scope_of(row)
+        bare = self.outline.rows.kind[row] == Kind.NODE and not item_name(self.outline, self.outline.item(row))
+        return visible(f"{there[-1]}/{name}") if bare and there and there != scope else name
 
     def _plain(self, label: str) -> str:
         label = visible(label)

@@ -173,6 +173,19 @@ def test_a_function_that_calls_itself_ends() -> None:
     assert outline.reveal(outline.graph.paths[inner]) is not None
 
 
+def test_bodies_deep_inside_others_leave_room_for_text() -> None:
+    b = graphs.Builder()
+    owner = b.node("If", "")
+    b.end_main()
+    for _ in range(30):
+        begun = b.begin_body(owner, "then_branch")
+        owner = b.node("If", "")
+        b.end_body(begun)
+    outline = outline_of(b.graph())
+    outline.unfold()
+    assert all("If" in line or "then_branch" in line for line in texts(outline))
+
+
 @pytest.mark.parametrize("depth", [3000])
 def test_deep_nesting_and_long_chains_do_not_recurse(depth: int) -> None:
     b = graphs.Builder()
