@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 from friction_tui.protocol import BuildResult, Kernel
@@ -72,10 +73,9 @@ def _seconds(seconds: float | None) -> str:
 
 def _kernels(old: BuildResult, new: BuildResult, width: int, *, ascii_only: bool) -> list[Line]:
     """Kernels that hold the same ONNX nodes are the same; their names carry tactics that change from run to run."""
-    first, second = _by_nodes(old.kernels), _by_nodes(new.kernels)
-    gone = [kernel for nodes, kernel in first.items() if nodes not in second]
-    come = [kernel for nodes, kernel in second.items() if nodes not in first]
-    same = len(first.keys() & second.keys())
+    first, second = Counter(map(_held, old.kernels)), Counter(map(_held, new.kernels))
+    gone, come = _surplus(old.kernels, second), _surplus(new.kernels, first)
+    same = (first & second).total()
     head = f"   {len(old.kernels)}, then {len(new.kernels)}; {same} hold the same ONNX nodes"
     lines = [Line((("kernels", "strong"), (head, "muted")))]
     if not gone and not come:
@@ -87,8 +87,19 @@ def _kernels(old: BuildResult, new: BuildResult, width: int, *, ascii_only: bool
     return lines
 
 
-def _by_nodes(kernels: tuple[Kernel, ...]) -> dict[frozenset[str], Kernel]:
-    return {frozenset(kernel.onnx_nodes) or frozenset((kernel.name,)): kernel for kernel in kernels}
+def _held(kernel: Kernel) -> frozenset[str]:
+    return frozenset(kernel.onnx_nodes) or frozenset((kernel.name,))
+
+
+def _surplus(kernels: tuple[Kernel, ...], others: Counter[frozenset[str]]) -> list[Kernel]:
+    """The kernels for whose nodes the other build has no kernel left."""
+    left, surplus = Counter(others), []
+    for kernel in kernels:
+        if left[_held(kernel)] > 0:
+            left[_held(kernel)] -= 1
+        else:
+            surplus.append(kernel)
+    return surplus
 
 
 def _kernel_text(kernel: Kernel, *, ascii_only: bool) -> str:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from friction_tui import recipe_file
 from friction_tui.protocol import SaveModel
 from friction_tui.tui.build import BuildPanel
-from friction_tui.tui.panel import Ask
+from friction_tui.tui.panel import Ask, Say
 from friction_tui.tui.path_prompt import PathPrompt
 from friction_tui.tui.shapes import ShapesPanel
 
@@ -74,3 +75,24 @@ def save_model(bench: Workbench) -> None:
 
     proposed = source.with_name(f"{source.stem}-edited.onnx")
     bench.app.push_screen(PathPrompt("Save the model with this recipe applied.", proposed), answer)
+
+
+def save_recipe(bench: Workbench) -> None:
+    """Ask where to write friction.toml; the findings that an elder one allows stay allowed."""
+    recipe = bench.state.recipe
+    if recipe is None:
+        return
+
+    def answer(path: Path | None) -> None:
+        if path is None:
+            return
+        try:
+            allowed = recipe_file.load(path).allow if path.exists() else ()
+            recipe_file.save(recipe_file.from_recipe(recipe, allowed), path)
+        except (recipe_file.RecipeFileError, OSError) as error:
+            bench.post_message(Say(f"the recipe was not written: {error}", "error"))
+        else:
+            bench.post_message(Say(f"recipe written to {path}", "info", "commit it beside the model: CI reads it too"))
+
+    proposed = recipe_file.beside(Path(recipe.source.path))
+    bench.app.push_screen(PathPrompt("Write the recipe to a file that people and CI read.", proposed), answer)

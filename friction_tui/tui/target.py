@@ -27,7 +27,7 @@ ARCHITECTURES = {
 """Compute capability to architecture: https://developer.nvidia.com/cuda-gpus"""
 PRECISIONS = {
     Precision.AS_EXPORTED: "the model's own types, strongly typed",
-    Precision.FP16: "half the memory of float32; overflows above 65504",
+    Precision.FP16: "half the memory; overflows above 65504",
     Precision.BF16: "bfloat16: the range of float32, three digits",
     Precision.INT8: "8-bit integers; needs scales, from QDQ nodes or calibration",
     Precision.FP8: "8-bit floats; needs scales, from QDQ nodes",

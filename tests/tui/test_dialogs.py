@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 
+from friction_tui import recipe_file
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.protocol import EngineInfo, Hello
 from friction_tui.recipe import Precision, Range, Rewrite, Source, SourceKind
 from friction_tui.tui.copy_as import CopyScreen
+from friction_tui.tui.edit_commands import save_recipe
 from friction_tui.tui.fixes import FixesScreen, applied
 from friction_tui.tui.opset import NEWEST, OpsetScreen
 from friction_tui.tui.panel import Edit, Say
@@ -132,3 +136,22 @@ async def test_commands_are_shown_copied_and_saved(tmp_path: Path) -> None:
         await pilot.pause()
         assert app.copied[0].startswith("trtexec \\\n  --onnx=m.onnx")
         assert isinstance(app.heard[-1], Say)
+
+
+def test_friction_toml_is_written_and_keeps_what_was_allowed(tmp_path: Path) -> None:
+    file = tmp_path / "friction.toml"
+    file.write_text('[[allow]]\nkind = "numerics/int64"\nwhy = "token ids are small"\n')
+    said: list[Say] = []
+    bench: Any = SimpleNamespace(
+        state=state(),
+        app=SimpleNamespace(push_screen=lambda _, answer: answer(file)),
+        post_message=said.append,
+    )
+    save_recipe(bench)
+    assert said[0].text == f"recipe written to {file}"
+    held = recipe_file.load(file)
+    assert [allowed.kind for allowed in held.allow] == ["numerics/int64"]
+    assert bench.state.recipe is not None and held.recipe().profile == bench.state.recipe.profile
+    file.write_text("[")
+    save_recipe(bench)
+    assert said[1].text.startswith("the recipe was not written: ") and file.read_text() == "["
