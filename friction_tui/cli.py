@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -209,9 +210,7 @@ def locate() -> None:
 @main.command()
 def worker() -> None:
     """Run as a worker on stdin and stdout, for an app at the other end of ssh."""
-    from friction_tui.worker.host import main as host
-
-    host()
+    os.execv(sys.executable, [sys.executable, "-m", "friction_tui.worker.host"])
 
 
 @main.command()

@@ -25,7 +25,7 @@ class Graph:
         self.inputs.append(helper.make_tensor_value_info(name, dtype, list(dims)))
         return name
 
-    def output(self, name: str, dims: Sequence[int | str] | None, dtype: int = TensorProto.FLOAT) -> None:
+    def output(self, name: str, dims: Sequence[int | str | None] | None, dtype: int = TensorProto.FLOAT) -> None:
         self.outputs.append(helper.make_tensor_value_info(name, dtype, list(dims) if dims is not None else None))
 
     def constant(self, name: str, value: Any, dtype: Any = None) -> str:

@@ -20,7 +20,8 @@ class Classifier(nn.Module):
         """(1, 3, 32, 32) float32 -> (1, 10)."""
         x = self.features(images)
         x = x.view(1, 1024)  # right for one image, wrong for a batch
-        return self.head(x)
+        scores: torch.Tensor = self.head(x)
+        return scores
 
 
 def model() -> tuple[nn.Module, tuple[torch.Tensor, ...]]:

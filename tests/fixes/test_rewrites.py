@@ -37,8 +37,7 @@ def opened_sample(name: str) -> OpenedModel:
 def test_a_baked_batch_becomes_any_batch() -> None:
     before = opened_sample("baked_batch")
     after = REWRITES["reshape-minus-one"].run(before, [path_of(before, "Reshape")])
-    points = [({"images": (n, 3, 32, 32)}, {}) for n in (1, 2, 5)]
-    proof = prove(before.proto, after, points)
+    proof = prove(before.proto, after, [({"images": (n, 3, 32, 32)}, {}) for n in (1, 2, 5)])
     assert proof.holds
     assert (proof.ran, proof.only_after) == (2, 4)  # batch 1 twice, batches 2 and 5 twice each
     assert proof.max_error == 0.0
