@@ -7,6 +7,7 @@ the command line and the editor share this module. How a profile is printed agai
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ LARGEST = 2**31 - 1
 """TensorRT's documented limit for the elements of one tensor, so no dimension is larger."""
 RULE = "0 ≤ min ≤ opt ≤ max, and max at least 1"
 """What `IOptimizationProfile` accepts; an all-empty range would build an engine for nothing."""
+SHAPE_FLAGS = ("--shapes", "--shape-values", "--minShapes", "--optShapes", "--maxShapes")
 SCALAR = "scalar"
 """How trtexec writes the shape of an input of rank 0."""
 
@@ -140,6 +142,33 @@ def parse_shape_values(texts: Iterable[str]) -> dict[str, Values]:
                 raise RecipeTextError(f"--shape-values, input {name!r}: {counts} values; the counts must be equal")
             _add(found, name, Values(*(points * 3 if len(points) == 1 else points)), "--shape-values")
     return found
+
+
+def parse_arguments(text: str) -> tuple[dict[str, Shapes], dict[str, Values]]:
+    """Shapes and values from a piece of a command line: friction-tui's flags, trtexec's, or bare `x:1x3..8x3`.
+
+    Other arguments are skipped, so that a whole command can be given. Raises RecipeTextError when nothing is a shape.
+    """
+    try:
+        words = shlex.split(text.replace("\\\n", " "))
+    except ValueError as error:
+        raise RecipeTextError(f"{text.strip()[:60]!r} is no command line: {error}") from error
+    given: dict[str, list[str]] = {}
+    flag = ""
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name in SHAPE_FLAGS and not equals:
+            flag = name
+        elif name in SHAPE_FLAGS or flag:
+            given.setdefault(name if equals and name in SHAPE_FLAGS else flag, []).append(value if equals else word)
+            flag = ""
+        elif re.search(r":[\d\[]", word) and not word.startswith("-"):
+            given.setdefault("--shapes", []).append(word)
+    if not given:
+        raise RecipeTextError(f"no shapes in {text.strip()[:60]!r}; the flags are {', '.join(SHAPE_FLAGS)}")
+    trtexec = [",".join(given.get(name, ())) for name in SHAPE_FLAGS[2:]]
+    shapes = parse_trtexec(*trtexec) | parse_shapes(given.get("--shapes", ()))
+    return shapes, parse_shape_values(given.get("--shape-values", ()))
 
 
 def parse_example(text: str) -> InputSpec:

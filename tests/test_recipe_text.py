@@ -15,6 +15,7 @@ from friction_tui.recipe_commands import check_command, shapes_arguments, torch_
 from friction_tui.recipe_text import (
     RecipeTextError,
     Shapes,
+    parse_arguments,
     parse_example,
     parse_range,
     parse_shape_values,
@@ -57,6 +58,7 @@ def test_garbage_is_refused_and_never_crashes(text: str) -> None:
         lambda: parse_range(text, "N"),
         lambda: parse_values(text, "k"),
         lambda: parse_example(text),
+        lambda: parse_arguments(text),
     ):
         try:
             parse()
@@ -196,6 +198,16 @@ def test_the_torch_call_is_python_with_one_dim_per_symbol() -> None:
     assert "N = torch.export.Dim('N', max=8)" in text
     assert "H = torch.export.Dim('H', min=64, max=128)" in text
     assert "'image': {0: N, 2: H},  # float32, N × 3 × H × ?" in text
+
+
+def test_a_pasted_command_gives_its_shapes_whoever_wrote_it() -> None:
+    for text in (check_command(RECIPE, INPUTS), trtexec(RECIPE, INPUTS)):
+        shapes, values = parse_arguments(text)
+        assert profile_for(INPUTS, shapes, values) == RECIPE.profile
+    assert parse_arguments("mask:1x64..2x64..8x128")[0]["mask"].opt == (2, 64)
+    assert parse_arguments("trtexec --onnx=a=b.onnx --minShapes 'in:0:1'")[0]["in:0"].max == (1,)
+    with pytest.raises(RecipeTextError, match="no shapes in 'hello'"):
+        parse_arguments("hello")
 
 
 def test_one_point_changes_only_within_the_rule() -> None:

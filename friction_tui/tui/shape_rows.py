@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -154,3 +154,15 @@ def without(recipe: Recipe, row: Row) -> Recipe:
         guessed=tuple(key for key in profile.guessed if key != row.key),
     )
     return msgspec.structs.replace(recipe, profile=left)
+
+
+def merged(recipe: Recipe, pasted: Profile, named: Collection[str]) -> Recipe:
+    """The recipe with another profile's choices in it; the inputs `named` keep no range of their own from before."""
+    profile = recipe.profile or Profile()
+    kept = {key: chosen for key, chosen in profile.ranges.items() if key.rpartition("[")[0] not in named}
+    chosen = Profile(
+        ranges=kept | pasted.ranges,
+        values=profile.values | pasted.values,
+        guessed=tuple(key for key in profile.guessed if key not in pasted.ranges and key not in pasted.values),
+    )
+    return msgspec.structs.replace(recipe, profile=chosen)

@@ -14,12 +14,12 @@ from textual.events import Key, Paste
 from friction_tui.protocol import Port
 from friction_tui.recipe import POINTS
 from friction_tui.recipe_changes import changes
-from friction_tui.recipe_text import RecipeTextError
+from friction_tui.recipe_text import RecipeTextError, parse_arguments, profile_for
 from friction_tui.tui.line_edit import LineEdit
 from friction_tui.tui.lines import Line, Span, paragraph, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Edit, Say
-from friction_tui.tui.shape_rows import Row, applied, rows, stepped, typed, without
+from friction_tui.tui.shape_rows import Row, applied, merged, rows, stepped, typed, without
 
 KEY_WIDTH = 16
 """Cells of the column of names, at most."""
@@ -176,11 +176,23 @@ class ShapesPanel(LinesPanel):
             self.rebuild()
 
     def on_paste(self, event: Paste) -> None:
-        """Paste into the cell."""
+        """Paste into the cell; outside of one, take a whole command's shapes (`--shapes`, trtexec's flags)."""
+        event.stop()
         if self._editing is not None:
-            event.stop()
             self._editing = self._editing.inserted(event.text)
             self.rebuild()
+            return
+        recipe = self.state.recipe
+        if recipe is None:
+            return
+        try:
+            shapes, values = parse_arguments(event.text)
+            pasted = profile_for(self._inputs, shapes, values)
+        except RecipeTextError as error:
+            self.post_message(Say(f"not pasted: {error}", "warning"))
+            return
+        edited = merged(recipe, pasted, shapes)
+        self.post_message(Edit(edited, f"pasted: {', '.join(changes(recipe, edited)) or 'the same shapes'}"))
 
     def _take(self) -> bool:
         """Make the typed text the choice; a refused one stays as typed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from textual.events import Paste
 
 from friction_tui.protocol import Dim, ModelSummary, Port
 from friction_tui.recipe import History, Profile, Range, Recipe, Source, Values
@@ -121,6 +122,25 @@ async def test_escape_leaves_a_cell_as_it_was_and_steps_against_the_rule_are_ref
         assert isinstance(edit, Edit)
         assert edit.recipe.profile is not None
         assert "mask[0]" not in edit.recipe.profile.ranges
+
+
+async def test_a_whole_command_can_be_pasted() -> None:
+    panel = ShapesPanel(id="shapes")
+    app = Bench(panel)
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.show(state_of())
+        panel.post_message(
+            Paste("trtexec --minShapes=images:1x3x64x64,mask:1x64 --maxShapes=images:2x3x64x64,mask:2x64")
+        )
+        panel.post_message(Paste("trtexec --minShapes=image:1x3x64x64"))
+        await pilot.pause()
+        edit, said = app.heard
+        assert isinstance(edit, Edit) and isinstance(said, Say)
+        assert edit.recipe.profile is not None
+        assert edit.recipe.profile.ranges["N"] == Range(1, 2, 2)
+        assert edit.recipe.profile.ranges["H"] == Range(64, 64, 64)
+        assert "mask[0]" not in edit.recipe.profile.ranges
+        assert "no input 'image'; its inputs: images, mask, size" in said.text
 
 
 async def test_everything_is_said_in_a_narrow_panel_and_in_ascii() -> None:
