@@ -37,13 +37,13 @@ def main() -> None:
 
 def run(request: JobRequest, progress: Progress) -> JobEnded:
     """Do what the request says, in this process."""
-    from friction_tui.worker import work
+    from friction_tui.worker.work import build, measure
 
     match request.kind:
         case JobKind.BUILD:
-            return work.build(request, progress)
+            return build(request, progress)
         case JobKind.MEASURE:
-            return work.measure(request, progress)
+            return measure(request, progress)
     raise ValueError(f"no such job: {request.kind}")
 
 
