@@ -7,27 +7,19 @@ gets a mark, `conv1‹17›`, which leads back to its path wherever it turns up:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import TensorProto, inliner
+from onnx import inliner
 
 from friction_tui.engines.tensorrt.assemble import node_field
 from friction_tui.engines.tensorrt.parser import ParserError
-from friction_tui.model.constants import constant_of, element_count, tensor_value
+from friction_tui.model.constants import constant_of, tensor_value
 from friction_tui.model.external import tensor_bytes
 from friction_tui.model.graph import GraphIndex, Node
 from friction_tui.model.opened import OpenedModel
-
-HEAVY_BYTES = 16 * 1024
-"""Initializers from this size on are replaced by zeros of the same type and shape, read from a file of holes."""
-_VALUES_MATTER = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul"}
-)
-"""Operators whose scales and zero points the parser looks into, however many there are."""
-_HOLES = "holes"
+from friction_tui.model.weightless import weightless
 
 _MARK = re.compile(r"‹(\d+)›(?:__\d+)*")
 """A mark, with what inlining appends to a node's name."""
@@ -71,9 +63,7 @@ class MarkedGraph:
 
     def mark_in(self, marked_name: str) -> Mark:
         """The node a marked name belongs to."""
-        found = _MARK.search(marked_name)
-        assert found is not None, marked_name
-        return self.marks[int(found[1])]
+        return self.marks[int(_MARK.findall(marked_name)[-1])]
 
 
 def unmarked(text: str) -> str:
@@ -147,78 +137,10 @@ def _inlined(proto: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _without_weights(model: OpenedModel, folder: Path) -> onnx.ModelProto:
-    source = model.proto
-    proto = onnx.ModelProto(ir_version=source.ir_version)
-    proto.opset_import.extend(source.opset_import)
-    proto.functions.extend(source.functions)
-    graph = proto.graph
-    graph.name = source.graph.name or "main"
-    graph.node.extend(source.graph.node)
-    graph.input.extend(source.graph.input)
-    graph.output.extend(source.graph.output)
-    graph.sparse_initializer.extend(source.graph.sparse_initializer)
-    exact = _exact_names(source.graph.node)
-    weights = _Weights(model, folder)
-    for tensor in source.graph.initializer:
-        weights.add(graph.initializer.add(), tensor, keep=tensor.name in exact)
-    weights.write()
+    """The model as the parser needs it. Recorded shapes go: inference must not lean on stale ones."""
+    proto = weightless(model.proto, folder, model.path.parent)
+    del proto.graph.value_info[:]
+    for light, tensor in zip(proto.graph.initializer, model.proto.graph.initializer, strict=True):
+        if tensor.HasField("raw_data") and len(tensor.raw_data) != tensor_bytes(tensor):
+            light.CopyFrom(tensor)  # broken data must reach the parser as it is
     return proto
-
-
-_ALIGNMENT = 64
-
-
-def _exact_names(nodes: Iterable[onnx.NodeProto]) -> set[str]:
-    return {name for node in nodes if node.op_type in _VALUES_MATTER for name in node.input[1:]}
-
-
-class _Weights:
-    """Copies initializers, heavy ones as references into a file of holes, external ones through links."""
-
-    def __init__(self, model: OpenedModel, folder: Path) -> None:
-        self._files = {file.initializer: file for file in model.external}
-        self._folder = folder
-        self._links: dict[Path, str] = {}
-        self._holes = 0
-
-    def add(self, copy: onnx.TensorProto, tensor: onnx.TensorProto, *, keep: bool) -> None:
-        external = tensor.data_location == TensorProto.EXTERNAL
-        size = tensor_bytes(tensor)
-        file = self._files.get(tensor.name) if external else None
-        there = file is not None and not file.missing and not file.short and not file.escapes
-        if (external and not there) or (size >= HEAVY_BYTES and not keep and (external or _whole(tensor, size))):
-            copy.name, copy.data_type = tensor.name, tensor.data_type
-            copy.dims.extend(tensor.dims)
-            # Each at a place of its own: TensorRT takes weights at one address for the same weights.
-            self._refer(copy, _HOLES, self._holes, size)
-            self._holes += -(-size // _ALIGNMENT) * _ALIGNMENT
-        elif file is not None:
-            copy.name, copy.data_type = tensor.name, tensor.data_type
-            copy.dims.extend(tensor.dims)
-            self._refer(copy, self._link(file.path), file.offset, file.length if file.length is not None else size)
-        else:
-            copy.CopyFrom(tensor)
-
-    def write(self) -> None:
-        with (self._folder / _HOLES).open("wb") as holes:
-            holes.truncate(self._holes)
-
-    def _link(self, path: Path) -> str:
-        if path not in self._links:
-            self._links[path] = f"data{len(self._links)}"
-            (self._folder / self._links[path]).symlink_to(path)
-        return self._links[path]
-
-    @staticmethod
-    def _refer(copy: onnx.TensorProto, location: str, offset: int, length: int) -> None:
-        copy.data_location = TensorProto.EXTERNAL
-        for key, value in (("location", location), ("offset", str(offset)), ("length", str(length))):
-            copy.external_data.add(key=key, value=value)
-
-
-def _whole(tensor: onnx.TensorProto, size: int) -> bool:
-    """Whether the data has the length the dims call for; what has not must reach the parser as it is."""
-    if tensor.HasField("raw_data"):
-        return len(tensor.raw_data) == size and min(tensor.dims, default=1) >= 0
-    stored = max(len(tensor.float_data), len(tensor.int32_data), len(tensor.int64_data), len(tensor.double_data))
-    return stored == element_count(tensor)
