@@ -7,6 +7,7 @@ large graph takes a moment and happens in a thread.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
@@ -18,15 +19,14 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from friction_tui.drawing.glyphs import ASCII, UNICODE
-from friction_tui.drawing.heat import heat
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
-from friction_tui.drawing.text import Role, RowText, Segment, lanes_for
 from friction_tui.protocol import GraphData
+from friction_tui.tui.graph_jumps import Jumps
+from friction_tui.tui.graph_painter import GraphPainter
 from friction_tui.tui.graph_search import GraphSearch
 from friction_tui.tui.lines import Line, fitted, strip_of
-from friction_tui.tui.lines_panel import ROLE_CLASSES, cursor_style, role_style
+from friction_tui.tui.lines_panel import ROLE_CLASSES, role_style
 from friction_tui.tui.notes import graph_note
 from friction_tui.tui.panel import Panel
 from friction_tui.tui.state import AppState
@@ -35,28 +35,6 @@ SMALL = 4_000
 """Items up to which the outline is made at once; more go to a thread."""
 OPEN_ROWS = 120
 """Levels are opened at first as long as no more rows than this are shown."""
-
-STRIPS_KEPT = 2_000
-HEAT_WIDTH = 3
-"""Columns of the heat strip, with the gap before it."""
-
-LINE_ROLES = {
-    Role.GUTTER: "gutter",
-    Role.GLYPH_OK: "glyph",
-    Role.GLYPH_ERROR: "error",
-    Role.GLYPH_WARNING: "warning",
-    Role.GLYPH_UNKNOWN: "note",
-    Role.OP: "text",
-    Role.NAME: "name",
-    Role.SCOPE: "strong",
-    Role.SHAPE: "muted",
-    Role.COUNT: "muted",
-    Role.FAR: "link",
-    Role.DIM: "gutter",
-    Role.MARK_ERROR: "error",
-    Role.MARK_WARNING: "warning",
-    Role.MARK_UNKNOWN: "note",
-}
 
 
 class GraphView(Panel, ScrollView):
@@ -121,19 +99,16 @@ class GraphView(Panel, ScrollView):
         super().__init__(id=id)
         self.outline: Outline | None = None
         self.cursor = 0
-        self._text: RowText | None = None
-        self._heat: list[list[Segment]] = []
-        self._heat_of: tuple[int, int] = (-1, 0)
+        self._painter: GraphPainter | None = None
         self._search: GraphSearch | None = None
-        self._jumps: list[str] = []
-        self._followed: tuple[str, int] = ("", 0)
+        self._jumps = Jumps()
         self._plumbing_hidden = False
         self._restore: tuple[tuple[str, ...], str] = ((), "")
-        self._prepared: tuple[int, int, int] = (-1, 0, 0)
-        self._strips: dict[int, Strip] = {}
-        """Rows already drawn: scrolling by one draws one."""
-        self._strips_for: tuple[object, ...] = ()
-        self._gutters: dict[int, tuple[int, int]] = {}
+
+    @property
+    def _shown(self) -> Outline | None:
+        """The outline, if it has a row to put the cursor on."""
+        return self.outline if self.outline is not None and len(self.outline) else None
 
     # --------------------------------------------------------------------------------------------- state
 
@@ -161,19 +136,19 @@ class GraphView(Panel, ScrollView):
         state = self.state
         if state.graph is not before.graph:
             self._take_graph(state.graph)
-        elif self.outline is not None and self._text is not None:
+        elif self.outline is not None and self._painter is not None:
             if state.marks is not before.marks:
                 self.outline.set_marks(state.marks)
             if state.ascii != before.ascii:
-                self._make_text()
-            self._text.labels = state.labels
+                self._make_painter()
+            self._painter.text.labels = state.labels
             if not len(self.outline):
                 self._size_rows()
         self.refresh()
 
     def _take_graph(self, graph: GraphData | None) -> None:
         if graph is None:
-            self.outline = self._text = None
+            self.outline = self._painter = None
             self._size_rows()
         elif len(graph.order) <= SMALL:
             self._show_outline(_outline(graph, OPEN_ROWS))
@@ -197,26 +172,21 @@ class GraphView(Panel, ScrollView):
         outline.set_marks(self.state.marks)
         for fold in folds:
             outline.reveal(fold)
-        self._make_text()
+        self._make_painter()
         self._search = GraphSearch(outline)
-        self._heat_of = (-1, 0)
         self._size_rows()
         row = outline.row_of(path) if path else None
         self._go(row or 0)
 
-    def _make_text(self) -> None:
+    def _make_painter(self) -> None:
         assert self.outline is not None
-        glyphs = ASCII if self.state.ascii else UNICODE
-        lanes = lanes_for(self.app.size.width)
-        self._text = RowText(self.outline, lanes=lanes, glyphs=glyphs, labels=self.state.labels)
-        self._heat_of = (-1, 0)
+        self._painter = GraphPainter(self, self.outline, self.state.labels, ascii_only=self.state.ascii)
 
     def _size_rows(self) -> None:
         """The rows changed: so does what can be scrolled through."""
         rows = len(self.outline) if self.outline is not None else 0
         width = self.scrollable_content_region.width
         self.cursor = max(0, min(self.cursor, rows - 1))
-        self._prepared = (-1, 0, 0)
         self.virtual_size = Size(width, rows or len(graph_note(self.state, width)))
         self.border_title = self.title()
         self.refresh()
@@ -224,7 +194,7 @@ class GraphView(Panel, ScrollView):
     def on_resize(self) -> None:
         """More lanes where there is more room."""
         if self.outline is not None:
-            self._make_text()
+            self._make_painter()
             self._size_rows()
             self._keep_in_view()
 
@@ -248,50 +218,9 @@ class GraphView(Panel, ScrollView):
     def render_line(self, y: int) -> Strip:
         """One row of the visible part."""
         size = self.scrollable_content_region.size
-        if self.outline is None or self._text is None or not len(self.outline):
+        if self._painter is None or self._shown is None:
             return self._note_line(y, size.width)
-        row = y + self.scroll_offset.y
-        if row >= len(self.outline):
-            return Strip.blank(size.width, role_style(self, "text"))
-        top = self.scroll_offset.y
-        window = (self.outline.version, top, size.height)
-        if window != self._prepared:
-            self._prepare(top, min(top + size.height, len(self.outline)))
-            self._prepared = window
-        heat_width = HEAT_WIDTH if size.width >= 40 else 0
-        strip = self._row_strip(row, size.width - heat_width)
-        return Strip.join([strip, self._strip(self._heat_line(y, size.height))]) if heat_width else strip
-
-    def _row_strip(self, row: int, width: int) -> Strip:
-        assert self.outline is not None and self._text is not None
-        if row == self.cursor:
-            return self._strip(self._text.segments(row, width), under=True)
-        drawn_for = (self._text, self.outline.version, width, self.app.theme, id(self._text.labels))
-        if drawn_for != self._strips_for or len(self._strips) > STRIPS_KEPT:
-            self._strips, self._strips_for = {}, drawn_for
-        if row not in self._strips:
-            self._strips[row] = self._strip(self._text.segments(row, width))
-        return self._strips[row]
-
-    def _prepare(self, first: int, last: int) -> None:
-        """Lay out the gutters of a screen; where one got wider, rows drawn before do not line up any more."""
-        assert self.outline is not None and self._text is not None
-        self._text.prepare(first, last)
-        spans = {frame: self._text.sheets.span(frame) for frame in set(self.outline.rows.frame[first:last])}
-        if any(self._gutters.get(frame, span) != span for frame, span in spans.items()):
-            self._strips = {}
-        self._gutters |= spans
-
-    def _strip(self, segments: list[Segment], *, under: bool = False) -> Strip:
-        style = partial(cursor_style if under else role_style, self)
-        return strip_of([(text, LINE_ROLES[role]) for text, role in segments], style)
-
-    def _heat_line(self, y: int, height: int) -> list[Segment]:
-        assert self.outline is not None
-        if self._heat_of != (self.outline.version, height):
-            self._heat = heat(self.outline, height, ASCII if self.state.ascii else UNICODE)
-            self._heat_of = (self.outline.version, height)
-        return [(" ", Role.DIM), *self._heat[y]]
+        return self._painter.line(y, self.scroll_offset.y, size, self.cursor)
 
     def _note_line(self, y: int, width: int) -> Strip:
         """What is said where there is no graph to draw."""
@@ -312,16 +241,17 @@ class GraphView(Panel, ScrollView):
 
     def _go(self, row: int) -> None:
         """Put the cursor on a row: two lines are redrawn, unless it scrolls."""
-        if self.outline is None or not len(self.outline):
+        outline = self._shown
+        if outline is None:
             return
-        before, self.cursor = self.cursor, max(0, min(row, len(self.outline) - 1))
+        before, self.cursor = self.cursor, max(0, min(row, len(outline) - 1))
         self.refresh_line(before)
         self.refresh_line(self.cursor)
         self._keep_in_view()
         title = self.title()
         if title != self.border_title:
             self.border_title = title
-        self.post_message(self.Selected(self.outline.path(self.cursor)))
+        self.post_message(self.Selected(outline.path(self.cursor)))
 
     def _keep_in_view(self) -> None:
         height = max(self.scrollable_content_region.height, 1)
@@ -344,7 +274,7 @@ class GraphView(Panel, ScrollView):
 
     def action_move(self, step: int) -> None:
         """Rows up or down; where there are none, what is said instead."""
-        if self.outline is None or not len(self.outline):
+        if self._shown is None:
             self.scroll_relative(y=step, animate=False)
         self._go(self.cursor + step)
 
@@ -370,89 +300,74 @@ class GraphView(Panel, ScrollView):
 
     def action_turn(self) -> None:
         """Fold or unfold."""
-        if self.outline is not None and len(self.outline):
-            row = self.outline.toggle(self.cursor)
+        if self._shown is not None:
+            row = self._shown.toggle(self.cursor)
             self._size_rows()
             self._go(row)
 
     def action_unfold(self) -> None:
         """Unfold, if it is folded."""
-        if self.outline is not None and len(self.outline) and self.outline.opens(self.cursor) is False:
+        if self._shown is not None and self._shown.opens(self.cursor) is False:
             self.action_turn()
 
     def action_fold(self) -> None:
         """Fold what is open; on anything else, go to the row it lies in."""
-        if self.outline is None or not len(self.outline):
+        outline = self._shown
+        if outline is None:
             return
-        if self.outline.opens(self.cursor):
+        if outline.opens(self.cursor):
             self.action_turn()
             return
-        depth = self.outline[self.cursor].depth
-        above = (row for row in range(self.cursor - 1, -1, -1) if self.outline[row].depth < depth)
+        depth = outline[self.cursor].depth
+        above = (row for row in range(self.cursor - 1, -1, -1) if outline[row].depth < depth)
         self._go(next(above, self.cursor))
 
     def action_unfold_all(self) -> None:
         """Open everything."""
-        self._refold(None)
+        self._relaid(lambda outline: outline.unfold())
 
     def action_fold_all(self) -> None:
         """Fold everything."""
-        self._refold(0)
-
-    def _refold(self, depth: int | None) -> None:
-        if self.outline is None or not len(self.outline):
-            return
-        path = self.outline.graph.paths[self.outline.item(self.cursor)]
-        self.outline.unfold(depth)
-        self._size_rows()
-        self._go(self.outline.row_of(path) or 0)
+        self._relaid(lambda outline: outline.fold_all())
 
     def action_plumbing(self) -> None:
         """Hide the nodes that only compute shapes, or show them again."""
-        if self.outline is None or not len(self.outline):
-            return
-        path = self.outline.graph.paths[self.outline.item(self.cursor)]
         self._plumbing_hidden = not self._plumbing_hidden
-        self.outline.set_filter(self._plumbing_hidden)
+        self._relaid(lambda outline: outline.set_filter(self._plumbing_hidden))
+
+    def _relaid(self, change: Callable[[Outline], None]) -> None:
+        """Change what is shown; the cursor stays on its item, or on what it is folded into."""
+        outline = self._shown
+        if outline is None:
+            return
+        path = outline.graph.paths[outline.item(self.cursor)]
+        change(outline)
         self._size_rows()
-        self._go(self.outline.row_of(path) or 0)
+        self._go(outline.row_of(path) or 0)
 
     # ------------------------------------------------------------------------------------------- jumps
 
     def action_follow(self, direction: int) -> None:
         """To what this row reads (-1) or what reads it (1). Pressed again at once, to the next of these."""
-        if self.outline is None or self._text is None or not len(self.outline):
+        outline = self._shown
+        if outline is None or self._painter is None:
             return
-        here = self.outline.graph.paths[self.outline.item(self.cursor)]
-        sheets = self._text.sheets
-        start, turn = self._followed
-        again = bool(self._jumps) and start == here and self._jumps[-1] != here
-        origin = self.outline.row_of(self._jumps[-1]) if again else self.cursor
-        if origin is None:
-            return
-        targets = sheets.sources(origin) if direction < 0 else sheets.readers(origin)
-        if len(targets) < 2 and again:
-            again, origin = False, self.cursor
-            targets = sheets.sources(origin) if direction < 0 else sheets.readers(origin)
-        if not targets:
-            return
-        turn = turn + 1 if again else 0
-        if not again:
-            self._jumps.append(here)
-        self._go(targets[turn % len(targets)])
-        self._followed = (self.outline.graph.paths[self.outline.item(self.cursor)], turn)
+        row = self._jumps.follow(outline, self._painter.text.sheets, self.cursor, direction)
+        if row is not None:
+            self._go(row)
 
     def action_return(self) -> None:
         """Back to where the last jump began."""
-        if self._jumps:
-            self._followed = ("", 0)
-            self.reveal(self._jumps.pop())
+        path = self._jumps.back()
+        if path is not None:
+            self.reveal(path)
 
     def action_inspect(self) -> None:
         """Enter: unfold a folded scope, else say that a node was chosen."""
-        if self.outline is None or not len(self.outline):
+        outline = self._shown
+        if outline is None:
             return
-        if self.outline[self.cursor].kind == Kind.NODE:
+        if outline[self.cursor].kind == Kind.NODE:
             self.post_message(self.Entered())
         else:
             self.action_turn()

@@ -234,3 +234,14 @@ async def test_keys_can_be_chosen_and_a_broken_keymap_is_said(recipe: Recipe, si
     async with app.run_test(size=(80, 24)) as pilot:
         await settled(pilot)
         assert "keys.toml was not used" in screen_text(app)
+
+
+async def test_values_are_followed_and_jumps_go_back(open_app: OpenApp) -> None:
+    async with open_app() as (app, pilot):
+        bench_of(app).graph.reveal("7")  # Concat reads the Resize and the Relu
+        reached = []
+        for key in ("left_square_bracket", "left_square_bracket", "backspace", "right_square_bracket"):
+            await pilot.press(key)
+            await settled(pilot)
+            reached.append(app.live.state.selected)
+        assert set(reached[:2]) == {"6", "1"} and reached[2:] == ["7", "8"]
