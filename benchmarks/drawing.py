@@ -1,4 +1,6 @@
-"""Time the drawing of synthetic graphs against its budgets: `python benchmarks/drawing.py [items ...]`.
+"""Time the drawing of synthetic graphs against its budgets.
+
+    python -m benchmarks.drawing [items ...]
 
 One line a graph, medians of several runs in milliseconds of this process's processor time:
 
@@ -13,8 +15,6 @@ Exits 1 when a budget is missed by more than the noise of a shared machine (a fa
 from __future__ import annotations
 
 import gc
-import os
-import platform
 import random
 import statistics
 import sys
@@ -22,10 +22,8 @@ import time
 import tracemalloc
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
+from benchmarks.machine import machine
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.search import SearchIndex
@@ -95,8 +93,7 @@ def measure(graph: GraphData) -> dict[str, float]:
 
 def main(sizes: Sequence[int]) -> int:
     loop = median_ms(lambda: sum(range(2_000_000)), 3)
-    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} CPUs, ", end="")
-    print(f"{platform.machine()} {platform.system()}, sum(range(2M)) {loop:.0f} ms")
+    print(f"{machine()}; sum(range(2_000_000)) takes {loop:.0f} ms")
     columns = ("order", "open all", "fold", "key", "search", "memory")
     print(f"{'graph':<12}{'items':>8}" + "".join(f"{column:>12}" for column in columns))
     missed = False

@@ -26,6 +26,8 @@ from friction_tui.drawing.width import columns, visible
 
 __all__ = ["Role", "RowText", "Segment", "lanes_for"]
 
+_ROOMY = 48
+"""With fewer columns for text, names are not lined up."""
 _FAR_NAMES = 3
 """So many far references are named on a row; the rest are counted."""
 _TO_ASCII = str.maketrans({"×": "x", "·": "*", "…": "..", "²": "^2", "³": "^3", "≤": "<=", "≥": ">="})
@@ -135,7 +137,7 @@ class RowText:
             tail.append((self._plain(label), Role.SHAPE))
         mark, text = outline.marks.get(item), self.notes.get(outline.graph.paths[item], "")
         note = (f"{mark_glyph(mark, glyphs)} {visible(text)}", MARK_ROLES[mark]) if mark and text else None
-        head += op.ljust(self._op_column - len(head)) + " " * (len(op) + len(head) >= self._op_column)
+        head += f"{op} ".ljust(self._op_column - len(head) if room >= _ROOMY else 0)
         parts = Parts((head, Role.OP), (visible(name), Role.NAME), self._far(row), note, tail)
         return arranged(parts, room, glyphs.dots)
 
