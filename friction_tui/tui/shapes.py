@@ -23,6 +23,8 @@ from friction_tui.tui.shape_rows import Row, applied, merged, rows, stepped, typ
 
 KEY_WIDTH = 16
 """Cells of the column of names, at most."""
+ABOUT_WIDTH = 5
+"""Cells from which it is worth saying which inputs a row sizes."""
 CELL_WIDTH = 7
 """Cells of a size column, at least."""
 
@@ -78,14 +80,14 @@ class ShapesPanel(LinesPanel):
             heading = "".join(f"{point:>{column - 1}} " for point in POINTS)
             lines.append(Line(((" " * key_width, "muted"), (heading, "muted"))))
         for row in made:
-            lines.append(self._row(row, key_width, column))
+            lines.append(self._row(row, key_width, column, width))
             if self._editing is not None and row.key == self.cursor_key:
                 lines.extend(self._hint(row, width))
         if not made:
             lines += paragraph("every input has a fixed shape: there is nothing to choose", width, "muted")
         return [*lines, *self._ports()]
 
-    def _row(self, row: Row, key_width: int, column: int) -> Line:
+    def _row(self, row: Row, key_width: int, column: int, width: int) -> Line:
         role = "warning" if row.missing else "name"
         name = row.key if len(row.key) < key_width else row.key[: key_width - 2] + "…"
         spans: list[Span] = [(f"{name:<{key_width}}", role)]
@@ -103,7 +105,9 @@ class ShapesPanel(LinesPanel):
             style = "muted" if not row.cell(point) else "note" if row.guessed else "text"
             spans += [(pad, "text"), (cell, "cursor" if current else style), (" ", "text")]
         about = "values" if row.is_values else ", ".join(row.uses) if row.uses != (row.key,) else ""
-        return Line((*spans, (f" {about}", "muted")), _remark(row), key=row.key)
+        room = width - width_of(spans) - width_of(_remark(row)) - 2
+        spans += [(f" {about}", "muted")] if room >= ABOUT_WIDTH else []
+        return Line(tuple(spans), _remark(row), key=row.key)
 
     def _hint(self, row: Row, width: int) -> list[Line]:
         """What Enter would do, or which rule forbids it."""
