@@ -16,7 +16,9 @@ from friction_tui.model.external import element_bits, external_files, tensor_byt
 from friction_tui.model.light_copy import light_copy
 
 ZEROS = "weightless.zeros"
-"""The file of zeros in the directory given; each tensor refers to its beginning."""
+"""The file of zeros in the directory given."""
+_ALIGNMENT = 64
+"""Bytes between two tensors' places. Each has its own: TensorRT takes weights at one address for the same weights."""
 _SMALL = 4096
 """Bytes up to which a tensor keeps its values: biases, scales, sizes."""
 _INTEGERS = 1 << 20
@@ -33,10 +35,10 @@ def weightless(proto: onnx.ModelProto, keep_dir: Path, folder: Path | None = Non
     The copy is valid as long as it lies, or is parsed as if it lay, in `keep_dir`.
     """
     kept = _quantization_parameters(proto)
-    longest = 0
+    end = 0
 
     def replace(tensor: onnx.TensorProto) -> onnx.TensorProto:
-        nonlocal longest
+        nonlocal end
         external = tensor.data_location == TensorProto.EXTERNAL
         if _keeps_values(tensor, kept):
             if not external:
@@ -47,14 +49,14 @@ def weightless(proto: onnx.ModelProto, keep_dir: Path, folder: Path | None = Non
         elif not element_bits(tensor.data_type):
             return tensor
         size = tensor_bytes(tensor)
-        longest = max(longest, size)
-        return _reference(tensor, size)
+        offset, end = end, end + -(-size // _ALIGNMENT) * _ALIGNMENT
+        return _reference(tensor, offset, size)
 
     copy = light_copy(proto, replace)
-    if longest:
+    if end:
         keep_dir.mkdir(parents=True, exist_ok=True)
         with (keep_dir / ZEROS).open("wb") as stream:
-            stream.truncate(longest)
+            stream.truncate(end)
     return copy
 
 
@@ -74,11 +76,11 @@ def _quantization_parameters(proto: onnx.ModelProto) -> set[str]:
     }
 
 
-def _reference(tensor: onnx.TensorProto, size: int) -> onnx.TensorProto:
+def _reference(tensor: onnx.TensorProto, offset: int, size: int) -> onnx.TensorProto:
     reference = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, doc_string=tensor.doc_string)
     reference.dims.extend(tensor.dims)
     reference.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", ZEROS), ("offset", "0"), ("length", str(size))):
+    for key, value in (("location", ZEROS), ("offset", str(offset)), ("length", str(size))):
         reference.external_data.add(key=key, value=value)
     return reference
 
