@@ -83,7 +83,7 @@ class Sheets:
         while (parent := frames[number].parent) >= 0:
             first += 2 * self._widths[parent] + self._inset(number)
             number = parent
-        return first, 2 * self._widths[frame]
+        return first, 2 * self._widths.get(frame, 1)
 
     def _around(self, row: int, number: int, sheet: Sheet, glyphs: Glyphs) -> str:
         """What runs by in the graphs around a body, and how far the body is set in."""

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import sample_models
 from friction_tui.drawing.glyphs import ASCII, UNICODE, Glyphs
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.sheets import Sheets
+from friction_tui.model.graph_data import graph_data
+from friction_tui.model.opened import open_model
 from friction_tui.protocol import GraphData
 from tests.drawing import graphs
 
@@ -130,6 +135,18 @@ def test_any_folding_reads_back(name: str) -> None:
     for step in range(40):
         outline.toggle(chance.randrange(len(outline)))
         check(outline, chance.choice((4, 8, 10, 16)), ASCII if step % 2 else UNICODE)
+
+
+LIGHT = Path(onnx.__file__).parent / "backend/test/data/light"
+REAL = [*sorted(LIGHT.glob("light_[rsi]*.onnx")), *sorted(Path(sample_models.__file__).parent.glob("*.onnx"))]
+
+
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_real_models_read_back(path: Path) -> None:
+    outline = Outline(with_order(graph_data(open_model(path))))
+    for depth, lanes in ((0, 8), (1, 4), (None, 10)):
+        outline.unfold(depth)
+        check(outline, lanes, ASCII if lanes == 4 else UNICODE)
 
 
 def shuffled(graph: GraphData, seed: int) -> GraphData:
