@@ -59,15 +59,15 @@ def _entry(view: View, target: list[int], whose: str, entry: int, dial: Dial, co
     """The entry that is the size a dial had at export."""
     size = view.studied.blamed[dial.key][1].size
     exact = target[entry] == size
-    holds = f"is the {'batch size' if dial.is_batch else 'size'}" if exact else f"contains the size {size} that"
+    holds = "is" if exact else f"contains {size},"
     words = (
-        f"The target shape {target} {whose}: entry {entry} ({target[entry]}) {holds} {dial.key} had at export, "
+        f"The target shape {target} {whose}: entry {entry} ({target[entry]}) {holds} {dial.spoken} at export, "
         f"baked in, and {dial.key} is dynamic ({dial.points})."
     )
     line = "x.flatten(1)" if entry == 0 else "x.reshape(x.shape[0], -1, ...)"
     fixes = [Fix(f"Use -1 or x.shape for entry {entry} in the code ({line}), and re-export with {dial.key} dynamic.")]
     behind: list[Node] = []
-    if constant and exact and -1 not in target:
+    if constant and exact and entry == 0 and -1 not in target and not view.node.graph:
         behind = _same_behind(view.model, view.node, entry, size)
         nodes = (view.node.path, *(node.path for node in behind))
         fixes.append(Fix(f"Rewrite entry {entry} of the target to -1.", "reshape-minus-one", nodes))

@@ -30,7 +30,9 @@ class Dial:
     @property
     def spoken(self) -> str:
         """`the batch size N`, `N` or `x[2]` in a sentence."""
-        return f"the batch size {self.key}" if self.is_batch else f"the size {self.key}"
+        if not self.is_batch:
+            return f"the size {self.key}"
+        return f"the batch size ({self.key})" if "batch" in self.key.lower() else f"the batch size {self.key}"
 
     @property
     def is_batch(self) -> bool:

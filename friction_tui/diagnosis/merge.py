@@ -43,7 +43,17 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     for finding in every:
         if _vague_or_engine(finding):
             _join(finding, kept)
-    return _united(kept)
+    return _without_moot(_united(kept))
+
+
+def _without_moot(findings: list[Finding]) -> list[Finding]:
+    """What older releases refuse is of no interest where this one refuses the same node."""
+    refused = {path for one in findings if one.severity is Severity.ERROR for path in one.node_paths}
+    return [
+        one
+        for one in findings
+        if not one.kind.startswith("older/") or not one.node_paths or set(one.node_paths) - refused
+    ]
 
 
 def _vague_or_engine(finding: Finding) -> bool:

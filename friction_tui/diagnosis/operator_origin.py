@@ -156,11 +156,14 @@ def _unknown(model: OpenedModel, node: Node) -> Origin:
         )
     near = _nearest(op)
     if near:
+        opset = model.index.opsets.get("", 0)
+        sure = _alike(op, near) and history_of(near, "")[0].since <= opset and not node.graph
+        rename = Fix(f"Rename it to {near}.", rewrite="rename-op" if sure else "", nodes=(node.path,) if sure else ())
         return Origin(
             "operators/misspelt",
             f"{op} is not an ONNX operator: it is unknown in every opset. It looks misspelt: ONNX has {near}.",
             (
-                Fix(f"Rename it to {near}.", rewrite="rename-op", nodes=(node.path,)),
+                rename,
                 Fix("Correct the script that made the graph."),
             ),
         )
@@ -183,6 +186,11 @@ def _unknown(model: OpenedModel, node: Node) -> Origin:
             Fix("Put it in a domain of its own if it is a custom operator, so that its origin is visible."),
         ),
     )
+
+
+def _alike(op: str, near: str) -> bool:
+    """Whether two names differ by a letter or two only, so that one is surely meant to be the other."""
+    return difflib.SequenceMatcher(None, op.lower().replace("_", ""), near.lower()).ratio() >= 0.86
 
 
 def _nearest(op: str) -> str:

@@ -269,11 +269,19 @@ def _finding(members: list[_Refused]) -> Finding:
         cause=f"{cause} ({shown})" if shown and not any(name in cause for name in names) else cause,
         source=first.source,
         places=places,
-        evidence=tuple(dict.fromkeys(m.evidence for m in members if m.evidence)),
+        evidence=tuple(dict.fromkeys(text for m in members for text in (m.evidence, _nameless(m.place)) if text)),
         fixes=_united_fixes(members),
         words=tuple(dict.fromkeys(EngineWords(m.source, m.words) for m in members if m.words)),
         provisional=first.provisional,
     )
+
+
+def _nameless(place: Place) -> str:
+    """How to find a node that has no name."""
+    if not place.name.startswith("node_of_"):
+        return ""
+    index = place.node.rpartition(".")[2]
+    return f"the node has no name: it is number {index} of its graph, and writes {place.name.removeprefix('node_of_')}"
 
 
 _TITLES = {
@@ -331,14 +339,14 @@ def _read_as_standard(case: Case) -> Iterator[Finding]:
 
 
 def _selects(case: Case, node: Node) -> bool:
-    """Whether NonZero is part of x[mask]: NonZero, Transpose, GatherND."""
-    index = case.model.index
-    consumers = index.consumers_in(node.graph)
-    after = [reader for name in node.proto.output for reader in consumers.get(name, ())]
-    if [reader.proto.op_type for reader in after] != ["Transpose"]:
-        return False
-    last = [reader for name in after[0].proto.output for reader in consumers.get(name, ())]
-    return bool(last) and all(reader.proto.op_type == "GatherND" for reader in last)
+    """Whether NonZero is part of x[mask] that is then summed or averaged, which a multiplication does as well."""
+    consumers = case.model.index.consumers
+    for wanted in (("Transpose",), ("GatherND",), ("ReduceSum", "ReduceMean")):
+        readers = consumers.get(node.proto.output[0], ()) if not node.graph and node.proto.output else ()
+        if len(readers) != 1 or readers[0].proto.op_type not in wanted:
+            return False
+        node = readers[0]
+    return True
 
 
 def _attributes(case: Case, node: Node) -> str:

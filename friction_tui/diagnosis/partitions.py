@@ -119,8 +119,8 @@ def partition_note(case: Case, refused: set[str]) -> Finding | None:
         tier=Tier.PARSER,
         title=f"TensorRT would take {taken} of {len(main)} nodes in {len(parts)} subgraph{'s' * (len(parts) != 1)}",
         cause=f"Cut at the refused nodes, {len(parts)} subgraph{'s' * (len(parts) != 1)} of {listed} nodes remain; "
-        f"{len(crossing)} tensors ({known:,} bytes at opt{unsized}) would cross between TensorRT and another runtime "
-        "at every inference.",
+        f"{len(crossing)} tensor{'s' * (len(crossing) != 1)} ({known:,} bytes at opt{unsized}) would cross "
+        "between TensorRT and another runtime at every inference.",
         source=RULE,
         places=tuple(dict.fromkeys(place_of(case.model, node) for node in outside)),
         fixes=(
