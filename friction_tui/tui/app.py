@@ -16,13 +16,14 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
-from friction_tui.protocol import ConsentNeeded
+from friction_tui.protocol import ConsentNeeded, NetronStarted
 from friction_tui.recipe import Recipe
 from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
 from friction_tui.tui.consent import ConsentScreen
 from friction_tui.tui.graph_view import GraphView
 from friction_tui.tui.live import LiveSession
+from friction_tui.tui.netron import netron_screen
 from friction_tui.tui.palette import Commands
 from friction_tui.tui.panel import differs
 from friction_tui.tui.state import AppState
@@ -72,6 +73,7 @@ class FrictionApp(App[None]):
         self._shown = AppState()
         self._follow: Timer | None = None
         self._asked: ConsentNeeded | None = None
+        self._netron: NetronStarted | None = None
         self.live = LiveSession(self._state_changed, worker, early=early, ascii_only=ascii_only, watch=watch)
         for known in THEMES:
             self.register_theme(known)
@@ -131,7 +133,7 @@ class FrictionApp(App[None]):
             self._follow = self.set_timer(FOLLOW_SECONDS, self.on_new_state)
 
     def on_new_state(self) -> None:
-        """Hand the newest state to every screen that shows it; ask what has to be asked."""
+        """Hand the newest state to every screen that shows it; show what was waited for, ask what has to be asked."""
         self._shown = self.live.state
         if self._follow is not None:
             self._follow.stop()
@@ -140,6 +142,10 @@ class FrictionApp(App[None]):
             update = getattr(screen, "update_state", None)
             if update is not None:
                 update(self.live.state)
+        netron = self.live.state.netron
+        if netron is not None and netron is not self._netron:
+            self._netron = netron
+            self.push_screen(netron_screen(netron))
         asked = self.live.state.consent
         if asked is not None and asked is not self._asked:
             self._asked = asked

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from friction_tui.finding import Finding
-from friction_tui.protocol import JobKind
-from friction_tui.tui.panel import Begin, Cancel
+from friction_tui.protocol import JobKind, StartNetron
+from friction_tui.tui.panel import Ask, Begin, Cancel
 from friction_tui.tui.state import noticed, with_history
 
 if TYPE_CHECKING:
@@ -118,6 +118,11 @@ def cancel_job(bench: Workbench) -> None:
     job = bench.state.running()
     if job is not None:
         bench.post_message(Cancel(job.number))
+
+
+def netron(bench: Workbench) -> None:
+    """Serve the model in Netron; the app shows the address as soon as it is known."""
+    bench.post_message(Ask(StartNetron()))
 
 
 def save(bench: Workbench) -> None:

@@ -32,6 +32,11 @@ class Page(LinesPanel):
         """As made for this width."""
         return self._make(width)
 
+    def rebuild(self, keep: object = None) -> None:
+        """As tall as the page, up to what the terminal allows."""
+        super().rebuild(keep)
+        self.styles.height = len(self._lines) + self.gutter.height
+
 
 class TextScreen(ModalScreen[None]):
     """Shows a page until Escape."""
