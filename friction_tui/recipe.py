@@ -160,7 +160,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The recipe with the values of one shape-tensor input changed."""
         profile = self.profile or Profile()
         return msgspec.structs.replace(
-            self, profile=msgspec.structs.replace(profile, values={**profile.values, input_name: chosen})
+            self,
+            profile=msgspec.structs.replace(
+                profile,
+                values={**profile.values, input_name: chosen},
+                guessed=tuple(key for key in profile.guessed if key != input_name),
+            ),
         )
 
 
