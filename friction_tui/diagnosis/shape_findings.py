@@ -48,7 +48,8 @@ def severity(broken: Broken, studied: Study, kind: str = "") -> Severity:
         return Severity.WARNING if kinds == {"none"} else Severity.NOTE
     if broken.at_points:
         return Severity.ERROR
-    return Severity.NOTE if studied.together else Severity.WARNING
+    # Every size that was named works. Ranges cannot say "multiples of 32 only", so keeping to them is no fault.
+    return Severity.NOTE if studied.together or kinds == {"multiples"} else Severity.WARNING
 
 
 def _breaks(studied: Study) -> str:

@@ -161,10 +161,11 @@ def test_the_tool_can_apply_the_rewrite_and_the_range(judge: Judge) -> None:
     assert finding.fixes[-1].ranges == {"N": Range(1, 1, 1)}
 
 
-def test_sizes_between_the_points_are_a_warning_and_guesses_a_note(judge: Judge) -> None:
+def test_multiples_the_user_kept_to_are_a_note_and_so_are_guesses(judge: Judge) -> None:
     between = chosen(n=(1, 1, 1), h=(32, 64, 128), w=(64, 64, 64))
     (finding,) = judge(dynamic_shapes.check, UNET, opset=17, tensors=UP, profile=between)
-    assert finding.severity is Severity.WARNING
+    assert finding.severity is Severity.NOTE
+    assert "h must be a multiple of 4" in finding.cause
     offered = guessed(n=(1, 1, 1), h=(30, 62, 126), w=(64, 64, 64))
     (finding,) = judge(dynamic_shapes.check, UNET, opset=17, tensors=UP, profile=offered)
     assert finding.severity is Severity.NOTE
