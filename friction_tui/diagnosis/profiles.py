@@ -230,8 +230,8 @@ def _values(case: Case, profile: Profile, wanted: set[str]) -> Iterator[Finding]
                 f"needs its values at min, opt and max, not only its shape, and none were given.{guess}",
                 (_input(name),),
                 Fix(
-                    f"Give the values of {name}, three lists of integers (set_shape_input, setShapeValues; --values "
-                    "here)."
+                    f"Give the values of {name}, three lists of integers (set_shape_input, setShapeValues; "
+                    "--shape-values here)."
                 ),
                 Fix("Make it a constant, or compute it from the shape of another input."),
                 severity=Severity.ERROR if given is None or _chosen_any(profile) else Severity.WARNING,
