@@ -83,7 +83,7 @@ class Dials:
         beside = {key: _beside(dial.range) for key, dial in self.all.items()}
         known = [self.at(point) for point in POINTS]
         found = []
-        for label, setting in (("max-1", below), ("beside opt", beside)):
+        for label, setting in (("max-1", below), ("next to opt", beside)):
             if setting not in known:
                 known.append(setting)
                 found.append((label, setting))

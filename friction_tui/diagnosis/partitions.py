@@ -106,13 +106,15 @@ def partition_note(case: Case, refused: set[str]) -> Finding | None:
     if not refused or len(main) < _WORTH_SAYING:
         return None
     parts = sorted(partitions(case.model, refused), key=lambda part: -len(part.paths))
+    if not parts:
+        return None
     taken = sum(len(part.paths) for part in parts)
     crossing = dict.fromkeys(name for part in parts for name in (*part.inputs, *part.outputs))
     sizes = [tensor_bytes(case.table.opt.types.get(name)) for name in crossing]
     known = sum(size for size in sizes if size is not None)
     unsized = f", {sizes.count(None)} of unknown size" if None in sizes else ""
     listed = ", ".join(str(len(part.paths)) for part in parts[:5]) + (" …" if len(parts) > 5 else "")
-    outside = [case.model.index.by_path[path.partition(".")[0]] for path in refused if not path.startswith("@")]
+    outside = [case.model.index.by_path[path.partition(".")[0]] for path in sorted(refused) if not path.startswith("@")]
     return Finding(
         kind="operators/partitions",
         severity=Severity.NOTE,

@@ -27,7 +27,7 @@ def explain(view: View) -> Explanation:
         return plain  # the tensors inside a body are not known from outside
     blamed = view.studied.blamed.values()
     if blamed and all(pattern.kind == "multiples" for _, pattern in blamed):
-        return _stride(view, plain)
+        return _stride(view)
     clash = clash_at(node, view.point)
     return plain if clash is None else clashing(view, clash, plain)
 
@@ -49,15 +49,17 @@ def _shape_values(view: View, plain: Explanation) -> Explanation:
     return Explanation("dynamic/shape-values", words, fixes=fixes)
 
 
-def _stride(view: View, plain: Explanation) -> Explanation:
+def _stride(view: View) -> Explanation:
     """Sizes that are halved and doubled again, or cut into blocks."""
     size = next(pattern.size for _, pattern in view.studied.blamed.values())
     words = (
         f"A size that is halved (or cut into blocks) and doubled again comes back only if it divides by {size}, the "
         "total stride; other sizes, such as odd ones, lose their remainder on the way and no longer match."
     )
-    fixes = (Fix(f"Pad, crop or resize the input to a multiple of {size}."), *plain.fixes)
-    return Explanation("dynamic/stride-multiple", words, fixes=fixes)
+    fixes = [Fix(f"Pad, crop or resize the input to a multiple of {size}.")]
+    if len(view.node.proto.input) > 1:
+        fixes.append(Fix("Resize one branch (the skip connection) to the size of the other before they meet."))
+    return Explanation("dynamic/stride-multiple", words, fixes=tuple(fixes))
 
 
 def _squeeze(view: View) -> Explanation:
