@@ -28,10 +28,10 @@ def chain(nodes: int, bad_every: int = 0) -> onnx.ModelProto:
         inputs = [current] if op == "Relu" else [current, "w" if op == "MatMul" else "b"]
         steps.append(helper.make_node(op, inputs, [f"t{i}"], name=f"{scope}/{op}_{i}"))
         current = f"t{i}"
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", WIDTH])]
-    inputs.append(helper.make_tensor_value_info("square", TensorProto.FLOAT, [4, 4]))
+    ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", WIDTH])]
+    ports.append(helper.make_tensor_value_info("square", TensorProto.FLOAT, [4, 4]))
     outputs.append(helper.make_tensor_value_info(current, TensorProto.FLOAT, ["N", WIDTH]))
-    graph = helper.make_graph(steps, "chain", inputs, outputs, weights)
+    graph = helper.make_graph(steps, "chain", ports, outputs, weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
