@@ -155,6 +155,8 @@ def _assumed_count(came: Came, expressions: Sequence[str], line: SourceLine | No
 def _breaks_at(expression: Any, named: Mapping[str, AskedDim]) -> int | None:
     """A size from 2 on in the asked range at which the condition is false; None when none was found."""
     free = {symbol: named[str(symbol)] for symbol in expression.free_symbols}
+    if expression.subs({symbol: dim.example for symbol, dim in free.items()}) != sympy.true:
+        return None  # an assertion held for the example: this is a comparison left over from something else
     first = next(iter(free.values()))
     # torch treats 0 and 1 apart for strides and broadcasting (`Ne(s, 1)`), which changes no result: parity at the
     # smallest size shows whether 1 works.

@@ -80,11 +80,15 @@ def check(
 
 
 def _points(asked: Sequence[AskedDim]) -> list[tuple[str, dict[str, int]]]:
-    """The example, then every dynamic dimension small, then larger, each with sizes of its own."""
+    """The example, then the dynamic dimensions larger, then at their smallest."""
     points: list[tuple[str, dict[str, int]]] = [("on the example input", {})]
     smallest = {dim.symbol: dim.min for dim in asked}
-    larger = {}
-    for number, dim in enumerate(asked):
+    larger: dict[str, int] = {}
+    # The same axis with the same size and range in several inputs is one thing (the batch, the length): models
+    # expect it equal, so it varies together.
+    alike = list(dict.fromkeys((dim.axis, dim.example, dim.min, dim.max) for dim in asked))
+    for dim in asked:
+        number = alike.index((dim.axis, dim.example, dim.min, dim.max))
         limit = dim.max if dim.max is not None else dim.example * _GROWTH
         larger[dim.symbol] = max(dim.min, min(limit, dim.example * _GROWTH, dim.example + 1 + number))
     for sizes in (larger, smallest):
