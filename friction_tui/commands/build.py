@@ -14,7 +14,7 @@ from friction_tui.finding import Severity
 from friction_tui.protocol import BuildResult, Event, JobKind, JobProgress
 from friction_tui.recipe import Recipe
 from friction_tui.report.text import ansi, describe, plain
-from friction_tui.report.units import size
+from friction_tui.report.units import size_text
 from friction_tui.worker.headless import Answer
 
 
@@ -70,7 +70,7 @@ def _lines(result: BuildResult) -> Iterator[str]:
     if known:
         yield "planned by the builder, not measured on a GPU:"
     for name, figure in known:
-        yield f"  {name:<34} {size(figure):>12}"
+        yield f"  {name:<34} {size_text(figure):>12}"
     if result.kernels:
         nodes = {node for kernel in result.kernels for node in kernel.onnx_nodes}
         yield f"  {len(result.kernels)} kernels for {len(nodes)} ONNX nodes"

@@ -1,22 +1,10 @@
-"""Bytes, seconds and milliseconds as people read them. Units are decimal: 1 MB is 1,000,000 bytes."""
+"""Differences, seconds and milliseconds as people read them, and round numbers for axes."""
 
 from __future__ import annotations
 
 import math
 
-UNITS = ("B", "kB", "MB", "GB", "TB")
-NOT_SAID = "not said"
-"""For an amount that the engine did not report."""
-
-
-def size_text(count: float | None) -> str:
-    """Bytes in three figures: `12.4 MB`."""
-    if count is None:
-        return NOT_SAID
-    unit = 0
-    while abs(count) >= 999.5 and unit < len(UNITS) - 1:
-        count, unit = count / 1000, unit + 1
-    return f"{_three_figures(count)} {UNITS[unit]}"
+from friction_tui.report.units import size_text, three_figures
 
 
 def change_text(before: float | None, after: float | None) -> str:
@@ -26,7 +14,7 @@ def change_text(before: float | None, after: float | None) -> str:
     if before == after:
         return "same"
     sign = "+" if after > before else "-"
-    share = f" ({sign}{_three_figures(abs(after - before) / before * 100)} %)" if before else ""
+    share = f" ({sign}{three_figures(abs(after - before) / before * 100)} %)" if before else ""
     return f"{sign}{size_text(abs(after - before))}{share}"
 
 
@@ -41,7 +29,7 @@ def seconds_text(seconds: float) -> str:
 
 def milliseconds_text(milliseconds: float) -> str:
     """Three figures: `0.482 ms`, `12.3 ms`."""
-    return f"{_three_figures(milliseconds)} ms"
+    return f"{three_figures(milliseconds)} ms"
 
 
 def round_steps(low: float, high: float, count: int) -> list[float]:
@@ -54,10 +42,3 @@ def round_steps(low: float, high: float, count: int) -> list[float]:
     step = next((factor * power for factor in (1, 2, 5) if factor * power >= raw), 10 * power)
     first = math.ceil(low / step - 1e-9)
     return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _three_figures(amount: float) -> str:
-    if amount == int(amount) and abs(amount) < 1000:
-        return str(int(amount))
-    digits = max(0, 2 - math.floor(math.log10(abs(amount)))) if amount else 0
-    return f"{amount:,.{min(digits, 6)}f}"

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from friction_tui.protocol import BuildResult, Kernel
 from friction_tui.recipe_changes import changes
-from friction_tui.tui.amounts import NOT_SAID, change_text, seconds_text, size_text
+from friction_tui.report.units import NOT_SAID, size_text
+from friction_tui.tui.amounts import change_text, seconds_text
 from friction_tui.tui.lines import Line, Span, paragraph
 from friction_tui.tui.state import Job
 from friction_tui.tui.text_screen import TextScreen

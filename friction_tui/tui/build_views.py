@@ -9,7 +9,8 @@ from friction_tui.finding import Severity
 from friction_tui.protocol import BuildResult, Kernel, LogLine
 from friction_tui.recipe import Recipe
 from friction_tui.recipe_changes import changes
-from friction_tui.tui.amounts import seconds_text, size_text
+from friction_tui.report.units import size_text
+from friction_tui.tui.amounts import seconds_text
 from friction_tui.tui.build_history import BuildRecord, estimate, last_seconds
 from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
 from friction_tui.tui.state import Job

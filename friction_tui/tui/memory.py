@@ -13,7 +13,8 @@ from textual.binding import Binding, BindingType
 
 from friction_tui.protocol import EngineInfo, Forecast, GpuSample, MemoryForecast, WatchGpu
 from friction_tui.recipe import Range
-from friction_tui.tui.amounts import round_steps, seconds_text, size_text
+from friction_tui.report.units import size_text
+from friction_tui.tui.amounts import round_steps, seconds_text
 from friction_tui.tui.charts import Axis, Chart, Series, drawn
 from friction_tui.tui.gpus import GPUS, RESERVE, extrapolated, fits_up_to, needed
 from friction_tui.tui.lines import Line, Span, cut, packed, paragraph, width_of

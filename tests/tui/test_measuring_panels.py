@@ -21,7 +21,8 @@ from friction_tui.protocol import (
     WatchGpu,
 )
 from friction_tui.recipe import Range, Recipe
-from friction_tui.tui.amounts import change_text, round_steps, seconds_text, size_text
+from friction_tui.report.units import size_text
+from friction_tui.tui.amounts import change_text, round_steps, seconds_text
 from friction_tui.tui.charts import Axis, Chart, Series, drawn
 from friction_tui.tui.gpus import GPUS, extrapolated, fits_up_to
 from friction_tui.tui.latency import LatencyPanel
