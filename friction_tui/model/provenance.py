@@ -19,6 +19,9 @@ _NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 _FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/|<(?:frozen|string|eval)")
 """Files that belong to an installed library, not to the user."""
+_TORCH = re.compile(
+    r"/(?:site|dist)-packages/torch/|/lib/python3\.\d+/(?!site-packages|dist-packages)|<(?:frozen|string|eval)"
+)
 
 
 def place_of(model: OpenedModel, node: Node) -> Place:  # noqa: ARG001 - the model is part of the agreed signature
@@ -33,13 +36,16 @@ def place_of(model: OpenedModel, node: Node) -> Place:  # noqa: ARG001 - the mod
 
 
 def source_line(node: onnx.NodeProto) -> SourceLine | None:
-    """The innermost recorded frame in the user's own code; in a library's if there is no other."""
+    """The innermost recorded frame in the user's own code, else in a model library's."""
     trace = _prop(node, _STACK_TRACE)
     return line_of_trace(trace) if trace else None
 
 
 def line_of_trace(trace: str) -> SourceLine | None:
-    """The innermost frame of a Python stack trace that is not in an installed library; the innermost if all are."""
+    """The innermost frame of a Python stack trace that is not in an installed library; else the innermost but torch's.
+
+    A line of torch itself is nothing anybody would change, and a report that points at it leads astray.
+    """
     frames: list[SourceLine] = []
     for line in trace.splitlines():
         match = _FRAME.match(line)
@@ -49,7 +55,7 @@ def line_of_trace(trace: str) -> SourceLine | None:
             last = frames[-1]
             frames[-1] = SourceLine(last.file, last.line, last.function, line.strip())
     own = [frame for frame in frames if not _LIBRARY.search(frame.file)]
-    best = own or frames
+    best = own or [frame for frame in frames if not _TORCH.search(frame.file)]
     return best[-1] if best else None
 
 

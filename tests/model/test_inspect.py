@@ -104,6 +104,10 @@ def test_the_users_innermost_line_is_found() -> None:
 def test_a_trace_wholly_inside_libraries_still_gives_a_line() -> None:
     line = line_of_trace('File "/env/lib/python3.11/site-packages/timm/layers.py", line 3, in forward\n    y = x + 1')
     assert line is not None and (line.line, line.function) == (3, "forward")
+    assert (
+        line_of_trace('File "/env/lib/python3.11/site-packages/torch/nn/modules/dropout.py", line 73, in forward')
+        is None
+    )
     assert line_of_trace("no frames here") is None
 
 
