@@ -54,6 +54,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     assert answer.judged is not None
     summary = answer.opened.summary if answer.opened else None
     about = (
+        f"exported in {answer.exported.seconds:.1f} s" if answer.exported else "",
         f"opset {summary.opsets.get('', '?')}" if summary and summary.nodes else "",
         f"{summary.nodes} nodes" if summary and summary.nodes else "",
         " + ".join(dict.fromkeys(check.source for check in answer.checks.values() if check.source != "rule")),

@@ -11,6 +11,7 @@ from friction_tui.protocol import (
     EXPORT_JOB,
     ConsentNeeded,
     Event,
+    Exported,
     Findings,
     GraphReady,
     Hello,
@@ -35,6 +36,7 @@ class Answer:
     recipe: Recipe
     hello: Hello | None = None
     opened: Opened | None = None
+    exported: Exported | None = None
     graph: GraphReady | None = None
     labels: list[str] = field(default_factory=list)
     checks: dict[str, Findings] = field(default_factory=dict)
@@ -74,6 +76,8 @@ class Answer:
                 self.hello = event
             case Opened():
                 self.opened, self.recipe, self.consent = event, event.recipe, None
+            case Exported():
+                self.exported = event
             case GraphReady():
                 self.graph = event
             case RowLabels():
