@@ -128,7 +128,7 @@ class Host:
         prepared = self.session.job_request(request)
         if isinstance(prepared, Refused):
             self.send(prepared)
-            self.send(JobEnded(job=request.job, kind=request.kind, seconds=0.0, error=prepared.why))
+            self.send(JobEnded(job=request.job, kind=request.kind, seconds=0.0, error=f"{prepared.why}. {prepared.next}"))
         else:
             self.jobs.start(prepared)
 
