@@ -1,27 +1,30 @@
 """From a model and a recipe to findings: asks the engines, runs the checks, streams what is known.
 
-The parser's static pass answers first, cheap rules next, everything that needs shapes after them.
+The operator table answers first, the parser's static pass and cheap rules next, everything that needs shapes
+after them.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from friction_tui.diagnosis.checks import CHECKS
-from friction_tui.diagnosis.case import Case
+from friction_tui.asking import Standing, Stop
+from friction_tui.diagnosis.case import RULE, Case, Check
+from friction_tui.diagnosis.checks import CHECKS, OF_THE_RANGES
 from friction_tui.diagnosis.merge import merge
+from friction_tui.diagnosis.operators import TABLE, foreseen
 from friction_tui.diagnosis.operators import check as check_operators
-from friction_tui.engines.base import EngineCrashed, EngineMissing, Refusal
-from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier, fix_first
 from friction_tui.protocol import CheckState, Event, Findings, Judged
 
-Stop = Callable[[], bool]
 PARSER = "parser"
 """The check that waits for TensorRT's parser."""
+SHAPES = "shapes"
+"""The check after which every point of the ranges is known."""
 
 
 @dataclass(slots=True)
@@ -61,70 +64,74 @@ class Judgement:
         return findings
 
 
-def judge(judgement: Judgement, case: Case) -> list[Finding] | None:
+def foretell(judgement: Judgement, case: Case) -> None:
+    """Send what the operator table knows while TensorRT's parser, just asked, works it out."""
+    since = time.monotonic()
+    note = f"looked up, until {case.engine} has answered"
+    judgement.tell(PARSER, CheckState.RUNNING, foreseen(case), source=TABLE, note=note, since=since)
+
+
+def judge(judgement: Judgement, case: Case, standing: Standing, on_shapes: Callable[[], None]) -> list[Finding] | None:
     """Run every check on `case`, streaming; returns all findings, or None when stopped for a newer edit.
 
-    TensorRT's parser runs beside the rules, in its own process; a crash of it is a finding, not the end.
+    What `standing` holds already is not worked out again, what can stand is added to it. The parser's answer is
+    awaited beside the rules; a crash of it is a finding, not the end. `on_shapes` is called as soon as the shapes at
+    min, opt and max are known.
     """
-    asked = threading.Thread(target=_ask_parser, args=(judgement, case), name="parser", daemon=True)
-    asked.start()
+    listening = threading.Thread(target=_hear_parser, args=(judgement, case, standing), name="listener", daemon=True)
+    listening.start()
     for name, check, _title in CHECKS:
         if judgement.stop():
             return None
         if check is not check_operators:
-            _run_check(judgement, name, check, case)
-    while asked.is_alive():
-        asked.join(0.05)
+            _run_check(judgement, name, check, case, standing)
+        if name == SHAPES:
+            on_shapes()
+    while listening.is_alive():
+        listening.join(0.05)
         if judgement.stop():
             return None
     return None if judgement.stop() else judgement.finish()
 
 
-def _run_check(judgement: Judgement, name: str, check: Callable[[Case], Iterable[Finding]], case: Case) -> None:
+def _run_check(judgement: Judgement, name: str, check: Check, case: Case, standing: Standing) -> None:
     since = time.monotonic()
-    try:
-        findings = list(check(case))
-    except Exception as error:
-        # One faulty rule must not take the verdicts of all the others with it.
-        note = f"this check failed: {type(error).__name__}: {error}"
-        judgement.tell(name, CheckState.FAILED, (), source="rule", note=note, since=since)
-        return
-    judgement.tell(name, CheckState.DONE, findings, source="rule", since=since)
+    findings = standing.findings.get(name)
+    if findings is None:
+        try:
+            findings = list(check(case))
+        except Exception as error:
+            # One faulty rule must not take the verdicts of all the others with it.
+            note = f"this check failed: {type(error).__name__}: {error}"
+            judgement.tell(name, CheckState.FAILED, (), source=RULE, note=note, since=since)
+            return
+        if name not in OF_THE_RANGES:
+            standing.findings[name] = findings
+    judgement.tell(name, CheckState.DONE, findings, source=RULE, since=since)
 
 
-def _ask_parser(judgement: Judgement, case: Case) -> None:
+def _hear_parser(judgement: Judgement, case: Case, standing: Standing) -> None:
     since = time.monotonic()
-    source = f"{case.engine} parser" if case.engine else "operator table"
-    if not case.engine or not case.recipe.parse:
+    source = f"{case.engine} parser" if case.engine else TABLE
+    if standing.question is None:
         note = "TensorRT is not installed: the operator table answers" if not case.engine else "turned off: it crashed"
-        _tell_refused(judgement, replace(case, refusals=None), CheckState.UNAVAILABLE, source, note, since)
+        _tell_refused(judgement, case, CheckState.UNAVAILABLE, source, note, since)
         return
-    judgement.tell(PARSER, CheckState.RUNNING, (), source=source, since=since)
-    so_far: list[Refusal] = []
-
-    def on_batch(batch: Sequence[Refusal]) -> None:
-        so_far.extend(batch)
-        if not judgement.stop():
-            _tell_refused(judgement, replace(case, refusals=tuple(so_far)), CheckState.RUNNING, source, "", since)
-
     try:
-        refused = refusals(case.model, on_batch=on_batch, stop=judgement.stop)
+        for refused, complete in standing.question.answers(judgement.stop):
+            state = CheckState.DONE if complete else CheckState.RUNNING
+            _tell_refused(judgement, replace(case, refusals=refused), state, source, "", since)
     except EngineMissing as error:
-        _tell_refused(judgement, replace(case, refusals=None), CheckState.UNAVAILABLE, source, str(error), since)
+        _tell_refused(judgement, case, CheckState.UNAVAILABLE, source, str(error), since)
     except EngineCrashed as error:
         judgement.tell(PARSER, CheckState.FAILED, [_crash(error, source)], source=source, note=str(error), since=since)
-    else:
-        _tell_refused(judgement, replace(case, refusals=tuple(refused)), CheckState.DONE, source, "", since)
-
-
-def _tell_refused(judgement: Judgement, case: Case, state: CheckState, source: str, note: str, since: float) -> None:
-    try:
-        findings = list(check_operators(case))
     except Exception as error:
         note = f"this check failed: {type(error).__name__}: {error}"
         judgement.tell(PARSER, CheckState.FAILED, (), source=source, note=note, since=since)
-        return
-    judgement.tell(PARSER, state, findings, source=source, note=note, since=since)
+
+
+def _tell_refused(judgement: Judgement, case: Case, state: CheckState, source: str, note: str, since: float) -> None:
+    judgement.tell(PARSER, state, check_operators(case), source=source, note=note, since=since)
 
 
 def _crash(error: EngineCrashed, source: str) -> Finding:

@@ -15,14 +15,7 @@ def complete(model: OpenedModel, recipe: Recipe) -> Recipe:
     """The recipe with shared symbols named once, and a proposal, marked as guessed, for what the user left open."""
     if recipe.profile is None:
         return recipe
-    chosen, proposed = shared(model, recipe.profile), default_profile(model)
-    taken = {*chosen.ranges, *chosen.values, *_covered(model, chosen)}
-    guessed = tuple(key for key in proposed.guessed if key not in taken)
-    profile = Profile(
-        ranges={**{key: r for key, r in proposed.ranges.items() if key in guessed}, **chosen.ranges},
-        values={**{key: v for key, v in proposed.values.items() if key in guessed}, **chosen.values},
-        guessed=guessed,
-    )
+    profile = default_profile(model, shared(model, recipe.profile))
     return msgspec.structs.replace(recipe, profile=profile)
 
 
@@ -54,13 +47,6 @@ def _fixed(model: OpenedModel) -> dict[str, int]:
         for value in model.index.inputs
         for axis, dim in enumerate(value.type.tensor_type.shape.dim)
         if dim.HasField("dim_value") and dim.dim_value >= 0
-    }
-
-
-def _covered(model: OpenedModel, profile: Profile) -> set[str]:
-    """Dim keys whose every use has a range of its own."""
-    return {
-        key for key, uses in free_dims(model).items() if all(f"{name}[{axis}]" in profile.ranges for name, axis in uses)
     }
 
 

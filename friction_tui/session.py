@@ -17,6 +17,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui import __version__
+from friction_tui.asking import ParserQuestion, Standing, Stop, without_profile
 from friction_tui.child import Stopped
 from friction_tui.diagnosis.builder import build_findings
 from friction_tui.diagnosis.case import Case
@@ -27,7 +28,7 @@ from friction_tui.finding import Finding, fix_first
 from friction_tui.fixes.apply import RecipeRefused
 from friction_tui.fixes.edited import edited, write
 from friction_tui.fixes.proving import proof_of
-from friction_tui.judging import Judgement, judge
+from friction_tui.judging import Judgement, foretell, judge
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.inspect import initializer_stats, node_detail
@@ -60,8 +61,6 @@ from friction_tui.protocol import (
 from friction_tui.recipe import Precision, Recipe
 from friction_tui.sources.target import NotASource
 
-Stop = Callable[[], bool]
-
 
 @dataclass(frozen=True, slots=True)
 class Current:
@@ -82,6 +81,7 @@ class Session:
         self.watched: tuple[Path, ...] = ()
         """The files the open model came from."""
         self._current: Current | None = None
+        self._standing: Standing | None = None
         self._graph: GraphData | None = None
         self._export_findings: list[Finding] = []
         self._engine_path = ""
@@ -124,11 +124,13 @@ class Session:
             return
         base = open_model(origin.path)
         self.watched = origin.files
-        recipe = complete(base, origin.recipe)
-        self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
+        unedited = msgspec.structs.replace(origin.recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
+        self._current = Current(base, base, unedited, ShapeTable(base, unedited.profile))
         self._show(base, request.revision)
-        unedited = msgspec.structs.replace(recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
-        self._current = Current(base, base, unedited, ShapeTable(base, recipe.profile))
+        if edits(unedited) == edits(origin.recipe):
+            self._ask_parser(judgement, base, origin.recipe)
+        recipe = complete(base, origin.recipe)  # takes its time on a large graph, which is on the screen by now
+        self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
         self._judge(judgement, recipe)
 
     def apply(self, request: Apply, stop: Stop) -> None:
@@ -157,13 +159,35 @@ class Session:
         if current.model is not self._current.model:
             self._show(current.model, revision)
         self._current = current
+        standing = self._standing
+        if standing is None or standing.model is not current.model or standing.asks != self._asks(recipe):
+            standing = self._ask_parser(judgement, current.model, recipe)
+        self._standing = standing = standing.under(recipe)
+        case = self._case(current.model, recipe, current.table)
+        if judge(judgement, case, standing, lambda: self._label(revision, current)) is not None:
+            self._prove(revision, current, judgement.stop)
+
+    def _ask_parser(self, judgement: Judgement, model: OpenedModel, recipe: Recipe) -> Standing:
+        """Begin what is asked once of a model, and say what the operator table knows meanwhile."""
+        if self._standing is not None and self._standing.question is not None:
+            self._standing.question.forget()
+        question = ParserQuestion(model) if self._asks(recipe) else None
+        self._standing = Standing(model, without_profile(recipe), question)
+        if question is not None:
+            foretell(judgement, self._case(model, recipe, ShapeTable(model, recipe.profile)))
+        return self._standing
+
+    def _asks(self, recipe: Recipe) -> bool:
+        return self._tensorrt is not None and recipe.parse
+
+    def _case(self, model: OpenedModel, recipe: Recipe, table: ShapeTable) -> Case:
         engine = self._tensorrt
         label, rtx = (engine.label, "RTX" in engine.label) if engine else ("", True)
-        case = Case(current.model, recipe, current.table, None, label, rtx)
-        if judge(judgement, case) is not None and self._graph is not None:
-            labels = row_labels(current.model, self._graph, current.table)
-            self._emit(RowLabels(revision=revision, labels=labels))
-            self._prove(revision, current, judgement.stop)
+        return Case(model, recipe, table, None, label, rtx)
+
+    def _label(self, revision: int, current: Current) -> None:
+        assert self._graph is not None
+        self._emit(RowLabels(revision=revision, labels=row_labels(current.model, self._graph, current.table)))
 
     def _edited(self, current: Current, recipe: Recipe, stop: Stop) -> Current:
         """The model and its shapes under `recipe`, keeping what the edit does not touch."""
@@ -182,7 +206,7 @@ class Session:
         with contextlib.suppress(Stopped):
             proof = proof_of(current.base, current.recipe, stop)
             if proof is not None:
-                holds = None if proof.why_not else proof.holds
+                holds = proof.holds if proof.ran or proof.only_after else None  # nothing ran: nothing is known
                 self._emit(Proved(revision=revision, rewrites=names, holds=holds, text=str(proof)))
 
     def _show(self, model: OpenedModel, revision: int) -> None:
@@ -283,9 +307,7 @@ class Session:
             return ended
         if ended.build.ok:
             self._engine_path = ended.build.engine_path
-        engine = self._tensorrt
-        label = engine.label if engine else ""
-        case = Case(current.model, current.recipe, current.table, None, label, "RTX" in label)
+        case = self._case(current.model, current.recipe, current.table)
         return msgspec.structs.replace(ended, findings=tuple(fix_first(build_findings(case, ended.build))))
 
     def close(self) -> None:

@@ -40,10 +40,12 @@ class Desk:
         self.events: list[Event] = []
         self.session = Session(self.events.append, folder)
         self.revision = 0
+        self.last_recipe: Recipe
 
     def open(self, recipe: Recipe) -> None:
         self.revision += 1
         self.session.open(Open(revision=self.revision, recipe=recipe), lambda: False)
+        self.last_recipe = next((e.recipe for e in reversed(self.events) if isinstance(e, Opened)), recipe)
 
     def apply(self, recipe: Recipe) -> None:
         self.revision += 1
@@ -51,6 +53,9 @@ class Desk:
 
     def last(self, kind: type[E]) -> E:
         return next(event for event in reversed(self.events) if isinstance(event, kind))
+
+    def last_of(self, check: str) -> Findings:
+        return next(e for e in reversed(self.events) if isinstance(e, Findings) and e.check == check)
 
     @property
     def kinds(self) -> set[str]:
@@ -67,7 +72,13 @@ def test_opening_streams_graph_verdicts_and_labels(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.open(of_sample("detector"))
     order = [type(event) for event in desk.events]
-    assert order.index(Opened) < order.index(GraphReady) < order.index(Findings) < order.index(Judged)
+    assert (
+        order.index(GraphReady)
+        < order.index(Findings)
+        < order.index(Opened)
+        < order.index(RowLabels)
+        < order.index(Judged)
+    )
     recipe = desk.last(Opened).recipe
     assert recipe.profile is not None
     assert set(recipe.profile.guessed) == {"N", "H", "W"}
@@ -86,6 +97,25 @@ def test_an_edit_is_judged_and_undone(tmp_path: Path) -> None:
     assert not any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
     desk.apply(recipe)
     assert any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
+
+
+def test_an_edit_of_a_range_asks_the_parser_and_the_rules_without_sizes_only_once(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("detector"))
+    first = {event.check: event for event in desk.events if isinstance(event, Findings)}
+    desk.events.clear()
+    desk.apply(desk.last_recipe.with_range("N", Range(1, 1, 1)))
+    again = [event for event in desk.events if isinstance(event, Findings)]
+    assert {event.check for event in again} == set(first)
+    assert [event.state for event in again if event.check == "parser"] == [CheckState.DONE]
+    refused = [f for f in first["parser"].findings if f.kind != "operators/partitions"]
+    parser = next(event for event in again if event.check == "parser")
+    assert [f for f in parser.findings if f.kind != "operators/partitions"] == refused
+    # Turned off and on again, it is asked anew.
+    desk.apply(msgspec.structs.replace(desk.last_recipe, parse=False))
+    assert desk.last_of("parser").state is CheckState.UNAVAILABLE
+    desk.apply(desk.last_recipe)
+    assert desk.last_of("parser").state is CheckState.DONE
 
 
 def test_a_rewrite_shows_a_new_graph_and_its_proof(tmp_path: Path) -> None:

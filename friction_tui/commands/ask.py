@@ -17,7 +17,6 @@ def judged(
     *,
     allow: bool,
     job: JobKind | None = None,
-    labels: bool = False,
     on_event: Callable[[Event], None] = lambda _: None,
     on_finished: Callable[[Answer], None] = lambda _: None,
 ) -> Answer:
@@ -25,9 +24,7 @@ def judged(
 
     `on_finished` is called while the worker and its temporary files still exist.
     """
-    answer = asyncio.run(
-        ask(recipe, allow_code=allow, job=job, until_labels=labels, on_event=on_event, on_finished=on_finished)
-    )
+    answer = asyncio.run(ask(recipe, allow_code=allow, job=job, on_event=on_event, on_finished=on_finished))
     if not answer.could_run:
         raise click.ClickException(answer.failure)
     return answer

@@ -15,7 +15,7 @@ from friction_tui.recipe import Recipe
 
 def run(recipe: Recipe, width: int | None, *, ascii_only: bool, unfolded: bool, allow: bool) -> int:
     """Print the graph with refused nodes marked; 0 when it could be drawn."""
-    answer = judged(recipe, allow=allow, labels=True)
+    answer = judged(recipe, allow=allow)
     if answer.graph is None:
         raise click.ClickException("the source gave no model; `friction-tui check` says why")
     columns = width or shutil.get_terminal_size((100, 24)).columns

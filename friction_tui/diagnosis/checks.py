@@ -55,6 +55,11 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
 )
 """(name, check, what it looks at)."""
 
+OF_THE_RANGES = frozenset(
+    {"builder limits", "quantization", "profile", "shapes", "fragile shapes", "control flow", "parser"}
+)
+"""The checks that look at sizes. All others answer the same whatever the optimization profile is."""
+
 
 def diagnose(case: Case) -> Iterator[tuple[str, list[Finding]]]:
     """Run every check on `case`; gives each one's name with its findings as soon as it is done."""

@@ -224,13 +224,20 @@ def _refused_by_builder(case: Case, seen: set[str]) -> Iterator[_Refused]:
 # ----------------------------------------------------------------------------------- without any TensorRT
 
 
+def foreseen(case: Case) -> list[Finding]:
+    """What no TensorRT has an importer for according to the table: shown until the parser itself has answered."""
+    refused = support().refused
+    return list(_grouped([one for one in _from_table(case) if one.place.op in refused]))
+
+
 def _from_table(case: Case) -> Iterator[_Refused]:
     """What the operator table refuses, signed as looked up."""
     table = support()
     source = f"{TABLE} ({table.enterprise}, {table.rtx})"
+    taken = table.taken - table.rtx_refuses
     for node in case.model.index.nodes:
         op, domain = node.proto.op_type, node.proto.domain
-        if case.model.index.function_of(node.proto) or op in table.taken - table.rtx_refuses:
+        if op in taken or case.model.index.function_of(node.proto):
             continue
         base = _Refused("", op, "", (), place_of(case.model, node), "", source=source)
         found = _without_importer(case, node, base)

@@ -115,7 +115,6 @@ class Conversation:
         recipe: Recipe,
         *,
         job: JobKind | None = None,
-        until_labels: bool = False,
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> Answer:
         """Open `recipe`, wait for the verdict, and for `job` after it when one is given."""
@@ -128,7 +127,7 @@ class Conversation:
                 return  # a late word about the model before
             answer.take(event)
             on_event(event)
-            if self._is_over(event, answer, job, until_labels):
+            if self._is_over(event, answer, job):
                 over.set()
 
         self._hear = hear
@@ -154,7 +153,7 @@ class Conversation:
     def _heard(self, event: Event) -> None:
         self._hear(event)
 
-    def _is_over(self, event: Event, answer: Answer, job: JobKind | None, until_labels: bool) -> bool:
+    def _is_over(self, event: Event, answer: Answer, job: JobKind | None) -> bool:
         """Whether nothing more is to come, after sending on what the question needs next."""
         assert self._client is not None
         match event:
@@ -165,11 +164,9 @@ class Conversation:
                 self._client.send(StartJob(job=self._revision, kind=job))
                 return False
             case Judged():
-                return not until_labels or answer.opened is None
+                return True
             case JobEnded():
                 return event.job != EXPORT_JOB
-            case RowLabels():
-                return until_labels
             case Refused():
                 return answer.judged is None
         return isinstance(event, ConsentNeeded | WorkerDied)
@@ -180,7 +177,6 @@ async def ask(
     *,
     allow_code: bool = False,
     job: JobKind | None = None,
-    until_labels: bool = False,
     on_event: Callable[[Event], None] = lambda _: None,
     on_finished: Callable[[Answer], None] = lambda _: None,
     command: Sequence[str] | None = None,
@@ -191,7 +187,7 @@ async def ask(
     """
     conversation = Conversation(command, allow_code=allow_code)
     try:
-        answer = await conversation.ask(recipe, job=job, until_labels=until_labels, on_event=on_event)
+        answer = await conversation.ask(recipe, job=job, on_event=on_event)
         on_finished(answer)
     finally:
         await conversation.close()

@@ -1,0 +1,100 @@
+"""What is asked once of a model, however often its ranges change: TensorRT's parser, and rules that see no sizes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from friction_tui.engines.base import Refusal
+from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.finding import Finding
+from friction_tui.model.opened import OpenedModel
+from friction_tui.recipe import Recipe
+
+Stop = Callable[[], bool]
+_POLL_S = 0.05
+
+
+class ParserQuestion:
+    """One model put to TensorRT's parser, in a thread of its own: neither ranges nor target change the answer.
+
+    An edit that supersedes the listener does not end the search; `forget` does.
+    """
+
+    def __init__(self, model: OpenedModel) -> None:
+        self._refused: tuple[Refusal, ...] | None = None
+        self._complete = False
+        self._error: Exception | None = None
+        self._news = threading.Condition()
+        self._forgotten = threading.Event()
+        threading.Thread(target=self._ask, args=(model,), name="parser", daemon=True).start()
+
+    def forget(self) -> None:
+        """Nobody waits for the answer any more."""
+        self._forgotten.set()
+
+    def answers(self, stop: Stop) -> Iterator[tuple[tuple[Refusal, ...], bool]]:
+        """All refusals known so far and whether that is all, each time there are more.
+
+        Ends early when `stop` says yes. Raises what ended the search: EngineMissing, EngineCrashed.
+        """
+        told: tuple[Refusal, ...] | None = None
+        while not stop():
+            with self._news:
+                if self._refused is told and not self._complete:
+                    self._news.wait(_POLL_S)
+                refused, complete, error = self._refused, self._complete, self._error
+            if error is not None:
+                raise error
+            if complete or refused is not told:
+                told = refused
+                yield refused or (), complete
+            if complete:
+                return
+
+    def _ask(self, model: OpenedModel) -> None:
+        def add(batch: Sequence[Refusal]) -> None:
+            with self._news:
+                self._refused = (*(self._refused or ()), *batch)
+                self._news.notify_all()
+
+        error: Exception | None = None
+        refused: tuple[Refusal, ...] = ()
+        try:
+            refused = tuple(refusals(model, on_batch=add, stop=self._forgotten.is_set))
+        except Exception as raised:  # told to whoever listens
+            error = raised
+        with self._news:
+            self._refused, self._complete, self._error = refused, True, error
+            self._news.notify_all()
+
+
+@dataclass(slots=True)
+class Standing:
+    """The part of a verdict that stands while only ranges are edited: of one model under one recipe.
+
+    `question` is None when the parser is not asked. `findings` are by check, filled in as checks are run.
+    """
+
+    model: OpenedModel
+    recipe: Recipe
+    question: ParserQuestion | None
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
+
+    @property
+    def asks(self) -> bool:
+        """Whether the parser is asked."""
+        return self.question is not None
+
+    def under(self, recipe: Recipe) -> Standing:
+        """The same for another recipe of the same model: target and precision decide rules, but not the parser."""
+        recipe = without_profile(recipe)
+        return self if recipe == self.recipe else Standing(self.model, recipe, self.question)
+
+
+def without_profile(recipe: Recipe) -> Recipe:
+    """The recipe as far as rules read it that do not look at sizes."""
+    return msgspec.structs.replace(recipe, profile=None)
