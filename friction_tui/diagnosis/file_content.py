@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from importlib import metadata
 
+from friction_tui.diagnosis import engine_file
 from friction_tui.diagnosis.case import RULE, Case
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.opened import FileFacts
@@ -20,7 +20,6 @@ _TITLES = {
     "truncated": "The file is cut off",
     "zip": "An archive, not an ONNX model",
     "pickle": "A Python pickle, not an ONNX model",
-    "engine": "A TensorRT engine, not an ONNX model",
     "not-protobuf": "Not an ONNX model",
 }
 _FETCH_AGAIN = "Download the file again (or copy or export it again) and compare its size and checksum with the source."
@@ -43,9 +42,6 @@ _FIXES = {
         "If it is a PyTorch or Keras file, export the model to ONNX; if the ONNX file lies inside, unpack the archive.",
     ),
     "pickle": ("Export the model with torch.onnx.export where its code is; a pickle is not loaded, it can run code.",),
-    "engine": (
-        "Open the ONNX model the engine was built from, and rebuild the engine with the TensorRT that will load it.",
-    ),
     "not-protobuf": ("Find out what the file is and export or convert it to ONNX.", _FETCH_AGAIN),
 }
 _CONSEQUENCE = {
@@ -61,15 +57,15 @@ def check(case: Case) -> Iterator[Finding]:
     facts = case.model.file
     if facts.kind == "onnx":
         return
-    cause = facts.error + _CONSEQUENCE.get(facts.kind, "")
     if facts.kind == "engine":
-        cause += _engine_versions(facts)
+        yield from engine_file.findings(facts.path, engine_file.here())
+        return
     yield Finding(
         kind=f"file/{facts.kind}",
         severity=Severity.ERROR,
         tier=Tier.MODEL,
         title=_TITLES[facts.kind],
-        cause=cause,
+        cause=facts.error + _CONSEQUENCE.get(facts.kind, ""),
         source=RULE,
         places=(Place(PlaceKind.FILE, facts.path.name),),
         evidence=tuple(_evidence(facts)),
@@ -88,35 +84,3 @@ def _evidence(facts: FileFacts) -> Iterator[str]:
         yield f"page title: {title[1].strip()}" if title else f"first line: {text.strip().splitlines()[0][:120]}"
     elif facts.head:
         yield f"first bytes: {facts.head[:16].hex(' ')}"
-
-
-def plan_version(head: bytes) -> tuple[str, str] | None:
-    """(edition, version) of the TensorRT that built a plan, from its first bytes; None if it is not written there.
-
-    A TensorRT plan begins with `ftrt` (`ptrt` before 8.5) and has major, minor, patch and build in bytes 24 to 27, as
-    NVIDIA's own trtexec reads them (`--getPlanVersionOnly`). A TensorRT-RTX plan begins with `vtrt` and has them one
-    byte further, as seen in plans of TensorRT-RTX 1.7.1.
-    """
-    if head[:4] in (b"ftrt", b"ptrt") and len(head) >= 28:
-        return "TensorRT", ".".join(str(part) for part in head[24:28])
-    if head[:4] == b"vtrt" and len(head) >= 29:
-        return "TensorRT-RTX", ".".join(str(part) for part in head[25:29])
-    return None
-
-
-def _engine_versions(facts: FileFacts) -> str:
-    """The version in the plan beside the installed ones."""
-    written = plan_version(facts.head)
-    installed = {}
-    for package, edition in (("tensorrt", "TensorRT"), ("tensorrt-rtx", "TensorRT-RTX")):
-        try:
-            installed[edition] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    here = ", ".join(f"{edition} {version}" for edition, version in installed.items()) or "no TensorRT"
-    if written is None:
-        return f" A plan only loads in the TensorRT, and normally on the GPU, it was built for; installed here: {here}."
-    edition, version = written
-    same = installed.get(edition, "").startswith(".".join(version.split(".")[:3]))
-    fits = "the same version" if same else "so it cannot be loaded here"
-    return f" Its header says it was built by {edition} {version}; installed here: {here}, {fits}."

@@ -22,7 +22,8 @@ FACTORY_NAMES = ("model", "get_model", "make_model", "build_model", "create_mode
 """Names tried, in this order, when a Python file is given without `:factory`."""
 
 _IMPORTABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-_PLAN_MAGIC = (b"ftrt", b"ptrt")  # first bytes of a serialized TensorRT engine
+_PLAN_MAGIC = (b"ftrt", b"ptrt", b"vtrt")
+"""First bytes of a serialized engine: TensorRT, TensorRT before 8.5, TensorRT-RTX."""
 _PLAN_SUFFIXES = {".engine", ".plan", ".trt"}
 _KERAS_SUFFIXES = {".keras", ".h5", ".hdf5"}
 _TORCH_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".torchscript"}

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import parser
 
-from friction_tui.diagnosis.file_content import check, plan_version
+from friction_tui.diagnosis.file_content import check
 from friction_tui.finding import Severity
 
 MODEL = '<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { y = Relu(x) }'
@@ -62,9 +62,3 @@ def test_a_model_is_no_finding(tmp_path: Path, judge: Any) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(parser.parse_model(MODEL).SerializeToString())
     assert judge(check, path) == []
-
-
-def test_the_version_in_a_plan() -> None:
-    assert plan_version(b"ftrt" + bytes(20) + bytes([10, 16, 0, 72])) == ("TensorRT", "10.16.0.72")
-    assert plan_version(b"vtrt" + bytes(21) + bytes([1, 7, 1, 116])) == ("TensorRT-RTX", "1.7.1.116")
-    assert plan_version(b"PK") is None
