@@ -57,7 +57,20 @@ class StatusLine(Bar):
 
     DEFAULT_CSS = "StatusLine { background: $panel; }"
     READS = frozenset(
-        {"hello", "worker_lost", "summary", "history", "jobs", "checks", "judged", "findings", "revision"}
+        {
+            "hello",
+            "worker_lost",
+            "summary",
+            "history",
+            "jobs",
+            "checks",
+            "judged",
+            "findings",
+            "revision",
+            "ascii",
+            "proof",
+            "refused",
+        }
     )
 
     def line(self, width: int) -> Line:

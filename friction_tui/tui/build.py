@@ -68,9 +68,8 @@ class BuildPanel(LinesPanel):
         self.border_title = self.title()
         super().on_resize()
 
-    def state_changed(self, before: object) -> None:
+    def state_changed(self, before: AppState) -> None:
         """Remember finished builds; start and stop the clock."""
-        assert isinstance(before, AppState)
         if self.state.summary is not before.summary and not self.state.builds:
             recipe = self.state.recipe
             self._past = build_history.load(build_history.history_file(recipe)) if recipe is not None else ()

@@ -11,6 +11,7 @@ from friction_tui.finding import Finding, Fix
 from friction_tui.recipe import Recipe, Rewrite
 from friction_tui.tui.choice import ChoiceScreen
 from friction_tui.tui.lines import Line, Span, paragraph
+from friction_tui.tui.outcome import proof_span
 from friction_tui.tui.panel import Edit, Say
 from friction_tui.tui.state import AppState
 from friction_tui.tui.why import heading
@@ -67,9 +68,12 @@ class FixesScreen(ChoiceScreen):
             mark: Span = ("x  ", "key") if fix.applicable and not done else ("   ", "text")
             lines += paragraph(fix.text, width, "text", indent=((f"{at}  ", "muted"), mark), key=fix)
             said = "already in the recipe" if done else what_it_does(fix) or "yours to make, in your own code"
+            proof = proof_span(self._state) if done and fix.rewrite else None
             lines += paragraph(
                 said, width, "note" if fix.applicable else "muted", indent=(("      ", "text"),), key=fix
             )
+            if proof is not None:
+                lines += paragraph(proof[0], width, proof[1], indent=(("      ", "text"),), key=fix)
         if not self._finding.fixes:
             lines += paragraph(
                 "no fix is known for this; the engine's own words may help to search (W, then v)", width, "muted"

@@ -95,7 +95,7 @@ class Inspector(LinesPanel):
         node = self.state.details.get(self.state.selected)
         return escape(f"{self.NAME} ─ {node.name}") if node else self.NAME
 
-    def state_changed(self, before: object) -> None:
+    def state_changed(self, before: AppState) -> None:
         """While the worker is asked about another node, the elder one stays rather than flicker."""
         waiting = self.state.selected and self.state.selected not in self.state.details
         if waiting:

@@ -19,6 +19,7 @@ from textual.widget import Widget
 
 from friction_tui.tui.lines import ROLES, Line, fitted, in_ascii, strip_of
 from friction_tui.tui.panel import Panel
+from friction_tui.tui.state import AppState
 
 ROLE_CLASSES = {*(f"line--{role}" for role in ROLES), "line--cursor", "line--rest"}
 """Component classes of a widget whose text is made of roles. What they look like is in roles.tcss."""
@@ -121,7 +122,7 @@ class LinesPanel(Panel, ScrollView):
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
         self.refresh()
 
-    def state_changed(self, before: object) -> None:  # noqa: ARG002
+    def state_changed(self, before: AppState) -> None:  # noqa: ARG002
         """Make the lines of the new state."""
         self.rebuild()
 

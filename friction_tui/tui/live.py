@@ -15,6 +15,7 @@ from friction_tui.protocol import (
     JobKind,
     Judged,
     Open,
+    Proved,
     Request,
     SourceChanged,
     StartJob,
@@ -22,25 +23,13 @@ from friction_tui.protocol import (
 )
 from friction_tui.recipe import Recipe
 from friction_tui.tui import state as states
-from friction_tui.tui.state import AppState, Change
+from friction_tui.tui.outcome import judged_notice, proved_notice
+from friction_tui.tui.reduce import reduce
+from friction_tui.tui.state import AppState, Notice
 from friction_tui.worker.client import Process, WorkerClient
 
 AUTO_BUILD_DELAY = 0.8
 """Seconds without an edit before an automatic build starts."""
-
-
-def change_text(change: Change) -> str:
-    """What an edit did, in words: `fixed head/Reshape; broke neck/cat1`. Empty when it did nothing."""
-
-    def named(verb: str, names: list[str]) -> list[str]:
-        if not names:
-            return []
-        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-        return [f"{verb} {', '.join(names[:2])}{more}"]
-
-    fixed = [next(iter(f.names), f.kind) for f in change.fixed]
-    broke = [next(iter(f.names), f.kind) for f in change.broke]
-    return "; ".join([*named("fixed", fixed), *named("broke", broke)])
 
 
 class LiveSession:
@@ -86,14 +75,13 @@ class LiveSession:
 
     def hear(self, event: Event) -> None:
         """Take an event from the worker."""
-        state = states.reduce(self.state, event)
+        state = reduce(self.state, event)
         if isinstance(event, Exported) and state.exported is event:
             self._client.send(WatchSource(on=True))
         if isinstance(event, Judged) and state.judged is event and self.state.judged is not None:
-            text = change_text(state.change) if state.change else ""
-            if text:
-                level = "warning" if state.change and state.change.broke else "info"
-                state = states.noticed(state, level, text)
+            state = _with(state, judged_notice(state))
+        if isinstance(event, Proved) and state.proof is event:
+            state = _with(state, proved_notice(event, state.change))
         self.show(state)
         if isinstance(event, SourceChanged) and self.watch:
             self.reopen()
@@ -174,3 +162,7 @@ class LiveSession:
         if running is not None:
             self.cancel(running.number)
         self.begin(JobKind.BUILD)
+
+
+def _with(state: AppState, notice: Notice | None) -> AppState:
+    return states.noticed(state, notice.level, notice.text, notice.detail) if notice is not None else state

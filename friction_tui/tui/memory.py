@@ -56,7 +56,7 @@ class MemoryPanel(LinesPanel):
 
     # ------------------------------------------------------------------------------------- questions
 
-    def state_changed(self, before: object) -> None:
+    def state_changed(self, before: AppState) -> None:
         """Ask for a forecast of every new verdict while someone looks, and for samples where there is a GPU."""
         self._ask()
         super().state_changed(before)

@@ -11,9 +11,10 @@ from textual.binding import Binding, BindingType
 
 from friction_tui.finding import TIER_WORDS, Finding, Place, Severity, Tier
 from friction_tui.protocol import CheckState
+from friction_tui.tui.coverage import coverage
 from friction_tui.tui.lines import Line, Span, paragraph, symbol
 from friction_tui.tui.lines_panel import LinesPanel
-from friction_tui.tui.panel import Choose, Reveal
+from friction_tui.tui.panel import Choose, Reveal, differs
 from friction_tui.tui.state import AppState, Identity, identity
 
 GROUPINGS = ("tier", "kind", "source", "none")
@@ -81,7 +82,9 @@ class Problems(LinesPanel):
 
     NAME = "Problems"
     CURSOR_AT_REST = True
-    READS = frozenset({"findings", "judged", "revision", "checks", "ascii", "change", "refused"})
+    LISTED = frozenset({"findings", "judged", "revision", "checks", "ascii", "change", "refused"})
+    """What the list is made of."""
+    READS = LISTED | {"jobs", "hello", "proof", "history"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "unfold", "Places", show=False, id="problems.unfold", tooltip="Show every place of it"),
         Binding("g", "group", "Group", show=False, id="problems.group", tooltip="Group by tier, kind, source, not"),
@@ -103,6 +106,11 @@ class Problems(LinesPanel):
         if self.state.stale:
             parts.append("stale, rechecking")
         return escape(" ─ ".join(parts))
+
+    def state_changed(self, before: AppState) -> None:
+        """A list of problems does not change with what builds and runs; what is said without any does."""
+        if not self.state.findings or differs(before, self.state, self.LISTED):
+            self.rebuild()
 
     def shown(self) -> list[Finding]:
         """The findings that pass the filter."""
@@ -168,14 +176,7 @@ class Problems(LinesPanel):
         if state.judged is None:
             running = [name for name, answer in state.checks.items() if answer.state is CheckState.RUNNING]
             return paragraph(f"checking {', '.join(running)} …" if running else "checking …", width, "muted")
-        good = "+" if state.ascii else "✓"
-        asked = sorted({c.source for c in state.checks.values() if c.state is CheckState.DONE and c.source})
-        by = f" {', '.join(asked)} looked." if asked else ""
-        missing = [f"{c.check}: {c.note}" for c in state.checks.values() if c.state is CheckState.UNAVAILABLE]
-        lines = paragraph(f"no problem found.{by}", width, "good", indent=((f"{good} ", "good"),))
-        for text in missing:
-            lines.extend(paragraph(text, width, "muted", indent=(("? ", "note"),)))
-        return lines
+        return coverage(state, width)
 
     def _finding(self) -> tuple[Finding | None, Place | None]:
         key = self.cursor_key

@@ -8,6 +8,7 @@ from friction_tui.finding import Severity, Tier
 from friction_tui.protocol import CheckState, EngineInfo, JobKind
 from friction_tui.recipe import Precision
 from friction_tui.tui.lines import Line, Span, cut, width_of
+from friction_tui.tui.outcome import proof_span
 from friction_tui.tui.problems import counts
 from friction_tui.tui.state import AppState
 
@@ -61,12 +62,36 @@ def known(state: AppState) -> list[Span]:
     else:
         good = build.build is not None and build.build.ok
         spans.append(_or_stale(f"builds {yes if good else no}", "good" if good else "error", state.is_stale(build)))
-    run = next(iter(reversed(state.latencies)), None)
-    if run is None or run.latency is None:
-        spans.append(("runs -", "muted"))
-    else:
-        spans.append(_or_stale(f"runs {yes} {run.latency.point}", "good", state.is_stale(run)))
+    spans += _runs(state, yes)
+    results = proof_span(state)
+    if results is not None:
+        mark = {"good": f"equal {yes}", "error": f"changed {no}"}.get(results[1], "?")
+        spans.append((f"results {mark}", results[1]))
     return spans
+
+
+def _runs(state: AppState, yes: str) -> list[Span]:
+    """What ran it, by name: that ONNX Runtime runs a model says nothing of TensorRT."""
+    spans: list[Span] = []
+    run = next(iter(reversed(state.latencies)), None)
+    if run is not None and run.latency is not None:
+        ran = f"runs {yes} {run.latency.point} ({short_name(run.latency.source)})"
+        spans.append(_or_stale(ran, "good", state.is_stale(run)))
+        if "TensorRT" in run.latency.source:
+            return spans
+    engine = judge(state)
+    if engine is None or engine.can_run:
+        return spans or [("runs -", "muted")]
+    no_gpu = state.hello is not None and not state.hello.gpus
+    why = "no GPU" if no_gpu else "cannot tell here"
+    return [*spans, (f"TRT ? {why}" if spans else f"runs ? {why}", "note")]
+
+
+def short_name(source: str) -> str:
+    """`ORT CPU` for `ONNX Runtime 1.32.0 CPU, 2 threads`, `TRT` for any TensorRT."""
+    if "TensorRT" in source:
+        return "TRT"
+    return " ".join(("ORT", *(word for word in ("CUDA", "CPU") if word in source.split(",", maxsplit=1)[0].split())))
 
 
 def _or_stale(text: str, role: str, stale: bool) -> Span:

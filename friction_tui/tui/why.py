@@ -11,6 +11,7 @@ from friction_tui.finding import TIER_WORDS, Finding, Fix, Place
 from friction_tui.kinds import explain
 from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
 from friction_tui.tui.lines_panel import LinesPanel
+from friction_tui.tui.outcome import proof_span
 from friction_tui.tui.panel import Reveal
 from friction_tui.tui.problems import where
 
@@ -28,9 +29,18 @@ def heading(finding: Finding, *, ascii_only: bool = False) -> tuple[Span, ...]:
 
 
 def page(
-    finding: Finding, width: int, *, verbatim: bool = False, explained: bool = False, ascii_only: bool = False
+    finding: Finding,
+    width: int,
+    *,
+    verbatim: bool = False,
+    explained: bool = False,
+    ascii_only: bool = False,
+    proof: Span | None = None,
 ) -> list[Line]:
-    """The whole page at `width` cells; `verbatim` shows the engines' texts in full, `explained` the kind's page."""
+    """The whole page at `width` cells; `verbatim` shows the engines' texts in full, `explained` the kind's page.
+
+    `proof` says whether the rewrites that are already in the recipe keep the results.
+    """
     lines = [
         Line(heading(finding, ascii_only=ascii_only)),
         *paragraph(finding.title, width, "strong"),
@@ -40,6 +50,7 @@ def page(
         *_listed("Evidence", finding.evidence, width),
         *_said(finding, width),
         *_to_do(finding.fixes, width),
+        *(_section("Rewritten", proof[0], width, proof[1]) if proof else []),
         *_words(finding, width, verbatim),
         *_section("Kind", f"{finding.kind} · {TIER_WORDS[finding.tier]}", width, "muted"),
         *_about_kind(finding.kind, width, shown=explained),
@@ -131,11 +142,11 @@ class Why(LinesPanel):
     """Explains the chosen finding. Enter on a place goes there."""
 
     NAME = "Why"
-    READS = frozenset({"problem", "ascii"})
+    READS = frozenset({"problem", "ascii", "proof", "history", "revision"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("v", "verbatim", "Engine's words", show=False, id="why.verbatim", tooltip="Engine's own text in full"),
         Binding(
-            "k", "explain", "This kind", show=False, id="why.kind", tooltip="Everything about this kind of problem"
+            "a", "explain", "This kind", show=False, id="why.kind", tooltip="Everything about this kind of problem"
         ),
     ]
 
@@ -152,8 +163,24 @@ class Why(LinesPanel):
         """The page of the chosen finding."""
         finding = self.state.problem
         if finding is None:
-            return paragraph("This problem is gone. Escape goes back.", width, "good")
-        return page(finding, width, verbatim=self._verbatim, explained=self._explained, ascii_only=self.state.ascii)
+            return self._gone(width)
+        return page(
+            finding,
+            width,
+            verbatim=self._verbatim,
+            explained=self._explained,
+            ascii_only=self.state.ascii,
+            proof=proof_span(self.state),
+        )
+
+    def _gone(self, width: int) -> list[Line]:
+        """What is left to say once the problem is solved: whether the results are still the same."""
+        proof = proof_span(self.state)
+        lines = paragraph("This problem is gone. Escape goes back.", width, "good")
+        if proof is not None:
+            lines += [Line(), *_section("Rewritten", proof[0], width, proof[1])]
+            lines += [Line((("u", "key"), ("  takes the last edit back", "muted")))]
+        return lines
 
     def action_verbatim(self) -> None:
         """Show the engine's text in full, or its first lines."""

@@ -46,6 +46,7 @@ class WhyScreen(Screen[None]):
             "p", "pass_on('problem.previous')", "Previous", show=False, id="why.previous", tooltip="Problem before"
         ),
         Binding("x", "leave_for('problem.fix')", "Fix", show=False, id="why.fix", tooltip="Fixes for this problem"),
+        Binding("u", "pass_on('recipe.undo')", "Undo", show=False, id="why.undo", tooltip="Take the last edit back"),
         Binding("e", "leave_for('shapes.edit')", "Edit", show=False, id="why.edit", tooltip="Edit the shape ranges"),
         Binding("r", "leave_for('model.export')", "Re-export", show=False, id="why.export", tooltip="Export again"),
     ]

@@ -21,8 +21,9 @@ from friction_tui.protocol import (
     WorkerDied,
 )
 from friction_tui.recipe import Range, Recipe, Source
-from friction_tui.tui.live import change_text
-from friction_tui.tui.state import AppState, job_started, opened, reduce, with_history
+from friction_tui.tui.outcome import change_text
+from friction_tui.tui.reduce import reduce
+from friction_tui.tui.state import AppState, job_started, opened, with_history
 
 RECIPE = Recipe(source=Source(path="/models/detector.onnx"))
 

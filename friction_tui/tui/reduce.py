@@ -1,0 +1,194 @@
+"""How the state moves on by what the worker says. An answer to an elder revision changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from friction_tui.drawing.marks import marks_of
+from friction_tui.finding import Finding, fix_first
+from friction_tui.protocol import (
+    EXPORT_JOB,
+    ConsentNeeded,
+    Detail,
+    Event,
+    Exported,
+    Findings,
+    Forecasted,
+    GpuSamples,
+    GraphReady,
+    Hello,
+    JobEnded,
+    JobKind,
+    JobProgress,
+    Judged,
+    NetronStarted,
+    Opened,
+    Proved,
+    Refused,
+    RowLabels,
+    Saved,
+    SourceChanged,
+    Stats,
+    WorkerDied,
+)
+from friction_tui.recipe import History
+from friction_tui.tui.state import AppState, Change, Job, identity, noticed
+
+JOB_LINES_KEPT = 20_000
+GPU_SAMPLES_KEPT = 600
+"""Ten minutes at one sample a second."""
+
+
+def reduce(state: AppState, event: Event) -> AppState:
+    """The state after `event`. Events about an elder revision change nothing."""
+    if getattr(event, "revision", 0) not in (0, state.revision):
+        return state
+    match event:
+        case Hello():
+            return replace(state, hello=event, worker_lost=False)
+        case Opened():
+            return _opened(state, event)
+        case ConsentNeeded():
+            return replace(state, consent=event)
+        case Exported():
+            return replace(state, exported=event)
+        case SourceChanged():
+            return noticed(state, "info", f"saved: {', '.join(event.files)}", "r exports the model again")
+        case GraphReady():
+            return replace(state, graph=event.graph, open_file_only=event.open_file_only, labels=[], labels_revision=0)
+        case RowLabels():  # shapes changed, so what was inspected is asked for again
+            return replace(state, labels=event.labels, labels_revision=event.revision, details={})
+        case Findings():
+            return _relisted(replace(state, checks={**state.checks, event.check: event}))
+        case Judged():
+            return _judged(state, event)
+        case Proved():
+            return replace(state, proof=event)
+        case Detail():
+            return replace(state, details={**state.details, event.path: event.node})
+        case Stats():
+            return replace(state, stats={**state.stats, event.stats.name: event.stats})
+        case Forecasted():
+            return replace(state, forecast=event.forecast, forecast_note=event.note, forecast_revision=state.revision)
+        case JobProgress():
+            return _job(_with_export(state, event), event.job, lambda job: _progressed(job, event))
+        case JobEnded():
+            return _ended(state, event)
+        case Saved():
+            return noticed(state, "info", f"wrote {event.path}", f"{event.bytes:,} bytes")
+        case GpuSamples():
+            return replace(state, gpu=(*state.gpu, event)[-GPU_SAMPLES_KEPT:])
+        case NetronStarted():
+            return replace(state, netron=event)
+        case Refused():
+            return _refused(state, event)
+        case WorkerDied():
+            return _died(state, event)
+    return state
+
+
+def _opened(state: AppState, event: Opened) -> AppState:
+    """Guesses are filled in by the worker: they complete the recipe and are no edit of the user's."""
+    if state.history is None:
+        return state
+    history = msgspec.structs.replace(state.history, present=event.recipe)
+    return replace(state, summary=event.summary, history=history)
+
+
+def _relisted(state: AppState) -> AppState:
+    """The list follows the checks until a first complete verdict; then it stays, marked stale, until the next."""
+    if state.judged is not None:
+        listed = list(state.judged.findings)
+    else:
+        listed = fix_first(finding for answer in state.checks.values() for finding in answer.findings)
+    last = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.running), None)
+    if last is not None and not state.is_stale(last):
+        listed = fix_first([*listed, *(f for f in _found_by(last) if f not in listed)])
+    problem = state.problem
+    if problem is not None and problem not in listed:
+        problem = next((f for f in listed if identity(f) == identity(problem)), None)
+    return replace(state, findings=tuple(listed), marks=marks_of(listed), problem=problem)
+
+
+def _found_by(job: Job) -> tuple[Finding, ...]:
+    return (*job.findings, *(job.build.findings if job.build else ()))
+
+
+def _judged(state: AppState, event: Judged) -> AppState:
+    change = state.change
+    state = replace(state, accepted=state.recipe, refused=None)
+    if state.judged is not None:
+        before = {identity(f): f for f in state.judged.findings}
+        after = {identity(f): f for f in event.findings}
+        change = Change(
+            fixed=tuple(f for key, f in before.items() if key not in after),
+            broke=tuple(f for key, f in after.items() if key not in before),
+        )
+    return _relisted(replace(state, judged=event, change=change))
+
+
+def _job(state: AppState, number: int, step: Callable[[Job], Job]) -> AppState:
+    return replace(state, jobs=tuple(step(job) if job.number == number else job for job in state.jobs))
+
+
+def _with_export(state: AppState, event: JobProgress) -> AppState:
+    """Opening a source that is code starts its export by itself: a job that nobody here began."""
+    started = any(job.number == event.job and job.running for job in state.jobs)
+    if event.job != EXPORT_JOB or started or state.recipe is None:
+        return state
+    others = tuple(job for job in state.jobs if job.number != EXPORT_JOB)
+    return replace(state, jobs=(*others, Job(number=EXPORT_JOB, kind=event.kind, recipe=state.recipe)))
+
+
+def _progressed(job: Job, event: JobProgress) -> Job:
+    lines = (*job.lines, *event.lines)[-JOB_LINES_KEPT:] if event.lines else job.lines
+    return replace(job, phases=event.phases, lines=lines, elapsed=event.elapsed)
+
+
+def _ended(state: AppState, event: JobEnded) -> AppState:
+    def over(job: Job) -> Job:
+        return replace(
+            job,
+            running=False,
+            elapsed=event.seconds,
+            phases=event.build.phases if event.build else job.phases,
+            cancelled=event.cancelled,
+            error=event.error,
+            build=event.build,
+            latency=event.latency,
+            findings=event.findings,
+        )
+
+    state = _job(state, event.job, over)
+    if event.error:
+        state = noticed(state, "error", f"{event.kind} failed: {event.error}")
+    return _relisted(state)
+
+
+def _refused(state: AppState, event: Refused) -> AppState:
+    """A refused edit is taken back: the worker kept the recipe it judged last, and so do we."""
+    said = noticed(state, "error", f"{event.what}: {event.why}", event.next)
+    if not event.revision:
+        return said
+    history, accepted = state.history, state.accepted
+    if history is None or accepted is None or state.judged is None:
+        return replace(said, refused=event)
+    past, future = history.past, history.future
+    past = past[:-1] if past and past[-1] == accepted else past
+    future = future[1:] if future and future[0] == accepted else future
+    judged = msgspec.structs.replace(state.judged, revision=state.revision)
+    proof = state.proof
+    if proof is not None and proof.revision == state.judged.revision:
+        proof = msgspec.structs.replace(proof, revision=state.revision)
+    return replace(said, history=History(accepted, past, future), judged=judged, proof=proof)
+
+
+def _died(state: AppState, event: WorkerDied) -> AppState:
+    """Its jobs died with it. What is on screen stays; the client replays the session if it restarted it."""
+    jobs = tuple(replace(j, running=False, error="the worker died") if j.running else j for j in state.jobs)
+    what = "the worker died and was restarted" if event.restarted else "the worker died and keeps dying"
+    words = "\n".join(line for line in event.last_words.splitlines() if line.strip())
+    return noticed(replace(state, jobs=jobs, worker_lost=not event.restarted), "error", f"{what}: {event.why}", words)
