@@ -100,6 +100,9 @@ def export(
     )
     outcome = run_export(request, on_event=telling.hear, stop=stop)
     telling.over(outcome)
+    if outcome.cancelled:
+        emit(Exported(revision=revision, onnx_path="", seconds=outcome.seconds, cancelled=True))
+        return Origin(recipe, None)
     emit(
         Findings(
             revision=revision,
@@ -110,17 +113,18 @@ def export(
             source="export",
         )
     )
+    files = outcome.watch or code_files(recipe.source)  # code that could not be imported is not among the imported
     emit(
         Exported(
             revision=revision,
             onnx_path=str(outcome.onnx_path or ""),
             seconds=outcome.seconds,
-            files=tuple(str(file) for file in outcome.watch),
+            files=tuple(str(file) for file in files),
             inputs=outcome.inputs,
             inputs_guessed=outcome.inputs_guessed,
         )
     )
-    return Origin(recipe, outcome.onnx_path, outcome.findings, outcome.watch)
+    return Origin(recipe, outcome.onnx_path, outcome.findings, files)
 
 
 class _Telling:

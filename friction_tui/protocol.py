@@ -327,6 +327,12 @@ class WatchGpu(msgspec.Struct, frozen=True, tag="watch_gpu"):
     interval: float
 
 
+class ReadSource(msgspec.Struct, frozen=True, tag="read_source"):
+    """Ask for the `SourceText` of a Python file that the model came from; "" for the one that most of it is from."""
+
+    file: str = ""
+
+
 class WatchSource(msgspec.Struct, frozen=True, tag="watch_source"):
     """Say `SourceChanged` whenever a file that the export read is saved; `on` False stops."""
 
@@ -348,6 +354,7 @@ Request = (
     | SaveEngine
     | SaveModel
     | WatchGpu
+    | ReadSource
     | WatchSource
     | StartNetron
 )
@@ -423,7 +430,10 @@ class ConsentNeeded(msgspec.Struct, frozen=True, tag="consent_needed"):
 
 
 class Exported(msgspec.Struct, frozen=True, tag="exported"):
-    """An export ended. `onnx_path` "" when it failed: the findings of check `export` say why."""
+    """An export ended. `onnx_path` "" when it failed: the findings of check `export` say why.
+
+    `cancelled`: the user ended it, and everything is as it was before.
+    """
 
     revision: int
     onnx_path: str
@@ -432,6 +442,24 @@ class Exported(msgspec.Struct, frozen=True, tag="exported"):
     """The project files it read; a save of one of them is a reason to export again."""
     inputs: tuple[InputSpec, ...] = ()
     inputs_guessed: bool = False
+    cancelled: bool = False
+
+
+class SourceText(msgspec.Struct, frozen=True, kw_only=True, tag="source_text"):
+    """Answer to `ReadSource`: a file of the user's project, or in `error` why it cannot be shown.
+
+    `nodes` maps a line, counted from 1, to the paths of the nodes it made itself, in graph order; `callers` to those
+    made by what it calls. `names` are the spellings under which the file is met in places and nodes; `files` all
+    that can be asked for.
+    """
+
+    file: str
+    text: str = ""
+    nodes: dict[int, list[str]] = {}
+    callers: dict[int, list[str]] = {}
+    names: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    error: str = ""
 
 
 class SourceChanged(msgspec.Struct, frozen=True, tag="source_changed"):
@@ -592,6 +620,7 @@ Event = (
     | Opened
     | ConsentNeeded
     | Exported
+    | SourceText
     | SourceChanged
     | GraphReady
     | RowLabels

@@ -23,7 +23,7 @@ from friction_tui.diagnosis.builder import build_findings
 from friction_tui.diagnosis.case import Case
 from friction_tui.drawing.order import with_order
 from friction_tui.engines.found import found
-from friction_tui.exporting import READ_AS_THEY_ARE, consent, export, understood
+from friction_tui.exporting import READ_AS_THEY_ARE, Origin, consent, export, understood
 from friction_tui.finding import Finding, fix_first
 from friction_tui.fixes.apply import RecipeRefused
 from friction_tui.fixes.edited import edited, write
@@ -55,10 +55,12 @@ from friction_tui.protocol import (
     Refused,
     RowLabels,
     Saved,
+    SourceText,
     StartJob,
     Stats,
 )
-from friction_tui.recipe import Precision, Recipe
+from friction_tui.recipe import Precision, Recipe, Source
+from friction_tui.source_text import source_text
 from friction_tui.sources.target import NotASource
 
 
@@ -80,6 +82,10 @@ class Session:
         self._engines = found()
         self.watched: tuple[Path, ...] = ()
         """The files the open model came from."""
+        self.exporting = False
+        """Whether an export runs now."""
+        self._source: Source | None = None
+        """What was opened last, whether or not a model came of it."""
         self._current: Current | None = None
         self._standing: Standing | None = None
         self._graph: GraphData | None = None
@@ -114,16 +120,16 @@ class Session:
         if isinstance(allowed, ConsentNeeded):
             self._emit(allowed)
             return
-        origin = export(request.revision, allowed, self._folder, self._emit, stop)
+        origin = self._export(request.revision, allowed, stop)
         if stop():
             return
         judgement = Judgement(request.revision, self._emit, stop)
         judgement.by_check["export"] = self._export_findings = list(origin.findings)
+        self.watched = origin.files
         if origin.path is None:
             judgement.finish()
             return
         base = open_model(origin.path)
-        self.watched = origin.files
         unedited = msgspec.structs.replace(origin.recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
         self._current = Current(base, base, unedited, ShapeTable(base, unedited.profile))
         self._show(base, request.revision)
@@ -132,6 +138,13 @@ class Session:
         recipe = complete(base, origin.recipe)  # takes its time on a large graph, which is on the screen by now
         self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
         self._judge(judgement, recipe)
+
+    def _export(self, revision: int, recipe: Recipe, stop: Stop) -> Origin:
+        self._source, self.exporting = recipe.source, True
+        try:
+            return export(revision, recipe, self._folder, self._emit, stop)
+        finally:
+            self.exporting = False
 
     def apply(self, request: Apply, stop: Stop) -> None:
         """Judge again after an edit. An edit that cannot be applied is refused and leaves everything as it was."""
@@ -235,6 +248,11 @@ class Session:
             return NOTHING_OPEN
         return Stats(initializer_stats(self._current.model, name))
 
+    def source(self, file: str) -> SourceText:
+        """A Python file of the model's project, with the nodes that its lines made."""
+        model = self._current.model if self._current else None
+        return source_text(file, model, self._source, self.watched)
+
     def forecast(self, key: str) -> Forecasted:
         """Activation memory along a dimension, predicted."""
         current = self._current
@@ -329,4 +347,5 @@ def exports(recipe: Recipe) -> tuple[object, ...]:
     """The part of a recipe that decides what an export gives; empty for a source that needs none."""
     if recipe.source.kind in READ_AS_THEY_ARE:
         return ()
-    return recipe.source, recipe.opset, recipe.export
+    agreed_apart = msgspec.structs.replace(recipe.source, consent_hash="")
+    return agreed_apart, recipe.opset, recipe.export

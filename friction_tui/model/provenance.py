@@ -46,6 +46,18 @@ def line_of_trace(trace: str) -> SourceLine | None:
 
     A line of torch itself is nothing anybody would change, and a report that points at it leads astray.
     """
+    frames = _frames(trace)
+    own = [frame for frame in frames if not _LIBRARY.search(frame.file)]
+    best = own or [frame for frame in frames if not _TORCH.search(frame.file)]
+    return best[-1] if best else None
+
+
+def own_frames(node: onnx.NodeProto) -> tuple[SourceLine, ...]:
+    """The lines of the user's own code that led to a node, the outermost call first."""
+    return tuple(frame for frame in _frames(_prop(node, _STACK_TRACE)) if not _LIBRARY.search(frame.file))
+
+
+def _frames(trace: str) -> list[SourceLine]:
     frames: list[SourceLine] = []
     for line in trace.splitlines():
         match = _FRAME.match(line)
@@ -54,9 +66,7 @@ def line_of_trace(trace: str) -> SourceLine | None:
         elif frames and not frames[-1].code and line.strip():
             last = frames[-1]
             frames[-1] = SourceLine(last.file, last.line, last.function, line.strip())
-    own = [frame for frame in frames if not _LIBRARY.search(frame.file)]
-    best = own or [frame for frame in frames if not _TORCH.search(frame.file)]
-    return best[-1] if best else None
+    return frames
 
 
 def scope_of(node: Node) -> tuple[str, ...]:

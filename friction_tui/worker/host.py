@@ -28,6 +28,7 @@ from friction_tui.protocol import (
     JobEnded,
     Open,
     ReadInitializer,
+    ReadSource,
     Refused,
     Request,
     SaveEngine,
@@ -71,7 +72,8 @@ class Host:
             case Open() | Apply():
                 self._judge.put(request)
             case CancelJob() if request.job == EXPORT_JOB:
-                self._judge.stop()
+                if self.session.exporting:  # a verdict that is being made by now is not what was cancelled
+                    self._judge.stop()
             case CancelJob():
                 self.jobs.cancel(request.job)
             case WatchGpu():
@@ -113,6 +115,8 @@ class Host:
                 self.send(session.initializer(request.name))
             case Forecast():
                 self.send(session.forecast(request.key))
+            case ReadSource():
+                self.send(session.source(request.file))
             case StartJob():
                 self._start_job(request)
             case SaveEngine():
@@ -128,7 +132,9 @@ class Host:
         prepared = self.session.job_request(request)
         if isinstance(prepared, Refused):
             self.send(prepared)
-            self.send(JobEnded(job=request.job, kind=request.kind, seconds=0.0, error=f"{prepared.why}. {prepared.next}"))
+            self.send(
+                JobEnded(job=request.job, kind=request.kind, seconds=0.0, error=f"{prepared.why}. {prepared.next}")
+            )
         else:
             self.jobs.start(prepared)
 
