@@ -36,6 +36,11 @@ class ParserQuestion:
         """Nobody waits for the answer any more."""
         self._forgotten.set()
 
+    def wait(self, seconds: float) -> None:
+        """Wait for the first answer, the static pass's, but no longer than this."""
+        with self._news:
+            self._news.wait_for(lambda: self._complete or self._refused is not None, seconds)
+
     def answers(self, stop: Stop) -> Iterator[tuple[tuple[Refusal, ...], bool]]:
         """All refusals known so far and whether that is all, each time there are more.
 

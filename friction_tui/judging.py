@@ -25,6 +25,8 @@ PARSER = "parser"
 """The check that waits for TensorRT's parser."""
 SHAPES = "shapes"
 """The check after which every point of the ranges is known."""
+HEAD_START_S = 0.5
+"""How long the rules wait at most for the parser's first answer: asking it takes the interpreter as they do."""
 
 
 @dataclass(slots=True)
@@ -80,6 +82,8 @@ def judge(judgement: Judgement, case: Case, standing: Standing, on_shapes: Calla
     """
     listening = threading.Thread(target=_hear_parser, args=(judgement, case, standing), name="listener", daemon=True)
     listening.start()
+    if standing.question is not None:
+        standing.question.wait(HEAD_START_S)
     for name, check, _title in CHECKS:
         if judgement.stop():
             return None

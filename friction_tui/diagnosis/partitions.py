@@ -44,8 +44,9 @@ def partitions(model: OpenedModel, refused: set[str]) -> list[Partition]:
     level: dict[str, int] = {}
     group: dict[str, str] = {}
     order = [index.by_path[path] for path in index.order]
+    writers = {node.path: _writers(model, node) for node in order}
     for node in order:
-        before = _writers(model, node)
+        before = writers[node.path]
         mine = node.path in outside
         # A change of sides raises the level, so a path that leaves a level never comes back to it.
         level[node.path] = max(
@@ -56,7 +57,7 @@ def partitions(model: OpenedModel, refused: set[str]) -> list[Partition]:
     for node in order:
         if node.path in outside:
             continue
-        for writer in _writers(model, node):
+        for writer in writers[node.path]:
             if writer.path not in outside and level.get(writer.path) == level[node.path]:
                 _join(group, writer.path, node.path)
     members: dict[str, list[Node]] = {}
@@ -83,19 +84,16 @@ def _join(group: dict[str, str], one: str, other: str) -> None:
 
 
 def _partition(model: OpenedModel, nodes: list[Node]) -> Partition:
-    index = model.index
+    index, producer, consumers = model.index, model.index.producer, model.index.consumers
     inside = {node.path for node in nodes}
     inputs = dict.fromkeys(
-        name
-        for node in nodes
-        for name in index.reads(node)
-        if name in index.producer and index.producer[name].path not in inside
+        name for node in nodes for name in index.reads(node) if name in producer and producer[name].path not in inside
     )
     outputs = dict.fromkeys(
         name
         for node in nodes
-        for name in node.proto.output
-        if any(reader.path not in inside for reader in index.consumers.get(name, ()))
+        for name in node.outputs
+        if any(reader.path not in inside for reader in consumers.get(name, ()))
     )
     return Partition(tuple(node.path for node in nodes), tuple(inputs), tuple(outputs))
 

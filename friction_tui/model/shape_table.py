@@ -14,7 +14,7 @@ from friction_tui.recipe import POINTS, Profile
 _SIMPLE = re.compile(r"[A-Za-z_]\w*|\d+\*[A-Za-z_]\w*")
 """An expression short enough for a row: a symbol or a multiple of one."""
 _Triple = tuple[int | None, ...]
-"""One dimension's size at min, opt and max."""
+"""One dimension's size at min, opt and max; or the dims of one point."""
 
 
 class ShapeTable:
@@ -29,6 +29,7 @@ class ShapeTable:
         self.profile = profile
         self._points: dict[str, PointShapes] = {}
         self._labels: dict[str, str] = {}
+        self._texts: dict[tuple[tuple[_Triple, ...], tuple[str, ...] | None], str] = {}
         ranges = profile.ranges if profile else {}
         self._symbols = {
             key: (chosen.min, chosen.opt, chosen.max)
@@ -85,7 +86,13 @@ class ShapeTable:
         rows = [found.dims for found in points if found is not None and found.dims is not None]
         if len(rows) < len(POINTS) or len({len(row) for row in rows}) != 1:
             return self._symbolic_label(tensor)
-        symbolic = self.symbolic(tensor)
+        key = (tuple(rows), self.symbolic(tensor))
+        if key not in self._texts:  # most tensors of a model share a few shapes
+            self._texts[key] = self._text(*key)
+        return self._texts[key]
+
+    def _text(self, rows: tuple[_Triple, ...], symbolic: tuple[str, ...] | None) -> str:
+        """The label for the dims at min, opt and max."""
         if symbolic is None or len(symbolic) != len(rows[0]):
             symbolic = ("",) * len(rows[0])
         columns = zip(*rows, strict=True)

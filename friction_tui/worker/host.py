@@ -207,9 +207,12 @@ def main() -> None:
 
 
 def serve(channel: BinaryIO, folder: Path) -> None:
-    """Answer requests until stdin ends."""
+    """Answer requests until stdin ends. TensorRT's parser loads while nothing is asked yet."""
+    from friction_tui.engines.tensorrt.parser import prestart
+
     host = Host(LineWriter(channel), folder)
     host.hello()
+    prestart()
     decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
     for line in sys.stdin.buffer:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 
 import onnx
 
@@ -51,6 +52,7 @@ def field(number: int, payload: bytes) -> bytes:
     return _varint(number << 3 | 2) + _varint(len(payload)) + payload
 
 
+@cache  # a graph's nodes have few different lengths
 def _varint(value: int) -> bytes:
     out = bytearray()
     while value > 0x7F:

@@ -124,7 +124,7 @@ def _constant_condition(index: GraphIndex, node: Node) -> bool | None:
 
 def _piece(index: GraphIndex, node: Node) -> Piece:
     reads = tuple(dict.fromkeys(index.reads(node)))
-    writes = tuple(name for name in node.proto.output if name)
+    writes = node.outputs if "" not in node.outputs else tuple(filter(None, node.outputs))
     return Piece(node.proto, reads, writes, node_field(node.proto))
 
 
