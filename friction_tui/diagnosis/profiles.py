@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator
 
 from friction_tui.diagnosis.case import RULE, Case
@@ -243,21 +244,24 @@ def _chosen_any(profile: Profile) -> bool:
 
 
 def _unknown_keys(case: Case, profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:
-    """Ranges for something the model does not have."""
+    """Ranges for something the model does not have, a finding for each input or symbol; nothing uses them."""
     axes = {
         f"{value.name}[{axis}]"
         for value in case.model.index.inputs
         for axis in range(len(value.type.tensor_type.shape.dim))
     }
     names = ", ".join(value.name for value in case.model.index.inputs)
-    for key in profile.ranges:
-        if key not in free and key not in axes:
-            yield _finding(
-                "unknown-key",
-                f"The profile names {key}, which the model does not have",
-                f"The profile has a range for {key}, and the model has no such input dimension or symbol; its "
-                f"inputs are {names}.",
-                (Place(PlaceKind.PROFILE, key),),
-                Fix(f"Correct the name (inputs: {names}), or remove it from the profile."),
-                severity=Severity.WARNING,
-            )
+    unknown = [key for key in (*profile.ranges, *profile.values) if key not in free and key not in axes]
+    known = {value.name for value in case.model.index.inputs}
+    for name in dict.fromkeys(key.rpartition("[")[0] or key for key in unknown if key not in known):
+        rank = f"{name} has fewer dimensions" if name in known else f"there is no input or symbol {name}"
+        near = difflib.get_close_matches(name, known, n=1)
+        yield _finding(
+            "unknown-key",
+            f"The profile has a range for {name}, and {rank}",
+            f"The range for {name} is used by nothing: {rank} in the model; its inputs are {names}. TensorRT's tools "
+            f"stop at such a name.",
+            (Place(PlaceKind.PROFILE, name),),
+            Fix(f"Write {near[0]} instead of {name}." if near else f"Correct the name (inputs: {names})."),
+            Fix(f"Remove {name} from the profile."),
+        )

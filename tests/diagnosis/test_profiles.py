@@ -54,8 +54,8 @@ FIXED = "g (float[4,4] x) => (float[4,4] y) { y = Relu (x) }"
             ONE,
             Profile(ranges={"N": Range(1, 2, 4), "image[0]": Range(1, 1, 1)}),
             "unknown-key",
-            Severity.WARNING,
-            ("image[0]",),
+            Severity.ERROR,
+            ("image",),
         ),
     ],
 )
