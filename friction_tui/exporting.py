@@ -152,7 +152,7 @@ class _Telling:
         self._emit(JobProgress(job=EXPORT_JOB, kind=JobKind.EXPORT, phases=phases, lines=lines, elapsed=elapsed))
 
     def over(self, outcome: ExportOutcome) -> None:
-        error = "" if outcome.onnx_path or outcome.cancelled else "the export failed; the findings say why"
+        error = "" if outcome.onnx_path or outcome.cancelled else "the findings say why"
         self._emit(
             JobEnded(
                 job=EXPORT_JOB,

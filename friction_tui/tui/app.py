@@ -152,10 +152,10 @@ class FrictionApp(App[None]):
             self.push_screen(ConsentScreen(asked), self._answered)
 
     def _answered(self, answer: str | None) -> None:
-        if answer in ("once", "always"):
-            self.live.agree(remember=answer == "always")
+        if answer in ("once", "session", "always"):
+            self.live.agree(remember=answer == "always", edited_too=answer == "session")
         else:
-            self.live.say("the source was not opened: its code may not run", "warning", "r asks again")
+            self.live.decline()
 
     def open_path(self, path: Path) -> None:
         """Open a model, or a saved session."""

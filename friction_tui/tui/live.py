@@ -10,6 +10,7 @@ from friction_tui.finding import Finding
 from friction_tui.protocol import (
     Apply,
     CancelJob,
+    ConsentNeeded,
     Event,
     Exported,
     JobKind,
@@ -51,6 +52,8 @@ class LiveSession:
         self._on_state = on_state
         self._client = WorkerClient(self.hear, worker, early)
         self.watch = watch
+        self._trusted = ("", "")
+        """Path and factory of the source whose code may run in this session however often it is edited."""
         self._auto_build: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -75,6 +78,9 @@ class LiveSession:
 
     def hear(self, event: Event) -> None:
         """Take an event from the worker."""
+        if isinstance(event, ConsentNeeded) and _named(event.recipe) == self._trusted:
+            self._read_again(event.recipe)
+            return
         state = reduce(self.state, event)
         if isinstance(event, Exported) and state.exported is event:
             self._client.send(WatchSource(on=True))
@@ -99,14 +105,19 @@ class LiveSession:
         if self.state.recipe is not None:
             self._read_again(self.state.recipe)
 
-    def agree(self, *, remember: bool) -> None:
-        """Let the source's code run, this time or from now on."""
+    def agree(self, *, remember: bool = False, edited_too: bool = False) -> None:
+        """Let the source's code run: this time, these bytes from now on, or whatever is saved in it till the end."""
         asked = self.state.consent
         if asked is not None:
+            self._trusted = _named(asked.recipe) if edited_too else ("", "")
             self._read_again(asked.recipe, remember=remember)
 
+    def decline(self) -> None:
+        """The source's code may not run: what was open stays."""
+        self.show(states.not_read(self.state, "the source was not opened", "its code may not run"))
+
     def _read_again(self, recipe: Recipe, *, remember: bool = False) -> None:
-        self.show(states.reopened(self.state))
+        self.show(states.reopened(self.state, recipe))
         self._client.send(Open(revision=self.state.revision, recipe=recipe, remember=remember))
 
     def edit(self, recipe: Recipe, what: str = "") -> None:
@@ -162,6 +173,10 @@ class LiveSession:
         if running is not None:
             self.cancel(running.number)
         self.begin(JobKind.BUILD)
+
+
+def _named(recipe: Recipe) -> tuple[str, str]:
+    return recipe.source.path, recipe.source.factory
 
 
 def _with(state: AppState, notice: Notice | None) -> AppState:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from friction_tui.protocol import Proved
 from friction_tui.tui.lines import Span
-from friction_tui.tui.state import AppState, Change, Notice
+from friction_tui.tui.state import AppState, Change, GraphChange, Notice
 
 NAMED = 2
 """Nodes named in one line; the others are counted."""
@@ -24,9 +24,25 @@ def change_text(change: Change) -> str:
     return "; ".join([*named("fixed", fixed), *named("broke", broke)])
 
 
+def graph_text(change: GraphChange) -> str:
+    """What happened to the nodes: `2 nodes added (Relu relu_2, Add add), 1 removed (…)`. Empty for nothing."""
+
+    def counted(nodes: tuple[str, ...], what: str) -> str:
+        named = ", ".join(nodes[:NAMED]) + (", …" if len(nodes) > NAMED else "")
+        return f"{len(nodes)} node{'s' if len(nodes) > 1 else ''} {what} ({named})"
+
+    both = ((change.added, "added"), (change.removed, "removed"))
+    return ", ".join(counted(nodes, what) for nodes, what in both if nodes)
+
+
 def judged_notice(state: AppState) -> Notice | None:
-    """What to say when the verdict on an edit is there."""
-    text = change_text(state.change) if state.change else ""
+    """What to say when the verdict on an edit, or on a source read again, is there."""
+    nodes, again = state.graph_change, state.exported is not None and state.exported.revision == state.revision
+    said = [graph_text(nodes)] if nodes is not None and nodes.revision == state.revision else []
+    said += [change_text(state.change)] if state.change else []
+    text = "; ".join(filter(None, said))
+    if again and not state.export_failed:
+        text = f"exported again: {text or 'the same nodes and the same findings'}"
     if not text:
         return None
     return Notice("warning" if state.change and state.change.broke else "info", text)

@@ -31,13 +31,15 @@ from friction_tui.protocol import (
     RowLabels,
     Saved,
     SourceChanged,
+    SourceText,
     Stats,
     WorkerDied,
 )
-from friction_tui.recipe import History
-from friction_tui.tui.state import AppState, Change, Job, identity, noticed
+from friction_tui.tui.graph_change import graph_change
+from friction_tui.tui.state import AppState, Change, Job, identity, not_read, noticed, taken_back
 
 JOB_LINES_KEPT = 20_000
+EXPORT_KINDS = "export/"
 GPU_SAMPLES_KEPT = 600
 """Ten minutes at one sample a second."""
 
@@ -54,11 +56,13 @@ def reduce(state: AppState, event: Event) -> AppState:
         case ConsentNeeded():
             return replace(state, consent=event)
         case Exported():
-            return replace(state, exported=event)
+            return _exported(state, event)
+        case SourceText():
+            return replace(state, sources={**state.sources, **dict.fromkeys((event.file, *event.names), event)})
         case SourceChanged():
             return noticed(state, "info", f"saved: {', '.join(event.files)}", "r exports the model again")
         case GraphReady():
-            return replace(state, graph=event.graph, open_file_only=event.open_file_only, labels=[], labels_revision=0)
+            return _drawn(state, event)
         case RowLabels():  # shapes changed, so what was inspected is asked for again
             return replace(state, labels=event.labels, labels_revision=event.revision, details={})
         case Findings():
@@ -88,6 +92,26 @@ def reduce(state: AppState, event: Event) -> AppState:
         case WorkerDied():
             return _died(state, event)
     return state
+
+
+def _exported(state: AppState, event: Exported) -> AppState:
+    """Lines and nodes are new with an export, so what was read of the source is read again."""
+    if event.cancelled:
+        return not_read(state, "the export was cancelled", f"Esc, after {event.seconds:.1f} s")
+    return replace(state, exported=event, sources={})
+
+
+def _drawn(state: AppState, event: GraphReady) -> AppState:
+    change = graph_change(state.graph, event.graph, state.revision) if state.graph is not None else None
+    return replace(
+        state,
+        graph=event.graph,
+        graph_change=change,
+        sources={},
+        open_file_only=event.open_file_only,
+        labels=[],
+        labels_revision=0,
+    )
 
 
 def _opened(state: AppState, event: Opened) -> AppState:
@@ -120,6 +144,10 @@ def _found_by(job: Job) -> tuple[Finding, ...]:
 def _judged(state: AppState, event: Judged) -> AppState:
     change = state.change
     state = replace(state, accepted=state.recipe, refused=None)
+    if state.export_failed and state.judged is not None and state.graph is not None:
+        # the model shown is the one before, and what was said of it is still true of it
+        kept = [f for f in state.judged.findings if not f.kind.startswith(EXPORT_KINDS)]
+        event = msgspec.structs.replace(event, findings=fix_first([*event.findings, *kept]))
     if state.judged is not None:
         before = {identity(f): f for f in state.judged.findings}
         after = {identity(f): f for f in event.findings}
@@ -164,7 +192,8 @@ def _ended(state: AppState, event: JobEnded) -> AppState:
 
     state = _job(state, event.job, over)
     if event.error:
-        state = noticed(state, "error", f"{event.kind} failed: {event.error}")
+        shown = "the model shown is the one before" if event.job == EXPORT_JOB and state.graph is not None else ""
+        state = noticed(state, "error", f"{event.kind} failed: {event.error}", shown)
     return _relisted(state)
 
 
@@ -173,17 +202,7 @@ def _refused(state: AppState, event: Refused) -> AppState:
     said = noticed(state, "error", f"{event.what}: {event.why}", event.next)
     if not event.revision:
         return said
-    history, accepted = state.history, state.accepted
-    if history is None or accepted is None or state.judged is None:
-        return replace(said, refused=event)
-    past, future = history.past, history.future
-    past = past[:-1] if past and past[-1] == accepted else past
-    future = future[1:] if future and future[0] == accepted else future
-    judged = msgspec.structs.replace(state.judged, revision=state.revision)
-    proof = state.proof
-    if proof is not None and proof.revision == state.judged.revision:
-        proof = msgspec.structs.replace(proof, revision=state.revision)
-    return replace(said, history=History(accepted, past, future), judged=judged, proof=proof)
+    return taken_back(said) or replace(said, refused=event)
 
 
 def _died(state: AppState, event: WorkerDied) -> AppState:

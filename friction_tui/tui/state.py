@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
+import msgspec
+
 from friction_tui.drawing.marks import Mark
 from friction_tui.finding import Finding, Severity
 from friction_tui.protocol import (
@@ -33,6 +35,7 @@ from friction_tui.protocol import (
     Phase,
     Proved,
     Refused,
+    SourceText,
 )
 from friction_tui.recipe import History, Recipe
 
@@ -75,6 +78,15 @@ class Change:
 
     fixed: tuple[Finding, ...]
     broke: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GraphChange:
+    """The nodes that a newer graph has and those it has no more, as `Op name`; `revision` is the newer graph's."""
+
+    revision: int
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,10 @@ class AppState:
     """What the user is asked to agree to before any code of the source is run."""
     exported: Exported | None = None
     """The last export of a source that is code; None for one that is a model already."""
+    sources: Mapping[str, SourceText] = field(default_factory=dict)
+    """Python of the model's project as it was when it was last exported, under every name that its files are met by."""
+    graph_change: GraphChange | None = None
+    """What reading the source again, or the last rewrite, did to the graph."""
     notices: tuple[Notice, ...] = ()
     """What was refused, what died, what was written; newest last."""
     told: int = 0
@@ -162,6 +178,11 @@ class AppState:
             and self.refused is None
             and (self.judged is None or self.judged.revision != self.revision)
         )
+
+    @property
+    def export_failed(self) -> bool:
+        """Whether the last export gave no model; one shown is that of an export before."""
+        return self.exported is not None and not self.exported.onnx_path
 
     @property
     def builds(self) -> tuple[Job, ...]:
@@ -208,9 +229,35 @@ def opened(state: AppState, recipe: Recipe) -> AppState:
     )
 
 
-def reopened(state: AppState) -> AppState:
-    """The same source is read again: a new revision; what was open stays until the new model is there."""
-    return replace(state, revision=state.revision + 1, details={}, consent=None, refused=None)
+def reopened(state: AppState, recipe: Recipe | None = None) -> AppState:
+    """The same source is read again: a new revision; what was open stays until the new model is there.
+
+    `recipe` is the present one with consent.
+    """
+    history = state.history
+    if history is not None and recipe is not None:
+        history = msgspec.structs.replace(history, present=recipe)
+    return replace(state, history=history, revision=state.revision + 1, details={}, consent=None, refused=None)
+
+
+def taken_back(state: AppState) -> AppState | None:
+    """The last edit undone without a trace, as the worker kept what it judged last; None where nothing was judged."""
+    history, accepted = state.history, state.accepted
+    if history is None or accepted is None or state.judged is None:
+        return None
+    past, future = history.past, history.future
+    past = past[:-1] if past and past[-1] == accepted else past
+    future = future[1:] if future and future[0] == accepted else future
+    judged, proof = msgspec.structs.replace(state.judged, revision=state.revision), state.proof
+    if proof is not None and proof.revision == state.judged.revision:
+        proof = msgspec.structs.replace(proof, revision=state.revision)
+    return replace(state, history=History(accepted, past, future), judged=judged, proof=proof)
+
+
+def not_read(state: AppState, what: str, why: str) -> AppState:
+    """The source was not read after all, as the user wished: what was open stays."""
+    state = noticed(replace(state, consent=None), "warning", f"{what}: {why}", "r asks again")
+    return taken_back(state) or replace(state, refused=Refused(what, why, "r asks again."))
 
 
 def with_history(state: AppState, history: History) -> AppState:
