@@ -37,7 +37,7 @@ def source_text(file: str, model: OpenedModel | None, source: Source | None, exp
     except OSError as error:
         return SourceText(file=str(wanted), files=files, error=f"{wanted} cannot be read: {error.strerror}")
     nodes, callers = known.nodes(wanted)
-    names = {str(wanted), file, *(name for name, path in known.named.items() if path == wanted)} - {""}
+    names = {str(wanted), file, *(name for name, path in known.named.items() if path == wanted)}
     return SourceText(
         file=str(wanted), text=text, nodes=nodes, callers=callers, names=tuple(sorted(names)), files=files
     )

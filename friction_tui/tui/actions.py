@@ -118,6 +118,15 @@ ACTIONS: tuple[Action, ...] = (
     Action("panel.memory", "5", "Memory", "Show planned and measured memory", "Panel", commands.show("memory")),
     Action("panel.latency", "6", "Latency", "Show measured latency", "Panel", commands.show("latency")),
     Action("panel.inspector", "7,i", "Inspector", "Inspect the selected node", "Panel", commands.show("inspector")),
+    Action(
+        "panel.source",
+        "8,c",
+        "Source",
+        "Show the Python that made the selected node, and the export",
+        "Panel",
+        commands.show("source"),
+        has_recipe,
+    ),
     Action("panel.zoom", "z", "zoom", "Give the panel the whole screen, and back", "Panel", commands.zoom, rank=8),
     Action(
         "problem.next",

@@ -86,18 +86,24 @@ class PanelBar(Bar):
 
     def line(self, width: int) -> Line:
         """The panels, the current one strong, the problems with their counts."""
+        numbered = [(PANELS.index(panel) + 1, panel) for panel in PANELS if panel != "inspector"]
+        names = self._names(numbered, width)
+        if width_of(names) > width and self.current != "source":
+            names = self._names(numbered[:-1], width)
+        if width_of(names) <= width:
+            return Line(names)
+        short = [(f"{digit} ", "strong" if panel == self.current else "muted") for digit, panel in numbered]
+        return Line((*short, (self.current.capitalize(), "strong")))
+
+    def _names(self, numbered: list[tuple[int, str]], width: int) -> tuple[Span, ...]:
         spans: list[Span] = []
-        for digit, panel in enumerate(PANELS[:-1], start=1):
+        for digit, panel in numbered:
             role = "strong" if panel == self.current else "muted"
             spans += [(f"{digit}", "key"), (f" {panel.capitalize()}", role)]
             if panel == "problems" and self.state.findings and width >= 72:
                 spans += [(" ", "text"), *counts(self.state)]
             spans.append(("  ", "text"))
-        names = tuple(spans[:-1])
-        if width_of(names) <= width:
-            return Line(names)
-        short = [(f"{i} ", "strong" if p == self.current else "muted") for i, p in enumerate(PANELS[:-1], start=1)]
-        return Line((*short, (self.current.capitalize(), "strong")))
+        return tuple(spans[:-1])
 
 
 class MessageLine(Bar):

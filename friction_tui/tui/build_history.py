@@ -8,7 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -85,22 +87,34 @@ def comparable(records: tuple[BuildRecord, ...], summary: ModelSummary) -> list[
     return [r for r in records if r.ok and (r.nodes, r.weights_bytes) == (summary.nodes, summary.weights_bytes)]
 
 
-def estimate(records: list[BuildRecord], elapsed: float) -> str:
+class Timed(Protocol):
+    """Something that took a while, phase by phase. `seconds` in all."""
+
+    @property
+    def seconds(self) -> float:
+        """From start to end."""
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """In the order they began."""
+
+
+def estimate(records: Sequence[Timed], elapsed: float, what: str = "build") -> str:
     """What the past says about a build that has run for `elapsed` seconds; never a percentage."""
     if not records:
-        return "first build of this model: no estimate"
+        return f"first {what} of this model: no estimate"
     times = [record.seconds for record in records[-5:]]
     low, high = min(times), max(times)
     took = (
         seconds_text(low) if seconds_text(low) == seconds_text(high) else f"{seconds_text(low)} to {seconds_text(high)}"
     )
-    builds = "last build took" if len(times) == 1 else f"last {len(times)} builds took"
+    builds = f"last {what} took" if len(times) == 1 else f"last {len(times)} {what}s took"
     if elapsed > high:
         return f"longer than before: {builds} {took}"
     return f"{builds} {took}"
 
 
-def last_seconds(records: list[BuildRecord], phase: str) -> float | None:
+def last_seconds(records: Sequence[Timed], phase: str) -> float | None:
     """How long a phase took in the newest build that had it."""
     for record in reversed(records):
         for past in record.phases:

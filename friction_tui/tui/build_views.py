@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from rich.cells import cell_len
+
 from friction_tui.finding import Severity
 from friction_tui.protocol import BuildResult, Kernel, LogLine
 from friction_tui.recipe import Recipe
 from friction_tui.recipe_changes import changes
 from friction_tui.report.units import size_text
 from friction_tui.tui.amounts import seconds_text
-from friction_tui.tui.build_history import BuildRecord, estimate, last_seconds
+from friction_tui.tui.build_history import BuildRecord, Timed, estimate, last_seconds
 from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
 from friction_tui.tui.state import Job
 
@@ -30,10 +32,12 @@ _LEVEL_MARKS = {
 }
 
 
-def phases(job: Job, past: list[BuildRecord], now: float, *, ascii_only: bool) -> list[Line]:
+def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, what: str = "build") -> list[Line]:
     """One line a phase: how long it took or has taken, against the last build's. `now` is seconds into the job."""
     done_mark, now_mark = ("+", ">") if ascii_only else ("✓", "▶")
     lines = []
+    longest = max((cell_len(phase.name) for phase in job.phases), default=0)
+    column = max(10, longest + 1)
     spent = sum(phase.seconds for phase in job.phases if phase.seconds is not None)
     for phase in job.phases:
         last = last_seconds(past, phase.name)
@@ -44,9 +48,9 @@ def phases(job: Job, past: list[BuildRecord], now: float, *, ascii_only: bool) -
             mark, text, role = (f"{now_mark} ", "note"), seconds_text(max(now - spent, 0)), "strong"
         else:
             mark, text, role = ("- ", "muted"), "not finished", "muted"
-        lines.append(Line((mark, (f"{phase.name:<10}", role), (f"{text:>8}", role)), beside))
+        lines.append(Line((mark, (phase.name.ljust(column), role), (f"{text:>8}", role)), beside))
     if job.running:
-        lines.append(Line(((f"  {seconds_text(now)} in all", "strong"), (f"   {estimate(past, now)}", "muted"))))
+        lines.append(Line(((f"  {seconds_text(now)} in all", "strong"), (f"   {estimate(past, now, what)}", "muted"))))
     return lines
 
 

@@ -28,7 +28,7 @@ from friction_tui.tui.graph_search import GraphSearch
 from friction_tui.tui.lines import Line, fitted, strip_of
 from friction_tui.tui.lines_panel import ROLE_CLASSES, role_style
 from friction_tui.tui.notes import graph_note
-from friction_tui.tui.panel import Panel
+from friction_tui.tui.panel import Panel, differs
 from friction_tui.tui.state import AppState
 
 SMALL = 4_000
@@ -46,7 +46,7 @@ class GraphView(Panel, ScrollView):
     COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     NAME = "Graph"
     READS = frozenset(
-        {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused"}
+        {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused", "jobs"}
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="graph.up", tooltip="Row above"),
@@ -144,7 +144,8 @@ class GraphView(Panel, ScrollView):
             self._painter.text.labels = state.labels
             if not len(self.outline):
                 self._size_rows()
-        self.refresh()
+        if self._shown is None or differs(before, state, self.READS - {"jobs"}):
+            self.refresh()
 
     def _take_graph(self, graph: GraphData | None) -> None:
         if graph is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-PANELS = ("graph", "problems", "shapes", "build", "memory", "latency", "inspector")
+PANELS = ("graph", "problems", "shapes", "build", "memory", "latency", "inspector", "source")
 """In the order of the digits that switch to them."""
+BESIDE = ("problems", "inspector", "source")
+"""They share the place beside the graph: either the first two, or the source alone, which needs the width."""
 DRAWER = ("build", "memory", "latency")
 """They share one place unless the terminal is very wide."""
 
@@ -30,13 +32,13 @@ def arrangement(width: int, height: int, *, zoomed: bool = False) -> str:
     return "very-wide" if width >= VERY_WIDE else "wide"
 
 
-def shown(arranged: str, current: str, drawer: str) -> tuple[str, set[str]]:
+def shown(arranged: str, current: str, drawer: str, beside: str = BESIDE[0]) -> tuple[str, set[str]]:
     """The panels to show, and the arrangement they end up in.
 
-    `current` always is shown; `drawer` is the one of `DRAWER` looked at last. A panel for which a low terminal
-    has no room beside the others gets it all.
+    `current` always is shown; `drawer` is the one of `DRAWER` looked at last, `beside` that of `BESIDE`. A panel for
+    which a low terminal has no room beside the others gets it all.
     """
-    above = {"graph", "problems", "inspector"}
+    above = {"graph", "source"} if beside == "source" else {"graph", "problems", "inspector"}
     if arranged == "single" or (arranged == "low" and current not in above):
         return "single", {current}
     if arranged == "low":

@@ -36,6 +36,9 @@ ROLES = (
     "stale",
     "gutter",
     "glyph",
+    "keyword",
+    "string",
+    "number",
 )
 
 SYMBOLS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}

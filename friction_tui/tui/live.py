@@ -8,12 +8,15 @@ from dataclasses import replace
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import (
+    EXPORT_JOB,
     Apply,
     CancelJob,
     ConsentNeeded,
     Event,
     Exported,
+    JobEnded,
     JobKind,
+    JobProgress,
     Judged,
     Open,
     Proved,
@@ -23,14 +26,17 @@ from friction_tui.protocol import (
     WatchSource,
 )
 from friction_tui.recipe import Recipe
+from friction_tui.tui import export_history
 from friction_tui.tui import state as states
 from friction_tui.tui.outcome import judged_notice, proved_notice
 from friction_tui.tui.reduce import reduce
-from friction_tui.tui.state import AppState, Notice
+from friction_tui.tui.state import AppState, Notice, PastExport
 from friction_tui.worker.client import Process, WorkerClient
 
 AUTO_BUILD_DELAY = 0.8
 """Seconds without an edit before an automatic build starts."""
+TICK = 0.5
+"""Seconds between two looks at the clock while an export runs."""
 
 
 class LiveSession:
@@ -54,6 +60,7 @@ class LiveSession:
         self.watch = watch
         self._trusted = ("", "")
         """Path and factory of the source whose code may run in this session however often it is edited."""
+        self._ticking: asyncio.TimerHandle | None = None
         self._auto_build: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -62,8 +69,9 @@ class LiveSession:
 
     async def close(self) -> None:
         """Kill the worker and whatever it runs."""
-        if self._auto_build is not None:
-            self._auto_build.cancel()
+        for timer in (self._auto_build, self._ticking):
+            if timer is not None:
+                timer.cancel()
         await self._client.close()
 
     def show(self, state: AppState) -> None:
@@ -88,16 +96,34 @@ class LiveSession:
             state = _with(state, judged_notice(state))
         if isinstance(event, Proved) and state.proof is event:
             state = _with(state, proved_notice(event, state.change))
+        if isinstance(event, JobEnded) and event.job == EXPORT_JOB:
+            state = _remembered(state)
         self.show(state)
+        if isinstance(event, JobProgress) and event.job == EXPORT_JOB:
+            self._tick_from(event.elapsed)
         if isinstance(event, SourceChanged) and self.watch:
             self.reopen()
+
+    def _tick_from(self, elapsed: float) -> None:
+        """An export says nothing for seconds on end: the clock goes on by itself until it ends."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        if self.state.running(JobKind.EXPORT) is not None:
+            self._ticking = asyncio.get_running_loop().call_later(TICK, self._tick, elapsed + TICK)
+
+    def _tick(self, elapsed: float) -> None:
+        if self.state.running(JobKind.EXPORT) is not None:
+            self.show(states.ticked(self.state, EXPORT_JOB, elapsed))
+        self._tick_from(elapsed)
 
     def open(self, recipe: Recipe) -> None:
         """Open a source; what was open is closed."""
         for job in self.state.jobs:
             if job.running:
                 self._client.send(CancelJob(job=job.number))
-        self.show(states.opened(self.state, recipe))
+        past = export_history.load(export_history.file_of(recipe))
+        self.show(replace(states.opened(self.state, recipe), past_exports=past))
         self._client.send(Open(revision=self.state.revision, recipe=recipe))
 
     def reopen(self) -> None:
@@ -177,6 +203,18 @@ class LiveSession:
 
 def _named(recipe: Recipe) -> tuple[str, str]:
     return recipe.source.path, recipe.source.factory
+
+
+def _remembered(state: AppState) -> AppState:
+    """An export that gave a model is what the next one is measured against."""
+    job = next((job for job in state.jobs if job.number == EXPORT_JOB), None)
+    if job is None or job.cancelled or job.error:
+        return state
+    past = PastExport(job.elapsed, states.ended_phases(job))
+    try:
+        return replace(state, past_exports=export_history.add(export_history.file_of(job.recipe), past))
+    except OSError as error:
+        return states.noticed(state, "warning", f"how long this export took is not remembered: {error}")
 
 
 def _with(state: AppState, notice: Notice | None) -> AppState:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from friction_tui.finding import Severity
+from friction_tui.protocol import JobKind
+from friction_tui.tui.export_progress import progress
 from friction_tui.tui.lines import Line, paragraph, symbol
 from friction_tui.tui.state import AppState
 
@@ -17,19 +19,29 @@ def graph_note(state: AppState, width: int) -> list[Line]:
         what = paragraph(state.refused.what, width, "strong", indent=((f"{mark} ", role),))
         why = [*paragraph(state.refused.why, width), Line(), *paragraph(state.refused.next, width, "muted")]
         return [Line(), *what, Line(), *why]
+    if state.running(JobKind.EXPORT) is not None:
+        return [Line(), *paragraph(f"exporting {name}", width, "strong"), Line(), *progress(state, width)]
     if not state.findings:
         text = f"opening {name} …" if state.summary is None or state.checking else "The model has no nodes."
         return paragraph(text, width, "muted")
     finding = state.findings[0]
     mark, role = symbol(finding.severity, finding.tier, ascii_only=state.ascii)
+    failed = paragraph("The export failed; there is no graph to show.", width, "muted") if state.export_failed else []
     lines = [
         Line(),
+        *([*failed, Line()] if failed else []),
         *paragraph(finding.title, width, "strong", indent=((f"{mark} ", role),)),
         Line(),
         *paragraph(finding.cause, width),
     ]
     if state.open_file_only and state.open_file_only not in finding.cause:
         lines += [Line(), *paragraph(state.open_file_only, width, "muted")]
+    if finding.line is not None:
+        lines += [Line(), *paragraph(f"{finding.line.file}:{finding.line.line}", width, "link")]
+        lines += paragraph(finding.line.code.strip(), width, "code", indent=(("  ", "text"),))
     for at, fix in enumerate(finding.fixes, start=1):
         lines += [Line(), *paragraph(fix.text, width, indent=((f"{at}  ", "key"),))]
+    if state.export_failed:
+        keys = (("W", "key"), (" explains  ", "muted"), ("8", "key"), (" the source  ", "muted"))
+        lines += [Line(), Line((*keys, ("r", "key"), (" exports again", "muted")))]
     return lines

@@ -80,6 +80,13 @@ class Change:
     broke: tuple[Finding, ...]
 
 
+class PastExport(msgspec.Struct, frozen=True):
+    """An export that gave a model: `seconds` in all and by stage."""
+
+    seconds: float
+    phases: tuple[Phase, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class GraphChange:
     """The nodes that a newer graph has and those it has no more, as `Op name`; `revision` is the newer graph's."""
@@ -138,6 +145,8 @@ class AppState:
     """The last export of a source that is code; None for one that is a model already."""
     sources: Mapping[str, SourceText] = field(default_factory=dict)
     """Python of the model's project as it was when it was last exported, under every name that its files are met by."""
+    past_exports: tuple[PastExport, ...] = ()
+    """How long exports of this source took before, oldest first."""
     graph_change: GraphChange | None = None
     """What reading the source again, or the last rewrite, did to the graph."""
     notices: tuple[Notice, ...] = ()
@@ -273,6 +282,18 @@ def job_started(state: AppState, kind: JobKind) -> tuple[AppState, int]:
         raise ValueError("a job needs an open model")
     number = max((job.number for job in state.jobs), default=EXPORT_JOB) + 1
     return replace(state, jobs=(*state.jobs, Job(number=number, kind=kind, recipe=state.recipe))), number
+
+
+def ticked(state: AppState, number: int, elapsed: float) -> AppState:
+    """A job that says nothing for a while goes on: `elapsed` seconds by now."""
+    jobs = (replace(job, elapsed=elapsed) if job.number == number and job.running else job for job in state.jobs)
+    return replace(state, jobs=tuple(jobs))
+
+
+def ended_phases(job: Job) -> tuple[Phase, ...]:
+    """The phases of a job that is over; the last of them ended with it."""
+    spent = sum(phase.seconds for phase in job.phases if phase.seconds is not None)
+    return tuple(Phase(p.name, max(job.elapsed - spent, 0.0) if p.seconds is None else p.seconds) for p in job.phases)
 
 
 def noticed(state: AppState, level: str, text: str, detail: str = "") -> AppState:

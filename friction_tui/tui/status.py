@@ -116,6 +116,12 @@ def checked_text(state: AppState) -> Span:
         return "not checked", "error"
     if state.refused is not None:
         return "not opened", "error"
+    export = state.running(JobKind.EXPORT)
+    if export is not None:
+        stage = f": {export.phases[-1].name.lower()}" if export.phases else ""
+        return f"exporting {export.elapsed:.0f} s{stage}", "note"
+    if state.export_failed and not state.checking:
+        return "export failed", "error"
     if state.summary is None:
         return ("opening …", "note") if state.revision else ("", "text")
     if state.checking:

@@ -18,13 +18,14 @@ from friction_tui.tui.build import BuildPanel
 from friction_tui.tui.graph_view import GraphView
 from friction_tui.tui.inspector import Inspector, findings_at
 from friction_tui.tui.latency import LatencyPanel
-from friction_tui.tui.layout import ARRANGEMENTS, DRAWER, PANELS, arrangement, shown
+from friction_tui.tui.layout import ARRANGEMENTS, BESIDE, DRAWER, PANELS, arrangement, shown
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.memory import MemoryPanel
 from friction_tui.tui.problems import Problems
 from friction_tui.tui.search_bar import SearchBar
 from friction_tui.tui.sessions import SavedSession
 from friction_tui.tui.shapes import ShapesPanel
+from friction_tui.tui.source import SourcePanel
 from friction_tui.tui.state import AppState
 from friction_tui.tui.why_screen import WhyScreen
 
@@ -53,6 +54,7 @@ class Workbench(Screen[None]):
         self._shows: list[ShowsState] = []
         self.current = PANELS[0]
         self.drawer = DRAWER[0]
+        self.beside = BESIDE[0]
         self.zoomed = False
 
     @property
@@ -82,6 +84,7 @@ class Workbench(Screen[None]):
             yield BuildPanel(id="build", classes="drawer")
             yield MemoryPanel(id="memory", classes="drawer")
             yield LatencyPanel(id="latency", classes="drawer")
+            yield SourcePanel(id="source")
         yield MessageLine(id="message")
         yield SearchBar()
         yield KeyLine(id="keys")
@@ -110,7 +113,9 @@ class Workbench(Screen[None]):
     def lay_out(self, width: int = 0, height: int = 0) -> None:
         """Show the panels that fit, the current one always."""
         width, height = width or self.app.size.width, height or self.app.size.height
-        arranged, on_screen = shown(arrangement(width, height, zoomed=self.zoomed), self.current, self.drawer)
+        arranged, on_screen = shown(
+            arrangement(width, height, zoomed=self.zoomed), self.current, self.drawer, self.beside
+        )
         body = self.query_one("#body")
         for name in ARRANGEMENTS:
             body.set_class(name == arranged, f"-{name}")
@@ -124,9 +129,7 @@ class Workbench(Screen[None]):
 
     def show_panel(self, name: str, *, focus: bool = True) -> None:
         """Bring a panel to the front."""
-        self.current = name
-        if name in DRAWER:
-            self.drawer = name
+        self._look_at(name)
         self.lay_out()
         if focus:
             self.query_one(f"#{name}").focus()
@@ -135,9 +138,13 @@ class Workbench(Screen[None]):
         """The panel with the focus is the current one."""
         for widget in event.widget.ancestors_with_self:
             if widget.id in PANELS and widget.id != self.current:
-                self.current = widget.id
-                self.drawer = widget.id if widget.id in DRAWER else self.drawer
+                self._look_at(widget.id)
                 self.lay_out()
+
+    def _look_at(self, name: str) -> None:
+        self.current = name
+        self.drawer = name if name in DRAWER else self.drawer
+        self.beside = name if name in BESIDE else self.beside
 
     # ------------------------------------------------------------------------------------------- actions
 
