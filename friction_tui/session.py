@@ -11,7 +11,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -35,6 +35,7 @@ from friction_tui.model.inspect import initializer_stats, node_detail
 from friction_tui.model.memory import forecast
 from friction_tui.model.opened import OpenedModel, open_model, summarize
 from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.symbolic import infer_symbolic, known_symbolic
 from friction_tui.opening import complete, row_labels
 from friction_tui.protocol import (
     Apply,
@@ -179,6 +180,7 @@ class Session:
         case = self._case(current.model, recipe, current.table)
         if judge(judgement, case, standing, lambda: self._label(revision, current)) is not None:
             self._prove(revision, current, judgement.stop)
+            self._name_dims(revision, current, judgement.stop)
 
     def _ask_parser(self, judgement: Judgement, model: OpenedModel, recipe: Recipe) -> Standing:
         """Begin what is asked once of a model, and say what the operator table knows meanwhile."""
@@ -212,6 +214,16 @@ class Session:
         same = model is current.model and recipe.profile == current.recipe.profile
         table = current.table if same else ShapeTable(model, recipe.profile)
         return Current(current.base, model, recipe, table)
+
+    def _name_dims(self, revision: int, current: Current, stop: Stop) -> None:
+        """Send the labels again, with sizes as expressions of the input symbols where they say more."""
+        if not (current.recipe.profile and current.recipe.profile.ranges) or known_symbolic(current.model):
+            return
+        with contextlib.suppress(Stopped):
+            if infer_symbolic(current.model, stop):
+                table = ShapeTable(current.model, current.recipe.profile)
+                self._current = current = replace(current, table=table)
+                self._label(revision, current)
 
     def _prove(self, revision: int, current: Current, stop: Stop) -> None:
         """Say whether the rewrites keep the results, after the verdict: it takes longer than judging."""

@@ -1,34 +1,43 @@
 """Dims as expressions of the input symbols, such as `8*N`, by the onnx-shape-inference package.
 
-Slow (0.7 s for 1,000 nodes, 4 s for 10,000): run it behind whatever a person waits for.
+It is slow (0.7 s for 1,000 nodes, 1.2 s for 10,000) and large (40 MB), so it runs in a child process of low
+priority, behind whatever a person waits for.
 """
 
 from __future__ import annotations
 
-import contextlib
 import logging
+import os
 import re
+import sys
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
+import msgspec
 import onnx
 
+from friction_tui.child import run_module
 from friction_tui.model.inference import bare_copy
 from friction_tui.model.opened import OpenedModel
 
 SymbolicDims = dict[str, tuple[str, ...]]
+
+LARGEST_NODES = 10_000
+"""Nodes up to which a model is followed; larger ones keep their ranges of sizes."""
 
 _KNOWN: WeakKeyDictionary[OpenedModel, SymbolicDims] = WeakKeyDictionary()
 _INVENTED = re.compile(r"\b_d\d+\b")
 """Names the package makes up for sizes it cannot express."""
 
 
-def infer_symbolic(model: OpenedModel) -> SymbolicDims:
+def infer_symbolic(model: OpenedModel, stop: Callable[[], bool] = lambda: False) -> SymbolicDims:
     """Dims of the main graph's tensors as expressions; remembered with the model.
 
     Left out are tensors with a size that no input symbol expresses. {} for a graph the package cannot follow.
+    Raises Stopped when `stop` says so.
     """
     if model not in _KNOWN:
-        _KNOWN[model] = _infer(bare_copy(model))
+        _KNOWN[model] = _ask(model, stop) if len(model.index.nodes) <= LARGEST_NODES else {}
     return _KNOWN[model]
 
 
@@ -37,17 +46,21 @@ def known_symbolic(model: OpenedModel) -> SymbolicDims:
     return _KNOWN.get(model, {})
 
 
+def _ask(model: OpenedModel, stop: Callable[[], bool]) -> SymbolicDims:
+    status, answer, words = run_module(__name__, bare_copy(model).SerializeToString(), stop=stop)
+    if status != 0:
+        # Broken graphs make it raise nearly anything. Symbols are a convenience: without them ranges are shown.
+        logging.getLogger(__name__).info("no symbolic shapes: %s", words)
+        return {}
+    return msgspec.json.decode(answer, type=SymbolicDims)
+
+
 def _infer(bare: onnx.ModelProto) -> SymbolicDims:
     import onnx_ir
     import onnx_shape_inference
 
-    try:
-        with _silent("onnx_shape_inference"):
-            inferred = onnx_shape_inference.infer_symbolic_shapes(onnx_ir.from_proto(bare), warn_on_missing=False)
-    except Exception:
-        # Broken graphs make it raise nearly anything. Symbols are a convenience: without them ranges are shown.
-        logging.getLogger(__name__).info("no symbolic shapes", exc_info=True)
-        return {}
+    logging.getLogger("onnx_shape_inference").setLevel(logging.CRITICAL)
+    inferred = onnx_shape_inference.infer_symbolic_shapes(onnx_ir.from_proto(bare), warn_on_missing=False)
     found: SymbolicDims = {}
     for node in inferred.graph:
         for value in node.outputs:
@@ -58,12 +71,15 @@ def _infer(bare: onnx.ModelProto) -> SymbolicDims:
     return found
 
 
-@contextlib.contextmanager
-def _silent(name: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
+def main() -> None:
+    """Entry point of `python -m friction_tui.model.symbolic`: a serialised model on stdin, its dims on stdout."""
+    from friction_tui.stdio import take_stdout
+
+    os.nice(19)
+    channel = take_stdout()
+    channel.write(msgspec.json.encode(_infer(onnx.ModelProto.FromString(sys.stdin.buffer.read()))))
+    channel.flush()
+
+
+if __name__ == "__main__":
+    main()
