@@ -6,7 +6,9 @@ import asyncio
 import dataclasses
 import os
 import signal
+import sys
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, ClassVar
 
@@ -22,11 +24,13 @@ from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
 from friction_tui.tui.consent import ConsentScreen
 from friction_tui.tui.graph_view import GraphView
+from friction_tui.tui.hangup import watch_terminal
 from friction_tui.tui.live import LiveSession
+from friction_tui.tui.log import LOG, start_log
 from friction_tui.tui.netron import netron_screen
 from friction_tui.tui.palette import Commands
 from friction_tui.tui.panel import differs
-from friction_tui.tui.state import AppState
+from friction_tui.tui.state import AppState, noticed
 from friction_tui.tui.themes import THEMES, chosen_theme
 from friction_tui.tui.welcome import Welcome, recipe_for
 from friction_tui.tui.workbench import Workbench
@@ -100,6 +104,7 @@ class FrictionApp(App[None]):
         loop = asyncio.get_running_loop()
         for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self._end, number)
+        self._watch_terminal(loop)
         keys, wrong = keymap.read()
         self.set_keymap(keys)
         if wrong:
@@ -110,7 +115,19 @@ class FrictionApp(App[None]):
         """Of Textual's own commands the ones that ours do not cover."""
         return (command for command in super().get_system_commands(screen) if command.title in TEXTUAL_COMMANDS)
 
+    def _watch_terminal(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._driver is not None and not self.is_headless and not self.is_web:
+            gone = partial(loop.call_soon_threadsafe, self._end, signal.SIGHUP)
+            watch_terminal(sys.__stdin__.fileno() if sys.__stdin__ else 0, gone)
+
+    def _handle_exception(self, error: Exception) -> None:
+        LOG.critical("the app crashed", exc_info=error)
+        super()._handle_exception(error)
+
     def _end(self, number: signal.Signals) -> None:
+        if self._exit:  # a terminal that goes says so twice
+            return
+        LOG.warning("ended by %s", signal.Signals(number).name)
         self.save_session(quiet=True)
         self.exit(return_code=128 + number)
 
@@ -226,6 +243,12 @@ def run_app(
 
     `early` is a worker that was spawned while this module was still being imported.
     """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        print("friction-tui: there is no terminal to draw on; `friction-tui check` prints a report", file=sys.stderr)
+        return 2
+    unlogged = start_log()
     app = FrictionApp(recipe, worker=worker, early=early, ascii_only=ascii_only, theme=theme, watch=watch)
+    if unlogged:
+        app.live.state = noticed(app.live.state, "warning", f"there is no log: {unlogged}", "friction-tui locate")
     app.run()
     return app.return_code or 0

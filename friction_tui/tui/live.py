@@ -28,6 +28,7 @@ from friction_tui.protocol import (
 from friction_tui.recipe import Recipe
 from friction_tui.tui import export_history
 from friction_tui.tui import state as states
+from friction_tui.tui.log import LEVELS, LOG
 from friction_tui.tui.outcome import judged_notice, proved_notice
 from friction_tui.tui.reduce import reduce
 from friction_tui.tui.state import AppState, Notice, PastExport
@@ -77,6 +78,8 @@ class LiveSession:
     def show(self, state: AppState) -> None:
         """Take a new state."""
         if state is not self.state:
+            for notice in state.notices[len(state.notices) - (state.told - self.state.told) :]:
+                LOG.log(LEVELS[notice.level], "%s%s", notice.text, f" ({notice.detail})" if notice.detail else "")
             self.state = state
             self._on_state(state)
 

@@ -30,8 +30,13 @@ def sessions_dir() -> Path:
 
 
 def log_file() -> Path:
-    """The terminal's own log, with Python's traceback if it crashes."""
+    """What the user was told, a dead worker's last words, the traceback of a crash. Older ones lie beside it."""
     return Path(_DIRS.user_log_dir) / "friction-tui.log"
+
+
+def crash_file() -> Path:
+    """What the interpreter says when a signal kills it."""
+    return log_file().with_name("friction-tui-crash.log")
 
 
 def cache_dir() -> Path:
@@ -46,5 +51,6 @@ def all_places() -> dict[str, Path]:
         "keys": keymap_file(),
         "sessions": sessions_dir(),
         "log": log_file(),
+        "crashes": crash_file(),
         "cache": cache_dir(),
     }
