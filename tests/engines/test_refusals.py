@@ -214,6 +214,14 @@ def test_half_a_node_is_no_reason_to_fail(parser: Parser) -> None:
     assert found == {"1": "INTERNAL_ERROR", "2": "INVALID_NODE", "3": "UNSUPPORTED_NODE"}
 
 
+def test_two_inputs_of_one_name(parser: Parser) -> None:
+    asked = model("g (float[3] x, float[3] y) => (float[3] z) { z = Relu(x)  n = NonZero(x) }")
+    asked.proto.graph.input[1].name = "x"
+    found = ask(parser, asked)
+    assert [one.stage for one in found] == ["model", "dynamic"]
+    assert "duplicate tensor name: x" in found[0].text
+
+
 def agree(parser: Parser, cases: list[tuple[str, onnx.ModelProto]]) -> None:
     """The whole parse fails exactly where there are refusals, and each error it gives is among them."""
     for name, proto in cases:

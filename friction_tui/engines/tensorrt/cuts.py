@@ -60,6 +60,7 @@ class Cuts:
     _constant: set[str] = field(default_factory=set)
     _from_shapes: set[str] = field(default_factory=set)
     _tainted: list[bool] = field(default_factory=list)
+    _stubs: int = 0
 
     def __post_init__(self) -> None:
         graph = self.graph.proto.graph
@@ -67,7 +68,8 @@ class Cuts:
         self._head = assemble.model_head(self.graph.proto)
         self._protos = [piece.proto for piece in self.graph.pieces]
         self._fields = [piece.field for piece in self.graph.pieces]
-        self._inputs = {value.name: assemble.input_field(value) for value in graph.input}
+        for value in graph.input:
+            self._inputs.setdefault(value.name, assemble.input_field(value))
         self._initializers = {tensor.name: assemble.initializer_field(tensor) for tensor in graph.initializer}
         for sparse in graph.sparse_initializer:
             self._initializers[sparse.values.name] = assemble.field(15, sparse.SerializeToString())
@@ -105,6 +107,12 @@ class Cuts:
         return self._gather(sorted(wanted))
 
     @property
+    def taken_out(self) -> int:
+        """How much was taken out so far; grows with every change to what is cut."""
+        out = len(self.dead) + len(self.cleared) + len(self.faulty) + len(self.untypable) + self._stubs
+        return out - len(self.outputs)
+
+    @property
     def untouched(self) -> bool:
         """Whether nothing is left out yet."""
         return not (self.dead or self.stubbed or self.faulty)
@@ -116,15 +124,18 @@ class Cuts:
         node = assemble.node_field(onnx.helper.make_node("Relu", ["x"], ["y"]))
         return assemble.assembled(self._head, [assemble.input_field(value), node, assemble.output_field(result)])
 
-    def tensors(self) -> bytes:
-        """Return a model with every input and initializer and no node."""
-        return assemble.assembled(self._head, [*self._initializers.values(), *self._inputs.values()])
+    def tensors(self, *, as_listed: bool) -> bytes:
+        """Return a model with every input and initializer and no node; an input listed twice is twice in it."""
+        inputs = list(self._inputs.values())
+        if as_listed:
+            inputs = [assemble.input_field(v) for v in self.graph.proto.graph.input if v.name not in self.faulty]
+        return assemble.assembled(self._head, [*self._initializers.values(), *inputs])
 
     # ----------------------------------------------------------------------------------- what is left out, and why
 
     def drop(self, name: str) -> bool:
-        """Leave a refused input or initializer out, and unjudged what reads it; False if that was done before."""
-        if name in self.faulty:
+        """Leave a refused input or initializer out and its readers unjudged; False for none, or one left out before."""
+        if not name or name in self.faulty:
             return False
         self.faulty.add(name)
         self._inputs.pop(name, None)
@@ -147,6 +158,7 @@ class Cuts:
         for value in stub.inputs:
             self._inputs[value.name] = assemble.input_field(value)
         self.stubbed.add(number)
+        self._stubs += 1
         del self._tainted[number + 1 :]
 
     def provisional(self, number: int) -> bool:

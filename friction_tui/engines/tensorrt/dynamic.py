@@ -41,8 +41,9 @@ class DynamicPass:
             else:
                 if parsed.ok or not parsed.errors:
                     return
+                before = self.cuts.taken_out
                 site = self._handle(cut, parsed, start)
-                if site is None:
+                if site is None or self.cuts.taken_out == before:
                     return
                 start = site
             cut = self._suffix(start)
@@ -85,7 +86,7 @@ class DynamicPass:
     def _judge(self, cut: Cut, parsed: Parsed, number: int) -> None:
         """Report the node a parse failed at, unless only the cut made it fail."""
         error = parsed.errors[0]
-        if cut.weak and not self.cuts.provisional(number) and self._parse(self.cuts.up_to(number)).ok:
+        if cut.weak and not self.cuts.provisional(number) and self._parses(self.cuts.up_to(number)):
             # The cut knew less about shapes than the parser does inside the whole graph.
             self.cuts.cleared.add(number)
             return
@@ -156,10 +157,18 @@ class DynamicPass:
 
     def _fails_like(self, cut: Cut, error: ParserError) -> Parsed | None:
         """The answer to a cut, if it fails with the same words."""
-        parsed = self._parse(cut) if cut.numbers else None
-        if parsed is None or not parsed.errors or unmarked(parsed.errors[0].desc) != unmarked(error.desc):
+        try:
+            parsed = self._parse(cut)
+        except EngineCrashed:
             return None
-        return parsed
+        same = parsed.errors and unmarked(parsed.errors[0].desc) == unmarked(error.desc)
+        return parsed if same else None
+
+    def _parses(self, cut: Cut) -> bool:
+        try:
+            return self._parse(cut).ok
+        except EngineCrashed:
+            return False
 
     def _dies(self, cut: Cut) -> bool:
         try:

@@ -22,7 +22,7 @@ from onnx import TensorProto
 
 from friction_tui.engines.base import EngineCrashed, Refusal
 from friction_tui.engines.tensorrt import assemble
-from friction_tui.engines.tensorrt.cuts import Cuts
+from friction_tui.engines.tensorrt.cuts import Cut, Cuts
 from friction_tui.engines.tensorrt.dynamic import DynamicPass
 from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, static_nodes
 from friction_tui.engines.tensorrt.parser import Parsed, Parser, shared
@@ -104,7 +104,7 @@ def _search(model: OpenedModel, folder: Path, parser: Parser, report: Report, st
 def _static_pass(graph: MarkedGraph, cuts: Cuts, parser: Parser, report: Report) -> bool:
     """Report all static refusals and take them out; False when there turned out to be nothing to refuse."""
     refused = _checked(graph, static_nodes(graph), parser)
-    if refused and all(node.graph for _, node in refused) and parser.parse(cuts.whole().data, graph.path).ok:
+    if refused and all(node.graph for _, node in refused) and _parses(cuts.whole(), graph, parser):
         # All in bodies that the parser, knowing more constants than we do, never imports.
         report.add()
         return False
@@ -118,6 +118,13 @@ def _static_pass(graph: MarkedGraph, cuts: Cuts, parser: Parser, report: Report)
         else:
             cuts.kill(number)
     return True
+
+
+def _parses(cut: Cut, graph: MarkedGraph, parser: Parser) -> bool:
+    try:
+        return parser.parse(cut.data, graph.path).ok
+    except EngineCrashed:
+        return False
 
 
 def _checked(graph: MarkedGraph, nodes: Sequence[Node], parser: Parser) -> list[tuple[Refusal, Node]]:
@@ -159,14 +166,17 @@ def _side_by_side(graph: MarkedGraph, nodes: Iterable[Node]) -> bytes:
 
 def _tensor_pass(cuts: Cuts, graph: MarkedGraph, parser: Parser, report: Report) -> bool:
     """Report every input and initializer whose type or data is not taken; False if the model itself is refused."""
+    as_listed = True
     while True:
-        parsed = parser.parse(cuts.tensors(), graph.path)
+        parsed = parser.parse(cuts.tensors(as_listed=as_listed), graph.path)
         if parsed.ok or not parsed.errors:
             return True
         error = parsed.errors[0]
         report.add(graph_refusal(error, log=parsed.log))
         if not cuts.drop(tensor_of(error)):
-            return False
+            if not as_listed:
+                return False
+            as_listed = False  # two inputs of one name: go on with the first
 
 
 def _as_given(parsed: Parsed, graph: MarkedGraph) -> list[Refusal]:
