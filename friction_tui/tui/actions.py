@@ -32,6 +32,11 @@ def has_model(state: AppState) -> bool:
     return state.summary is not None
 
 
+def is_exported(state: AppState) -> bool:
+    """The source is code that was exported, or that should have been."""
+    return state.exported is not None
+
+
 def has_recipe(state: AppState) -> bool:
     """Something was opened, whether or not it could be read."""
     return state.recipe is not None
@@ -256,6 +261,15 @@ ACTIONS: tuple[Action, ...] = (
         has_recipe,
     ),
     Action(
+        "model.inputs",
+        "I",
+        "inputs",
+        "Confirm or edit the example inputs of the export, and export again",
+        "Model",
+        edit_commands.edit_inputs,
+        is_exported,
+    ),
+    Action(
         "session.save",
         "w",
         "save",
@@ -290,7 +304,7 @@ def bindings() -> list[Binding]:
 
 def why_not(action: Action, state: AppState) -> str:
     """Why an action means nothing now, for the message line."""
-    if state.recipe is None or (state.summary is None and action.when is not has_recipe):
+    if state.recipe is None or (state.summary is None and action.when not in (has_recipe, is_exported)):
         return "no model is open yet"
     if action.when in (can_build, can_measure):
         kind = JobKind.BUILD if action.when is can_build else JobKind.MEASURE
@@ -307,6 +321,7 @@ def why_not(action: Action, state: AppState) -> str:
         can_undo: "there is nothing to undo",
         can_redo: "there is nothing to redo",
         has_job: "nothing runs",
+        is_exported: "this model is read as it is, so nothing is exported",
         has_builds: "it takes two builds to compare",
     }
     return next((reason for when, reason in reasons.items() if when is action.when), "not possible now")

@@ -23,7 +23,6 @@ from friction_tui.recipe import Recipe
 from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
 from friction_tui.tui.consent import ConsentScreen
-from friction_tui.tui.graph_view import GraphView
 from friction_tui.tui.hangup import watch_terminal
 from friction_tui.tui.live import LiveSession
 from friction_tui.tui.log import LOG, start_log
@@ -220,10 +219,6 @@ class FrictionApp(App[None]):
     def on_cancel(self, event: said.Cancel) -> None:
         """No job."""
         self.live.cancel(event.job)
-
-    def on_graph_view_selected(self, event: GraphView.Selected) -> None:
-        """The graph's cursor moved."""
-        self.live.select(event.path)
 
     def on_say(self, event: said.Say) -> None:
         """A line for the user."""

@@ -5,10 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from friction_tui import recipe_file
 from friction_tui.protocol import SaveModel
+from friction_tui.recipe import InputSpec
 from friction_tui.tui.build import BuildPanel
-from friction_tui.tui.panel import Ask, Say
+from friction_tui.tui.export_progress import spec_text
+from friction_tui.tui.panel import Ask, Edit, Say
 from friction_tui.tui.path_prompt import PathPrompt
 from friction_tui.tui.shapes import ShapesPanel
 
@@ -20,6 +24,23 @@ def edit_shapes(bench: Workbench) -> None:
     """To the shape editor, with the cell under its cursor open."""
     bench.show_panel("shapes")
     bench.query_one(ShapesPanel).begin_edit()
+
+
+def edit_inputs(bench: Workbench) -> None:
+    """The example inputs of the export."""
+    from friction_tui.tui.inputs_dialog import InputsScreen
+
+    exported, recipe = bench.state.exported, bench.state.recipe
+    if exported is None or recipe is None:
+        return
+
+    def take(inputs: tuple[InputSpec, ...] | None) -> None:
+        if inputs is not None:
+            source = msgspec.structs.replace(recipe.source, inputs=inputs)
+            said = "example inputs " + ", ".join(spec_text(spec) for spec in inputs)
+            bench.post_message(Edit(msgspec.structs.replace(recipe, source=source), said))
+
+    bench.app.push_screen(InputsScreen(exported.inputs, guessed=exported.inputs_guessed), take)
 
 
 def choose_opset(bench: Workbench) -> None:

@@ -20,7 +20,7 @@ def export_job(state: AppState) -> Job | None:
 
 def spec_text(spec: InputSpec) -> str:
     """`image:2x3x32x32:float32`, as `--input` takes it."""
-    return f"{spec.name}:{'x'.join(map(str, spec.shape))}:{spec.dtype}"
+    return f"{spec.name}:{'x'.join(map(str, spec.shape)) or 'scalar'}:{spec.dtype}"
 
 
 def progress(state: AppState, width: int, *, log: bool = True) -> list[Line]:

@@ -64,6 +64,13 @@ def where(finding: Finding) -> tuple[str, str]:
     return first.op or str(first.kind), first.name
 
 
+def written_at(finding: Finding) -> str:
+    """The Python line of a finding as `model.py:88`; empty where none is known or its name says it already."""
+    line = finding.line
+    text = f"{line.file.rsplit('/', 1)[-1]}:{line.line}" if line else ""
+    return "" if text in where(finding)[1] else text
+
+
 def counts(state: AppState) -> list[Span]:
     """`✗ 2  ! 1  ? 1`, what there is none of left out."""
     unsure = sum(f.tier in (Tier.UNCHECKED, Tier.UNKNOWN) for f in state.findings)
@@ -148,7 +155,9 @@ class Problems(LinesPanel):
         fix = next((f for f in finding.fixes if f.applicable), None)
         tail: list[Span] = [(count, "muted")] if count else []
         tail += [("x", "key"), (" fix", "muted")] if fix else []
-        head = Line(((f"{mark} ", role), (f"{op}  ", "strong"), (name, "name")), tuple(tail), key=finding)
+        python = written_at(finding)
+        source: tuple[Span, ...] = ((f"  {python}", "link"),) if python else ()
+        head = Line(((f"{mark} ", role), (f"{op}  ", "strong"), (name, "name"), *source), tuple(tail), key=finding)
         body = paragraph(finding.title, width, "muted", indent=(("  ", "text"),), key=finding)
         lines = [head, *body[:2]]
         if len(body) > 2:

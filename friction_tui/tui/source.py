@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from friction_tui.finding import Finding, SourceLine
 from friction_tui.protocol import ReadSource, SourceText
 from friction_tui.tui.export_progress import export_job, progress
-from friction_tui.tui.lines import Line, Span, paragraph, symbol
+from friction_tui.tui.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Ask, Choose, Reveal, Say
 from friction_tui.tui.python_lines import coloured
@@ -120,6 +120,20 @@ class SourcePanel(LinesPanel):
         if self.line_shown == line:
             self._go(self._cursor)
 
+    def rebuild(self, keep: object = None) -> None:
+        """Say below what Enter would do, too."""
+        super().rebuild(keep)
+        self.on_lines_panel_moved()
+
+    def on_lines_panel_moved(self) -> None:
+        """Other lines have other nodes."""
+        nodes, selected = self._nodes_here(), self.state.selected
+        if selected in nodes and len(nodes) > 1:
+            text = f"node {nodes.index(selected) + 1} of {len(nodes)} · Enter goes to the next"
+        else:
+            text = f"Enter goes to the node{'s' if len(nodes) > 1 else ''} of line {self.line_shown}" if nodes else ""
+        self.border_subtitle = text
+
     # ----------------------------------------------------------------------------------------- drawing
 
     def title(self) -> str:
@@ -161,7 +175,9 @@ class SourcePanel(LinesPanel):
             number = (f"{at:>{digits}}  ", "strong" if at in made else "gutter")
             count = len(source.nodes.get(at, ()))
             nodes: tuple[Span, ...] = ((f"{count} node{'s' if count > 1 else ''}", "gutter"),) if count else ()
-            lines.append(Line((mark, here, number, *spans), nodes, key=at))
+            code = (mark, here, number, *spans)
+            room = width_of((*code, *nodes)) + 2 <= width
+            lines.append(Line(code, nodes if room else (), key=at))
             margin = ((" " * (digits + 5), "text"),)
             for finding in found.get(at, ())[:TITLES_SHOWN]:
                 role = symbol(finding.severity, finding.tier)[1]
@@ -201,21 +217,26 @@ class SourcePanel(LinesPanel):
 
     def on_lines_panel_chosen(self) -> None:
         """To the next node of this line; where it has none, to what is wrong with it."""
-        line, source = self.line_shown, self.source
+        line, source, nodes = self.line_shown, self.source, self._nodes_here()
         if line is None or source is None:
             return
-        known = set(self.state.graph.paths) if self.state.graph is not None else set()
-        nodes = [path for path in (source.nodes.get(line) or source.callers.get(line) or ()) if path in known]
         found = findings_by_line(self.state.findings, source.names).get(line)
         if nodes:
             at = nodes.index(self.state.selected) + 1 if self.state.selected in nodes else 0
             self._left_for = nodes[at % len(nodes)]
             self.post_message(Reveal(self._left_for))
-            self.border_subtitle = f"node {at % len(nodes) + 1} of {len(nodes)} of line {line}"
         elif found:
             self.post_message(Choose(found[0], explain=True))
         else:
             self.post_message(Say(f"no node comes from line {line}", "info"))
+
+    def _nodes_here(self) -> list[str]:
+        """The nodes of the line under the cursor: its own, else those of what it calls."""
+        line, source, graph = self.line_shown, self.source, self.state.graph
+        if line is None or source is None or graph is None:
+            return []
+        known = set(graph.paths)
+        return [path for path in (source.nodes.get(line) or source.callers.get(line) or ()) if path in known]
 
 
 def _lines_with(path: str, lines: Mapping[int, list[str]]) -> set[int]:

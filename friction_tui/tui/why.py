@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from rich.markup import escape
@@ -14,8 +15,11 @@ from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.outcome import proof_span
 from friction_tui.tui.panel import Reveal
 from friction_tui.tui.problems import where
+from friction_tui.tui.python_lines import coloured
 
 LABEL_WIDTH = 11
+_CODE_LINE = re.compile(r"([> ])(\s+\d+)  (.*)", re.DOTALL)
+"""A line of code among the evidence: `>   11      if x.sum() > 0:`."""
 PLACES_SHOWN = 100
 PREVIEW_LINES = 2
 """Lines of an engine's text shown before it is asked for."""
@@ -71,8 +75,20 @@ def _section(label: str, text: str, width: int, role: str = "text") -> list[Line
 def _listed(label: str, texts: tuple[str, ...], width: int) -> list[Line]:
     lines: list[Line] = []
     for at, text in enumerate(texts):
-        lines.extend(paragraph(text, width, indent=_label(label if at == 0 else "")))
+        margin = _label(label if at == 0 else "")
+        lines.extend(_code(text, margin, width) or paragraph(text, width, indent=margin))
     return [*lines, Line()] if lines else []
+
+
+def _code(text: str, margin: tuple[Span, ...], width: int) -> list[Line]:
+    """A line of the user's code as it is written, its number before it and a mark where it is at fault."""
+    numbered = _CODE_LINE.match(text)
+    if numbered is None:
+        return []
+    mark, number, code = numbered.groups()
+    fault = mark == ">"
+    spans: tuple[Span, ...] = (*margin, (f"{mark} ", "error"), (f"{number}  ", "strong" if fault else "gutter"))
+    return [Line(tuple(cut((*spans, *next(iter(coloured(code)), [])), width)))]
 
 
 def _places(finding: Finding, width: int) -> list[Line]:

@@ -80,11 +80,11 @@ class Workbench(Screen[None]):
             yield GraphView(id="graph")
             yield Problems(id="problems")
             yield Inspector(id="inspector")
+            yield SourcePanel(id="source")
             yield ShapesPanel(id="shapes")
             yield BuildPanel(id="build", classes="drawer")
             yield MemoryPanel(id="memory", classes="drawer")
             yield LatencyPanel(id="latency", classes="drawer")
-            yield SourcePanel(id="source")
         yield MessageLine(id="message")
         yield SearchBar()
         yield KeyLine(id="keys")
@@ -180,6 +180,11 @@ class Workbench(Screen[None]):
         self.problems.select(finding)
         if explain and self.app.screen is self:
             self.app.push_screen(WhyScreen(self))
+
+    def on_graph_view_selected(self, event: GraphView.Selected) -> None:
+        """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""
+        event.stop()
+        self.friction.live.select(event.path)
 
     def on_graph_view_entered(self) -> None:
         """Enter on a node: explain what is wrong with it, else inspect it."""

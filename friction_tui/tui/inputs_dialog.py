@@ -1,0 +1,85 @@
+"""The example inputs of an export: name, shape and type of each, to confirm or to edit."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Label
+
+from friction_tui.recipe import InputSpec
+from friction_tui.recipe_text import RecipeTextError, parse_example
+from friction_tui.tui.export_progress import spec_text
+
+KEYS = "Enter exports with these, ↑ ↓ go to another, Esc leaves"
+
+
+class InputsScreen(ModalScreen[tuple[InputSpec, ...] | None]):
+    """One line an input and an empty one for another; dismissed with the inputs, or None."""
+
+    CSS_PATH = "dialogs.tcss"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "dismiss(None)", "Leave", show=False, id="inputs.leave", tooltip="Leave without exporting"),
+        Binding("up", "app.focus_previous", "Up", show=False, id="inputs.up", tooltip="The input above"),
+        Binding("down", "app.focus_next", "Down", show=False, id="inputs.down", tooltip="The input below"),
+    ]
+
+    def __init__(self, inputs: tuple[InputSpec, ...], *, guessed: bool) -> None:
+        super().__init__()
+        self._inputs, self._guessed = inputs, guessed
+
+    def compose(self) -> ComposeResult:
+        """A line each, as `--input` takes it."""
+        question = "Example inputs of the export, as name:shape:type"
+        with VerticalScroll(classes="dialog", can_focus=False):
+            yield Label(f"{question}. They were guessed." if self._guessed else question, classes="question")
+            for text in (*(spec_text(spec) for spec in self._inputs), ""):
+                field = Input(text, placeholder="another: name:1x3x224x224:float32", select_on_focus=False)
+                field.cursor_blink = False
+                yield field
+            yield Label(KEYS, id="verdict", markup=False)
+
+    def specs(self) -> tuple[InputSpec, ...]:
+        """What the lines say; empty ones are left out. Raises RecipeTextError at the first that says nothing usable."""
+        specs: list[InputSpec] = []
+        for field in self.query(Input):
+            field.set_class(False, "refused")
+            if not field.value.strip():
+                continue
+            try:
+                spec = parse_example(field.value)
+            except RecipeTextError:
+                field.set_class(True, "refused")
+                raise
+            if spec.name in {known.name for known in specs}:
+                field.set_class(True, "refused")
+                raise RecipeTextError(f"{spec.name} is there twice")
+            specs.append(spec)
+        if not specs:
+            raise RecipeTextError("an export needs at least one input")
+        return tuple(specs)
+
+    def _judge(self) -> tuple[InputSpec, ...] | None:
+        label = self.query_one("#verdict", Label)
+        try:
+            specs = self.specs()
+        except RecipeTextError as error:
+            label.update(str(error).removeprefix("--input: "))
+            label.add_class("refused")
+            return None
+        label.update(KEYS)
+        label.remove_class("refused")
+        return specs
+
+    def on_input_changed(self) -> None:
+        """Judge while typing."""
+        self._judge()
+
+    def on_input_submitted(self) -> None:
+        """Take them, if all can be read."""
+        specs = self._judge()
+        if specs is not None:
+            self.dismiss(specs)
