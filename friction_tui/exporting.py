@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.finding import Finding
+from friction_tui.finding import Finding, fix_first
 from friction_tui.protocol import (
     EXPORT_JOB,
     CheckState,
@@ -152,7 +152,7 @@ class _Telling:
         self._emit(JobProgress(job=EXPORT_JOB, kind=JobKind.EXPORT, phases=phases, lines=lines, elapsed=elapsed))
 
     def over(self, outcome: ExportOutcome) -> None:
-        error = "" if outcome.onnx_path or outcome.cancelled else "the findings say why"
+        error = "" if outcome.onnx_path or outcome.cancelled else _failure(outcome)
         self._emit(
             JobEnded(
                 job=EXPORT_JOB,
@@ -163,6 +163,14 @@ class _Telling:
                 findings=outcome.findings,
             )
         )
+
+
+def _failure(outcome: ExportOutcome) -> str:
+    """What ended an export, in one line: its gravest finding and where that is."""
+    finding = next(iter(fix_first(outcome.findings)), None)
+    if finding is None:
+        return "it gave no model and did not say why; its log may"
+    return f"{finding.title} ({', '.join(finding.names[:1])})" if finding.names else finding.title
 
 
 def _what_runs(recipe: Recipe) -> str:

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 
+import friction_tui
+
+_OWN = Path(friction_tui.__file__).parent.resolve()
 _PROJECT_MARKS = ("pyproject.toml", "setup.py", "setup.cfg", ".git", "requirements.txt")
 
 
@@ -21,7 +24,7 @@ def project_root(file: Path) -> Path:
 
 
 def project_files(root: Path, modules: Mapping[str, ModuleType] | None = None) -> tuple[Path, ...]:
-    """The Python files under `root` that are imported in this process, installed packages left out."""
+    """The Python files under `root` that are imported in this process; installed packages and this one left out."""
     loaded: Iterable[ModuleType] = list((modules or sys.modules).values())
     root = root.resolve()
     found = set()
@@ -29,7 +32,7 @@ def project_files(root: Path, modules: Mapping[str, ModuleType] | None = None) -
         name = getattr(module, "__file__", None)
         if isinstance(name, str) and name.endswith(".py"):
             file = Path(name).resolve()
-            if file.is_relative_to(root) and not is_installed(file):
+            if file.is_relative_to(root) and not is_installed(file) and not file.is_relative_to(_OWN):
                 found.add(file)
     return tuple(sorted(found))
 

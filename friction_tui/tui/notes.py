@@ -26,10 +26,9 @@ def graph_note(state: AppState, width: int) -> list[Line]:
         return paragraph(text, width, "muted")
     finding = state.findings[0]
     mark, role = symbol(finding.severity, finding.tier, ascii_only=state.ascii)
-    failed = paragraph("The export failed; there is no graph to show.", width, "muted") if state.export_failed else []
     lines = [
         Line(),
-        *([*failed, Line()] if failed else []),
+        *(_export_failed(width) if state.export_failed else []),
         *paragraph(finding.title, width, "strong", indent=((f"{mark} ", role),)),
         Line(),
         *paragraph(finding.cause, width),
@@ -41,7 +40,10 @@ def graph_note(state: AppState, width: int) -> list[Line]:
         lines += paragraph(finding.line.code.strip(), width, "code", indent=(("  ", "text"),))
     for at, fix in enumerate(finding.fixes, start=1):
         lines += [Line(), *paragraph(fix.text, width, indent=((f"{at}  ", "key"),))]
-    if state.export_failed:
-        keys = (("W", "key"), (" explains  ", "muted"), ("8", "key"), (" the source  ", "muted"))
-        lines += [Line(), Line((*keys, ("r", "key"), (" exports again", "muted")))]
     return lines
+
+
+def _export_failed(width: int) -> list[Line]:
+    keys = (("W", "key"), (" explains  ", "muted"), ("8", "key"), (" the source  ", "muted"))
+    said = paragraph("The export failed; there is no graph to show.", width, "muted")
+    return [*said, Line((*keys, ("r", "key"), (" exports again", "muted"))), Line()]
