@@ -149,6 +149,9 @@ class Session:
 
     def apply(self, request: Apply, stop: Stop) -> None:
         """Judge again after an edit. An edit that cannot be applied is refused and leaves everything as it was."""
+        if self._current is None and self._source is not None and exports(request.recipe):
+            self.open(Open(revision=request.revision, recipe=request.recipe), stop)  # other inputs may help
+            return
         if self._current is None:
             nothing = "There is nothing to change"
             self._emit(Refused(nothing, why="no model is open", next="Open one first.", revision=request.revision))
