@@ -319,6 +319,12 @@ class Session:
             return NOTHING_OPEN
         if request.kind is JobKind.BUILD and not any(engine.can_build for engine in self._engines):
             return Refused(what="There is nothing to build with", why="no TensorRT is installed", next=INSTALL_TENSORRT)
+        if not self._current.base.path.is_file():
+            return Refused(
+                what="The model can no longer be read",
+                why=f"{self._current.base.path} is gone: it was moved or deleted after it was opened",
+                next="Put the file back, or open another model.",
+            )
         self._jobs[request.job] = self._current
         folder = self._folder / f"job-{request.job}"
         folder.mkdir(exist_ok=True)

@@ -78,7 +78,8 @@ class LiveSession:
     def show(self, state: AppState) -> None:
         """Take a new state."""
         if state is not self.state:
-            for notice in state.notices[len(state.notices) - (state.told - self.state.told) :]:
+            if state.told > self.state.told and state.notices is not self.state.notices:
+                notice = state.notices[-1]
                 LOG.log(LEVELS[notice.level], "%s%s", notice.text, f" ({notice.detail})" if notice.detail else "")
             self.state = state
             self._on_state(state)

@@ -62,7 +62,7 @@ class SearchBar(Horizontal):
     def compose(self) -> ComposeResult:
         """A slash, the text, how many match."""
         yield Label("/ ", id="search-label")
-        field = Input(id="search-text", select_on_focus=False)
+        field = Input(id="search-text", select_on_focus=False, compact=True)
         field.cursor_blink = False
         yield field
         yield Label("", id="search-count", markup=False)

@@ -297,8 +297,11 @@ def ended_phases(job: Job) -> tuple[Phase, ...]:
 
 
 def noticed(state: AppState, level: str, text: str, detail: str = "") -> AppState:
-    """A line for the user is added."""
-    notices = (*state.notices, Notice(level, text, detail))[-NOTICES_KEPT:]
+    """A line for the user is added; the same one again (a key held down) is told again, and kept once."""
+    notice = Notice(level, text, detail)
+    notices = state.notices
+    if not notices or notices[-1] != notice:
+        notices = (*notices, notice)[-NOTICES_KEPT:]
     return replace(state, notices=notices, told=state.told + 1)
 
 
