@@ -108,16 +108,16 @@ def tensorrt_runs() -> dict[str, Any]:
         plan = Path(folder) / "sample.plan"
 
         def keep(answer: Answer) -> None:
-            if answer.job and answer.job.build and answer.job.build.ok:
-                plan.write_bytes(Path(answer.job.build.engine_path).read_bytes())
+            if answer.build and answer.build.ok:
+                plan.write_bytes(Path(answer.build.engine_path).read_bytes())
 
-        answer = asyncio.run(ask(_recipe(), job=JobKind.BUILD, on_finished=keep))
-        if answer.job is None or answer.job.build is None or not plan.exists():
+        answer = asyncio.run(ask(_recipe(), jobs=(JobKind.BUILD,), on_finished=keep))
+        build = answer.build
+        if build is None or not plan.exists():
             return {
                 "ok": False,
-                "why": answer.failure or (answer.job.error if answer.job else "") or "no engine came out",
+                "why": answer.failure or answer.job_error or "no engine came out",
             }
-        build = answer.job.build
         feeds = example_inputs(open_model(_sample()).proto, {"images": (SIZES.opt, 3, 32, 32)})
         with Sampling(NvmlMeter()) as sampling:
             result = with_tensorrt(plan, feeds, point="opt")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import click
 
@@ -16,7 +16,7 @@ def judged(
     recipe: Recipe,
     *,
     allow: bool,
-    job: JobKind | None = None,
+    jobs: Sequence[JobKind] = (),
     on_event: Callable[[Event], None] = lambda _: None,
     on_finished: Callable[[Answer], None] = lambda _: None,
 ) -> Answer:
@@ -24,7 +24,7 @@ def judged(
 
     `on_finished` is called while the worker and its temporary files still exist.
     """
-    answer = asyncio.run(ask(recipe, allow_code=allow, job=job, on_event=on_event, on_finished=on_finished))
+    answer = asyncio.run(ask(recipe, allow_code=allow, jobs=jobs, on_event=on_event, on_finished=on_finished))
     if not answer.could_run:
         raise click.ClickException(answer.failure)
     return answer

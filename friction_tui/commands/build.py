@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import click
 
 from friction_tui.commands.ask import judged
-from friction_tui.finding import Severity
+from friction_tui.finding import Finding, Severity
 from friction_tui.protocol import BuildResult, Event, JobKind, JobProgress
 from friction_tui.recipe import Recipe
 from friction_tui.report.text import ansi, describe, plain
@@ -20,7 +20,6 @@ from friction_tui.worker.headless import Answer
 
 def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> int:
     """Build the engine; 0 it builds and can run in the whole profile, 1 it does not."""
-    paint = ansi if sys.stdout.isatty() else plain
     live = sys.stderr.isatty()
 
     def on_event(event: Event) -> None:
@@ -32,25 +31,32 @@ def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> in
             click.echo(f"\r\x1b[K{event.phases[-1].name}  {event.elapsed:.1f} s", nl=False, err=True)
 
     def keep(answer: Answer) -> None:
-        result = answer.job.build if answer.job else None
-        if save and result and result.ok:
-            shutil.copyfile(result.engine_path, save)
+        if save and answer.build and answer.build.ok:
+            shutil.copyfile(answer.build.engine_path, save)
 
-    answer = judged(recipe, allow=allow, job=JobKind.BUILD, on_event=on_event, on_finished=keep)
+    answer = judged(recipe, allow=allow, jobs=(JobKind.BUILD,), on_event=on_event, on_finished=keep)
     if live and not show_log:
         click.echo("\r\x1b[K", nl=False, err=True)
     if answer.opened is None:
-        raise click.ClickException("the source gave no model; `friction-tui check` says why")
-    if answer.job is None or answer.job.build is None:
-        raise click.ClickException((answer.job.error if answer.job else "") or "the build did not start")
-    for finding in answer.job.findings:
-        click.echo("\n".join(describe(finding, paint)) + "\n")
-    for line in _lines(answer.job.build):
+        _tell(answer.findings)
+        click.echo("The source gave no model; nothing was built.")
+        return 1
+    if answer.build is None:
+        raise click.ClickException(answer.job_error or "the build did not start")
+    findings = answer.jobs[JobKind.BUILD].findings
+    _tell(findings)
+    for line in _lines(answer.build):
         click.echo(line)
-    if save and answer.job.build.ok:
+    if save and answer.build.ok:
         click.echo(f"saved to {save}")
-    cannot_run = any(finding.severity is Severity.ERROR for finding in answer.job.findings)
-    return int(cannot_run or not answer.job.build.ok)
+    cannot_run = any(finding.severity is Severity.ERROR for finding in findings)
+    return int(cannot_run or not answer.build.ok)
+
+
+def _tell(findings: Iterable[Finding]) -> None:
+    paint = ansi if sys.stdout.isatty() else plain
+    for finding in findings:
+        click.echo("\n".join(describe(finding, paint)) + "\n")
 
 
 def _lines(result: BuildResult) -> Iterator[str]:

@@ -65,7 +65,7 @@ def _verdicts(
             recipes,
             parallel=options["jobs"],
             allow_code=options["allow_code"],
-            job=JobKind.BUILD if options["build"] else None,
+            jobs=(JobKind.BUILD,) if options["build"] else (),
             on_answer=on_answer,
         )
     )

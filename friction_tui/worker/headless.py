@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from friction_tui.finding import Finding
 from friction_tui.protocol import (
     EXPORT_JOB,
+    BuildResult,
     ConsentNeeded,
     Event,
     Exported,
@@ -41,7 +42,7 @@ class Answer:
     labels: list[str] = field(default_factory=list)
     checks: dict[str, Findings] = field(default_factory=dict)
     judged: Judged | None = None
-    job: JobEnded | None = None
+    jobs: dict[JobKind, JobEnded] = field(default_factory=dict)
     refused: Refused | None = None
     consent: ConsentNeeded | None = None
     died: WorkerDied | None = None
@@ -49,7 +50,19 @@ class Answer:
     @property
     def findings(self) -> list[Finding]:
         """The verdict, with what a build found."""
-        return [*(self.judged.findings if self.judged else ()), *(self.job.findings if self.job else ())]
+        told = [self.judged.findings if self.judged else (), *(ended.findings for ended in self.jobs.values())]
+        return [finding for findings in told for finding in findings]
+
+    @property
+    def build(self) -> BuildResult | None:
+        """What the build gave, if one was asked for and came to a result."""
+        ended = self.jobs.get(JobKind.BUILD)
+        return ended.build if ended else None
+
+    @property
+    def job_error(self) -> str:
+        """Why a job gave no result, "" when none failed."""
+        return next((ended.error for ended in self.jobs.values() if ended.error), "")
 
     @property
     def failure(self) -> str:
@@ -87,7 +100,7 @@ class Answer:
             case Judged():
                 self.judged = event
             case JobEnded() if event.job != EXPORT_JOB:
-                self.job = event
+                self.jobs[event.kind] = event
             case Refused():
                 self.refused = event
             case ConsentNeeded():
@@ -107,17 +120,17 @@ class Conversation:
     def __init__(self, command: Sequence[str] | None = None, *, allow_code: bool = False) -> None:
         self._command, self._allow_code = command, allow_code
         self._client: WorkerClient | None = None
-        self._revision = 0
+        self._revision = self._job = 0
         self._hear: Callable[[Event], None] = lambda _: None
 
     async def ask(
         self,
         recipe: Recipe,
         *,
-        job: JobKind | None = None,
+        jobs: Sequence[JobKind] = (),
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> Answer:
-        """Open `recipe`, wait for the verdict, and for `job` after it when one is given."""
+        """Open `recipe`, wait for the verdict, and for `jobs` after it, one after the other."""
         answer, over = Answer(recipe), asyncio.Event()
         self._revision += 1
         revision = self._revision
@@ -127,7 +140,7 @@ class Conversation:
                 return  # a late word about the model before
             answer.take(event)
             on_event(event)
-            if self._is_over(event, answer, job):
+            if self._is_over(event, answer, jobs):
                 over.set()
 
         self._hear = hear
@@ -153,30 +166,37 @@ class Conversation:
     def _heard(self, event: Event) -> None:
         self._hear(event)
 
-    def _is_over(self, event: Event, answer: Answer, job: JobKind | None) -> bool:
+    def _is_over(self, event: Event, answer: Answer, jobs: Sequence[JobKind]) -> bool:
         """Whether nothing more is to come, after sending on what the question needs next."""
         assert self._client is not None
         match event:
             case ConsentNeeded() if self._allow_code:
                 self._client.send(Open(revision=self._revision, recipe=event.recipe))
                 return False
-            case Judged() if job is not None and answer.opened is not None:
-                self._client.send(StartJob(job=self._revision, kind=job))
-                return False
             case Judged():
-                return True
+                return answer.opened is None or not self._start_next(answer, jobs)
             case JobEnded():
-                return event.job != EXPORT_JOB
+                return event.job != EXPORT_JOB and not self._start_next(answer, jobs)
             case Refused():
                 return answer.judged is None
         return isinstance(event, ConsentNeeded | WorkerDied)
+
+    def _start_next(self, answer: Answer, jobs: Sequence[JobKind]) -> bool:
+        """Start the first of `jobs` that did not end yet; False when there is none."""
+        kind = next((kind for kind in jobs if kind not in answer.jobs), None)
+        if kind is None:
+            return False
+        assert self._client is not None
+        self._job += 1
+        self._client.send(StartJob(job=self._job, kind=kind))
+        return True
 
 
 async def ask(
     recipe: Recipe,
     *,
     allow_code: bool = False,
-    job: JobKind | None = None,
+    jobs: Sequence[JobKind] = (),
     on_event: Callable[[Event], None] = lambda _: None,
     on_finished: Callable[[Answer], None] = lambda _: None,
     command: Sequence[str] | None = None,
@@ -187,7 +207,7 @@ async def ask(
     """
     conversation = Conversation(command, allow_code=allow_code)
     try:
-        answer = await conversation.ask(recipe, job=job, on_event=on_event)
+        answer = await conversation.ask(recipe, jobs=jobs, on_event=on_event)
         on_finished(answer)
     finally:
         await conversation.close()
@@ -199,7 +219,7 @@ async def ask_all(
     *,
     parallel: int,
     allow_code: bool = False,
-    job: JobKind | None = None,
+    jobs: Sequence[JobKind] = (),
     on_answer: Callable[[Answer], None] = lambda _: None,
 ) -> list[Answer]:
     """Judge many models with `parallel` workers; answers in the order of `recipes`."""
@@ -210,7 +230,7 @@ async def ask_all(
         conversation = Conversation(allow_code=allow_code)
         try:
             for number, recipe in waiting:
-                answers[number] = await conversation.ask(recipe, job=job)
+                answers[number] = await conversation.ask(recipe, jobs=jobs)
                 on_answer(answers[number])
         finally:
             await conversation.close()
