@@ -37,6 +37,11 @@ def is_exported(state: AppState) -> bool:
     return state.exported is not None
 
 
+def has_nodes(state: AppState) -> bool:
+    """A model is open, and there is something in it."""
+    return state.summary is not None and state.summary.nodes > 0
+
+
 def has_recipe(state: AppState) -> bool:
     """Something was opened, whether or not it could be read."""
     return state.recipe is not None
@@ -65,13 +70,13 @@ def can_redo(state: AppState) -> bool:
 def can_build(state: AppState) -> bool:
     """A builder is installed, and no build runs."""
     builder = state.hello is not None and any(engine.can_build for engine in state.hello.engines)
-    return has_model(state) and builder and state.running(JobKind.BUILD) is None
+    return has_nodes(state) and builder and state.running(JobKind.BUILD) is None
 
 
 def can_measure(state: AppState) -> bool:
     """Something can run the model, and no measurement runs."""
     runner = state.hello is not None and any(engine.can_run for engine in state.hello.engines)
-    return has_model(state) and runner and state.running(JobKind.MEASURE) is None
+    return has_nodes(state) and runner and state.running(JobKind.MEASURE) is None
 
 
 def has_job(state: AppState) -> bool:
@@ -177,7 +182,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "problem.fix", "x", "fix", "Fixes for the chosen problem", "Problem", edit_commands.fix, has_problems, rank=1
     ),
-    Action("shapes.edit", "e", "edit", "Edit the shape ranges", "Recipe", edit_commands.edit_shapes, has_model, rank=2),
+    Action("shapes.edit", "e", "edit", "Edit the shape ranges", "Recipe", edit_commands.edit_shapes, has_nodes, rank=2),
     Action(
         "recipe.opset",
         "o",
@@ -185,7 +190,7 @@ ACTIONS: tuple[Action, ...] = (
         "Convert to another opset",
         "Recipe",
         edit_commands.choose_opset,
-        has_model,
+        has_nodes,
         rank=7,
     ),
     Action(
@@ -195,7 +200,7 @@ ACTIONS: tuple[Action, ...] = (
         "Choose the GPU to build for, and the precision",
         "Recipe",
         edit_commands.choose_target,
-        has_model,
+        has_nodes,
         rank=7,
     ),
     Action(
@@ -306,6 +311,8 @@ def why_not(action: Action, state: AppState) -> str:
     """Why an action means nothing now, for the message line."""
     if state.recipe is None or (state.summary is None and action.when not in (has_recipe, is_exported)):
         return "no model is open yet"
+    if action.when in (has_nodes, can_build, can_measure) and not has_nodes(state):
+        return "there is no graph in this file; Problems says why"
     if action.when in (can_build, can_measure):
         kind = JobKind.BUILD if action.when is can_build else JobKind.MEASURE
         if state.running(kind) is not None:
