@@ -54,7 +54,8 @@ def start(command: Sequence[str]) -> tuple[subprocess.Popen[bytes], int]:
 
 def watch(terminal: int, marks: Sequence[tuple[str, bytes]], limit_s: float = 60) -> dict[str, float]:
     """Seconds until each text was seen."""
-    begin, seen, heard = time.perf_counter(), {}, b""
+    begin, heard = time.perf_counter(), b""
+    seen: dict[str, float] = {}
     while len(seen) < len(marks) and time.perf_counter() - begin < limit_s:
         if not select.select([terminal], [], [], 0.2)[0]:
             continue
@@ -118,9 +119,8 @@ def main() -> None:
         sizes = tree_mb(process.pid)
         end(process, terminal)
         parts = ", ".join(f"{name} {size:.0f}" for name, size in sizes.items())
-        print(
-            f"1.03 B parameters: verdict after {seen.get('verdict', float('nan')):.2f} s, {sum(sizes.values()):.0f} MB ({parts})"
-        )
+        verdict = seen.get("verdict", float("nan"))
+        print(f"1.03 B parameters: verdict after {verdict:.2f} s, {sum(sizes.values()):.0f} MB ({parts})")
 
 
 if __name__ == "__main__":

@@ -29,7 +29,8 @@ ROUNDS = 3
 
 def large_graph(nodes: int) -> GraphData:
     """A decoder of alike layers of 100 nodes, a residual connection around each."""
-    ops, names, inputs, scopes = ["Input"], ["ids"], [[]], [0]
+    ops, names, scopes = ["Input"], ["ids"], [0]
+    inputs: list[list[int]] = [[]]
     table: list[tuple[str, ...]] = [()]
     residual = 0
     for at in range(1, nodes):
