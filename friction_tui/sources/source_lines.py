@@ -59,14 +59,18 @@ def context(line: SourceLine, around: int = 2) -> tuple[str, ...]:
 
 
 def statement_at(line: SourceLine) -> ast.stmt | None:
-    """The innermost statement that covers the line, parsed from its file; None when it cannot be read."""
+    """The innermost statement that covers the line, parsed from its file; None when it cannot be read.
+
+    Of `if test: body` on one line it is the if: what fails when a tensor's value is asked for is the test.
+    """
     found: ast.stmt | None = None
     for node in ast.walk(_tree(line.file)):
         if isinstance(node, ast.stmt) and node.lineno <= line.line <= (node.end_lineno or node.lineno):
             # For a compound statement only its head counts: its body has statements of its own.
             body = getattr(node, "body", None)
             head_end = body[0].lineno - 1 if isinstance(body, list) else (node.end_lineno or node.lineno)
-            if line.line <= max(head_end, node.lineno):
+            on_one_line = isinstance(found, ast.If | ast.While) and found.lineno == node.lineno
+            if line.line <= max(head_end, node.lineno) and not on_one_line:
                 found = node
     return found
 

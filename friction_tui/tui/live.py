@@ -171,6 +171,8 @@ class LiveSession:
 
     def select(self, path: str) -> None:
         """The graph's cursor is on another item; a message that only informs has been read by then."""
+        if path == self.state.selected:
+            return  # a graph drawn anew says where its cursor is
         state = replace(self.state, selected=path)
         if state.unread is not None and state.unread.level == "info":
             state = replace(state, read=state.told)

@@ -78,7 +78,7 @@ class SourcePanel(LinesPanel):
         assert isinstance(before, AppState)
         if not self.display:
             return
-        if self.state.selected != before.selected or self.state.details is not before.details:
+        if any(getattr(self.state, name) is not getattr(before, name) for name in ("selected", "details", "sources")):
             self._follow()
         self._ask()
         self.rebuild()

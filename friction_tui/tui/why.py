@@ -87,7 +87,7 @@ def _code(text: str, margin: tuple[Span, ...], width: int) -> list[Line]:
         return []
     mark, number, code = numbered.groups()
     fault = mark == ">"
-    spans: tuple[Span, ...] = (*margin, (f"{mark} ", "error"), (f"{number}  ", "strong" if fault else "gutter"))
+    spans: tuple[Span, ...] = (*margin, (mark, "error"), (f"{number}  ", "strong" if fault else "gutter"))
     return [Line(tuple(cut((*spans, *next(iter(coloured(code)), [])), width)))]
 
 
