@@ -90,6 +90,7 @@ class Session:
         self._current: Current | None = None
         self._standing: Standing | None = None
         self._graph: GraphData | None = None
+        self._labels: list[str] = []
         self._export_findings: list[Finding] = []
         self._engine_path = ""
         self._jobs: dict[int, Current] = {}
@@ -205,7 +206,8 @@ class Session:
 
     def _label(self, revision: int, current: Current) -> None:
         assert self._graph is not None
-        self._emit(RowLabels(revision=revision, labels=row_labels(current.model, self._graph, current.table)))
+        self._labels = row_labels(current.model, self._graph, current.table)
+        self._emit(RowLabels(revision=revision, labels=self._labels))
 
     def _edited(self, current: Current, recipe: Recipe, stop: Stop) -> Current:
         """The model and its shapes under `recipe`, keeping what the edit does not touch."""
@@ -219,8 +221,8 @@ class Session:
         return Current(current.base, model, recipe, table)
 
     def _name_dims(self, revision: int, current: Current, stop: Stop) -> None:
-        """Send the labels again, with sizes as expressions of the input symbols where they say more."""
-        if not (current.recipe.profile and current.recipe.profile.ranges) or known_symbolic(current.model):
+        """Send the labels again with sizes as expressions of the input symbols, where some are left as ranges."""
+        if known_symbolic(current.model) or not any(".." in label for label in self._labels):
             return
         with contextlib.suppress(Stopped):
             if infer_symbolic(current.model, stop):
@@ -317,6 +319,9 @@ class Session:
         """What a job process needs to know, or why it cannot start."""
         if self._current is None:
             return NOTHING_OPEN
+        file = self._current.base.file
+        if file.kind not in ("onnx", "truncated"):
+            return Refused(what=f"There is nothing to {request.kind}", why=file.error, next="Open an ONNX model.")
         if request.kind is JobKind.BUILD and not any(engine.can_build for engine in self._engines):
             return Refused(what="There is nothing to build with", why="no TensorRT is installed", next=INSTALL_TENSORRT)
         if not self._current.base.path.is_file():

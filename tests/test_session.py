@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 import onnx
+import onnx.parser
 
 from friction_tui.protocol import (
     Apply,
@@ -97,6 +98,20 @@ def test_an_edit_is_judged_and_undone(tmp_path: Path) -> None:
     assert not any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
     desk.apply(recipe)
     assert any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
+
+
+def test_sizes_left_as_ranges_become_expressions_after_the_verdict(tmp_path: Path) -> None:
+    text = """<ir_version: 10, opset_import: ["" : 21]> g (float[A,8] x, float[B,8] y) => (float u, float v)
+    { u = Relu(x)
+      v = Relu(y) }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "alike.onnx")
+    recipe = Recipe(source=Source(str(tmp_path / "alike.onnx")))
+    desk = Desk(tmp_path)
+    desk.open(recipe.with_range("A", Range(1, 4, 8)).with_range("B", Range(1, 4, 8)))
+    first, again = (event.labels for event in desk.events if isinstance(event, RowLabels))
+    relu = desk.last(GraphReady).graph.ops.index("Relu")
+    assert (first[relu], again[relu]) == ("1..8 × 8", "A × 8")
+    assert isinstance(desk.events[-1], RowLabels)
 
 
 def test_an_edit_of_a_range_asks_the_parser_and_the_rules_without_sizes_only_once(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import numpy as np
 import onnx
@@ -72,9 +72,9 @@ class Block:
 
 @dataclass(slots=True)
 class Prepared:
-    """What is kept per model. `points` are the latest results, oldest first."""
+    """What is kept with a model until nobody else holds it. `points` are the latest results, oldest first."""
 
-    model: OpenedModel
+    of: ref[OpenedModel]
     opsets: dict[str, int]
     bare: onnx.ModelProto
     nodes: NodeInference
@@ -84,6 +84,13 @@ class Prepared:
     points: OrderedDict[PointKey, PointShapes] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
     """Held while a point is followed: `bare` is filled in anew for each."""
+
+    @property
+    def model(self) -> OpenedModel:
+        """The model. It is there: whoever asks about its shapes holds it."""
+        model = self.of()
+        assert model is not None
+        return model
 
     def block(self, prefix: str, call: onnx.NodeProto | None = None) -> Block:
         """The steps of the graph at `prefix`. `call` is the node that calls it when it is a function."""
@@ -101,15 +108,17 @@ class Prepared:
 
 
 _PREPARED: WeakKeyDictionary[OpenedModel, Prepared] = WeakKeyDictionary()
+_PREPARING = Lock()
 
 
 def prepared(model: OpenedModel) -> Prepared:
     """The model made ready, once for as long as it lives."""
-    if model not in _PREPARED:
-        opsets = opsets_of(model)
-        recorded = _recorded(model, opsets)
-        _PREPARED[model] = Prepared(model, opsets, bare_copy(model), NodeInference(opsets), recorded)
-    return _PREPARED[model]
+    with _PREPARING:
+        if model not in _PREPARED:
+            opsets = opsets_of(model)
+            recorded = _recorded(model, opsets)
+            _PREPARED[model] = Prepared(ref(model), opsets, bare_copy(model), NodeInference(opsets), recorded)
+        return _PREPARED[model]
 
 
 def _recorded(model: OpenedModel, opsets: Mapping[str, int]) -> dict[str, onnx.ValueInfoProto]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,12 @@ def test_an_edit_recomputes_only_the_points_it_changes(monkeypatch: pytest.Monke
     assert followed == ["min", "opt", "max", "max"]
     assert table.probe({"x": (4, 4)}).types["y"].dims == (4, 4)
     assert len(followed) == 4
+
+
+def test_what_is_remembered_with_a_model_goes_with_it() -> None:
+    model = model_of(IMAGE)
+    assert ShapeTable(model, Profile(ranges={"N": Range(1, 4, 8)})).opt.types
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
