@@ -321,7 +321,9 @@ class Session:
             return NOTHING_OPEN
         file = self._current.base.file
         if file.kind not in ("onnx", "truncated"):
-            return Refused(what=f"There is nothing to {request.kind}", why=file.error, next="Open an ONNX model.")
+            return Refused(
+                what=f"There is nothing to {request.kind}", why=file.error.rstrip("."), next="Open an ONNX model."
+            )
         if request.kind is JobKind.BUILD and not any(engine.can_build for engine in self._engines):
             return Refused(what="There is nothing to build with", why="no TensorRT is installed", next=INSTALL_TENSORRT)
         if not self._current.base.path.is_file():

@@ -33,7 +33,7 @@ def graph_note(state: AppState, width: int) -> list[Line]:
         Line(),
         *paragraph(finding.cause, width),
     ]
-    if state.open_file_only and state.open_file_only not in finding.cause:
+    if state.open_file_only and not finding.kind.startswith("file/"):
         lines += [Line(), *paragraph(state.open_file_only, width, "muted")]
     if finding.line is not None:
         lines += [Line(), *paragraph(f"{finding.line.file}:{finding.line.line}", width, "link")]
