@@ -34,7 +34,7 @@ def what_it_does(fix: Fix) -> str:
     parts = []
     if fix.rewrite:
         where = f" at {len(fix.nodes)} node{'s' if len(fix.nodes) != 1 else ''}" if fix.nodes else ""
-        parts.append(f"rewrites the model ({fix.rewrite}{where}) and compares the outputs before keeping it")
+        parts.append(f"rewrites the model ({fix.rewrite}{where}) and then compares the outputs of both")
     for key, chosen in fix.ranges.items():
         parts.append(f"sets {key} to {chosen.min}..{chosen.opt}..{chosen.max}")
     if fix.opset is not None:
