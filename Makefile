@@ -41,7 +41,7 @@ samples: $(STAMP)  ## rebuild sample_models/*.onnx
 	$(BIN)/python -m sample_models.make
 
 test-tensorflow: .venv-tensorflow/.installed  ## the TensorFlow source, in an environment of its own
-	.venv-tensorflow/bin/pytest -m tensorflow
+	.venv-tensorflow/bin/pytest tests/sources/test_tensorflow.py
 
 $(STAMP): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
@@ -50,7 +50,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 .venv-tensorflow/.installed: pyproject.toml constraints.txt
 	test -d .venv-tensorflow || $(PYTHON) -m venv .venv-tensorflow
-	.venv-tensorflow/bin/pip install --quiet --editable '.[cpu,tensorflow]' pytest pytest-asyncio pytest-timeout hypothesis
+	.venv-tensorflow/bin/pip install --quiet --constraint constraints.txt --editable '.[cpu,tensorflow]' pytest pytest-asyncio pytest-timeout hypothesis
 	touch $@
 
 clean:

@@ -89,7 +89,7 @@ def _refusal(request: ExportRequest) -> Finding | None:
         (f"{named} changed since you agreed to run it." if changed else f"Exporting runs the code in {named}.")
         + " Nothing of it was executed.",
         str(files[0]),
-        Fix("Look at the file, then agree in the app or pass `--trust`: the answer is remembered by SHA-256."),
+        Fix("Look at the file, then agree in the app, which remembers it by SHA-256, or pass `--allow-code`."),
     )
 
 
@@ -113,12 +113,17 @@ def _free_memory() -> int:
 def _not_installed(request: ExportRequest, error: ImportError) -> Finding:
     extra = "tensorflow" if request.source.kind is SourceKind.TENSORFLOW else "torch"
     also = " transformers" if request.source.kind is SourceKind.HUGGING_FACE else ""
+    apart = (
+        " It may have an environment of its own, whose Python FRICTION_TENSORFLOW_PYTHON names."
+        if extra != "torch"
+        else ""
+    )
     return _finding(
         "export/not-installed",
         f"{error.name or 'A package'} is needed to export this and is not installed",
         f"{type(error).__name__}: {error} (interpreter {sys.executable})",
         error.name or request.source.path,
-        Fix(f"Install it: `pip install 'friction-tui[{extra}]'{also}`."),
+        Fix(f"Install it: `pip install 'friction-tui[{extra}]'{also}`.{apart}"),
     )
 
 

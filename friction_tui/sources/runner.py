@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,19 +47,23 @@ class ExportOutcome:
     last_words: str
 
 
+_START = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("friction_tui", sys.argv[1])
+package = sys.modules["friction_tui"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(package)
+from friction_tui.sources.export_job import main
+main()
+"""
+"""Runs this very friction_tui in another environment and nothing else of ours: its numpy and onnx must be its own."""
+
+
 def command(source: Source) -> list[str]:
     """The command line of an export process for this kind of source."""
-    python = sys.executable
-    if source.kind is SourceKind.TENSORFLOW:
-        python = os.environ.get(TENSORFLOW_PYTHON, python)
-    return [python, "-m", "friction_tui.sources.export_job"]
-
-
-def environment() -> Mapping[str, str]:
-    """The process environment: another interpreter finds this package beside its own."""
-    root = str(Path(friction_tui.__file__).parent.parent)
-    path = os.pathsep.join(part for part in (os.environ.get("PYTHONPATH", ""), root) if part)
-    return {**os.environ, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    other = os.environ.get(TENSORFLOW_PYTHON) if source.kind is SourceKind.TENSORFLOW else None
+    if other:
+        return [other, "-c", _START, str(Path(friction_tui.__file__).resolve())]
+    return [sys.executable, "-m", "friction_tui.sources.export_job"]
 
 
 def run_export(
@@ -74,12 +80,15 @@ def run_export(
     started = time.monotonic()
     events: list[ExportEvent] = []
     words = bytearray()
+    run = command(request.source)
+    if shutil.which(run[0]) is None:
+        return _nothing(_no_interpreter(request, run[0]))
     with subprocess.Popen(
-        command(request.source),
+        run,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=environment(),
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
         start_new_session=True,
     ) as process:
         assert process.stdin and process.stdout and process.stderr
@@ -120,7 +129,12 @@ def run_export(
     inputs = next((event for event in events if isinstance(event, InputsUsed)), InputsUsed((), guessed=False))
     if done is None and not cancelled:
         stage = next((event.name for event in reversed(events) if isinstance(event, Stage)), "start")
-        findings.append(_ended_early(request, process.returncode, timed_out, limit, stage, said))
+        missing = re.search(r"No module named '([\w.]+)'", said) if not events else None
+        findings.append(
+            _incomplete(request, run[0], missing.group(1))
+            if missing
+            else _ended_early(request, process.returncode, timed_out, limit, stage, said)
+        )
     reached = done.onnx_path if done else (exported.onnx_path if exported else None)
     return ExportOutcome(
         onnx_path=Path(reached) if reached and not cancelled else None,
@@ -144,9 +158,40 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def _nothing(finding: Finding) -> ExportOutcome:
+    """The outcome of an export that could not start."""
+    return ExportOutcome(None, (finding,), (), 0.0, None, (), (), False, False, 0, 0, "")
+
+
+def _no_interpreter(request: ExportRequest, python: str) -> Finding:
+    return Finding(
+        kind="export/not-installed",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=f"There is no {python} to export with",
+        cause=f"The environment variable {TENSORFLOW_PYTHON} names it, and it cannot be run.",
+        source="export process",
+        places=(Place(PlaceKind.FILE, request.source.path),),
+        fixes=(Fix(f"Let {TENSORFLOW_PYTHON} name the Python of an environment with `friction-tui[tensorflow]`."),),
+    )
+
+
+def _incomplete(request: ExportRequest, python: str, package: str) -> Finding:
+    return Finding(
+        kind="export/not-installed",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=f"The environment of {python} lacks {package}",
+        cause="The export process could not start in it.",
+        source="export process",
+        places=(Place(PlaceKind.FILE, request.source.path),),
+        fixes=(Fix(f"Install it there: `{python} -m pip install 'friction-tui[tensorflow]'`."),),
+    )
+
+
 def _durations(events: list[ExportEvent], end: float) -> tuple[tuple[str, float], ...]:
     stages = [event for event in events if isinstance(event, Stage)]
-    ends = [stage.elapsed for stage in stages[1:]] + [end]
+    ends = [*(stage.elapsed for stage in stages), end][1:]
     return tuple((stage.name, max(0.0, until - stage.elapsed)) for stage, until in zip(stages, ends, strict=True))
 
 

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import onnx
@@ -60,6 +61,22 @@ def test_without_tensorflow_it_says_what_to_install(tmp_path: Path) -> None:
     file.write_bytes(b"PK\x03\x04")
     told = _export(file).findings
     assert told[0].kind == "export/not-installed"
+    assert "friction-tui[tensorflow]" in told[0].fixes[0].text
+
+
+def test_an_environment_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "net.keras"
+    file.write_bytes(b"PK\x03\x04")
+    monkeypatch.setenv(TENSORFLOW_PYTHON, str(tmp_path / "gone" / "python"))
+    told = _export(file).findings
+    assert [finding.kind for finding in told] == ["export/not-installed"]
+    assert str(tmp_path / "gone") in told[0].title
+
+    empty = tmp_path / "empty"
+    venv.create(empty)
+    monkeypatch.setenv(TENSORFLOW_PYTHON, str(empty / "bin" / "python"))
+    told = _export(file).findings
+    assert "lacks msgspec" in told[0].title
     assert "friction-tui[tensorflow]" in told[0].fixes[0].text
 
 
