@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import CheckState
+from friction_tui.protocol import CheckState, Exported
 from friction_tui.recipe import Profile
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
@@ -54,7 +54,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     assert answer.judged is not None
     summary = answer.opened.summary if answer.opened else None
     about = (
-        f"exported in {answer.exported.seconds:.1f} s" if answer.exported else "",
+        _export_took(answer.exported),
         f"opset {summary.opsets.get('', '?')}" if summary and summary.nodes else "",
         f"{summary.nodes} nodes" if summary and summary.nodes else "",
         " + ".join(dict.fromkeys(check.source for check in answer.checks.values() if check.source != "rule")),
@@ -72,6 +72,12 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         guessed=_guesses(answer.recipe.profile),
         unchecked=unchecked,
     )
+
+
+def _export_took(exported: Exported | None) -> str:
+    if exported is None:
+        return ""
+    return f"{'exported in' if exported.onnx_path else 'export failed after'} {exported.seconds:.1f} s"
 
 
 def refused_profile(path: str, why: str) -> ModelVerdict:

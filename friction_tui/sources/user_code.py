@@ -96,11 +96,12 @@ def load_code(path_text: str) -> ModuleType:
     root, name = path.parent, path.stem
     while (root / "__init__.py").is_file():
         root, name = root.parent, f"{root.name}.{name}"
+    # A file may be called like an installed package (onnx.py): then it must not take that package's place.
+    taken = "." not in name and _is_taken(name, path)
     sys.path[:0] = [str(root), str(project_root(path))]
     if "." in name:
         return importlib.import_module(name)
-    # A file may be called like an installed package (onnx.py): then it must not take that package's place.
-    name = name if name not in sys.modules and importlib.util.find_spec(name) is None else f"user_{name}"
+    name = f"user_{name}" if taken else name
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise CannotBuild(f"{path} is not a Python file")
@@ -108,6 +109,14 @@ def load_code(path_text: str) -> ModuleType:
     sys.modules[name] = code
     spec.loader.exec_module(code)
     return code
+
+
+def _is_taken(name: str, path: Path) -> bool:
+    """Whether `import name` gives something else than the file `path`."""
+    if name in sys.modules:
+        return True
+    found = importlib.util.find_spec(name)
+    return found is not None and found.origin != str(path)
 
 
 def _named(code: ModuleType, name: str) -> Any:
