@@ -23,8 +23,8 @@ from friction_tui.sources.runner import run_export
 ROOT = Path(__file__).parent.parent
 MODELS = (
     (ROOT / "sample_models" / "pytorch" / "residual_cnn.py", "model"),
-    (ROOT / "tests" / "sources" / "torch_healthy.py", "gpt"),
-    (ROOT / "tests" / "sources" / "torch_healthy.py", "bert"),
+    (ROOT / "benchmarks" / "torch_models.py", "gpt"),
+    (ROOT / "benchmarks" / "torch_models.py", "bert"),
 )
 RUNS = 5
 BARE = """

@@ -58,6 +58,12 @@ def keras_recipe(name: str, folder: Path) -> Recipe:
     return Recipe(source=source, profile=Profile(ranges=dict(KERAS[name])))
 
 
+def write_keras(folder: Path) -> None:
+    """Have the TensorFlow environment write its models to `folder`."""
+    command = [os.environ[TENSORFLOW_PYTHON], str(HERE / "keras_models.py"), str(folder)]
+    subprocess.run(command, check=True, capture_output=True)
+
+
 def through(recipe: Recipe) -> Answer:
     """Export, judge, build, time; the user has agreed that the code runs."""
     return asyncio.run(ask(recipe, allow_code=True, jobs=(JobKind.BUILD, JobKind.MEASURE)))
@@ -104,8 +110,7 @@ def main() -> None:
     print(row(COLUMNS, WIDTHS), flush=True)
     with tempfile.TemporaryDirectory() as folder:
         if any(name in KERAS for name in wanted):
-            command = [os.environ[TENSORFLOW_PYTHON], str(HERE / "keras_models.py"), folder]
-            subprocess.run(command, check=True, capture_output=True)
+            write_keras(Path(folder))
         for name in wanted:
             answer = through(torch_recipe(name) if name in TORCH else keras_recipe(name, Path(folder)))
             print(row(cells(name, answer), WIDTHS), *reasons(answer), sep="\n", flush=True)

@@ -15,6 +15,7 @@ from tests.sources.exporting import export_code, export_file
 
 HERE = Path(__file__).parent
 FAILURES: dict[str, dict[str, Any]] = tomllib.loads((HERE / "torch_failures.toml").read_text(encoding="utf-8"))
+DEPLOYED = HERE.parent.parent / "benchmarks" / "torch_models.py"
 SAMPLES = HERE.parent.parent / "sample_models" / "pytorch"
 
 pytestmark = pytest.mark.slow
@@ -45,8 +46,8 @@ def test_a_failing_program_is_explained_at_its_line(name: str, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("name", "ranges"),
     [
-        ("resnet", {"image[0]": (1, 8), "image[2]": (16, 64), "image[3]": (16, 64)}),
-        ("unet", {"image[0]": (1, 8)}),
+        ("resnet", {"image[0]": (1, 8), "image[2]": (32, 128), "image[3]": (32, 128)}),
+        ("unet", {"image[0]": (1, 8), "image[2]": (32, 128), "image[3]": (32, 128)}),
         ("lstm", {"tokens[0]": (1, 8)}),
         ("bert", {"tokens[0]": (1, 8), "mask[0]": (1, 8), "tokens[1]": (2, 32), "mask[1]": (2, 32)}),
         ("gpt", {"ids[0]": (1, 8), "ids[1]": (2, 32)}),
@@ -54,7 +55,7 @@ def test_a_failing_program_is_explained_at_its_line(name: str, tmp_path: Path) -
     ],
 )
 def test_a_healthy_model_exports_without_a_word(name: str, ranges: dict[str, tuple[int, int]], tmp_path: Path) -> None:
-    outcome = export_file(HERE / "torch_healthy.py", factory=name, ranges=ranges, output=tmp_path / f"{name}.onnx")
+    outcome = export_file(DEPLOYED, factory=name, ranges=ranges, output=tmp_path / f"{name}.onnx")
     loud = [f for f in outcome.findings if f.severity is not Severity.NOTE]
     assert outcome.onnx_path is not None
     assert not loud, [(f.kind, f.title, f.cause) for f in loud]
