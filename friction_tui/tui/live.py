@@ -144,7 +144,7 @@ class LiveSession:
 
     def decline(self) -> None:
         """The source's code may not run: what was open stays."""
-        self.show(states.not_read(self.state, "the source was not opened", "its code may not run"))
+        self.show(states.not_read(self.state, "the source was not opened", "its code may not run", "r asks again"))
 
     def _read_again(self, recipe: Recipe, *, remember: bool = False) -> None:
         self.show(states.reopened(self.state, recipe))

@@ -97,7 +97,7 @@ def reduce(state: AppState, event: Event) -> AppState:
 def _exported(state: AppState, event: Exported) -> AppState:
     """Lines and nodes are new with an export, so what was read of the source is read again."""
     if event.cancelled:
-        return not_read(state, "the export was cancelled", f"Esc, after {event.seconds:.1f} s")
+        return not_read(state, "the export was cancelled", f"Esc, after {event.seconds:.1f} s", "r exports again")
     return replace(state, exported=event, sources={})
 
 

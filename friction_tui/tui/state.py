@@ -263,10 +263,10 @@ def taken_back(state: AppState) -> AppState | None:
     return replace(state, history=History(accepted, past, future), judged=judged, proof=proof)
 
 
-def not_read(state: AppState, what: str, why: str) -> AppState:
+def not_read(state: AppState, what: str, why: str, again: str) -> AppState:
     """The source was not read after all, as the user wished: what was open stays."""
-    state = noticed(replace(state, consent=None), "warning", f"{what}: {why}", "r asks again")
-    return taken_back(state) or replace(state, refused=Refused(what, why, "r asks again."))
+    state = noticed(replace(state, consent=None), "warning", f"{what}: {why}", again)
+    return taken_back(state) or replace(state, refused=Refused(what, why, f"{again}."))
 
 
 def with_history(state: AppState, history: History) -> AppState:
