@@ -23,6 +23,8 @@ class SearchIndex:
         self._items = sorted(range(len(graph.ops)), key=outline.rank)
         scopes = ["/".join(path) for path in graph.scope_table]
         self._lines = []
+        self._last: tuple[str, list[int]] = ("", [])
+        """The last word looked for in all lines, and where it was found."""
         for item in self._items:
             name, scope = graph.names[item], scopes[graph.scopes[item]]
             line = f"{_OP}{graph.ops[item]} {name}"
@@ -35,7 +37,12 @@ class SearchIndex:
             return []
         rarest, *others = sorted(words, key=len, reverse=True)
         lines = self._lines
-        found = [number for number, line in enumerate(lines) if rarest in line]
+        before, among = self._last
+        if before and rarest.startswith(before):  # one more letter of the word typed before
+            found = [number for number in among if rarest in lines[number]]
+        else:
+            found = [number for number, line in enumerate(lines) if rarest in line]
+        self._last = rarest, found
         for word in others:
             found = [number for number in found if word in lines[number]]
         return [self._items[number] for number in found]

@@ -9,7 +9,7 @@ from friction_tui.drawing.search import SearchIndex
 
 
 class GraphSearch:
-    """Matches of one text in one outline. The index is made at the first search."""
+    """Matches of one text in one outline. The index is made ahead by `prepare`, or at the first search."""
 
     def __init__(self, outline: Outline) -> None:
         self._outline = outline
@@ -17,12 +17,16 @@ class GraphSearch:
         self._matches: list[int] = []
         self._at = 0
 
-    def start(self, text: str, row: int) -> tuple[str, str]:
-        """The path of the first match at or after `row`, round the end, and how many there are."""
+    def prepare(self) -> SearchIndex:
+        """Make the index, unless it is there."""
         if self._index is None:
             self._index = SearchIndex(self._outline)
+        return self._index
+
+    def start(self, text: str, row: int) -> tuple[str, str]:
+        """The path of the first match at or after `row`, round the end, and how many there are."""
         outline = self._outline
-        self._matches = self._index.find(text)
+        self._matches = self.prepare().find(text)
         if self._matches:
             rank = outline.rank(outline.item(row))
             self._at = bisect_left(self._matches, rank, key=outline.rank) % len(self._matches)

@@ -12,9 +12,9 @@ from functools import partial
 from typing import ClassVar
 
 from rich.markup import escape
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.events import Click
-from textual.geometry import Region, Size
+from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
@@ -23,6 +23,7 @@ from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
 from friction_tui.protocol import GraphData
 from friction_tui.tui.graph_jumps import Jumps
+from friction_tui.tui.graph_keys import GRAPH_KEYS
 from friction_tui.tui.graph_painter import GraphPainter
 from friction_tui.tui.graph_search import GraphSearch
 from friction_tui.tui.lines import Line, fitted, strip_of
@@ -33,6 +34,8 @@ from friction_tui.tui.state import AppState
 
 SMALL = 4_000
 """Items up to which the outline is made at once; more go to a thread."""
+AT_ONCE = 4
+"""The part of a panel, one in so many, that comes into view when the cursor passes its edge."""
 OPEN_ROWS = 120
 """Levels are opened at first as long as no more rows than this are shown."""
 
@@ -48,38 +51,7 @@ class GraphView(Panel, ScrollView):
     READS = frozenset(
         {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused", "jobs"}
     )
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False, id="graph.up", tooltip="Row above"),
-        Binding("down,j", "move(1)", "Down", show=False, id="graph.down", tooltip="Row below"),
-        Binding("pageup", "page(-1)", "Page up", show=False, id="graph.page-up", tooltip="One page up"),
-        Binding("pagedown", "page(1)", "Page down", show=False, id="graph.page-down", tooltip="One page down"),
-        Binding("home", "end(-1)", "First", show=False, id="graph.first", tooltip="First row"),
-        Binding("end", "end(1)", "Last", show=False, id="graph.last", tooltip="Last row"),
-        Binding("enter", "inspect", "Inspect", show=False, id="graph.inspect", tooltip="Explain or inspect this node"),
-        Binding("space", "turn", "Fold", show=False, id="graph.toggle", tooltip="Fold or unfold"),
-        Binding("left", "fold", "Fold", show=False, id="graph.fold", tooltip="Fold, or go to what it is in"),
-        Binding("right", "unfold", "Unfold", show=False, id="graph.unfold", tooltip="Unfold"),
-        Binding("E", "unfold_all", "Unfold all", show=False, id="graph.unfold-all", tooltip="Unfold everything"),
-        Binding("C", "fold_all", "Fold all", show=False, id="graph.fold-all", tooltip="Fold everything"),
-        Binding("H", "plumbing", "Plumbing", show=False, id="graph.plumbing", tooltip="Hide or show shape arithmetic"),
-        Binding(
-            "left_square_bracket",
-            "follow(-1)",
-            "To input",
-            show=False,
-            id="graph.to-input",
-            tooltip="Go to what it reads",
-        ),
-        Binding(
-            "right_square_bracket",
-            "follow(1)",
-            "To reader",
-            show=False,
-            id="graph.to-reader",
-            tooltip="Go to what reads it",
-        ),
-        Binding("backspace", "return", "Return", show=False, id="graph.return", tooltip="Back to before the jump"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = GRAPH_KEYS
 
     class Selected(Message):
         """The cursor is on another item; `path` is empty on a row that is no single item."""
@@ -103,6 +75,8 @@ class GraphView(Panel, ScrollView):
         self._search: GraphSearch | None = None
         self._jumps = Jumps()
         self._plumbing_hidden = False
+        self._sized = -1
+        """Version of the outline that the scrollbar knows."""
         self._restore: tuple[tuple[str, ...], str] = ((), "")
 
     @property
@@ -158,8 +132,11 @@ class GraphView(Panel, ScrollView):
 
     async def _lay_out(self, graph: GraphData) -> None:
         outline = await asyncio.to_thread(_outline, graph, OPEN_ROWS)
-        if self.state.graph is graph:
-            self._show_outline(outline)
+        if self.state.graph is not graph:
+            return
+        self._show_outline(outline)
+        if self._search is not None:
+            await asyncio.to_thread(self._search.prepare)
 
     def _show_outline(self, outline: Outline) -> None:
         """Take a new outline; what was open and where the cursor was is found again by path."""
@@ -186,11 +163,22 @@ class GraphView(Panel, ScrollView):
     def _size_rows(self) -> None:
         """The rows changed: so does what can be scrolled through."""
         rows = len(self.outline) if self.outline is not None else 0
+        self._sized = self.outline.version if self.outline is not None else -1
         width = self.scrollable_content_region.width
         self.cursor = max(0, min(self.cursor, rows - 1))
-        self.virtual_size = Size(width, rows or len(graph_note(self.state, width)))
+        self._resize_rows(Size(width, rows or len(graph_note(self.state, width))))
         self.border_title = self.title()
         self.refresh()
+
+    def _resize_rows(self, size: Size) -> None:
+        """Set how much there is to scroll through; as long as a scrollbar stays, without a layout of the screen."""
+        height = self.scrollable_content_region.height
+        if self.show_vertical_scrollbar and self.virtual_size.height > height and size.height > height:
+            self.set_reactive(ScrollView.virtual_size, size)
+            self._scroll_update(size)
+            self.scroll_to(y=min(self.scroll_offset.y, size.height - height), animate=False, force=True, immediate=True)
+        else:
+            self.virtual_size = size
 
     def on_resize(self) -> None:
         """More lanes where there is more room."""
@@ -255,23 +243,29 @@ class GraphView(Panel, ScrollView):
         self.post_message(self.Selected(outline.path(self.cursor)))
 
     def _keep_in_view(self) -> None:
+        """Past the edge some rows come at once: every scroll sends the whole panel down the line."""
         height = max(self.scrollable_content_region.height, 1)
         margin = min(2, (height - 1) // 2)
-        first = max(self.cursor - margin, 0)
-        self.scroll_to_region(
-            Region(0, first, 1, self.cursor + margin - first + 1),
-            animate=False,
-            force=True,
-            immediate=True,
-            x_axis=False,
-        )
+        top = self.scroll_offset.y
+        if self.cursor < top + margin:
+            top = self.cursor - margin - height // AT_ONCE
+        elif self.cursor > top + height - 1 - margin:
+            top = self.cursor + margin + 1 - height + height // AT_ONCE
+        else:
+            return
+        self.scroll_to(y=max(top, 0), animate=False, force=True, immediate=True)
 
     def reveal(self, path: str) -> None:
         """Show an item, opening folds on the way, and go there."""
         row = self.outline.reveal(path) if self.outline is not None else None
         if row is not None:
+            self._opened(row)
+
+    def _opened(self, row: int) -> None:
+        """Go to a row; folds may have been opened on the way."""
+        if self.outline is not None and self.outline.version != self._sized:
             self._size_rows()
-            self._go(row)
+        self._go(row)
 
     def action_move(self, step: int) -> None:
         """Rows up or down; where there are none, what is said instead."""

@@ -15,6 +15,9 @@ HINTS = {
     "problems": "words; tier: kind: by: op: at: narrow; Esc shows all",
 }
 
+COUNT_WIDTH = 18
+"""Cells kept for how many match: a label that grows would lay out the screen at every letter."""
+
 
 class SearchBar(Horizontal):
     """Shown while searching. `purpose` is `graph` or `problems`."""
@@ -22,7 +25,7 @@ class SearchBar(Horizontal):
     DEFAULT_CSS = """
     SearchBar { height: 1; display: none; background: $panel; padding: 0 1; }
     SearchBar > #search-label { width: auto; color: $accent; text-style: bold; }
-    SearchBar > #search-count { width: auto; color: $foreground 62%; padding: 0 1; }
+    SearchBar > #search-count { width: 20; color: $foreground 62%; padding: 0 1; }
     SearchBar > Input { height: 1; width: 1fr; border: none; padding: 0; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -81,7 +84,7 @@ class SearchBar(Horizontal):
 
     def count(self, text: str) -> None:
         """Say how many match."""
-        self.query_one("#search-count", Label).update(text)
+        self.query_one("#search-count", Label).update(f"{text:>{COUNT_WIDTH}}", layout=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search as one types."""
