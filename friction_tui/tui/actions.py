@@ -176,6 +176,7 @@ ACTIONS: tuple[Action, ...] = (
         has_graph,
         rank=4,
     ),
+    Action("graph.around", "G", "around", "Draw the nodes around this one", "Graph", commands.around, has_nodes),
     Action(
         "problem.filter", "F", "filter", "Show only some problems", "Problem", commands.filter_problems, has_problems
     ),

@@ -64,6 +64,15 @@ def explain(bench: Workbench) -> None:
         bench.choose(finding, explain=True)
 
 
+def around(bench: Workbench) -> None:
+    """Draw what is around the selected node."""
+    from friction_tui.tui.around import AroundScreen
+
+    outline = bench.graph.outline
+    if outline is not None and len(outline):
+        bench.app.push_screen(AroundScreen(bench, outline, outline.item(bench.graph.cursor)))
+
+
 def search(bench: Workbench) -> None:
     """Open the search line for the graph."""
     bench.open_search("graph")
