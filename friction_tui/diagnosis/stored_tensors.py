@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -28,6 +29,7 @@ _NUMPY: dict[int, str] = {
     TensorProto.UINT8: "u1",
 }
 """Raw little-endian layout of the types whose values are judged; bfloat16 as its bits."""
+_PIECE_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,19 @@ def values_of(stored: Stored) -> npt.NDArray[np.generic] | None:
     if found is not None and tensor.data_type == TensorProto.BFLOAT16:
         return (found.astype(np.uint32) << 16).view(np.float32)
     return found
+
+
+def pieces_of(values: npt.NDArray[np.generic]) -> Iterator[npt.NDArray[np.generic]]:
+    """Flat values in pieces of 16 MiB.
+
+    A mapped file's pages are given back behind each piece: they would count as this process's memory.
+    """
+    step = _PIECE_BYTES // values.itemsize
+    for start in range(0, values.size, step):
+        yield values[start : start + step]
+        mapped: object = values.base
+        if isinstance(mapped, mmap.mmap):
+            mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _mapped(entry: ExternalFile | None, dtype: np.dtype[np.generic]) -> npt.NDArray[np.generic] | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from friction_tui.diagnosis.case import RULE, Case
-from friction_tui.diagnosis.stored_tensors import Stored, stored_tensors, values_of
+from friction_tui.diagnosis.stored_tensors import Stored, pieces_of, stored_tensors, values_of
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.constants import element_count
 from friction_tui.model.names import dtype_name
@@ -188,7 +188,19 @@ def _values(case: Case, stored: list[Stored]) -> Iterator[Finding]:
 
 
 def _survey(values: npt.NDArray[np.generic]) -> _Survey:
-    """Two passes over a healthy tensor, more over one that is not."""
+    looks = [_look(piece) for piece in pieces_of(values)]
+    return _Survey(
+        nans=sum(look.nans for look in looks),
+        infs=sum(look.infs for look in looks),
+        negative_infs=sum(look.negative_infs for look in looks),
+        largest=max(look.largest for look in looks),
+        smallest_finite=min(look.smallest_finite for look in looks),
+        constant=all(look.constant for look in looks) and len({look.smallest_finite for look in looks}) == 1,
+    )
+
+
+def _look(values: npt.NDArray[np.generic]) -> _Survey:
+    """Two passes over healthy values, more over others."""
     array = values if values.dtype != np.float16 else values.astype(np.float32)
     with np.errstate(invalid="ignore"):
         low, high = float(array.min()), float(array.max())
@@ -339,7 +351,7 @@ def _duplicates(
                 values = values_of(tensor)
                 if values is not None:
                     left -= tensor.bytes
-                    by_sum.setdefault(zlib.crc32(np.ascontiguousarray(values).view(np.uint8).data), []).append(tensor)
+                    by_sum.setdefault(_checksum(values), []).append(tensor)
             groups.extend(same for same in by_sum.values() if len(same) > 1)
     if groups:
         wasted = sum((len(same) - 1) * same[0].bytes for same in groups)
@@ -356,6 +368,13 @@ def _duplicates(
             places=tuple(tensor.place(model) for same in groups for tensor in same),
             fixes=(Fix("Let all readers use one initializer (onnxslim and onnxscript's optimizer do it), and save."),),
         )
+
+
+def _checksum(values: npt.NDArray[np.generic]) -> int:
+    checksum = 0
+    for piece in pieces_of(values):
+        checksum = zlib.crc32(np.ascontiguousarray(piece).view(np.uint8).data, checksum)
+    return checksum
 
 
 def _unread(model: OpenedModel, unread: list[Stored]) -> Finding:
