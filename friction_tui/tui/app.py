@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.filter import LineFilter
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -22,11 +23,13 @@ from friction_tui.protocol import ConsentNeeded, NetronStarted
 from friction_tui.recipe import Recipe
 from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
+from friction_tui.tui.ascii import InAscii
 from friction_tui.tui.consent import ConsentScreen
 from friction_tui.tui.hangup import watch_terminal
 from friction_tui.tui.live import LiveSession
 from friction_tui.tui.log import LOG, start_log
 from friction_tui.tui.netron import netron_screen
+from friction_tui.tui.pace import slow_line
 from friction_tui.tui.palette import Commands
 from friction_tui.tui.panel import differs
 from friction_tui.tui.state import AppState, noticed
@@ -35,6 +38,7 @@ from friction_tui.tui.welcome import Welcome, recipe_for
 from friction_tui.tui.workbench import Workbench
 from friction_tui.worker.client import Process
 
+IN_ASCII = InAscii()
 FOLLOW_SECONDS = 0.03
 STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "read"}
 TEXTUAL_COMMANDS = frozenset({"Theme", "Screenshot"})
@@ -70,6 +74,7 @@ class FrictionApp(App[None]):
         theme: str = "",
         watch: bool = False,
     ) -> None:
+        wanted = chosen_theme(theme, os.environ)  # before Textual takes NO_COLOR out of the environment
         super().__init__()
         self._first = session.recipe if session else recipe
         self.restore = session
@@ -80,7 +85,9 @@ class FrictionApp(App[None]):
         self.live = LiveSession(self._state_changed, worker, early=early, ascii_only=ascii_only, watch=watch)
         for known in THEMES:
             self.register_theme(known)
-        self.theme = chosen_theme(theme, os.environ)
+        self.theme = wanted
+        if slow_line():
+            self.animation_level = "none"
 
     @property
     def workbench(self) -> Workbench | None:
@@ -109,6 +116,11 @@ class FrictionApp(App[None]):
         if wrong:
             self.live.say(wrong, "warning", 'a line reads "build.start" = "f5"; ? lists the actions')
         self.call_after_refresh(self.live.start)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line goes through last; in ASCII mode, that whatever is left becomes ASCII."""
+        filters = super().get_line_filters()
+        return [*filters, IN_ASCII] if self.live.state.ascii else filters
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
         """Of Textual's own commands the ones that ours do not cover."""
@@ -150,7 +162,10 @@ class FrictionApp(App[None]):
 
     def on_new_state(self) -> None:
         """Hand the newest state to every screen that shows it; show what was waited for, ask what has to be asked."""
+        redraw = self._shown.ascii != self.live.state.ascii
         self._shown = self.live.state
+        if redraw:
+            self.refresh_css(animate=False)
         if self._follow is not None:
             self._follow.stop()
             self._follow = None

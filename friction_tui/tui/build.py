@@ -17,6 +17,7 @@ from friction_tui.tui import build_history, build_views
 from friction_tui.tui.line_edit import LineEdit
 from friction_tui.tui.lines import Line, Span, paragraph
 from friction_tui.tui.lines_panel import LinesPanel
+from friction_tui.tui.pace import chart_seconds
 from friction_tui.tui.panel import Ask, Reveal, Say
 from friction_tui.tui.path_prompt import PathPrompt
 from friction_tui.tui.state import AppState, Job
@@ -25,8 +26,6 @@ from friction_tui.tui.text_screen import TextScreen
 VIEWS = ("result", "log", "kernels", "history")
 TITLE_WIDTH = 58
 """Columns from which all views are named in the title."""
-TICK = 0.5
-"""Seconds between redraws of the clock while a build runs: TensorRT itself is silent for most of it."""
 
 
 class BuildPanel(LinesPanel):
@@ -59,9 +58,9 @@ class BuildPanel(LinesPanel):
     # ------------------------------------------------------------------------------------------ state
 
     def on_mount(self) -> None:
-        """The clock runs only while a build does."""
+        """The clock runs only while a build does: TensorRT itself is silent for most of it."""
         super().on_mount()
-        self._timer = self.set_interval(TICK, self._tick, pause=True)
+        self._timer = self.set_interval(chart_seconds(), self._tick, pause=True)
 
     def on_resize(self) -> None:
         """The title has as many words as fit."""

@@ -13,19 +13,21 @@ from friction_tui.protocol import JobKind, LatencyResult
 from friction_tui.recipe import POINTS
 from friction_tui.recipe_changes import changes
 from friction_tui.tui.amounts import milliseconds_text, round_steps, seconds_text
+from friction_tui.tui.chart_panel import ChartPanel
 from friction_tui.tui.charts import Axis, Chart, Series, drawn
 from friction_tui.tui.lines import Line, Span, cut, packed, paragraph
-from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.noise import TEST, compare
 from friction_tui.tui.panel import Begin
 from friction_tui.tui.state import Job
 
-BESIDE = 90
+BESIDE = 80
 """Columns from which distribution and time series stand beside each other."""
+USUAL = 4
+"""How many times the way from p50 to p90 the distribution goes beyond p50, at most up to p99."""
 RUNS_SHOWN = 8
 
 
-class LatencyPanel(LinesPanel):
+class LatencyPanel(ChartPanel):
     """Figures and charts of one measurement; up and down choose it among the runs."""
 
     DEFAULT_CSS = "LatencyPanel { scrollbar-gutter: stable; }"
@@ -111,7 +113,7 @@ class LatencyPanel(LinesPanel):
         return lines
 
     def _charts(self, result: LatencyResult, width: int) -> list[Line]:
-        height = max(min(self.scrollable_content_region.height - 6, 12), 6)
+        height = max(min(self.scrollable_content_region.height - 6, 16), 6)
         if width < BESIDE:
             return [*self._distribution(result, width, height), *self._series(result, width, height)]
         half = (width - 2) // 2
@@ -122,8 +124,9 @@ class LatencyPanel(LinesPanel):
         ]
 
     def _distribution(self, result: LatencyResult, width: int, height: int) -> list[Line]:
-        """A histogram up to p99: the few slowest runs would flatten everything else."""
-        low, high = min(result.times_ms), max(result.p99, min(result.times_ms) * 1.001)
+        """A histogram of what is usual: the few slowest runs would flatten everything else."""
+        low = min(result.times_ms)
+        high = max(min(result.p99, result.p50 + USUAL * (result.p90 - result.p50)), low * 1.001)
         bins = max(min(width // 2, len(result.times_ms) // 4, 40), 4)
         size = (high - low) / bins
         counts = [0] * bins
@@ -137,9 +140,9 @@ class LatencyPanel(LinesPanel):
             Axis(low, high, _ticks(low, high, 4, " ms")),
             Axis(0, max(counts) or 1, _ticks(0, max(counts), 3)),
         )
-        rest = f"; {beyond} slower" if beyond else ""
+        rest = f"; {beyond} of {len(result.times_ms)} are slower" if beyond else ""
         return [
-            _caption(f"runs by time, up to p99{rest}", width),
+            _caption(f"runs by time, up to {milliseconds_text(high)}{rest}", width),
             *drawn(chart, width, height - 1, ascii_only=self.state.ascii),
         ]
 

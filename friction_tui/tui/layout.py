@@ -18,8 +18,10 @@ TALL = 24
 LOW = 12
 """Rows under which one panel is all that is useful."""
 
+CHARTS = ("memory", "latency")
+"""In the drawer they take the place of the shapes too, and more of the height, while one looks at them."""
 
-ARRANGEMENTS = ("single", "low", "wide", "very-wide")
+ARRANGEMENTS = ("single", "low", "wide", "charts", "very-wide")
 """Names of the grids in workbench.tcss."""
 
 
@@ -43,4 +45,6 @@ def shown(arranged: str, current: str, drawer: str, beside: str = BESIDE[0]) -> 
         return "single", {current}
     if arranged == "low":
         return arranged, above
+    if arranged == "wide" and current in CHARTS:
+        return "charts", above | {current}
     return arranged, above | {"shapes"} | (set(DRAWER) if arranged == "very-wide" else {drawer})

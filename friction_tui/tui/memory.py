@@ -15,10 +15,10 @@ from friction_tui.protocol import EngineInfo, Forecast, GpuSample, MemoryForecas
 from friction_tui.recipe import Range
 from friction_tui.report.units import size_text
 from friction_tui.tui.amounts import round_steps, seconds_text
+from friction_tui.tui.chart_panel import ChartPanel
 from friction_tui.tui.charts import Axis, Chart, Series, drawn
 from friction_tui.tui.gpus import GPUS, RESERVE, extrapolated, fits_up_to, needed
 from friction_tui.tui.lines import Line, Span, cut, packed, paragraph, width_of
-from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Ask
 from friction_tui.tui.state import AppState
 
@@ -31,7 +31,7 @@ FAR = 32
 NO_GPU = "no NVIDIA GPU here: planned figures only"
 
 
-class MemoryPanel(LinesPanel):
+class MemoryPanel(ChartPanel):
     """Left and right choose the dimension the forecast runs along."""
 
     DEFAULT_CSS = "MemoryPanel { scrollbar-gutter: stable; }"
@@ -112,7 +112,7 @@ class MemoryPanel(LinesPanel):
         forecast = self.state.forecast
         if forecast is not None and not forecast.sizes:
             forecast = None
-        height = max(min(self.scrollable_content_region.height - 13, 14), 7)
+        height = max(min(self.scrollable_content_region.height - 6, 16), 7)
         left = width if width < BESIDE or not self.state.gpu else (width - 2) * 3 // 5
         lines = self._plan(width)
         planned = self._forecast(forecast, left, height) if forecast is not None else self._no_forecast(left)

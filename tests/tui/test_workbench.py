@@ -218,6 +218,7 @@ async def test_every_binding_has_an_id_and_a_tooltip(open_app: OpenApp) -> None:
 )
 def test_what_is_shown_follows_the_size(size: tuple[int, int], arranged: str, panels: set[str]) -> None:
     assert shown(arrangement(*size), "graph", "build") == (arranged, panels)
+    assert shown("wide", "latency", "latency") == ("charts", {"graph", "problems", "inspector", "latency"})
     assert shown(arrangement(*size, zoomed=True), "latency", "latency") == ("single", {"latency"})
 
 
