@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from friction_tui.diagnosis.case import RULE
-from friction_tui.finding import Finding, Place, Severity, Tier, worst
+from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier, worst
 
 VAGUE = frozenset(
     {
@@ -40,9 +40,9 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without repeats: engines' refusals joined to the rules that explain them, equal ones united."""
     every = list(findings)
     kept = [f for f in every if not _vague_or_engine(f)]
-    for finding in every:
-        if _vague_or_engine(finding):
-            _join(finding, kept)
+    # A rule that knows little still knows more than an engine: it comes first, and the engine's word goes into it.
+    for finding in sorted(filter(_vague_or_engine, every), key=lambda one: one.source != RULE):
+        _join(finding, kept)
     return _without_moot(_united(kept))
 
 
@@ -63,7 +63,7 @@ def _vague_or_engine(finding: Finding) -> bool:
 def _join(finding: Finding, kept: list[Finding]) -> None:
     """Give `finding` to those in `kept` that say the same of its places; keep what remains of it."""
     if not any(place.node or place.name for place in finding.places):
-        hosts = [number for number, other in enumerate(kept) if other.kind == finding.kind]
+        hosts = [number for number, other in enumerate(kept) if _of_the_whole(other, finding)]
         if hosts:
             kept[hosts[0]] = _absorb(kept[hosts[0]], finding)
         else:
@@ -83,6 +83,13 @@ def _join(finding: Finding, kept: list[Finding]) -> None:
         kept.append(msgspec.structs.replace(finding, places=tuple(remaining)) if absorbed else finding)
 
 
+def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
+    """Whether a refusal of the model as a whole is explained by what a rule found at its border."""
+    at_the_border = any(place.kind in (PlaceKind.MODEL, PlaceKind.OUTPUT) for place in reasoned.places)
+    known = at_the_border and reasoned.severity is Severity.ERROR and reasoned.kind.startswith("structure/")
+    return reasoned.kind == other.kind or (known and other.kind in VAGUE)
+
+
 def _covers(finding: Finding, place: Place) -> bool:
     """Whether `finding` speaks of the node or tensor at `place`."""
     return any(mine.node == place.node if place.node else mine.name == place.name for mine in finding.places)
@@ -92,7 +99,9 @@ def _same_reason(reasoned: Finding, other: Finding) -> bool:
     if reasoned.kind == other.kind:
         return True
     if other.kind in VAGUE:
-        return reasoned.severity is Severity.ERROR or other.source != RULE
+        # Wrong values and the quirks of older releases are never why this TensorRT refuses a node.
+        says_why = reasoned.tier is not Tier.HAZARD and not reasoned.kind.startswith("older/")
+        return says_why and (reasoned.severity is Severity.ERROR or other.source != RULE)
     mine, theirs = _matters(reasoned.kind), _matters(other.kind)
     return any(mine & matter and theirs & matter for matter in SAME_MATTER)
 

@@ -46,6 +46,8 @@ class _Refused:
 
 def check(case: Case) -> Iterator[Finding]:
     """One finding per reason, with every node it holds for; then what TensorRT would still take."""
+    if case.model.file.kind != "onnx":
+        return
     refused = list(_from_refusals(case, case.refusals) if case.refusals is not None else _from_table(case))
     yield from _grouped(refused)
     yield from _read_as_standard(case)
@@ -303,6 +305,7 @@ _TITLES = {
     "operators/tensorflow": "is TensorFlow's, not ONNX",
     "operators/ort-optimised": "saved by ONNX Runtime: contrib operators",
     "operators/plugin": "needs a plugin",
+    "operators/refused": "is refused",
     "types/mismatch": "gets inputs of different types",
 }
 

@@ -46,6 +46,25 @@ def test_a_vague_refusal_goes_into_whatever_knows_a_reason() -> None:
     assert [one.kind for one in merge([vague])] == ["engine/shape-analysis"]
 
 
+def test_what_says_nothing_of_the_reason_takes_no_refusal_over() -> None:
+    vague = finding("operators/refused", "3", source=PARSER)
+    older = finding("older/computed-scales", "3", severity=Severity.NOTE, tier=Tier.PARSER)
+    damaged = finding("weights/nan", "3", tier=Tier.HAZARD)
+    merged = {one.kind: one.severity for one in merge([vague, older, damaged])}
+    assert merged == {"operators/refused": Severity.ERROR, "weights/nan": Severity.ERROR}
+
+
+def test_a_rule_that_knows_little_hosts_an_engine_that_knows_less() -> None:
+    (merged,) = merge([finding("operators/refused", "3", source=PARSER), finding("dynamic/cannot-work", "3")])
+    assert (merged.kind, merged.also) == ("dynamic/cannot-work", (PARSER,))
+
+
+def test_a_refusal_of_the_whole_model_goes_to_what_is_wrong_at_its_border() -> None:
+    refused = finding("operators/refused", source=PARSER, place=Place(PlaceKind.MODEL, ""))
+    (merged,) = merge([refused, finding("structure/no-outputs", place=Place(PlaceKind.MODEL, "outputs"))])
+    assert (merged.kind, merged.also) == ("structure/no-outputs", (PARSER,))
+
+
 def test_two_reasons_at_one_node_stay_two() -> None:
     found = merge([finding("operators/data-dependent", "3", source=PARSER), finding("weights/nan", "3")])
     assert {one.kind for one in found} == {"operators/data-dependent", "weights/nan"}

@@ -72,8 +72,8 @@ def refusals(
     EngineMissing without a TensorRT, EngineCrashed when the parser dies and it cannot be told at which node.
     """
     report = Report(on_batch)
-    if not model.proto.graph.node:
-        report.add()
+    if not model.proto.graph.node or model.file.kind != "onnx":
+        report.add()  # what can still be read of a damaged file is nothing to judge
         return []
     asked = parser or shared()
     with asked.turn(stop) as ours, tempfile.TemporaryDirectory(prefix="friction-parse-") as folder:
