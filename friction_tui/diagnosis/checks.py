@@ -25,6 +25,7 @@ from friction_tui.diagnosis import (
     schema,
     training,
     type_constraints,
+    variances,
     weights,
 )
 from friction_tui.diagnosis.case import Case, Check
@@ -50,6 +51,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("recurrent layout", recurrent_layout.check, "recurrent layers some runtimes do not take"),
     ("older TensorRT", older_tensorrt.check, "what older releases refuse"),
     ("weights", weights.check, "values that overflow, vanish or are not finite"),
+    ("variances", variances.check, "running variances below zero"),
     ("half precision", half_precision.check, "where float16 runs out of range inside the graph"),
     ("performance", performance.check, "what costs time without need"),
 )

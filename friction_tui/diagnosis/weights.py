@@ -171,7 +171,7 @@ def _values(case: Case, stored: list[Stored]) -> Iterator[Finding]:
         if _is_factor(tensor):
             if 0 < seen.largest < FP16_SMALLEST_NORMAL:
                 lost.append((tensor, seen.largest))
-            elif seen.largest > FP16_LARGEST:
+            elif seen.largest > FP16_LARGEST or _clipped(tensor, seen):
                 huge.append((tensor, seen.largest))
         elif seen.largest > FP16_LARGEST and case.recipe.precision is Precision.FP16 and not _is_mask(tensor):
             huge.append((tensor, seen.largest))
@@ -214,6 +214,11 @@ def _look(values: npt.NDArray[np.generic]) -> _Survey:
     return _Survey(nans, positive, negative, largest, float(finite.min()) if finite.size else 0.0, False)
 
 
+def _clipped(stored: Stored, seen: _Survey) -> bool:
+    """Whether a conversion to float16 cut off what was larger: it leaves exactly the largest number."""
+    return stored.proto.data_type == TensorProto.FLOAT16 and seen.largest == FP16_LARGEST
+
+
 def _is_factor(stored: Stored) -> bool:
     """Whether a layer multiplies with the tensor or looks rows up in it."""
     return len(stored.proto.dims) > 0 and any(
@@ -226,8 +231,11 @@ def _is_mask(stored: Stored) -> bool:
 
 
 def _infinite_on_purpose(stored: Stored, seen: _Survey) -> bool:
-    """A bound, or an attention mask: a lone infinite scalar, nothing but 0 and -Inf, or read by comparing operators."""
-    if any(node.proto.op_type in _FACTORS for node, _ in stored.readers):
+    """A bound, or an attention mask: a lone infinite scalar, nothing but 0 and -Inf, or read by comparing operators.
+
+    Nothing infinite is multiplied with on purpose: 0 × Inf is NaN.
+    """
+    if any(node.proto.op_type in _FACTORS or node.proto.op_type == "Mul" for node, _ in stored.readers):
         return False
     mask = seen.infs == 0 and seen.largest == 0.0
     return mask or element_count(stored.proto) == 1 or _is_mask(stored)
@@ -246,6 +254,8 @@ def _non_finite(model: OpenedModel, stored: Stored, seen: _Survey) -> Iterator[F
     ]
     node = stored.readers[0][0]
     what = "NaN" if seen.nans else "Inf"
+    multiplied = node.proto.op_type == "Mul" and not seen.nans
+    mask = (Fix("Use Where(mask, x, -inf) instead of multiplying, or a finite value such as -1e4 (fp16 holds 65504)."),)
     yield Finding(
         kind="weights/nan" if seen.nans else "weights/inf",
         severity=Severity.ERROR,
@@ -253,11 +263,14 @@ def _non_finite(model: OpenedModel, stored: Stored, seen: _Survey) -> Iterator[F
         title=f"{what} in {stored.name}",
         cause=f"The {'constant' if stored.constant else 'initializer'} {stored.name} contains {' and '.join(parts)} "
         f"among its {element_count(stored.proto):,} values; {node.proto.op_type} {node.name} computes with it, so the "
-        "output is not finite (NaN or Inf). Every engine builds it in silence.",
+        "output is not finite (NaN or Inf)."
+        + (" Multiplied with a 0, such as a mask's, Inf gives NaN." if multiplied else "")
+        + " Every engine builds it in silence.",
         source=RULE,
         places=(stored.place(model), place_of(model, node)),
         evidence=(f"{stored.name}: {', '.join(parts)}; largest finite magnitude {seen.largest:g}",),
         fixes=(
+            *(mask if multiplied else ()),
             Fix("Go back to an earlier checkpoint: the training diverged, or the weights were damaged on the way."),
             Fix("If the value is meant as a bound, clamp it to a finite one, such as torch.finfo(dtype).max."),
         ),
@@ -296,8 +309,9 @@ def _overflow(model: OpenedModel, found: list[tuple[Stored, float]]) -> Finding:
         severity=Severity.WARNING,
         tier=Tier.HAZARD,
         title=f"{found[0][0].name} overflows in fp16",
-        cause=f"The weights {_listed(found)} exceed {FP16_LARGEST:g}, the largest fp16 (float16, half) number: in "
-        "fp16 they overflow to Inf, and the output becomes Inf or NaN.",
+        cause=f"The weights {_listed(found)} exceed the range of fp16 (float16, half), whose largest number is "
+        f"{FP16_LARGEST:g}: there they overflow to Inf, or are clipped to {FP16_LARGEST:g} by the conversion, and the "
+        "output is Inf, NaN or wrong.",
         source=RULE,
         places=tuple(tensor.place(model) for tensor, _ in found),
         evidence=tuple(f"{tensor.name}: largest magnitude {largest:.6g}" for tensor, largest in found[:12]),

@@ -81,4 +81,14 @@ def _half(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
             "The model cannot be made float16", f"its weights cannot be read: {error}", "Put the external data back."
         ) from None
     half: onnx.ModelProto = convert_float_to_float16(proto, keep_io_types=True, disable_shape_infer=True)
-    return half
+    return _sorted(half, path)
+
+
+def _sorted(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The converter appends its Casts of the inputs behind all other nodes; ONNX wants writers before readers."""
+    index = from_proto(proto, path).index
+    nodes = [onnx.NodeProto.FromString(index.by_path[at].proto.SerializeToString()) for at in index.order]
+    if len(nodes) == len(proto.graph.node):
+        del proto.graph.node[:]
+        proto.graph.node.extend(nodes)
+    return proto
