@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.dials import Dials, Setting
+from friction_tui.diagnosis.profiles import fitting
 from friction_tui.diagnosis.shape_causes import explain
 from friction_tui.diagnosis.shape_findings import shape_finding
 from friction_tui.diagnosis.shape_slice import slice_before
@@ -17,7 +18,7 @@ from friction_tui.diagnosis.shape_study import Broken, study
 from friction_tui.diagnosis.shape_view import View
 from friction_tui.finding import Finding
 from friction_tui.model.profile import free_dims
-from friction_tui.recipe import POINTS, Profile
+from friction_tui.recipe import POINTS
 
 _STUDIED = 12
 """Broken nodes whose sizes are searched one by one; more than these share their reasons."""
@@ -29,7 +30,7 @@ def check(case: Case) -> Iterator[Finding]:
         return
     if case.recipe.profile is None and free_dims(case.model):
         return  # without a profile there are no sizes to try; that alone is a finding, elsewhere
-    profile = case.recipe.profile or Profile()
+    profile = fitting(case)
     broken = broken_nodes(Dials(case.model, profile))
     part = slice_before(case.model, (one.node for one in broken))
     dials = Dials(part.model, profile)

@@ -1,20 +1,24 @@
-"""Shapes that are right by luck: ONNX Runtime runs them, TensorRT or the next batch does not."""
+"""Shapes that are right by luck, or only said to be: one runtime runs them, another or the next batch does not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from friction_tui.diagnosis.case import RULE, Case
-from friction_tui.finding import Finding, Fix, Severity, Tier
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
+from friction_tui.model.names import declared_dim
 from friction_tui.model.profile import free_dims
 from friction_tui.model.provenance import place_of
 from friction_tui.recipe import POINTS, Profile
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Squeeze without axes on a dynamic shape; Resize to sizes with a baked batch."""
+    """Outputs declared with sizes they never have; Squeeze without axes on a dynamic shape; Resize of the batch."""
+    if case.model.file.kind != "onnx":
+        return
+    yield from _declared_outputs(case)
     free = free_dims(case.model)
     if not free or case.recipe.profile is None:
         return
@@ -29,6 +33,42 @@ def _sizes(case: Case, tensor: str) -> list[tuple[int, ...]]:
     """The shapes of a tensor at the points where it is known."""
     found = (case.table.at(point).types.get(tensor) for point in POINTS)
     return [tensor_type.sizes for tensor_type in found if tensor_type is not None and tensor_type.sizes is not None]
+
+
+def _declared_outputs(case: Case) -> Iterator[Finding]:
+    """Declared sizes against the computed ones. A fixed batch that is right for one size only is left alone."""
+    for value in case.model.proto.graph.output:
+        declared = [declared_dim(dim).size for dim in value.type.tensor_type.shape.dim]
+        shapes = _sizes(case, value.name)
+        writer = case.model.index.producer.get(value.name)
+        if writer is None or len(shapes) < len(POINTS) or not value.type.tensor_type.HasField("shape"):
+            continue
+        if any(_agrees(declared, shape) for shape in shapes):
+            continue
+        told = ", ".join("?" if size is None else str(size) for size in declared)
+        found = " · ".join(dict.fromkeys(str(list(shape)) for shape in shapes))
+        yield Finding(
+            kind="structure/false-shape",
+            severity=Severity.WARNING,
+            tier=Tier.MODEL,
+            title=f"Output {value.name} never has its declared shape",
+            cause=f"The output {value.name} is declared with the shape [{told}], and {writer.proto.op_type} "
+            f"{writer.name} makes {found}. TensorRT and ONNX Runtime go by what is computed (ONNX Runtime warns "
+            "`Expected shape from model does not match`); `onnx.checker` refuses the model, and servers that read the "
+            "declaration allocate the wrong size.",
+            source=RULE,
+            places=(Place(PlaceKind.OUTPUT, value.name), place_of(case.model, writer)),
+            fixes=(
+                Fix(f"Remove the declared shape of {value.name} and let onnx.shape_inference write it again."),
+                Fix("If the declared shape is the right one, look for what changed the model since: re-export it."),
+            ),
+        )
+
+
+def _agrees(declared: list[int | None], shape: tuple[int, ...]) -> bool:
+    return len(declared) == len(shape) and all(
+        want is None or want == have for want, have in zip(declared, shape, strict=True)
+    )
 
 
 def _squeeze(case: Case, node: Node, profile: Profile) -> Iterator[Finding]:

@@ -138,7 +138,7 @@ def _bodies(model: OpenedModel) -> Iterator[Finding]:
 
 
 def _same_names(model: OpenedModel) -> Iterator[Finding]:
-    """Node names that several nodes share: no engine minds, but every message becomes ambiguous."""
+    """Node names that several nodes share: TensorRT does not mind, ONNX Runtime does."""
     named: dict[str, list[Node]] = {}
     for node in model.index.main:
         if node.proto.name:
@@ -149,8 +149,9 @@ def _same_names(model: OpenedModel) -> Iterator[Finding]:
             "same-node-names",
             f"{sum(map(len, shared.values()))} nodes share their names",
             f"The node names {listed(shared)} are duplicates, each borne by several nodes. ONNX wants node names "
-            "unique; engines do not mind, but messages that name a node are ambiguous.",
+            "unique: ONNX Runtime refuses the model (`two nodes with same node name`). TensorRT takes it, but its "
+            "messages that name a node are ambiguous.",
             [place_of(model, node) for nodes in shared.values() for node in nodes],
             "Rename the nodes, or clear their names: they are for people only.",
-            severity=Severity.NOTE,
+            severity=Severity.WARNING,
         )

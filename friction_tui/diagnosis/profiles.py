@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator
 
+import msgspec
+import onnx
+
 from friction_tui.diagnosis.case import RULE, Case
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.names import declared_dim
@@ -131,6 +134,10 @@ def _orders(case: Case, profile: Profile) -> Iterator[Finding]:
 def _contradictions(case: Case, profile: Profile) -> Iterator[Finding]:
     """A range for a dimension whose size the model fixes."""
     for value in case.model.index.inputs:
+        given = _too_few(value, profile)
+        if given:
+            yield _wrong_rank(value, given)
+            continue
         for axis, proto in enumerate(value.type.tensor_type.shape.dim):
             size, chosen = declared_dim(proto).size, profile.ranges.get(f"{value.name}[{axis}]")
             if size is None or chosen is None or chosen == Range(size, size, size):
@@ -145,6 +152,58 @@ def _contradictions(case: Case, profile: Profile) -> Iterator[Finding]:
                 Fix(f"Re-export with axis {axis} of {value.name} dynamic (dynamic_shapes, dynamic_axes)."),
                 Fix(f"Or remove {value.name}[{axis}] from the profile and keep the size {size}."),
             )
+
+
+def _too_few(value: onnx.ValueInfoProto, profile: Profile) -> list[Range]:
+    """What was chosen for an input whose first sizes contradict the model and whose last ones were not given.
+
+    A channel or batch left out moves every size by one axis. [] when it does not look like that.
+    """
+    dims = [declared_dim(dim) for dim in value.type.tensor_type.shape.dim]
+    chosen: list[Range | None] = []
+    for axis, dim in enumerate(dims):
+        keys = (f"{value.name}[{axis}]", dim.symbol)
+        key = next((key for key in keys if key and key in profile.ranges and key not in profile.guessed), "")
+        chosen.append(profile.ranges[key] if key else None)
+    count = next((axis for axis, own in enumerate(chosen) if own is None), len(chosen))
+    contradict = any(
+        own is not None and dim.size is not None and own != Range(dim.size, dim.size, dim.size)
+        for own, dim in zip(chosen, dims, strict=True)
+    )
+    left = dims[count:]
+    open_end = all(own is None for own in chosen[count:]) and any(dim.size is None for dim in left)
+    return [own for own in chosen[:count] if own is not None] if contradict and count and open_end else []
+
+
+def _wrong_rank(value: onnx.ValueInfoProto, given: list[Range]) -> Finding:
+    dims = [declared_dim(dim) for dim in value.type.tensor_type.shape.dim]
+    shape = " × ".join(str(dim.size) if dim.size is not None else dim.symbol or "?" for dim in dims)
+    told = " × ".join(str(chosen.opt) for chosen in given)
+    return _finding(
+        "rank",
+        f"The profile gives {value.name} {len(given)} dimensions, the model {len(dims)}",
+        f"The input {value.name} has {len(dims)} dimensions ({shape}), and the profile's shape has {len(given)} "
+        f"({told} at opt): one is missing, so the others stand at the wrong axes. TensorRT refuses it (`Dynamic-shaped "
+        f"input tensor {value.name} has {len(dims)} dimensions but profile 0 has {len(given)} dimensions`).",
+        (_input(value.name),),
+        Fix(f"Give all {len(dims)} dimensions of {value.name} in the shape, the batch included: {shape}."),
+    )
+
+
+def fitting(case: Case) -> Profile:
+    """The profile without the ranges that contradict a size fixed in the model, which are a finding already."""
+    profile = case.recipe.profile or Profile()
+    fixed = {
+        f"{value.name}[{axis}]"
+        for value in case.model.index.inputs
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim)
+        if declared_dim(dim).size is not None
+    }
+    if fixed.isdisjoint(profile.ranges):
+        return profile
+    return msgspec.structs.replace(
+        profile, ranges={key: chosen for key, chosen in profile.ranges.items() if key not in fixed}
+    )
 
 
 def _symbols(profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:

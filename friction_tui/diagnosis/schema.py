@@ -166,9 +166,9 @@ def _now_inputs(node: Node, opset: int, schema: Schema, attributes: list[Attribu
         "attribute-became-input",
         f"{op}: {names} {be} {an}{what} from opset {gone} on",
         f"{op} {node.name} has the attribute {given}, but the model is stamped opset {opset}, where {names} {be} "
-        f"{an}{what}: ONNX has {it} as attribute only up to {_last(gone, since[-1])}. TensorRT builds the model in "
-        f"silence and, for most operators, ignores the attribute: {op} then runs with its default {names}. ONNX "
-        f"Runtime refuses the model (Unrecognized attribute: {attributes[0].name}).",
+        f"{an}{what}: ONNX has {it} as attribute only up to {_last(gone, since[-1])}. TensorRT either refuses the "
+        f"node or builds it in silence and, for most operators, ignores the attribute: {op} then runs with its "
+        f"default {names}. ONNX Runtime refuses the model (Unrecognized attribute: {attributes[0].name}).",
         f"Pass {names} as {an}{what} of {op} (initializers) instead of the attribute.",
         f"If the model was really written for opset {gone - 1} or older, stamp it opset {since[-1]} and let "
         f"onnx.version_converter convert it to opset {opset}.",
@@ -274,6 +274,9 @@ def _not_in_opset(node: Node, opset: int, since: int) -> Finding:
 
 def _deprecated(node: Node, opset: int, schema: Schema) -> Finding:
     op = node.proto.op_type
+    history = history_of(op, schema.domain)
+    if history[0].since == schema.since:
+        return _withdrawn(node, schema)
     successor = {"Upsample": "Resize", "Scatter": "ScatterElements"}.get(op, "its successor")
     return _finding(
         "deprecated",
@@ -284,6 +287,22 @@ def _deprecated(node: Node, opset: int, schema: Schema) -> Finding:
         f"If the model was really written for opset {schema.since - 1} or older, stamp it so and convert it with "
         "onnx.version_converter.",
     )
+
+
+def _withdrawn(node: Node, schema: Schema) -> Finding:
+    """An operator that ONNX deprecated in the very version that brought it, as GroupNormalization of opset 18."""
+    op = node.proto.op_type
+    newer = next((v.since for v in history_of(op, schema.domain) if v.since > schema.since), None)
+    found = _finding(
+        "deprecated",
+        f"{op} of opset {schema.since} was withdrawn",
+        f"{op} {node.name} is of opset {schema.since}, which ONNX deprecated afterwards"
+        + (f" and defined anew in opset {newer}" if newer else "")
+        + ". TensorRT and ONNX Runtime still take it; `onnx.checker` refuses the model.",
+        *((f"Re-export at opset {newer} or newer.",) if newer else ()),
+        "Nothing needs to be done if no other tool complains.",
+    )
+    return msgspec.structs.replace(found, severity=Severity.NOTE)
 
 
 def _too_many_inputs(node: Node, opset: int, schema: Schema) -> Finding:

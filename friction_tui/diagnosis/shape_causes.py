@@ -5,8 +5,9 @@ from __future__ import annotations
 from friction_tui.diagnosis.baked_constants import baked_reshape
 from friction_tui.diagnosis.broadcasting import clashing
 from friction_tui.diagnosis.clashes import clash_at
-from friction_tui.diagnosis.shape_families import FAMILIES, Family
+from friction_tui.diagnosis.shape_families import family_of
 from friction_tui.diagnosis.shape_view import Explanation, View
+from friction_tui.diagnosis.size_origin import constant_operand
 from friction_tui.finding import Fix
 from friction_tui.model.constants import constant_value
 from friction_tui.model.profile import shape_operands
@@ -15,18 +16,20 @@ from friction_tui.model.profile import shape_operands
 def explain(view: View) -> Explanation:
     """The reason why the node cannot work; what is true of its operator in general where nothing more is known."""
     node = view.node
-    family = FAMILIES.get(node.proto.op_type, Family("dynamic/cannot-work"))
+    family = family_of(node.proto.op_type, depends_on_size=bool(view.studied.dials))
     plain = Explanation(family.kind, family.words, fixes=tuple(Fix(text) for text in family.fixes))
     if _takes_shape_values(view):
         return _shape_values(view, plain)
+    blamed = view.studied.blamed.values()
+    multiples = bool(blamed) and all(pattern.kind == "multiples" for _, pattern in blamed)
     if node.proto.op_type == "Reshape":
-        return baked_reshape(view) or plain
+        cut_in_blocks = multiples and constant_operand(view.model, node) is None
+        return _stride(view) if cut_in_blocks else baked_reshape(view) or plain
     if node.proto.op_type == "Squeeze" and view.studied.dials:
         return _squeeze(view)
     if node.graph:
         return plain  # the tensors inside a body are not known from outside
-    blamed = view.studied.blamed.values()
-    if blamed and all(pattern.kind == "multiples" for _, pattern in blamed):
+    if multiples:
         return _stride(view)
     clash = clash_at(node, view.point)
     return plain if clash is None else clashing(view, clash, plain)
@@ -57,7 +60,7 @@ def _stride(view: View) -> Explanation:
         "total stride; other sizes, such as odd ones, lose their remainder on the way and no longer match."
     )
     fixes = [Fix(f"Pad, crop or resize the input to a multiple of {size}.")]
-    if len(view.node.proto.input) > 1:
+    if len(view.node.proto.input) > 1 and view.node.proto.op_type != "Reshape":
         fixes.append(Fix("Resize one branch (the skip connection) to the size of the other before they meet."))
     return Explanation("dynamic/stride-multiple", words, fixes=tuple(fixes))
 

@@ -26,6 +26,47 @@ _WINDOW = Family(
     "The input is smaller than the kernel there: the output would have a negative or zero size.",
     ("Raise the min of the range so that the input is larger than the kernel, or add padding.",),
 )
+_LAYER = Family(
+    "dynamic/layer-parameters",
+    "The stored weights of a layer decide how many channels or features its input must have, whatever the range.",
+    (
+        "Check that this is the right weight for the layer, and that nothing before it changed the channels (a "
+        "Transpose between NHWC and NCHW, a lost Concat, a wrong number of groups).",
+        "Re-export the model from an intact checkpoint.",
+    ),
+)
+_NORM = Family(
+    "dynamic/layer-parameters",
+    "The length of a normalization's scale and bias must be that of the axis they belong to. GroupNormalization "
+    "takes one value a group at opset 18 to 20 and one a channel from opset 21 on; PyTorch stores one a channel.",
+    (
+        "Re-export at the opset the parameters are made for: one a channel needs opset 21, one a group opset 18.",
+        "Repeat (or take apart) scale and bias so that their length fits, or write the layer as "
+        "InstanceNormalization with Mul and Add.",
+    ),
+)
+_AXIS = Family(
+    "dynamic/axis",
+    "Axes are counted from 0 up to the rank minus one, or from -1 down for the last one, and the input has fewer.",
+    (
+        "Correct the axis (or perm): -1 is the last one; check that the input has the rank the code expects.",
+        "Re-export the model from code that runs at this rank.",
+    ),
+)
+
+_OTHER = Family(
+    "dynamic/cannot-work",
+    fixes=("Correct what the sizes follow from, or keep the ranges to sizes at which the node works.",),
+)
+_LAYERS = frozenset({"Conv", "ConvTranspose", "DeformConv"})
+
+
+def family_of(op: str, *, depends_on_size: bool) -> Family:
+    """What is known of `op`. A convolution that fails whatever the size does so for its weights, not its window."""
+    if op in _LAYERS and not depends_on_size:
+        return _LAYER
+    return FAMILIES.get(op, _OTHER)
+
 
 FAMILIES: dict[str, Family] = {
     **dict.fromkeys(
@@ -38,14 +79,25 @@ FAMILIES: dict[str, Family] = {
     ),
     **dict.fromkeys(("Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Scatter"), _INDEX),
     **dict.fromkeys(("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "DeformConv"), _WINDOW),
+    **dict.fromkeys(("GroupNormalization", "BatchNormalization", "InstanceNormalization", "LayerNormalization"), _NORM),
+    **dict.fromkeys(("Transpose", "Softmax", "LogSoftmax", "Hardmax", "ArgMax", "ArgMin", "Flatten"), _AXIS),
     "Concat": Family(
         "dynamic/concat",
         "Parts to concatenate must have equal sizes on every other axis; a size that is halved and doubled again comes "
         "back only if it is a multiple of the total stride (odd sizes lose one).",
         ("Pad or crop the input to a multiple of the stride, or resize the skip connection to match.",),
     ),
-    "MatMul": Family("dynamic/matmul", "The inner sizes of a matrix product must be equal."),
-    "Gemm": Family("dynamic/matmul", "The inner sizes of a matrix product must be equal."),
+    **dict.fromkeys(
+        ("MatMul", "Gemm"),
+        Family(
+            "dynamic/matmul",
+            "The inner sizes of a matrix product must be equal.",
+            (
+                "Check the weight (is it meant transposed?) and what makes the number of features of the input.",
+                "Re-export the model from code that runs at these sizes.",
+            ),
+        ),
+    ),
     "Expand": Family(
         "dynamic/baked-constant",
         "Expand can only stretch size 1: its target shape is a constant that does not follow the dynamic size.",

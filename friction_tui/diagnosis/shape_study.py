@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from friction_tui.model.shapes import PointShapes
 from friction_tui.model.steps import plain
 from friction_tui.model.tensors import Array
 from friction_tui.recipe import POINTS
+
+_SHAPE_IN_TEXT = re.compile(r"\[[\d, ]*\]")
 
 _NODES_ASKED = 60_000
 """Nodes followed in the search for one broken node: a thousand-node model is asked at sixty sizes."""
@@ -124,7 +127,7 @@ def study(dials: Dials, broken: Broken, path: str, *, search: bool) -> Study:
     good = [setting for label, setting in tried if label not in broken.at and ask.node(setting)]
     budget = max(16, min(160, _NODES_ASKED // (len(dials.model.index.nodes) + 1)))
     if not good:
-        return _without_example(dials, broken, ask, budget) if search else Study({}, None, searched=False)
+        return _without_example(dials, broken, ask, budget, path) if search else Study({}, None, searched=False)
     base = good[-1]
     blamed: dict[str, tuple[Dial, Pattern]] = {}
     for dial in dials.all.values():
@@ -156,7 +159,7 @@ def _that_matter(ask: _Asker, base: Setting, bad: Setting, dials: list[Dial]) ->
     return needed or dials
 
 
-def _without_example(dials: Dials, broken: Broken, ask: _Asker, budget: int) -> Study:
+def _without_example(dials: Dials, broken: Broken, ask: _Asker, budget: int, path: str) -> Study:
     """Nothing given works: look for a size that does, one dial at a time, then height and width together."""
     bad = broken.setting
     for dial in dials.all.values():
@@ -174,7 +177,7 @@ def _without_example(dials: Dials, broken: Broken, ask: _Asker, budget: int) -> 
         if pattern.kind != "none":
             base = {**bad, **{dial.key: search.good[0] for dial in square}}
             return Study({dial.key: (dial, pattern) for dial in square}, base, square=True)
-    moving = [dial for dial in dials.all.values() if _moves(dials, broken, dial)]
+    moving = [dial for dial in dials.all.values() if _matters(dials, broken, path, dial)]
     shrinking = [dial for dial in moving if _solved(dials, broken, dial)]
     moving = shrinking or moving
     return Study({dial.key: (dial, Pattern("none")) for dial in moving}, None)
@@ -186,6 +189,25 @@ def _moves(dials: Dials, broken: Broken, dial: Dial) -> bool:
     here = dials.shapes(bad)
     there = dials.shapes({**bad, dial.key: bad[dial.key] + 1})
     return any(here.types.get(name) != there.types.get(name) for name in broken.node.proto.input if name)
+
+
+def _matters(dials: Dials, broken: Broken, path: str, dial: Dial) -> bool:
+    """Whether a dial has to do with the contradiction, and not only with other axes of the same tensors."""
+    if not _moves(dials, broken, dial):
+        return False
+    bad = broken.setting
+    turned = {**bad, dial.key: bad[dial.key] + 1}
+    here, there = (_contradiction(broken.node, path, dials.shapes(setting)) for setting in (bad, turned))
+    return here != there
+
+
+def _contradiction(node: Node, path: str, point: PointShapes) -> object:
+    """What does not fit, without the sizes beside it: the gap in numbers, else the message less its shapes."""
+    distance = gap(node, point)
+    if distance is not None:
+        return distance
+    told = next((failure.message for failure in point.failures if failure.path == path), "")
+    return _SHAPE_IN_TEXT.sub("", told)
 
 
 def _solved(dials: Dials, broken: Broken, dial: Dial) -> list[int]:

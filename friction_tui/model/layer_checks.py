@@ -118,9 +118,9 @@ def _per_channel(attributes: Attributes, dims: Operands, _: Inputs, __: int) -> 
     data = dims[0] or ()
     if len(data) < 2 or attributes.get("spatial", 1) == 0:
         return ""
-    for parameter in dims[1:5]:
+    for name, parameter in zip(("scale", "bias", "mean", "variance"), dims[1:5], strict=False):
         if parameter is not None and parameter != (data[1],):
-            return f"parameter {dims_text(parameter)} for {data[1]} channels of {dims_text(data)}"
+            return f"{name} {dims_text(parameter)} for {data[1]} channels of {dims_text(data)}"
     return ""
 
 
@@ -128,10 +128,10 @@ def _layer_norm(attributes: Attributes, dims: Operands, _: Inputs, __: int) -> s
     data, axis = dims[0] or (), attributes.get("axis", -1)
     if not -len(data) <= axis < len(data):
         return f"axis {axis} is outside {dims_text(data)}"
-    for parameter in dims[1:3]:
+    for name, parameter in zip(("scale", "bias"), dims[1:3], strict=False):
         fault = one_way_fault(parameter, data[axis % len(data) :]) if parameter is not None else ""
         if fault:
-            return f"parameter {fault}, the normalized part of {dims_text(data)}"
+            return f"{name} {fault}, the normalized part of {dims_text(data)}"
     return ""
 
 
@@ -142,10 +142,13 @@ def _group_norm(attributes: Attributes, dims: Operands, _: Inputs, opset: int) -
     if groups < 1 or data[1] % groups:
         return f"{data[1]} channels of {dims_text(data)} do not divide by {groups} groups"
     wanted = groups if opset < 21 else data[1]  # opset 21 changed the parameters from one a group to one a channel
-    for parameter in dims[1:3]:
+    for name, parameter in zip(("scale", "bias"), dims[1:3], strict=False):
         if parameter is not None and parameter not in ((wanted,), (1,)):  # runtimes broadcast a single one
-            unit = "groups" if opset < 21 else "channels"
-            return f"parameter {dims_text(parameter)} for {wanted} {unit}, as opset {opset} wants them"
+            unit = f"{groups} groups" if opset < 21 else f"{data[1]} channels"
+            return (
+                f"{name} {dims_text(parameter)} for {data[1]} channels in {groups} groups: opset {opset} wants one "
+                f"value for each of the {unit}"
+            )
     return ""
 
 
