@@ -13,6 +13,7 @@ from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.element_types import type_in
 from friction_tui.diagnosis.operator_tables import support
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import place_of
 
@@ -21,12 +22,14 @@ _LOW_PRECISION: dict[int, str] = {
     TensorProto.FLOAT4E2M1: "FP4",
     TensorProto.INT4: "INT4",
 }
+_LARGEST_K = 3840
+"""`ITopKLayer`: `K exceeds the maximum value allowed (3840)`."""
 _SMALLEST_HEAD = 12
 """Head size from which the fused kernels take 16-bit attention; 4 and 8 fail, 12 to 256 build."""
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Attention without a kernel, low-precision tensors outside Q/DQ."""
+    """Attention without a kernel, a K that is too large, low-precision tensors outside Q/DQ."""
     if not case.rtx or not case.engine:
         return
     refused = {refusal.path for refusal in case.refusals or ()}
@@ -36,6 +39,8 @@ def check(case: Case) -> Iterator[Finding]:
             continue  # what the parser refuses never comes to the builder
         if op == "Attention":
             yield from _attention(case, node)
+        elif op == "TopK":
+            yield from _top_k(case, node)
         elif op in ("Cast", "CastLike"):
             yield from _low_precision(case, node)
 
@@ -84,6 +89,25 @@ def _attention(case: Case, node: Node) -> Iterator[Finding]:
         "Build in float16 or bfloat16: convert the model's precision.",
         "Write it as MatMul, Softmax and MatMul: export at opset 22 or lower, which decomposes it.",
     )
+
+
+def _top_k(case: Case, node: Node) -> Iterator[Finding]:
+    """A constant K beyond what the layer can do."""
+    name = node.proto.input[1] if len(node.proto.input) > 1 else ""
+    value = constant_value(case.model, name, 1, node.graph) if name else None
+    k = int(value.ravel()[0]) if value is not None and value.size else 0
+    k = k or next((attribute.i for attribute in node.proto.attribute if attribute.name == "k"), 0)
+    if k > _LARGEST_K:
+        yield _finding(
+            "operators/size-limit",
+            case,
+            node,
+            f"TopK {node.name} asks for {k} elements",
+            f"TopK {node.name} has K = {k}, larger than the limit of {_LARGEST_K}: it parses, and the builder refuses "
+            f"it (`K exceeds the maximum value allowed ({_LARGEST_K})`).",
+            f"Use a K of {_LARGEST_K} or smaller: keep fewer candidates (max_det, pre_nms_top_n), and re-export.",
+            "Take the top elements of slices first, then the top of these; or sort outside the engine.",
+        )
 
 
 def _low_precision(case: Case, node: Node) -> Iterator[Finding]:

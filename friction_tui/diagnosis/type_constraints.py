@@ -33,6 +33,15 @@ class _Clash:
     formals: tuple[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """A tensor given to a node as the input it calls `formal`."""
+
+    node: Node
+    tensor: str
+    formal: str
+
+
 def spoken(data_type: int) -> str:
     """A type under all the names people search for: `float64 (double)`."""
     name = dtype_name(data_type)
@@ -47,7 +56,7 @@ def check(case: Case) -> Iterator[Finding]:
         return
     opsets = opsets_of(model)
     clashes: dict[tuple[str, int, int], list[_Clash]] = {}
-    refused: dict[tuple[str, Formal, int], list[tuple[Node, str]]] = {}
+    refused: dict[tuple[str, frozenset[int], int], list[_Use]] = {}
     for node in model.index.nodes:
         proto = node.proto
         domain = "" if proto.domain == "ai.onnx" else proto.domain
@@ -60,11 +69,11 @@ def check(case: Case) -> Iterator[Finding]:
         if clash:
             clashes.setdefault((proto.op_type, clash.first_type, clash.second_type), []).append(clash)
         for formal, name, found in wrong:
-            refused.setdefault((proto.op_type, formal, found), []).append((node, name))
+            refused.setdefault((proto.op_type, formal.types, found), []).append(_Use(node, name, formal.name))
     for alike in clashes.values():
         yield _mismatch(model, alike)
-    for (_, formal, data_type), nodes in refused.items():
-        yield _not_taken(model, formal, data_type, nodes)
+    for (_, types, data_type), uses in refused.items():
+        yield _not_taken(model, types, data_type, uses)
     yield from _declarations(model)
     yield from _branches(model)
 
@@ -121,10 +130,12 @@ def _mismatch(model: OpenedModel, clashes: list[_Clash]) -> Finding:
     )
 
 
-def _not_taken(model: OpenedModel, formal: Formal, data_type: int, nodes: list[tuple[Node, str]]) -> Finding:
-    node, tensor = nodes[0]
+def _not_taken(model: OpenedModel, types: frozenset[int], data_type: int, uses: list[_Use]) -> Finding:
+    node, tensor = uses[0].node, uses[0].tensor
     op = node.proto.op_type
-    taken = sorted(dtype_name(kind) for kind in formal.types)
+    formals = " and ".join(dict.fromkeys(use.formal for use in uses if use.node is node))
+    nodes = list(dict.fromkeys(place_of(model, use.node) for use in uses))
+    taken = sorted(dtype_name(kind) for kind in types)
     usual = next((name for name in ("float32", "int64", "bool") if name in taken), taken[0])
     listed = ", ".join(taken[:6]) + ("…" if len(taken) > 6 else "")
     more = f" {len(nodes) - 1} more nodes do the same." if len(nodes) > 1 else ""
@@ -132,12 +143,12 @@ def _not_taken(model: OpenedModel, formal: Formal, data_type: int, nodes: list[t
         kind="types/not-allowed",
         severity=Severity.ERROR,
         tier=Tier.MODEL,
-        title=f"{op} does not take {dtype_name(data_type)} as {formal.name}",
-        cause=f"{op} {node.name} gets {tensor} of data type {spoken(data_type)} as its input {formal.name}, a type "
+        title=f"{op} does not take {dtype_name(data_type)} as {formals}",
+        cause=f"{op} {node.name} gets {tensor} of data type {spoken(data_type)} as its input {formals}, a type "
         f"that ONNX does not support there: it takes {listed}.{more}",
         source=RULE,
-        places=tuple(place_of(model, each) for each, _ in nodes),
-        evidence=tuple(f"{each.name}: {formal.name}={name} is {dtype_name(data_type)}" for each, name in nodes[:8]),
+        places=tuple(nodes),
+        evidence=tuple(f"{use.node.name}: {use.formal}={use.tensor} is {dtype_name(data_type)}" for use in uses[:8]),
         fixes=(
             Fix(f"Insert a Cast of {tensor} to {usual} before {node.name}."),
             Fix("Convert the model to a newer opset if that one takes the type, or change the dtype where it is made."),

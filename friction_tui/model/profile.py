@@ -45,7 +45,11 @@ def free_dims(model: OpenedModel) -> dict[str, list[tuple[str, int]]]:
 
 
 def shape_tensor_inputs(model: OpenedModel) -> set[str]:
-    """The integer inputs of rank 0 or 1 whose values reach a shape operand: TensorRT wants values for these."""
+    """The integer inputs of rank 0 or 1 whose values reach a shape operand: TensorRT wants values for these.
+
+    A length that is dynamic itself (a batch of sequence lengths) makes none: TensorRT-RTX 1.7.1 then computes with
+    the values on the device, or refuses the node that needs them.
+    """
     index = model.index
     candidates = {
         value.name
@@ -53,6 +57,7 @@ def shape_tensor_inputs(model: OpenedModel) -> set[str]:
         if dtype_name(value.type.tensor_type.elem_type) in ("int32", "int64")
         and value.type.tensor_type.HasField("shape")
         and len(value.type.tensor_type.shape.dim) <= 1
+        and all(declared_dim(dim).size is not None for dim in value.type.tensor_type.shape.dim)
     }
     if not candidates:
         return set()
