@@ -1,20 +1,24 @@
-"""What the terminal costs: first paint, and processor time from a key to the screen, on a graph of 50 000 nodes.
+"""What the terminal costs: first paint, and processor time and bytes from a key to the screen, at 50 000 nodes.
 
     python -m benchmarks.tui [nodes]
 
-Runs the real app without a terminal. Times are processor milliseconds of the app's own process, medians of
-several runs; the budget is 16 ms a key at 80×24 and 30 ms at 200×60.
+Times are processor milliseconds of the app's own process without a terminal, medians of several runs; the budget is
+16 ms a key at 80×24 and 30 ms at 200×60. Bytes are what an app in a pseudo-terminal sends per key; the budget at
+80×24 is 4 KB for a move of the cursor and 10 KB for a page.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import statistics
 import sys
 import time
 
 from textual import events
 
+from benchmarks.first_screen import end, start, watch
 from friction_tui.drawing.order import with_order
 from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier
 from friction_tui.protocol import GraphData, GraphReady, Judged, ModelSummary, Opened
@@ -25,6 +29,14 @@ SILENT_WORKER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 RECIPE = Recipe(source=Source(path="/models/large.onnx"))
 LAYER = ["Mul", "MatMul", "Add", "Reshape", "Transpose", "Softmax", "MatMul", "Concat", "Gemm", "Add"]
 ROUNDS = 3
+KEYS = (  # name, what the terminal sends, how often it is pressed
+    ("unfold all", b"E", 1),
+    ("cursor, within the panel", b"\x1b[B", 12),
+    ("cursor, past its edge", b"\x1b[B", 20),
+    ("page", b"\x1b[6~", 10),
+    ("next problem", b"n", 10),
+    ("fold", b" ", 6),
+)
 
 
 def large_graph(nodes: int) -> GraphData:
@@ -128,6 +140,33 @@ async def measure(nodes: int, size: tuple[int, int]) -> dict[str, float]:
     return took
 
 
+def drained(terminal: int, quiet: float = 0.3) -> int:
+    """Bytes that arrive until nothing has for `quiet` seconds."""
+    heard = 0
+    while select.select([terminal], [], [], quiet)[0]:
+        heard += len(os.read(terminal, 65536))
+    return heard
+
+
+def sent(nodes: int) -> dict[str, float]:
+    """Bytes a key, at 80×24."""
+    worker = f"{sys.executable} -m benchmarks.told {nodes}"
+    process, terminal = start([sys.executable, "-m", "friction_tui", RECIPE.source.path, "--worker", worker])
+    took: dict[str, float] = {}
+    try:
+        watch(terminal, [("graph", b"layers.0")])
+        for name, key, times in KEYS:
+            drained(terminal)
+            heard = 0
+            for _ in range(times):
+                os.write(terminal, key)
+                heard += drained(terminal)
+            took[name] = heard / times
+    finally:
+        end(process, terminal)
+    return took
+
+
 def main() -> None:
     """Print a table."""
     nodes = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
@@ -136,6 +175,9 @@ def main() -> None:
         print(f"\n{nodes:,} nodes, {size[0]}×{size[1]}")
         for name, milliseconds in took.items():
             print(f"  {name:<26} {milliseconds:8.1f} ms")
+    print(f"\n{nodes:,} nodes, 80×24, in a terminal")
+    for name, count in sent(nodes).items():
+        print(f"  {name:<26} {count:8,.0f} bytes")
 
 
 if __name__ == "__main__":

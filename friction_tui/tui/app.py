@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.filter import LineFilter
+from textual.filter import LineFilter, NoColor
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
@@ -38,7 +38,7 @@ from friction_tui.tui.welcome import Welcome, recipe_for
 from friction_tui.tui.workbench import Workbench
 from friction_tui.worker.client import Process
 
-IN_ASCII = InAscii()
+IN_ASCII, NO_COLOUR = InAscii(), NoColor()
 FOLLOW_SECONDS = 0.03
 STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "read"}
 TEXTUAL_COMMANDS = frozenset({"Theme", "Screenshot"})
@@ -118,8 +118,9 @@ class FrictionApp(App[None]):
         self.call_after_refresh(self.live.start)
 
     def get_line_filters(self) -> Sequence[LineFilter]:
-        """What every line goes through last; in ASCII mode, that whatever is left becomes ASCII."""
-        filters = super().get_line_filters()
+        """What every line goes through last: no colour where none is wanted, ASCII where nothing else is."""
+        # Textual would turn the terminal's own colours into shades of grey: black on black.
+        filters = [NO_COLOUR] if self.no_color and self.native_ansi_color else [*super().get_line_filters()]
         return [*filters, IN_ASCII] if self.live.state.ascii else filters
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
