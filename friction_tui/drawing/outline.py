@@ -63,6 +63,8 @@ class Outline:
         self._counts = MarkCounts()
         self._ranks: array[int] | None = None
         self._marked: list[tuple[int, int]] = []
+        self._toggled = (-1, NONE, self.rows)
+        """After the last fold: version, group, and the rows before, for as long as nothing else changes."""
         self._lay()
 
     # ----------------------------------------------------------------------------------------- reading
@@ -158,8 +160,13 @@ class Outline:
         else:
             return row
         body = self.rows.frames[frame].body
-        if not self._relay_around(row):
+        before, undone = self.rows, self._toggled
+        if kind in (Kind.GROUP, Kind.HEADER) and undone[:2] == (self.version, number):
+            self.rows = undone[2]  # the fold just made is taken back
+            self.version += 1
+        elif not self._relay_around(row):
             self._lay()
+        self._toggled = (self.version, number if kind in (Kind.GROUP, Kind.HEADER) else NONE, before)
         same = row < len(self.rows) and self.rows.first[row] == first and self.rows.depth[row] == self.rows.depth[row]
         return row if same else max(self._row_at(first, body), 0)
 
