@@ -25,9 +25,11 @@ class ChartPanel(LinesPanel):
 
     def state_changed(self, before: AppState) -> None:
         """Draw now, or when it is time again."""
-        ended = [job.number for job in before.jobs if job.running] != [j.number for j in self.state.jobs if j.running]
+        began_or_ended = [(j.number, j.running) for j in before.jobs] != [
+            (j.number, j.running) for j in self.state.jobs
+        ]
         wait = self._drawn + chart_seconds() - time.monotonic()
-        if ended or wait <= 0 or differs(before, self.state, self.READS - self.STEADY):
+        if began_or_ended or wait <= 0 or differs(before, self.state, self.READS - self.STEADY):
             self._draw()
         elif self._due is None:
             self._due = self.set_timer(wait, self._draw)
