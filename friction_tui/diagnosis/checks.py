@@ -15,6 +15,7 @@ from friction_tui.diagnosis import (
     graph_declarations,
     graph_structure,
     half_precision,
+    impossible_constants,
     older_tensorrt,
     operators,
     opset_and_ir,
@@ -25,7 +26,6 @@ from friction_tui.diagnosis import (
     schema,
     training,
     type_constraints,
-    variances,
     weights,
 )
 from friction_tui.diagnosis.case import Case, Check
@@ -51,7 +51,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("recurrent layout", recurrent_layout.check, "recurrent layers some runtimes do not take"),
     ("older TensorRT", older_tensorrt.check, "what older releases refuse"),
     ("weights", weights.check, "values that overflow, vanish or are not finite"),
-    ("variances", variances.check, "running variances below zero"),
+    ("impossible constants", impossible_constants.check, "constants that make NaN or Inf whatever the input"),
     ("half precision", half_precision.check, "where float16 runs out of range inside the graph"),
     ("performance", performance.check, "what costs time without need"),
 )

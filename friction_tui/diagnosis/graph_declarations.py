@@ -10,6 +10,7 @@ from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.graph_structure import breach, listed
 from friction_tui.finding import Finding, Place, PlaceKind, Severity
 from friction_tui.model.graph import Node
+from friction_tui.model.names import declared_dim
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import place_of
 
@@ -23,6 +24,7 @@ def check(case: Case) -> Iterator[Finding]:
     if model.file.kind != "onnx":
         return
     yield from _outputs(model)
+    yield from _passed_through(model)
     yield from _types_and_shapes(model)
     yield from _initializers(model)
     yield from _bodies(model)
@@ -55,6 +57,32 @@ def _outputs(model: OpenedModel) -> Iterator[Finding]:
                 [Place(PlaceKind.OUTPUT, value.name)],
                 f"Rename the output to a tensor that exists, or remove {value.name} from the graph's outputs.",
             )
+
+
+def _passed_through(model: OpenedModel) -> Iterator[Finding]:
+    """Inputs that are outputs as well: TensorRT-RTX 1.7.1 renames the input."""
+    outputs = {value.name for value in model.proto.graph.output}
+    for value in model.index.inputs:
+        if value.name not in outputs:
+            continue
+        name = value.name
+        dynamic = any(declared_dim(dim).size is None for dim in value.type.tensor_type.shape.dim)
+        effect = (
+            f"a profile for {name} is then one for an output, and the build fails with `Dynamic input tensor __{name} "
+            f"is missing dimensions in profile`"
+            if dynamic
+            else f"whoever feeds the engine an input called {name} fails"
+        )
+        yield breach(
+            "input-is-output",
+            f"{name} is an input and an output",
+            f"The tensor {name} is both an input and an output of the graph: passed through as it is. ONNX allows "
+            f"that; TensorRT cannot have one name on both sides and renames the input to __{name}: {effect}.",
+            [Place(PlaceKind.INPUT, name)],
+            f"Put an Identity between: rename the output, and write it with Identity({name}).",
+            f"Or remove {name} from the outputs; the caller has it already.",
+            severity=Severity.ERROR if dynamic else Severity.WARNING,
+        )
 
 
 def _types_and_shapes(model: OpenedModel) -> Iterator[Finding]:

@@ -47,6 +47,8 @@ def check(case: Case) -> Iterator[Finding]:
     for node in model.index.nodes:
         if everywhere or _in_half(model, node):
             _look(model, node, found)
+        if node.proto.op_type == "Cast":
+            _look_at_cast(model, node, found)
     if found.squares:
         yield _squares(model, found.squares)
     if found.epsilons:
@@ -76,6 +78,14 @@ def _look(model: OpenedModel, node: Node, found: _Found) -> None:
         large = _scalar(model, node)
         if large is not None and FP16_LARGEST < abs(large) < float("inf"):
             found.masks.append((node, large))
+
+
+def _look_at_cast(model: OpenedModel, node: Node, found: _Found) -> None:
+    """A constant that a Cast takes out of float16's range."""
+    to = next((attribute.i for attribute in node.proto.attribute if attribute.name == "to"), 0)
+    large = _scalar(model, node) if to == TensorProto.FLOAT16 else None
+    if large is not None and FP16_LARGEST < abs(large) < float("inf"):
+        found.masks.append((node, large))
 
 
 def _scalar(model: OpenedModel, node: Node) -> float | None:

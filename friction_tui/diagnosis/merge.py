@@ -91,8 +91,10 @@ def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
 
 
 def _covers(finding: Finding, place: Place) -> bool:
-    """Whether `finding` speaks of the node or tensor at `place`."""
-    return any(mine.node == place.node if place.node else mine.name == place.name for mine in finding.places)
+    """Whether `finding` speaks of the node or tensor at `place`, or of a node in its bodies: engines name the outer."""
+    if not place.node:
+        return any(mine.name == place.name for mine in finding.places)
+    return any(mine.node == place.node or mine.node.startswith(f"{place.node}.") for mine in finding.places)
 
 
 def _same_reason(reasoned: Finding, other: Finding) -> bool:

@@ -106,7 +106,7 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
             cause=f"TensorRT computes only the first output of {op}; the {outputs} ({extra}) are not supported.",
             fixes=(Fix(extra_output_advice(op)), *fixes),
         )
-    if reading.kind == "engine/shape-analysis" and op == "Loop":
+    if op == "Loop" and (reading.kind == "engine/shape-analysis" or "is a shape tensor" in refusal.text):
         return _trip_count(case, node, base)
     if reading.kind == UNREAD:
         return replace(

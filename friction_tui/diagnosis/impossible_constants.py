@@ -1,0 +1,89 @@
+"""Constants that make NaN or Inf whatever the input is: variances below zero, divisors of zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from friction_tui.diagnosis.case import RULE, Case
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.model.constants import constant_value
+from friction_tui.model.graph import Node
+from friction_tui.model.provenance import place_of
+
+_VARIANCE = 4
+"""The input of BatchNormalization, https://onnx.ai/onnx/operators/onnx__BatchNormalization.html."""
+_EPSILON = 1e-5
+"""Its default, which is added before the root is taken."""
+_DIVISOR = 1
+_VALUES = 65_536
+"""As many are looked at; larger tensors are weights, and no layer divides by these."""
+
+
+def check(case: Case) -> Iterator[Finding]:
+    """Errors for negative running variances and for divisions by a stored zero."""
+    if case.model.file.kind != "onnx":
+        return
+    for node in case.model.index.nodes:
+        if node.proto.op_type == "BatchNormalization":
+            yield from _variance(case, node)
+        elif node.proto.op_type == "Div":
+            yield from _divisor(case, node)
+
+
+def _stored(case: Case, node: Node, position: int) -> tuple[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
+    """The name and the values of a constant input, none of them where it is computed or not of floats."""
+    name = node.proto.input[position] if position < len(node.proto.input) else ""
+    values = constant_value(case.model, name, _VALUES, node.graph) if name else None
+    known = values is not None and values.dtype.kind == "f"
+    return name, values.astype(np.float64).ravel() if values is not None and known else np.empty(0)
+
+
+def _variance(case: Case, node: Node) -> Iterator[Finding]:
+    name, values = _stored(case, node, _VARIANCE)
+    epsilon = next((a.f for a in node.proto.attribute if a.name == "epsilon"), _EPSILON)
+    bad = np.flatnonzero(values + epsilon < 0)
+    if bad.size:
+        first = int(bad[0])
+        yield _finding(
+            "negative-variance",
+            case,
+            node,
+            name,
+            f"A negative variance in {name}",
+            f"The variance {name} of BatchNormalization {node.name} is negative in {bad.size} of {values.size} "
+            f"channels, first {values[first]:g} in channel {first}: its root is NaN, and so is the channel.",
+            "Look at the order of the stored statistics: mean and variance may have been swapped in a script.",
+            "Go back to an intact checkpoint and re-export: the weights are damaged.",
+        )
+
+
+def _divisor(case: Case, node: Node) -> Iterator[Finding]:
+    name, values = _stored(case, node, _DIVISOR)
+    zeros = int((values == 0).sum())
+    if zeros:
+        yield _finding(
+            "zero-divisor",
+            case,
+            node,
+            name,
+            f"A division by zero in {node.name}",
+            f"Div {node.name} divides by {name}, a constant that is 0 in {zeros} of {values.size} places: the result "
+            "there is Inf, or NaN for 0 / 0.",
+            "Correct the value: a standard deviation of 0 (a feature that never varied) needs an epsilon or a 1.",
+            "Go back to an intact checkpoint and re-export, if the zeros should not be there.",
+        )
+
+
+def _finding(kind: str, case: Case, node: Node, tensor: str, title: str, cause: str, *fixes: str) -> Finding:
+    return Finding(
+        kind=f"weights/{kind}",
+        severity=Severity.ERROR,
+        tier=Tier.HAZARD,
+        title=title,
+        cause=f"{cause} Every engine builds it in silence.",
+        source=RULE,
+        places=(Place(PlaceKind.INITIALIZER, tensor), place_of(case.model, node)),
+        fixes=tuple(Fix(text) for text in fixes),
+    )
