@@ -74,7 +74,11 @@ def cells(name: str, answer: Answer) -> tuple[str, ...]:
     exported = f"{answer.exported.seconds:.1f}" if answer.exported else "-"
     judged = answer.judged.findings if answer.judged else ()
     counted = [sum(finding.severity is s for finding in judged) for s in (Severity.ERROR, Severity.WARNING)]
-    said = [f"{count} {word}" for count, word in zip(counted, ("errors", "warnings"), strict=True) if count]
+    said = [
+        f"{count} {word}{'s' if count > 1 else ''}"
+        for count, word in zip(counted, ("error", "warning"), strict=True)
+        if count
+    ]
     verdict = (", ".join(said) or "clean") if answer.could_run else "none"
     build, timed = answer.build, answer.jobs.get(JobKind.MEASURE)
     if build is None or not build.ok:
