@@ -132,7 +132,9 @@ async def measure(nodes: int, size: tuple[int, int]) -> dict[str, float]:
             "cursor": ["down"] * 20,
             "page": ["pagedown"] * 10,
             "next problem": ["n"] * 10,
-            "fold": ["left", "space"] * 5,
+            "to the module": ["left"],
+            "fold and unfold a module": ["space"] * 10,
+            "fold and unfold the model": ["home", "down", "space", "space"] * 3,
         }.items():
             took[name] = statistics.median([await per_key(app, keys) for _ in range(ROUNDS)])
         await pilot.press("slash")

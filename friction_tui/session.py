@@ -329,7 +329,7 @@ class Session:
         if not self._current.base.path.is_file():
             return Refused(
                 what="The model can no longer be read",
-                why=f"{self._current.base.path} is gone: it was moved or deleted after it was opened",
+                why=f"it was moved or deleted after it was opened: {self._current.base.path}",
                 next="Put the file back, or open another model.",
             )
         self._jobs[request.job] = self._current

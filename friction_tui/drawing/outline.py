@@ -326,15 +326,16 @@ class Outline:
         repeated = kind in (Kind.REPEAT, Kind.REPEAT_HEADER)
         repeat = number if repeated else groups[number].repeat
         siblings: tuple[int, ...] = (number,)
-        if repeat >= 0:
-            siblings = self.tree.repeats[repeat].members
-            depth -= repeat in self._folds.repeats and not repeated
+        if repeat >= 0 and (repeated or repeat not in self._folds.repeats):
+            siblings = self.tree.repeats[repeat].members  # which of them share a row depends on all
         starts = self.rows.first
         begin = bisect_left(starts, groups[siblings[0]].first)
         while self.rows.depth[begin] < depth:
             begin += 1
         end = bisect_left(starts, groups[siblings[-1]].last, begin)
-        part = RowLayer(self.graph, self.tree, self._folds, self.position, self._hidden).part(siblings, depth)
+        part = RowLayer(self.graph, self.tree, self._folds, self.position, self._hidden).part(
+            siblings, depth, in_repeat=repeat >= 0 and len(siblings) == 1
+        )
         self.rows = spliced(self.rows, part, begin, end)
         self.version += 1
         return True

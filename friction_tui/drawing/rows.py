@@ -185,11 +185,14 @@ class RowLayer:
         self._work = [_Leave(0), _Span(0, self._graph.main, self._tree.roots.get(0, ()), 0, 0, 0, False)]
         return self._run()
 
-    def part(self, siblings: Sequence[int], depth: int) -> Rows:
-        """The rows of adjacent groups of the main graph, as if they were the whole of it."""
+    def part(self, siblings: Sequence[int], depth: int, *, in_repeat: bool) -> Rows:
+        """The rows of adjacent groups of the main graph, as if they were the whole of it.
+
+        `in_repeat` for a single member of a repeat whose members all have rows of their own.
+        """
         groups = self._tree.groups
         first, last = groups[siblings[0]].first, groups[siblings[-1]].last
-        self._work = [_Leave(0), _Span(first, last, siblings, 0, depth, 0, False)]
+        self._work = [_Leave(0), _Span(first, last, siblings, 0, depth, 0, in_repeat)]
         return self._run()
 
     def _run(self) -> Rows:

@@ -42,6 +42,11 @@ def has_nodes(state: AppState) -> bool:
     return state.summary is not None and state.summary.nodes > 0
 
 
+def is_here(state: AppState) -> bool:
+    """The worker has read the model, and can do something with it."""
+    return state.graph is not None and not state.reopening
+
+
 def has_recipe(state: AppState) -> bool:
     """Something was opened, whether or not it could be read."""
     return state.recipe is not None
@@ -70,13 +75,13 @@ def can_redo(state: AppState) -> bool:
 def can_build(state: AppState) -> bool:
     """A builder is installed, and no build runs."""
     builder = state.hello is not None and any(engine.can_build for engine in state.hello.engines)
-    return has_nodes(state) and builder and state.running(JobKind.BUILD) is None
+    return has_nodes(state) and is_here(state) and builder and state.running(JobKind.BUILD) is None
 
 
 def can_measure(state: AppState) -> bool:
     """Something can run the model, and no measurement runs."""
     runner = state.hello is not None and any(engine.can_run for engine in state.hello.engines)
-    return has_nodes(state) and runner and state.running(JobKind.MEASURE) is None
+    return has_nodes(state) and is_here(state) and runner and state.running(JobKind.MEASURE) is None
 
 
 def has_job(state: AppState) -> bool:
@@ -318,8 +323,8 @@ def why_not(action: Action, state: AppState) -> str:
         kind = JobKind.BUILD if action.when is can_build else JobKind.MEASURE
         if state.running(kind) is not None:
             return f"a {kind} runs already; Esc stops it"
-        if state.hello is None:
-            return "the worker is still starting"
+        if state.hello is None or not is_here(state):
+            return "the worker is still starting" if state.hello is None else "the worker is still reading the model"
         return (
             "; ".join(f"{e.label}: {e.why_not}" for e in state.hello.engines if e.why_not) or "nothing here can do it"
         )

@@ -69,6 +69,7 @@ class StatusLine(Bar):
             "revision",
             "ascii",
             "proof",
+            "reopening",
             "refused",
         }
     )
@@ -128,7 +129,7 @@ class MessageLine(Bar):
 class KeyLine(Bar):
     """What the keys do now; as many as fit, help and palette always."""
 
-    READS = frozenset({"hello", "summary", "graph", "history", "findings", "problem", "jobs"})
+    READS = frozenset({"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening"})
 
     def line(self, width: int) -> Line:
         """Valid actions by rank."""

@@ -7,6 +7,7 @@ large graph takes a moment and happens in a thread.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
@@ -137,6 +138,7 @@ class GraphView(Panel, ScrollView):
         self._show_outline(outline)
         if self._search is not None:
             await asyncio.to_thread(self._search.prepare)
+        gc.freeze()  # a collection that goes through all of a large graph takes 60 ms, in the middle of a key press
 
     def _show_outline(self, outline: Outline) -> None:
         """Take a new outline; what was open and where the cursor was is found again by path."""

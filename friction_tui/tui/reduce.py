@@ -143,7 +143,7 @@ def _found_by(job: Job) -> tuple[Finding, ...]:
 
 def _judged(state: AppState, event: Judged) -> AppState:
     change = state.change
-    state = replace(state, accepted=state.recipe, refused=None)
+    state = replace(state, accepted=state.recipe, refused=None, reopening=False)
     if state.export_failed and state.judged is not None and state.graph is not None:
         # the model shown is the one before, and what was said of it is still true of it
         kept = [f for f in state.judged.findings if not f.kind.startswith(EXPORT_KINDS)]
@@ -202,6 +202,7 @@ def _refused(state: AppState, event: Refused) -> AppState:
     said = noticed(state, "error", f"{event.what}: {event.why}", event.next)
     if not event.revision:
         return said
+    said = replace(said, reopening=False)
     return taken_back(said) or replace(said, refused=event)
 
 
@@ -210,4 +211,6 @@ def _died(state: AppState, event: WorkerDied) -> AppState:
     jobs = tuple(replace(j, running=False, error="the worker died") if j.running else j for j in state.jobs)
     what = "the worker died and was restarted" if event.restarted else "the worker died and keeps dying"
     words = "\n".join(line for line in event.last_words.splitlines() if line.strip())
-    return noticed(replace(state, jobs=jobs, worker_lost=not event.restarted), "error", f"{what}: {event.why}", words)
+    reopening = event.restarted and state.recipe is not None
+    state = replace(state, jobs=jobs, worker_lost=not event.restarted, reopening=reopening)
+    return noticed(state, "error", f"{what}: {event.why}", words)

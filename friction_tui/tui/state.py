@@ -107,6 +107,8 @@ class AppState:
     hello: Hello | None = None
     worker_lost: bool = False
     """The worker died so often that it was not started again."""
+    reopening: bool = False
+    """A new worker is reading the model, in place of one that died."""
     summary: ModelSummary | None = None
     graph: GraphData | None = None
     open_file_only: str = ""
@@ -185,7 +187,7 @@ class AppState:
         return (
             self.revision > 0
             and self.refused is None
-            and (self.judged is None or self.judged.revision != self.revision)
+            and (self.reopening or self.judged is None or self.judged.revision != self.revision)
         )
 
     @property

@@ -91,8 +91,10 @@ def test_toggling_any_row_twice_changes_nothing(graph: GraphData) -> None:
         assert texts(outline) == before
 
 
-def test_folding_a_part_gives_the_rows_of_folding_from_nothing() -> None:
-    outline, fresh = outline_of(graphs.unet(4)), outline_of(graphs.unet(4))
+@pytest.mark.parametrize("graph", [graphs.unet(4), graphs.llama(6)], ids=["modules", "repeats"])
+def test_folding_a_part_gives_the_rows_of_folding_from_nothing(graph: GraphData) -> None:
+    outline, fresh = outline_of(graph), outline_of(graph)
+    outline.unfold()
     chance = random.Random(5)
     for _ in range(60):
         row = chance.randrange(len(outline))

@@ -1,0 +1,116 @@
+"""What the app survives in a real terminal, with its real worker, and how it leaves."""
+
+import signal
+import termios
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import psutil
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from tests.tui.terminal import Terminal
+
+pytestmark = pytest.mark.slow
+OpenTerminal = Callable[..., Terminal]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A tower of layers whose engine takes seconds to build."""
+    width, layers, draw = 256, 24, np.random.default_rng(0)
+    nodes, weights = [], []
+    for at in range(layers):
+        name = f"layers.{at}/w"
+        weights.append(numpy_helper.from_array(draw.standard_normal((width, width)).astype(np.float32), name))
+        nodes.append(helper.make_node("MatMul", [f"h{at}", name], [f"m{at}"], name=f"layers.{at}/matmul"))
+        nodes.append(helper.make_node("Softmax", [f"m{at}"], [f"h{at + 1}"], name=f"layers.{at}/softmax"))
+    ports = [helper.make_tensor_value_info(p, TensorProto.FLOAT, ["N", width]) for p in ("h0", f"h{layers}")]
+    graph = helper.make_graph(nodes, "tower", ports[:1], ports[1:], weights)
+    path = tmp_path / "tower.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+@pytest.fixture
+def open_terminal(model: Path, tmp_path: Path) -> Iterator[OpenTerminal]:
+    """The app on the model, judged. Whatever is left of it afterwards is killed."""
+    opened: list[Terminal] = []
+
+    def run(*, controlling: bool = True) -> Terminal:
+        terminal = Terminal([str(model)], tmp_path / "home", controlling=controlling)
+        opened.append(terminal)
+        terminal.seen("checked ")
+        return terminal
+
+    yield run
+    for terminal in opened:
+        terminal.process.kill()
+        terminal.process.wait()
+
+
+def family(terminal: Terminal) -> list[psutil.Process]:
+    return psutil.Process(terminal.process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_leave_the_terminal_whole_and_the_session_saved(
+    open_terminal: OpenTerminal, tmp_path: Path, number: signal.Signals
+) -> None:
+    terminal = open_terminal()
+    started = family(terminal)
+    terminal.process.send_signal(number)
+    assert terminal.process.wait(10) == 128 + number
+    terminal.seen("\x1b[?1049l", limit=2)
+    assert termios.tcgetattr(terminal.theirs) == terminal.before
+    assert list((tmp_path / "home").rglob("sessions/tower-*.toml"))
+    assert not psutil.wait_procs(started, timeout=5)[1], "its worker outlived it"
+
+
+@pytest.mark.parametrize("controlling", [True, False], ids=["hangup", "no signal comes"])
+def test_a_closed_window_ends_it(open_terminal: OpenTerminal, controlling: bool) -> None:
+    terminal = open_terminal(controlling=controlling)
+    started = family(terminal)
+    terminal.close()
+    assert terminal.process.wait(10) == 128 + signal.SIGHUP
+    assert not psutil.wait_procs(started, timeout=5)[1], "its worker outlived it"
+
+
+def test_keys_resizing_and_cancel_during_a_build(open_terminal: OpenTerminal) -> None:
+    terminal = open_terminal()
+    terminal.press("1b")
+    terminal.press(("jjjjkkkk  nn" * 17)[:200], every=0.005)
+    terminal.resize(5, 20)
+    terminal.press("123456", every=0.02)
+    terminal.resize(30, 120)
+    before = len(terminal.heard)
+    terminal.press("1/")
+    assert terminal.seen("ame or operator", before) < 2
+    terminal.press("softmax\x1b", every=0.05)
+    time.sleep(0.5)  # so that Escape is no Alt
+    terminal.press("4b", every=0.1)
+    time.sleep(0.5)
+    before = len(terminal.heard)
+    terminal.press("\x1b")
+    assert terminal.seen("cancelled after", before) < 0.5 + 1.0, "half a second, and a busy machine's own"
+    terminal.press("q")
+    assert terminal.process.wait(10) == 0
+
+
+def test_a_killed_worker_is_replaced_and_a_deleted_model_is_said(open_terminal: OpenTerminal, model: Path) -> None:
+    terminal = open_terminal()
+    before = len(terminal.heard)
+    worker = next(child for child in family(terminal) if "friction_tui.worker.host" in " ".join(child.cmdline()))
+    terminal.press("b")
+    worker.kill()
+    terminal.seen("the worker died and was restarted", before)
+    terminal.seen("rechecking", before)
+    terminal.seen("checked ", len(terminal.heard))
+    model.unlink()
+    for key in "bm":
+        before = len(terminal.heard)
+        terminal.press(key)
+        terminal.seen("moved or deleted after it was opened", before)
