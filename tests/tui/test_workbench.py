@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from textual.pilot import Pilot
@@ -14,6 +15,7 @@ from friction_tui.tui.app import FrictionApp
 from friction_tui.tui.graph_view import GraphView
 from friction_tui.tui.inspector import Inspector
 from friction_tui.tui.layout import PANELS, arrangement, shown
+from friction_tui.tui.pace import chart_seconds
 from friction_tui.tui.panel import Edit
 from friction_tui.tui.why_screen import WhyScreen
 from friction_tui.tui.workbench import Workbench
@@ -246,3 +248,49 @@ async def test_values_are_followed_and_jumps_go_back(open_app: OpenApp) -> None:
             await settled(pilot)
             reached.append(app.live.state.selected)
         assert set(reached[:2]) == {"6", "1"} and reached[2:] == ["7", "8"]
+
+
+async def test_the_nodes_around_one_are_drawn_and_gone_to(open_app: OpenApp) -> None:
+    async with open_app((100, 40)) as (app, pilot):
+        bench_of(app).graph.reveal("7")
+        await pilot.press("G")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "Around neck/cat1" in text and "┃ " in text and "Resize" in text
+        await pilot.press("up", "space")
+        await settled(pilot)
+        assert "Around neck/up1" in screen_text(app)
+        await pilot.press("enter")
+        await settled(pilot)
+        assert isinstance(app.screen, Workbench) and app.live.state.selected == "6"
+
+
+async def test_ascii_mode_leaves_nothing_else_on_any_page(open_app: OpenApp) -> None:
+    async with open_app((120, 30)) as (app, pilot):
+        app.live.show(replace(app.live.state, ascii=True))
+        for keys in ("12345678", "1n", "G", "W", "x", "o", "t", "y", "?", "l", "/"):
+            await pilot.press(*("question_mark" if key == "?" else "slash" if key == "/" else key for key in keys))
+            await settled(pilot)
+            assert screen_text(app).isascii(), (
+                keys,
+                [line for line in screen_text(app).split("\n") if not line.isascii()],
+            )
+            await pilot.press("escape", "escape")
+
+
+async def test_an_app_over_ssh_is_quiet(
+    recipe: Recipe, silent_worker: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_TTY", "/dev/pts/0")
+    app = FrictionApp(recipe, worker=silent_worker)
+    assert app.animation_level == "none" and chart_seconds() == 1.0
+
+
+async def test_no_colour_is_not_black_on_black(
+    recipe: Recipe, silent_worker: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = FrictionApp(recipe, worker=silent_worker)
+    async with app.run_test(size=(80, 24)):
+        styles = [segment.style for strip in app.screen._compositor.render_strips() for segment in strip]
+        assert all(style is None or style.color is None or style.color.is_default for style in styles)
