@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.dials import Dials, Setting
+from friction_tui.diagnosis.guessed_sizes import widened
 from friction_tui.diagnosis.profiles import fitting
 from friction_tui.diagnosis.shape_causes import explain
 from friction_tui.diagnosis.shape_findings import shape_finding
@@ -30,7 +31,7 @@ def check(case: Case) -> Iterator[Finding]:
         return
     if case.recipe.profile is None and free_dims(case.model):
         return  # without a profile there are no sizes to try; that alone is a finding, elsewhere
-    profile = fitting(case)
+    profile = widened(case.model, fitting(case))
     broken = broken_nodes(Dials(case.model, profile))
     part = slice_before(case.model, (one.node for one in broken))
     dials = Dials(part.model, profile)
