@@ -140,9 +140,9 @@ class LatencyPanel(ChartPanel):
             Axis(low, high, _ticks(low, high, 4, " ms")),
             Axis(0, max(counts) or 1, _ticks(0, max(counts), 3)),
         )
-        rest = f"; {beyond} of {len(result.times_ms)} are slower" if beyond else ""
+        rest = f"; {beyond} slower" if beyond else ""
         return [
-            _caption(f"runs by time, up to {milliseconds_text(high)}{rest}", width),
+            _caption(f"runs by time, to {milliseconds_text(high)}{rest}", width),
             *drawn(chart, width, height - 1, ascii_only=self.state.ascii),
         ]
 
@@ -166,7 +166,7 @@ class LatencyPanel(ChartPanel):
         runs = [job for job in self.state.latencies if job.latency is not None]
         chosen = self._chosen
         if len(runs) < 2 or chosen is None or chosen.latency is None:
-            return [Line((), (), key=runs[0].number)] if runs else []
+            return []
         lines = [Line(), Line((("runs", "strong"), ("   against the one under the cursor", "muted")))]
         compared = False
         for job in list(reversed(runs))[:RUNS_SHOWN]:
