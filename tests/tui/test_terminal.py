@@ -53,7 +53,8 @@ def open_terminal(model: Path, tmp_path: Path) -> Iterator[OpenTerminal]:
 
 
 def family(terminal: Terminal) -> list[psutil.Process]:
-    return psutil.Process(terminal.process.pid).children(recursive=True)
+    found: list[Any] = psutil.Process(terminal.process.pid).children(recursive=True)
+    return found
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
