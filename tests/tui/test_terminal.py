@@ -53,7 +53,7 @@ def open_terminal(model: Path, tmp_path: Path) -> Iterator[OpenTerminal]:
 
 
 def family(terminal: Terminal) -> list[psutil.Process]:
-    found: list[Any] = psutil.Process(terminal.process.pid).children(recursive=True)
+    found: list[psutil.Process] = psutil.Process(terminal.process.pid).children(recursive=True)
     return found
 
 
