@@ -1,0 +1,269 @@
+"""Whole verdicts on models built the way exporters build them: parser, rules and merging together.
+
+Each row is one model with what an engineer would have to be told: how bad it is, at which node or tensor, why and
+what helps. Severities are measured: TensorRT-RTX 1.7.1 parses and builds, ONNX Runtime 1.32 runs, at min, opt and max.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper, parser
+
+from friction_tui.diagnosis.case import Case
+from friction_tui.diagnosis.checks import diagnose
+from friction_tui.diagnosis.merge import merge
+from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.finding import Finding, Severity
+from friction_tui.model.opened import from_proto
+from friction_tui.model.profile import default_profile
+from friction_tui.model.shapes import ShapeTable
+from friction_tui.recipe import Profile, Range, Recipe, Source
+
+ERROR, WARNING = Severity.ERROR, Severity.WARNING
+BATCH = {"n": (1, 2, 4)}
+
+
+class Row(NamedTuple):
+    """A model in ONNX's text form without its header, and what must be said: one word of each group of `words`."""
+
+    graph: str
+    severity: Severity
+    at: str
+    words: tuple[str, ...]
+    ranges: dict[str, tuple[int, int, int]] = BATCH
+    opset: int = 17
+    tensors: tuple[tuple[str, np.ndarray], ...] = ()
+
+
+def floats(*shape: int, value: float = 1.0) -> np.ndarray:
+    return np.full(shape, value, np.float32)
+
+
+ROWS = {
+    "scales as a float input": Row(
+        "g (float[1,4,8,8] x, float[4] scales) => (float[1,4,h,w] y) "
+        '{ ["/up/Resize"] y = Resize <mode = "linear"> (x, , scales) }',
+        ERROR,
+        "/up/Resize",
+        ("scales", "constant", "sizes"),
+        {},
+    ),
+    "TopK beyond the layer's limit, in a branch": Row(
+        """g (float[1,8000] x, bool c) => (float[1,4000] y) <int64[1] k = {4000}, int64[1] z = {0}, int64[1] o = {1}> {
+            ["/If"] y = If (c) <
+                then_branch = t () => (float[1,4000] a) { ["/then/TopK"] a, i = TopK (x, k) },
+                else_branch = e () => (float[1,4000] b) { ["/else/Slice"] b = Slice (x, z, k, o) }> }""",
+        ERROR,
+        "/then/TopK",
+        ("limit", "3840"),
+        {},
+    ),
+    "a convolution's weight for other channels": Row(
+        'g (float[n,3,8,8] x) => (float[n,4,6,6] y) { ["/layer1/Conv"] y = Conv (x, w) }',
+        ERROR,
+        "/layer1/Conv",
+        ("cannot work", "3 channels", "takes 1"),
+        tensors=(("w", floats(4, 1, 3, 3)),),
+    ),
+    "scale and bias a channel at opset 18": Row(
+        'g (float[n,8,4,4] x) => (float[n,8,4,4] y) { ["/gn"] y = GroupNormalization <num_groups = 4> (x, s, s) }',
+        ERROR,
+        "/gn",
+        ("scale [8]", "4 groups", "opset 21"),
+        opset=18,
+        tensors=(("s", floats(8)),),
+    ),
+    "perm of another rank": Row(
+        'g (float[n,8] x) => (float[n,8] y) { ["/t/Transpose"] y = Transpose <perm = [0, 2, 1]> (x) }',
+        ERROR,
+        "/t/Transpose",
+        ("perm [0, 2, 1]", "2 axes", "-1 is the last"),
+    ),
+    "nine dimensions": Row(
+        "g (float[2,8] x) => (float[1,1,1,2,1,2,1,2,2] y) <int64[9] s = {1,1,1,2,1,2,1,2,2}> "
+        '{ ["/v/Reshape"] y = Reshape (x, s) }',
+        ERROR,
+        "/v/Reshape",
+        ("9 dimensions", "8 at most", "merge"),
+        {},
+    ),
+    "initial states baked for one batch": Row(
+        "g (float[t,n,8] x) => (float[t,d,n,16] y) "
+        '{ ["/gru/GRU"] y = GRU <hidden_size = 16, direction = "bidirectional"> (x, W, R, , , h0) }',
+        ERROR,
+        "/gru/GRU",
+        ("initial_h [2, 3, 16]", "n", "baked"),
+        {"t": (4, 8, 8), "n": (1, 3, 6)},
+        tensors=(("W", floats(2, 48, 8)), ("R", floats(2, 48, 16)), ("h0", floats(2, 3, 16))),
+    ),
+    "windows cut from a size that varies": Row(
+        """g (float[b,h,w,16] x) => (float[b,p,7,q,7,16] y)
+        <int64[1] i0 = {0}, int64[1] i1 = {1}, int64[1] i2 = {2}, int64[1] s = {7}, int64[1] c = {16}> {
+            d = Shape (x)
+            b0 = Gather (d, i0)
+            h0 = Gather (d, i1)
+            w0 = Gather (d, i2)
+            h7 = Div (h0, s)
+            w7 = Div (w0, s)
+            t = Concat <axis = 0> (b0, h7, s, w7, s, c)
+            ["/win/Reshape"] y = Reshape (x, t) }""",
+        ERROR,
+        "/win/Reshape",
+        ("multiple of 7", "pad"),
+        {"b": (1, 1, 1), "h": (14, 20, 56), "w": (14, 20, 56)},
+    ),
+    "the same constant target in a branch": Row(
+        """g (float[n,4,8] x, bool c) => (float[n,32] y) <int64[2] s = {1, 32}> {
+            ["/If"] y = If (c) <
+                then_branch = t () => (float[n,32] a) { ["/then/Reshape"] a = Reshape (x, s) },
+                else_branch = e () => (float[n,32] b) { ["/else/Flatten"] b = Flatten (x) }> }""",
+        ERROR,
+        "/then/Reshape",
+        ("[1, 32]", "baked", "-1"),
+    ),
+    "a causal mask for 128 tokens": Row(
+        'g (float[n,s,s] x) => (float[n,s,s] y) <float ninf = {-1e9}> { ["/attn/Where"] y = Where (mask, x, ninf) }',
+        ERROR,
+        "/attn/Where",
+        ("128", "s"),
+        {"n": (1, 1, 2), "s": (1, 128, 256)},
+        tensors=(("mask", np.tril(np.ones((1, 128, 128), bool))),),
+    ),
+    "Inf as the factor of a mask": Row(
+        'g (float16[n,8] m) => (float16[n,8] y) { ["/attn/Mul"] y = Mul (m, neg) }',
+        ERROR,
+        "neg",
+        ("inf", "nan", "where"),
+        tensors=(("neg", np.array(-np.inf, np.float16)),),
+    ),
+    "a variance below zero": Row(
+        'g (float[n,2,4,4] x) => (float[n,2,4,4] y) { ["/bn"] y = BatchNormalization (x, one, one, one, var) }',
+        ERROR,
+        "var",
+        ("negative", "channel 1", "checkpoint"),
+        tensors=(("one", floats(2)), ("var", np.array([1, -0.5], np.float32))),
+    ),
+    "a constant cast out of float16": Row(
+        "g (float16[n,8] x) => (float16[n,8] y) <float big = {100000}> "
+        '{ ["/Cast"] h = Cast <to = 10> (big) ["/Mul"] y = Mul (x, h) }',
+        WARNING,
+        "/Cast",
+        ("65504", "fp16", "bf16"),
+    ),
+    "an output that never has its shape": Row(
+        'g (float[1,8] x) => (float[1,99] y) { ["/Relu"] y = Relu (x) }', WARNING, "y", ("99", "[1, 8]", "declared"), {}
+    ),
+    "an input passed through": Row(
+        'g (float[n,8] x) => (float[n,8] y, float[n,8] x) { ["/Relu"] y = Relu (x) }', ERROR, "x", ("__x", "identity")
+    ),
+    "an output nothing writes": Row(
+        'g (float[1,8] x) => (float[1,8] y) { ["/Relu"] z = Relu (x) }', ERROR, "y", ("output", "no node"), {}
+    ),
+    "a cycle in a body": Row(
+        """g (float[1,4] s0) => (float[1,4] y) <int64 trips = {5}, bool go = {1}> {
+            ["/Loop"] y = Loop (trips, go, s0) <
+                body = b (int64 i, bool ci, float[1,4] s) => (bool co, float[1,4] so) {
+                    ["/b/Add"] p = Add (s, q)
+                    ["/b/Relu"] q = Relu (p)
+                    so = Identity (q)
+                    co = Identity (ci) }> }""",
+        ERROR,
+        "/b/Add",
+        ("cycl", "rewire"),
+        {},
+    ),
+    "uint8 on both sides": Row(
+        'g (uint8[n,16] x) => (float[n,16] y) { ["/pre/Add"] s = Add (x, x) ["/Cast"] y = Cast <to = 1> (s) }',
+        ERROR,
+        "/pre/Add",
+        ("uint8", "A and B", "cast"),
+        opset=13,
+    ),
+    "a plain head": Row(
+        'g (float[n,4,8] x) => (float[n,5] y) { ["/Flatten"] f = Flatten (x) ["/fc/Gemm"] y = Gemm (f, w) }',
+        Severity.NOTE,
+        "",
+        (),
+        tensors=(("w", floats(32, 5)),),
+    ),
+    "lengths of a batch are data, not shapes": Row(
+        """g (int64[B] lengths) => (bool[B,T] mask) <int64 zero = {0}, int64 one = {1}, int64[1] at = {1}> {
+            longest = ReduceMax <keepdims = 0> (lengths)
+            steps = Range (zero, longest, one)
+            each = Unsqueeze (lengths, at)
+            mask = Less (steps, each) }""",
+        Severity.NOTE,
+        "",
+        (),
+        {"B": (1, 2, 4)},
+    ),
+    "one scale a group at opset 18": Row(
+        'g (float[n,8,4,4] x) => (float[n,8,4,4] y) { ["/gn"] y = GroupNormalization <num_groups = 4> (x, s, s) }',
+        Severity.NOTE,
+        "",
+        (),
+        opset=18,
+        tensors=(("s", floats(4)),),
+    ),
+    "an infinite mask value in a Where": Row(
+        "g (float[n,8] x, bool[n,8] m) => (float[n,8] y) { w = Where (m, x, ninf) y = Softmax (w) }",
+        Severity.NOTE,
+        "",
+        (),
+        tensors=(("ninf", np.array(-np.inf, np.float32)),),
+    ),
+}
+
+
+def verdict(row: Row, folder: Path, *, guessed: bool = False) -> list[Finding]:
+    header = f'<ir_version: 9, opset_import: ["" : {row.opset}]>\n'
+    proto: onnx.ModelProto = parser.parse_model(header + row.graph)
+    proto.graph.initializer.extend(numpy_helper.from_array(values, name) for name, values in row.tensors)
+    model = from_proto(proto, folder / "model.onnx")
+    chosen = Profile(ranges={key: Range(*sizes) for key, sizes in row.ranges.items()})
+    profile = default_profile(model, Profile() if guessed else chosen)
+    recipe = Recipe(source=Source(str(model.path)), profile=profile)
+    refused = tuple(refusals(model, on_batch=lambda _: None))
+    case = Case(model, recipe, ShapeTable(model, profile), refused, "TensorRT-RTX 1.7.1", True)
+    return merge([finding for _, found in diagnose(case) for finding in found])
+
+
+@pytest.mark.parametrize("row", ROWS.values(), ids=ROWS)
+def test_the_verdict_says_how_bad_where_why_and_what_helps(row: Row, tmp_path: Path) -> None:
+    loud = [finding for finding in verdict(row, tmp_path) if finding.severity is not Severity.NOTE]
+    if row.severity is Severity.NOTE:
+        assert loud == []
+        return
+    telling = [one for one in loud if row.at in (*one.names, *(place.name for place in one.places))]
+    assert telling, [one.title for one in loud]
+    assert telling[0].severity is row.severity
+    said = " ".join(
+        part for one in telling for part in (one.title, one.cause, *(fix.text for fix in one.fixes))
+    ).lower()
+    assert not [word for word in row.words if word.lower() not in said], said
+
+
+def test_one_fault_is_said_once(tmp_path: Path) -> None:
+    for name in ("perm of another rank", "an output nothing writes", "a cycle in a body", "uint8 on both sides"):
+        errors = [one.kind for one in verdict(ROWS[name], tmp_path) if one.severity is Severity.ERROR]
+        assert len(errors) == len(set(errors)), (name, errors)
+
+
+def test_a_size_guessed_for_want_of_another_is_told(tmp_path: Path) -> None:
+    """The sequence is declared free and only 16 works: a guess of 16 must not make the model look healthy."""
+    row = Row(
+        'g (float[n,s,8] x) => (float[n,s,8] y) { ["/vit/Add"] y = Add (x, pos) }',
+        WARNING,
+        "/vit/Add",
+        (),
+        {},
+        tensors=(("pos", floats(1, 16, 8)), ("unused", floats(1))),
+    )
+    (found,) = (one for one in verdict(row, tmp_path, guessed=True) if one.severity is not Severity.NOTE)
+    assert found.severity is Severity.WARNING
+    assert "16" in found.title
