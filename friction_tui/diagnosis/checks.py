@@ -11,6 +11,7 @@ from friction_tui.diagnosis import (
     dynamic_shapes,
     external_data,
     file_content,
+    folded_batch,
     fragile_shapes,
     graph_declarations,
     graph_structure,
@@ -47,6 +48,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("profile", profiles.check, "whether the optimization profile is one"),
     ("shapes", dynamic_shapes.check, "what cannot work at some size of the ranges"),
     ("fragile shapes", fragile_shapes.check, "shapes that are right by luck"),
+    ("folded batch", folded_batch.check, "batches that are folded into another axis"),
     ("control flow", control_flow.check, "loops and branches whose shapes change"),
     ("recurrent layout", recurrent_layout.check, "recurrent layers some runtimes do not take"),
     ("older TensorRT", older_tensorrt.check, "what older releases refuse"),
@@ -58,7 +60,7 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
 """(name, check, what it looks at)."""
 
 OF_THE_RANGES = frozenset(
-    {"builder limits", "quantization", "profile", "shapes", "fragile shapes", "control flow", "parser"}
+    {"builder limits", "quantization", "profile", "shapes", "fragile shapes", "folded batch", "control flow", "parser"}
 )
 """The checks that look at sizes. All others answer the same whatever the optimization profile is."""
 

@@ -101,6 +101,21 @@ ROWS = {
         {"t": (4, 8, 8), "n": (1, 3, 6)},
         tensors=(("W", floats(2, 48, 8)), ("R", floats(2, 48, 16)), ("h0", floats(2, 3, 16))),
     ),
+    "a batch folded into the features": Row(
+        'g (float[n,16] x) => (float[1,m] y) <int64[2] s = {1, -1}> { ["/view"] r = Reshape (x, s) y = Relu (r) }',
+        WARNING,
+        "/view",
+        ("batch of 2", "[1, 32]", "flatten"),
+    ),
+    "a batch folded and taken out again": Row(
+        """g (float[n,4,8,8] x) => (float[n,4,8,8] y) <int64[4] s = {1, -1, 8, 8}, int64[4] t = {-1, 4, 8, 8}> {
+            r = Reshape (x, s)
+            p = Relu (r)
+            y = Reshape (p, t) }""",
+        Severity.NOTE,
+        "",
+        (),
+    ),
     "windows cut from a size that varies": Row(
         """g (float[b,h,w,16] x) => (float[b,p,7,q,7,16] y)
         <int64[1] i0 = {0}, int64[1] i1 = {1}, int64[1] i2 = {2}, int64[1] s = {7}, int64[1] c = {16}> {
