@@ -23,7 +23,9 @@ class Terminal:
         self.resize(30, 120)
         self.before: list[Any] = termios.tcgetattr(self.theirs)
         self.heard = b""
-        environment = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(home)}
+        # pytest-xdist names a size of its own in these, which would win over the terminal's.
+        inherited = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        environment = {**inherited, "TERM": "xterm-256color", "XDG_STATE_HOME": str(home)}
         take_terminal = ["setsid", "--ctty"] if controlling else ["setsid"]  # replaces itself by the command
         self.process = subprocess.Popen(
             [*take_terminal, sys.executable, "-m", "friction_tui", *arguments],
