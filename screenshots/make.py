@@ -31,7 +31,7 @@ class Shot:
     keys: tuple[str, ...] = ()
     size: tuple[int, int] = (140, 40)
     ranges: tuple[tuple[str, Range], ...] = ()
-    theme: str = ""
+    theme: str = "dark"
 
 
 SIZES = (("N", Range(1, 4, 8)), ("H", Range(224, 224, 448)), ("W", Range(224, 224, 448)))
