@@ -41,6 +41,9 @@ def report(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> st
                 ET.SubElement(case, "failure", type=finding.kind, message=_clean(finding.cause)).text = body
             else:
                 ET.SubElement(case, "system-out").text = body
+    for count in ("tests", "failures", "errors"):
+        root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
+    root.set("time", f"{sum(verdict.seconds for verdict in verdicts):.3f}")
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from friction_tui import __version__
 from friction_tui.finding import Finding, Severity
+from friction_tui.kinds import explain, kinds
 from friction_tui.report.as_json import text_of
 from friction_tui.report.verdict import ModelVerdict
 
@@ -18,15 +20,15 @@ LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "n
 
 def report(verdicts: Sequence[ModelVerdict]) -> str:
     """One run with a rule per kind and a result per finding."""
-    kinds = sorted({finding.kind for verdict in verdicts for finding in verdict.findings})
-    index = {kind: i for i, kind in enumerate(kinds)}
+    found = sorted({finding.kind for verdict in verdicts for finding in verdict.findings})
+    index = {kind: i for i, kind in enumerate(found)}
     run = {
         "tool": {
             "driver": {
                 "name": "friction-tui",
                 "version": __version__,
                 "semanticVersion": __version__,
-                "rules": [{"id": kind, "name": _pascal(kind), "shortDescription": {"text": kind}} for kind in kinds],
+                "rules": [_rule(kind) for kind in found],
             }
         },
         "results": [
@@ -50,6 +52,19 @@ def report(verdicts: Sequence[ModelVerdict]) -> str:
         "runs": [run],
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rule(kind: str) -> dict[str, Any]:
+    """A kind with its page, which code scanning shows beside every result."""
+    titles, page = kinds(), explain(kind)
+    rule: dict[str, Any] = {
+        "id": kind,
+        "name": _pascal(kind),
+        "shortDescription": {"text": titles.get(kind, kind).replace("`", "")},
+    }
+    if kind in titles and page:
+        rule["help"] = {"text": page.replace("`", ""), "markdown": page}
+    return rule
 
 
 def _result(verdict: ModelVerdict, finding: Finding, rule: int) -> dict[str, Any]:
@@ -83,8 +98,13 @@ def _location(verdict: ModelVerdict, finding: Finding) -> dict[str, Any]:
 
 
 def fingerprint(path: str, finding: Finding) -> str:
-    """What makes a finding the same one tomorrow: model, kind and the names at fault, not the wording."""
-    key = "\0".join((PurePath(path).name, finding.kind, *sorted(finding.names)))
+    """What makes a finding the same one tomorrow: model, kind and the names at fault, not the wording.
+
+    The model is its path below the current folder, so that a checkout may lie anywhere; two of one name stay two.
+    """
+    here = PurePath(os.path.normpath(Path.cwd() / path))
+    model = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    key = "\0".join((model.as_posix(), finding.kind, *sorted(finding.names)))
     return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import jsonschema
+import msgspec
 import pytest
 
 from friction_tui.checking import fail_on
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
+from friction_tui.kinds import explain
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
 
@@ -68,12 +71,30 @@ def test_sarif_points_at_the_python_line() -> None:
     assert run["invocations"][0]["executionSuccessful"] is False
 
 
+def test_sarif_explains_every_kind_that_has_a_page() -> None:
+    rules = {rule["id"]: rule for rule in json.loads(as_sarif.report(VERDICTS))["runs"][0]["tool"]["driver"]["rules"]}
+    assert rules["dynamic/baked-reshape"]["help"]["markdown"] == explain("dynamic/baked-reshape")
+    assert "help" not in rules["types/odd"]
+
+
+def test_a_finding_is_the_same_tomorrow_wherever_the_checkout_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    known = as_sarif.fingerprint("encoder/model.onnx", BAKED)
+    assert known == as_sarif.fingerprint(
+        str(tmp_path / "encoder" / "model.onnx"), msgspec.structs.replace(BAKED, title="in new words")
+    )
+    assert known != as_sarif.fingerprint("decoder/model.onnx", BAKED), "two models of one name are two"
+
+
 def test_junit_loads_in_a_parser_and_counts() -> None:
     root = ET.fromstring(as_junit.report(VERDICTS, fail_on("error")))
     suites = {suite.get("name"): suite for suite in root}
     assert suites["models/a b.onnx"].get("failures") == "1"
     assert len(suites["models/a b.onnx"]) == 2
     assert suites["broken.onnx"].get("errors") == "1"
+    assert [root.get(count) for count in ("tests", "failures", "errors")] == ["4", "1", "1"]
     assert suites["fine.onnx"].find("testcase") is not None
 
 
