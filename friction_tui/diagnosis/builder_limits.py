@@ -112,7 +112,8 @@ def _top_k(case: Case, node: Node) -> Iterator[Finding]:
 
 def _low_precision(case: Case, node: Node) -> Iterator[Finding]:
     """FP8, FP4 and INT4 exist between QuantizeLinear and DequantizeLinear only; a Cast cannot make or read them."""
-    for name, role in ((node.proto.output[0], "makes"), (node.proto.input[0], "reads")):
+    ends = [(name, "makes") for name in node.proto.output[:1]] + [(name, "reads") for name in node.proto.input[:1]]
+    for name, role in ends:
         kind = _LOW_PRECISION.get(type_in(case.model, node.graph, name))
         constant = name in case.model.index.initializers
         if kind is None or constant:

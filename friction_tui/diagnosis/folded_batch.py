@@ -46,7 +46,8 @@ def _computed(case: Case, node: Node) -> list[int]:
     """A target put together in the graph, where it is the same at every size."""
     name = node.proto.input[1] if len(node.proto.input) > 1 else ""
     values = [case.table.at(point).values.get(name) for point in ("min", "opt", "max")]
-    listed = [[int(entry) for entry in value.ravel().tolist()] for value in values if value is not None]
+    whole = [value for value in values if value is not None and value.dtype.kind in "iu"]
+    listed = [[int(entry) for entry in value.ravel().tolist()] for value in whole]
     return listed[0] if len(listed) == len(values) and all(each == listed[0] for each in listed) else []
 
 

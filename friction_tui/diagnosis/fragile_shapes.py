@@ -74,7 +74,7 @@ def _agrees(declared: list[int | None], shape: tuple[int, ...]) -> bool:
 def _squeeze(case: Case, node: Node, profile: Profile) -> Iterator[Finding]:
     """Without axes, whatever has size 1 goes: the rank of the result depends on the input."""
     named = len(node.proto.input) > 1 and node.proto.input[1]
-    if named or any(attribute.name == "axes" for attribute in node.proto.attribute):
+    if named or not node.proto.input or any(attribute.name == "axes" for attribute in node.proto.attribute):
         return
     shapes = _sizes(case, node.proto.input[0])
     if len(shapes) < 2 or len({len(shape) for shape in shapes}) != 1:

@@ -262,4 +262,6 @@ def constant_operand(model: OpenedModel, node: Node) -> list[int] | None:
     if position >= len(node.proto.input):
         return None
     value = constant_value(model, node.proto.input[position], 64, node.graph)
-    return None if value is None else [int(entry) for entry in np.asarray(value).ravel().tolist()]
+    if value is None or value.dtype.kind not in "iu":
+        return None
+    return [int(entry) for entry in value.ravel().tolist()]

@@ -21,6 +21,8 @@ _ALIGNMENT = 64
 """Bytes between two tensors' places. Each has its own: TensorRT takes weights at one address for the same weights."""
 _SMALL = 4096
 """Bytes up to which a tensor keeps its values: biases, scales, sizes."""
+_LARGEST = 1 << 40
+"""Bytes beyond which a declared size is a mistake, which a finding names: such a tensor is left as it is."""
 _INTEGERS = 1 << 20
 """Bytes up to which an index or shape tensor does."""
 _INDEX_TYPES = (TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL, TensorProto.UINT32, TensorProto.UINT64)
@@ -46,7 +48,7 @@ def weightless(proto: onnx.ModelProto, keep_dir: Path, folder: Path | None = Non
             read = _read_small(tensor, folder)
             if read is not None:
                 return read
-        elif not element_bits(tensor.data_type):
+        elif not element_bits(tensor.data_type) or tensor_bytes(tensor) > _LARGEST:
             return tensor
         size = tensor_bytes(tensor)
         offset, end = end, end + -(-size // _ALIGNMENT) * _ALIGNMENT
