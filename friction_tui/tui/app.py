@@ -7,10 +7,10 @@ import dataclasses
 import os
 import signal
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -45,6 +45,10 @@ TEXTUAL_COMMANDS = frozenset({"Theme", "Screenshot"})
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
+LiveMaker: TypeAlias = Callable[..., LiveSession]
+"""Makes a session; called as `LiveSession` is, with what is to be told of a new state, `ascii_only` and `watch`."""
+
+
 class NewState(Message, bubble=False):
     """The state changed. Whoever handles it reads the newest, so one in the queue is enough."""
 
@@ -54,10 +58,13 @@ class NewState(Message, bubble=False):
 
 
 class FrictionApp(App[None]):
-    """Opens `recipe`, or shows what can be opened. `worker` is another command to start the worker with."""
+    """Opens `recipe`, or shows what can be opened. `worker` is another command to start the worker with.
+
+    `live` makes a session that is not with a worker of this app's own alone.
+    """
 
     TITLE = "friction"
-    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "roles.tcss", "workbench.tcss", "welcome.tcss"]
+    CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "workbench.tcss", "welcome.tcss"]
     COMMANDS = App.COMMANDS | {Commands}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend", tooltip="Back to the shell"),
@@ -73,6 +80,7 @@ class FrictionApp(App[None]):
         ascii_only: bool = False,
         theme: str = "",
         watch: bool = False,
+        live: LiveMaker | None = None,
     ) -> None:
         wanted = chosen_theme(theme, os.environ)  # before Textual takes NO_COLOR out of the environment
         super().__init__()
@@ -82,7 +90,8 @@ class FrictionApp(App[None]):
         self._follow: Timer | None = None
         self._asked: ConsentNeeded | None = None
         self._netron: NetronStarted | None = None
-        self.live = LiveSession(self._state_changed, worker, early=early, ascii_only=ascii_only, watch=watch)
+        ours = partial(LiveSession, worker=worker, early=early)
+        self.live = (live or ours)(self._state_changed, ascii_only=ascii_only, watch=watch)
         for known in THEMES:
             self.register_theme(known)
         self.theme = wanted
@@ -254,11 +263,15 @@ def run_app(
 
     `early` is a worker that was spawned while this module was still being imported.
     """
+    return run(FrictionApp(recipe, worker=worker, early=early, ascii_only=ascii_only, theme=theme, watch=watch))
+
+
+def run(app: FrictionApp) -> int:
+    """Run an app until the user leaves; returns as `run_app` does."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         print("friction-tui: there is no terminal to draw on; `friction-tui check` prints a report", file=sys.stderr)
         return 2
     unlogged = start_log()
-    app = FrictionApp(recipe, worker=worker, early=early, ascii_only=ascii_only, theme=theme, watch=watch)
     if unlogged:
         app.live.state = noticed(app.live.state, "warning", f"there is no log: {unlogged}", "friction-tui locate")
     app.run()

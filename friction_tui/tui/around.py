@@ -18,8 +18,8 @@ from friction_tui.drawing.neighbourhood import Box, Neighbourhood, neighbourhood
 from friction_tui.drawing.outline import Outline
 from friction_tui.tui.graph_painter import LINE_ROLES
 from friction_tui.tui.lines import strip_of
-from friction_tui.tui.lines_panel import ROLE_CLASSES, cursor_style, role_style
 from friction_tui.tui.panel import Panel
+from friction_tui.tui.roles import cursor_style, role_style
 
 if TYPE_CHECKING:
     from friction_tui.tui.workbench import Workbench
@@ -31,7 +31,6 @@ class Around(Panel, ScrollView):
     """The picture. Arrows go from box to box."""
 
     DEFAULT_CSS = "Around { overflow-x: hidden; overflow-y: auto; }"
-    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(0, -1)", "Up", show=False, id="around.up", tooltip="Box above"),
         Binding("down,j", "move(0, 1)", "Down", show=False, id="around.down", tooltip="Box below"),

@@ -12,9 +12,9 @@ from friction_tui.tui.actions import BY_ID, Action, valid
 from friction_tui.tui.inspector import one_line
 from friction_tui.tui.layout import PANELS
 from friction_tui.tui.lines import Line, Span, fitted, strip_of, width_of
-from friction_tui.tui.lines_panel import ROLE_CLASSES, role_style
 from friction_tui.tui.panel import differs
 from friction_tui.tui.problems import counts
+from friction_tui.tui.roles import role_style
 from friction_tui.tui.state import AppState
 from friction_tui.tui.status import status
 
@@ -26,7 +26,6 @@ LEVEL_MARKS = {"error": "✗", "warning": "!", "info": "·"}
 class Bar(Widget):
     """One line made from the state."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     DEFAULT_CSS = "Bar { height: 1; padding: 0 1; }"
 
     READS: ClassVar[frozenset[str]] = frozenset()

@@ -11,9 +11,11 @@ from functools import lru_cache
 from itertools import pairwise
 from typing import Any
 
-from friction_tui.tui.lines import ROLES, Line, Span
+from friction_tui.tui.lines import Line, Span
+from friction_tui.tui.roles import LOOKS
 
 _COLOUR = re.compile(r"\x1b\[(?:38;5;(\d+)|0|(48;[\d;]*))m")
+_ROLES = tuple(LOOKS)
 _FIRST_COLOUR = 100
 """Palette numbers from here on stand for roles; they never reach a terminal."""
 _ASCII = str.maketrans({"│": "|", "┤": "|", "├": "|", "┼": "+", "└": "+", "┬": "+", "─": "-", "┴": "+", "┘": "+"})
@@ -100,7 +102,7 @@ def _signals(plotext: Any, series: Series, *, ascii_only: bool) -> list[Any]:
 
 
 def _pixel(plotext: Any, role: str) -> Any:
-    return plotext.pixel(_FIRST_COLOUR + ROLES.index(role))
+    return plotext.pixel(_FIRST_COLOUR + _ROLES.index(role))
 
 
 def _spans(row: str) -> list[Span]:
@@ -114,7 +116,7 @@ def _spans(row: str) -> list[Span]:
         if found[2]:
             continue  # a background, which plotext gives its lines: the theme has its own
         number = int(found[1]) - _FIRST_COLOUR if found[1] else -1
-        role = ROLES[number] if 0 <= number < len(ROLES) else "muted"
+        role = _ROLES[number] if 0 <= number < len(_ROLES) else "muted"
     spans.append((row[end:], role))
     while spans and not spans[-1][0].strip():
         spans.pop()

@@ -73,15 +73,15 @@ def around(bench: Workbench) -> None:
         bench.app.push_screen(AroundScreen(bench, outline, outline.item(bench.graph.cursor)))
 
 
-def search(bench: Workbench) -> None:
+async def search(bench: Workbench) -> None:
     """Open the search line for the graph."""
-    bench.open_search("graph")
+    await bench.open_search("graph")
 
 
-def filter_problems(bench: Workbench) -> None:
+async def filter_problems(bench: Workbench) -> None:
     """Open the search line for the problem list."""
     bench.show_panel("problems")
-    bench.open_search("problems")
+    await bench.open_search("problems")
 
 
 def undo(bench: Workbench) -> None:

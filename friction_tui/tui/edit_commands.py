@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
 from friction_tui import recipe_file
 from friction_tui.protocol import SaveModel
 from friction_tui.recipe import InputSpec
-from friction_tui.tui.build import BuildPanel
 from friction_tui.tui.export_progress import spec_text
 from friction_tui.tui.panel import Ask, Edit, Say
 from friction_tui.tui.path_prompt import PathPrompt
-from friction_tui.tui.shapes import ShapesPanel
 
 if TYPE_CHECKING:
+    from friction_tui.tui.build import BuildPanel
+    from friction_tui.tui.shapes import ShapesPanel
     from friction_tui.tui.workbench import Workbench
 
 
 def edit_shapes(bench: Workbench) -> None:
     """To the shape editor, with the cell under its cursor open."""
     bench.show_panel("shapes")
-    bench.query_one(ShapesPanel).begin_edit()
+    cast("ShapesPanel", bench.panel("shapes")).begin_edit()
 
 
 def edit_inputs(bench: Workbench) -> None:
@@ -75,12 +75,12 @@ def copy_as(bench: Workbench) -> None:
 
 def compare_builds(bench: Workbench) -> None:
     """The last two builds beside each other."""
-    bench.query_one(BuildPanel).compare()
+    cast("BuildPanel", bench.panel("build")).compare()
 
 
 def save_engine(bench: Workbench) -> None:
     """Ask where to save the newest engine."""
-    bench.query_one(BuildPanel).action_save()
+    cast("BuildPanel", bench.panel("build")).action_save()
 
 
 def save_model(bench: Workbench) -> None:

@@ -13,7 +13,7 @@ from friction_tui.drawing.heat import heat
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.text import Role, RowText, Segment, lanes_for
 from friction_tui.tui.lines import strip_of
-from friction_tui.tui.lines_panel import cursor_style, role_style
+from friction_tui.tui.roles import cursor_style, role_style
 
 STRIPS_KEPT = 2_000
 HEAT_WIDTH = 3
@@ -83,7 +83,7 @@ class GraphPainter:
         self._gutters |= spans
 
     def _remembered(self, row: int, width: int) -> Strip:
-        drawn_of = (self._outline.version, width, self._widget.app.theme, id(self.text.labels))
+        drawn_of = (self._outline.version, width, id(self._widget.app.theme_variables), id(self.text.labels))
         if drawn_of != self._strips_of or len(self._strips) > STRIPS_KEPT:
             self._strips, self._strips_of = {}, drawn_of
         if row not in self._strips:

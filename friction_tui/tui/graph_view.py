@@ -28,9 +28,9 @@ from friction_tui.tui.graph_keys import GRAPH_KEYS
 from friction_tui.tui.graph_painter import GraphPainter
 from friction_tui.tui.graph_search import GraphSearch
 from friction_tui.tui.lines import Line, fitted, strip_of
-from friction_tui.tui.lines_panel import ROLE_CLASSES, role_style
 from friction_tui.tui.notes import graph_note
 from friction_tui.tui.panel import Panel, differs
+from friction_tui.tui.roles import role_style
 from friction_tui.tui.state import AppState
 
 SMALL = 4_000
@@ -47,7 +47,6 @@ class GraphView(Panel, ScrollView):
     DEFAULT_CSS = """
     GraphView { overflow-x: hidden; overflow-y: auto; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     NAME = "Graph"
     READS = frozenset(
         {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused", "jobs"}

@@ -19,27 +19,7 @@ from friction_tui.drawing.width import visible
 from friction_tui.finding import Severity, Tier
 
 Span: TypeAlias = tuple[str, str]
-"""Text and role."""
-
-ROLES = (
-    "text",
-    "muted",
-    "strong",
-    "name",
-    "code",
-    "link",
-    "key",
-    "error",
-    "warning",
-    "note",
-    "good",
-    "stale",
-    "gutter",
-    "glyph",
-    "keyword",
-    "string",
-    "number",
-)
+"""Text and role, one of `roles.LOOKS`."""
 
 SYMBOLS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
 ASCII_SYMBOLS = {Severity.ERROR: "X", Severity.WARNING: "!", Severity.NOTE: "."}

@@ -7,46 +7,17 @@ from __future__ import annotations
 
 from functools import partial
 from typing import ClassVar
-from weakref import WeakKeyDictionary
 
-from rich.style import Style
 from textual.binding import Binding, BindingType
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
-from textual.widget import Widget
 
-from friction_tui.tui.lines import ROLES, Line, fitted, in_ascii, strip_of
+from friction_tui.tui.lines import Line, fitted, in_ascii, strip_of
 from friction_tui.tui.panel import Panel
+from friction_tui.tui.roles import cursor_style, role_style
 from friction_tui.tui.state import AppState
-
-ROLE_CLASSES = {*(f"line--{role}" for role in ROLES), "line--cursor", "line--rest"}
-"""Component classes of a widget whose text is made of roles. What they look like is in roles.tcss."""
-
-
-_styles: WeakKeyDictionary[Widget, dict[tuple[str, str], Style]] = WeakKeyDictionary()
-"""Styles of each widget by theme and component class. Textual forgets its own at every refresh, which costs
-a third of a key press."""
-
-
-def _component_style(widget: Widget, name: str, *, partial: bool = False) -> Style:
-    known = _styles.setdefault(widget, {})
-    key = (widget.app.theme, name)
-    if key not in known:
-        known[key] = widget.get_component_rich_style(name, partial=partial)
-    return known[key]
-
-
-def role_style(widget: Widget, role: str) -> Style:
-    """The style of a role in the present theme."""
-    return _component_style(widget, f"line--{role}")
-
-
-def cursor_style(widget: Widget, role: str) -> Style:
-    """The style of a role under the cursor; faint where the keys go to another widget."""
-    under = "line--cursor" if widget.has_focus else "line--rest"
-    return role_style(widget, role) + _component_style(widget, under, partial=True)
 
 
 class LinesPanel(Panel, ScrollView):
@@ -55,7 +26,6 @@ class LinesPanel(Panel, ScrollView):
     DEFAULT_CSS = """
     LinesPanel { overflow-x: hidden; overflow-y: auto; }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = ROLE_CLASSES
     CURSOR_AT_REST: ClassVar[bool] = False
     """Whether the entry under the cursor is marked, faintly, while keys go elsewhere."""
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,32 +13,19 @@ from textual.screen import Screen
 from friction_tui.finding import Finding
 from friction_tui.tui import panel as said
 from friction_tui.tui.actions import BY_ID, bindings, why_not
-from friction_tui.tui.bars import KeyLine, MessageLine, PanelBar, StatusLine
-from friction_tui.tui.build import BuildPanel
+from friction_tui.tui.bars import Bar, KeyLine, MessageLine, PanelBar, StatusLine
 from friction_tui.tui.graph_view import GraphView
-from friction_tui.tui.inspector import Inspector, findings_at
-from friction_tui.tui.latency import LatencyPanel
+from friction_tui.tui.inspector import findings_at
 from friction_tui.tui.layout import ARRANGEMENTS, BESIDE, DRAWER, PANELS, arrangement, shown
 from friction_tui.tui.lines_panel import LinesPanel
-from friction_tui.tui.memory import MemoryPanel
-from friction_tui.tui.problems import Problems
-from friction_tui.tui.search_bar import SearchBar
+from friction_tui.tui.panels import ORDER, made, panel_type
 from friction_tui.tui.sessions import SavedSession
-from friction_tui.tui.shapes import ShapesPanel
-from friction_tui.tui.source import SourcePanel
 from friction_tui.tui.state import AppState
-from friction_tui.tui.why_screen import WhyScreen
 
 if TYPE_CHECKING:
     from friction_tui.tui.app import FrictionApp
-
-
-@runtime_checkable
-class ShowsState(Protocol):
-    """Whatever draws itself from the state."""
-
-    def update_state(self, state: AppState) -> None:
-        """Show the newest state."""
+    from friction_tui.tui.problems import Problems
+    from friction_tui.tui.search_bar import SearchBar
 
 
 class Workbench(Screen[None]):
@@ -51,7 +38,9 @@ class Workbench(Screen[None]):
         super().__init__()
         self.state = state
         self._session = session
-        self._shows: list[ShowsState] = []
+        self._panels: dict[str, said.Panel] = {}
+        self._bars: list[Bar] = []
+        self._search: SearchBar | None = None
         self.current = PANELS[0]
         self.drawer = DRAWER[0]
         self.beside = BESIDE[0]
@@ -65,38 +54,49 @@ class Workbench(Screen[None]):
     @property
     def graph(self) -> GraphView:
         """The graph panel."""
-        return self.query_one(GraphView)
+        return cast("GraphView", self.panel("graph"))
 
     @property
     def problems(self) -> Problems:
         """The problem list."""
-        return self.query_one(Problems)
+        return cast("Problems", self.panel("problems"))
 
     def compose(self) -> ComposeResult:
-        """Everything is mounted once; `lay_out` says what is shown."""
-        yield StatusLine(id="status")
-        yield PanelBar(id="panel-bar")
+        """The lines above and below, and the panels of the first screen; the others come once that is painted."""
+        self._bars = [StatusLine(id="status"), PanelBar(id="panel-bar"), MessageLine(id="message"), KeyLine(id="keys")]
+        _, on_screen = self._arranged(*self.app.size)
+        self._panels = {name: made(name) for name in ORDER if name in on_screen}
+        yield from self._bars[:2]
         with Grid(id="body"):
-            yield GraphView(id="graph")
-            yield Problems(id="problems")
-            yield Inspector(id="inspector")
-            yield SourcePanel(id="source")
-            yield ShapesPanel(id="shapes")
-            yield BuildPanel(id="build", classes="drawer")
-            yield MemoryPanel(id="memory", classes="drawer")
-            yield LatencyPanel(id="latency", classes="drawer")
-        yield MessageLine(id="message")
-        yield SearchBar()
-        yield KeyLine(id="keys")
+            yield from self._panels.values()
+        yield from self._bars[2:]
+
+    def panel(self, name: str) -> said.Panel:
+        """The panel of this name, made at its first use."""
+        if name not in self._panels:
+            new = made(name)
+            before = next((p for n, p in self._panels.items() if ORDER.index(n) > ORDER.index(name)), None)
+            self._panels[name] = new
+            self._panels = {known: self._panels[known] for known in ORDER if known in self._panels}
+            self.query_one("#body").mount(new, before=before)
+            new.update_state(self.state)
+        return self._panels[name]
+
+    def _make_rest(self) -> None:
+        """The panels that are not there yet, one between two paints, so that a key finds them made."""
+        missing = next((name for name in ORDER if name not in self._panels), None)
+        if missing is not None:
+            self.panel(missing)
+            self.call_after_refresh(self._make_rest)
 
     def on_mount(self) -> None:
         """First arrangement and first state; a saved session is looked at as it was left."""
-        self._shows = [widget for widget in self.query("*") if isinstance(widget, ShowsState)]
         if self._session is not None:
             self.graph.restore(self._session.open_folds, self._session.cursor)
             self.show_panel(self._session.panel if self._session.panel in PANELS else PANELS[0])
         self.lay_out()
         self.update_state(self.state)
+        self.call_after_refresh(self._make_rest)
 
     def on_resize(self, event: Resize) -> None:
         """What fits changes with the terminal."""
@@ -105,34 +105,39 @@ class Workbench(Screen[None]):
     def update_state(self, state: AppState) -> None:
         """Hand the newest state to everything on the screen."""
         self.state = state
-        for widget in self._shows:
-            widget.update_state(state)
+        for bar in self._bars:
+            bar.update_state(state)
+        for panel in self._panels.values():
+            panel.update_state(state)
 
     # ------------------------------------------------------------------------------------------- layout
 
     def lay_out(self, width: int = 0, height: int = 0) -> None:
         """Show the panels that fit, the current one always."""
         width, height = width or self.app.size.width, height or self.app.size.height
-        arranged, on_screen = shown(
-            arrangement(width, height, zoomed=self.zoomed), self.current, self.drawer, self.beside
-        )
+        arranged, on_screen = self._arranged(width, height)
         body = self.query_one("#body")
         for name in ARRANGEMENTS:
             body.set_class(name == arranged, f"-{name}")
-        for name in PANELS:
-            self.query_one(f"#{name}").display = name in on_screen
+        for name in ORDER:
+            if name in on_screen or name in self._panels:
+                self.panel(name).display = name in on_screen
         bar = self.query_one(PanelBar)
         bar.current = self.current
         bar.display = arranged == "single" and height >= 8
         bar.refresh()
         self.query_one(MessageLine).display = height >= 10
 
+    def _arranged(self, width: int, height: int) -> tuple[str, set[str]]:
+        arranged = arrangement(width, height, zoomed=self.zoomed)
+        return shown(arranged, self.current, self.drawer, self.beside)
+
     def show_panel(self, name: str, *, focus: bool = True) -> None:
         """Bring a panel to the front."""
         self._look_at(name)
         self.lay_out()
         if focus:
-            self.query_one(f"#{name}").focus()
+            self.panel(name).focus()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """The panel with the focus is the current one."""
@@ -150,7 +155,7 @@ class Workbench(Screen[None]):
 
     def panel_bindings(self) -> dict[str, list[Binding]]:
         """The keys of each panel, by the panel's name, for the help page."""
-        kinds: list[type[said.Panel]] = [LinesPanel, *(type(self.query_one(f"#{name}", said.Panel)) for name in PANELS)]
+        kinds: list[type[said.Panel]] = [LinesPanel, *map(panel_type, PANELS)]
         keys = {kind.NAME: [b for b in vars(kind).get("BINDINGS", []) if isinstance(b, Binding)] for kind in kinds}
         return {name or "every list": bindings for name, bindings in keys.items() if bindings}
 
@@ -179,6 +184,8 @@ class Workbench(Screen[None]):
         self.friction.live.choose(finding)
         self.problems.select(finding)
         if explain and self.app.screen is self:
+            from friction_tui.tui.why_screen import WhyScreen
+
             self.app.push_screen(WhyScreen(self))
 
     def on_graph_view_selected(self, event: GraphView.Selected) -> None:
@@ -194,24 +201,30 @@ class Workbench(Screen[None]):
         else:
             self.show_panel("inspector")
 
-    def on_lines_panel_chosen(self, event: Problems.Chosen) -> None:
+    def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
         """Enter in the problem list: explain, or go to the place."""
         if event.panel is self.problems:
             self.problems.open_entry()
 
     # ------------------------------------------------------------------------------------------- search
 
-    def open_search(self, purpose: str) -> None:
-        """Show the search line."""
-        self.query_one(SearchBar).open(purpose, self.problems.filter if purpose == "problems" else "")
+    async def open_search(self, purpose: str) -> None:
+        """Show the search line, made at its first use."""
+        if self._search is None:
+            from friction_tui.tui.search_bar import SearchBar
+
+            self._search = SearchBar()
+            await self.mount(self._search, before="#keys")
+        self._search.open(purpose, self.problems.filter if purpose == "problems" else "")
         if purpose == "graph" and not self.graph.display:
             self.show_panel("graph", focus=False)
 
     def close_search(self) -> bool:
         """Hide the search line; says whether it was shown."""
-        bar = self.query_one(SearchBar)
-        was_open, bar.display = bool(bar.display), False
-        return was_open
+        if self._search is None or not self._search.display:
+            return False
+        self._search.display = False
+        return True
 
     def on_search_bar_typed(self, event: SearchBar.Typed) -> None:
         """Search as one types."""
@@ -220,16 +233,20 @@ class Workbench(Screen[None]):
             count = f"{len(self.problems.shown())}"
         else:
             count = self.graph.search(event.text)
-        self.query_one(SearchBar).count(count)
+        self._count(count)
+
+    def _count(self, text: str) -> None:
+        if self._search is not None:
+            self._search.count(text)
 
     def on_search_bar_step(self, event: SearchBar.Step) -> None:
         """Another match in the graph."""
         if event.purpose == "graph":
-            self.query_one(SearchBar).count(self.graph.search_step(event.direction))
+            self._count(self.graph.search_step(event.direction))
 
     def on_search_bar_closed(self, event: SearchBar.Closed) -> None:
         """Back to where the search was about."""
         if event.purpose == "problems" and not event.keep:
             self.problems.set_filter("")
         self.close_search()
-        self.query_one("#problems" if event.purpose == "problems" else "#graph").focus()
+        self.panel("problems" if event.purpose == "problems" else "graph").focus()

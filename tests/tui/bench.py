@@ -21,7 +21,7 @@ STYLES = Path(friction_tui.tui.__file__).parent
 class Bench(App[None]):
     """Shows a panel, or a dialog over nothing, and keeps every message meant for the app."""
 
-    CSS_PATH: ClassVar[list[str | Path]] = [STYLES / "app.tcss", STYLES / "roles.tcss"]  # type: ignore[assignment]
+    CSS_PATH: ClassVar[list[str | Path]] = [STYLES / "app.tcss"]  # type: ignore[assignment]
     ENABLE_COMMAND_PALETTE = False
 
     def __init__(self, panel: Panel | None = None, dialog: Screen[object] | None = None) -> None:

@@ -1,0 +1,38 @@
+"""The panels of the workbench by name. What a panel needs is imported when it is made: the first screen shows one."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import cast
+
+from friction_tui.tui.layout import DRAWER, PANELS
+from friction_tui.tui.panel import Panel
+
+TYPES = {
+    "graph": ("graph_view", "GraphView"),
+    "problems": ("problems", "Problems"),
+    "inspector": ("inspector", "Inspector"),
+    "source": ("source", "SourcePanel"),
+    "shapes": ("shapes", "ShapesPanel"),
+    "build": ("build", "BuildPanel"),
+    "memory": ("memory", "MemoryPanel"),
+    "latency": ("latency", "LatencyPanel"),
+}
+"""Module and class of each panel, in the order in which the grids of workbench.tcss take them."""
+ORDER = tuple(TYPES)
+
+assert set(TYPES) == set(PANELS)
+
+
+def panel_type(name: str) -> type[Panel]:
+    """The class of a panel."""
+    module, kind = TYPES[name]
+    return cast("type[Panel]", getattr(import_module(f"friction_tui.tui.{module}"), kind))
+
+
+def made(name: str) -> Panel:
+    """A new panel, not shown yet."""
+    panel = panel_type(name)(id=name)
+    panel.set_class(name in DRAWER, "drawer")
+    panel.display = False
+    return panel
