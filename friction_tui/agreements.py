@@ -31,6 +31,7 @@ def with_file(recipe: Recipe) -> tuple[Recipe, tuple[Allowed, ...]]:
         opset=recipe.opset or agreed.opset,
         target=recipe.target or agreed.target,
         precision=agreed.precision if recipe.precision is Precision.AS_EXPORTED else recipe.precision,
+        keep_float32=recipe.keep_float32 or agreed.keep_float32,
         profile=_profile(recipe.profile, agreed.profile),
         rewrites=recipe.rewrites or agreed.rewrites,
         export=agreed.export,

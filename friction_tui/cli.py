@@ -179,6 +179,29 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 
 
 @main.command()
+@click.argument("model")
+@click.option(
+    "--tolerance", type=click.FloatRange(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05."
+)
+@click.option("--write", is_flag=True, help="Write the result into the friction.toml beside the model.")
+@shape_options
+@source_options
+def precision(model: str, tolerance: float | None, write: bool, **chosen: Any) -> None:
+    """Find the nodes of MODEL that must stay float32 when the rest is fp16 (or --precision bf16).
+
+    Tried out in ONNX Runtime on random inputs, or on your own: --input data.npz, an array for every input.
+    """
+    from friction_tui.commands.precision import run
+
+    data = [text for text in chosen["inputs"] if text.endswith(".npz")]
+    chosen["inputs"] = tuple(text for text in chosen["inputs"] if text not in data)
+    if len(data) > 1:
+        raise click.UsageError("--input: give one .npz with an array for every input")
+    recipe = _agreed(model, chosen)
+    sys.exit(run(recipe, tolerance or 0.0, data[0] if data else "", write=write, allow=chosen["allow_code"]))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
 @click.option("--lock", type=click.Path(path_type=Path), help="Write the whole stack's versions to this file.")
 @click.option("--diff", type=click.Path(exists=True, path_type=Path), help="Compare with a lock written before.")

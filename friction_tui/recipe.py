@@ -109,7 +109,7 @@ class ExportOptions(msgspec.Struct, frozen=True, omit_defaults=True):
 class Precision(enum.StrEnum):
     """Numeric precision. AS_EXPORTED leaves the model's own types.
 
-    FP16 is a builder flag on TensorRT 10 and an edit of the model on TensorRT 11 and RTX. BF16, INT8 and FP8
+    FP16 and BF16 are builder flags on TensorRT 10 and edits of the model on TensorRT 11 and RTX. INT8 and FP8
     exist only as TensorRT 10 builder flags.
     """
 
@@ -132,6 +132,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `profile` None means deliberately no profile. `opset` None keeps the model's own. `target` is a
     compute capability such as `SM89`, or "" for every one the installed TensorRT offers by default.
+    `keep_float32` names the nodes that stay float32 when `precision` is fp16 or bf16.
     """
 
     source: Source
@@ -139,6 +140,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     opset: int | None = None
     target: str = ""
     precision: Precision = Precision.AS_EXPORTED
+    keep_float32: tuple[str, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     export: ExportOptions = ExportOptions()
     parse: bool = True

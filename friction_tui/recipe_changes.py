@@ -21,6 +21,8 @@ def changes(before: Recipe, after: Recipe) -> list[str]:
         said.append(f"target {before.target or 'default'} → {after.target or 'default'}")
     if before.precision is not after.precision:
         said.append(f"precision {before.precision} → {after.precision}")
+    if before.keep_float32 != after.keep_float32:
+        said.append(f"{len(after.keep_float32) or 'no'} node{'s' if len(after.keep_float32) != 1 else ''} kept float32")
     said += [f"+ {rewrite.name}" for rewrite in after.rewrites if rewrite not in before.rewrites]
     said += [f"- {rewrite.name}" for rewrite in before.rewrites if rewrite not in after.rewrites]
     if before.source != after.source or before.export != after.export:

@@ -2,6 +2,8 @@
 
     opset = 18
     target = "SM89"
+    precision = "fp16"
+    keep_float32 = ["norm/Pow", "norm/ReduceMean"]    # names of nodes
 
     [source]
     path = "detector.onnx"          # relative to this file
@@ -58,6 +60,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     opset: int | None = None
     target: str = ""
     precision: Precision = Precision.AS_EXPORTED
+    keep_float32: tuple[str, ...] = ()
     no_profile: bool = False
     guessed: tuple[str, ...] = ()
     parse: bool = True
@@ -79,6 +82,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             opset=self.opset,
             target=self.target,
             precision=self.precision,
+            keep_float32=self.keep_float32,
             rewrites=self.rewrites,
             export=self.export or ExportOptions(),
             parse=self.parse,
@@ -93,6 +97,7 @@ def from_recipe(recipe: Recipe, allow: tuple[Allowed, ...] = ()) -> RecipeFile:
         opset=recipe.opset,
         target=recipe.target,
         precision=recipe.precision,
+        keep_float32=recipe.keep_float32,
         no_profile=recipe.profile is None,
         guessed=profile.guessed,
         parse=recipe.parse,

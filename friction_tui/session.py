@@ -250,7 +250,7 @@ class Session:
 
     @property
     def _weak_types(self) -> bool:
-        return bool(self._tensorrt and "bf16" in self._tensorrt.precisions)
+        return bool(self._tensorrt and "int8" in self._tensorrt.precisions)
 
     # ------------------------------------------------------------------------------------------ questions
 
@@ -344,6 +344,8 @@ class Session:
             point=request.point,
             runs=request.runs,
             engine=self._engine_path,
+            tolerance=request.tolerance,
+            data=request.data,
         )
 
     def job_ended(self, ended: JobEnded) -> JobEnded:
@@ -368,7 +370,14 @@ NOTHING_OPEN = Refused(what="Nothing to do it with", why="no model is open", nex
 def edits(recipe: Recipe) -> Recipe:
     """The recipe as far as it edits the ONNX model. An exported source is exported at its opset instead."""
     converted = recipe.opset if recipe.source.kind in READ_AS_THEY_ARE else None
-    return Recipe(source=recipe.source, opset=converted, precision=recipe.precision, rewrites=recipe.rewrites)
+    kept = recipe.keep_float32 if recipe.precision in (Precision.FP16, Precision.BF16) else ()
+    return Recipe(
+        source=recipe.source,
+        opset=converted,
+        precision=recipe.precision,
+        keep_float32=kept,
+        rewrites=recipe.rewrites,
+    )
 
 
 def exports(recipe: Recipe) -> tuple[object, ...]:

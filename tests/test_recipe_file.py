@@ -33,6 +33,7 @@ RECIPES = st.builds(
     opset=st.none() | st.integers(1, 30),
     target=st.sampled_from(["", "SM89"]),
     precision=st.sampled_from(Precision),
+    keep_float32=st.lists(KEYS, max_size=2).map(tuple),
     rewrites=st.lists(st.builds(Rewrite, name=KEYS, nodes=st.lists(KEYS).map(tuple)), max_size=2).map(tuple),
     parse=st.booleans(),
 )

@@ -30,8 +30,8 @@ _DEFAULT_TYPES = {
     "QuantizeLinear": TensorProto.UINT8,
 }
 """First output's type when no attribute and no input names it (ONNX operator docs)."""
-_FROM_INPUT = {"CastLike": 1, "QuantizeLinear": 2, "DequantizeLinear": 1, "EyeLike": 0, "Bernoulli": 0}
-"""First output has the type of this input, where the schema leaves it open."""
+_FROM_INPUT = {"CastLike": 1, "QuantizeLinear": 2, "DequantizeLinear": 1, "EyeLike": 0, "Bernoulli": 0, "Identity": 0}
+"""First output has the type of this input, where the schema leaves it open, or names more than tensors."""
 
 _remembered: WeakKeyDictionary[OpenedModel, dict[str, dict[str, int]]] = WeakKeyDictionary()
 

@@ -42,10 +42,10 @@ def check(case: Case) -> Iterator[Finding]:
     model = case.model
     if model.file.kind != "onnx":
         return
-    everywhere = case.recipe.precision is Precision.FP16
+    everywhere, kept = case.recipe.precision is Precision.FP16, frozenset(case.recipe.keep_float32)
     found = _Found()
     for node in model.index.nodes:
-        if everywhere or _in_half(model, node):
+        if (everywhere and node.name not in kept) or _in_half(model, node):
             _look(model, node, found)
         if node.proto.op_type == "Cast":
             _look_at_cast(model, node, found)
@@ -117,7 +117,9 @@ def _feeds_divider(model: OpenedModel, node: Node) -> bool:
     return any(reader.proto.op_type in _DIVIDERS for name in node.proto.output for reader in readers.get(name, ()))
 
 
-_KEEP = Fix("Keep these nodes in fp32: Cast to float32 before them and back behind them (mixed precision).")
+_KEEP = Fix(
+    "Keep these nodes in fp32 (mixed precision); `friction-tui precision`, or the search under t, finds which."
+)
 _BF16 = Fix("Use bf16 instead of fp16: it has the range of fp32.")
 
 

@@ -17,6 +17,7 @@ from friction_tui.model.inference import opsets_of
 from friction_tui.model.names import dtype_name
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import place_of
+from friction_tui.recipe import Precision
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 
@@ -54,7 +55,7 @@ def check(case: Case) -> Iterator[Finding]:
     model = case.model
     if model.file.kind != "onnx":
         return
-    opsets = opsets_of(model)
+    opsets, asked_for_bfloat16 = opsets_of(model), case.recipe.precision is Precision.BF16
     clashes: dict[tuple[str, int, int], list[_Clash]] = {}
     refused: dict[tuple[str, frozenset[int], int], list[_Use]] = {}
     for node in model.index.nodes:
@@ -69,6 +70,8 @@ def check(case: Case) -> Iterator[Finding]:
         if clash:
             clashes.setdefault((proto.op_type, clash.first_type, clash.second_type), []).append(clash)
         for formal, name, found in wrong:
+            if asked_for_bfloat16 and found == TensorProto.BFLOAT16 and TensorProto.FLOAT16 in formal.types:
+                continue  # TensorRT takes bfloat16 where it takes float16; ONNX allows it at newer opsets only
             refused.setdefault((proto.op_type, formal.types, found), []).append(_Use(node, name, formal.name))
     for alike in clashes.values():
         yield _mismatch(model, alike)

@@ -168,6 +168,8 @@ def _values(case: Case, stored: list[Stored]) -> Iterator[Finding]:
         seen = _survey(values)
         if seen.nans or seen.infs or seen.negative_infs:
             yield from _non_finite(model, tensor, seen)
+        if _stays_float32(case, tensor):
+            continue
         if _is_factor(tensor):
             if 0 < seen.largest < FP16_SMALLEST_NORMAL:
                 lost.append((tensor, seen.largest))
@@ -185,6 +187,12 @@ def _values(case: Case, stored: list[Stored]) -> Iterator[Finding]:
     yield from _duplicates(model, copies, left)
     if unread:
         yield _unread(model, unread)
+
+
+def _stays_float32(case: Case, tensor: Stored) -> bool:
+    """Whether all its readers were chosen to stay float32 while the rest is made half."""
+    readers = case.model.index.consumers.get(tensor.name, ())
+    return bool(readers) and all(reader.name in case.recipe.keep_float32 for reader in readers)
 
 
 def _survey(values: npt.NDArray[np.generic]) -> _Survey:

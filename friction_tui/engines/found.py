@@ -83,7 +83,7 @@ def _tensorrt(one: module.Installed) -> EngineInfo:
         can_run=usable and not cannot_run(),
         why_not=why_not,
         targets=tuple(known.get("targets", ())),
-        precisions=("as-exported", *(weak or ("fp16",))),
+        precisions=("as-exported", *(weak or ("fp16", "bf16"))),
     )
 
 

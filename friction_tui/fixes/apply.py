@@ -5,12 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+from onnx import inliner
+from onnx.external_data_helper import load_external_data_for_model
 
 from friction_tui.finding import Place, PlaceKind
 from friction_tui.fixes.base import CannotRewrite
+from friction_tui.fixes.half import HALVES, in_half
 from friction_tui.model.opened import OpenedModel, from_proto
-from friction_tui.model.opset import OpsetRefused, convert
-from friction_tui.recipe import Precision, Recipe
+from friction_tui.model.opset import OpsetRefused, convert, opset_of
+from friction_tui.recipe import Recipe
+
+BFLOAT16_SINCE = 13
+"""The opset from which on Cast takes bfloat16: https://onnx.ai/onnx/operators/onnx__Cast.html"""
 
 
 class RecipeRefused(Exception):
@@ -21,10 +27,17 @@ class RecipeRefused(Exception):
         self.what, self.why, self.next_step, self.place = what, why, next_step, place
 
 
+def edits_types(recipe: Recipe, *, weak_types: bool = False) -> bool:
+    """Whether the recipe's precision is an edit of the model.
+
+    `weak_types`: it may be a builder flag instead (TensorRT 10), with which nothing can be kept in float32 for sure.
+    """
+    return recipe.precision.value in HALVES and not (weak_types and not recipe.keep_float32)
+
+
 def changes_model(recipe: Recipe, *, weak_types: bool = False) -> bool:
     """Whether the recipe edits the model at all. `weak_types`: precision is a builder flag (TensorRT 10)."""
-    edits_types = recipe.precision is Precision.FP16 and not weak_types
-    return bool(recipe.rewrites or recipe.opset is not None or edits_types)
+    return bool(recipe.rewrites or recipe.opset is not None or edits_types(recipe, weak_types=weak_types))
 
 
 def apply(model: OpenedModel, recipe: Recipe, *, weak_types: bool = False) -> OpenedModel:
@@ -48,9 +61,18 @@ def apply(model: OpenedModel, recipe: Recipe, *, weak_types: bool = False) -> Op
             ) from None
     if recipe.opset is not None and recipe.opset != model.index.opsets.get("", 0):
         proto = _converted(proto, recipe.opset)
-    if recipe.precision is Precision.FP16 and not weak_types:
-        proto = _half(proto, model.path)
+    if edits_types(recipe, weak_types=weak_types):
+        proto = _half(proto, model, recipe)
     return from_proto(proto, model.path)
+
+
+def with_weights(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
+    """The model with its external data in it and its local functions inlined, as an edit of types needs it.
+
+    `proto` itself is changed. Raises OSError or ValueError when the data cannot be read.
+    """
+    load_external_data_for_model(proto, str(path.parent))
+    return inliner.inline_local_functions(proto) if proto.functions else proto
 
 
 def _converted(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
@@ -66,29 +88,29 @@ def _converted(proto: onnx.ModelProto, opset: int) -> onnx.ModelProto:
         ) from None
 
 
-def _half(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """Weights and activations as float16, inputs and outputs as they were.
-
-    ONNX Runtime's own converter; it needs the weights, so external data are read here.
-    """
-    from onnx.external_data_helper import load_external_data_for_model
-    from onnxruntime.transformers.float16 import convert_float_to_float16
-
+def _half(proto: onnx.ModelProto, model: OpenedModel, recipe: Recipe) -> onnx.ModelProto:
+    """Weights and activations in half, inputs and outputs as they were; `model` is the one before any edit."""
+    precision, half = recipe.precision.value, HALVES[recipe.precision.value]
+    if half == onnx.TensorProto.BFLOAT16 and opset_of(proto) < BFLOAT16_SINCE:
+        raise RecipeRefused(
+            "The model cannot be made bf16",
+            f"it is at opset {opset_of(proto)}, and Cast takes bfloat16 since opset {BFLOAT16_SINCE}",
+            "Choose a newer opset with o, or fp16.",
+        )
     try:
-        load_external_data_for_model(proto, str(path.parent))
+        whole = from_proto(with_weights(proto, model.path), model.path)
     except (OSError, ValueError) as error:
         raise RecipeRefused(
-            "The model cannot be made float16", f"its weights cannot be read: {error}", "Put the external data back."
+            f"The model cannot be made {precision}",
+            f"its weights cannot be read: {error}",
+            "Put the external data back.",
         ) from None
-    half: onnx.ModelProto = convert_float_to_float16(proto, keep_io_types=True, disable_shape_infer=True)
-    return _sorted(half, path)
-
-
-def _sorted(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:
-    """The converter appends its Casts of the inputs behind all other nodes; ONNX wants writers before readers."""
-    index = from_proto(proto, path).index
-    nodes = [onnx.NodeProto.FromString(index.by_path[at].proto.SerializeToString()) for at in index.order]
-    if len(nodes) == len(proto.graph.node):
-        del proto.graph.node[:]
-        proto.graph.node.extend(nodes)
-    return proto
+    known = {node.name for opened in (model, whole) for node in opened.index.nodes}
+    unknown = [name for name in recipe.keep_float32 if name not in known]
+    if unknown:
+        raise RecipeRefused(
+            "A node that should stay float32 is not in the model",
+            f"there is no {', '.join(unknown[:3])}" + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""),
+            "Correct keep_float32 in friction.toml, or search again: friction-tui precision.",
+        )
+    return in_half(whole, half, frozenset(recipe.keep_float32))

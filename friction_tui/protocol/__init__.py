@@ -44,11 +44,13 @@ from friction_tui.protocol.graph import (
 from friction_tui.protocol.measurements import (
     BuildResult,
     GpuSample,
+    KeptNode,
     Kernel,
     LatencyResult,
     LogLine,
     MemoryForecast,
     Phase,
+    PrecisionResult,
 )
 from friction_tui.protocol.requests import (
     EXPORT_JOB,
@@ -98,6 +100,7 @@ __all__ = [
     "JobProgress",
     "JobRequest",
     "Judged",
+    "KeptNode",
     "Kernel",
     "LatencyResult",
     "LogLine",
@@ -109,6 +112,7 @@ __all__ = [
     "Opened",
     "Phase",
     "Port",
+    "PrecisionResult",
     "Proved",
     "ReadInitializer",
     "ReadSource",

@@ -8,13 +8,24 @@ import msgspec
 
 from friction_tui.finding import Finding, Place
 from friction_tui.protocol.graph import GraphData, InitializerStats, ModelSummary, NodeDetail
-from friction_tui.protocol.measurements import BuildResult, GpuSample, LatencyResult, LogLine, MemoryForecast, Phase
+from friction_tui.protocol.measurements import (
+    BuildResult,
+    GpuSample,
+    LatencyResult,
+    LogLine,
+    MemoryForecast,
+    Phase,
+    PrecisionResult,
+)
 from friction_tui.protocol.requests import JobKind
 from friction_tui.recipe import InputSpec, Recipe
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine found on the worker's machine. `label` is what verdicts are signed with, without the part."""
+    """An engine found on the worker's machine. `label` is what verdicts are signed with, without the part.
+
+    `precisions` with `int8` among them are wishes to the builder; else they are edits of the model's types.
+    """
 
     name: str
     label: str
@@ -202,6 +213,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     error: str = ""
     build: BuildResult | None = None
     latency: LatencyResult | None = None
+    precision: PrecisionResult | None = None
     findings: tuple[Finding, ...] = ()
 
 

@@ -70,6 +70,43 @@ class LatencyResult(msgspec.Struct, frozen=True, kw_only=True):
     """Why it was not something faster: `TensorRT cannot run here: no NVIDIA GPU`."""
 
 
+class KeptNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that has to stay float32, and what that does at its output.
+
+    Errors are relative to the largest magnitude there; None: a number became NaN or Inf, or the tensor is not float.
+    `weight_bytes` is what its weights take beyond the half they would have taken.
+    """
+
+    path: str
+    name: str
+    op: str
+    before: float | None
+    after: float | None
+    weight_bytes: int
+
+
+class PrecisionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest set of nodes found that must stay float32 when the rest is fp16 or bf16.
+
+    `error_in_half` is the largest relative error of an output with all `nodes` nodes in half, `error` with `kept`
+    in float32; None: a number became NaN or Inf. `minimal`: none of them can be left out. `inputs` says in words what
+    it ran on, `casts` how many Casts keeping them adds.
+    """
+
+    source: str
+    precision: str
+    tolerance: float
+    inputs: str
+    nodes: int
+    kept: tuple[KeptNode, ...]
+    error_in_half: float | None
+    error: float | None
+    minimal: bool
+    casts: int
+    runs: int
+    seconds: float
+
+
 class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):
     """Predicted activation memory along one dimension key, everything else at opt. Bytes.
 

@@ -13,11 +13,21 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     """Open the recipe's source, judge it; replaces whatever was open.
 
     `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
+    `again` reads what is open already once more: until the new model is there, the elder one stays.
     """
 
     revision: int
     recipe: Recipe
     remember: bool = False
+    again: bool = False
+
+
+class Step(enum.StrEnum):
+    """How a recipe came after the one before."""
+
+    EDIT = "edit"
+    UNDO = "undo"
+    REDO = "redo"
 
 
 class Apply(msgspec.Struct, frozen=True, tag="apply"):
@@ -25,6 +35,7 @@ class Apply(msgspec.Struct, frozen=True, tag="apply"):
 
     revision: int
     recipe: Recipe
+    step: Step = Step.EDIT
 
 
 class Inspect(msgspec.Struct, frozen=True, tag="inspect"):
@@ -51,6 +62,7 @@ class JobKind(enum.StrEnum):
     BUILD = "build"
     MEASURE = "measure"
     EXPORT = "export"
+    PRECISION = "precision"
     REWRITE = "rewrite"
 
 
@@ -67,6 +79,10 @@ class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
     """The profile point to measure at."""
     runs: int = 0
     """Timed runs; 0 lets the worker choose for about two seconds."""
+    tolerance: float = 0.0
+    """Of a search for the nodes that must stay float32, relative; 0 lets the worker choose."""
+    data: str = ""
+    """An .npz of the worker's machine with the inputs to search on; "" for made-up ones."""
 
 
 class CancelJob(msgspec.Struct, frozen=True, tag="cancel_job"):
@@ -142,3 +158,5 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     runs: int = 0
     engine: str = ""
     """A plan built before, for a measurement on TensorRT."""
+    tolerance: float = 0.0
+    data: str = ""

@@ -187,6 +187,7 @@ def _ended(state: AppState, event: JobEnded) -> AppState:
             error=event.error,
             build=event.build,
             latency=event.latency,
+            precision=event.precision,
             findings=event.findings,
         )
 

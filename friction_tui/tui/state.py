@@ -33,6 +33,7 @@ from friction_tui.protocol import (
     NetronStarted,
     NodeDetail,
     Phase,
+    PrecisionResult,
     Proved,
     Refused,
     SourceText,
@@ -69,6 +70,7 @@ class Job:
     error: str = ""
     build: BuildResult | None = None
     latency: LatencyResult | None = None
+    precision: PrecisionResult | None = None
     findings: tuple[Finding, ...] = ()
 
 

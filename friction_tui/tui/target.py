@@ -11,6 +11,7 @@ from friction_tui.tui.choice import ChoiceScreen
 from friction_tui.tui.gpus import GPUS
 from friction_tui.tui.lines import Line, Span, paragraph
 from friction_tui.tui.panel import Edit
+from friction_tui.tui.precision import PrecisionScreen
 from friction_tui.tui.state import AppState
 
 ARCHITECTURES = {
@@ -25,6 +26,7 @@ ARCHITECTURES = {
     "SM121": "Blackwell",
 }
 """Compute capability to architecture: https://developer.nvidia.com/cuda-gpus"""
+HALVES = (Precision.FP16, Precision.BF16)
 PRECISIONS = {
     Precision.AS_EXPORTED: "the model's own types, strongly typed",
     Precision.FP16: "half the memory; overflows above 65504",
@@ -81,13 +83,30 @@ class TargetScreen(ChoiceScreen):
             )
             key = ("precision", precision.value) if taken else None
             lines.append(self._entry(key, precision.value, said, chosen=self._recipe.precision is precision))
+        return [*lines, *self._kept(self._recipe, width)]
+
+    def _kept(self, recipe: Recipe, width: int) -> list[Line]:
+        """The nodes that stay float32, and the search for them."""
+        lines = [
+            Line(),
+            Line((("stays float32", "strong"), ("   where half precision would break the results", "muted"))),
+        ]
+        names = recipe.keep_float32
+        idle = "" if recipe.precision in HALVES else f", while the precision is {recipe.precision}: no effect"
+        if names:
+            said = f"{len(names)} node{'s' if len(names) != 1 else ''}{idle}: {', '.join(names)}"
+            lines += paragraph(said, width, "text", indent=(("  ", "text"),))
+            lines.append(Line((("  none of them", "text"), ("   everything in half again", "muted")), key=("kept", "")))
+        wanted = recipe.precision if recipe.precision in HALVES else Precision.FP16
+        about = f"   tries {wanted} on this model, with ONNX Runtime on the CPU"
+        lines.append(Line((("  search for them", "key"), (about, "muted")), key=("kept", "search")))
         return lines
 
     def _how(self, precision: Precision, engine: EngineInfo) -> str:
         """On TensorRT 10 a precision is a wish to the builder; elsewhere the model's types are edited."""
         if precision is Precision.AS_EXPORTED:
             return ""
-        weak = Precision.BF16.value in engine.precisions
+        weak = Precision.INT8.value in engine.precisions
         return "; the builder may choose it per layer" if weak else "; the model's types are edited"
 
     def _entry(self, key: tuple[str, str] | None, name: str, about: str, *, chosen: bool) -> Line:
@@ -102,7 +121,13 @@ class TargetScreen(ChoiceScreen):
             return
         what, value = key
         edited: Recipe
-        if what == "target":
+        if (what, value) == ("kept", "search"):
+            self.dismiss(None)
+            self.app.push_screen(PrecisionScreen(self._state))
+            return
+        if what == "kept":
+            edited = msgspec.structs.replace(self._recipe, keep_float32=())
+        elif what == "target":
             edited = msgspec.structs.replace(self._recipe, target=value)
         else:
             edited = msgspec.structs.replace(self._recipe, precision=Precision(value))

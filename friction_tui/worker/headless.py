@@ -29,6 +29,13 @@ from friction_tui.protocol import (
 from friction_tui.recipe import Recipe
 from friction_tui.worker.client import WorkerClient
 
+JobMaker = Callable[[int, JobKind], StartJob]
+"""A job's number and kind to the request that starts it."""
+
+
+def _plain(number: int, kind: JobKind) -> StartJob:
+    return StartJob(job=number, kind=kind)
+
 
 @dataclass(slots=True)
 class Answer:
@@ -122,12 +129,14 @@ class Conversation:
         self._client: WorkerClient | None = None
         self._revision = self._job = 0
         self._hear: Callable[[Event], None] = lambda _: None
+        self._job_request: JobMaker = _plain
 
     async def ask(
         self,
         recipe: Recipe,
         *,
         jobs: Sequence[JobKind] = (),
+        job_request: JobMaker = _plain,
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> Answer:
         """Open `recipe`, wait for the verdict, and for `jobs` after it, one after the other."""
@@ -143,7 +152,7 @@ class Conversation:
             if self._is_over(event, answer, jobs):
                 over.set()
 
-        self._hear = hear
+        self._hear, self._job_request = hear, job_request
         client = await self._worker()
         client.send(Open(revision=revision, recipe=recipe))
         await over.wait()
@@ -188,7 +197,7 @@ class Conversation:
             return False
         assert self._client is not None
         self._job += 1
-        self._client.send(StartJob(job=self._job, kind=kind))
+        self._client.send(self._job_request(self._job, kind))
         return True
 
 
@@ -197,6 +206,7 @@ async def ask(
     *,
     allow_code: bool = False,
     jobs: Sequence[JobKind] = (),
+    job_request: JobMaker = _plain,
     on_event: Callable[[Event], None] = lambda _: None,
     on_finished: Callable[[Answer], None] = lambda _: None,
     command: Sequence[str] | None = None,
@@ -207,7 +217,7 @@ async def ask(
     """
     conversation = Conversation(command, allow_code=allow_code)
     try:
-        answer = await conversation.ask(recipe, jobs=jobs, on_event=on_event)
+        answer = await conversation.ask(recipe, jobs=jobs, job_request=job_request, on_event=on_event)
         on_finished(answer)
     finally:
         await conversation.close()

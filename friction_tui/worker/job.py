@@ -37,6 +37,7 @@ def main() -> None:
 
 def run(request: JobRequest, progress: Progress) -> JobEnded:
     """Do what the request says, in this process."""
+    from friction_tui.worker.precision import search_precision
     from friction_tui.worker.work import build, measure
 
     match request.kind:
@@ -44,6 +45,8 @@ def run(request: JobRequest, progress: Progress) -> JobEnded:
             return build(request, progress)
         case JobKind.MEASURE:
             return measure(request, progress)
+        case JobKind.PRECISION:
+            return search_precision(request, progress)
     raise ValueError(f"no such job: {request.kind}")
 
 
@@ -58,6 +61,8 @@ def _first_line() -> bytes:
 
 
 def _in_words(request: JobRequest, error: Exception) -> str:
+    if type(error).__name__ == "CannotTry":  # not imported: most jobs do without what it comes from
+        return str(error)
     if isinstance(error, MemoryError):
         return f"This machine ran out of memory ({request.kind}). Close other programs or lower the profile's max."
     return f"{type(error).__name__}: {error}"

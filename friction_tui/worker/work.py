@@ -12,13 +12,14 @@ from onnx.external_data_helper import load_external_data_for_model
 from friction_tui.engines.found import found
 from friction_tui.engines.tensorrt.build import build as build_engine
 from friction_tui.engines.tensorrt.profiles import resolved
-from friction_tui.fixes.apply import apply, changes_model
+from friction_tui.fixes.apply import apply, changes_model, edits_types
 from friction_tui.fixes.edited import PROTOBUF_LIMIT, write
 from friction_tui.measure.inputs import example_inputs
 from friction_tui.measure.latency import with_onnxruntime, with_tensorrt
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes import input_sizes
 from friction_tui.protocol import EngineInfo, JobEnded, JobRequest
+from friction_tui.recipe import Precision
 from friction_tui.worker.progress import Progress
 
 
@@ -26,6 +27,7 @@ def build(request: JobRequest, progress: Progress) -> JobEnded:
     """Build the engine of the request's model with its recipe applied; the plan lands in the request's folder."""
     started = time.monotonic()
     base, model = _prepared(request, progress)
+    typed = edits_types(request.recipe, weak_types=_weak_types())
     result = build_engine(
         base.path if model is base else model.proto.SerializeToString(),
         resolved(model, request.recipe.profile),
@@ -34,6 +36,7 @@ def build(request: JobRequest, progress: Progress) -> JobEnded:
         origin=None if model is base else base.path,
         target=request.recipe.target,
         precision=request.recipe.precision,
+        strongly_typed=typed,
     )
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, build=result)
 
@@ -51,6 +54,10 @@ def measure(request: JobRequest, progress: Progress) -> JobEnded:
     note = _why_not_tensorrt(tensorrt, request.engine)
     if not note:
         result = with_tensorrt(Path(request.engine), feeds, point=request.point, runs=request.runs, on_phase=enter)
+    elif model is not base and request.recipe.precision is Precision.BF16:
+        raise ValueError(
+            f"{note}; and ONNX Runtime has no bfloat16 kernels for most operators: measure as exported, or as fp16"
+        )
     else:
         runnable = _runnable(base, model, Path(request.folder))
         result = with_onnxruntime(runnable, feeds, point=request.point, runs=request.runs, note=note, on_phase=enter)
@@ -62,11 +69,16 @@ def _prepared(request: JobRequest, progress: Progress) -> tuple[OpenedModel, Ope
     """The model as it lies on disk, and as the recipe makes it: the same object when nothing is edited."""
     progress.begin("open")
     base = open_model(Path(request.model))
-    tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
-    weak = tensorrt is not None and "bf16" in tensorrt.precisions
+    weak = _weak_types()
     model = apply(base, request.recipe, weak_types=weak) if changes_model(request.recipe, weak_types=weak) else base
     progress.end("open")
     return base, model
+
+
+def _weak_types() -> bool:
+    """Whether the TensorRT that builds here takes precision as a wish (TensorRT 10)."""
+    tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
+    return tensorrt is not None and "int8" in tensorrt.precisions
 
 
 def _why_not_tensorrt(tensorrt: EngineInfo | None, plan: str) -> str:

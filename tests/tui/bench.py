@@ -65,6 +65,10 @@ class Bench(App[None]):
         """Keep it."""
         self.heard.append(event)
 
+    def on_cancel(self, event: said.Cancel) -> None:
+        """Keep it."""
+        self.heard.append(event)
+
     def on_reveal(self, event: said.Reveal) -> None:
         """Keep it."""
         self.heard.append(event)

@@ -11,14 +11,15 @@ import msgspec
 
 from friction_tui import recipe_file
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import EngineInfo, Hello
+from friction_tui.protocol import EngineInfo, Hello, JobKind, KeptNode, LogLine, PrecisionResult
 from friction_tui.recipe import Precision, Range, Rewrite, Source, SourceKind
 from friction_tui.tui.copy_as import CopyScreen
 from friction_tui.tui.edit_commands import save_recipe
 from friction_tui.tui.fixes import FixesScreen, applied
 from friction_tui.tui.opset import NEWEST, OpsetScreen
-from friction_tui.tui.panel import Edit, Say
-from friction_tui.tui.state import AppState
+from friction_tui.tui.panel import Begin, Edit, Say
+from friction_tui.tui.precision import PrecisionScreen
+from friction_tui.tui.state import AppState, Job
 from friction_tui.tui.target import TargetScreen
 from tests.tui.bench import Bench
 from tests.tui.test_shapes_panel import state_of
@@ -47,6 +48,21 @@ FINDING = Finding(
         Fix("restrict N", ranges={"N": Range(1, 1, 1)}),
         Fix("convert", opset=18),
     ),
+)
+
+FOUND = PrecisionResult(
+    source="ONNX Runtime 1.32.0 CPU",
+    precision="fp16",
+    tolerance=0.01,
+    inputs="random",
+    nodes=7,
+    kept=(KeptNode(path="3", name="n/Pow", op="Pow", before=None, after=0.0, weight_bytes=8),),
+    error_in_half=None,
+    error=0.001,
+    minimal=True,
+    casts=2,
+    runs=4,
+    seconds=0.5,
 )
 
 
@@ -155,3 +171,35 @@ def test_friction_toml_is_written_and_keeps_what_was_allowed(tmp_path: Path) -> 
     file.write_text("[")
     save_recipe(bench)
     assert said[1].text.startswith("the recipe was not written: ") and file.read_text() == "["
+
+
+async def test_the_search_for_nodes_that_stay_float32_is_shown_cancelled_and_kept_in_one_edit() -> None:
+    base = state()
+    assert base.recipe is not None
+    dialog = PrecisionScreen(base)
+    app = Bench(dialog=dialog)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        begun = app.heard.pop()
+        assert isinstance(begun, Begin)
+        job = Job(number=3, kind=JobKind.PRECISION, recipe=base.recipe, lines=(LogLine("info", "2 nodes: 0.1", 0.1),))
+        dialog.update_state(replace(base, jobs=(job,)))
+        await pilot.pause()
+        assert "2 nodes: 0.1" in app.text()
+        dialog.update_state(replace(base, jobs=(replace(job, running=False, precision=FOUND),)))
+        await pilot.pause()
+        assert "1 node of 7 must stay float32" in app.text()
+        assert "NaN or Inf" in app.text()
+        await pilot.press("end", "enter")
+        await pilot.pause()
+        edit = app.heard[-1]
+        assert isinstance(edit, Edit)
+        assert edit.what == "precision as-exported → fp16, 1 node kept float32"
+        assert edit.recipe.keep_float32 == ("n/Pow",)
+    dialog = PrecisionScreen(base)
+    app = Bench(dialog=dialog)
+    async with app.run_test(size=(80, 24)) as pilot:
+        dialog.update_state(replace(base, jobs=(job,)))
+        await pilot.press("escape")
+        await pilot.pause()
+        assert [type(said).__name__ for said in app.heard] == ["Begin", "Cancel"]

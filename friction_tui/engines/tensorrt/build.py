@@ -48,22 +48,26 @@ def build(
     origin: Path | None = None,
     target: str = "",
     precision: Precision = Precision.AS_EXPORTED,
+    strongly_typed: bool = False,
     name: str = "",
 ) -> BuildResult:
     """Build an engine and write it to `plan`. Never raises for a model TensorRT refuses: see `BuildResult.findings`.
 
     `model` is a file, or a serialised model whose external data lies beside `origin`. No `profiles` means
-    deliberately none. `target` is a compute capability such as `SM89`, "" for the module's default. `name` is the
-    module to use, "" for the preferred one. Raises EngineMissing without one that can build here.
+    deliberately none. `target` is a compute capability such as `SM89`, "" for the module's default. `strongly_typed`:
+    the model's own types count, whatever the edition; `precision` is then no wish any more. `name` is the module to
+    use, "" for the preferred one. Raises EngineMissing without one that can build here.
     """
     trt = module.load(name)
-    return _Build(trt, plan, progress).run(model, profiles, origin, target, precision)
+    wish = Precision.AS_EXPORTED if strongly_typed else precision
+    return _Build(trt, plan, progress, strongly_typed=strongly_typed).run(model, profiles, origin, target, wish)
 
 
 class _Build:
     """One build's state: phases, figures and messages as they come in."""
 
-    def __init__(self, trt: Native, plan: Path, progress: Progress) -> None:
+    def __init__(self, trt: Native, plan: Path, progress: Progress, *, strongly_typed: bool) -> None:
+        self._strongly_typed = strongly_typed
         self._trt, self._plan, self._progress = trt, plan, progress
         self._can: Capabilities = capabilities(trt)
         self._label = module.label(self._can.name, self._can.version)
@@ -87,7 +91,7 @@ class _Build:
         precision: Precision,
     ) -> BuildResult:
         builder = native.builder(self._trt, self._log, self._errors)
-        network = builder.create_network(network_flags(self._trt))
+        network = builder.create_network(network_flags(self._trt, strongly_typed=self._strongly_typed))
         self._enter("parse")
         if not self._parse(network, model, origin):
             return self._result(engine_bytes=None)
@@ -132,7 +136,7 @@ class _Build:
             self._hear("warning", f"{self._label} builds for the GPU it finds; the target {target} is not used")
         if precision in self._can.precisions:
             config.set_flag(members(trt, "BuilderFlag")[precision.upper()])
-        elif precision not in (Precision.AS_EXPORTED, Precision.FP16):
+        elif precision is not Precision.AS_EXPORTED:
             self._errors.append(
                 f"{self._label} has no builder flag for {precision}: its networks are strongly typed, so precision "
                 "is an edit of the model (casts, Q/DQ nodes)"
