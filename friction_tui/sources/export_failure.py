@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -36,37 +37,49 @@ def explain(failure: Failure) -> Finding:
 
 
 def data_dependent(
-    failure_source: str, line: SourceLine | None, expression: str, size_like: str = "", words: str = ""
+    failure_source: str,
+    line: SourceLine | None,
+    expression: str,
+    size_like: str = "",
+    words: str = "",
+    at: ast.expr | None = None,
 ) -> Finding:
-    """Python or a shape needs a value that only exists at run time: `expression` over symbols such as `u0`."""
-    word = rewrites.branch_word(line) if line else ""
+    """Python or a shape needs a value that only exists at run time: `expression` over symbols such as `u0`.
+
+    `size_like` are the symbols that count elements, `at` is what the line was evaluating.
+    """
+    word = rewrites.branch_word(line, at) if line else ""
     in_words = f"the line needs the value of `{expression}`" if expression else "the line needs a tensor's value"
     symbols = ", ".join(dict.fromkeys(re.findall(r"\b[zu]+f?\d+\b", expression)))
     what = f" ({symbols} stands for a value or size read from a tensor)" if symbols else ""
-    if word and not size_like:
+    if word:
         assert line is not None
+        line = rewrites.keyword_line(line)
+        decides = "how many elements a selection gave, which" if size_like else "a value that"
         return made(
             failure_source,
             line,
             "export/data-dependent-control-flow",
-            f"Data-dependent control flow: Python `{word}` on a tensor's value",
-            f"A Python {word} decides on a value that is only known at run time: {in_words}{what}. torch.export "
+            f"Data-dependent control flow: Python `{word}` on "
+            + ("the number of selected elements" if size_like else "a tensor's value"),
+            f"A Python {word} decides on {decides} is only known at run time: {in_words}{what}. torch.export "
             "records one path of the code and cannot guard on data-dependent values.",
-            rewrites.of_branch(line),
+            rewrites.of_count(line) if size_like else rewrites.of_branch(line),
             words,
         )
     about = f"how many elements there are ({size_like} depends on tensor values)" if size_like else "a tensor's value"
-    tested = f" in a Python {word}" if word else ""
-    check = _as_check(expression)
     return made(
         failure_source,
         line,
         "export/data-dependent-shape",
         "A shape depends on tensor values (data-dependent shape)",
-        f"The line asks{tested} for something that depends on {about}: {in_words}{what}. The size comes from boolean "
+        f"The line asks for something that depends on {about}: {in_words}{what}. The size comes from boolean "
         "indexing, nonzero(), item() or tolist(), so it is unknown when the graph is captured.",
         (
-            Fix(f"Promise what always holds, just before the line: `{check}`, with the Python value in place of u0."),
+            Fix(
+                f"Promise what always holds, just before the line: `{_as_check(expression)}`, with the Python value in "
+                "place of u0."
+            ),
             Fix(
                 "Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)` or `x * mask`, then "
                 "reduce over a fixed shape. TensorRT runs this best."
@@ -170,7 +183,23 @@ def _guard(failure: Failure) -> Finding | None:
     size_like = _SIZE_LIKE.search(failure.text)
     symbols = size_like.group(1).strip() if size_like and size_like.group(1).strip() != "none" else ""
     said = expression.group(1).strip() if expression else str(failure.links[-1]).split("\n", 1)[0]
-    return data_dependent(failure.source, failure.line, said, symbols, failure.root)
+    return data_dependent(failure.source, failure.line, said, symbols, failure.root, failure.expression)
+
+
+def _tensor_as_size(failure: Failure) -> Finding | None:
+    """A tensor where a size is wanted: PackedSequence's batch sizes, `torch.zeros(count)` with a tensor `count`."""
+    wanted = r"(must be|expected) .*\bints?\b.*got (Fake|Functional)?Tensor|FakeTensor' object cannot be interpreted"
+    if not re.search(wanted, failure.text):
+        return None
+    found = data_dependent(failure.source, failure.line, "", words=failure.root, at=failure.expression)
+    if not any(file.endswith("torch/nn/modules/rnn.py") for file in failure.frames):
+        return found
+    padded = Fix(
+        "Run the padded batch through the layer and mask its outputs behind each length: a packed sequence has sizes "
+        "that depend on the lengths. `pack_padded_sequence` saves time in training; the padded result is the same for "
+        "one direction."
+    )
+    return msgspec.structs.replace(found, fixes=(padded, *found.fixes))
 
 
 def _no_function(failure: Failure) -> Finding | None:
@@ -258,6 +287,7 @@ def _constraint(failure: Failure) -> Finding | None:
 
 _RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
     _guard,
+    _tensor_as_size,
     _no_function,
     _no_fake_kernel,
     _constraint,

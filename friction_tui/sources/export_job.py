@@ -15,6 +15,7 @@ import msgspec
 
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.recipe import SourceKind
+from friction_tui.report.units import size_text
 from friction_tui.sources import consent
 from friction_tui.sources.channel import Channel, end_with_parent
 from friction_tui.sources.export_request import Done, ExportRequest
@@ -94,8 +95,11 @@ def _refusal(request: ExportRequest) -> Finding | None:
 
 
 def _limit_memory(megabytes: int) -> int:
-    """Limit this process's own memory, in bytes; returns the limit. Address space is not limited: torch maps plenty."""
-    limit = megabytes * 1024 * 1024 if megabytes else int(_free_memory() * _SHARE)
+    """Limit this process's own memory; returns the limit in bytes. Address space is not limited: torch maps plenty.
+
+    A megabyte is 1,000,000 bytes, as everywhere on the screen.
+    """
+    limit = megabytes * 1_000_000 if megabytes else int(_free_memory() * _SHARE)
     if limit:
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     return limit
@@ -131,9 +135,16 @@ def _out_of_memory(request: ExportRequest, limit: int) -> Finding:
     return _finding(
         "export/out-of-memory",
         "The export ran out of memory",
-        f"It needed more than its limit of {limit / 2**20:.0f} MB.",
+        f"It needed more than its limit of {size_text(limit)}"
+        + (
+            ", as asked."
+            if request.options.memory_limit_mb
+            else f", {_SHARE:.0%} of the memory that was free on this machine when it began."
+        ),
         request.source.path,
-        Fix("Raise the export's memory limit, export a smaller configuration, or use a machine with more memory."),
+        Fix("Raise the export's memory limit, export a smaller configuration, or use a machine with more memory.")
+        if request.options.memory_limit_mb
+        else Fix("End what else uses memory here, export a smaller configuration, or use a machine with more memory."),
     )
 
 

@@ -40,6 +40,8 @@ def findings(
     """The failure itself first, then what lies behind it as far as that can be seen."""
     failure = _with_line(read(error, source, forward), built, shapes)
     found = [explain(failure)]
+    if found[0].kind == "export/unsupported-output":
+        found = [explain(dataclasses.replace(failure, returned=_beside_tensors(built)))]
     if not found[0].kind.startswith(_CERTAIN):
         own = _own_failure(built)
         if own is not None:
@@ -63,6 +65,17 @@ def _with_line(failure: Failure, built: Built, shapes: Any) -> Failure:
         return failure
     added = guards.of_capture(built.module, built.args, built.kwargs, relaxed(shapes))
     return dataclasses.replace(failure, line=next((guard.line for guard in added if guard.line), None))
+
+
+def _beside_tensors(built: Built) -> str:
+    """What the model returns on its example that is no tensor: `a str at ['task']`; "" when it does not even run."""
+    try:
+        with torch.no_grad():
+            leaves, _ = torch.utils._pytree.tree_flatten_with_path(built.module(*built.args, **built.kwargs))
+    except Exception:
+        return ""  # what it raises is no answer to this question; the export's own failure is told either way
+    foreign = [(path, leaf) for path, leaf in leaves if not isinstance(leaf, torch.Tensor | None)]
+    return ", ".join(f"a {type(leaf).__name__} at {torch.utils._pytree.keystr(path)}" for path, leaf in foreign[:3])
 
 
 def _untranslatable(built: Built, shapes: Any, opset: int | None, source: str, channel: Channel) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
-from friction_tui.sources.source_lines import chain, context, of_exception, of_stack_text
+from friction_tui.sources.source_lines import chain, context, evaluated, of_exception, of_stack_text
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _BOILERPLATE = re.compile(
@@ -22,13 +23,16 @@ _BOILERPLATE = re.compile(
 class Failure:
     """The facts of a failed export: every exception from the exporter's own to the first cause, and the user's line.
 
-    `forward` is where the module's forward is defined, for failures that no line of the user's raised.
+    `forward` is where the module's forward is defined, for failures that no line of the user's raised. `expression` is
+    what the line was evaluating, where Python recorded that; `returned` what forward's result holds beside tensors.
     """
 
     links: tuple[BaseException, ...]
     line: SourceLine | None
     source: str
     forward: SourceLine | None = None
+    expression: ast.expr | None = None
+    returned: str = ""
 
     @property
     def text(self) -> str:
@@ -62,7 +66,7 @@ def read(error: BaseException, source: str, forward: SourceLine | None = None) -
     line = of_exception(error)
     if line is None:
         line = (of_stack_text("\n".join(str(link) for link in links)) or (None,))[-1]
-    return Failure(links, line, source, forward)
+    return Failure(links, line, source, forward, evaluated(error))
 
 
 def place_of(line: SourceLine) -> Place:

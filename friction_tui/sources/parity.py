@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +12,19 @@ import numpy as np
 import onnx
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
-from friction_tui.sources.dynamic_shapes import AskedDim, tensors
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.sources.diverging import Parting, first_diverging, in_forward
+from friction_tui.sources.dynamic_shapes import AskedDim
 from friction_tui.sources.failure import place_of, read
-from friction_tui.sources.source_lines import context, find_in, of_stack_text
+from friction_tui.sources.outputs import Compared, differ, feed, torch_outputs, worst
+from friction_tui.sources.source_lines import context
 
 _RANDOM_OPS = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
-_TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-6}
-"""Largest difference accepted, relative to the output's largest value; fp32 kernels differ by about 1e-6 a layer."""
-
 _GROWTH = 3
 """No test size is larger than this many times the example's: the range's maximum may not fit this machine."""
 
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """The worst output of one comparison: its difference relative to the largest value, and where it is."""
-
-    output: str
-    relative: float
-    absolute: float
-    index: tuple[int, ...]
-    expected: float
-    got: float
+_RANDOM_CALL = r"\brandom\.|\brandom\(|rand(n|int|perm)?\(|\btime\.|datetime"
+_EXAMPLE, _VALUES = "on the example input", "on random values of the example's size"
 
 
 def check(
@@ -47,10 +34,14 @@ def check(
     path: Path,
     asked: Sequence[AskedDim],
     say: Callable[[str], None],
+    *,
+    repeatable: bool = True,
 ) -> list[Finding]:
-    """Findings where PyTorch and ONNX Runtime disagree: on the example, whose outputs are `first`, then on other sizes.
+    """Findings where PyTorch and ONNX Runtime disagree: on the example, then on random inputs.
 
-    `asked` are the dimensions to vary, none for the example alone. `say` gets a line for each comparison.
+    `first` are PyTorch's outputs for the example, `asked` the dimensions to vary; with none the random inputs have the
+    example's sizes. A module that is not `repeatable` keeps state between calls: only the example says something then.
+    `say` gets a line a comparison.
     """
     import onnxruntime
 
@@ -61,27 +52,35 @@ def check(
         return []
     source = f"ONNX Runtime {onnxruntime.__version__} CPU against torch {torch.__version__.partition('+')[0]}"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    for label, sizes in _points(asked):
-        inputs = _resized(bound, asked, sizes) if sizes else dict(bound)
+    for label, sizes in _points(asked) if repeatable else [(_EXAMPLE, {})]:
+        inputs = dict(bound) if label == _EXAMPLE else _resized(bound, asked, sizes)
         try:
-            expected = torch_outputs(module, inputs) if sizes else first
+            expected = first if label == _EXAMPLE else torch_outputs(module, inputs)
         except Exception as error:
+            if not sizes:
+                say(f"parity not checked {label}: the model itself refuses them ({type(error).__name__})")
+                continue
             return [_refuses(error, label, asked, source)]
+        if label == _VALUES and not all(np.isfinite(output).all() for output in expected):
+            say(f"parity not checked {label}: the PyTorch result is not finite")
+            continue
         try:
-            got = session.run(None, _feed(session, inputs))
+            got = session.run(None, feed(session, inputs))
         except Exception as error:
             return [_cannot_run(error, label, source)]
-        worst = _worst(session, expected, got)
-        if worst is None:
+        compared = worst(session, expected, got)
+        if compared is None:
             say(f"parity holds {label}")
             continue
-        return [_differs(worst, label, source, _first_diverging(module, inputs, model, path, session))]
+        if repeatable and differ(expected, torch_outputs(module, inputs)):
+            return [_draws(module, source)]
+        return [_differs(compared, label, source, first_diverging(module, inputs, model, path, session))]
     return []
 
 
 def _points(asked: Sequence[AskedDim]) -> list[tuple[str, dict[str, int]]]:
     """The example, then the dynamic dimensions larger, then at their smallest."""
-    points: list[tuple[str, dict[str, int]]] = [("on the example input", {})]
+    points: list[tuple[str, dict[str, int]]] = [(_EXAMPLE, {})]
     smallest = {dim.symbol: dim.min for dim in asked}
     larger: dict[str, int] = {}
     # The same axis with the same size and range in several inputs is one thing (the batch, the length): models
@@ -95,7 +94,7 @@ def _points(asked: Sequence[AskedDim]) -> list[tuple[str, dict[str, int]]]:
         text = ", ".join(f"{symbol}={size}" for symbol, size in sizes.items())
         if sizes and any(sizes[dim.symbol] != dim.example for dim in asked):
             points.append((f"at {text}", sizes))
-    return points
+    return points if len(points) > 1 else [*points, (_VALUES, {})]
 
 
 def _resized(bound: Mapping[str, Any], asked: Sequence[AskedDim], sizes: Mapping[str, int]) -> dict[str, Any]:
@@ -111,169 +110,85 @@ def _resized(bound: Mapping[str, Any], asked: Sequence[AskedDim], sizes: Mapping
         if not isinstance(value, torch.Tensor):
             return value
         shape = [wanted.get((name, axis), size) for axis, size in enumerate(value.shape)]
-        if value.dtype.is_floating_point or value.dtype.is_complex:
-            return torch.randn(shape, dtype=value.dtype) * (value.std() if value.numel() > 1 else 1.0)
         flat = value.flatten()
+        drawn = value.dtype.is_floating_point or value.dtype.is_complex
+        if drawn and (value.dtype.is_complex or flat.numel() < 2 or flat.min() == flat.max() or flat.min() < 0):
+            spread = flat.std() if flat.numel() > 1 else flat.new_zeros(())
+            return torch.randn(shape, dtype=value.dtype) * torch.where(spread == 0, torch.ones_like(spread), spread)
+        # Integers are looked up somewhere, and floats that are never negative are so for a reason.
         picks = [generator.randrange(max(1, flat.numel())) for _ in range(int(np.prod(shape)))]
         return flat[picks].reshape(shape) if flat.numel() else value
 
-    return {name: visit(name, value) for name, value in bound.items()}
+    # Drawn alike every time: a difference that is found once is found again.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return {name: visit(name, value) for name, value in bound.items()}
 
 
-def differ(one: Sequence[np.ndarray[Any, Any]], other: Sequence[np.ndarray[Any, Any]]) -> bool:
-    """Whether two runs of one model gave different results."""
-    return any(_difference("", a, b) is not None for a, b in zip(one, other, strict=True))
+def _draws(module: Any, source: str) -> Finding:
+    """PyTorch gives another result in every run, and the ONNX model holds no operator that draws random numbers."""
+    line = next((found for part in module.modules() if (found := in_forward(part, _RANDOM_CALL))), None)
+    return Finding(
+        kind="export/python-side-effect",
+        severity=Severity.WARNING,
+        tier=Tier.HAZARD,
+        title="The PyTorch model gives another result in every run; the ONNX model always the same",
+        cause=(
+            "A random number, a clock or the like is read in Python while the graph is captured, so the value of that "
+            "one moment is a constant in the ONNX model. Parity cannot be checked."
+        ),
+        source=source,
+        places=(place_of(line) if line else Place(PlaceKind.MODEL, "model"),),
+        evidence=context(line) if line else (),
+        fixes=(
+            Fix("If a constant is meant, draw it once in the constructor and keep it with `register_buffer`."),
+            Fix(
+                "If every run must draw, use `torch.rand`, which becomes an ONNX random operator, or make it an input."
+            ),
+            Fix("If only training needs it, put it under `if self.training:`."),
+        ),
+    )
 
 
-def torch_outputs(module: Any, inputs: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
-    """Every tensor the module returns for these inputs, flattened; a complex one as real with a last dimension of 2."""
-    with torch.no_grad():
-        if isinstance(module, torch.export.ExportedProgram):
-            result = module.module()(*inputs.values())
-        else:
-            call = inspect.signature(module.forward).bind_partial()
-            call.arguments.update(inputs)
-            result = module(*call.args, **call.kwargs)
-    return [_array(value) for value in torch.utils._pytree.tree_leaves(result) if isinstance(value, torch.Tensor)]
-
-
-def _array(value: torch.Tensor) -> np.ndarray[Any, Any]:
-    real = torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
-    array: np.ndarray[Any, Any] = (real.float() if real.dtype is torch.bfloat16 else real).detach().cpu().numpy()
-    return array
-
-
-def _feed(session: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    given = tensors(inputs)
-    by_name = dict(given)
-    ports = session.get_inputs()
-    if all(port.name in by_name for port in ports):
-        return {port.name: _array(by_name[port.name]) for port in ports}
-    return {port.name: _array(value) for port, (_, value) in zip(ports, given, strict=False)}
-
-
-def _worst(session: Any, expected: Sequence[Any], got: Sequence[Any]) -> Compared | None:
-    """The output that differs most beyond its tolerance; None when all agree."""
-    found = None
-    for port, want, have in zip(session.get_outputs(), expected, got, strict=False):
-        compared = _difference(port.name, want, have)
-        if compared is not None and (found is None or compared.relative > found.relative):
-            found = compared
-    return found
-
-
-def _difference(name: str, want: np.ndarray[Any, Any], have: Any) -> Compared | None:
-    have = np.asarray(have)
-    if want.shape != have.shape:
-        return Compared(f"{name} (shape {list(have.shape)} instead of {list(want.shape)})", np.inf, np.inf, (), 0, 0)
-    if want.size == 0:
-        return None
-    a, b = want.astype(np.float64), have.astype(np.float64)
-    both_nan = np.isnan(a) & np.isnan(b)
-    gap = np.where(both_nan | (a == b), 0.0, np.abs(a - b))
-    gap = np.where(np.isnan(gap), np.inf, gap)
-    finite = np.abs(a[np.isfinite(a)])
-    scale = max(float(finite.max()) if finite.size else 1.0, 1e-3)
-    at = np.unravel_index(int(np.argmax(gap)), gap.shape)
-    relative = float(gap[at]) / scale
-    if relative <= _TOLERANCE.get(want.dtype.name, 0.0):
-        return None
-    return Compared(name, relative, float(gap[at]), tuple(int(i) for i in at), float(a[at]), float(b[at]))
-
-
-def _first_diverging(
-    module: Any, inputs: Mapping[str, Any], model: onnx.ModelProto, path: Path, session: Any
-) -> tuple[str, SourceLine | None, Compared] | None:
-    """The first submodule, in the order they finish, whose output differs: (path, likely line, difference)."""
-    if isinstance(module, torch.export.ExportedProgram | torch.jit.ScriptModule):
-        return None
-    ends = _scope_ends(model)
-    captured: list[tuple[str, np.ndarray[Any, Any]]] = []
-
-    def keep(name: str) -> Callable[[Any, Any, Any], None]:
-        def hook(_module: Any, _inputs: Any, output: Any) -> None:
-            if isinstance(output, torch.Tensor):
-                captured.append((name, _array(output)))
-
-        return hook
-
-    parts = {name: part for name, part in module.named_modules() if name in ends}
-    hooks = [part.register_forward_hook(keep(name)) for name, part in parts.items()]
-    if not hooks:
-        return None
-    try:
-        torch_outputs(module, inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    probe = onnx.ModelProto()
-    probe.CopyFrom(model)
-    known = {port.name for port in probe.graph.output}
-    wanted = list(dict.fromkeys(ends[name].output[0] for name, _ in captured))
-    probe.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted if name not in known)
-    beside = path.with_name(f"{path.stem}.probe.onnx")  # beside the model: its external data is found by relative path
-    import onnxruntime
-
-    try:
-        onnx.save(probe, beside)
-        probed = onnxruntime.InferenceSession(beside, providers=["CPUExecutionProvider"])
-        results = dict(zip(wanted, probed.run(wanted, _feed(session, inputs)), strict=True))
-    finally:
-        beside.unlink(missing_ok=True)
-    for name, want in captured:
-        have = np.asarray(results[ends[name].output[0]])
-        compared = _difference(name, want, have) if want.shape == have.shape else None
-        if compared is not None:
-            return name, _suspect(parts[name], ends[name]), compared
-    return None
-
-
-def _suspect(part: torch.nn.Module, end: onnx.NodeProto) -> SourceLine | None:
-    """Where the module asks whether it is being exported; else the line of its last node."""
-    try:
-        file = inspect.getsourcefile(type(part)) or ""
-    except TypeError:
-        file = ""
-    asks = find_in(file, (type(part).__name__, "forward"), r"is_exporting\(|is_in_onnx_export\(|is_compiling\(")
-    stack = next((e.value for e in end.metadata_props if e.key == "pkg.torch.onnx.stack_trace"), "")
-    return asks or (of_stack_text(stack) or (None,))[-1]
-
-
-def _scope_ends(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
-    """The last node of each module path, from the names the exporter recorded."""
-    ends: dict[str, onnx.NodeProto] = {}
-    for node in model.graph.node:
-        recorded = next((e.value for e in node.metadata_props if e.key == "pkg.torch.onnx.name_scopes"), "[]")
-        for scope in ast.literal_eval(recorded)[:-1]:  # the last entry is the operator's own
-            ends[scope] = node
-    return ends
-
-
-def _differs(
-    worst: Compared, label: str, source: str, diverging: tuple[str, SourceLine | None, Compared] | None
-) -> Finding:
-    where, line = "", None
-    if diverging is not None:
-        name, line, first = diverging
-        where = f" The first module whose output differs is `{name}` (by {first.absolute:.3g})."
+def _differs(compared: Compared, label: str, source: str, parting: Parting) -> Finding:
+    first, line = parting.difference, parting.line
+    where = f" The first module whose output differs is `{parting.module}` (by {first.absolute:.3g})." if first else ""
+    frozen = label == _VALUES
     return Finding(
         kind="export/parity",
         severity=Severity.ERROR,
         tier=Tier.HAZARD,
-        title=f"PyTorch and ONNX outputs differ {label}" + (f", first in module {diverging[0]}" if diverging else ""),
+        title=f"PyTorch and ONNX outputs differ {label}" + (f", first in module {parting.module}" if first else ""),
         cause=(
-            f"Output {worst.output} differs by {worst.absolute:.3g} ({worst.relative:.2%} of its largest value)"
+            f"Output {compared.output} differs by {compared.absolute:.3g} "
+            f"({compared.relative:.2%} of its largest value)"
             + (
-                f" at {list(worst.index)}: {worst.expected:.6g} in PyTorch, {worst.got:.6g} in ONNX"
-                if worst.index
+                f" at {list(compared.index)}: {compared.expected:.6g} in PyTorch, {compared.got:.6g} in ONNX"
+                if compared.index
                 else ""
             )
             + f".{where}"
+            + (
+                " They agree on the example: a value that was computed from it outside torch (numpy, item(), a Python "
+                "number) is a constant in the ONNX model."
+                if frozen
+                else ""
+            )
         ),
         source=source,
-        places=((place_of(line),) if line else ()) + (Place(PlaceKind.OUTPUT, worst.output.partition(" (")[0]),),
+        places=((place_of(line),) if line else ()) + (Place(PlaceKind.OUTPUT, compared.output.partition(" (")[0]),),
         evidence=context(line) if line else (),
         fixes=(
+            *(
+                (
+                    Fix(
+                        "Compute it in torch operators, without numpy, item() or float(): then it stays a part of the "
+                        "graph."
+                    ),
+                )
+                if frozen
+                else ()
+            ),
             Fix(
                 "Look for code that runs differently in an export: `torch.onnx.is_in_onnx_export()`, "
                 "`torch.compiler.is_exporting()`, Python numbers computed from the example (int(), item(), len())."

@@ -24,6 +24,7 @@ from friction_tui.sources import (
     failed_export,
     guards,
     legacy,
+    outputs,
     parity,
     training_parts,
     user_code,
@@ -162,20 +163,30 @@ def _check_parity(
         return
     try:
         before = training_parts.attributes(module) if isinstance(module, torch.nn.Module) else {}
-        expected = parity.torch_outputs(module, bound)
+        expected = outputs.torch_outputs(module, bound)
         changed = (
             [key for key, value in training_parts.attributes(module).items() if before.get(key) != value]
             if before
             else []
         )
         if changed:
-            matters = parity.differ(expected, parity.torch_outputs(module, bound))
+            matters = outputs.differ(expected, outputs.torch_outputs(module, bound))
             source = f"torch {torch.__version__.partition('+')[0]}"
             channel.found(*training_parts.changed_attributes(module, changed, source, matters=matters))
         stateful = bool(changed) or any(finding.kind == "export/mutation" for finding in found)
         known = any(finding.tier is Tier.SHAPES for finding in found)
-        sizes = () if stateful or known else asked
-        channel.found(*parity.check(module, bound, expected, output, sizes, lambda text: channel.log("info", text)))
+        sizes = () if known else asked
+        channel.found(
+            *parity.check(
+                module,
+                bound,
+                expected,
+                output,
+                sizes,
+                lambda text: channel.log("info", text),
+                repeatable=not stateful,
+            )
+        )
     except Exception as error:
         channel.log("warning", f"parity could not be checked: {type(error).__name__}: {error}")
 

@@ -7,32 +7,77 @@ from __future__ import annotations
 
 import ast
 import copy
+import linecache
+from collections.abc import Iterator
 
 from friction_tui.finding import Fix, SourceLine
 from friction_tui.sources.source_lines import following, statement_at
 
+_PYTHON_VALUES = {"all", "any", "bool", "enumerate", "float", "int", "len", "list", "max", "min", "range", "sum"}
+"""Builtins that turn a tensor or a symbol into the Python value a branch or loop decides on."""
 
-def branch_word(line: SourceLine) -> str:
-    """What the statement at the line does with the value: `if`, `while`, `assert`, `for loop`, `conditional`, or ""."""
+
+def branch_word(line: SourceLine, at: ast.expr | None = None) -> str:
+    """What the statement at the line does with the value: `if`, `while`, `assert`, `for loop`, ..., or "".
+
+    `at` is the expression that failed, where that is known: only what decides counts then, not a tensor operator that
+    fails inside a condition or beside one.
+    """
     statement = statement_at(line)
-    match statement:
-        case ast.If():
-            return "if"
-        case ast.While():
-            return "while"
-        case ast.Assert():
-            return "assert"
-        case ast.For():
-            return "for loop"
-    if statement is not None:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.IfExp):
-                return "conditional expression (x if … else y)"
-            if isinstance(node, ast.comprehension):
-                return "for loop (comprehension)"
-            if isinstance(node, ast.BoolOp | ast.Not):
-                return "and/or/not"
+    if statement is None:
+        return ""
+    for word, decider in _deciders(statement):
+        if at is None or decider is at or (any(node is at for node in ast.walk(decider)) and _is_python_value(at)):
+            return word
     return ""
+
+
+def keyword_line(line: SourceLine) -> SourceLine:
+    """The line a branch begins at: Python names the first line of its condition, which may be further down."""
+    statement = statement_at(line)
+    if isinstance(statement, ast.If | ast.While | ast.Assert) and statement.lineno < line.line:
+        code = linecache.getline(line.file, statement.lineno).strip()
+        return SourceLine(line.file, statement.lineno, line.function, code)
+    return line
+
+
+def _deciders(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
+    """The conditions and counts of a statement's own head, with the word for what they decide; innermost first."""
+    head = _own_expressions(statement)
+    inside = [node for expression in head for node in ast.walk(expression)]
+    for node in inside:
+        match node:
+            case ast.IfExp(test=test):
+                yield "conditional expression (x if … else y)", test
+            case ast.comprehension(ifs=tests, iter=iterated):
+                yield from (("if (comprehension)", test) for test in tests)
+                yield "for loop (comprehension)", iterated
+    match statement:
+        case ast.If(test=test):
+            yield "if", test
+        case ast.While(test=test):
+            yield "while", test
+        case ast.Assert(test=test):
+            yield "assert", test
+        case ast.For(iter=iterated):
+            yield "for loop", iterated
+    words = {ast.If: "if", ast.While: "while", ast.Assert: "assert"}
+    word = words.get(type(statement), "and/or/not")
+    for node in inside:
+        match node:
+            case ast.BoolOp(values=values):
+                yield from ((word, value) for value in values)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                yield word, operand
+
+
+def _own_expressions(statement: ast.stmt) -> list[ast.expr]:
+    """The expressions of a statement without those of the statements in its body."""
+    return [node for node in ast.iter_child_nodes(statement) if isinstance(node, ast.expr)]
+
+
+def _is_python_value(at: ast.expr) -> bool:
+    return isinstance(at, ast.Call) and isinstance(at.func, ast.Name) and at.func.id in _PYTHON_VALUES
 
 
 def of_branch(line: SourceLine) -> tuple[Fix, ...]:
@@ -78,6 +123,38 @@ def of_branch(line: SourceLine) -> tuple[Fix, ...]:
         Fix("Keep one branch at run time with `torch.cond(condition, true_fn, false_fn, (x,))`."),
         _mode_fix(),
     )
+
+
+def of_count(line: SourceLine) -> tuple[Fix, ...]:
+    """Edits for Python control flow that depends on how many elements a selection gave."""
+    statement = statement_at(line)
+    fixed = Fix(
+        "Keep every element and a mask of those that count (`torch.where(mask, x, 0)`), or select a fixed number with "
+        "`torch.topk(x, k)`: then no size depends on values. TensorRT runs this best."
+    )
+    outside = Fix("Move the selection and what follows it outside the model.")
+    match statement:
+        case ast.While(test=test):
+            return (
+                Fix(
+                    f"`while {ast.unparse(test)}` uses elements up: run a fixed number of rounds, with a mask of the "
+                    "elements that are left. For non-maximum suppression `torchvision.ops.nms` becomes one node."
+                ),
+                fixed,
+                outside,
+            )
+        case ast.For():
+            once = Fix(f"`{_head(statement)}` runs once an element: work on the whole tensor instead.")
+            return (once, fixed, outside)
+        case ast.If(test=test) | ast.Assert(test=test):
+            said = ast.unparse(test)
+            return (
+                Fix(f"If it always holds, promise it just before: `torch._check({said})`, or its opposite."),
+                Fix(f"If `{said}` only guards an empty tensor, drop it: most operators take a size of 0."),
+                fixed,
+                outside,
+            )
+    return (fixed, outside)
 
 
 def of_constant_size(line: SourceLine | None, value: int, axis: int, tensor: str) -> tuple[Fix, ...]:

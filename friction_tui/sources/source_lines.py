@@ -8,6 +8,7 @@ import linecache
 import re
 import traceback
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -39,6 +40,27 @@ def of_exception(error: BaseException) -> SourceLine | None:
     for link in chain(error):
         lines = of_traceback(link.__traceback__) or lines
     return lines[-1] if lines else None
+
+
+def evaluated(error: BaseException) -> ast.expr | None:
+    """The expression that the innermost user line was evaluating, from Python's own column positions (PEP 657)."""
+    found: ast.expr | None = None
+    for link in chain(error):
+        own = {(line.file, line.line) for line in of_traceback(link.__traceback__)[-1:]}
+        frames = [f for f in traceback.extract_tb(link.__traceback__) if (f.filename, f.lineno) in own]
+        if frames:
+            found = _expression(frames[-1])
+    return found
+
+
+def _expression(frame: traceback.FrameSummary) -> ast.expr | None:
+    wanted = (frame.lineno, frame.colno, frame.end_lineno, frame.end_colno)
+    for node in ast.walk(_tree(frame.filename)):
+        if not isinstance(node, ast.expr):
+            continue
+        if (node.lineno, node.col_offset, node.end_lineno, node.end_col_offset) == wanted:
+            return node
+    return None
 
 
 def chain(error: BaseException) -> tuple[BaseException, ...]:
@@ -99,6 +121,25 @@ def definition(file: str, *names: str) -> SourceLine | None:
     return SourceLine(file, number, names[-1], linecache.getline(file, number).strip())
 
 
+def returned_at(forward: SourceLine, naming: str = "") -> SourceLine:
+    """The return statement of the function defined at `forward` whose expression says `naming`, else its last one."""
+    function = next(
+        (
+            node
+            for node in ast.walk(_tree(forward.file))
+            if isinstance(node, ast.FunctionDef) and node.lineno == forward.line
+        ),
+        None,
+    )
+    returns = [node for node in ast.walk(function) if isinstance(node, ast.Return)] if function else []
+    returns.sort(key=lambda node: node.lineno)
+    named = [node for node in returns if naming and naming in ast.unparse(node)]
+    if not returns:
+        return forward
+    number = (named or returns)[-1].lineno
+    return SourceLine(forward.file, number, forward.function, linecache.getline(forward.file, number).strip())
+
+
 def find_in(file: str, names: tuple[str, ...], pattern: str) -> SourceLine | None:
     """The first line matching a regular expression inside the definition called `names`."""
     start = definition(file, *names)
@@ -117,8 +158,14 @@ def find_in(file: str, names: tuple[str, ...], pattern: str) -> SourceLine | Non
 
 
 def _tree(file: str) -> ast.Module:
+    return _parsed("".join(linecache.getlines(file)))
+
+
+@lru_cache(maxsize=8)
+def _parsed(text: str) -> ast.Module:
+    """Parsed once, so that a node found twice is the same node."""
     try:
-        return ast.parse("".join(linecache.getlines(file)))
+        return ast.parse(text)
     except (SyntaxError, ValueError):
         return ast.Module([], [])
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from friction_tui.finding import Finding, Fix
 from friction_tui.sources.failure import Failure, finding, placed
+from friction_tui.sources.source_lines import returned_at
 
 _NEEDS_DATA = (
     r"Cannot access data pointer of Tensor",
@@ -15,6 +16,7 @@ _NEEDS_DATA = (
     r"can't convert .*(Fake|Functional)?Tensor.* to numpy",
     r"must be real number, not Sym|cannot be interpreted as an integer|Sym(Int|Float|Bool)' object",
     r"(pickle|deepcopy).*(FakeTensor|weakref)",
+    r"Not available for 'meta' device type",
 )
 """What Python says when code outside torch is handed a tensor or size of the capture, which has no data."""
 
@@ -43,7 +45,8 @@ def _output(failure: Failure) -> Finding | None:
     unknown = re.search(r"Found <class '([^']+)'> in output, which is not a known type", failure.text)
     if not unknown and not re.search(r"translating node return .*has no attribute 'name'", failure.text, re.S):
         return None
-    what = f"a {unknown.group(1).rpartition('.')[2]}" if unknown else "something that is no tensor"
+    short = unknown.group(1).rpartition(".")[2] if unknown else ""
+    what = f"a {short}" if short else failure.returned or "something that is no tensor"
     found = finding(
         failure,
         "export/unsupported-output",
@@ -51,10 +54,10 @@ def _output(failure: Failure) -> Finding | None:
         f"The model's result holds {what}. Outputs of an export are tensors in tuples, lists or dicts.",
         (
             Fix("Return the tensors alone, as a tuple or a dict; wrap the model when its own return type must stay."),
-            Fix("For a dataclass call `torch.export.register_dataclass(...)` before the export."),
+            Fix(f"For a dataclass call `torch.export.register_dataclass({short or '...'})` before the export."),
         ),
     )
-    return placed(found, failure.forward)
+    return placed(found, returned_at(failure.forward, short) if failure.forward else None)
 
 
 def _custom_autograd(failure: Failure) -> Finding | None:
