@@ -33,6 +33,7 @@ def with_file(recipe: Recipe) -> tuple[Recipe, tuple[Allowed, ...]]:
         precision=agreed.precision if recipe.precision is Precision.AS_EXPORTED else recipe.precision,
         keep_float32=recipe.keep_float32 or agreed.keep_float32,
         profile=_profile(recipe.profile, agreed.profile),
+        others=recipe.others or (agreed.others if recipe.profile is not None else ()),
         rewrites=recipe.rewrites or agreed.rewrites,
         export=agreed.export,
     )

@@ -102,4 +102,4 @@ class Standing:
 
 def without_profile(recipe: Recipe) -> Recipe:
     """The recipe as far as rules read it that do not look at sizes."""
-    return msgspec.structs.replace(recipe, profile=None)
+    return msgspec.structs.replace(recipe, profile=None, others=(), position=0)

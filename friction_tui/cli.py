@@ -23,9 +23,34 @@ class OpensByDefault(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `open` before anything that is neither a command nor one of the group's own options."""
         own = {"--help", "-h", "--version"}
+        args = by_profile(args)
         if not args or (args[0] not in self.commands and args[0] not in own):
             args = ["open", *args]
         return super().parse_args(ctx, args)
+
+
+def by_profile(args: list[str]) -> list[str]:
+    """The arguments with each shape flag's value marked by the `--profile` before it, which click would forget."""
+    from friction_tui.recipe_text import PROFILE_MARK, SHAPE_FLAGS
+
+    marked: list[str] = []
+    profile = ""
+    for at, word in enumerate(args):
+        flag, equals, value = word.partition("=")
+        before = args[at - 1] if at else ""
+        if before == "--profile":
+            profile = word
+        elif flag == "--profile" and equals:
+            profile = value
+        elif before in SHAPE_FLAGS and profile:
+            marked.append(f"{profile}{PROFILE_MARK}{word}")
+        elif flag in SHAPE_FLAGS and equals and profile:
+            marked.append(f"{flag}={profile}{PROFILE_MARK}{value}")
+        elif word != "--profile":
+            marked.append(word)
+    if args and args[-1] == "--profile":
+        raise click.UsageError("--profile needs a name or number, such as --profile 1")
+    return marked
 
 
 def shape_options(command: Any) -> Any:
@@ -44,9 +69,10 @@ def shape_options(command: Any) -> Any:
                 metavar="INPUT:MIN..OPT..MAX",
                 help='Values of an input that TensorRT reads as a shape, such as "k:1,2..4,4..8,8".',
             ),
-            click.option("--minShapes", "min_shapes", metavar="SPEC", help="As trtexec takes it: x:1x3x224x224,y:1x8"),
-            click.option("--optShapes", "opt_shapes", metavar="SPEC", help="As trtexec takes it."),
-            click.option("--maxShapes", "max_shapes", metavar="SPEC", help="As trtexec takes it."),
+            click.option("--minShapes", multiple=True, metavar="SPEC", help="As trtexec takes it: x:1x3x224x224,y:1x8"),
+            click.option("--optShapes", multiple=True, metavar="SPEC", help="As trtexec takes it."),
+            click.option("--maxShapes", multiple=True, metavar="SPEC", help="As trtexec takes it."),
+            click.option("--profile", expose_value=False, metavar="N", help="What the shapes behind it belong to."),
             click.option("--no-profile", is_flag=True, help="Deliberately give TensorRT no optimization profile."),
             click.option("--opset", type=click.IntRange(1), help="Convert the model to this opset first."),
             click.option("--target", default="", metavar="SMxx", help="Compute capability to judge and build for."),
@@ -274,16 +300,13 @@ def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
 def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe that a command line describes. Raises click.UsageError or RecipeTextError naming the flag."""
     from friction_tui.recipe import InputSpec, Precision, Profile, Recipe, Source, SourceKind
-    from friction_tui.recipe_text import parse_example, parse_shape_values, parse_shapes, parse_trtexec, profile_by_axis
+    from friction_tui.recipe_text import SHAPE_FLAGS, parse_example, parse_profiles
 
-    shapes = {
-        **parse_trtexec(chosen.get("min_shapes") or "", chosen.get("opt_shapes") or "", chosen.get("max_shapes") or ""),
-        **parse_shapes(chosen.get("shapes") or ()),
-    }
-    values = parse_shape_values(chosen.get("shape_values") or ())
-    profile: Profile | None = profile_by_axis(shapes, values)
+    profiles = parse_profiles({flag: chosen.get(_parameter(flag)) or () for flag in SHAPE_FLAGS})
+    first, *more = profiles or (Profile(),)
+    profile: Profile | None = first
     if chosen.get("no_profile"):
-        if shapes or values:
+        if profiles:
             raise click.UsageError("--no-profile and shapes contradict each other: give one of them")
         profile = None
     inputs: tuple[InputSpec, ...] = tuple(parse_example(text) for text in chosen.get("inputs") or ())
@@ -291,7 +314,13 @@ def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
     return Recipe(
         source=source,
         profile=profile,
+        others=tuple(more),
         opset=chosen.get("opset"),
         target=(chosen.get("target") or "").upper(),
         precision=Precision(chosen.get("precision") or "as-exported"),
     )
+
+
+def _parameter(flag: str) -> str:
+    """The name under which click hands over a flag's values."""
+    return flag.removeprefix("--").replace("-", "_").lower()

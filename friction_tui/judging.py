@@ -17,6 +17,7 @@ from friction_tui.diagnosis.checks import CHECKS, OF_THE_RANGES
 from friction_tui.diagnosis.merge import merge
 from friction_tui.diagnosis.operators import TABLE, foreseen
 from friction_tui.diagnosis.operators import check as check_operators
+from friction_tui.diagnosis.several_profiles import in_every_profile
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier, fix_first
 from friction_tui.protocol import CheckState, Event, Findings, Judged
@@ -103,7 +104,7 @@ def _run_check(judgement: Judgement, name: str, check: Check, case: Case, standi
     findings = standing.findings.get(name)
     if findings is None:
         try:
-            findings = list(check(case))
+            findings = list(in_every_profile(check, case) if name in OF_THE_RANGES else check(case))
         except Exception as error:
             # One faulty rule must not take the verdicts of all the others with it.
             note = f"this check failed: {type(error).__name__}: {error}"

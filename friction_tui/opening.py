@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
+
 import msgspec
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.profile import default_profile, free_dims
+from friction_tui.model.profile import default_profile, free_dims, shape_tensor_inputs
 from friction_tui.model.shapes import ShapeTable
 from friction_tui.protocol import GraphData
-from friction_tui.recipe import Profile, Range, Recipe
+from friction_tui.recipe import POINTS, Profile, Range, Recipe, Values
 
 
 def complete(model: OpenedModel, recipe: Recipe) -> Recipe:
     """The recipe with shared symbols named once, and a proposal, marked as guessed, for what the user left open."""
     if recipe.profile is None:
         return recipe
-    profile = default_profile(model, shared(model, recipe.profile))
-    return msgspec.structs.replace(recipe, profile=profile)
+    profiles = tuple(default_profile(model, shared(model, profile)) for profile in recipe.profiles)
+    return recipe.with_profiles(profiles, recipe.position)
 
 
 def shared(model: OpenedModel, profile: Profile) -> Profile:
@@ -25,6 +27,7 @@ def shared(model: OpenedModel, profile: Profile) -> Profile:
     Entries that contradict each other or a size fixed in the model stay as they are, for a check to name; entries
     that only repeat a fixed size go.
     """
+    profile = _with_values(model, profile)
     ranges = dict(profile.ranges)
     for key, uses in free_dims(model).items():
         wanted = {ranges[f"{name}[{axis}]"] for name, axis in uses if f"{name}[{axis}]" in ranges}
@@ -38,6 +41,28 @@ def shared(model: OpenedModel, profile: Profile) -> Profile:
         if ranges.get(key) == Range(size, size, size):
             del ranges[key]
     return msgspec.structs.replace(profile, ranges=ranges)
+
+
+def _with_values(model: OpenedModel, profile: Profile) -> Profile:
+    """The profile with sizes given to an input that TensorRT reads as a shape turned into its values.
+
+    trtexec writes both alike (`--minShapes=k:4`). As many numbers as the input holds are its values; its own shape
+    instead is left to be dropped as one that repeats a fixed size, and anything else for a check to name.
+    """
+    ranges, values = dict(profile.ranges), dict(profile.values)
+    shape_tensors = shape_tensor_inputs(model)
+    for port in model.index.inputs:
+        if port.name not in shape_tensors:
+            continue
+        given = [key for key in ranges if key.rpartition("[")[0] == port.name]
+        rows = [ranges[f"{port.name}[{axis}]"] for axis in range(len(given)) if f"{port.name}[{axis}]" in ranges]
+        held = math.prod(dim.dim_value for dim in port.type.tensor_type.shape.dim)
+        if rows and len(rows) == len(given) == held:
+            points = (tuple(row.at(point) for row in rows) for point in POINTS)
+            values.setdefault(port.name, Values(*points))
+            for key in given:
+                del ranges[key]
+    return msgspec.structs.replace(profile, ranges=ranges, values=values)
 
 
 def _fixed(model: OpenedModel) -> dict[str, int]:

@@ -133,6 +133,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     `profile` None means deliberately no profile. `opset` None keeps the model's own. `target` is a
     compute capability such as `SM89`, or "" for every one the installed TensorRT offers by default.
     `keep_float32` names the nodes that stay float32 when `precision` is fp16 or bf16.
+
+    An engine may have several optimization profiles, counted from 0 as TensorRT counts them. `profile` is the one
+    that is looked at and edited, the one at `position`; `others` are the rest, in their order.
     """
 
     source: Source
@@ -143,8 +146,26 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     keep_float32: tuple[str, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     export: ExportOptions = ExportOptions()
+    others: tuple[Profile, ...] = ()
+    position: int = 0
     parse: bool = True
     """Whether to ask TensorRT's parser; turned off for a model that crashed it."""
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """Every profile in its order; () when there is deliberately none."""
+        if self.profile is None:
+            return ()
+        return (*self.others[: self.position], self.profile, *self.others[self.position :])
+
+    def with_profiles(self, profiles: tuple[Profile, ...], position: int) -> Recipe:
+        """The recipe with these profiles, at least one, and the one at `position` to look at."""
+        others = profiles[:position] + profiles[position + 1 :]
+        return msgspec.structs.replace(self, profile=profiles[position], others=others, position=position)
+
+    def at_profile(self, position: int) -> Recipe:
+        """The same recipe, looking at another of its profiles: the one at `position`, counted round."""
+        return self.with_profiles(self.profiles, position % len(self.profiles)) if self.profile is not None else self
 
     def with_range(self, key: str, chosen: Range) -> Recipe:
         """The recipe with one dimension range changed; the range is the user's from now on."""

@@ -10,11 +10,7 @@ def changes(before: Recipe, after: Recipe) -> list[str]:
     said: list[str] = []
     if (before.profile is None) != (after.profile is None):
         said.append("no profile" if after.profile is None else "with a profile")
-    old, new = before.profile or Profile(), after.profile or Profile()
-    for key in dict.fromkeys([*old.ranges, *new.ranges]):
-        said += _moved(key, old.ranges.get(key), new.ranges.get(key))
-    for key in dict.fromkeys([*old.values, *new.values]):
-        said += _moved(key, old.values.get(key), new.values.get(key))
+    said += _in_profiles(before, after)
     if before.opset != after.opset:
         said.append(f"opset {before.opset or 'as exported'} → {after.opset or 'as exported'}")
     if before.target != after.target:
@@ -28,6 +24,20 @@ def changes(before: Recipe, after: Recipe) -> list[str]:
     if before.source != after.source or before.export != after.export:
         said.append("exported otherwise")
     return said
+
+
+def _in_profiles(before: Recipe, after: Recipe) -> list[str]:
+    """What differs in the profiles; which one it is in is said where there are several."""
+    old, new = before.profiles or (Profile(),), after.profiles or (Profile(),)
+    if len(old) != len(new):
+        return [f"{len(old)} → {len(new)} profiles"]
+    said: list[str] = []
+    for number, (was, now) in enumerate(zip(old, new, strict=True)):
+        moved: list[str] = []
+        for olds, news in ((was.ranges, now.ranges), (was.values, now.values)):
+            moved += [words for key in {**olds, **news} for words in _moved(key, olds.get(key), news.get(key))]
+        said += [f"profile {number}: {words}" for words in moved] if len(new) > 1 else moved
+    return said or ([f"profile {after.position}"] if before.position != after.position else [])
 
 
 def _moved(key: str, old: Range | Values | None, new: Range | Values | None) -> list[str]:

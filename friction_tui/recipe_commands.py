@@ -50,8 +50,10 @@ def trtexec_shapes(shapes: Mapping[str, Shapes], values: Mapping[str, Values]) -
 def trtexec(recipe: Recipe, inputs: Sequence[Port]) -> str:
     """The trtexec call that builds this recipe."""
     model = PurePath(recipe.source.path)
-    shapes, values = _profile(recipe, inputs)
-    words = [f"--onnx={model}", *trtexec_shapes(shapes, values)]
+    words = [f"--onnx={model}"]
+    for number, (shapes, values) in enumerate(_profiles(recipe, inputs)):
+        words += [f"--profile={number}"] if recipe.others else []
+        words += trtexec_shapes(shapes, values)
     words += [f"--{recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
     words.append(f"--saveEngine={model.with_suffix('.engine')}")
     return _shell("trtexec", words)
@@ -59,11 +61,12 @@ def trtexec(recipe: Recipe, inputs: Sequence[Port]) -> str:
 
 def polygraphy(recipe: Recipe, inputs: Sequence[Port]) -> str:
     """The polygraphy call that builds this recipe and compares its outputs with ONNX Runtime's."""
-    shapes, values = _profile(recipe, inputs)
     words = [shlex.quote(recipe.source.path), "--trt", "--onnxrt"]
-    for point in POINTS:
-        entries = [f"{name}:[{_commas(given.at(point))}]" for name, given in (shapes | values).items()]
-        words += [" ".join([f"--trt-{point}-shapes", *(shlex.quote(entry) for entry in entries)])] if entries else []
+    for shapes, values in _profiles(recipe, inputs):
+        for point in POINTS:
+            entries = [f"{name}:[{_commas(given.at(point))}]" for name, given in (shapes | values).items()]
+            quoted = " ".join([f"--trt-{point}-shapes", *(shlex.quote(entry) for entry in entries)])
+            words += [quoted] if entries else []
     words += [f"--{recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
     return _shell("polygraphy run", words, quoted=True)
 
@@ -74,8 +77,10 @@ def check_command(recipe: Recipe, inputs: Sequence[Port]) -> str:
     if recipe.profile is None:
         words.append("--no-profile")
     else:
-        pairs = iter(shapes_arguments(*_profile(recipe, inputs)))
-        words += [f"{flag} {shlex.quote(value)}" for flag, value in zip(pairs, pairs, strict=True)]
+        for number, profile in enumerate(_profiles(recipe, inputs)):
+            words += [f"--profile {number}"] if recipe.others else []
+            pairs = iter(shapes_arguments(*profile))
+            words += [f"{flag} {shlex.quote(value)}" for flag, value in zip(pairs, pairs, strict=True)]
     words += [f"--opset {recipe.opset}"] if recipe.opset is not None else []
     words += [f"--target {recipe.target}"] if recipe.target else []
     words += [f"--precision {recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
@@ -105,11 +110,13 @@ def torch_export(recipe: Recipe, inputs: Sequence[Port]) -> str:
     return "\n".join([*head, *entries, "}", f"torch.onnx.export(model, (), {file!r}, {', '.join(options)})"])
 
 
-def _profile(recipe: Recipe, inputs: Sequence[Port]) -> tuple[dict[str, Shapes], dict[str, Values]]:
+def _profiles(recipe: Recipe, inputs: Sequence[Port]) -> list[tuple[dict[str, Shapes], dict[str, Values]]]:
+    """Each profile as shapes and values."""
+    return [_shapes_and_values(profile, inputs) for profile in recipe.profiles]
+
+
+def _shapes_and_values(profile: Profile, inputs: Sequence[Port]) -> tuple[dict[str, Shapes], dict[str, Values]]:
     """Shapes and values of the inputs that need them: a dimension is free, or a size other than its own was chosen."""
-    profile = recipe.profile
-    if profile is None:
-        return {}, {}
     chosen = {key.rpartition("[")[0] for key in profile.ranges}
     free = [port for port in inputs if not port.shape_tensor and (_free_axes(port) or port.name in chosen)]
     return shapes_of(free, profile), dict(profile.values)

@@ -13,6 +13,9 @@
     opt = 4
     max = 8
 
+    [[more_profiles]]               # one for every further optimization profile
+    ranges.N = { min = 16, opt = 16, max = 32 }
+
     [[allow]]
     kind = "numerics/int64-clamped"
     until = 2027-01-31
@@ -54,7 +57,10 @@ class Allowed(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
 
 
 class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
-    """What the file says. `profile` maps dim keys to ranges, `values` shape-tensor inputs to their values."""
+    """What the file says. `profile` maps dim keys to ranges, `values` shape-tensor inputs to their values.
+
+    These are the first optimization profile, number 0; `more_profiles` are those behind it.
+    """
 
     source: Source | None = None
     opset: int | None = None
@@ -66,6 +72,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     parse: bool = True
     profile: dict[str, Range] = {}
     values: dict[str, Values] = {}
+    more_profiles: tuple[Profile, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
     export: ExportOptions | None = None
     allow: tuple[Allowed, ...] = ()
@@ -83,6 +90,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             target=self.target,
             precision=self.precision,
             keep_float32=self.keep_float32,
+            others=() if self.no_profile else self.more_profiles,
             rewrites=self.rewrites,
             export=self.export or ExportOptions(),
             parse=self.parse,
@@ -91,7 +99,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 def from_recipe(recipe: Recipe, allow: tuple[Allowed, ...] = ()) -> RecipeFile:
     """The file that holds a recipe."""
-    profile = recipe.profile or Profile()
+    profile, *more = recipe.profiles or (Profile(),)
     return RecipeFile(
         source=msgspec.structs.replace(recipe.source, consent_hash=""),
         opset=recipe.opset,
@@ -103,6 +111,7 @@ def from_recipe(recipe: Recipe, allow: tuple[Allowed, ...] = ()) -> RecipeFile:
         parse=recipe.parse,
         profile=profile.ranges,
         values=profile.values,
+        more_profiles=tuple(more),
         rewrites=recipe.rewrites,
         export=None if recipe.export == ExportOptions() else recipe.export,
         allow=allow,
@@ -130,19 +139,26 @@ def load(path: Path) -> RecipeFile:
         raise RecipeFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RecipeFileError(f"{path}: {error}. Correct it there, or delete the file to start afresh.") from error
-    for key, chosen in held.profile.items():
-        try:
-            checked(chosen.min, chosen.opt, chosen.max, f"profile.{key}")
-        except RecipeTextError as error:
-            raise RecipeFileError(f"{path}: {error}.") from error
-    for name, values in held.values.items():
-        if len({len(values.min), len(values.opt), len(values.max)}) > 1:
-            raise RecipeFileError(f"{path}: values.{name} has different counts at min, opt and max.")
+    _check(path, "profile", "values", Profile(held.profile, held.values))
+    for number, profile in enumerate(held.more_profiles):
+        _check(path, f"more_profiles[{number}].ranges", f"more_profiles[{number}].values", profile)
     if held.source is None:
         return held
     full = os.path.normpath(path.absolute().parent / held.source.path)
     where = held.source.path if _is_module(held.source) else full
     return msgspec.structs.replace(held, source=msgspec.structs.replace(held.source, path=where, consent_hash=""))
+
+
+def _check(path: Path, ranges: str, values: str, profile: Profile) -> None:
+    """Raise RecipeFileError for a range that breaks the rule; `ranges` and `values` are what its tables are called."""
+    for key, chosen in profile.ranges.items():
+        try:
+            checked(chosen.min, chosen.opt, chosen.max, f"{ranges}.{key}")
+        except RecipeTextError as error:
+            raise RecipeFileError(f"{path}: {error}.") from error
+    for name, given in profile.values.items():
+        if len({len(given.min), len(given.opt), len(given.max)}) > 1:
+            raise RecipeFileError(f"{path}: {values}.{name} has different counts at min, opt and max.")
 
 
 def beside(model: Path) -> Path:

@@ -6,6 +6,7 @@ the command line and the editor share this module. How a profile is printed agai
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +20,8 @@ LARGEST = 2**31 - 1
 RULE = "0 ≤ min ≤ opt ≤ max, and max at least 1"
 """What `IOptimizationProfile` accepts; an all-empty range would build an engine for nothing."""
 SHAPE_FLAGS = ("--shapes", "--shape-values", "--minShapes", "--optShapes", "--maxShapes")
+PROFILE_MARK = "\x1f"
+"""Between the name of a profile and the value of a shape flag that belongs to it."""
 SCALAR = "scalar"
 """How trtexec writes the shape of an input of rank 0."""
 
@@ -144,6 +147,30 @@ def parse_shape_values(texts: Iterable[str]) -> dict[str, Values]:
     return found
 
 
+def parse_profiles(given: Mapping[str, Sequence[str]]) -> tuple[Profile, ...]:
+    """The profiles that shape flags describe, each flag with its values; () when there are none.
+
+    A value that begins with a name and `PROFILE_MARK` belongs to that profile, any other to profile 0, as trtexec has
+    it. Profiles called by numbers are in their order, others in that of their first mention.
+    """
+    by_profile: dict[str, dict[str, list[str]]] = {}
+    for flag, values in given.items():
+        for value in values:
+            name, mark, text = value.rpartition(PROFILE_MARK)
+            by_profile.setdefault(name if mark else "0", {}).setdefault(flag, []).append(text)
+    names = sorted(by_profile, key=int) if all(name.isdecimal() for name in by_profile) else list(by_profile)
+    return tuple(_profile_of(by_profile[name], f"profile {name}, " if len(names) > 1 else "") for name in names)
+
+
+def _profile_of(given: Mapping[str, Sequence[str]], where: str) -> Profile:
+    try:
+        trtexec = parse_trtexec(*(",".join(given.get(flag, ())) for flag in SHAPE_FLAGS[2:]))
+        shapes = {**trtexec, **parse_shapes(given.get("--shapes", ()))}
+        return profile_by_axis(shapes, parse_shape_values(given.get("--shape-values", ())))
+    except RecipeTextError as error:
+        raise RecipeTextError(f"{where}{error}") from error
+
+
 def parse_arguments(text: str) -> tuple[dict[str, Shapes], dict[str, Values]]:
     """Shapes and values from a piece of a command line: friction-tui's flags, trtexec's, or bare `x:1x3..8x3`.
 
@@ -205,7 +232,8 @@ def profile_for(inputs: Sequence[Port], shapes: Mapping[str, Shapes], values: Ma
     chosen = dict(values)
     for name, given in shapes.items():
         port = _port(ports, name)
-        if port.shape_tensor:
+        held = math.prod(dim.size or 0 for dim in port.dims or ())
+        if port.shape_tensor and len(given.min) == held:  # its values, as trtexec writes them
             chosen.setdefault(name, Values(given.min, given.opt, given.max))
             continue
         if port.dims is not None and len(port.dims) != len(given.min):

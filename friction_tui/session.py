@@ -60,7 +60,7 @@ from friction_tui.protocol import (
     StartJob,
     Stats,
 )
-from friction_tui.recipe import Precision, Recipe, Source
+from friction_tui.recipe import Precision, Profile, Recipe, Source
 from friction_tui.source_text import source_text
 from friction_tui.sources.target import NotASource
 
@@ -273,10 +273,10 @@ class Session:
     def forecast(self, key: str) -> Forecasted:
         """Activation memory along a dimension, predicted."""
         current = self._current
-        if current is None or current.recipe.profile is None or not current.recipe.profile.ranges:
-            return Forecasted(None, "every dimension of this model is fixed" if current else "no model is open")
+        if current is None:
+            return Forecasted(None, "no model is open")
         try:
-            return Forecasted(forecast(current.model, current.recipe.profile, key))
+            return Forecasted(forecast(current.model, current.recipe.profile or Profile(), key))
         except ValueError as error:
             return Forecasted(None, str(error))
 

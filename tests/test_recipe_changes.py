@@ -32,3 +32,12 @@ def test_everything_a_build_depends_on_is_compared() -> None:
     ]
     assert changes(after, BEFORE)[-1] == "- fold"
     assert changes(BEFORE, BEFORE) == []
+
+
+def test_where_there_are_several_profiles_each_change_says_in_which() -> None:
+    two = BEFORE.with_profiles((*BEFORE.profiles, Profile(ranges={"N": Range(16, 16, 32)})), 1)
+    assert changes(BEFORE, two) == ["1 → 2 profiles"]
+    assert changes(two, two.with_range("N", Range(16, 16, 64))) == ["profile 1: N max 32 → 64"]
+    assert changes(two, two.at_profile(0)) == ["profile 0"]
+    assert two.at_profile(2) == two.at_profile(0)
+    assert two.at_profile(0).profiles == two.profiles

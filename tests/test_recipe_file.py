@@ -31,6 +31,7 @@ RECIPES = st.builds(
         guessed=st.lists(KEYS, max_size=2).map(tuple),
     ),
     opset=st.none() | st.integers(1, 30),
+    others=st.lists(st.just(Profile(ranges={"N": Range(1, 2, 3)}, guessed=("N",))), max_size=2).map(tuple),
     target=st.sampled_from(["", "SM89"]),
     precision=st.sampled_from(Precision),
     keep_float32=st.lists(KEYS, max_size=2).map(tuple),
@@ -43,7 +44,10 @@ RECIPES = st.builds(
 @given(recipe=RECIPES)
 def test_a_recipe_is_read_back_the_same(recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("recipe") / "friction.toml"
+    if recipe.profile is None:
+        recipe = msgspec.structs.replace(recipe, others=())
     assert load(save(from_recipe(recipe), path)).recipe() == recipe
+    assert load(save(from_recipe(recipe.at_profile(1)), path)).recipe() == recipe
 
 
 def test_the_file_is_short_portable_and_gives_no_leave_to_run_code(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from friction_tui.cli import by_profile
 from friction_tui.protocol import Dim, Port
 from friction_tui.recipe import POINTS, InputSpec, Profile, Range, Recipe, Source, Values
 from friction_tui.recipe_commands import check_command, shapes_arguments, torch_export, trtexec, trtexec_shapes
@@ -17,6 +18,7 @@ from friction_tui.recipe_text import (
     Shapes,
     parse_arguments,
     parse_example,
+    parse_profiles,
     parse_range,
     parse_shape_values,
     parse_shapes,
@@ -128,6 +130,10 @@ def test_example_inputs_for_an_export() -> None:
     assert parse_example("model.ids:0:1x16:int64") == InputSpec("model.ids:0", (1, 16), "int64")
     with pytest.raises(RecipeTextError, match="'x' is not NAME:SHAPE"):
         parse_example("x")
+    with pytest.raises(RecipeTextError, match=r"float31 is no type; did you mean float32\?"):
+        parse_example("x:1x3:float31")
+    with pytest.raises(RecipeTextError, match="axis 1 is 0"):
+        parse_example("x:1x0")
 
 
 def test_trtexec_points_left_out_come_from_their_neighbour() -> None:
@@ -240,3 +246,26 @@ def test_torch_takes_the_call_and_keeps_the_ranges(tmp_path: Path) -> None:
         [dim.dim_param or dim.dim_value for dim in port.type.tensor_type.shape.dim] for port in exported.graph.input
     ]
     assert dims == [["N", 3, "H", 16], ["N", "H"]]
+
+
+def test_flags_belong_to_the_profile_named_before_them() -> None:
+    words = ["--profile=1", "--shapes", "x:4", "--profile", "0", "--minShapes=x:1", "--maxShapes", "x:2", "--ascii"]
+    marked = by_profile(words)
+    assert marked[-1] == "--ascii" and not any("--profile" in word for word in marked)
+    found = parse_profiles({"--shapes": ["1\x1fx:4"], "--minShapes": ["0\x1fx:1"], "--maxShapes": ["0\x1fx:2"]})
+    assert [profile.ranges["x[0]"] for profile in found] == [Range(1, 2, 2), Range(4, 4, 4)]
+    assert parse_profiles({}) == ()
+    assert parse_profiles({"--shapes": ["x:4"]})[0].ranges == {"x[0]": Range(4, 4, 4)}
+    with pytest.raises(RecipeTextError, match="profile big, input 'x', axis 0: min 8 is above opt 4"):
+        parse_profiles({"--shapes": ["x:1", "big\x1fx:8..4..1"]})
+
+
+def test_commands_carry_every_profile() -> None:
+    assert RECIPE.profile is not None
+    two = RECIPE.with_profiles((RECIPE.profile, RECIPE.profile), 1)
+    words = shlex.split(check_command(two, INPUTS).replace("\\\n", ""))
+    assert (words.count("--profile"), words[words.index("--profile") + 1]) == (2, "0")
+    assert [word for word in shlex.split(trtexec(two, INPUTS)) if word.startswith("--profile")] == [
+        "--profile=0",
+        "--profile=1",
+    ]

@@ -27,7 +27,7 @@ from friction_tui.protocol import (
     RowLabels,
     StartJob,
 )
-from friction_tui.recipe import Range, Recipe, Rewrite, Source, SourceKind
+from friction_tui.recipe import Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
 from friction_tui.samples import sample
 from friction_tui.session import Session
 
@@ -226,3 +226,39 @@ def test_a_failing_check_takes_nothing_else_with_it(tmp_path: Path) -> None:
     desk.open(of_sample("detector"))
     failed = [e for e in desk.events if isinstance(e, Findings) and e.state is CheckState.FAILED]
     assert [(e.check, e.note) for e in failed] == []
+
+
+def test_a_fault_of_one_profile_names_it_and_fixes_the_other_no_ranges(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("unet_skip"))
+    good = {"H": Range(64, 64, 64), "W": Range(64, 64, 64)}
+    bad = {"H": Range(64, 66, 68), "W": Range(64, 64, 64)}
+    profiles = Profile(ranges=good), Profile(ranges=bad)
+    for shown in (0, 1):
+        desk.apply(desk.last_recipe.with_profiles(profiles, shown))
+        found = [f for f in desk.last(Judged).findings if f.kind == "dynamic/stride-multiple"]
+        assert found and all(finding.title.endswith("(profile 1)") for finding in found)
+        assert any(fix.ranges for finding in found for fix in finding.fixes) == (shown == 1)
+    desk.apply(desk.last_recipe.with_profiles((profiles[1], profiles[1]), 0))
+    assert not any("(profile" in finding.title for finding in desk.last(Judged).findings)
+
+
+def test_numbers_given_for_a_shape_tensor_are_its_values(tmp_path: Path) -> None:
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[6] x, int64[2] k) => (float[a,b] y) { y = Reshape(x, k) }'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    given = {"k[0]": Range(1, 2, 3), "k[1]": Range(6, 6, 6)}
+    desk = Desk(tmp_path)
+    desk.open(Recipe(source=Source(str(tmp_path / "m.onnx")), profile=Profile(ranges=given)))
+    profile = desk.last_recipe.profile
+    assert profile is not None
+    assert (profile.ranges, profile.values) == ({}, {"k": Values((1, 6), (2, 6), (3, 6))})
+
+
+def test_a_model_without_free_dimensions_has_a_forecast(tmp_path: Path) -> None:
+    text = '<ir_version: 8, opset_import: ["" : 17]> g (float[4,8] x) => (float[4,8] y) { a = Relu(x)  y = Neg(a) }'
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
+    desk = Desk(tmp_path)
+    desk.open(Recipe(source=Source(str(tmp_path / "m.onnx"))))
+    forecast = desk.session.forecast("").forecast
+    assert forecast is not None
+    assert (forecast.key, forecast.sizes, forecast.naive) == ("", (1,), (4 * 8 * 4,))

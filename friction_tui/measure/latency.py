@@ -109,17 +109,18 @@ def with_tensorrt(
     inputs: Mapping[str, np.ndarray],
     *,
     point: str,
+    profile: int = 0,
     runs: int = 0,
     on_phase: Callable[[str], None] = lambda _: None,
 ) -> LatencyResult:
-    """Time a built plan on the GPU, inputs already there: inference alone, no copies.
+    """Time a built plan on the GPU under one of its profiles, inputs already there: inference alone, no copies.
 
     Raises EngineMissing, PlanRefused or CudaFailed with the reason when it cannot run.
     """
     from friction_tui.engines.tensorrt.run import loaded
 
     on_phase("load")
-    with loaded(plan, inputs) as ready:
+    with loaded(plan, inputs, profile=profile) as ready:
         on_phase("run")
         times, warmup = time_runs(ready.run, runs)
         return summarize(

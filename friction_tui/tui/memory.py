@@ -204,13 +204,13 @@ class MemoryPanel(ChartPanel):
             return sorted(found.items())
         others = {key: chosen.opt for key, chosen in recipe.profile.ranges.items() if key != forecast.key}
         for job in self.state.builds:
-            profile, build = job.recipe.profile, job.build
-            if profile is None or build is None or not build.activation_bytes or forecast.key not in profile.ranges:
+            same = {"profile": recipe.profile, "others": recipe.others, "position": recipe.position}
+            if job.build is None or msgspec.structs.replace(job.recipe, **same) != recipe:
                 continue
-            planned_for = {key: chosen.max for key, chosen in profile.ranges.items() if key != forecast.key}
-            same_model = msgspec.structs.replace(job.recipe, profile=recipe.profile) == recipe
-            if same_model and planned_for == others:
-                found[profile.ranges[forecast.key].max] = build.activation_bytes[0]
+            for profile, planned in zip(job.recipe.profiles, job.build.activation_bytes, strict=False):
+                planned_for = {key: chosen.max for key, chosen in profile.ranges.items() if key != forecast.key}
+                if forecast.key in profile.ranges and planned_for == others:
+                    found[profile.ranges[forecast.key].max] = planned
         return sorted(found.items())
 
     def _fits(self, forecast: MemoryForecast, width: int) -> list[Line]:

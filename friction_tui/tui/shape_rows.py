@@ -166,3 +166,17 @@ def merged(recipe: Recipe, pasted: Profile, named: Collection[str]) -> Recipe:
         guessed=tuple(key for key in profile.guessed if key not in pasted.ranges and key not in pasted.values),
     )
     return msgspec.structs.replace(recipe, profile=chosen)
+
+
+def with_copy(recipe: Recipe) -> Recipe:
+    """The recipe with a copy of the profile shown behind it, and the copy shown."""
+    at = recipe.position
+    profiles = recipe.profiles
+    return recipe.with_profiles((*profiles[: at + 1], profiles[at], *profiles[at + 1 :]), at + 1)
+
+
+def without_shown(recipe: Recipe) -> Recipe:
+    """The recipe without the profile shown; the one before it is shown then. There has to be another."""
+    at = recipe.position
+    profiles = recipe.profiles
+    return recipe.with_profiles(profiles[:at] + profiles[at + 1 :], max(at - 1, 0))

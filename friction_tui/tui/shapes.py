@@ -12,14 +12,25 @@ from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
 
 from friction_tui.protocol import Port
-from friction_tui.recipe import POINTS
+from friction_tui.recipe import POINTS, Recipe
 from friction_tui.recipe_changes import changes
 from friction_tui.recipe_text import RecipeTextError, parse_arguments, profile_for
 from friction_tui.tui.line_edit import LineEdit
 from friction_tui.tui.lines import Line, Span, paragraph, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Edit, Say
-from friction_tui.tui.shape_rows import Row, applied, merged, rows, stepped, typed, without
+from friction_tui.tui.shape_rows import (
+    Row,
+    applied,
+    merged,
+    rows,
+    stepped,
+    typed,
+    with_copy,
+    without,
+    without_shown,
+)
+from friction_tui.tui.state import AppState
 
 KEY_WIDTH = 16
 """Cells of the column of names, at most."""
@@ -27,6 +38,9 @@ ABOUT_WIDTH = 5
 """Cells from which it is worth saying which inputs a row sizes."""
 CELL_WIDTH = 7
 """Cells of a size column, at least."""
+ONE_PROFILE = ("Enter edit", "+ - step", "a add profile")
+SEVERAL_PROFILES = ("[ ] profile", "a add", "D remove", "Enter edit", "+ - step")
+"""The keys worth saying below the panel."""
 
 
 class ShapesPanel(LinesPanel):
@@ -39,8 +53,28 @@ class ShapesPanel(LinesPanel):
         Binding("right", "column(1)", "Right", show=False, id="shapes.right", tooltip="Column to the right"),
         Binding("plus,equals_sign", "step(1)", "Larger", show=False, id="shapes.larger", tooltip="One step larger"),
         Binding("minus", "step(-1)", "Smaller", show=False, id="shapes.smaller", tooltip="One step smaller"),
+        Binding("a", "add", "Add profile", show=False, id="shapes.add", tooltip="Add a profile like this one"),
+        Binding("D", "remove", "Remove profile", show=False, id="shapes.remove", tooltip="Remove this profile"),
+        Binding(
+            "left_square_bracket",
+            "profile(-1)",
+            "Profile before",
+            show=False,
+            id="shapes.before",
+            tooltip="The optimization profile before",
+        ),
+        Binding(
+            "right_square_bracket",
+            "profile(1)",
+            "Next profile",
+            show=False,
+            id="shapes.after",
+            tooltip="The next optimization profile",
+        ),
         Binding("delete", "drop", "Drop", show=False, id="shapes.drop", tooltip="Drop this input's own range"),
     ]
+
+    hints: tuple[str, ...] = ONE_PROFILE
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -62,10 +96,18 @@ class ShapesPanel(LinesPanel):
         made = self._rows
         if self.state.recipe is not None and self.state.recipe.profile is None:
             return f"{self.NAME} ─ no profile"
-        parts = [self.NAME, f"{len(made)} range{'s' if len(made) != 1 else ''}"] if made else [self.NAME]
+        recipe = self.state.recipe
+        parts = [self.NAME, *([f"profile {recipe.position}"] if recipe is not None and recipe.others else [])]
+        parts += [f"{len(made)} range{'s' if len(made) != 1 else ''}"] if made else []
         guessed = sum(row.guessed for row in made)
         parts += [f"{guessed} guessed"] if guessed else []
         return escape(" ─ ".join(parts))
+
+    def state_changed(self, before: AppState) -> None:
+        """The keys that make sense depend on how many profiles there are."""
+        several = self.state.recipe is not None and bool(self.state.recipe.others)
+        self.hints = SEVERAL_PROFILES if several else ONE_PROFILE
+        super().state_changed(before)
 
     def lines(self, width: int) -> list[Line]:
         """A heading, a line per row with the hint of the one being edited under it, then the inputs."""
@@ -76,16 +118,28 @@ class ShapesPanel(LinesPanel):
         lines = []
         if self.state.recipe is not None and self.state.recipe.profile is None:
             lines += paragraph("no optimization profile, as asked; typing a range makes one", width, "note")
+        lines += self._profiles()
         if made:
             heading = "".join(f"{point:>{column - 1}} " for point in POINTS)
             lines.append(Line(((" " * key_width, "muted"), (heading, "muted"))))
         for row in made:
             lines.append(self._row(row, key_width, column, width))
             if self._editing is not None and row.key == self.cursor_key:
-                lines.extend(self._hint(row, width))
+                lines.extend(self._rule(row, width))
         if not made:
             lines += paragraph("every input has a fixed shape: there is nothing to choose", width, "muted")
         return [*lines, *self._ports()]
+
+    def _profiles(self) -> list[Line]:
+        """The numbers of all profiles, the one shown marked; nothing where there is only one."""
+        recipe = self.state.recipe
+        if recipe is None or not recipe.others:
+            return []
+        spans: list[Span] = [("profile  ", "muted")]
+        for number in range(len(recipe.profiles)):
+            shown = number == recipe.position
+            spans.append((f"[{number}]" if shown else f" {number} ", "strong" if shown else "muted"))
+        return [Line(tuple(spans))]
 
     def _row(self, row: Row, key_width: int, column: int, width: int) -> Line:
         role = "warning" if row.missing else "name"
@@ -109,7 +163,7 @@ class ShapesPanel(LinesPanel):
         spans += [(f" {about}", "muted")] if room >= ABOUT_WIDTH else []
         return Line(tuple(spans), _remark(row), key=row.key)
 
-    def _hint(self, row: Row, width: int) -> list[Line]:
+    def _rule(self, row: Row, width: int) -> list[Line]:
         """What Enter would do, or which rule forbids it."""
         assert self._editing is not None
         cross, tick = ("X", "+") if self.state.ascii else ("✗", "✓")
@@ -264,6 +318,35 @@ class ShapesPanel(LinesPanel):
             self._choose(stepped(row, POINTS[self._column], steps))
         except RecipeTextError as error:
             self.post_message(Say(str(error), "warning"))
+
+    def action_add(self) -> None:
+        """Another optimization profile behind this one, beginning as its copy."""
+        recipe = self.state.recipe
+        if recipe is None or recipe.profile is None:
+            self.post_message(Say("there is no optimization profile to copy", "warning", "typing a range makes one"))
+        else:
+            self._take_profiles(with_copy(recipe), f"profile {recipe.position + 1}: a copy of {recipe.position}")
+
+    def action_remove(self) -> None:
+        """One profile less; the last one stays."""
+        recipe = self.state.recipe
+        if recipe is None or not recipe.others:
+            self.post_message(Say("the only optimization profile cannot be removed", "warning"))
+            return
+        self._take_profiles(without_shown(recipe), f"profile {recipe.position} removed")
+
+    def action_profile(self, step: int) -> None:
+        """Look at another profile, and have it judged in the first place."""
+        recipe = self.state.recipe
+        if recipe is None or not recipe.others:
+            self.post_message(Say("there is one optimization profile", "info", "a adds another"))
+            return
+        shown = recipe.at_profile(recipe.position + step)
+        self._take_profiles(shown, f"profile {shown.position} of {len(shown.profiles)}")
+
+    def _take_profiles(self, recipe: Recipe, what: str) -> None:
+        self._editing = None
+        self.post_message(Edit(recipe, what))
 
     def action_drop(self) -> None:
         """Drop an entry that overrides a symbol, or that no input has."""

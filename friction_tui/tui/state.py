@@ -218,7 +218,7 @@ class AppState:
 
     def is_stale(self, job: Job) -> bool:
         """Whether the recipe changed since `job` started. An undone edit makes its result true again."""
-        return job.recipe != self.recipe
+        return self.recipe is None or job.recipe.at_profile(0) != self.recipe.at_profile(0)
 
     def count(self, severity: Severity) -> int:
         """How many findings of one severity there are."""

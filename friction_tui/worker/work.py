@@ -30,7 +30,7 @@ def build(request: JobRequest, progress: Progress) -> JobEnded:
     typed = edits_types(request.recipe, weak_types=_weak_types())
     result = build_engine(
         base.path if model is base else model.proto.SerializeToString(),
-        resolved(model, request.recipe.profile),
+        [one for profile in request.recipe.profiles for one in resolved(model, profile)],
         Path(request.folder) / "engine.plan",
         progress,
         origin=None if model is base else base.path,
@@ -53,7 +53,14 @@ def measure(request: JobRequest, progress: Progress) -> JobEnded:
     tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
     note = _why_not_tensorrt(tensorrt, request.engine)
     if not note:
-        result = with_tensorrt(Path(request.engine), feeds, point=request.point, runs=request.runs, on_phase=enter)
+        result = with_tensorrt(
+            Path(request.engine),
+            feeds,
+            point=request.point,
+            profile=request.recipe.position,
+            runs=request.runs,
+            on_phase=enter,
+        )
     elif model is not base and request.recipe.precision is Precision.BF16:
         raise ValueError(
             f"{note}; and ONNX Runtime has no bfloat16 kernels for most operators: measure as exported, or as fp16"

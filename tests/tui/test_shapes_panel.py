@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from textual.events import Paste
 
@@ -159,3 +161,37 @@ async def test_everything_is_said_in_a_narrow_panel_and_in_ascii() -> None:
         (edit,) = app.heard
         assert isinstance(edit, Edit)
         assert edit.recipe.profile == Profile(ranges={"N": Range(4, 4, 4)})
+
+
+async def test_profiles_are_added_switched_edited_and_removed_each_in_one_edit() -> None:
+    panel = ShapesPanel()
+    app = Bench(panel)
+
+    def take() -> Recipe:
+        edit = app.heard[-1]
+        assert isinstance(edit, Edit)
+        app.show(replace(panel.state, history=History(present=edit.recipe)))
+        return edit.recipe
+
+    async with app.run_test(size=(60, 16)) as pilot:
+        app.show(state_of())
+        await pilot.press("a")
+        await pilot.pause()
+        assert take().profiles == (PROFILE, PROFILE)
+        await pilot.press("home", "plus")  # opt of N, in the copy
+        await pilot.pause()
+        both = take().profiles
+        assert (both[0], both[1].ranges["N"]) == (PROFILE, Range(1, 5, 8))
+        await pilot.pause()
+        assert "profile   0 [1]" in app.text()
+        await pilot.press("left_square_bracket")
+        await pilot.pause()
+        shown = take()
+        assert (shown.profile, shown.profiles) == (PROFILE, both)
+        await pilot.press("D")
+        await pilot.pause()
+        assert take().profiles == both[1:]
+        await pilot.press("D")
+        await pilot.pause()
+        assert isinstance(app.heard[-1], Say)
+        assert "profile  " not in app.text()

@@ -71,8 +71,8 @@ class LoadedPlan:
 
 
 @contextmanager
-def loaded(plan: Path, inputs: Mapping[str, Array], *, name: str = "") -> Iterator[LoadedPlan]:
-    """Deserialise `plan` and put `inputs` on the GPU; everything is given back at the end.
+def loaded(plan: Path, inputs: Mapping[str, Array], *, profile: int = 0, name: str = "") -> Iterator[LoadedPlan]:
+    """Deserialise `plan` and put `inputs` on the GPU, for its profile number `profile`; all is given back at the end.
 
     `name` is the module to use, by default the one that wrote the plan. Raises EngineMissing when nothing can run
     here, PlanRefused when TensorRT does not take the plan or the shapes, CudaFailed for an error of the device.
@@ -101,6 +101,8 @@ def loaded(plan: Path, inputs: Mapping[str, Array], *, name: str = "") -> Iterat
             raise PlanRefused(f"{plan.name} cannot be prepared: {'; '.join(complaints)}")
         stream = cuda.create_stream()
         held.callback(cuda.destroy_stream, stream)
+        if profile and not context.set_optimization_profile_async(profile, stream):
+            raise PlanRefused(f"{plan.name} has no optimization profile {profile}: {'; '.join(complaints)}")
         _feed(trt, engine, context, inputs, cuda, stream, held, complaints)
         outputs = _outputs(trt, engine, context, cuda, held)
         cuda.synchronize(stream)
