@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from friction_tui.engines.base import Refusal
+from friction_tui.engines.onnxruntime_job import Verdict
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.finding import Finding
 from friction_tui.model.opened import OpenedModel
@@ -81,13 +82,15 @@ class ParserQuestion:
 class Standing:
     """The part of a verdict that stands while only ranges are edited: of one model under one recipe.
 
-    `question` is None when the parser is not asked. `findings` are by check, filled in as checks are run.
+    `question` is None when the parser is not asked. `findings` are by check, filled in as checks are run, `opinion`
+    once ONNX Runtime was asked.
     """
 
     model: OpenedModel
     recipe: Recipe
     question: ParserQuestion | None
     findings: dict[str, list[Finding]] = field(default_factory=dict)
+    opinion: Verdict | None = None
 
     @property
     def asks(self) -> bool:
@@ -97,7 +100,7 @@ class Standing:
     def under(self, recipe: Recipe) -> Standing:
         """The same for another recipe of the same model: target and precision decide rules, but not the parser."""
         recipe = without_profile(recipe)
-        return self if recipe == self.recipe else Standing(self.model, recipe, self.question)
+        return self if recipe == self.recipe else Standing(self.model, recipe, self.question, opinion=self.opinion)
 
 
 def without_profile(recipe: Recipe) -> Recipe:

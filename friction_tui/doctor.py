@@ -16,9 +16,12 @@ from pathlib import Path
 
 import msgspec
 
+from friction_tui.engines import onnxruntime
+from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.found import found, onnxruntime_distributions, providers
 from friction_tui.engines.nvidia import driver_missing
 from friction_tui.finding import fix_first
+from friction_tui.report.units import size_text
 from friction_tui.stack import Item, Stack
 from friction_tui.stack_rules import CudaUser, Facts, Gpu, ProviderFile, judge
 
@@ -141,21 +144,24 @@ def _cudnns(packages: dict[str, str], libraries: tuple[str, ...]) -> list[tuple[
 
 
 def _newest_model_refused(packages: dict[str, str]) -> str:
-    """What ONNX Runtime says to a model of the newest IR version and opset that the installed onnx writes."""
-    if "onnx" not in packages or not onnxruntime_distributions():
+    """What ONNX Runtime does not take of a model of the newest IR version and opset that the installed onnx writes."""
+    if "onnx" not in packages:
         return ""
     import onnx
 
-    from friction_tui.diagnosis.opset_and_ir import ask_onnx_runtime
-
-    return ask_onnx_runtime(onnx.IR_VERSION, onnx.defs.onnx_opset_version())
+    try:
+        takes = onnxruntime.limits()
+    except (EngineMissing, EngineCrashed):
+        return ""  # its absence has a row of its own
+    newest = (("IR version", onnx.IR_VERSION, takes.ir), ("opset", onnx.defs.onnx_opset_version(), takes.opset))
+    return "; ".join(f"{what} {ours} is newer than {theirs}" for what, ours, theirs in newest if ours > theirs)
 
 
 def _items(facts: Facts, packages: dict[str, str]) -> list[Item]:
     """The rows of the table, parts that are missing included."""
     rows = [Item("GPU", "driver", facts.driver, f"CUDA {facts.driver_cuda}" if facts.driver else facts.no_driver)]
     for gpu in facts.gpus:
-        rows.append(Item("GPU", gpu.name, f"SM{gpu.architecture}", f"{gpu.memory / 2**30:.0f} GiB"))
+        rows.append(Item("GPU", gpu.name, f"SM{gpu.architecture}", size_text(gpu.memory)))
     rows += [Item("GPU", name, name.rpartition(".so.")[2], "on the loader's path") for name in facts.system_libraries]
     users = {user.name: user.cuda for user in facts.cuda_users}
     for engine in found():

@@ -1,7 +1,7 @@
 """From a model and a recipe to findings: asks the engines, runs the checks, streams what is known.
 
 The operator table answers first, the parser's static pass and cheap rules next, everything that needs shapes
-after them.
+after them, ONNX Runtime and the checker last.
 """
 
 from __future__ import annotations
@@ -12,13 +12,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from friction_tui.asking import Standing, Stop
+from friction_tui.child import Stopped
 from friction_tui.diagnosis.case import RULE, Case, Check
 from friction_tui.diagnosis.checks import CHECKS, OF_THE_RANGES
 from friction_tui.diagnosis.merge import merge
 from friction_tui.diagnosis.operators import TABLE, foreseen
 from friction_tui.diagnosis.operators import check as check_operators
+from friction_tui.diagnosis.second_opinion import objections, voiced
 from friction_tui.diagnosis.several_profiles import in_every_profile
+from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.onnxruntime_job import Verdict
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier, fix_first
 from friction_tui.protocol import CheckState, Event, Findings, Judged
 
@@ -26,6 +30,8 @@ PARSER = "parser"
 """The check that waits for TensorRT's parser."""
 SHAPES = "shapes"
 """The check after which every point of the ranges is known."""
+SECOND_OPINION = "second opinion"
+"""The check that asks ONNX Runtime and ONNX's checker."""
 HEAD_START_S = 0.5
 """How long the rules wait at most for the parser's first answer: asking it takes the interpreter as they do."""
 
@@ -39,6 +45,7 @@ class Judgement:
     stop: Stop
     started: float = field(default_factory=time.monotonic)
     by_check: dict[str, list[Finding]] = field(default_factory=dict)
+    opinion: Verdict | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def tell(
@@ -62,7 +69,10 @@ class Judgement:
 
     def finish(self) -> list[Finding]:
         """Merge, sort and send everything."""
-        findings = fix_first(merge([f for found in self.by_check.values() for f in found]))
+        findings = merge([f for found in self.by_check.values() for f in found])
+        if self.opinion is not None:
+            findings = voiced(findings, self.opinion, onnxruntime.label(), onnxruntime.checker_label())
+        findings = fix_first(findings)
         self.emit(Judged(revision=self.revision, findings=findings, seconds=time.monotonic() - self.started))
         return findings
 
@@ -96,6 +106,8 @@ def judge(judgement: Judgement, case: Case, standing: Standing, on_shapes: Calla
         listening.join(0.05)
         if judgement.stop():
             return None
+    if not judgement.stop():
+        _second_opinion(judgement, case, standing)
     return None if judgement.stop() else judgement.finish()
 
 
@@ -137,6 +149,28 @@ def _hear_parser(judgement: Judgement, case: Case, standing: Standing) -> None:
 
 def _tell_refused(judgement: Judgement, case: Case, state: CheckState, source: str, note: str, since: float) -> None:
     judgement.tell(PARSER, state, check_operators(case), source=source, note=note, since=since)
+
+
+def _second_opinion(judgement: Judgement, case: Case, standing: Standing) -> None:
+    """Ask ONNX Runtime and the checker, when all else is known. Without them the verdict stands as it is."""
+    if case.model.file.kind != "onnx":
+        return
+    since = time.monotonic()
+    try:
+        label = onnxruntime.label()
+    except EngineMissing:
+        return
+    try:
+        opinion = standing.opinion = standing.opinion or onnxruntime.verdict(case.model, stop=judgement.stop)
+    except Stopped:
+        return
+    except (EngineCrashed, OSError, ValueError) as error:
+        judgement.tell(SECOND_OPINION, CheckState.FAILED, (), source=label, note=str(error), since=since)
+        return
+    judgement.opinion = opinion
+    told = merge([f for found in judgement.by_check.values() for f in found])
+    alone = objections(case.model, told, opinion, label, onnxruntime.checker_label())
+    judgement.tell(SECOND_OPINION, CheckState.DONE, alone, source=label, since=since)
 
 
 def _crash(error: EngineCrashed, source: str) -> Finding:

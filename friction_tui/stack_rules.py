@@ -55,8 +55,8 @@ class Facts:
     `tensorrts` maps the name (`TensorRT`, `TensorRT-RTX`) to its version, `targets` to the architectures it offers
     where it could be asked. `wheel_parts` maps each distribution of the enterprise or RTX wheels to its version.
     `cudnns` are (where it is, major version); `system_libraries` file names such as `libnvinfer.so.10` on the
-    loader's path. `runtime_refuses` is what ONNX Runtime says to the newest model the installed onnx writes, "" when it
-    takes it.
+    loader's path. `runtime_refuses` is what ONNX Runtime does not take of the newest model the installed onnx writes, ""
+    when it takes all.
     """
 
     driver: str = ""
@@ -341,7 +341,7 @@ def _onnx(facts: Facts) -> Iterator[Finding]:
             Severity.WARNING,
             f"onnx {facts.onnx} writes models {runtime} cannot read",
             f"Models made with onnx {facts.onnx} at its newest opset and IR version are refused by {runtime}: "
-            f"{facts.runtime_refuses.strip().splitlines()[0][-160:]}",
+            f"{facts.runtime_refuses}.",
             ("onnx", *(name for name, _ in facts.onnxruntimes)),
             "Upgrade onnxruntime, or export with an older opset and set `model.ir_version` lower.",
         )

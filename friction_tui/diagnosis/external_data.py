@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from friction_tui.diagnosis.case import RULE, Case
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.external import ExternalFile
+from friction_tui.model.filetype import recognize
 
 _SHOWN = 3
 """Initializers named in a cause; every one of them is in the places."""
@@ -34,7 +35,7 @@ def check(case: Case) -> Iterator[Finding]:
         elif entries[0].missing:
             yield _missing(location, entries)
         elif short := [entry for entry in entries if entry.short]:
-            yield _too_short(location, short)
+            yield _not_data(location, short) or _too_short(location, short)
         if wrong := [entry for entry in entries if entry.length not in (None, entry.needed_bytes)]:
             yield _wrong_length(wrong)
 
@@ -61,6 +62,35 @@ def _missing(location: str, entries: list[ExternalFile]) -> Finding:
         places=_places(entries),
         evidence=(f"expected at {entries[0].path}", f"{len(entries)} initializers refer to it"),
         fixes=(_COPY, _SAVE_AGAIN),
+    )
+
+
+def _not_data(location: str, entries: list[ExternalFile]) -> Finding | None:
+    """A short file that is something else: the pointer git-lfs left in its place, or a web page."""
+    file = entries[0]
+    try:
+        with file.path.open("rb") as stream:
+            kind, what = recognize(stream.read(256), file.size_on_disk or 0)
+    except OSError:
+        return None  # gone since it was looked up
+    if kind not in ("git-lfs", "html", "empty"):
+        return None
+    instead = what.replace(", not the model", "").replace(", not an ONNX model", "").replace("the model has", "it has")
+    return Finding(
+        kind="external/not-data",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=f"External data file {location} holds no weights",
+        cause=f"The external data file {location} of {_names(entries)} is no data: {instead}",
+        source=RULE,
+        places=_places(entries),
+        evidence=(f"{file.path}: {file.size_on_disk or 0:,} bytes",),
+        fixes=(
+            Fix("Run `git lfs pull` in the repository the model came from, then check again.")
+            if kind == "git-lfs"
+            else Fix("Download or copy the external data file again, whole."),
+            _SAVE_AGAIN,
+        ),
     )
 
 

@@ -216,9 +216,11 @@ def _order(model: OpenedModel, prefix: str, writers: Mapping[str, list[Node]]) -
         "Nodes are not in topological order",
         f"The nodes of {_graph_words(prefix)} are not topologically sorted: {node.proto.op_type} {node.name} "
         f"(position {node.index}) reads {name} before {writer.proto.op_type} {writer.name} (position {writer.index}) "
-        f"writes it.{more} ONNX requires sorted nodes; TensorRT sorts them itself, other tools refuse.",
+        f"writes it.{more} ONNX requires sorted nodes: TensorRT and ONNX Runtime sort them themselves, the checker and "
+        "tools that edit or convert models refuse.",
         [place_of(model, reader) for reader in {reader.path: reader for reader, _, _ in late}.values()],
         "Sort the nodes topologically, for example with `onnx_graphsurgeon` `graph.toposort()`, and save.",
+        severity=Severity.WARNING,
     )
 
 

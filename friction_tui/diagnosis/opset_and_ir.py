@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
-from functools import cache
-from importlib import metadata, util
 
 import msgspec
 import onnx
-from onnx import TensorProto, helper
+from onnx import helper
 
 from friction_tui.diagnosis.case import RULE, Case
 from friction_tui.diagnosis.operator_schema import known_domains, newest_opset
-from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.engines import onnxruntime
+from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import place_of
@@ -193,48 +192,20 @@ def _onnx_runtime(model: OpenedModel, opset: int | None) -> Iterator[Finding]:
         return
     if ir > onnx.IR_VERSION or (opset or 0) > newest_opset(""):
         return  # told already
-    answer = ask_onnx_runtime(ir, opset or 1)
-    if not answer:
+    try:
+        takes = onnxruntime.limits()
+    except (EngineMissing, EngineCrashed):
+        return  # nobody here to be too old
+    if ir <= takes.ir and (opset or 0) <= takes.opset:
         return
-    version = metadata.version("onnxruntime") if _installed("onnxruntime") else metadata.version("onnxruntime-gpu")
-    known = ", ".join(
-        f"{what} {number}" for what, number in re.findall(r"(max supported IR version|till opset):? (\d+)", answer)
-    )
-    finding = _finding(
+    name = onnxruntime.label().removesuffix(" CPU")
+    yield _finding(
         "onnxruntime-too-old",
         Severity.WARNING,
-        f"ONNX Runtime {version} is too old for this model",
-        f"The model has IR version {ir} and opset {opset}; the installed ONNX Runtime {version} does not take them "
-        f"({known}). TensorRT is not concerned, but results cannot be compared with ONNX Runtime here.",
+        f"{name} is too old for this model",
+        f"The model has IR version {ir} and opset {opset}; the installed {name} takes IR versions up to {takes.ir} "
+        f"and opsets up to {takes.opset}. TensorRT is not concerned, but results cannot be compared with it here.",
         "opset_import",
         "Upgrade onnxruntime, or export with a lower opset; for the IR version alone, `model.ir_version = 10` may do.",
         tier=Tier.STACK,
     )
-    yield msgspec.structs.replace(finding, words=(EngineWords(f"ONNX Runtime {version}", answer),))
-
-
-def _installed(package: str) -> bool:
-    try:
-        metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return False
-    return True
-
-
-@cache
-def ask_onnx_runtime(ir_version: int, opset: int) -> str:
-    """What ONNX Runtime says to a one-node model of this IR version and opset; "" when it takes it or is missing."""
-    if util.find_spec("onnxruntime") is None:
-        return ""
-    import onnxruntime
-
-    value = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in ("x", "y")]
-    graph = helper.make_graph([helper.make_node("Identity", ["x"], ["y"])], "probe", value[:1], value[1:])
-    probe = helper.make_model(graph, ir_version=ir_version, opset_imports=[helper.make_opsetid("", opset)])
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        onnxruntime.InferenceSession(probe.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's exceptions have no base class of their own
-        return str(error)
-    return ""

@@ -1,8 +1,7 @@
-"""Stored values: their number, NaN and Inf, the range of float16, and weights stored twice or for nothing."""
+"""Stored values: NaN and Inf, and the range of float16."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,19 +10,21 @@ import numpy.typing as npt
 from onnx import TensorProto
 
 from friction_tui.diagnosis.case import RULE, Case
+from friction_tui.diagnosis.needless_weights import duplicates, filled_with_one_value
+from friction_tui.diagnosis.stored_lengths import wrong_length
 from friction_tui.diagnosis.stored_tensors import Stored, pieces_of, stored_tensors, values_of
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.finding import Finding, Fix, Severity, Tier
 from friction_tui.model.constants import element_count
-from friction_tui.model.names import dtype_name
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import place_of
 from friction_tui.recipe import Precision
+from friction_tui.report.units import size_text
 
 FP16_LARGEST = 65504.0
 FP16_SMALLEST_NORMAL = 2.0**-14
 FP16_SMALLEST = 2.0**-24
 """float16 (IEEE 754 binary16): largest finite, smallest normal and smallest subnormal magnitude."""
-BYTE_BUDGET = 512 << 20
+BYTE_BUDGET = 512_000_000
 """How much weight data is looked at; small tensors first, so that nearly all tensors are."""
 _BIG = 1 << 20
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
@@ -46,28 +47,6 @@ _FACTORS = {
     "GroupNormalization": (1,),
 }
 """Inputs that are multiplied with, or looked up: losing them loses the layer. A bias or a mask is none."""
-_INT32_FIELD = (
-    TensorProto.INT32,
-    TensorProto.INT16,
-    TensorProto.INT8,
-    TensorProto.UINT16,
-    TensorProto.UINT8,
-    TensorProto.BOOL,
-    TensorProto.FLOAT16,
-    TensorProto.BFLOAT16,
-)
-_TYPED_FIELDS: dict[int, tuple[str, int]] = {
-    **dict.fromkeys(_INT32_FIELD, ("int32_data", 1)),
-    TensorProto.FLOAT: ("float_data", 1),
-    TensorProto.COMPLEX64: ("float_data", 2),
-    TensorProto.DOUBLE: ("double_data", 1),
-    TensorProto.COMPLEX128: ("double_data", 2),
-    TensorProto.INT64: ("int64_data", 1),
-    TensorProto.UINT32: ("uint64_data", 1),
-    TensorProto.UINT64: ("uint64_data", 1),
-    TensorProto.STRING: ("string_data", 1),
-}
-"""Element type to (the TensorProto field that holds it, entries an element), from onnx.proto."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,59 +68,8 @@ def check(case: Case) -> Iterator[Finding]:
         return
     stored = list(stored_tensors(model))
     for tensor in stored:
-        yield from _length(model, tensor)
+        yield from wrong_length(model, tensor)
     yield from _values(case, stored)
-
-
-def _length(model: OpenedModel, stored: Stored) -> Iterator[Finding]:
-    """The data against the dims."""
-    tensor = stored.proto
-    if tensor.data_location == TensorProto.EXTERNAL:
-        return
-    dims = " × ".join(map(str, tensor.dims)) or "scalar"
-    what = f"The {'constant' if stored.constant else 'initializer'} {stored.name}"
-    name = dtype_name(tensor.data_type) or "undefined"
-    problem = ""
-    if any(dim < 0 for dim in tensor.dims):
-        problem = f"{what} has a negative dimension: dims {dims}."
-    elif not tensor.data_type:
-        problem = f"{what} has no data type (dtype undefined)."
-    elif tensor.HasField("raw_data"):
-        have = len(tensor.raw_data)
-        if tensor.data_type == TensorProto.STRING:
-            problem = f"{what} holds strings in raw_data, which ONNX forbids."
-        elif have != stored.bytes:
-            problem = (
-                f"{what} has dims (shape) {dims} of {name}, which is {stored.bytes:,} bytes, but its raw_data holds "
-                f"{have:,} bytes: data and shape do not match in size."
-            )
-        elif any(len(getattr(tensor, field)) for field, _ in _TYPED_FIELDS.values()):
-            problem = f"{what} has its data twice, in raw_data and in a typed field; ONNX allows exactly one."
-    elif tensor.data_type in _TYPED_FIELDS:
-        field, entries = _TYPED_FIELDS[tensor.data_type]
-        have, want = len(getattr(tensor, field)), element_count(tensor) * entries
-        if have != want:
-            problem = (
-                f"{what} has dims (shape) {dims} of {name}, which is {want:,} values ({stored.bytes:,} bytes), but "
-                f"its {field} holds {have:,}: data and shape do not match in size."
-            )
-    if problem:
-        yield Finding(
-            kind="weights/size-mismatch",
-            severity=Severity.ERROR,
-            tier=Tier.MODEL,
-            title=f"The data of {stored.name} does not match its dims",
-            cause=f"{problem} The file is corrupt, or a tool changed one of the two.",
-            source=RULE,
-            places=(stored.place(model), Place(PlaceKind.INITIALIZER, stored.name)),
-            fixes=(
-                Fix("Re-export the model, or regenerate the file from an intact copy: the weights are corrupt."),
-                Fix(
-                    f"If a script made it, write {stored.name} with onnx.numpy_helper.from_array, which sets dims and "
-                    "data together."
-                ),
-            ),
-        )
 
 
 def _values(case: Case, stored: list[Stored]) -> Iterator[Finding]:
@@ -183,8 +111,8 @@ def _values(case: Case, stored: list[Stored]) -> Iterator[Finding]:
         yield _underflow(model, lost)
     if huge:
         yield _overflow(model, huge)
-    yield from _filled(model, filled)
-    yield from _duplicates(model, copies, left)
+    yield from filled_with_one_value(model, filled)
+    yield from duplicates(model, copies, left)
     if unread:
         yield _unread(model, unread)
 
@@ -330,75 +258,6 @@ def _overflow(model: OpenedModel, found: list[tuple[Stored, float]]) -> Finding:
     )
 
 
-def _filled(model: OpenedModel, found: list[tuple[Stored, float]]) -> Iterator[Finding]:
-    """Big tensors that hold one value."""
-    if found:
-        total = sum(tensor.bytes for tensor, _ in found)
-        first, value = found[0]
-        yield Finding(
-            kind="weights/generated-constant",
-            severity=Severity.NOTE,
-            tier=Tier.HAZARD,
-            title=f"{total / 2**20:,.0f} MiB of a single value",
-            cause=f"{len(found)} big constants hold nothing but one value, first {first.name} ({value:g} in all "
-            f"{element_count(first.proto):,} places): {total:,} bytes of the model that a ConstantOfShape or an "
-            "Expand would make at run time. A constant folder generated them.",
-            source=RULE,
-            places=tuple(tensor.place(model) for tensor, _ in found),
-            fixes=(
-                Fix("Export without folding such constants, or replace them by Expand of a scalar."),
-                Fix("Nothing needs to be done if the size of the file and the engine does not matter."),
-            ),
-        )
-
-
-def _duplicates(
-    model: OpenedModel, copies: dict[tuple[int, tuple[int, ...]], list[Stored]], left: int
-) -> Iterator[Finding]:
-    """Big tensors stored several times, found by checksum among those of one type and shape."""
-    groups: list[list[Stored]] = []
-    for alike in copies.values():
-        if len(alike) < 2:
-            continue
-        by_sample: dict[bytes, list[Stored]] = {}
-        for tensor in alike:
-            values = values_of(tensor)
-            if values is not None:
-                by_sample.setdefault(values[:: max(1, values.size // 64)].tobytes(), []).append(tensor)
-        for suspects in by_sample.values():
-            if len(suspects) < 2 or sum(tensor.bytes for tensor in suspects) > left:
-                continue
-            by_sum: dict[int, list[Stored]] = {}
-            for tensor in suspects:
-                values = values_of(tensor)
-                if values is not None:
-                    left -= tensor.bytes
-                    by_sum.setdefault(_checksum(values), []).append(tensor)
-            groups.extend(same for same in by_sum.values() if len(same) > 1)
-    if groups:
-        wasted = sum((len(same) - 1) * same[0].bytes for same in groups)
-        first = groups[0]
-        yield Finding(
-            kind="weights/duplicated",
-            severity=Severity.NOTE,
-            tier=Tier.HAZARD,
-            title=f"{wasted / 2**20:,.0f} MiB of weights stored twice",
-            cause=f"{sum(len(same) for same in groups)} big tensors are duplicates of each other, first "
-            f"{', '.join(tensor.name for tensor in first[:3])}: {wasted:,} bytes more than needed. Often tied weights "
-            "that the export copied.",
-            source=RULE,
-            places=tuple(tensor.place(model) for same in groups for tensor in same),
-            fixes=(Fix("Let all readers use one initializer (onnxslim and onnxscript's optimizer do it), and save."),),
-        )
-
-
-def _checksum(values: npt.NDArray[np.generic]) -> int:
-    checksum = 0
-    for piece in pieces_of(values):
-        checksum = zlib.crc32(np.ascontiguousarray(piece).view(np.uint8).data, checksum)
-    return checksum
-
-
 def _unread(model: OpenedModel, unread: list[Stored]) -> Finding:
     total = sum(tensor.bytes for tensor in unread)
     return Finding(
@@ -406,8 +265,8 @@ def _unread(model: OpenedModel, unread: list[Stored]) -> Finding:
         severity=Severity.NOTE,
         tier=Tier.UNCHECKED,
         title=f"{len(unread)} large tensors were not looked into",
-        cause=f"{len(unread)} of the largest tensors, {total / 2**20:,.0f} MiB, were not searched for NaN, Inf and "
-        f"values outside fp16: the check reads {BYTE_BUDGET >> 20} MiB, small tensors first.",
+        cause=f"{len(unread)} of the largest tensors, {size_text(total)}, were not searched for NaN, Inf and "
+        f"values outside fp16: the check reads {size_text(BYTE_BUDGET)}, small tensors first.",
         source=RULE,
         places=tuple(tensor.place(model) for tensor in unread),
         fixes=(Fix("Inspect a tensor of interest on its own: its statistics are read whole."),),

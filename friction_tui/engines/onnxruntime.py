@@ -1,24 +1,31 @@
-"""Asking ONNX Runtime, in a process that can be killed.
+"""Asking ONNX Runtime and ONNX's checker, in a process that can be killed.
 
-Does it take the model, which nodes does it refuse, where do they run, how new may a model be. Its verdicts are
-signed `ONNX Runtime 1.32.0 CPU`, whatever providers are installed: only the CPU is asked.
+Do they take the model, which nodes do they refuse, how new may a model be. Verdicts are signed `ONNX Runtime 1.32.0
+CPU`, whatever providers are installed: only the CPU is asked.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import onnx
 import platformdirs
 
-from friction_tui.child import run_module
+from friction_tui.child import Stopped, run_module
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.found import onnxruntime_distributions
-from friction_tui.engines.onnxruntime_job import Ask, Limits, NodeError, Placed
+from friction_tui.engines.onnxruntime_job import Ask, Limits, Verdict
+from friction_tui.model.opened import OpenedModel
+from friction_tui.model.weightless import weightless
 
+LIMIT_S = 20.0
+"""Longer than this nobody waits for a second opinion. 10,000 nodes take about a second."""
 Stop = Callable[[], bool]
 
 
@@ -30,39 +37,29 @@ def label() -> str:
     return f"ONNX Runtime {next(iter(versions.values()))} CPU"
 
 
-def session_error(model: Path, *, stop: Stop = lambda: False) -> str:
-    """What ONNX Runtime says when it loads the file `model`, "" when it takes it.
+def checker_label() -> str:
+    """What the checker's verdicts are signed with."""
+    return f"onnx.checker {onnx.__version__}"
 
-    Raises EngineMissing, EngineCrashed, and `friction_tui.child.Stopped` when `stop` says so.
+
+def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
+    """What both say of the model when they load it, its large weights replaced by zeros that are never read.
+
+    Raises EngineMissing, EngineCrashed (also after LIMIT_S seconds), and `friction_tui.child.Stopped` when `stop`
+    says so.
     """
-    return msgspec.json.decode(_ask(Ask("session", str(model)), stop), type=str)
-
-
-def refused_nodes(
-    model: Path,
-    sizes: Mapping[str, tuple[int, ...]],
-    values: Mapping[str, Sequence[int]] | None = None,
-    *,
-    stop: Stop = lambda: False,
-) -> list[NodeError]:
-    """Every node ONNX Runtime refuses at the given input sizes, each asked in a session of its own.
-
-    A node behind a refused one is not asked: there is nothing to feed it. `values` are those of inputs that are
-    shapes. Runs the model's operators with made-up data, node by node, so it costs about one inference. Raises as
-    `session_error` does.
-    """
-    given = {name: list(chosen) for name, chosen in (values or {}).items()}
-    ask = Ask("lint", str(model), {name: list(dims) for name, dims in sizes.items()}, given)
-    return msgspec.json.decode(_ask(ask, stop), type=list[NodeError])
-
-
-def placement(model: Path, *, stop: Stop = lambda: False) -> list[Placed]:
-    """Which execution provider each node would run on, without running anything. Raises as `session_error` does."""
-    return msgspec.json.decode(_ask(Ask("placement", str(model)), stop), type=list[Placed])
+    label()
+    with tempfile.TemporaryDirectory(prefix="friction-tui-") as folder:
+        copy = Path(folder) / "model.onnx"
+        onnx.save_model(weightless(model.proto, copy.parent, model.path.parent), copy)
+        return msgspec.json.decode(_ask(Ask("verdict", str(copy)), stop), type=Verdict)
 
 
 def limits() -> Limits:
-    """The newest IR version and opset the installed ONNX Runtime loads, tried out once for each version of it."""
+    """The newest IR version and opset the installed ONNX Runtime loads, tried out once for each version of it.
+
+    Raises EngineMissing and EngineCrashed.
+    """
     memory = Path(platformdirs.user_cache_dir("friction-tui")) / f"{label().replace(' ', '-').lower()}-limits.json"
     with contextlib.suppress(OSError, msgspec.MsgspecError):  # not asked yet
         return msgspec.json.decode(memory.read_bytes(), type=Limits)
@@ -74,8 +71,17 @@ def limits() -> Limits:
 
 
 def _ask(ask: Ask, stop: Stop) -> bytes:
-    label()
-    code, answer, words = run_module("friction_tui.engines.onnxruntime_job", msgspec.json.encode(ask), stop=stop)
+    deadline = time.monotonic() + LIMIT_S
+
+    def enough() -> bool:
+        return stop() or time.monotonic() > deadline
+
+    try:
+        code, answer, words = run_module("friction_tui.engines.onnxruntime_job", msgspec.json.encode(ask), stop=enough)
+    except Stopped:
+        if stop():
+            raise
+        raise EngineCrashed("ONNX Runtime", None) from None
     if code != 0:
         raise EngineCrashed("ONNX Runtime", code, words)
     return answer

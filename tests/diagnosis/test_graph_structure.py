@@ -36,11 +36,11 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("kind", BROKEN)
-def test_each_breach_is_an_error_that_names_the_nodes(kind: str, judge: Any) -> None:
+def test_each_breach_names_the_nodes_and_is_an_error_unless_every_engine_mends_it(kind: str, judge: Any) -> None:
     text, names = BROKEN[kind]
     findings = judge(check, HEAD + text)
     (finding,) = [one for one in findings if one.kind == f"structure/{kind}"]
-    assert finding.severity is Severity.ERROR
+    assert finding.severity is (Severity.WARNING if kind == "unsorted" else Severity.ERROR)
     assert names <= set(finding.names)
 
 

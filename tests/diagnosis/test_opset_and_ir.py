@@ -8,7 +8,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, parser
 
-from friction_tui.diagnosis.opset_and_ir import ask_onnx_runtime, check
+from friction_tui.diagnosis.opset_and_ir import check
+from friction_tui.engines import onnxruntime
+from friction_tui.engines.onnxruntime_job import Limits
 from friction_tui.finding import Severity
 
 GRAPH = "g (float[2] x) => (float[2] y) { [n] y = Relu (x) }"
@@ -81,7 +83,9 @@ def test_initializers_that_are_no_inputs_before_ir_4(judge: Any) -> None:
     assert (finding.kind, finding.severity) == ("versions/ir-initializers", Severity.WARNING)
 
 
-def test_onnx_runtime_speaks_for_itself() -> None:
-    assert ask_onnx_runtime(8, 17) == ""
-    assert "99" in ask_onnx_runtime(99, 17)
-    assert "99" in ask_onnx_runtime(8, 99)
+def test_what_the_installed_onnx_runtime_takes_decides(judge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnxruntime, "limits", lambda: Limits(ir=10, opset=21))
+    (finding,) = judge(check, model(22, 10))
+    assert (finding.kind, finding.severity) == ("versions/onnxruntime-too-old", Severity.WARNING)
+    assert "opsets up to 21" in finding.cause
+    assert judge(check, model(21, 10)) == []

@@ -1,4 +1,4 @@
-"""ONNX Runtime asked in a process of its own."""
+"""ONNX Runtime and the checker asked in a process of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import pytest
 
 from friction_tui.child import Stopped
 from friction_tui.engines import onnxruntime
+from friction_tui.engines.base import EngineCrashed
+from friction_tui.model.opened import OpenedModel, from_proto, open_model
 
 
 @pytest.fixture(autouse=True)
@@ -17,48 +19,45 @@ def own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def saved(folder: Path, text: str) -> Path:
-    path = folder / "model.onnx"
-    onnx.save(onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}'), path)
-    return path
+def opened(text: str) -> OpenedModel:
+    model = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}')
+    return from_proto(model, Path("model.onnx"))
 
 
-def test_a_session_and_why_not(tmp_path: Path) -> None:
-    assert onnxruntime.session_error(saved(tmp_path, "g (float[2] x) => (float[2] y) { y = Relu(x) }")) == ""
-    refused = onnxruntime.session_error(saved(tmp_path, "g (float[2] x) => (float[2] y) { y = Foo(x) }"))
-    assert "No Op registered for Foo" in refused
-    garbage = tmp_path / "garbage.onnx"
-    garbage.write_bytes(b"<html>")
-    assert "Protobuf parsing failed" in onnxruntime.session_error(garbage)
+def test_a_model_that_loads_has_no_words() -> None:
+    said = onnxruntime.verdict(opened("g (float[2] x) => (float[2] y) { y = Relu(x) }"))
+    assert (said.error, said.nodes, said.checker) == ("", (), "")
 
 
-def test_every_refused_node_not_the_first(tmp_path: Path) -> None:
-    model = saved(
-        tmp_path,
-        """g (float[N,3] x, float[4,5] w, int64[K] ids, bool c) => (float[N,3] y) <int64[2] s = {7, 2}> {
-            a = MatMul(x, w)  b = Relu(x)  f = Foo(b)  r = Reshape(b, s)  e = Gather(w, ids)  q = Relu(r)
-            z = If (c) <then_branch = t () => (float[k] o) { o = Relu(b) },
-                        else_branch = u () => (float[k] p) { p = Reshape(b, s) }>
-            y = Relu(b) }""",
+def test_every_refused_node_not_the_first() -> None:
+    said = onnxruntime.verdict(
+        opened("""g (float[N,3] x, float[4,5] w) => (float[N,3] y) {
+            [a] a = MatMul(x, w)  b = Relu(x)  [f] f = Foo(b)  [c] c = Clip <min = 0.0> (b)  y = Relu(b) }""")
     )
-    found = onnxruntime.refused_nodes(model, {"x": (2, 3), "w": (4, 5), "ids": (3,), "c": ()})
-    assert {(one.path, one.stage) for one in found} >= {("0", "load"), ("2", "load"), ("3", "run")}
-    assert "requested shape:{7,2}" in next(one.text for one in found if one.path == "3")
-    assert {one.path for one in found} <= {"0", "2", "3", "6"}
+    assert [node.path for node in said.nodes] == ["0", "2", "3"]
+    assert "No Op registered for Foo" in said.nodes[1].text
+    assert "Foo" in said.checker
 
 
-def test_the_same_nodes_at_other_sizes(tmp_path: Path) -> None:
-    model = saved(tmp_path, "g (float[N,4] x) => (float[a,b] y) <int64[2] s = {1, 16}> { y = Reshape(x, s) }")
-    assert onnxruntime.refused_nodes(model, {"x": (4, 4)}) == []
-    (refused,) = onnxruntime.refused_nodes(model, {"x": (8, 4)})
-    assert (refused.op, refused.name) == ("Reshape", "node_of_y")
+def test_a_node_is_named_although_loading_the_model_names_none() -> None:
+    said = onnxruntime.verdict(
+        opened("""g (float[2,3,4] x, float[1,16,4] w, float[1,16,4] r) => (y) {
+            b = Relu(x)  [rnn] y = LSTM <hidden_size = 4, layout = 1> (b, w, r) }""")
+    )
+    assert "[rnn]" not in said.error and "(rnn)" not in said.error
+    assert [node.path for node in said.nodes] == ["1"]
 
 
-def test_where_nodes_run(tmp_path: Path) -> None:
-    model = saved(tmp_path, "g (float[2] x) => (float[2] y) { a = Sigmoid(x)  y = Softmax(a) }")
-    placed = onnxruntime.placement(model)
-    assert [one.op for one in placed] == ["Sigmoid", "Softmax"]
-    assert all(one.provider.endswith("ExecutionProvider") for one in placed)
+def test_large_weights_need_not_be_there(tmp_path: Path) -> None:
+    """The verdict is about the graph: missing weights are another check's, and reading them is nobody's."""
+    proto = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 17]> g (float[N,4096] x) => (float[N,4096] y) { y = MatMul(x, w) }'
+    )
+    weight = proto.graph.initializer.add(name="w", data_type=onnx.TensorProto.FLOAT, dims=[4096, 4096])
+    weight.data_location = onnx.TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="gone.data")
+    (tmp_path / "model.onnx").write_bytes(proto.SerializeToString())
+    assert onnxruntime.verdict(open_model(tmp_path / "model.onnx")).error == ""
 
 
 def test_limits_are_tried_out_once() -> None:
@@ -68,6 +67,10 @@ def test_limits_are_tried_out_once() -> None:
     assert onnxruntime.limits() == first
 
 
-def test_stopped(tmp_path: Path) -> None:
+def test_nobody_waits_longer_than_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = opened("g (float[2] x) => (float[2] y) { y = Relu(x) }")
     with pytest.raises(Stopped):
-        onnxruntime.session_error(saved(tmp_path, "g (float[2] x) => (float[2] y) { y = Relu(x) }"), stop=lambda: True)
+        onnxruntime.verdict(model, stop=lambda: True)
+    monkeypatch.setattr(onnxruntime, "LIMIT_S", 0.0)
+    with pytest.raises(EngineCrashed, match="did not answer in time"):
+        onnxruntime.verdict(model)
