@@ -64,11 +64,11 @@ def main() -> None:
     after.CopyFrom(apply(base, only_rewrites).proto)
     for proto in (base.proto, after):
         load_external_data_for_model(proto, str(base.path.parent))
-    channel.write(msgspec.json.encode(prove(base.proto, after, _points(base, question.recipe))))
+    channel.write(msgspec.json.encode(prove(base.proto, after, points_of(base, question.recipe))))
     channel.flush()
 
 
-def _points(base: OpenedModel, recipe: Recipe) -> list[Point]:
+def points_of(base: OpenedModel, recipe: Recipe) -> list[Point]:
     """The sizes and values at min, opt and max, each different one once."""
     points: list[Point] = []
     for point in POINTS:

@@ -14,6 +14,7 @@ from friction_tui.protocol.measurements import (
     LatencyResult,
     LogLine,
     MemoryForecast,
+    OpsetPlan,
     Phase,
     PrecisionResult,
 )
@@ -217,6 +218,13 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     findings: tuple[Finding, ...] = ()
 
 
+class OpsetPlanned(msgspec.Struct, frozen=True, tag="opset_planned"):
+    """A job has tried one more opset."""
+
+    job: int
+    plan: OpsetPlan
+
+
 class Saved(msgspec.Struct, frozen=True, tag="saved"):
     """A file was written."""
 
@@ -276,6 +284,7 @@ Event = (
     | Forecasted
     | JobProgress
     | JobEnded
+    | OpsetPlanned
     | Saved
     | GpuSamples
     | NetronStarted

@@ -107,6 +107,33 @@ class PrecisionResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
+class OpsetPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What converting the model to one opset gave, tried out.
+
+    `refusal` is why it does not convert, "" when it does; `node_name`, `op` and `adapter` (`Relu 14 → 13`) what is in
+    the way, `node` its path. Else, by `source`: how many nodes it refuses there, those it takes at the model's own
+    opset (`lost`), those it only takes there (`gained`). `standard` are operators of other domains that ONNX itself
+    has there, `became` operators that come and go, `inputs` attributes that become inputs. `holds`: whether the
+    outputs stayed equal, None where that was not tried; `proof` says how.
+    """
+
+    opset: int
+    refusal: str = ""
+    node: str = ""
+    node_name: str = ""
+    op: str = ""
+    adapter: str = ""
+    source: str = ""
+    refused: int = 0
+    lost: tuple[str, ...] = ()
+    gained: tuple[str, ...] = ()
+    standard: tuple[str, ...] = ()
+    became: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    holds: bool | None = None
+    proof: str = ""
+
+
 class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):
     """Predicted activation memory along one dimension key, everything else at opt. Bytes.
 

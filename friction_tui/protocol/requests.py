@@ -63,6 +63,7 @@ class JobKind(enum.StrEnum):
     MEASURE = "measure"
     EXPORT = "export"
     PRECISION = "precision"
+    OPSETS = "opsets"
     REWRITE = "rewrite"
 
 

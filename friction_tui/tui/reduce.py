@@ -26,6 +26,7 @@ from friction_tui.protocol import (
     Judged,
     NetronStarted,
     Opened,
+    OpsetPlanned,
     Proved,
     Refused,
     RowLabels,
@@ -81,6 +82,8 @@ def reduce(state: AppState, event: Event) -> AppState:
             return _job(_with_export(state, event), event.job, lambda job: _progressed(job, event))
         case JobEnded():
             return _ended(state, event)
+        case OpsetPlanned():
+            return _job(state, event.job, lambda job: replace(job, plans=(*job.plans, event.plan)))
         case Saved():
             return noticed(state, "info", f"wrote {event.path}", f"{event.bytes:,} bytes")
         case GpuSamples():

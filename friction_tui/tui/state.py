@@ -32,6 +32,7 @@ from friction_tui.protocol import (
     ModelSummary,
     NetronStarted,
     NodeDetail,
+    OpsetPlan,
     Phase,
     PrecisionResult,
     Proved,
@@ -71,6 +72,7 @@ class Job:
     build: BuildResult | None = None
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None
+    plans: tuple[OpsetPlan, ...] = ()
     findings: tuple[Finding, ...] = ()
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 
 import msgspec
 
-from friction_tui.protocol import JobEnded, JobKind, JobRequest
+from friction_tui.protocol import Event, JobEnded, JobKind, JobRequest
 from friction_tui.stdio import LineWriter, take_stdout
 from friction_tui.worker.lifeline import die_with_stdin
 from friction_tui.worker.progress import Progress
@@ -22,7 +23,7 @@ def main() -> None:
     started = time.monotonic()
     progress = Progress(request.job, request.kind, send)
     try:
-        ended = run(request, progress)
+        ended = run(request, progress, send)
     except Exception as error:
         progress.log("error", f"{type(error).__name__}: {error}")
         ended = JobEnded(
@@ -35,8 +36,9 @@ def main() -> None:
     os._exit(0)
 
 
-def run(request: JobRequest, progress: Progress) -> JobEnded:
-    """Do what the request says, in this process."""
+def run(request: JobRequest, progress: Progress, send: Callable[[Event], None]) -> JobEnded:
+    """Do what the request says, in this process; `send` takes what a job says besides its progress."""
+    from friction_tui.worker.opsets import plan_opsets
     from friction_tui.worker.precision import search_precision
     from friction_tui.worker.work import build, measure
 
@@ -47,6 +49,8 @@ def run(request: JobRequest, progress: Progress) -> JobEnded:
             return measure(request, progress)
         case JobKind.PRECISION:
             return search_precision(request, progress)
+        case JobKind.OPSETS:
+            return plan_opsets(request, progress, send)
     raise ValueError(f"no such job: {request.kind}")
 
 

@@ -11,13 +11,13 @@ import msgspec
 
 from friction_tui import recipe_file
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import EngineInfo, Hello, JobKind, KeptNode, LogLine, PrecisionResult
+from friction_tui.protocol import EngineInfo, Hello, JobKind, KeptNode, LogLine, OpsetPlan, PrecisionResult
 from friction_tui.recipe import Precision, Range, Rewrite, Source, SourceKind
 from friction_tui.tui.copy_as import CopyScreen
 from friction_tui.tui.edit_commands import save_recipe
 from friction_tui.tui.fixes import FixesScreen, applied
 from friction_tui.tui.opset import NEWEST, OpsetScreen
-from friction_tui.tui.panel import Begin, Edit, Say
+from friction_tui.tui.panel import Begin, Cancel, Edit, Say
 from friction_tui.tui.precision import PrecisionScreen
 from friction_tui.tui.state import AppState, Job
 from friction_tui.tui.target import TargetScreen
@@ -64,25 +64,48 @@ FOUND = PrecisionResult(
     runs=4,
     seconds=0.5,
 )
+GOOD = OpsetPlan(
+    opset=18,
+    source="TensorRT parser",
+    refused=1,
+    lost=("Gelu act: no plugin",),
+    inputs=("axes of ReduceMean ×2",),
+    holds=True,
+    proof="equal on 2 inputs",
+)
+BAD = OpsetPlan(opset=16, refusal="onnx has no adapter", adapter="Relu 14 → 13")
 
 
 def state() -> AppState:
     return replace(state_of(), hello=Hello(version="0", pid=1, machine="m", engines=(ENGINE,)))
 
 
-async def test_the_opset_dialog_starts_at_the_present_one_and_says_what_converting_means() -> None:
-    app = Bench(dialog=OpsetScreen(state()))
+async def test_the_opset_dialog_says_what_each_opset_gains_and_loses_as_it_is_tried() -> None:
+    base = state()
+    assert base.recipe is not None
+    dialog = OpsetScreen(base)
+    app = Bench(dialog=dialog)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.pause()
+        assert isinstance(app.heard[0], Begin)
         assert "nothing is converted" in app.text()
         await pilot.press("up")
         await pilot.pause()
-        assert "converted upward by onnx from 17" in app.text()
-        assert "no range is documented for TensorRT-RTX 1.7.1" in " ".join(app.text().split())
-        await pilot.press("enter")
+        assert "converting from 17 to see" in app.text()
+        job = Job(number=1, kind=JobKind.OPSETS, recipe=base.recipe, plans=(GOOD, BAD))
+        dialog.update_state(replace(base, jobs=(job,)))
         await pilot.pause()
-        (edit,) = app.heard
-        assert isinstance(edit, Edit)
+        said = " ".join(app.text().split())
+        assert "loses: TensorRT parser refuses Gelu act: no plugin" in said
+        assert "become inputs: axes of ReduceMean ×2" in said
+        assert "✗ Relu 14 → 13" in said
+        await pilot.press("down", "down", "enter")
+        await pilot.pause()
+        assert isinstance(app.heard[-1], Say)
+        await pilot.press("up", "up", "enter")
+        await pilot.pause()
+        edit, cancel = app.heard[-2:]
+        assert isinstance(edit, Edit) and isinstance(cancel, Cancel)
         assert (edit.what, edit.recipe.opset) == ("opset 17 → 18", 18)
 
 
@@ -92,7 +115,7 @@ def test_the_newest_opset_offered_is_the_one_the_converter_knows() -> None:
     assert onnx_opset_version() == NEWEST
 
 
-async def test_pytorch_models_are_better_exported_again_at_an_elder_opset() -> None:
+async def test_code_is_exported_again_at_another_opset() -> None:
     base = state()
     assert base.history is not None and base.recipe is not None
     recipe = msgspec.structs.replace(base.recipe, source=Source("net.py", SourceKind.PYTORCH))
@@ -100,7 +123,8 @@ async def test_pytorch_models_are_better_exported_again_at_an_elder_opset() -> N
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("down")
         await pilot.pause()
-        assert "r exports it again" in app.text()
+        assert "exported again at this opset" in app.text()
+        assert app.heard == []
 
 
 async def test_target_and_precision_are_chosen_one_after_the_other_and_what_is_missing_says_why() -> None:
