@@ -20,8 +20,8 @@ from friction_tui.model.provenance import place_of
 _PREFIX = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from \S+ failed:)?(?:This is an invalid model\. )?"
 )
-_SOURCE = re.compile(r"/onnxruntime_src\S+ \S+(?:\([^)]*\)\S*)? ?")
-_CHECKED = re.compile(r"Name: (?P<name>.*?) OpType: (?P<op>\w+)")
+_SOURCE = re.compile(r"/onnxruntime_src\S+:\d+ [^(]*\((?:[^()]|\([^()]*\))*\)(?: const)? ")
+_CHECKED = re.compile(r"name: (?P<name>.*?) OpType: (?P<op>\w+)", re.IGNORECASE)
 _NO_KERNEL = "NOT_IMPLEMENTED"
 _NO_OPERATOR = "is not a registered function/op"
 _NO_SCHEMA = "No Op registered for"
@@ -54,6 +54,8 @@ def objections(
     model: OpenedModel, findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str
 ) -> list[Finding]:
     """What only ONNX Runtime or only the checker object to: nothing in `findings` speaks of the node, or the model."""
+    if _ABOUT_VERSIONS.search(verdict.error):
+        return []
     known = [one for one in findings if one.severity is not Severity.NOTE]
     explained = {path.partition(".")[0] for one in known for path in one.node_paths}
     alone: dict[str, list[tuple[Node, str]]] = {}
@@ -64,7 +66,7 @@ def objections(
                 (node, error.text)
             )
     found = [_refused(model, nodes, runtime) for nodes in alone.values()]
-    if verdict.error and not verdict.nodes and not known and not _ABOUT_VERSIONS.search(verdict.error):
+    if verdict.error and not verdict.nodes and not known:
         found.append(_refused_whole(model, verdict.error, runtime))
     if verdict.checker and not found:
         found.extend(_forbidden(model, known, verdict.checker, checker))
@@ -145,25 +147,26 @@ def _named(complaint: str) -> set[str]:
 
 
 def _forbidden(model: OpenedModel, known: list[Finding], complaint: str, checker: str) -> Iterator[Finding]:
-    """A breach of the specification that no rule has named. The checker stops at its first."""
+    """A breach of the specification in a node, which no rule has named. The checker stops at its first.
+
+    What it says of the whole graph is either a rule's, or of no consequence (an output without a shape).
+    """
     found = _CHECKED.search(complaint)
-    nodes = [
-        node
-        for node in model.index.nodes
-        if found and node.proto.op_type == found["op"] and node.proto.name == found["name"]
-    ]
-    at = {node.path for node in nodes}
-    if any(one.tier is Tier.MODEL or at & set(one.node_paths) for one in known):
+    if found is None or any(one.tier is Tier.MODEL for one in known):
+        return
+    wanted = (found["op"], found["name"])
+    node = next((one for one in model.index.nodes if (one.proto.op_type, one.proto.name) == wanted), None)
+    if node is None or any(node.path in one.node_paths for one in known):
         return
     yield Finding(
         kind="structure/checker",
         severity=Severity.WARNING,
         tier=Tier.MODEL,
-        title="ONNX's checker objects" + (f" to {nodes[0].proto.op_type} {nodes[0].name}" if nodes else ""),
-        cause=f"The model breaks the ONNX specification: {complaint.splitlines()[0].partition('  ==>')[0]}. TensorRT "
-        "takes it, other tools may not.",
+        title=f"ONNX's checker objects to {node.proto.op_type} {node.name}",
+        cause=f"The node breaks the ONNX specification: {complaint.splitlines()[0].partition('  ==>')[0].strip(' .')}. "
+        "TensorRT takes it, other tools may not.",
         source=checker,
-        places=tuple(place_of(model, node) for node in nodes[:1]) or (Place(PlaceKind.MODEL, "model"),),
+        places=(place_of(model, node),),
         fixes=(Fix("Re-export the model, or repair what edited it; `onnx.checker.check_model` then agrees."),),
         words=(EngineWords(checker, complaint),),
     )

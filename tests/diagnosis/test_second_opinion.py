@@ -73,13 +73,24 @@ def test_what_it_alone_refuses_is_told_once_for_all_its_nodes(text: str, kind: s
 
 
 def test_the_checker_speaks_where_no_rule_does() -> None:
-    model = opened("(float[2] x) => (float[2] y) { [n] y = Relu (x) }")
-    model.proto.graph.ClearField("name")
+    model = opened("(float[2] x) => (float[2] y) { [n] y = Neg (z) [m] z = Relu (x) }")
     (only,) = alone(model)
     assert (only.kind, only.severity, only.source) == ("structure/checker", Severity.WARNING, CHECKER)
-    assert alone(model, found("", tier=Tier.MODEL)) == []
+    assert only.names == ("n",)
+    assert alone(model, found("0", tier=Tier.MODEL)) == []
+
+
+def test_versions_and_missing_shapes_are_no_objections() -> None:
+    model = opened("(float[2] x) => (y) { [n] y = Relu (x) }")
+    assert alone(model) == []
+    model.proto.ir_version = 99
+    assert alone(model) == []
 
 
 def test_words_without_where_our_copy_lay() -> None:
-    text = "[ONNXRuntimeError] : 1 : FAIL : Load model from /tmp/friction-tui-x/model.onnx failed:Type Error: T"
-    assert said(text) == "Type Error: T"
+    failed = "[ONNXRuntimeError] : 1 : FAIL : "
+    assert said(f"{failed}Load model from /tmp/friction-tui-x/model.onnx failed:Type Error: T") == "Type Error: T"
+    place = (
+        "/onnxruntime_src/onnxruntime/core/lstm.h:53 onnxruntime::LSTM::LSTM(const onnxruntime::OpKernelInfo&, int) "
+    )
+    assert said(f"{failed}{place}layout (0) was false.") == "layout (0) was false."
