@@ -70,6 +70,8 @@ class StatusLine(Bar):
             "proof",
             "reopening",
             "refused",
+            "present",
+            "recorded",
         }
     )
 

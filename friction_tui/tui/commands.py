@@ -146,6 +146,13 @@ def messages(bench: Workbench) -> None:
     bench.app.push_screen(messages_screen(bench.state))
 
 
+def who(bench: Workbench) -> None:
+    """Show who shares this session, and how others come in."""
+    from friction_tui.tui.shared import sharing_screen
+
+    bench.app.push_screen(sharing_screen(bench.state))
+
+
 def toggle_ascii(bench: Workbench) -> None:
     """Draw with ASCII only, or with box characters again."""
     bench.friction.live.show(replace(bench.state, ascii=not bench.state.ascii))

@@ -5,33 +5,33 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import (
     EXPORT_JOB,
     Apply,
+    Asked,
     CancelJob,
     ConsentNeeded,
-    Event,
     Exported,
     JobEnded,
     JobKind,
     JobProgress,
-    Judged,
     Open,
-    Proved,
     Request,
     SourceChanged,
     StartJob,
+    ToViewer,
     WatchSource,
 )
 from friction_tui.recipe import Recipe
+from friction_tui.sharing.recording import Recorder
 from friction_tui.tui import export_history
 from friction_tui.tui import state as states
+from friction_tui.tui.follow import NOT_AGREED, after, step_of
 from friction_tui.tui.log import LEVELS, LOG
-from friction_tui.tui.outcome import judged_notice, proved_notice
-from friction_tui.tui.reduce import reduce
-from friction_tui.tui.state import AppState, Notice, PastExport
+from friction_tui.tui.state import AppState, PastExport
 from friction_tui.worker.client import Process, WorkerClient
 
 AUTO_BUILD_DELAY = 0.8
@@ -40,10 +40,24 @@ TICK = 0.5
 """Seconds between two looks at the clock while an export runs."""
 
 
+class Client(Protocol):
+    """The other end: a worker of one's own, a shared session's hub, or a recording."""
+
+    async def start(self) -> None:
+        """Begin; what is heard arrives on the running loop."""
+
+    async def close(self) -> None:
+        """End."""
+
+    def send(self, request: Request) -> None:
+        """Ask for something."""
+
+
 class LiveSession:
     """Owns the state; every change goes through `show`, and `on_state` is told.
 
-    `watch` exports the source again whenever one of its files is saved.
+    `watch` exports the source again whenever one of its files is saved. `client` makes the other end, where it is
+    another than a worker of one's own; `record` writes down what passes.
     """
 
     def __init__(
@@ -54,10 +68,15 @@ class LiveSession:
         early: Process | None = None,
         ascii_only: bool = False,
         watch: bool = False,
+        client: Callable[[Callable[[ToViewer], None]], Client] | None = None,
+        record: Recorder | None = None,
     ) -> None:
         self.state = AppState(ascii=ascii_only)
         self._on_state = on_state
-        self._client = WorkerClient(self.hear, worker, early)
+        self._client: Client = client(self.hear) if client else WorkerClient(self.hear, worker, early)
+        self._record = record
+        self._opened_here = True
+        """Whether it was this face that had the model read."""
         self.watch = watch
         self._trusted = ("", "")
         """Path and factory of the source whose code may run in this session however often it is edited."""
@@ -74,6 +93,8 @@ class LiveSession:
             if timer is not None:
                 timer.cancel()
         await self._client.close()
+        if self._record is not None:
+            self._record.close()
 
     def show(self, state: AppState) -> None:
         """Take a new state."""
@@ -88,25 +109,37 @@ class LiveSession:
         """A line for the user."""
         self.show(states.noticed(self.state, level, text, detail))
 
-    def hear(self, event: Event) -> None:
-        """Take an event from the worker."""
+    def hear(self, event: ToViewer) -> None:
+        """Take what the worker says, or another viewer of a shared session did."""
+        if self._record is not None:
+            self._record.heard(event)
+            self._look_after_record()
         if isinstance(event, ConsentNeeded) and _named(event.recipe) == self._trusted:
             self._read_again(event.recipe)
             return
-        state = reduce(self.state, event)
+        if isinstance(event, Asked) and isinstance(event.request, Open):
+            self._opened_here = False
+        state = after(self.state, event)
         if isinstance(event, Exported) and state.exported is event:
-            self._client.send(WatchSource(on=True))
-        if isinstance(event, Judged) and state.judged is event and self.state.judged is not None:
-            state = _with(state, judged_notice(state))
-        if isinstance(event, Proved) and state.proof is event:
-            state = _with(state, proved_notice(event, state.change))
-        if isinstance(event, JobEnded) and event.job == EXPORT_JOB:
+            self.ask(WatchSource(on=True))
+        if isinstance(event, JobEnded) and event.job == EXPORT_JOB and self._opened_here:
             state = _remembered(state)
         self.show(state)
         if isinstance(event, JobProgress) and event.job == EXPORT_JOB:
             self._tick_from(event.elapsed)
         if isinstance(event, SourceChanged) and self.watch:
             self.reopen()
+
+    def may_change(self) -> bool:
+        """Whether anything can be changed here; says why not."""
+        if self.state.only_watching:
+            self.say(f"nothing can be changed: {self.state.only_watching}", "warning", "y copies what it shows")
+        return not self.state.only_watching
+
+    def _look_after_record(self) -> None:
+        if self._record is not None and self._record.failed:
+            failed, self._record = self._record.failed, None
+            self.say(failed, "warning", "what was recorded so far can be replayed")
 
     def _tick_from(self, elapsed: float) -> None:
         """An export says nothing for seconds on end: the clock goes on by itself until it ends."""
@@ -123,12 +156,15 @@ class LiveSession:
 
     def open(self, recipe: Recipe) -> None:
         """Open a source; what was open is closed."""
+        if not self.may_change():
+            return
         for job in self.state.jobs:
             if job.running:
-                self._client.send(CancelJob(job=job.number))
+                self.ask(CancelJob(job=job.number))
+        self._opened_here = True
         past = export_history.load(export_history.file_of(recipe))
         self.show(replace(states.opened(self.state, recipe), past_exports=past))
-        self._client.send(Open(revision=self.state.revision, recipe=recipe))
+        self.ask(Open(revision=self.state.revision, recipe=recipe))
 
     def reopen(self) -> None:
         """Read the same source again, exporting it where it is code."""
@@ -144,11 +180,15 @@ class LiveSession:
 
     def decline(self) -> None:
         """The source's code may not run: what was open stays."""
-        self.show(states.not_read(self.state, "the source was not opened", "its code may not run", "r asks again"))
+        self.ask(CancelJob(job=EXPORT_JOB))
+        self.show(states.not_read(self.state, *NOT_AGREED))
 
     def _read_again(self, recipe: Recipe, *, remember: bool = False) -> None:
+        if not self.may_change():
+            return
+        self._opened_here = True
         self.show(states.reopened(self.state, recipe))
-        self._client.send(Open(revision=self.state.revision, recipe=recipe, remember=remember))
+        self.ask(Open(revision=self.state.revision, recipe=recipe, remember=remember, again=True))
 
     def edit(self, recipe: Recipe, what: str = "") -> None:
         """One edit of the recipe."""
@@ -157,10 +197,12 @@ class LiveSession:
 
     def move(self, state: AppState, what: str = "") -> None:
         """Take a state with another recipe, and have it judged."""
-        if state.revision == self.state.revision or state.recipe is None:
+        before = self.state.history
+        if state.revision == self.state.revision or state.history is None or before is None or not self.may_change():
             return
         self.show(states.noticed(state, "info", what) if what else state)
-        self._client.send(Apply(revision=state.revision, recipe=state.recipe))
+        step = step_of(before, state.history)
+        self.ask(Apply(revision=state.revision, recipe=state.history.present, step=step))
         if state.auto_build:
             self._build_soon()
 
@@ -179,7 +221,10 @@ class LiveSession:
         self.show(state)
 
     def ask(self, request: Request) -> None:
-        """Send something that changes no recipe."""
+        """Send something; what changes the recipe or starts a job has its own ways above and below."""
+        if self._record is not None:
+            self._record.asked(request)
+            self._look_after_record()
         self._client.send(request)
 
     def begin(self, kind: JobKind, point: str = "opt", runs: int = 0) -> None:
@@ -187,13 +232,16 @@ class LiveSession:
         if self.state.recipe is None:
             self.say("there is no model open", "warning", "open one first")
             return
+        if not self.may_change():
+            return
         state, number = states.job_started(self.state, kind)
         self.show(state)
-        self._client.send(StartJob(job=number, kind=kind, point=point, runs=runs))
+        self.ask(StartJob(job=number, kind=kind, point=point, runs=runs))
 
     def cancel(self, job: int) -> None:
         """Kill a job."""
-        self._client.send(CancelJob(job=job))
+        if self.may_change():
+            self.ask(CancelJob(job=job))
 
     def _build_soon(self) -> None:
         if self._auto_build is not None:
@@ -221,7 +269,3 @@ def _remembered(state: AppState) -> AppState:
         return replace(state, past_exports=export_history.add(export_history.file_of(job.recipe), past))
     except OSError as error:
         return states.noticed(state, "warning", f"how long this export took is not remembered: {error}")
-
-
-def _with(state: AppState, notice: Notice | None) -> AppState:
-    return states.noticed(state, notice.level, notice.text, notice.detail) if notice is not None else state

@@ -10,6 +10,7 @@ from friction_tui.recipe import Precision
 from friction_tui.tui.lines import Line, Span, cut, width_of
 from friction_tui.tui.outcome import proof_span
 from friction_tui.tui.problems import counts
+from friction_tui.tui.shared import presence
 from friction_tui.tui.state import AppState
 
 GAP: Span = ("   ", "text")
@@ -138,6 +139,7 @@ def status(state: AppState, width: int) -> Line:
         (4, ((target_text(state), "muted"),)),
         (1, tuple(counts(state))),
     ]
+    parts.append((2, (presence(state),)))
     if state.recipe is not None:
         parts.append((2, tuple(part for span in known(state) for part in (("  ", "text"), span))[1:]))
         parts.append((5, (checked_text(state),)))

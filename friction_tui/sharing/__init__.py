@@ -1,0 +1,1 @@
+"""Several faces on one worker: the hub between them, the way in, and recordings of what passed."""

@@ -1,0 +1,326 @@
+"""The hub of a shared session: one worker, any number of viewers, one order in which everything happens.
+
+It keeps the same state as its viewers do. An edit is granted when it was made on the newest revision, and then told
+to the others; who edited an elder one is sent the state as it is. Every viewer has a queue with a limit: whoever
+reads too slowly gets the state instead of what was missed. The hub ends with its last viewer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import os
+import signal
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from friction_tui import __version__
+from friction_tui.protocol import (
+    EXPORT_JOB,
+    PROTOCOL,
+    Apply,
+    Asked,
+    CancelJob,
+    ConsentNeeded,
+    Detail,
+    Ended,
+    Event,
+    Forecast,
+    Forecasted,
+    FromViewer,
+    Inspect,
+    Join,
+    NetronStarted,
+    Open,
+    Present,
+    ReadInitializer,
+    ReadSource,
+    Request,
+    SourceText,
+    StartJob,
+    StartNetron,
+    Stats,
+    Synced,
+    ToViewer,
+    TurnedAway,
+    WatchGpu,
+    WatchSource,
+    WorkerDied,
+)
+from friction_tui.protocol import Viewer as Who
+from friction_tui.sharing.place import Code, Start
+from friction_tui.sharing.viewer import Viewer
+from friction_tui.tui.follow import after, followed, snapshot
+from friction_tui.tui.log import LOG, start_log
+from friction_tui.tui.state import AppState, job_started
+from friction_tui.worker.client import WorkerClient
+
+LONGEST_REQUEST = 16 << 20
+JOIN_SECONDS = 5.0
+"""How long a connection may stay without a word."""
+EMPTY_SECONDS = 30.0
+"""How long the hub waits for its first viewer."""
+LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource)
+"""Requests that change nothing for anybody else."""
+
+
+class Hub:
+    """Orders what viewers ask and the worker says."""
+
+    def __init__(self, start: Start, code: Code) -> None:
+        self._start, self._code = start, str(code)
+        self._worker = WorkerClient(self.hear, start.worker or None)
+        self._state = AppState()
+        self._viewers: list[Viewer] = []
+        self._asked: dict[object, list[Viewer]] = {}
+        """Who waits for the answer to a question."""
+        self._opened_by: Viewer | None = None
+        self._gpu_every: dict[Viewer, float] = {}
+        self.over = asyncio.Event()
+
+    def end_if_empty(self) -> None:
+        """Nobody is there: nobody will miss it."""
+        if not self._viewers:
+            self.over.set()
+
+    async def begin(self) -> None:
+        """Start the worker."""
+        await self._worker.start()
+
+    async def end(self, why: str) -> None:
+        """Tell everybody and end the worker."""
+        self._tell(Ended(why))
+        await asyncio.sleep(0.1)  # for those who read
+        await self._worker.close()
+
+    # --------------------------------------------------------------------------------------------- viewers
+
+    async def welcome(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, from its first word to its end."""
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                join = msgspec.json.decode(await reader.readuntil(b"\n"), type=Join)
+        except (TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, msgspec.MsgspecError, OSError):
+            writer.close()
+            return
+        why = self._why_not(join)
+        if why:
+            writer.write(msgspec.json.encode(TurnedAway(why)) + b"\n")
+            writer.close()
+            return
+        watch_only = join.watch_only or (self._start.watch_only and bool(self._viewers))
+        viewer = Viewer(self._free_name(join.name), writer, self._snapshot_for, watch_only=watch_only)
+        self._viewers.append(viewer)
+        self._tell_who_is_there(f"{viewer.name} joined")
+        viewer.resync("")
+        try:
+            await self._listen(viewer, reader)
+        finally:
+            viewer.leave()
+            self._left(viewer)
+
+    def _why_not(self, join: Join) -> str:
+        if not hmac.compare_digest(join.token.encode(), self._start.token.encode()):
+            return "the code is wrong: its second part is not this session's"
+        if join.protocol != PROTOCOL:
+            return (
+                f"it is shared by friction-tui {__version__}, and you have {join.version}, which speaks otherwise: "
+                "install the same version"
+            )
+        return ""
+
+    def _free_name(self, wanted: str) -> str:
+        name = "".join(c for c in wanted if c.isprintable()).strip()[:20] or "somebody"
+        taken = {viewer.name for viewer in self._viewers}
+        return next(free for n in range(1, len(taken) + 2) if (free := name if n == 1 else f"{name} {n}") not in taken)
+
+    async def _listen(self, viewer: Viewer, reader: asyncio.StreamReader) -> None:
+        decoder: msgspec.json.Decoder[FromViewer] = msgspec.json.Decoder(FromViewer)
+        while True:
+            try:
+                line = await reader.readuntil(b"\n")
+                said = decoder.decode(line)
+            except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
+                return
+            except msgspec.MsgspecError as error:
+                LOG.warning("%s said what cannot be read: %s", viewer.name, error)
+                return
+            if isinstance(said, Synced):
+                viewer.synced = said.number
+            else:
+                self.asked(viewer, said)
+
+    def _left(self, viewer: Viewer) -> None:
+        self._viewers.remove(viewer)
+        self._gpu_every.pop(viewer, None)
+        for waiting in self._asked.values():
+            waiting[:] = [other for other in waiting if other is not viewer]
+        self._tell_who_is_there(f"{viewer.name} left")
+        self.end_if_empty()
+
+    def _tell_who_is_there(self, said: str) -> None:
+        LOG.info("shared session: %s", said)
+        for viewer in self._viewers:
+            viewer.tell(_line(self._present(viewer, said)))
+
+    def _present(self, viewer: Viewer, said: str = "") -> Present:
+        here = tuple(Who(viewer.name, viewer.watch_only) for viewer in self._viewers)
+        return Present(viewers=here, you=viewer.name, code=self._code, said=said)
+
+    def _snapshot_for(self, viewer: Viewer, number: int, why: str) -> bytes:
+        state = replace(self._state, present=self._present(viewer))
+        return _line(snapshot(state if viewer is self._opened_by else replace(state, consent=None), number, why))
+
+    # -------------------------------------------------------------------------------------------- requests
+
+    def asked(self, viewer: Viewer, request: Request) -> None:
+        """Grant a request or not; what is granted happens for everybody in the same order."""
+        if viewer.watch_only and not isinstance(request, LOOKS):
+            viewer.resync("nothing was changed: you are only watching")
+            return
+        match request:
+            case Open() | Apply() | StartJob():
+                self._change(viewer, request)
+                return
+            case CancelJob() if request.job == EXPORT_JOB and self._state.consent is not None:
+                self._state = followed(self._state, Asked(viewer.name, request))
+                for other in self._viewers:
+                    if other is not viewer:
+                        other.resync(f"{viewer.name} did not let the source's code run")
+            case CancelJob():
+                self._tell(Asked(viewer.name, request), apart=viewer)
+            case WatchGpu():
+                self._gpu_every[viewer] = request.interval
+                wanted = [every for every in self._gpu_every.values() if every]
+                request = WatchGpu(min(wanted, default=0.0))
+            case _ if (key := _question(request)) is not None:
+                self._asked.setdefault(key, []).append(viewer)
+        self._worker.send(request)
+
+    def _change(self, viewer: Viewer, request: Open | Apply | StartJob) -> None:
+        """What moves the state: granted to whoever was looking at the newest one."""
+        state = self._state
+        if isinstance(request, StartJob):
+            newest = state.recipe is not None and request.job == job_started(state, request.kind)[1]
+        else:
+            newest = request.revision == state.revision + 1
+        if not newest or not viewer.in_step:
+            what = "job was not started" if isinstance(request, StartJob) else "edit was not made"
+            viewer.resync(f"your {what}: somebody else was quicker")
+            return
+        asked = Asked(viewer.name, request, state.recipe if isinstance(request, StartJob) else None)
+        self._state = followed(state, asked)
+        if isinstance(request, Open):
+            self._opened_by = viewer
+        self._tell(asked, apart=viewer)
+        self._worker.send(request)
+
+    # ---------------------------------------------------------------------------------------------- events
+
+    def hear(self, event: Event) -> None:
+        """Pass on what the worker says: an answer to who asked, everything else to all."""
+        key = _answered(event)
+        if key is not None:
+            line = _line(event)
+            waiting = self._asked.get(key, [])
+            for viewer in waiting[:1] if key in ONE_AT_A_TIME else waiting:
+                viewer.tell(line)
+            self._asked[key] = waiting[1:] if key in ONE_AT_A_TIME else []
+            return
+        if isinstance(event, WorkerDied):
+            self._asked.clear()
+        self._state = after(self._state, event)
+        if isinstance(event, ConsentNeeded):
+            if self._opened_by in self._viewers and self._opened_by is not None:
+                self._opened_by.tell(_line(event))
+            return
+        self._tell(event)
+
+    def _tell(self, message: ToViewer, apart: Viewer | None = None) -> None:
+        line = _line(message)
+        for viewer in self._viewers:
+            if viewer is not apart:
+                viewer.tell(line)
+
+
+ONE_AT_A_TIME = (Forecast, StartNetron)
+"""Questions whose answers do not say what they answer; the worker answers in the order asked."""
+
+
+def _question(request: Request) -> object:
+    """What the answer to a question will be recognised by; None for what is no question of one viewer's."""
+    match request:
+        case Inspect():
+            return Inspect, request.path
+        case ReadInitializer():
+            return ReadInitializer, request.name
+        case ReadSource():
+            return ReadSource, request.file
+        case Forecast() | StartNetron():
+            return type(request)
+    return None
+
+
+def _answered(event: Event) -> object:
+    match event:
+        case Detail():
+            return Inspect, event.path
+        case Stats():
+            return ReadInitializer, event.stats.name
+        case SourceText():
+            return ReadSource, event.file
+        case Forecasted():
+            return Forecast
+        case NetronStarted():
+            return StartNetron
+    return None
+
+
+def _line(message: Any) -> bytes:
+    return msgspec.json.encode(message) + b"\n"
+
+
+def main() -> None:
+    """Entry point of `python -m friction_tui.sharing.hub`: one `Start` on stdin, one line on stdout once it listens."""
+    start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
+    start_log()
+    asyncio.run(_serve(start))
+    os._exit(0)
+
+
+async def _serve(start: Start) -> None:
+    socket = Path(start.socket)
+    hub, loop = Hub(start, Code(socket, start.token)), asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    server = await asyncio.start_unix_server(hub.welcome, socket, limit=LONGEST_REQUEST)
+    try:
+        await hub.begin()
+        _cut_loose()
+        loop.call_later(EMPTY_SECONDS, hub.end_if_empty)
+        waits = [asyncio.ensure_future(event.wait()) for event in (hub.over, ended)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    except Exception:
+        LOG.critical("the hub of a shared session crashed", exc_info=True)
+        raise
+    finally:
+        server.close()
+        socket.unlink(missing_ok=True)
+        await hub.end("it was ended on the machine that runs it")
+
+
+def _cut_loose() -> None:
+    """Say that viewers can come, and let go of the terminal that this was started from: it may go first."""
+    os.write(1, b"ready\n")
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        os.dup2(nowhere, number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,66 @@
+"""Viewers without a screen: what a face does with a shared session, and a way to wait for what it comes to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import fields
+from functools import partial
+
+from friction_tui.recipe import Range, Recipe, Source
+from friction_tui.samples import sample
+from friction_tui.sharing.joined import Connection, JoinedClient, join
+from friction_tui.sharing.place import Code
+from friction_tui.tui.follow import OWN, after
+from friction_tui.tui.live import LiveSession
+from friction_tui.tui.state import AppState
+
+PRIVATE = OWN | {"details", "stats", "present", "forecast", "forecast_note", "forecast_revision"}
+
+
+def recipe_of(name: str) -> Recipe:
+    path = sample(name)
+    assert path is not None
+    return Recipe(source=Source(str(path)))
+
+
+async def until(live: LiveSession, what: Callable[[AppState], object], seconds: float = 60.0) -> AppState:
+    """Wait until something is true of a session's state."""
+    async with asyncio.timeout(seconds):
+        while not what(live.state):
+            await asyncio.sleep(0.02)
+    return live.state
+
+
+class Face(LiveSession):
+    """A viewer's session."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(lambda _: None, client=partial(JoinedClient, connection))
+        self.state = after(self.state, connection.first)
+
+    async def until(self, what: Callable[[AppState], object]) -> AppState:
+        """Wait until something is true of the state."""
+        return await until(self, what)
+
+    def edit_range(self, key: str, largest: int) -> None:
+        """One edit."""
+        assert self.state.recipe is not None
+        self.edit(self.state.recipe.with_range(key, Range(1, 1, largest)))
+
+
+async def joined(code: Code, name: str, *, watch_only: bool = False) -> Face:
+    """A viewer that has joined and listens."""
+    face = Face(await asyncio.to_thread(join, code, name, watch_only=watch_only))
+    await face.start()
+    return face
+
+
+def is_judged(state: AppState) -> bool:
+    """The newest revision has its verdict."""
+    return state.judged is not None and not state.checking
+
+
+def shared_part(state: AppState) -> dict[str, object]:
+    """What all viewers must agree on."""
+    return {field.name: getattr(state, field.name) for field in fields(state) if field.name not in PRIVATE}
