@@ -84,13 +84,23 @@ def consent(revision: int, recipe: Recipe, *, keep: bool) -> Recipe | ConsentNee
 
 
 def export(
-    revision: int, recipe: Recipe, folder: Path, emit: Callable[[Event], None], stop: Callable[[], bool]
+    revision: int,
+    recipe: Recipe,
+    folder: Path,
+    emit: Callable[[Event], None],
+    stop: Callable[[], bool],
+    because: str = "",
 ) -> Origin:
-    """The ONNX file of a source, exported now when it has to be; progress and findings are emitted as they come."""
+    """The ONNX file of a source, exported now when it has to be; progress and findings are emitted as they come.
+
+    `because` is why, for the log, where nobody asked for an export by name.
+    """
     if recipe.source.kind in READ_AS_THEY_ARE:
         path = Path(recipe.source.path)
         return Origin(recipe, path, files=(path,))
     telling = _Telling(emit)
+    if because:
+        telling.hear(Log("info", because, 0.0))
     request = ExportRequest(
         source=recipe.source,
         output=str(folder / f"export-{revision}.onnx"),

@@ -6,6 +6,7 @@ the command line and the editor share this module. How a profile is printed agai
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 import shlex
@@ -20,6 +21,11 @@ LARGEST = 2**31 - 1
 RULE = "0 ≤ min ≤ opt ≤ max, and max at least 1"
 """What `IOptimizationProfile` accepts; an all-empty range would build an engine for nothing."""
 SHAPE_FLAGS = ("--shapes", "--shape-values", "--minShapes", "--optShapes", "--maxShapes")
+EXAMPLE_TYPES = (
+    *("float32", "float16", "bfloat16", "float64"),
+    *("int64", "int32", "int16", "int8", "uint8", "bool", "complex64"),
+)
+"""The types an example input of an export can have, by torch's names."""
 PROFILE_MARK = "\x1f"
 """Between the name of a profile and the value of a shape flag that belongs to it."""
 SCALAR = "scalar"
@@ -208,7 +214,14 @@ def parse_example(text: str) -> InputSpec:
         raise RecipeTextError(
             f"--input: {text.strip()[:60]!r} is not NAME:SHAPE or NAME:SHAPE:DTYPE, such as x:1x3:float16"
         )
-    return InputSpec(_unquoted(name), _shape(rest, _unquoted(name)), dtype)
+    if dtype not in EXAMPLE_TYPES:
+        near = difflib.get_close_matches(dtype.lower(), EXAMPLE_TYPES, n=1)
+        meant = f"did you mean {near[0]}? " if near else ""
+        raise RecipeTextError(f"--input {name.strip()}: {dtype} is no type; {meant}known: {', '.join(EXAMPLE_TYPES)}")
+    shape = _shape(rest, _unquoted(name))
+    if 0 in shape:
+        raise RecipeTextError(f"--input {name.strip()}: axis {shape.index(0)} is 0; an example needs at least 1 there")
+    return InputSpec(_unquoted(name), shape, dtype)
 
 
 def profile_by_axis(shapes: Mapping[str, Shapes], values: Mapping[str, Values]) -> Profile:

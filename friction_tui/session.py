@@ -24,7 +24,7 @@ from friction_tui.diagnosis.case import Case
 from friction_tui.drawing.order import with_order
 from friction_tui.engines.found import found
 from friction_tui.exporting import READ_AS_THEY_ARE, Origin, consent, export, understood
-from friction_tui.finding import Finding, fix_first
+from friction_tui.finding import Finding, Tier, fix_first
 from friction_tui.fixes.apply import RecipeRefused
 from friction_tui.fixes.edited import edited, write
 from friction_tui.fixes.proving import proof_of
@@ -92,6 +92,8 @@ class Session:
         self._graph: GraphData | None = None
         self._labels: list[str] = []
         self._export_findings: list[Finding] = []
+        self._failed: Recipe | None = None
+        """What the last export was asked, when it gave no model."""
         self._engine_path = ""
         self._jobs: dict[int, Current] = {}
 
@@ -109,10 +111,11 @@ class Session:
             no_gpu=meter.why_not,
         )
 
-    def open(self, request: Open, stop: Stop) -> None:
+    def open(self, request: Open, stop: Stop, because: str = "") -> None:
         """Open the recipe's source, exporting it first where it is not ONNX yet, and judge it.
 
-        What was open stays until the new model is there; a failed export leaves it and tells its findings.
+        What was open stays until the new model is there; a failed export leaves it and tells its findings. `because` is
+        why an edit exports.
         """
         try:
             allowed = consent(request.revision, understood(request.recipe), keep=request.remember)
@@ -122,12 +125,13 @@ class Session:
         if isinstance(allowed, ConsentNeeded):
             self._emit(allowed)
             return
-        origin = self._export(request.revision, allowed, stop)
+        origin = self._export(request.revision, allowed, stop, because)
         if stop():
             return
         judgement = Judgement(request.revision, self._emit, stop)
         judgement.by_check["export"] = self._export_findings = list(origin.findings)
         self.watched = origin.files
+        self._failed = allowed if origin.path is None else None
         if origin.path is None:
             judgement.finish()
             return
@@ -141,15 +145,18 @@ class Session:
         self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
         self._judge(judgement, recipe)
 
-    def _export(self, revision: int, recipe: Recipe, stop: Stop) -> Origin:
+    def _export(self, revision: int, recipe: Recipe, stop: Stop, because: str) -> Origin:
         self._source, self.exporting = recipe.source, True
         try:
-            return export(revision, recipe, self._folder, self._emit, stop)
+            return export(revision, recipe, self._folder, self._emit, stop, because)
         finally:
             self.exporting = False
 
     def apply(self, request: Apply, stop: Stop) -> None:
         """Judge again after an edit. An edit that cannot be applied is refused and leaves everything as it was."""
+        if self._failed is not None and same_export(request.recipe, self._failed):
+            self._apply_without_export(request, stop, self._failed)
+            return
         if self._current is None and self._source is not None and exports(request.recipe):
             self.open(Open(revision=request.revision, recipe=request.recipe), stop)  # other inputs may help
             return
@@ -163,6 +170,20 @@ class Session:
         judgement = Judgement(request.revision, self._emit, stop)
         judgement.by_check["export"] = self._export_findings
         self._judge(judgement, request.recipe)
+
+    def _apply_without_export(self, request: Apply, stop: Stop, failed: Recipe) -> None:
+        """An edit of what does not decide the export that failed. Ranges do when it failed at one, and only then."""
+        about_sizes = any(found.tier is Tier.SHAPES or "/dim-" in found.kind for found in self._export_findings)
+        if about_sizes and request.recipe.profile != failed.profile:
+            because = "exporting again: the export failed at the sizes asked for, and these have changed"
+            self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)
+            return
+        judgement = Judgement(request.revision, self._emit, stop)
+        judgement.by_check["export"] = self._export_findings
+        if self._current is None:
+            judgement.finish()
+        else:
+            self._judge(judgement, request.recipe)
 
     def _judge(self, judgement: Judgement, recipe: Recipe) -> None:
         assert self._current is not None
@@ -378,6 +399,14 @@ def edits(recipe: Recipe) -> Recipe:
         keep_float32=kept,
         rewrites=recipe.rewrites,
     )
+
+
+def same_export(recipe: Recipe, other: Recipe) -> bool:
+    """Whether both ask for the same export, the sizes apart. The kind of a source may still have to be worked out."""
+    try:
+        return exports(understood(recipe)) == exports(other) != ()
+    except NotASource:
+        return False
 
 
 def exports(recipe: Recipe) -> tuple[object, ...]:

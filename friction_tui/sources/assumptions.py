@@ -53,7 +53,7 @@ def dropped(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence
                 dim = named[min(free)]
                 line = _line_of(expression, guards(), dim) or own_line
                 findings.append(_condition(came, dim, Guard(str(expression), where, line), broken))
-        elif free and free.isdisjoint(named) and re.search(r"Eq\(|Mod\(", str(expression)):
+        elif free and free.isdisjoint(named) and re.search(r"Eq\(|Mod\(", str(expression)) and _can_hold(expression):
             counts.setdefault(free, []).append(str(expression))
             lines[free] = lines.get(free) or _line_of(expression, guards()) or own_line
     return findings + [_assumed_count(came, said, lines[free]) for free, said in counts.items()]
@@ -164,6 +164,13 @@ def _breaks_at(expression: Any, named: Mapping[str, AskedDim]) -> int | None:
     sizes = sorted({*range(low, min(high, low + _SAMPLE_SIZES) + 1), high, max(low, high - 1)})
     # A sympy relation is decided by comparing with its false: one that stays symbolic is neither.
     return next((size for size in sizes if expression.subs(dict.fromkeys(free, size)) == sympy.false), None)
+
+
+def _can_hold(expression: Any) -> bool:
+    """Whether some count makes the condition true. One that never holds was asked and answered with no, not assumed."""
+    return any(
+        expression.subs(dict.fromkeys(expression.free_symbols, count)) != sympy.false for count in range(_SAMPLE_SIZES)
+    )
 
 
 def _step(guard: Guard, dim: AskedDim) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnx
@@ -63,14 +63,17 @@ def opset(came: Came, asked: int | None) -> list[Finding]:
 def dimensions(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence[Guard]]) -> list[Finding]:
     """Every dimension asked to be dynamic that came out fixed or narrower. `guards` is called only when needed."""
     findings = []
+    told: set[AskedDim] = set()
     for dim in asked:
         size = _declared(came.model, dim)
         if isinstance(size, int):
             findings.append(_specialised(came, dim, size, guards()))
             continue
         limits = _limits(came, dim)
-        if limits:
-            findings.append(_narrower(came, dim, limits, guards()))
+        if limits and dim not in told:
+            same = _same_size(came, dim, asked)
+            told.update(same)
+            findings.append(_narrower(came, dim, limits, guards(), same))
     return findings
 
 
@@ -183,12 +186,59 @@ def _specialised(came: Came, dim: AskedDim, size: int, guards: Sequence[Guard]) 
     )
 
 
-def _narrower(came: Came, dim: AskedDim, limits: tuple[int, int | None], guards: Sequence[Guard]) -> Finding:
+def _same_size(came: Came, dim: AskedDim, asked: Sequence[AskedDim]) -> tuple[AskedDim, ...]:
+    """The other asked dimensions that are one size with this in the code, when they were asked for other sizes."""
+    found = captured(came.program, asked) if came.program is not None else {}
+    return tuple(
+        other
+        for other in asked
+        if other != dim and found.get(other) == found.get(dim) and (other.min, other.max) != (dim.min, dim.max)
+    )
+
+
+def _unequal(
+    came: Came, dim: AskedDim, others: Sequence[AskedDim], takes: str, guards: Sequence[Guard], fits: Range | None
+) -> Finding:
+    """Dimensions that must be equal were asked for different ranges."""
+    keys = [dim.key, *(other.key for other in others)]
+    listed = " and ".join((", ".join(keys[:-1]), keys[-1]))
+    guard = next((g for g in guards if all(g.about(d.input, d.axis) for d in (dim, *others))), None)
+    line = guard.line if guard else None
+    asked_for = "; ".join(f"{d.key}: {d.span}" for d in (dim, *others))
+    return Finding(
+        kind="export/dim-constraint",
+        severity=Severity.ERROR,
+        tier=Tier.SHAPES,
+        title=f"{listed} must be equal and were asked for different sizes; the model takes {takes} for both",
+        cause=(
+            f"The code makes {listed} one size"
+            + (f" (`{guard.readable()}`)" if guard else "")
+            + f", and the sizes asked for differ ({asked_for}), so only {takes} is left."
+        ),
+        source=came.source,
+        places=((place_of(line),) if line else ()) + tuple(Place(PlaceKind.INPUT, d.input) for d in (dim, *others)),
+        evidence=context(line) if line else (),
+        fixes=(
+            Fix(f"Give {listed} the same range.", ranges=dict.fromkeys(keys, fits) if fits else {}),
+            Fix(f'Say that they are one size: the same `Dim("{dim.symbol}")` for both in dynamic_shapes.'),
+        ),
+    )
+
+
+def _narrower(
+    came: Came,
+    dim: AskedDim,
+    limits: tuple[int, int | None],
+    guards: Sequence[Guard],
+    same: Sequence[AskedDim] = (),
+) -> Finding:
     low, high = limits
     takes = f"{low}..{high}" if high is not None else f"{low} and up"
     guard = next((g for g in guards if g.about(dim.input, dim.axis) and re.search(r"[<>]", g.expression)), None)
     line = guard.line if guard else None
     fits = Range(max(low, dim.min), min(max(dim.example, low), high or dim.example), min(high or low, dim.max or low))
+    if same:
+        return _unequal(came, dim, same, takes, guards, fits if high is not None else None)
     return Finding(
         kind="export/dim-constraint",
         severity=Severity.ERROR,
@@ -227,7 +277,21 @@ def _limits(came: Came, dim: AskedDim) -> tuple[int, int | None] | None:
 
 
 def symbols(program: torch.export.ExportedProgram, asked: Sequence[AskedDim]) -> dict[str, AskedDim]:
-    """The capture's symbol (`s77`) of each asked dimension."""
+    """The asked dimension of each of the capture's symbols (`s77`); the last where several are one size."""
+    return {symbol: dim for dim, symbol in captured(program, asked).items()}
+
+
+def tied(program: torch.export.ExportedProgram | None, asked: Sequence[AskedDim]) -> tuple[AskedDim, ...]:
+    """The same dimensions, those that are one size in the capture under one symbol."""
+    found = captured(program, asked) if program is not None else {}
+    first: dict[str, str] = {}
+    return tuple(
+        replace(dim, symbol=first.setdefault(found[dim], dim.symbol)) if dim in found else dim for dim in asked
+    )
+
+
+def captured(program: torch.export.ExportedProgram, asked: Sequence[AskedDim]) -> dict[AskedDim, str]:
+    """The capture's symbol (`s77`) of each asked dimension that has one."""
     fed = [spec.arg.name for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT"]
     values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     given = [values[name] for name in fed if isinstance(values.get(name), torch.Tensor)]
@@ -235,7 +299,7 @@ def symbols(program: torch.export.ExportedProgram, asked: Sequence[AskedDim]) ->
     for dim in asked:
         size = given[dim.position].shape[dim.axis] if dim.position < len(given) else None
         if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
-            found[str(size.node.expr)] = dim
+            found[dim] = str(size.node.expr)
     return found
 
 

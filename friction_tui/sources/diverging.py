@@ -83,8 +83,12 @@ def _suspect(part: torch.nn.Module, end: onnx.NodeProto | None) -> SourceLine | 
         line = in_forward(part, pattern)
         if line is not None:
             return line
-    recorded = end.metadata_props if end is not None else ()
-    stack = next((e.value for e in recorded if e.key == "pkg.torch.onnx.stack_trace"), "")
+    return recorded_line(end) if end is not None else None
+
+
+def recorded_line(node: onnx.NodeProto) -> SourceLine | None:
+    """The user's line of a node, from the stack the exporter recorded."""
+    stack = next((e.value for e in node.metadata_props if e.key == "pkg.torch.onnx.stack_trace"), "")
     return (of_stack_text(stack) or (None,))[-1]
 
 

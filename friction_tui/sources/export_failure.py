@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -15,6 +16,12 @@ from friction_tui.sources import rewrites, uncapturable
 from friction_tui.sources.failure import Failure, finding, made
 
 _EXPRESSION = re.compile(r"data-dependent expression (.+?)(?: \(unhinted|\.\s|\n|$)")
+_NO_CUDA = r"Torch not compiled with CUDA|No CUDA GPUs|Found no NVIDIA|not linked with support for \w+ devices"
+_ORDINARY = {"", "Tensor", "Scalar", "out", "dim", "int", "default"}
+"""Overloads that say nothing about what an operator does."""
+_VMAP = (
+    r"vmap: It looks like you're (attempting to use a Tensor in some data-dependent control flow|calling \.item\(\))"
+)
 _SIZE_LIKE = re.compile(r"Size-like symbols: ([^)]+)\)")
 
 
@@ -119,7 +126,8 @@ def missing_function(
         if lowest_opset
         else ()
     )
-    table = f"custom_translation_table={{torch.ops.{namespace}.{short}.default: your_onnxscript_function}}"
+    overload = short if "." in short else f"{short}.default"
+    table = f"custom_translation_table={{torch.ops.{namespace}.{overload}: your_onnxscript_function}}"
     own = (
         Fix(
             f"`{op}` is your own operator: write it in ATen operators for the export (a decomposition), or keep it as "
@@ -141,35 +149,74 @@ def missing_function(
     )
 
 
+def written(name: str, overload: str) -> str:
+    """`svd`, or `sort.stable`: the overload where it says what the operator does."""
+    return name if overload in _ORDINARY else f"{name}.{overload}"
+
+
 def user_code_fails(error: BaseException, line: SourceLine | None, source: Source, *, raised: bool) -> Finding:
     """The file, the factory or the checkpoint gave no model. `raised`: the user's code raised it."""
     said = f"{type(error).__name__}: {error}" if raised else str(error)
-    missing = isinstance(error, ModuleNotFoundError)
-    state = "load_state_dict" in str(error) or "state_dict" in str(error)
-    fixes = (
-        (Fix(f"Install {getattr(error, 'name', '')} in the environment friction-tui runs in ({sys.executable})."),)
-        if missing
-        else (Fix("Give the checkpoint that belongs to this module, or correct the factory's configuration."),)
-        if state and raised
-        else (Fix(f"Run it alone: `python -c 'import …; {source.factory or 'factory'}()'`, and correct what it says."),)
-    )
+    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+        line = SourceLine(error.filename, error.lineno, "", (error.text or "").strip())
+    fixes = (_way_out(error, source),)
     title = f"The model could not be made: {said.splitlines()[0][:160]}"
     finding = made("the user's code", line, "export/user-code", title, said[:1200], fixes if raised else ())
     places = finding.places or (Place(PlaceKind.FILE, source.path),)
     return msgspec.structs.replace(finding, places=places)
 
 
-def model_fails(failure: Failure) -> Finding:
-    """The model raises on its own example input, before any export."""
+def _way_out(error: BaseException, source: Source) -> Fix:
+    """What helps against an error of the user's own code."""
+    said = str(error)
+    match error:
+        case ModuleNotFoundError(name=str(name)):
+            return Fix(f"Install {name} in the environment friction-tui runs in ({sys.executable}).")
+        case SyntaxError():
+            return Fix(f"Correct the syntax of that line; Python {sys.version.split()[0]} reads it here.")
+        case FileNotFoundError(filename=missing):
+            return Fix(
+                f"There is no {missing} in {Path.cwd()}, where the export runs. Build the path from the code's own "
+                f"file: `Path(__file__).with_name({str(Path(str(missing)).name)!r})`, or correct it."
+            )
+    if re.search(_NO_CUDA, said):
+        return Fix(
+            "Make the model on the CPU: an export needs no GPU. Leave out `.cuda()` and `.to('cuda')`, or write "
+            "`device='cuda' if torch.cuda.is_available() else 'cpu'`; load weights with `map_location='cpu'`."
+        )
+    if "state_dict" in said:
+        return Fix("Give the checkpoint that belongs to this module, or correct the factory's configuration.")
+    return Fix(f"Run it alone: `python -c 'import …; {source.factory or 'factory'}()'`, and correct what it says.")
+
+
+def model_fails(failure: Failure, left_out: Sequence[str] = ()) -> Finding:
+    """The model raises on its own example input, before any export.
+
+    `left_out` are parameters of forward that the example left at their default None.
+    """
+    fixes = [
+        Fix("Check the example input's shape and dtype against what the line expects."),
+        Fix("Run the model alone on it: `model(*example_inputs())`."),
+    ]
+    if left_out:
+        listed = ", ".join(left_out)
+        fixes.insert(0, Fix(f"Give {listed} too: the example input left {listed} at None, and the line may need it."))
+    extension = re.search(r"'_OpNamespace' '(\w+)' object has no attribute '(\w+)'", failure.text)
+    if extension:
+        named = "::".join(extension.groups())
+        fixes = [
+            Fix(
+                f"Load the extension that defines {named} in the file of the factory: import its package, or "
+                "`torch.ops.load_library('path/to/it.so')`."
+            ),
+            Fix(f"For the export alone write {named} in torch operators."),
+        ]
     return finding(
         failure,
         "export/model-error",
         f"The model's forward fails on its example input: {type(failure.links[-1]).__name__}",
         f"Without any export, forward raises {failure.root.splitlines()[0]}",
-        (
-            Fix("Check the example input's shape and dtype against what the line expects."),
-            Fix("Run the model alone on it: `model(*example_inputs())`."),
-        ),
+        fixes,
     )
 
 
@@ -177,12 +224,13 @@ def model_fails(failure: Failure) -> Finding:
 
 
 def _guard(failure: Failure) -> Finding | None:
-    if not failure.has("GuardOnDataDependentSymNode", "DataDependentOutputException", "DynamicOutputShapeException"):
+    types = ("GuardOnDataDependentSymNode", "DataDependentOutputException", "DynamicOutputShapeException")
+    if not failure.has(*types) and not re.search(_VMAP, failure.text):
         return None
     expression = _EXPRESSION.search(failure.text)
     size_like = _SIZE_LIKE.search(failure.text)
     symbols = size_like.group(1).strip() if size_like and size_like.group(1).strip() != "none" else ""
-    said = expression.group(1).strip() if expression else str(failure.links[-1]).split("\n", 1)[0]
+    said = expression.group(1).strip() if expression else ""
     return data_dependent(failure.source, failure.line, said, symbols, failure.root, failure.expression)
 
 
@@ -203,11 +251,13 @@ def _tensor_as_size(failure: Failure) -> Finding | None:
 
 
 def _no_function(failure: Failure) -> Finding | None:
-    named = re.search(r"OpOverload\(op='([\w]+)\.([\w]+)'", failure.text)
+    named = re.search(r"OpOverload\(op='(\w+)\.(\w+)', overload='(\w+)'", failure.text)
     if failure.has("DispatchError") and named:
         reason = failure.text.rpartition("Failure message:")[2].split("\n", 1)[0]
         lines = (failure.line,) if failure.line else ()
-        return missing_function(failure.source, "::".join(named.groups()), lines, reason, None, failure.root)
+        namespace, name, overload = named.groups()
+        op = f"{namespace}::{written(name, overload)}"
+        return missing_function(failure.source, op, lines, reason, None, failure.root)
     legacy = re.search(r"Exporting the operator '([\w:]+)' to ONNX opset version \d+ is not supported", failure.text)
     if legacy:
         lowest = re.search(r"was added in version (\d+)", failure.text)

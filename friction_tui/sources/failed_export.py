@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
+import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from friction_tui.finding import Finding, SourceLine
-from friction_tui.sources import draft_export, guards, operator_scan
+from friction_tui.sources import draft_export, guards, operator_scan, uncapturable
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.dynamic_shapes import relaxed
 from friction_tui.sources.export_failure import explain, missing_function, model_fails
@@ -26,6 +29,12 @@ _CERTAIN = (
     "export/unsupported-output",
 )
 """Findings that need no second look at whether the model itself runs."""
+
+
+_LOOK_BEHIND_S = 15.0
+"""Seconds the look behind the first failure may always take; it may take as long as the export itself in any case."""
+_OWN = ("export/device-mismatch", "export/data-dependent-control-flow")
+"""Kinds that name the cause though the model fails without an export too."""
 
 
 def findings(
@@ -45,8 +54,12 @@ def findings(
     if not found[0].kind.startswith(_CERTAIN):
         own = _own_failure(built)
         if own is not None:
-            yield model_fails(read(own, f"torch {torch.__version__.partition('+')[0]}"))
+            failure = read(own, f"torch {torch.__version__.partition('+')[0]}", forward)
+            told = explain(failure)
+            yield told if told.kind in _OWN else model_fails(failure, _left_out(built))
             return
+        if found[0].kind == "export/unknown" and _has_scripted_part(built):
+            found = [uncapturable.scripted(failure)]
     if failure.has("ConversionError"):
         found = _untranslatable(built, shapes, request.opset, source, channel) or found
     yield from found
@@ -54,9 +67,27 @@ def findings(
         channel.stage("look behind the first failure")
         free = relaxed(shapes)
         try:
-            yield from draft_export.further(built.module, built.args, built.kwargs, free, request.opset, found)
+            with _at_most(max(_LOOK_BEHIND_S, channel.elapsed)):
+                behind_it = draft_export.further(built.module, built.args, built.kwargs, free, request.opset, found)
+            yield from behind_it
         except Exception as behind:
             channel.log("info", f"draft_export could not go on behind the first failure: {type(behind).__name__}")
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError inside after `seconds`: a loop over values that draft_export unrolls may take minutes."""
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise TimeoutError(f"not done after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _with_line(failure: Failure, built: Built, shapes: Any) -> Failure:
@@ -65,6 +96,28 @@ def _with_line(failure: Failure, built: Built, shapes: Any) -> Failure:
         return failure
     added = guards.of_capture(built.module, built.args, built.kwargs, relaxed(shapes))
     return dataclasses.replace(failure, line=next((guard.line for guard in added if guard.line), None))
+
+
+def _captured(built: Built, shapes: Any) -> torch.export.ExportedProgram:
+    """The model captured as the exporter does it: without Dynamo, and with it where that fails."""
+
+    def capture(*, strict: bool) -> torch.export.ExportedProgram:
+        return torch.export.export(built.module, built.args, kwargs=built.kwargs, dynamic_shapes=shapes, strict=strict)
+
+    try:
+        return capture(strict=False)
+    except Exception:
+        return capture(strict=True)
+
+
+def _has_scripted_part(built: Built) -> bool:
+    return any(isinstance(part, torch.jit.ScriptModule) for part in built.module.modules())
+
+
+def _left_out(built: Built) -> tuple[str, ...]:
+    """Parameters of forward whose default is None and that the example does not give."""
+    parameters = inspect.signature(built.module.forward).parameters.values()
+    return tuple(p.name for p in parameters if p.default is None and p.name not in built.bound)
 
 
 def _beside_tensors(built: Built) -> str:
@@ -83,7 +136,7 @@ def _untranslatable(built: Built, shapes: Any, opset: int | None, source: str, c
     try:
         program = built.module
         if not isinstance(program, torch.export.ExportedProgram):
-            program = torch.export.export(program, built.args, kwargs=built.kwargs, dynamic_shapes=shapes, strict=False)
+            program = _captured(built, shapes)
         operators = operator_scan.unmapped(program, opset)
     except Exception as error:
         channel.log("info", f"the operators could not be listed: {type(error).__name__}: {error}")

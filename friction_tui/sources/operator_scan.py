@@ -14,6 +14,7 @@ import torch
 from torch.onnx._internal.exporter import _core, _dispatching, _registration
 
 from friction_tui.finding import SourceLine
+from friction_tui.sources.export_failure import written
 from friction_tui.sources.source_lines import of_stack_text
 
 LOWEST_OPSET = 18
@@ -54,14 +55,23 @@ def unmapped(program: torch.export.ExportedProgram, opset: int | None) -> tuple[
         function, reason = _dispatching.dispatch(node, registry)
         if function is not None:
             continue
-        name = node.target._schema.name
-        line = of_stack_text(node.meta.get("stack_trace") or "")[-1:]
+        name = written(node.target._schema.name, node.target._schema.overload_name)
+        line = _lines(node)
         known = found.get(name)
         if known is None:
             found[name] = Unmapped(name, reason, line, node.name, _lowest_opset(node, target))
         elif line and line[0] not in known.lines:
             found[name] = Unmapped(name, known.reason, (*known.lines, *line), known.node, known.lowest_opset)
     return tuple(found.values())
+
+
+def _lines(node: Any) -> tuple[SourceLine, ...]:
+    """The user's line of a node; one that was captured from numpy code has none and takes its neighbours'."""
+    for near in (node, *node.users, *node.all_input_nodes):
+        line = of_stack_text(near.meta.get("stack_trace") or "")[-1:]
+        if line:
+            return line
+    return ()
 
 
 def _lowest_opset(node: Any, beyond: int) -> int | None:

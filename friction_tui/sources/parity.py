@@ -13,7 +13,7 @@ import onnx
 import torch
 
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
-from friction_tui.sources.diverging import Parting, first_diverging, in_forward
+from friction_tui.sources.diverging import Parting, first_diverging, in_forward, recorded_line
 from friction_tui.sources.dynamic_shapes import AskedDim
 from friction_tui.sources.failure import place_of, read
 from friction_tui.sources.outputs import Compared, differ, feed, torch_outputs, worst
@@ -51,7 +51,10 @@ def check(
         say(f"parity not checked: the model draws random numbers ({', '.join(drawn)})")
         return []
     source = f"ONNX Runtime {onnxruntime.__version__} CPU against torch {torch.__version__.partition('+')[0]}"
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        return [_refused(error, model, source)]
     for label, sizes in _points(asked) if repeatable else [(_EXAMPLE, {})]:
         inputs = dict(bound) if label == _EXAMPLE else _resized(bound, asked, sizes)
         try:
@@ -236,6 +239,31 @@ def _cannot_run(error: BaseException, label: str, source: str) -> Finding:
                 "Something of the example's size is fixed in the graph: take sizes from x.shape, `-1` in view/reshape."
             ),
             Fix("Narrow the range to the example's sizes if only these are needed."),
+        ),
+    )
+
+
+def _refused(error: BaseException, model: onnx.ModelProto, source: str) -> Finding:
+    """ONNX Runtime does not even load what the exporter wrote."""
+    text = str(error)
+    named = re.search(r"in node \(([^)]+)\)|\bnode[: ]+'?([\w/.]+)", text, re.I)
+    name = next((group for group in named.groups() if group), "") if named else ""
+    node = next((node for node in model.graph.node if node.name and node.name == name), None)
+    line = recorded_line(node) if node is not None else None
+    place = Place(PlaceKind.NODE, name, op=node.op_type) if node is not None else Place(PlaceKind.MODEL, "model")
+    return Finding(
+        kind="export/invalid-model",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title="The exporter wrote a model that is not valid" + (f": {node.op_type} {name}" if node is not None else ""),
+        cause=f"ONNX Runtime does not load it: {text.partition('failed:')[2].strip() or text}",
+        source=source,
+        places=((place_of(line),) if line else ()) + (place,),
+        evidence=context(line) if line else (),
+        fixes=(
+            Fix("Write the line in other operators: the exporter's translation of this one is wrong for these types."),
+            Fix("Export with optimize off: if the model is valid then, the exporter's optimiser is at fault."),
+            Fix("The legacy exporter (option `legacy`) translates in another way."),
         ),
     )
 

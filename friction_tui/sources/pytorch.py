@@ -33,8 +33,9 @@ from friction_tui.sources.channel import Channel
 from friction_tui.sources.compare_request import Came
 from friction_tui.sources.dynamic_shapes import AskedDim, plan, relaxed
 from friction_tui.sources.example_inputs import described
-from friction_tui.sources.export_failure import user_code_fails
+from friction_tui.sources.export_failure import model_fails, user_code_fails
 from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
+from friction_tui.sources.failure import read
 from friction_tui.sources.source_lines import definition, of_exception
 from friction_tui.sources.user_code import Built, CannotBuild
 from friction_tui.sources.watch import project_files
@@ -69,6 +70,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     channel.stage("export")
     heard: list[warnings.WarningMessage] = []
     program = None
+    failed: Exception | None = None
     try:
         with _warnings(heard):
             if legacy.is_used(request):
@@ -76,9 +78,11 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
             else:
                 program = _dynamo(request, built, shapes)
     except Exception as error:
+        failed = error
+    if failed is not None:  # no longer handled: what is tried now must not be chained to it
         channel.stage("explain the failure")
         forward = _forward_line(built.module)
-        channel.found(*failed_export.findings(error, request, built, shapes, source, forward, channel))
+        channel.found(*failed_export.findings(failed, request, built, shapes, source, forward, channel))
         return _done(None, channel, built)
     output = Path(request.output)
     came = Came(onnx.load(output, load_external_data=False), program, source)
@@ -90,7 +94,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     done = _done(str(output), channel, built, program, came.model)
     if request.aftermath:
         channel.stage("parity")
-        _check_parity(channel, built, bound, output, asked, found)
+        _check_parity(channel, built, bound, output, asked, came, found)
     return msgspec.structs.replace(done, seconds=channel.elapsed)
 
 
@@ -154,6 +158,7 @@ def _check_parity(
     bound: dict[str, Any],
     output: Path,
     asked: tuple[AskedDim, ...],
+    came: Came,
     found: Sequence[Finding],
 ) -> None:
     """Run both models. State that forward keeps, and sizes already known not to work, are left out."""
@@ -163,7 +168,9 @@ def _check_parity(
         return
     try:
         before = training_parts.attributes(module) if isinstance(module, torch.nn.Module) else {}
-        expected = outputs.torch_outputs(module, bound)
+        expected = _outputs(module, bound, channel)
+        if expected is None:
+            return
         changed = (
             [key for key, value in training_parts.attributes(module).items() if before.get(key) != value]
             if before
@@ -175,7 +182,7 @@ def _check_parity(
             channel.found(*training_parts.changed_attributes(module, changed, source, matters=matters))
         stateful = bool(changed) or any(finding.kind == "export/mutation" for finding in found)
         known = any(finding.tier is Tier.SHAPES for finding in found)
-        sizes = () if known else asked
+        sizes = () if known else compare_request.tied(came.program, asked)
         channel.found(
             *parity.check(
                 module,
@@ -189,6 +196,16 @@ def _check_parity(
         )
     except Exception as error:
         channel.log("warning", f"parity could not be checked: {type(error).__name__}: {error}")
+
+
+def _outputs(module: Any, bound: dict[str, Any], channel: Channel) -> list[Any] | None:
+    """What the model gives on its example; None, with a finding, when it fails there though its capture did not."""
+    try:
+        return outputs.torch_outputs(module, bound)
+    except Exception as error:
+        failure = read(error, f"torch {torch.__version__.partition('+')[0]}", _forward_line(module))
+        channel.found(model_fails(failure))
+        return None
 
 
 def _done(

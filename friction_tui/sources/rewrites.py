@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from friction_tui.finding import Fix, SourceLine
 from friction_tui.sources.source_lines import following, statement_at
 
+INDEX = "index"
+"""The word for an element of a Python list or dict that is chosen by a tensor's value."""
 _PYTHON_VALUES = {"all", "any", "bool", "enumerate", "float", "int", "len", "list", "max", "min", "range", "sum"}
 """Builtins that turn a tensor or a symbol into the Python value a branch or loop decides on."""
 
@@ -27,7 +29,11 @@ def branch_word(line: SourceLine, at: ast.expr | None = None) -> str:
     if statement is None:
         return ""
     for word, decider in _deciders(statement):
-        if at is None or decider is at or (any(node is at for node in ast.walk(decider)) and _is_python_value(at)):
+        if at is None:
+            matches = word != INDEX
+        else:
+            matches = decider is at or (_is_python_value(at) and any(node is at for node in ast.walk(decider)))
+        if matches:
             return word
     return ""
 
@@ -49,6 +55,8 @@ def _deciders(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
         match node:
             case ast.IfExp(test=test):
                 yield "conditional expression (x if … else y)", test
+            case ast.Subscript(slice=index):
+                yield INDEX, index
             case ast.comprehension(ifs=tests, iter=iterated):
                 yield from (("if (comprehension)", test) for test in tests)
                 yield "for loop (comprehension)", iterated
@@ -112,6 +120,14 @@ def of_branch(line: SourceLine) -> tuple[Fix, ...]:
             )
         case ast.If(test=test):
             return (*_where_for(statement, line.file), _cond_fix(test), _mode_fix())
+    indexed = _indexed_by_value(statement)
+    if indexed is not None:
+        container, index = ast.unparse(indexed.value), _tensor_text(indexed.slice)
+        return (
+            Fix(f"Compute all of `{container}` and choose: `torch.stack([part(x) for part in {container}])[{index}]`."),
+            Fix("If the choice is fixed in deployment, make it a constructor argument and export one model for each."),
+            _cond_fix(ast.parse(f"{index} == 0", mode="eval").body),
+        )
     choice = next((n for n in ast.walk(statement) if isinstance(n, ast.IfExp)), None) if statement else None
     if choice is not None:
         rewritten = (
@@ -155,6 +171,16 @@ def of_count(line: SourceLine) -> tuple[Fix, ...]:
                 outside,
             )
     return (fixed, outside)
+
+
+def _indexed_by_value(statement: ast.stmt | None) -> ast.Subscript | None:
+    """A container indexed with `int(...)` or `.item()`: Python needs the number to know which element is meant."""
+    for node in ast.walk(statement) if statement is not None else ():
+        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Call):
+            called = node.slice.func
+            if getattr(called, "id", "") == "int" or getattr(called, "attr", "") in {"item", "tolist"}:
+                return node
+    return None
 
 
 def of_constant_size(line: SourceLine | None, value: int, axis: int, tensor: str) -> tuple[Fix, ...]:

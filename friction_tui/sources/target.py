@@ -15,9 +15,6 @@ from pathlib import Path
 
 from friction_tui.recipe import InputSpec, Source, SourceKind
 
-DTYPES = ("float32", "float16", "bfloat16", "float64", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64")
-"""What `--input name:shape:dtype` takes."""
-
 FACTORY_NAMES = ("model", "get_model", "make_model", "build_model", "create_model", "load_model", "build", "factory")
 """Names tried, in this order, when a Python file is given without `:factory`."""
 
@@ -104,22 +101,6 @@ def is_state_dict(path: Path) -> bool:
         if isinstance(argument, str):
             strings.append(argument)
     return True
-
-
-def parse_input(text: str) -> InputSpec:
-    """`name:shape:dtype` as an `InputSpec`; the shape as `1x3x224x224` or `1,3,224,224`, the dtype optional."""
-    name, _, rest = text.partition(":")
-    shape_text, _, dtype = rest.partition(":")
-    hint = "Write it as name:1x3x224x224:float32."
-    try:
-        shape = tuple(int(part) for part in re.split(r"[x,]", shape_text) if part)
-    except ValueError:
-        raise NotASource(text, f"{shape_text} is not a shape", hint) from None
-    if not name or (rest == "" and not shape) or any(size < 0 for size in shape):
-        raise NotASource(text, "an example input needs a name and sizes", hint)
-    if dtype and dtype not in DTYPES:
-        raise NotASource(text, f"{dtype} is not a dtype; known: {', '.join(DTYPES)}", hint)
-    return InputSpec(name, shape, dtype or "float32")
 
 
 def factories_in(path: Path) -> tuple[str, ...]:

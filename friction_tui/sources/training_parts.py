@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -174,6 +175,8 @@ def attributes(module: Any) -> dict[tuple[str, str], Any]:
                 known[name, key] = value
             elif isinstance(value, torch.Tensor):
                 known[name, key] = ("tensor", id(value))
+            elif isinstance(value, list | dict | set | deque):
+                known[name, key] = ("entries", len(value))
     return known
 
 
@@ -190,14 +193,17 @@ def changed_attributes(module: Any, names: Iterable[tuple[str, str]], source: st
             file = inspect.getsourcefile(owner)
         except TypeError:
             file = None
-        assigns = rf"self\.{key}\s*([-+*/|&@]|//|\*\*)?=(?!=)"
+        assigns = (
+            rf"self\.{key}\s*([-+*/|&@]|//|\*\*)?=(?!=)"
+            rf"|self\.{key}(\[.+\]\s*=(?!=)|\.(append|extend|insert|add|update|setdefault|pop|popleft|clear)\()"
+        )
         inside = ((owner.__name__, "forward"), (owner.__name__,))
         line = next((at for scope in inside if file and (at := find_in(file, scope, assigns))), None)
         path = f"{part}.{key}" if part else key
         effect = " A second run of the PyTorch model gives another result; the ONNX model's stays." if matters else ""
         found = _state(
             source,
-            f"forward assigns the attribute {path}; the ONNX model forgets it after every run",
+            f"forward changes the attribute {path}; the ONNX model forgets it after every run",
             f"The attribute {path} changes in forward (mutation). The graph holds the value it had in one call as a "
             f"constant.{effect}",
             line,

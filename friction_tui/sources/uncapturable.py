@@ -118,6 +118,8 @@ def _device(failure: Failure) -> Finding | None:
 
 
 def _dtype(failure: Failure) -> Finding | None:
+    if "torch.classes.quantized" in failure.text:
+        return placed(_quantised(failure), failure.forward)
     dtype = re.search(r"KeyError: (torch\.\w+)|TypeError: .*(torch\.(?:complex|q)\w+)", failure.root)
     if dtype is None:
         return None
@@ -132,6 +134,33 @@ def _dtype(failure: Failure) -> Finding | None:
             Fix("Export the float model and quantise the ONNX model with QuantizeLinear/DequantizeLinear pairs.")
             if quantised
             else Fix("Work on real tensors: `torch.view_as_real`."),
+        ),
+    )
+
+
+def _quantised(failure: Failure) -> Finding:
+    return finding(
+        failure,
+        "export/unsupported-dtype",
+        "Layers quantized by torch.ao hold packed int8 (qint8) weights, which cannot be captured",
+        "The model was quantized in PyTorch: its weights are packed objects of PyTorch's own CPU kernels, no tensors.",
+        (
+            Fix("Export the float model and quantize the ONNX model with QuantizeLinear/DequantizeLinear pairs."),
+            Fix("Use torchao's quantize_ with the PT2E flow: it keeps quantize and dequantize as operators."),
+        ),
+    )
+
+
+def scripted(failure: Failure) -> Finding:
+    """A module that holds TorchScript, and fails at nothing that is known otherwise."""
+    return finding(
+        failure,
+        "export/torchscript-part",
+        "A part compiled by torch.jit.script cannot be captured",
+        f"The line calls TorchScript, whose code torch.export does not see into: {failure.root.splitlines()[0]}",
+        (
+            Fix("Use the plain Python module or function: drop `torch.jit.script` for the export."),
+            Fix("The legacy exporter (option `legacy`) takes TorchScript; it freezes branches and lists no lines."),
         ),
     )
 

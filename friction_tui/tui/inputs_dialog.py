@@ -70,9 +70,23 @@ class InputsScreen(ModalScreen[tuple[InputSpec, ...] | None]):
             label.update(str(error).removeprefix("--input: "))
             label.add_class("refused")
             return None
-        label.update(KEYS)
+        label.update(self._note(specs) or KEYS)
         label.remove_class("refused")
         return specs
+
+    def _note(self, specs: tuple[InputSpec, ...]) -> str:
+        """What is unlike the inputs of the last export, which may well be meant."""
+        before = {spec.name: spec for spec in self._inputs}
+        names = ", ".join(before)
+        for spec in specs:
+            was = before.get(spec.name)
+            if was is None and before:
+                return f"{spec.name} is new: the export had {names}. Enter exports all the same"
+            if was is not None and len(was.shape) != len(spec.shape):
+                counts = f"{len(spec.shape)} dimensions, it had {len(was.shape)}"
+                return f"{spec.name} has {counts} ({spec_text(was)}). Enter exports all the same"
+        gone = [name for name in before if name not in {spec.name for spec in specs}]
+        return f"without {', '.join(gone)}, which the export had. Enter exports all the same" if gone else ""
 
     def on_input_changed(self) -> None:
         """Judge while typing."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from friction_tui.recipe import InputSpec, SourceKind
-from friction_tui.sources.target import NotASource, is_state_dict, parse_input, understand
+from friction_tui.recipe import SourceKind
+from friction_tui.sources.target import NotASource, is_state_dict, understand
 
 
 def test_a_python_file_names_its_factory_or_has_an_obvious_one(tmp_path: Path) -> None:
@@ -75,15 +75,6 @@ def test_a_state_dict_is_told_from_a_pickled_module_without_unpickling(tmp_path:
     _zip(foreign, {"m/data.pkl": pickle.dumps(fractions.Fraction(1, 2), protocol=2)})
     assert is_state_dict(plain)
     assert not is_state_dict(foreign)
-
-
-def test_inputs_are_read_and_refused() -> None:
-    assert parse_input("x:1x3x224x224:float16") == InputSpec("x", (1, 3, 224, 224), "float16")
-    assert parse_input("ids:2,16:int64") == InputSpec("ids", (2, 16), "int64")
-    assert parse_input("x:4") == InputSpec("x", (4,), "float32")
-    for text in ("x", "x:axb", ":3", "x:2:float12"):
-        with pytest.raises(NotASource):
-            parse_input(text)
 
 
 def _zip(path: Path, entries: dict[str, bytes]) -> None:
