@@ -6,6 +6,7 @@ import numpy as np
 
 from friction_tui.diagnosis.clashes import Clash, Side
 from friction_tui.diagnosis.dials import Dial
+from friction_tui.diagnosis.folded_sizes import leading_dial, mixed_rows, replacing
 from friction_tui.diagnosis.shape_study import Study
 from friction_tui.diagnosis.shape_view import Explanation, View
 from friction_tui.diagnosis.size_origin import TARGETS, Origin, constant_operand
@@ -25,9 +26,12 @@ def baked_reshape(view: View) -> Explanation | None:
         target = _computed_target(view)
     if target is None:
         return None
+    dial = leading_dial(view.dials, view.node, target)
+    if dial is not None:
+        return replacing(f"The target shape {target} {whose}", target[0], dial)
     blamed = view.studied.blamed.values()
     if -1 in target and blamed and all(pattern.kind == "multiples" for _, pattern in blamed):
-        return _remainder(target)
+        return mixed_rows(view, target) or _remainder(target)
     entry, dial = _baked_entry(target, view.studied)
     if dial is not None:
         return _entry(view, target, whose, entry, dial, constant)
@@ -41,7 +45,7 @@ def baked_reshape(view: View) -> Explanation | None:
 
 def _computed_target(view: View) -> list[int] | None:
     inputs = view.node.proto.input
-    values = view.point.values.get(inputs[1]) if len(inputs) > 1 and not view.node.graph else None
+    values = view.point.values.get(inputs[1]) if len(inputs) > 1 else None
     return None if values is None else [int(entry) for entry in np.asarray(values).ravel().tolist()]
 
 

@@ -6,7 +6,6 @@ from friction_tui.diagnosis.baked_constants import decided_by, fixed_side, table
 from friction_tui.diagnosis.clashes import Clash, Side
 from friction_tui.diagnosis.dials import Dial
 from friction_tui.diagnosis.shape_view import Explanation, View
-from friction_tui.diagnosis.size_origin import constant_operand
 from friction_tui.finding import Fix
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
@@ -49,16 +48,13 @@ def _independent(clash: Clash, one: Dial, other: Dial) -> Explanation:
             f"Export both dimensions with the same symbol, so that {one.key} and {other.key} are equal by declaration."
         ),
     )
-    return Explanation("dynamic/must-be-equal", words, fixes=fixes)
+    return Explanation("dynamic/must-be-equal", words, fixes=fixes, by_size=False)
 
 
 def _product(view: View, moving: Side, fixed: Side, dials: list[Dial]) -> Explanation:
     """A matrix product whose feature count follows the input size."""
-    source = _mixing_reshape(view.model, moving.tensor)
+    source = _mixing_reshape(view.model, moving.tensor, view.node.graph)
     keys = [dial for dial, _ in view.studied.blamed.values()] or dials
-    target = constant_operand(view.model, source) if source is not None else None
-    if source is not None and target and max(target) > 0 and any(dial.is_batch for dial in keys):
-        return _folded_batch(view, source, target, moving, fixed, keys[0])
     flattened = f"{source.proto.op_type} {source.name} turns the spatial size into features, and " if source else ""
     names = " and ".join(dial.spoken for dial in keys)
     words = (
@@ -72,24 +68,10 @@ def _product(view: View, moving: Side, fixed: Side, dials: list[Dial]) -> Explan
     return Explanation("dynamic/matmul", words, (place_of(view.model, source),) if source else (), fixes)
 
 
-def _folded_batch(view: View, source: Node, target: list[int], moving: Side, fixed: Side, dial: Dial) -> Explanation:
-    """A reshape before it with the batch as a constant and -1 for the features: more batch, more features."""
-    entry = next(position for position, value in enumerate(target) if value > 0)
-    words = (
-        f"Reshape {source.name} before it has the constant target {target}: entry {entry} ({target[entry]}) is the "
-        f"batch size baked in at export, so a larger batch is folded into the features ({moving.size} instead of "
-        f"{fixed.size}). {dial.key} is dynamic ({dial.points})."
-    )
-    fixes = (
-        Fix("Use -1 for the batch in that reshape: x.flatten(1) or x.reshape(x.shape[0], -1); re-export dynamic."),
-    )
-    return Explanation("dynamic/baked-reshape", words, (place_of(view.model, source),), fixes)
-
-
-def _mixing_reshape(model: OpenedModel, tensor: str) -> Node | None:
+def _mixing_reshape(model: OpenedModel, tensor: str, graph: str) -> Node | None:
     """The nearest Reshape or Flatten before a tensor, looking through operators that keep the features apart."""
     for _ in range(16):
-        node = model.index.producer.get(tensor)
+        node = model.index.writer_in(graph, tensor)
         if node is None or not node.proto.input:
             return None
         if node.proto.op_type in ("Reshape", "Flatten"):

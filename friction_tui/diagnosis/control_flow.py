@@ -6,21 +6,22 @@ condition is known when the engine is built. Both are refused by the builder onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import numpy as np
+import onnx
 
 from friction_tui.diagnosis.case import RULE, Case
-from friction_tui.diagnosis.size_origin import constant_operand
 from friction_tui.finding import Finding, Fix, Severity, Tier
-from friction_tui.model.bodies import BODY_RULES
+from friction_tui.model.bodies import iterations
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import place_of
-from friction_tui.model.steps import Block, prepared
-from friction_tui.model.tensors import TensorType, dims_text
-from friction_tui.model.walk import Knowledge, walk
+from friction_tui.model.shapes import PointShapes, TensorType
+from friction_tui.model.tensors import dims_text
 from friction_tui.recipe import POINTS
 
+_SIMULATED = 3
+"""Iterations followed to show how a carried tensor changes."""
 _MEASURES = frozenset(("Shape", "Size"))
 _MOVES = frozenset(
     ["Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Cast", "Identity", "Reshape", "Flatten", "Split"]
@@ -32,69 +33,28 @@ def check(case: Case) -> Iterator[Finding]:
     """One finding per loop with a carried tensor that changes, one per If whose branches differ in rank."""
     if case.model.file.kind != "onnx":
         return
-    if not any(node.proto.op_type in ("Loop", "Scan", "If") for node in case.model.index.nodes):
-        return
-    seen: set[str] = set()
-    for point in POINTS:
-        shapes = case.table.at(point)
-        for node in case.model.index.main:
-            for finding in _visit(case, node, Knowledge(shapes.types, shapes.values)):
-                if finding.places[0].node not in seen:
-                    seen.add(finding.places[0].node)
-                    yield finding
-
-
-def _visit(case: Case, node: Node, known: Knowledge) -> Iterator[Finding]:
-    """Judge a node and what is inside its bodies, with what is known around it."""
-    op = node.proto.op_type
-    if op not in ("Loop", "Scan", "If"):
-        return
-    ready = prepared(case.model)
-    outcomes: dict[str, tuple[Block, Knowledge]] = {}
-    for prefix in case.model.index.bodies_of(node.path):
-        block = ready.block(prefix)
-        inner = known.inside(block, case.model.index.captured.get(node.path, ()))
-        inner.types.update(zip(block.inputs, _arguments(node, known), strict=False))
-        walk(ready, block, inner, {}, BODY_RULES)
-        outcomes[prefix.rpartition(".")[2]] = (block, inner)
-        for deeper in case.model.index.nodes_in[prefix]:
-            yield from _visit(case, deeper, inner)
-    if op == "If":
-        yield from _branches(case, node, outcomes, known)
-        yield from _impossible(case, node, outcomes, known)
-    elif "body" in outcomes:
-        yield from _carried(case, node, *outcomes["body"])
-
-
-def _arguments(node: Node, known: Knowledge) -> list[TensorType]:
-    """The types a body's inputs have in the first iteration."""
-    given = [known.types.get(name, TensorType("", None)) for name in node.proto.input]
-    if node.proto.op_type == "Loop":
-        return [TensorType("int64", ()), TensorType("bool", ()), *given[2:]]
-    if node.proto.op_type == "Scan":
-        count = _scanned(node)
-        rows = [TensorType(row.dtype, row.dims[1:] if row.dims else None) for row in given[len(given) - count :]]
-        return given[: len(given) - count] + rows
-    return []
-
-
-def _scanned(node: Node) -> int:
-    return next((int(a.i) for a in node.proto.attribute if a.name == "num_scan_inputs"), 0)
+    nodes = [node for node in case.model.index.nodes if node.proto.op_type in ("Loop", "Scan", "If")]
+    for node in nodes:
+        judge = _branches if node.proto.op_type == "If" else _carried
+        yield from next((found for point in POINTS if (found := list(judge(case, node, case.table.at(point))))), ())
+        if node.proto.op_type == "Loop":
+            yield from _without_condition(case, node)
 
 
 # ------------------------------------------------------------------------------------------------- loops
 
 
-def _carried(case: Case, node: Node, block: Block, inner: Knowledge) -> Iterator[Finding]:
-    loop = node.proto.op_type == "Loop"
-    count = len(block.inputs) - (2 if loop else _scanned(node))
-    states = block.inputs[2:] if loop else block.inputs[:count]
-    results = block.outputs[1 : 1 + count] if loop else block.outputs[:count]
-    for before, after in zip(states, results, strict=False):
-        start, end = inner.types.get(before), inner.types.get(after)
-        if start is None or end is None or not _differ(start, end):
-            continue
-        yield _growing(case, node, before, after, start, end)
+def _carried(case: Case, node: Node, point: PointShapes) -> Iterator[Finding]:
+    body = next(iter(case.model.index.bodies_of(node.path)), "")
+    graph = case.model.index.graphs.get(body)
+    if not isinstance(graph, onnx.GraphProto):
+        return
+    steps = iterations(case.model, node, point.inside(node.graph), _SIMULATED)
+    skipped = (2, 1) if node.proto.op_type == "Loop" else (0, 0)
+    names = [value.name for value in graph.input][skipped[0] :], [value.name for value in graph.output][skipped[1] :]
+    for before, after, *types in zip(*names, *steps, strict=False):
+        if len(types) > 1 and _differ(types[0], types[1]):
+            yield _growing(case, node, before, after, types)
 
 
 def _differ(one: TensorType, other: TensorType) -> bool:
@@ -105,27 +65,72 @@ def _differ(one: TensorType, other: TensorType) -> bool:
     return any(a != b for a, b in zip(one.dims, other.dims, strict=True) if None not in (a, b))
 
 
-def _growing(case: Case, node: Node, before: str, after: str, start: TensorType, end: TensorType) -> Finding:
+def _growing(case: Case, node: Node, before: str, after: str, types: list[TensorType]) -> Finding:
     op = node.proto.op_type
-    prefix = next(p for p in case.model.index.bodies_of(node.path))
-    writer = case.model.index.writer_in(prefix, after)
+    body = next(iter(case.model.index.bodies_of(node.path)))
+    writer = case.model.index.writer_in(body, after)
     made_by = f", where {writer.proto.op_type} {writer.name} makes it" if writer is not None else ""
-    trips = case.table.opt.values.get(node.proto.input[0]) if op == "Loop" and node.proto.input else None
+    values = case.table.opt.inside(node.graph).values
+    trips = values.get(node.inputs[0]) if op == "Loop" and node.inputs else None
     times = f" its {int(np.ravel(trips)[0])} iterations" if trips is not None and np.size(trips) == 1 else ""
+    shapes = [dims_text(one.dims) for one in types]
     return Finding(
         kind="control/growing-state",
         severity=Severity.ERROR,
         tier=Tier.BUILDER,
         title=f"{op} {node.name} carries a tensor that changes its shape",
         cause=f"{op} {node.name} carries {before} from one iteration to the next, and its shape is not the same: "
-        f"{dims_text(start.dims)} goes in, {dims_text(end.dims)} comes out as {after}{made_by}. It grows or "
-        "shrinks with every iteration; TensorRT's loop state (IRecurrenceLayer) must have the same shape in "
+        f"{shapes[0]} goes in, {shapes[1]} comes out as {after}{made_by}. It {_manner(types[0], types[1])} with every "
+        f"iteration ({' → '.join(shapes)}); TensorRT's loop state (IRecurrenceLayer) must have the same shape in "
         "each, so the builder refuses it.",
         source=RULE,
         places=(place_of(case.model, node), *((place_of(case.model, writer),) if writer is not None else ())),
+        evidence=(f"{before} on entry and after each iteration: {' → '.join(shapes)}",),
         fixes=(
-            Fix("Pre-allocate the carried tensor at its final size (pad) and write into it with ScatterND or Where."),
+            Fix(
+                f"Pre-allocate {before} at its final size (pad it before the loop) and write into it with ScatterND or "
+                "Where; carry the number of valid entries beside it."
+            ),
             Fix(f"Unroll the loop{times}, or export one step with a fixed state and loop outside the engine."),
+        ),
+    )
+
+
+def _manner(one: TensorType, other: TensorType) -> str:
+    """Whether the state grows, shrinks, or changes otherwise."""
+    before, after = one.dims or (), other.dims or ()
+    if len(before) != len(after):
+        return "changes its rank"
+    pairs = [(a, b) for a, b in zip(before, after, strict=True) if a is not None and b is not None and a != b]
+    if all(b > a for a, b in pairs):
+        return "grows"
+    return "shrinks" if all(b < a for a, b in pairs) else "changes its shape"
+
+
+def _without_condition(case: Case, node: Node) -> Iterator[Finding]:
+    """A Loop given no condition whose body reads it: TensorRT-RTX 1.7.1 does not register the tensor."""
+    body = next(iter(case.model.index.bodies_of(node.path)), "")
+    graph = case.model.index.graphs.get(body)
+    given = len(node.inputs) > 1 and node.inputs[1]
+    if given or not isinstance(graph, onnx.GraphProto) or len(graph.input) < 2:
+        return
+    name = graph.input[1].name
+    readers = case.model.index.consumers_in(body).get(name, [])
+    if not readers:
+        return
+    yield Finding(
+        kind="control/loop-condition",
+        severity=Severity.ERROR,
+        tier=Tier.PARSER,
+        title=f"Loop {node.name} has no condition, and its body reads it",
+        cause=f"Loop {node.name} leaves its condition input blank (its second input, always true then), and its body "
+        f"reads it as {name} in {readers[0].proto.op_type} {readers[0].name}. ONNX allows that; TensorRT makes no "
+        "tensor for a blank condition and says `Node input was not registered`.",
+        source=RULE,
+        places=(*(place_of(case.model, reader) for reader in readers), place_of(case.model, node)),
+        fixes=(
+            Fix(f"Give Loop {node.name} a constant condition: a bool initializer that is true as its second input."),
+            Fix(f"Or let the body make its own: a constant true in place of {name}."),
         ),
     )
 
@@ -133,20 +138,21 @@ def _growing(case: Case, node: Node, before: str, after: str, start: TensorType,
 # ---------------------------------------------------------------------------------------------- branches
 
 
-def _branches(
-    case: Case, node: Node, outcomes: Mapping[str, tuple[Block, Knowledge]], known: Knowledge
-) -> Iterator[Finding]:
-    if {"then_branch", "else_branch"} - outcomes.keys():
+def _branches(case: Case, node: Node, point: PointShapes) -> Iterator[Finding]:
+    prefixes = {prefix.rpartition(".")[2]: prefix for prefix in case.model.index.bodies_of(node.path)}
+    if {"then_branch", "else_branch"} - prefixes.keys() or not node.inputs:
         return
-    (then, inside_then), (other, inside_other) = outcomes["then_branch"], outcomes["else_branch"]
-    condition = node.proto.input[0] if node.proto.input else ""
-    for name, one, two in zip(node.proto.output, then.outputs, other.outputs, strict=False):
-        first, second = inside_then.types.get(one), inside_other.types.get(two)
+    types = []
+    for name in ("then_branch", "else_branch"):
+        graph = case.model.index.graphs[prefixes[name]]
+        known = point.inside(prefixes[name]).types
+        types.append([known.get(value if isinstance(value, str) else value.name) for value in graph.output])
+    for name, first, second in zip(node.outputs, *types, strict=False):
         if first is None or second is None or first.dims is None or second.dims is None:
             continue
-        if len(first.dims) == len(second.dims) or _decided(case, node, condition, known):
+        if len(first.dims) == len(second.dims) or _decided(case, node, node.inputs[0], point):
             continue
-        yield _ranks(case, node, condition, name, first, second)
+        yield _ranks(case, node, node.inputs[0], name, first, second)
 
 
 def _ranks(case: Case, node: Node, condition: str, name: str, first: TensorType, second: TensorType) -> Finding:
@@ -168,41 +174,9 @@ def _ranks(case: Case, node: Node, condition: str, name: str, first: TensorType,
     )
 
 
-def _impossible(
-    case: Case, node: Node, outcomes: Mapping[str, tuple[Block, Knowledge]], known: Knowledge
-) -> Iterator[Finding]:
-    """Nodes of a branch that cannot work. TensorRT works out the shapes of both branches, whichever is taken."""
-    condition = node.proto.input[0] if node.proto.input else ""
-    if _decided(case, node, condition, known) or all(inner.failures for _, inner in outcomes.values()):
-        return  # only the branch taken counts; or it fails anyway, which the shapes have said
-    for name, (_, inner) in outcomes.items():
-        for failure in inner.failures:
-            inside = case.model.index.by_path[failure.path]
-            target = constant_operand(case.model, inside)
-            baked = f" Its target {target} is a constant, baked in while the input is dynamic." if target else ""
-            yield Finding(
-                kind="control/branch-cannot-work",
-                severity=Severity.ERROR,
-                tier=Tier.BUILDER,
-                title=f"{inside.proto.op_type} {inside.name} in a branch of If {node.name} cannot work",
-                cause=f"{failure.message} ({name} of If {node.name}).{baked} TensorRT works out the shapes of both "
-                "branches, whichever the condition takes, so the other one does not help; the batch or size it "
-                "was exported with is the only one that works.",
-                source=RULE,
-                places=(place_of(case.model, inside), place_of(case.model, node)),
-                fixes=(
-                    Fix(
-                        "Make the branch valid at every size: -1 or x.shape in reshapes, re-exported with dynamic "
-                        "sizes."
-                    ),
-                    Fix("Fix the size the condition tests, so that the If folds away; or remove the If."),
-                ),
-            )
-
-
-def _decided(case: Case, node: Node, condition: str, known: Knowledge) -> bool:
+def _decided(case: Case, node: Node, condition: str, point: PointShapes) -> bool:
     """Whether the branch is chosen when the engine is built; inside a body, whether its value is known at all."""
-    return condition in known.values if node.graph else known_at_build(case, condition)
+    return condition in point.inside(node.graph).values if node.graph else known_at_build(case, condition)
 
 
 def known_at_build(case: Case, tensor: str) -> bool:

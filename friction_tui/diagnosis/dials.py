@@ -5,17 +5,21 @@ A *setting* gives every dim key of the profile one size. Shapes at a setting are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import msgspec
 
+from friction_tui.model.constants import constant_value
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.profile import free_dims
-from friction_tui.model.shapes import PointShapes, input_sizes, shapes_at
+from friction_tui.model.shapes import NodeFailure, PointShapes, input_sizes, shapes_at
 from friction_tui.recipe import POINTS, Profile, Range
 
 Setting = dict[str, int]
+
+INDEXING = frozenset({"Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Scatter"})
+"""Operators whose indices no engine checks before it uses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +51,15 @@ class Dial:
 
 
 class Dials:
-    """All dials of a profile, and the shapes of a model at any setting of them."""
+    """All dials of a profile, and the shapes of a model at any setting of them.
 
-    def __init__(self, model: OpenedModel, profile: Profile) -> None:
+    Of a model that is a part of a larger one, `paths` maps the paths of its nodes to those in the whole: the shapes
+    then speak of these.
+    """
+
+    def __init__(self, model: OpenedModel, profile: Profile, paths: Mapping[str, str] | None = None) -> None:
         self.model = model
+        self._paths = paths or {}
         self._profile = profile
         free = free_dims(model)
         uses = {f"{name}[{axis}]": (name, axis) for pairs in free.values() for name, axis in pairs}
@@ -90,11 +99,48 @@ class Dials:
         return found
 
     def shapes(self, setting: Mapping[str, int], point: str = "opt") -> PointShapes:
-        """The shapes at a setting; shape-tensor inputs have their values at `point`."""
+        """The shapes at a setting; shape-tensor inputs have their values at `point`.
+
+        Among the failures are nodes of If branches that are not taken there: TensorRT works out the shapes of both.
+        """
         ranges = {**self._profile.ranges, **{key: Range(size, size, size) for key, size in setting.items()}}
         profile = msgspec.structs.replace(self._profile, ranges=ranges)
         values = {name: given.at(point) for name, given in self._profile.values.items()}
-        return shapes_at(self.model, input_sizes(self.model, profile, point), values, point)
+        found = shapes_at(self.model, input_sizes(self.model, profile, point), values, point)
+        if not found.bodies and not found.failures:
+            return found
+        failures = (*found.failures, *_beside_the_way(self.model, found))
+        if not self._paths:
+            return replace(found, failures=failures)
+        return replace(
+            found,
+            failures=tuple(NodeFailure(self._whole(one.path), one.message) for one in failures),
+            bodies={self._whole(prefix): body for prefix, body in found.bodies.items()},
+        )
+
+    def _whole(self, path: str) -> str:
+        head, dot, rest = path.partition(".")
+        return f"{self._paths.get(head, head)}{dot}{rest}"
+
+
+def _beside_the_way(model: OpenedModel, point: PointShapes) -> Iterator[NodeFailure]:
+    """What fails in branches that are not taken. Left out are those of a constant condition, which TensorRT drops.
+
+    Measured with TensorRT-RTX 1.7.1: a condition computed from sizes does not save the other branch, even where it is
+    the same everywhere. Indices out of range are not checked, so they hurt only where they are used.
+    """
+    known = {one.path for one in point.failures}
+    for prefix, body in point.bodies.items():
+        owner = model.index.by_path.get(model.index.owner_of(prefix))
+        if not body.failures or owner is None or owner.proto.op_type != "If" or not owner.inputs:
+            continue
+        condition = owner.inputs[0]
+        if constant_value(model, condition, 1, owner.graph) is not None:
+            continue
+        used = condition not in point.inside(owner.graph).values
+        for one in body.failures:
+            if one.path not in known and (used or model.index.by_path[one.path].proto.op_type not in INDEXING):
+                yield one
 
 
 def _beside(chosen: Range) -> int:

@@ -34,10 +34,10 @@ def check(case: Case) -> Iterator[Finding]:
     profile = widened(case.model, fitting(case))
     broken = broken_nodes(Dials(case.model, profile))
     part = slice_before(case.model, (one.node for one in broken))
-    dials = Dials(part.model, profile)
+    dials = Dials(part.model, profile, part.paths)
     groups: dict[tuple[object, ...], list[tuple[Broken, Finding]]] = {}
     for number, one in enumerate(broken):
-        studied = study(dials, one, part.path(one.node.path), search=number < _STUDIED)
+        studied = study(dials, one, search=number < _STUDIED)
         view = View(case.model, dials, one, studied, dials.shapes(one.setting))
         explained = explain(view)
         if explained.kind == "dynamic/shape-values" and set(dials.shape_values) <= set(profile.guessed):
@@ -46,8 +46,7 @@ def check(case: Case) -> Iterator[Finding]:
         groups.setdefault((finding.kind, one.node.proto.op_type, finding.severity, studied.same), []).append(
             (one, finding)
         )
-    for members in groups.values():
-        yield _together([finding for _, finding in members])
+    yield from _once([_together([finding for _, finding in members]) for members in groups.values()])
 
 
 def broken_nodes(dials: Dials) -> list[Broken]:
@@ -63,6 +62,15 @@ def broken_nodes(dials: Dials) -> list[Broken]:
             node = dials.model.index.by_path[failure.path]
             found.setdefault(failure.path, Broken(node, {})).at[label] = (setting, failure.message)
     return list(found.values())
+
+
+def _once(findings: list[Finding]) -> list[Finding]:
+    """The findings without those of which another one of the same kind names every place as its cause."""
+
+    def told(one: Finding, other: Finding) -> bool:
+        return one.kind == other.kind and set(one.places) < set(other.places)
+
+    return [one for one in findings if not any(told(one, other) for other in findings if other is not one)]
 
 
 def _together(findings: list[Finding]) -> Finding:

@@ -5,16 +5,45 @@ from __future__ import annotations
 from friction_tui.diagnosis.baked_constants import baked_reshape
 from friction_tui.diagnosis.broadcasting import clashing
 from friction_tui.diagnosis.clashes import clash_at
+from friction_tui.diagnosis.folded_sizes import folding_before
 from friction_tui.diagnosis.shape_families import family_of
 from friction_tui.diagnosis.shape_view import Explanation, View
 from friction_tui.diagnosis.size_origin import constant_operand
 from friction_tui.finding import Fix
 from friction_tui.model.constants import constant_value
+from friction_tui.model.graph import Node
 from friction_tui.model.profile import shape_operands
+from friction_tui.model.provenance import place_of
 
 
 def explain(view: View) -> Explanation:
     """The reason why the node cannot work; what is true of its operator in general where nothing more is known."""
+    explained = _reason(view)
+    return _in_branch(view, explained) if view.node.graph else explained
+
+
+def _in_branch(view: View, explained: Explanation) -> Explanation:
+    """The same, with what it means that the node stands in a branch of an If."""
+    owner = _branch_of(view)
+    if owner is None:
+        return explained
+    words = (
+        f"{explained.words} It stands in the {view.node.graph.rpartition('.')[2]} of If {owner.name}: TensorRT works "
+        "out the shapes of both branches, whichever the condition takes, so the other one does not help."
+    )
+    fixes = [*explained.fixes, Fix("Fix what the condition tests, so that the If folds away; or remove the If.")]
+    kind = explained.kind if view.studied.dials else "control/branch-cannot-work"
+    places = (*explained.places, place_of(view.model, owner))
+    return Explanation(kind, words.strip(), places, tuple(fixes), explained.by_size)
+
+
+def _branch_of(view: View) -> Node | None:
+    """The If in a branch of which the node stands, None when it is elsewhere."""
+    owner = view.model.index.by_path.get(view.model.index.owner_of(view.node.graph))
+    return owner if owner is not None and owner.proto.op_type == "If" else None
+
+
+def _reason(view: View) -> Explanation:
     node = view.node
     family = family_of(node.proto.op_type, depends_on_size=bool(view.studied.dials))
     plain = Explanation(family.kind, family.words, fixes=tuple(Fix(text) for text in family.fixes))
@@ -25,10 +54,11 @@ def explain(view: View) -> Explanation:
     if node.proto.op_type == "Reshape":
         cut_in_blocks = multiples and constant_operand(view.model, node) is None
         return _stride(view) if cut_in_blocks else baked_reshape(view) or plain
-    if node.proto.op_type == "Squeeze" and view.studied.dials:
+    if node.proto.op_type == "Squeeze" and view.studied.dials and _branch_of(view) is None:
         return _squeeze(view)
-    if node.graph:
-        return plain  # the tensors inside a body are not known from outside
+    folded = folding_before(view) if view.studied.dials else None
+    if folded is not None:
+        return folded
     if multiples:
         return _stride(view)
     clash = clash_at(node, view.point)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from friction_tui.diagnosis.dials import INDEXING
 from friction_tui.diagnosis.size_origin import ELEMENTWISE
 
 
@@ -77,7 +78,7 @@ FAMILIES: dict[str, Family] = {
             ("Make both operands follow the same dynamic size, and re-export.",),
         ),
     ),
-    **dict.fromkeys(("Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Scatter"), _INDEX),
+    **dict.fromkeys(INDEXING, _INDEX),
     **dict.fromkeys(("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "DeformConv"), _WINDOW),
     **dict.fromkeys(("GroupNormalization", "BatchNormalization", "InstanceNormalization", "LayerNormalization"), _NORM),
     **dict.fromkeys(("Transpose", "Softmax", "LogSoftmax", "Hardmax", "ArgMax", "ArgMin", "Flatten"), _AXIS),

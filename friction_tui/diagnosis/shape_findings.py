@@ -13,15 +13,14 @@ from friction_tui.model.provenance import place_of
 def shape_finding(case: Case, broken: Broken, studied: Study, explained: Explanation) -> Finding:
     """What there is to say about one node."""
     node = broken.node
-    # Two sizes that must be equal: no size of one of them is the answer.
-    related = explained.kind == "dynamic/must-be-equal"
-    sizes, ranges = ("", ()) if related else (_sizes(studied), _ranges(studied))
+    sizes, ranges = (_sizes(studied), _ranges(studied)) if explained.by_size else ("", ())
+    breaks = _breaks(studied) if explained.by_size or studied.together else _does_not_follow(studied)
     places = dict.fromkeys((place_of(case.model, node), *explained.places))
     return Finding(
         kind=explained.kind,
-        severity=severity(broken, studied, explained.kind),
+        severity=severity(broken, studied, explained),
         tier=Tier.SHAPES,
-        title=f"{node.proto.op_type} {node.name} {_breaks(studied)}",
+        title=f"{node.proto.op_type} {node.name} {breaks}",
         cause=" ".join(part for part in (_sentence(broken.message), _capital(explained.words), sizes) if part),
         source=RULE,
         places=tuple(places),
@@ -32,15 +31,19 @@ def shape_finding(case: Case, broken: Broken, studied: Study, explained: Explana
     )
 
 
-def severity(broken: Broken, studied: Study, kind: str = "") -> Severity:
+def severity(broken: Broken, studied: Study, explained: Explanation) -> Severity:
     """As severe as is true: what only a guessed size breaks is no error, a size that was chosen and fails is one."""
     dials = studied.dials
     if not dials:
         return Severity.ERROR
-    if kind == "dynamic/must-be-equal" and not broken.at_points:
-        return Severity.NOTE  # they are equal wherever the user said so; only our own sizes between are not
+    if explained.kind == "dynamic/must-be-equal" and (not broken.at_points or all(dial.guessed for dial in dials)):
+        return Severity.NOTE  # they are equal wherever the user said so; only our own sizes are not
     kinds = {pattern.kind for _, pattern in studied.blamed.values()}
     guessed = all(dial.guessed for dial in dials)
+    if not explained.by_size:
+        told = bool(broken.at_points) and not guessed
+        baked = explained.kind == "dynamic/baked-reshape" and any(dial.is_batch for dial in dials)
+        return Severity.ERROR if told or baked else Severity.WARNING
     if kinds == {"only"}:
         # Declared dynamic, and only one size works: that is wrong whoever chose the sizes.
         return Severity.ERROR if not guessed or any(dial.is_batch for dial in dials) else Severity.WARNING
@@ -50,6 +53,10 @@ def severity(broken: Broken, studied: Study, kind: str = "") -> Severity:
         return Severity.ERROR
     # Every size that was named works. Ranges cannot say "multiples of 32 only", so keeping to them is no fault.
     return Severity.NOTE if studied.together or kinds == {"multiples"} else Severity.WARNING
+
+
+def _does_not_follow(studied: Study) -> str:
+    return f"does not follow {' and '.join(dial.key for dial in studied.dials)}" if studied.dials else "cannot work"
 
 
 def _breaks(studied: Study) -> str:

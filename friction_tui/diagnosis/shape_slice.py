@@ -19,15 +19,10 @@ _WORTH_CUTTING = 500
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A model cut down to some nodes and all before them. `paths` maps their paths in the whole model to those here."""
+    """A model cut down to some nodes and all before them. `paths` maps their paths here to those in the whole model."""
 
     model: OpenedModel
     paths: dict[str, str]
-
-    def path(self, whole: str) -> str:
-        """The path here of a node of the whole model."""
-        head, dot, rest = whole.partition(".")
-        return f"{self.paths.get(head, head)}{dot}{rest}"
 
 
 def slice_before(model: OpenedModel, nodes: Iterable[Node]) -> Slice:
@@ -56,7 +51,7 @@ def slice_before(model: OpenedModel, nodes: Iterable[Node]) -> Slice:
     proto.graph.node.extend(model.proto.graph.node[number] for number in order)
     for name in names & index.initializers.keys():
         _add_initializer(proto.graph, index.initializers[name])
-    return Slice(from_proto(proto, model.path), {str(old): str(new) for new, old in enumerate(order)})
+    return Slice(from_proto(proto, model.path), {str(new): str(old) for new, old in enumerate(order)})
 
 
 def _add_initializer(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> None:

@@ -83,12 +83,11 @@ class _Asker:
     """Whether one node works at a setting."""
 
     dials: Dials
-    path: str
-    inputs: tuple[str, ...]
+    broken: Node
 
     def node(self, setting: Setting) -> bool | None:
         """True, False, or None when something before the node fails."""
-        return state(self.dials.shapes(setting), self.path, self.inputs)
+        return state(self.dials.shapes(setting), self.broken)
 
     def turned(self, base: Setting, *keys: str) -> Works:
         """Whether the node works at `base` with the dials `keys` at a size."""
@@ -104,30 +103,25 @@ class _Asker:
         return works
 
 
-def state(point: PointShapes, path: str, inputs: tuple[str, ...]) -> bool | None:
+def state(point: PointShapes, node: Node) -> bool | None:
     """Whether a node works at a point; None when its inputs are not known there."""
-    if any(failure.path == path for failure in point.failures):
+    if any(failure.path == node.path for failure in point.failures):
         return False
-    known = (point.types.get(name) for name in inputs)
+    types = point.inside(node.graph).types
+    known = (types.get(name) for name in node.inputs if name)
     return True if all(found is not None and found.sizes is not None for found in known) else None
 
 
-def study(dials: Dials, broken: Broken, path: str, *, search: bool) -> Study:
-    """Turn the dials one by one until it is clear which sizes of which of them work.
-
-    `path` is the broken node's in the model of `dials`, which may be a part of the whole.
-    """
-    node = broken.node
+def study(dials: Dials, broken: Broken, *, search: bool) -> Study:
+    """Turn the dials one by one until it is clear which sizes of which of them work."""
     if not dials.all or dials.shape_values:
         return Study({}, None)
-    # Tensors inside bodies are not known from outside; that the node does not fail must do there.
-    inputs = () if node.graph else tuple(name for name in node.proto.input if name)
-    ask = _Asker(dials, path, inputs)
+    ask = _Asker(dials, broken.node)
     tried = [(label, dials.at(label)) for label in POINTS]
     good = [setting for label, setting in tried if label not in broken.at and ask.node(setting)]
     budget = max(16, min(160, _NODES_ASKED // (len(dials.model.index.nodes) + 1)))
     if not good:
-        return _without_example(dials, broken, ask, budget, path) if search else Study({}, None, searched=False)
+        return _without_example(dials, broken, ask, budget) if search else Study({}, None, searched=False)
     base = good[-1]
     blamed: dict[str, tuple[Dial, Pattern]] = {}
     for dial in dials.all.values():
@@ -159,7 +153,7 @@ def _that_matter(ask: _Asker, base: Setting, bad: Setting, dials: list[Dial]) ->
     return needed or dials
 
 
-def _without_example(dials: Dials, broken: Broken, ask: _Asker, budget: int, path: str) -> Study:
+def _without_example(dials: Dials, broken: Broken, ask: _Asker, budget: int) -> Study:
     """Nothing given works: look for a size that does, one dial at a time, then height and width together."""
     bad = broken.setting
     for dial in dials.all.values():
@@ -177,7 +171,7 @@ def _without_example(dials: Dials, broken: Broken, ask: _Asker, budget: int, pat
         if pattern.kind != "none":
             base = {**bad, **{dial.key: search.good[0] for dial in square}}
             return Study({dial.key: (dial, pattern) for dial in square}, base, square=True)
-    moving = [dial for dial in dials.all.values() if _matters(dials, broken, path, dial)]
+    moving = [dial for dial in dials.all.values() if _matters(dials, broken, dial)]
     shrinking = [dial for dial in moving if _solved(dials, broken, dial)]
     moving = shrinking or moving
     return Study({dial.key: (dial, Pattern("none")) for dial in moving}, None)
@@ -186,27 +180,28 @@ def _without_example(dials: Dials, broken: Broken, ask: _Asker, budget: int, pat
 def _moves(dials: Dials, broken: Broken, dial: Dial) -> bool:
     """Whether turning a dial changes the shapes the node gets."""
     bad = broken.setting
-    here = dials.shapes(bad)
-    there = dials.shapes({**bad, dial.key: bad[dial.key] + 1})
-    return any(here.types.get(name) != there.types.get(name) for name in broken.node.proto.input if name)
+    graph = broken.node.graph
+    here = dials.shapes(bad).inside(graph).types
+    there = dials.shapes({**bad, dial.key: bad[dial.key] + 1}).inside(graph).types
+    return any(here.get(name) != there.get(name) for name in broken.node.inputs if name)
 
 
-def _matters(dials: Dials, broken: Broken, path: str, dial: Dial) -> bool:
+def _matters(dials: Dials, broken: Broken, dial: Dial) -> bool:
     """Whether a dial has to do with the contradiction, and not only with other axes of the same tensors."""
     if not _moves(dials, broken, dial):
         return False
     bad = broken.setting
     turned = {**bad, dial.key: bad[dial.key] + 1}
-    here, there = (_contradiction(broken.node, path, dials.shapes(setting)) for setting in (bad, turned))
+    here, there = (_contradiction(broken.node, dials.shapes(setting)) for setting in (bad, turned))
     return here != there
 
 
-def _contradiction(node: Node, path: str, point: PointShapes) -> object:
+def _contradiction(node: Node, point: PointShapes) -> object:
     """What does not fit, without the sizes beside it: the gap in numbers, else the message less its shapes."""
     distance = gap(node, point)
     if distance is not None:
         return distance
-    told = next((failure.message for failure in point.failures if failure.path == path), "")
+    told = next((failure.message for failure in point.failures if failure.path == node.path), "")
     return _SHAPE_IN_TEXT.sub("", told)
 
 
@@ -225,6 +220,7 @@ def _solved(dials: Dials, broken: Broken, dial: Dial) -> list[int]:
 def gap(node: Node, point: PointShapes) -> int | None:
     """By how much the node's operands miss each other; None when that is no number."""
     op, inputs = node.proto.op_type, node.proto.input
+    point = point.inside(node.graph)
     if op == "Reshape" and len(inputs) > 1:
         have, target = volume(point, inputs[0]), point.values.get(inputs[1])
         entries = [] if target is None else _integers(target)

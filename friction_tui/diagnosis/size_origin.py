@@ -117,13 +117,15 @@ class Origin:
     """Where a size was decided.
 
     `kind`: `initializer` (a constant of that size), `target` (the constant operand of `node`, entry `axis`),
-    `slice` (the constant bounds of `node`), `input`, or `node` (computed there). `tensor` names the constant or input.
+    `slice` (the constant bounds of `node`), `input`, or `node` (computed there). `tensor` names the constant or input,
+    in the graph at the path prefix `graph`.
     """
 
     kind: str
     tensor: str
     axis: int
     node: Node | None = None
+    graph: str = ""
 
     @property
     def baked(self) -> bool:
@@ -131,28 +133,52 @@ class Origin:
         return self.kind in ("initializer", "target", "slice")
 
 
-def origin_of(model: OpenedModel, point: PointShapes, tensor: str, axis: int) -> Origin:
-    """Follow a size back through the main graph from `axis` (from the front) of `tensor`."""
+def origin_of(model: OpenedModel, point: PointShapes, tensor: str, axis: int, graph: str = "") -> Origin:
+    """Follow a size back from `axis` (from the front) of a tensor of `graph`, out of bodies and functions too."""
     node: Node | None = None
     for _ in range(_STEPS):
-        if tensor in model.index.initializers:
-            return Origin("initializer", tensor, axis, node)
-        node = model.index.producer.get(tensor)
+        if model.index.initializer_in(graph, tensor) is not None:
+            return Origin("initializer", tensor, axis, node, graph)
+        node = model.index.writer_in(graph, tensor)
         if node is None:
-            return Origin("input", tensor, axis)
-        step = _before(model, point, node, tensor, axis)
+            outer = _outside(model, graph, tensor, axis)
+            if outer is None:
+                return Origin("input", tensor, axis, graph=graph)
+            graph, tensor, axis = outer
+            continue
+        step = _before(model, point.inside(graph), node, tensor, axis)
         if isinstance(step, Origin):
             return step
         tensor, axis = step
-    return Origin("node", tensor, axis, node)
+    return Origin("node", tensor, axis, node, graph)
+
+
+def _outside(model: OpenedModel, graph: str, tensor: str, axis: int) -> tuple[str, str, int] | None:
+    """The graph, tensor and axis behind an input of a body or function, or behind what a body takes from outside."""
+    if not graph:
+        return None
+    index = model.index
+    owner = index.by_path.get(index.owner_of(graph))
+    names = [value if isinstance(value, str) else value.name for value in index.graphs[graph].input]
+    if owner is None:
+        calls = [node for node in index.nodes if index.function_of(node.proto) == graph]
+        given = {node.inputs[names.index(tensor)] for node in calls if tensor in names[: len(node.inputs)]}
+        return (calls[0].graph, given.pop(), axis) if len(given) == 1 else None
+    if tensor not in names:
+        return owner.graph, tensor, axis
+    op, place = owner.proto.op_type, names.index(tensor)
+    scanned = next((int(a.i) for a in owner.proto.attribute if a.name == "num_scan_inputs"), 0)
+    if place >= len(names) - scanned:
+        axis += 1  # the body sees one slice of the axis that is scanned, the first one
+    return (owner.graph, owner.inputs[place], axis) if op in ("Loop", "Scan") and place < len(owner.inputs) else None
 
 
 def _before(model: OpenedModel, point: PointShapes, node: Node, tensor: str, axis: int) -> tuple[str, int] | Origin:
     """The tensor and axis the size has before `node`, or its origin if the node decides it."""
     op, inputs = node.proto.op_type, node.proto.input
-    here = Origin("node", tensor, axis, node)
+    here = Origin("node", tensor, axis, node, node.graph)
     if op == "Constant":
-        return Origin("initializer", tensor, axis, node)
+        return Origin("initializer", tensor, axis, node, node.graph)
     if not inputs:
         return here
     if op in _SAME_SHAPE:
@@ -177,8 +203,8 @@ def _before(model: OpenedModel, point: PointShapes, node: Node, tensor: str, axi
     if op == "Concat" and axis != attributes.get("axis", 0) % rank:
         return inputs[0], axis
     if op == "Range":
-        constants = [constant_value(model, name, 1) is not None for name in inputs]
-        return Origin("target", inputs[1], 0, node) if all(constants) else here
+        constants = [constant_value(model, name, 1, node.graph) is not None for name in inputs]
+        return Origin("target", inputs[1], 0, node, node.graph) if all(constants) else here
     return here
 
 
@@ -210,11 +236,11 @@ def _targeted(point: PointShapes, node: Node, tensor: str, axis: int) -> tuple[s
     op, inputs = node.proto.op_type, node.proto.input
     operand = inputs[0] if op == "ConstantOfShape" else inputs[1] if len(inputs) > 1 else ""
     values = point.values.get(operand)
-    here = Origin("node", tensor, axis, node)
+    here = Origin("node", tensor, axis, node, node.graph)
     if values is None or (op == "Reshape" and axis >= np.size(values)):
         return here
     entries = np.asarray(values).ravel().tolist()
-    target = Origin("target", operand, axis, node)
+    target = Origin("target", operand, axis, node, node.graph)
     if op == "Reshape":
         if entries[axis] == 0:
             return inputs[0], axis
@@ -249,9 +275,9 @@ def _sliced(model: OpenedModel, point: PointShapes, node: Node, axis: int) -> tu
     if before[axis : axis + 1] == after[axis : axis + 1]:
         return node.proto.input[0], axis
     bounds = [name for name in node.proto.input[1:3] if name]
-    if all(constant_value(model, name, 16) is not None for name in bounds):
-        return Origin("slice", bounds[-1] if bounds else "", axis, node)
-    return Origin("node", node.proto.output[0], axis, node)
+    if all(constant_value(model, name, 16, node.graph) is not None for name in bounds):
+        return Origin("slice", bounds[-1] if bounds else "", axis, node, node.graph)
+    return Origin("node", node.proto.output[0], axis, node, node.graph)
 
 
 def constant_operand(model: OpenedModel, node: Node) -> list[int] | None:

@@ -21,11 +21,13 @@ class Pattern:
 
     kind: str
     size: int = 0
+    broadcast: bool = False
+    """Size 1 works as well: it is stretched to the one that does."""
 
     def words(self, key: str) -> str:
         """The sizes that work, as a clause."""
         return {
-            "only": f"only {key} = {self.size} works",
+            "only": f"only {key} = {self.size} works{', and 1, which is stretched to it' if self.broadcast else ''}",
             "multiples": f"{key} must be a multiple of {self.size}",
             "at-most": f"{key} may be {self.size} at most",
             "at-least": f"{key} must be {self.size} or larger",
@@ -101,13 +103,13 @@ def _look_for_one(search: Search, chosen: Range) -> None:
 
 
 def _only(search: Search) -> Pattern | None:
-    """One size and neither its neighbours nor its multiples."""
-    if len(search.good) != 1:
+    """One size and neither its neighbours nor its multiples; or that and 1, which is broadcast to any size."""
+    if len(search.good) != 1 and (len(search.good) != 2 or search.good[0] != 1 or search.good[1] == 2):
         return None
-    size = search.good[0]
+    size = search.good[-1]
     if any(search.ask(other) for other in (2 * size, 3 * size, size + 1, size - 1)):
         return None
-    return Pattern("only", size) if search.bad else None
+    return Pattern("only", size, broadcast=len(search.good) > 1) if search.bad else None
 
 
 def _limit(search: Search) -> Pattern | None:

@@ -10,8 +10,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from friction_tui.model.steps import Block, Prepared, Step
-from friction_tui.model.tensors import UNKNOWN, TensorType
+from friction_tui.model.graph import Node
+from friction_tui.model.opened import OpenedModel
+from friction_tui.model.steps import Block, Prepared, Step, prepared
+from friction_tui.model.tensors import UNKNOWN, Array, PointShapes, TensorType
 from friction_tui.model.walk import BodyRule, Knowledge, walk
 
 _ROUNDS = 4
@@ -21,9 +23,10 @@ _ROUNDS = 4
 def _enter(
     ready: Prepared, block: Block, known: Knowledge, captured: tuple[str, ...], arguments: list[TensorType]
 ) -> Knowledge:
-    """Follow a body whose inputs have the types `arguments`."""
+    """Follow a body whose inputs have the types `arguments`; what is learnt of it is kept with `known`."""
     inner = known.inside(block, captured)
     inner.types.update(zip(block.inputs, arguments, strict=False))
+    known.bodies[block.prefix] = inner
     walk(ready, block, inner, {}, BODY_RULES)
     return inner
 
@@ -43,16 +46,16 @@ def common_type(one: TensorType, other: TensorType) -> TensorType:
 def _if(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
     branches = {prefix.rpartition(".")[2]: prefix for prefix in step.bodies}
     condition = known.values.get(step.inputs[0]) if step.inputs else None
-    taken = ["then_branch", "else_branch"]
+    taken = {"then_branch", "else_branch"}
     if condition is not None and condition.size == 1:
-        taken = ["then_branch" if bool(condition.ravel()[0]) else "else_branch"]
+        taken = {"then_branch" if bool(condition.ravel()[0]) else "else_branch"}
     outcomes: list[list[TensorType]] = []
     failed: list[Knowledge] = []
-    for name in taken:
-        if name not in branches:
-            continue
-        block = ready.block(branches[name])
+    for name, prefix in branches.items():
+        block = ready.block(prefix)
         inner = _enter(ready, block, known, step.captured, [])
+        if name not in taken:
+            continue
         if inner.failures:
             failed.append(inner)
         else:
@@ -95,6 +98,33 @@ def _loop(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
         states = settled
     count = int(trips.ravel()[0]) if trips is not None and _always_goes_on(step, block, known) else None
     return states + [_stacked(row, count, 0) for row in rows]
+
+
+def iterations(model: OpenedModel, node: Node, around: PointShapes, count: int) -> list[list[TensorType]]:
+    """The carried tensors' types of a Loop or Scan: on entry, then after each of at most `count` iterations.
+
+    `around` is what is known in the graph the node stands in. Ends early where the body cannot work.
+    """
+    ready = prepared(model)
+    block = ready.block(model.index.bodies_of(node.path)[0])
+    types = [around.types.get(name, UNKNOWN) for name in node.inputs]
+    counter, rows = [TensorType("int64", ()), TensorType("bool", ())], []
+    if node.proto.op_type == "Loop":
+        states, skipped = types[2:], 1
+    else:
+        scanned = next((int(a.i) for a in node.proto.attribute if a.name == "num_scan_inputs"), 0)
+        axes = next((list(a.ints) for a in node.proto.attribute if a.name == "scan_input_axes"), [0] * scanned)
+        split = len(types) - scanned
+        states, counter, rows, skipped = types[:split], [], _sliced(types[split:], axes)[1], 0
+    captured = model.index.captured.get(node.path, ())
+    found = [states]
+    for _ in range(count):
+        inner = _enter(ready, block, Knowledge(around.types, around.values), captured, [*counter, *found[-1], *rows])
+        results = _results(block, inner)[skipped : skipped + len(states)]
+        if inner.failures or len(results) < len(states):
+            break
+        found.append(results)
+    return found
 
 
 def _always_goes_on(step: Step, block: Block, known: Knowledge) -> bool:
@@ -156,16 +186,35 @@ def _stacked(row: TensorType, count: int | None, axis: int) -> TensorType:
 def _function(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
     assert step.function is not None
     block = ready.block(step.function, step.node)
-    inner = Knowledge(dict(block.types), dict(block.values))
+    inner = Knowledge(dict(block.types), dict(block.values), bodies=known.bodies)
     for formal, actual in zip(block.inputs, step.inputs, strict=False):
         if actual:
             inner.types[formal] = known.types.get(actual, UNKNOWN)
             if actual in known.values:
                 inner.values[formal] = known.values[actual]
     walk(ready, block, inner, {}, BODY_RULES)
+    _keep_call(known, block, inner)
     known.failures.extend(inner.failures)
     _carry_values(step, block, inner, known)
     return _results(block, inner)
+
+
+def _keep_call(known: Knowledge, block: Block, inner: Knowledge) -> None:
+    """Keep what a call of a function learnt of it: a call that fails, else what all of them agree on."""
+    earlier = known.bodies.get(block.prefix)
+    if earlier is None or (inner.failures and not earlier.failures):
+        known.bodies[block.prefix] = inner
+    elif not earlier.failures:
+        for name, other in inner.types.items():
+            one = earlier.types.get(name, UNKNOWN)
+            if one != other:
+                earlier.types[name] = common_type(one, other)
+        for name in [name for name, value in earlier.values.items() if not _same(value, inner.values.get(name))]:
+            del earlier.values[name]
+
+
+def _same(one: Array, other: Array | None) -> bool:
+    return one is other or (other is not None and np.array_equal(one, other))
 
 
 BODY_RULES: Mapping[str, BodyRule] = {"If": _if, "Loop": _loop, "Scan": _scan, "#function": _function}

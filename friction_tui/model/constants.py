@@ -42,6 +42,8 @@ def constant_value(model: OpenedModel, tensor: str, max_elements: int = 4096, gr
 def constant_of(node: onnx.NodeProto, max_elements: int = 4096) -> Array | None:
     """The value of a Constant node; None for a sparse, large or broken one."""
     for attribute in node.attribute:
+        if attribute.ref_attr_name:
+            return None  # the caller of the local function it stands in decides
         if attribute.name == "value":
             return tensor_value(attribute.t, max_elements)
         if attribute.name in ("value_int", "value_ints"):

@@ -80,7 +80,11 @@ def _follow(
     inferred = infer_graph(ready.bare, inputs) | _declared_outputs(ready, inputs)
     with np.errstate(all="ignore"):  # 1 / 0 in a scale computation is the model's business
         walk(ready, block, everything, inferred, BODY_RULES)
-    return PointShapes(label, dict(sizes), types, known, tuple(everything.failures))
+    bodies = {
+        prefix: PointShapes(label, {}, inner.types, inner.values, tuple(inner.failures))
+        for prefix, inner in everything.bodies.items()
+    }
+    return PointShapes(label, dict(sizes), types, known, tuple(everything.failures), bodies)
 
 
 def _declared_outputs(ready: Prepared, inputs: Mapping[str, TensorType]) -> dict[str, TensorType]:

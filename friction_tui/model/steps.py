@@ -68,6 +68,8 @@ class Block:
     outputs: tuple[str, ...]
     types: dict[str, TensorType]
     values: dict[str, Array]
+    prefix: str
+    """The path prefix of the graph."""
 
 
 @dataclass(slots=True)
@@ -148,18 +150,16 @@ def _block(model: OpenedModel, prefix: str, given: dict[str, AttributeProto]) ->
     for number in index.sorted_in(prefix):
         node = nodes[number]
         if node.proto.op_type == "Constant" and not node.proto.input:
-            _add_constant(node.proto, types, values)
+            _add_constant(_with_arguments(node.proto, given), types, values)
         else:
             steps.append(_step(model, node, given))
     names = [value if isinstance(value, str) else value.name for value in graph.input]
     outputs = tuple(value if isinstance(value, str) else value.name for value in graph.output)
-    return Block(steps, tuple(names), outputs, types, values)
+    return Block(steps, tuple(names), outputs, types, values, prefix)
 
 
 def _step(model: OpenedModel, node: Node, given: dict[str, AttributeProto]) -> Step:
-    proto = node.proto
-    if given and any(attribute.ref_attr_name for attribute in proto.attribute):
-        proto = _with_arguments(proto, given)
+    proto = _with_arguments(node.proto, given)
     domain = "" if proto.domain == "ai.onnx" else proto.domain
     op = f"{domain}.{proto.op_type}" if domain else proto.op_type
     attributes = {attribute.name: plain(attribute) for attribute in proto.attribute} if proto.attribute else {}
@@ -182,7 +182,9 @@ def _step(model: OpenedModel, node: Node, given: dict[str, AttributeProto]) -> S
 
 
 def _with_arguments(proto: onnx.NodeProto, given: dict[str, AttributeProto]) -> onnx.NodeProto:
-    """A function's node with the attributes it takes from the call filled in."""
+    """The node; one of a function with the attributes it takes from the call filled in."""
+    if not any(attribute.ref_attr_name for attribute in proto.attribute):
+        return proto
     filled = onnx.NodeProto()
     filled.CopyFrom(proto)
     del filled.attribute[:]

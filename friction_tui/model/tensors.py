@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -49,6 +49,9 @@ class PointShapes:
 
     `values` are small integer, boolean and float tensors whose value is known there, constants included.
     `failures` names every node that cannot work there; what depends on one of these is unknown, not failed.
+    `bodies` holds the same for each body and local function that was followed, by its path prefix: what they take
+    from outside included, of a Loop what holds in every iteration, of a function what its calls have in common. The
+    failures of an If branch that is not taken are there only.
     """
 
     label: str
@@ -56,6 +59,13 @@ class PointShapes:
     types: dict[str, TensorType]
     values: dict[str, Array]
     failures: tuple[NodeFailure, ...]
+    bodies: dict[str, PointShapes] = field(default_factory=dict)
+
+    def inside(self, graph: str) -> PointShapes:
+        """The tensors of the body or function at the path prefix `graph`, none where it was not followed."""
+        if not graph:
+            return self
+        return self.bodies.get(graph) or replace(self, types={}, values={}, failures=(), bodies={})
 
 
 @lru_cache(maxsize=4096)

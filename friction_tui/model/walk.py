@@ -22,19 +22,20 @@ class Knowledge:
     """What is known inside one graph so far.
 
     `doubtful` tensors depend on something that failed or is decided here: the whole-graph inference, which did
-    not know of it, is not believed about them.
+    not know of it, is not believed about them. `bodies` keeps what was learnt of every body that was entered.
     """
 
     types: dict[str, TensorType]
     values: dict[str, Array]
     failures: list[NodeFailure] = field(default_factory=list)
     doubtful: set[str] = field(default_factory=set)
+    bodies: dict[str, Knowledge] = field(default_factory=dict)
 
     def inside(self, block: Block, captured: tuple[str, ...]) -> Knowledge:
         """The knowledge a body starts with: its own constants and what it takes from outside."""
         types = {name: self.types[name] for name in captured if name in self.types}
         values = {name: self.values[name] for name in captured if name in self.values}
-        return Knowledge(types | block.types, values | block.values)
+        return Knowledge(types | block.types, values | block.values, bodies=self.bodies)
 
 
 _MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError)

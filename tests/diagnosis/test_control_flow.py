@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from friction_tui.diagnosis import dynamic_shapes
 from friction_tui.diagnosis.control_flow import check
 from friction_tui.finding import Finding, Severity
 from friction_tui.recipe import Profile, Range
@@ -79,13 +80,17 @@ SQUEEZED = """g (float[N,C,4] x) => (float[a,b] y) {
     ("sizes", "kinds"),
     [
         ((1, 1, 1), []),  # fixed: the condition is folded
-        ((1, 2, 4), ["control/if-branches", "control/branch-cannot-work"]),
-        ((2, 3, 4), ["control/branch-cannot-work"]),  # never 1, and still not folded
+        ((1, 2, 4), ["control/if-branches", "dynamic/squeeze"]),
+        ((2, 3, 4), ["dynamic/squeeze"]),  # never 1, and still not folded
     ],
 )
 def test_branches_of_different_rank(sizes: tuple[int, int, int], kinds: list[str], judge: Judge) -> None:
     profile = Profile(ranges={"N": Range(1, 2, 4), "C": Range(*sizes)})
-    found = judge(check, SQUEEZED, opset=17, tensors=CONSTANTS, profile=profile)
+    found = [
+        one
+        for each in (check, dynamic_shapes.check)
+        for one in judge(each, SQUEEZED, opset=17, tensors=CONSTANTS, profile=profile)
+    ]
     assert {finding.kind for finding in found} == set(kinds)
 
 

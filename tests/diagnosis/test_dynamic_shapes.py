@@ -57,7 +57,7 @@ UP = [zeros("k", 4, 4, 4, 4)]
             chosen(N=(1, 2, 4)),
             "dynamic/baked-reshape",
             {"fc", "view"},
-            ("folded into the features", "batch"),
+            ("folded into the -1", "batch"),
         ),
         (
             "g (float[N,L,4] x) => (float[a,b,7,4] y) { [windows] y = Reshape (x, s) }",
