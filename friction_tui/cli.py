@@ -114,20 +114,88 @@ def source_options(command: Any) -> Any:
     return command
 
 
-@main.command("open", hidden=True)
-@click.argument("model", required=False, default="")
-@shape_options
-@source_options
-@click.option("--ascii", "ascii_only", is_flag=True, help="Draw without box characters.")
-@click.option("--theme", default="", help="dark, light or ansi.")
-@click.option("--watch", is_flag=True, help="Export again whenever the source is saved.")
-@click.option(
-    "--worker", "worker", default="", metavar="COMMAND", help='A worker elsewhere: "ssh box friction-tui worker".'
+def look_options(command: Any) -> Any:
+    """The options that say how the app looks."""
+    command = click.option("--theme", default="", help="dark, light or ansi.")(command)
+    return click.option("--ascii", "ascii_only", is_flag=True, help="Draw without box characters.")(command)
+
+
+def app_options(command: Any) -> Any:
+    """What opens the app on a model, alone or shared."""
+    for decorate in reversed(
+        (
+            click.argument("model", required=False, default=""),
+            shape_options,
+            source_options,
+            look_options,
+            click.option("--watch", is_flag=True, help="Export again whenever the source is saved."),
+            click.option(
+                "--worker", default="", metavar="COMMAND", help='A worker elsewhere: "ssh box friction-tui worker".'
+            ),
+            record_option,
+        )
+    ):
+        command = decorate(command)
+    return command
+
+
+record_option = click.option(
+    "--record", type=click.Path(path_type=Path), help="Write the session to this file, for `friction-tui replay`."
 )
-def open_app(model: str, ascii_only: bool, theme: str, watch: bool, worker: str, **chosen: Any) -> None:
+name_option = click.option("--name", default="", help="What the others see; your login name when not given.")
+
+
+@main.command("open", hidden=True)
+@app_options
+@click.option("--share", "shared", is_flag=True, help="Let others join; see `friction-tui share --help`.")
+def open_app(model: str, shared: bool, **chosen: Any) -> None:
     """Open the app on MODEL."""
+    if shared:
+        _share(model, chosen, name="", watch_only=False)
     recipe = _agreed(model, chosen) if model else None
-    _run_app(recipe, ascii_only=ascii_only, theme=theme, watch=watch, worker=shlex.split(worker) or None)
+    worker, look = shlex.split(chosen["worker"]) or None, _look(chosen)
+    if chosen["record"] is not None:
+        from friction_tui.commands.share import run_recorded
+
+        sys.exit(run_recorded(recipe, chosen["record"], worker=worker, **look))
+    _run_app(recipe, worker=worker, **look)
+
+
+@main.command()
+@app_options
+@name_option
+@click.option("--watch-only", is_flag=True, help="Whoever joins may look, and change nothing.")
+def share(model: str, name: str, watch_only: bool, **chosen: Any) -> None:
+    """Open the app on MODEL, for several people at once.
+
+    It shows the line with which others of this account, on this machine, come in. The session goes on until the last
+    one leaves.
+    """
+    _share(model, chosen, name=name, watch_only=watch_only)
+
+
+@main.command()
+@click.argument("code")
+@name_option
+@click.option("--watch-only", is_flag=True, help="Look, and change nothing.")
+@record_option
+@look_options
+def join(code: str, **options: Any) -> None:
+    """Join the session with this CODE, which whoever shares it sees."""
+    from friction_tui.commands.share import run_joined
+
+    sys.exit(run_joined(code, **options))
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="Times as fast.")
+@look_options
+def replay(file: Path, **options: Any) -> None:
+    """Show a session that was recorded with --record, without its model."""
+    from friction_tui.commands.share import run_replay
+
+    sys.exit(run_replay(file, **options))
 
 
 @main.command()
@@ -272,6 +340,19 @@ def completion(shell: str) -> None:
     if found is None:
         raise click.UsageError(f"no completion for {shell}")
     click.echo(found(main, {}, "friction-tui", "_FRICTION_TUI_COMPLETE").source())
+
+
+def _look(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: chosen[name] for name in ("ascii_only", "theme", "watch")}
+
+
+def _share(model: str, chosen: Mapping[str, Any], *, name: str, watch_only: bool) -> NoReturn:
+    from friction_tui.commands.share import run_shared
+
+    worker = shlex.split(chosen["worker"]) or None
+    recipe = _agreed(model, chosen) if model else None
+    given: dict[str, Any] = {"record": chosen["record"], "name": name, "watch_only": watch_only}
+    sys.exit(run_shared(recipe, worker=worker, **given, **_look(chosen)))
 
 
 def _run_app(recipe: Recipe | None, *, worker: list[str] | None = None, **options: Any) -> NoReturn:

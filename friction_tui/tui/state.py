@@ -35,6 +35,7 @@ from friction_tui.protocol import (
     OpsetPlan,
     Phase,
     PrecisionResult,
+    Present,
     Proved,
     Refused,
     SourceText,
@@ -169,6 +170,17 @@ class AppState:
     """The finding under the cursor of the problem list."""
     ascii: bool = False
     """Draw with ASCII characters only."""
+    present: Present | None = None
+    """Who else looks at this session; None while it is not shared."""
+    recorded: bool = False
+    """A recording is shown: there is no worker, and nothing can be changed."""
+
+    @property
+    def only_watching(self) -> str:
+        """Why nothing can be changed here, "" when it can."""
+        if self.recorded:
+            return "this is a recording"
+        return "you are only watching" if self.present is not None and self.present.own.watch_only else ""
 
     @property
     def recipe(self) -> Recipe | None:
@@ -241,6 +253,7 @@ def opened(state: AppState, recipe: Recipe) -> AppState:
         told=state.told,
         read=state.read,
         ascii=state.ascii,
+        present=state.present,
     )
 
 
