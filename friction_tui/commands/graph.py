@@ -8,7 +8,7 @@ import sys
 import click
 
 from friction_tui.commands.ask import judged
-from friction_tui.drawing.marks import marks_of
+from friction_tui.drawing.marks import marks_of, notes_of
 from friction_tui.drawing.print import print_graph
 from friction_tui.recipe import Recipe
 
@@ -26,6 +26,7 @@ def run(recipe: Recipe, width: int | None, *, ascii_only: bool, unfolded: bool, 
         columns,
         ascii=ascii_only or not _can_encode(),
         fold="open" if unfolded else "auto",
+        notes=notes_of(answer.findings),
     )
     try:
         for line in lines:

@@ -43,6 +43,27 @@ def marks_of(findings: Iterable[Finding]) -> dict[str, Mark]:
     return marks
 
 
+def brief(finding: Finding) -> str:
+    """The title for where the operator and its name stand already: `works only at N = 1`."""
+    for place in finding.places[:1]:
+        for said in (f"{place.op} {place.name} ", f"{place.op} ", f"{place.name} "):
+            if said.strip() and finding.title.startswith(said):
+                return finding.title[len(said) :]
+    return finding.title
+
+
+def notes_of(findings: Iterable[Finding]) -> dict[str, str]:
+    """In a few words what the mark of each item is about: the gravest finding's title, the first of equals."""
+    notes: dict[str, str] = {}
+    gravest: dict[str, Mark] = {}
+    for finding in findings:
+        said = brief(finding)
+        for path, mark in marks_of([finding]).items():
+            if path not in gravest or mark > gravest[path]:
+                gravest[path], notes[path] = mark, said
+    return notes
+
+
 @dataclass(frozen=True, slots=True)
 class Tally:
     """How many marked items of each kind."""

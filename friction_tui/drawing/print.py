@@ -27,11 +27,12 @@ def print_graph(
     width: int = 100,
     ascii: bool = False,
     fold: Literal["auto", "open"] = "auto",
+    notes: Mapping[str, str] | None = None,
 ) -> Iterator[str]:
     """The graph's rows, at most `width` columns each.
 
     `auto` folds what would be too long and opens what has problems, one of each kind of repeated module;
-    `open` shows everything. `labels` are shapes parallel to `graph.names`.
+    `open` shows everything. `labels` are shapes parallel to `graph.names`; `notes` say by path what a mark is about.
     """
     outline = Outline(graph if graph.order else with_order(graph))
     outline.set_marks(marks or {})
@@ -40,7 +41,7 @@ def print_graph(
     else:
         outline.unfold_to(AUTO_ROWS)
         _reveal_gravest(outline)
-    text = RowText(outline, lanes=lanes_for(width), glyphs=ASCII if ascii else UNICODE, labels=labels)
+    text = RowText(outline, lanes=lanes_for(width), glyphs=ASCII if ascii else UNICODE, labels=labels, notes=notes)
     text.prepare(0, len(outline))
     for row in range(len(outline)):
         yield text.plain(row, width)

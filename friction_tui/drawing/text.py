@@ -136,7 +136,7 @@ class RowText:
         if label:
             tail.append((self._plain(label), Role.SHAPE))
         mark, text = outline.marks.get(item), self.notes.get(outline.graph.paths[item], "")
-        note = (f"{mark_glyph(mark, glyphs)} {visible(text)}", MARK_ROLES[mark]) if mark and text else None
+        note = (f"{mark_glyph(mark, glyphs)} {self._plain(text)}", MARK_ROLES[mark]) if mark and text else None
         head += f"{op} ".ljust(self._op_column - len(head) if room >= _ROOMY else 0)
         parts = Parts((head, Role.OP), (visible(name), Role.NAME), self._far(row), note, tail)
         return arranged(parts, room, glyphs.dots)

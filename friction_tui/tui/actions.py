@@ -165,11 +165,12 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "problem.why",
         "W",
-        "explain",
+        "why",
         "Explain the chosen problem: evidence, who says so, what to do",
         "Problem",
         commands.explain,
         has_problems,
+        rank=1,
     ),
     Action(
         "graph.search",

@@ -169,6 +169,8 @@ class BuildPanel(LinesPanel):
         if hello is not None and builder is None:
             why = "; ".join(f"{engine.label}: {engine.why_not}" for engine in hello.engines if engine.why_not)
             return paragraph(f"nothing here can build an engine{': ' + why if why else ''}", width, "warning")
+        if self.state.summary is not None and not self.state.summary.nodes:
+            return paragraph("nothing to build: there is no graph in this file", width, "muted")
         by = f" with {builder.label}" if builder is not None else ""
         lines = paragraph(f"no build yet; b builds{by}, B rebuilds after every edit", width, "muted")
         past = self._comparable

@@ -174,7 +174,8 @@ def history(jobs: Sequence[Job], past: Sequence[BuildRecord], *, ascii_only: boo
             ", ".join(changes(before, job.recipe)) or "same recipe" if before is not None else "first of this session"
         )
         mark: Span = (f"{tick} ", "good") if job.build.ok else (f"{cross} ", "error")
-        head = f"#{job.number:<3} {seconds_text(job.build.seconds):>8}  engine {size_text(job.build.engine_bytes)}"
+        came = f"engine {size_text(job.build.engine_bytes)}" if job.build.ok else "refused"
+        head = f"#{job.number:<3} {seconds_text(job.build.seconds):>8}  {came}"
         planned = f"  activations {size_text(max(job.build.activation_bytes))}" if job.build.activation_bytes else ""
         lines.append(Line((mark, (head, "text"), (planned, "text"), (f"  {what}", "muted")), key=job.number))
     if past:
@@ -182,6 +183,7 @@ def history(jobs: Sequence[Job], past: Sequence[BuildRecord], *, ascii_only: boo
     for record in reversed(past):
         mark = (f"{tick} ", "good") if record.ok else (f"{cross} ", "error")
         when = time.strftime("%Y-%m-%d %H:%M", time.localtime(record.ended))
-        head = f"     {seconds_text(record.seconds):>8}  engine {size_text(record.engine_bytes)}"
+        came = f"engine {size_text(record.engine_bytes)}" if record.ok else "refused"
+        head = f"     {seconds_text(record.seconds):>8}  {came}"
         lines.append(Line((mark, (head, "muted"), (f"  {record.source}", "muted")), ((when, "muted"),)))
     return lines

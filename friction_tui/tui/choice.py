@@ -52,7 +52,7 @@ class ChoiceScreen(ModalScreen[object]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "dismiss(None)", "Leave", show=False, id="choice.leave", tooltip="Leave without choosing"),
     ]
-    KEYS: ClassVar[str] = "Enter chooses   Esc leaves"
+    KEYS: str = "Enter chooses   Esc leaves"
 
     def __init__(self, title: str, make: LinesMaker, start: object = None, *, ascii_only: bool = False) -> None:
         super().__init__()

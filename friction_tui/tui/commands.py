@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import JobKind, StartNetron
-from friction_tui.tui.panel import Ask, Begin, Cancel
+from friction_tui.tui.panel import Ask, Begin, Cancel, Say
 from friction_tui.tui.state import noticed, with_history
 
 if TYPE_CHECKING:
@@ -41,10 +41,12 @@ def previous_problem(bench: Workbench) -> None:
 
 
 def _step_problem(bench: Workbench, step: int) -> None:
-    """Problems in order of what to fix first; a finding met in many nodes is left after its last node."""
+    """Problems as they are listed; a finding met in many nodes is left after its last node."""
     state = bench.state
-    stops: list[tuple[Finding, str]] = [(f, path) for f in state.findings for path in (f.node_paths or ("",))]
+    listed = bench.problems.listed()
+    stops: list[tuple[Finding, str]] = [(f, path) for f in listed for path in (f.node_paths or ("",))]
     if not stops:
+        bench.post_message(Say(f"no problem matches “{bench.problems.filter}”", "info", "Esc shows all again"))
         return
     here = next((i for i, stop in enumerate(stops) if stop == (state.problem, state.selected)), None)
     if here is None:
@@ -54,6 +56,8 @@ def _step_problem(bench: Workbench, step: int) -> None:
     bench.choose(finding)
     if path:
         bench.graph.reveal(path)
+    else:  # about the whole model: only the list can show it
+        bench.show_panel("problems")
 
 
 def explain(bench: Workbench) -> None:

@@ -14,7 +14,7 @@ from friction_tui.tui.lines import Line, Span, paragraph
 from friction_tui.tui.outcome import proof_span
 from friction_tui.tui.panel import Edit, Say
 from friction_tui.tui.state import AppState
-from friction_tui.tui.why import heading
+from friction_tui.tui.why import headline
 
 
 def applied(recipe: Recipe, fix: Fix) -> Recipe:
@@ -43,9 +43,10 @@ def what_it_does(fix: Fix) -> str:
 
 
 class FixesScreen(ChoiceScreen):
-    """Enter applies; `c` copies the text of a fix that is made by hand."""
+    """Enter applies, or copies the text of a fix that is made by hand, as `c` does."""
 
     KEYS = "Enter applies   c copies the text   Esc leaves"
+    KEYS_BY_HAND = "Enter copies the text   Esc leaves"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "copy", "Copy", show=False, id="fixes.copy", tooltip="Copy this fix as text"),
     ]
@@ -55,10 +56,11 @@ class FixesScreen(ChoiceScreen):
         self._finding = finding
         first = next((fix for fix in finding.fixes if fix.applicable), None)
         super().__init__("Fixes", self._lines, first, ascii_only=state.ascii)
+        if first is None:
+            self.KEYS = self.KEYS_BY_HAND
 
     def _lines(self, width: int) -> list[Line]:
-        lines = [Line(heading(self._finding, ascii_only=self._state.ascii))]
-        lines += [*paragraph(self._finding.title, width, "muted"), Line()]
+        lines = [*headline(self._finding, width, ascii_only=self._state.ascii), Line()]
         for at, fix in enumerate(self._finding.fixes, start=1):
             done = (
                 self._state.recipe is not None

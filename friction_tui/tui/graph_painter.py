@@ -41,14 +41,16 @@ LINE_ROLES = {
 
 
 class GraphPainter:
-    """Strips for `widget`, whose component styles it uses. A change of labels or marks is seen by itself."""
+    """Strips for `widget`, on whose background it draws. A change of labels, marks or notes is seen by itself."""
 
-    def __init__(self, widget: Widget, outline: Outline, labels: list[str], *, ascii_only: bool) -> None:
+    def __init__(
+        self, widget: Widget, outline: Outline, labels: list[str], notes: dict[str, str], *, ascii_only: bool
+    ) -> None:
         self._widget = widget
         self._outline = outline
         self._glyphs = ASCII if ascii_only else UNICODE
         lanes = lanes_for(widget.app.size.width)
-        self.text = RowText(outline, lanes=lanes, glyphs=self._glyphs, labels=labels)
+        self.text = RowText(outline, lanes=lanes, glyphs=self._glyphs, labels=labels, notes=notes)
         self._heat: list[list[Segment]] = []
         self._heat_of: tuple[int, int] = (-1, 0)
         self._prepared: tuple[int, int, int] = (-1, 0, 0)
@@ -83,7 +85,8 @@ class GraphPainter:
         self._gutters |= spans
 
     def _remembered(self, row: int, width: int) -> Strip:
-        drawn_of = (self._outline.version, width, id(self._widget.app.theme_variables), id(self.text.labels))
+        text, colours = self.text, self._widget.app.theme_variables
+        drawn_of = (self._outline.version, width, id(colours), id(text.labels), id(text.notes))
         if drawn_of != self._strips_of or len(self._strips) > STRIPS_KEPT:
             self._strips, self._strips_of = {}, drawn_of
         if row not in self._strips:

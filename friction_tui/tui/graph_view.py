@@ -20,6 +20,7 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
+from friction_tui.drawing.marks import notes_of
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
 from friction_tui.protocol import GraphData
@@ -75,6 +76,8 @@ class GraphView(Panel, ScrollView):
         self._search: GraphSearch | None = None
         self._jumps = Jumps()
         self._plumbing_hidden = False
+        self._notes: dict[str, str] = {}
+        """What the mark of an item is about, by its path."""
         self._sized = -1
         """Version of the outline that the scrollbar knows."""
         self._restore: tuple[tuple[str, ...], str] = ((), "")
@@ -89,7 +92,7 @@ class GraphView(Panel, ScrollView):
     def title(self) -> str:
         """`Graph ─ 412 nodes ─ /neck`, and the scope the cursor is in."""
         state = self.state
-        if state.summary is None or self.outline is None:
+        if state.summary is None or self._shown is None:
             return self.NAME
         parts = [self.NAME, f"{state.summary.nodes:,} nodes"]
         scope = self._scope()
@@ -100,8 +103,6 @@ class GraphView(Panel, ScrollView):
 
     def _scope(self) -> str:
         assert self.outline is not None
-        if not len(self.outline):
-            return ""
         graph = self.outline.graph
         return "/".join(graph.scope_table[graph.scopes[self.outline.item(self.cursor)]])
 
@@ -113,6 +114,8 @@ class GraphView(Panel, ScrollView):
         elif self.outline is not None and self._painter is not None:
             if state.marks is not before.marks:
                 self.outline.set_marks(state.marks)
+                self._notes = notes_of(state.findings)
+                self._painter.text.notes = self._notes
             if state.ascii != before.ascii:
                 self._make_painter()
             self._painter.text.labels = state.labels
@@ -149,6 +152,7 @@ class GraphView(Panel, ScrollView):
         if self._plumbing_hidden:
             outline.set_filter(True)
         outline.set_marks(self.state.marks)
+        self._notes = notes_of(self.state.findings)
         for fold in folds:
             outline.reveal(fold)
         self._make_painter()
@@ -159,7 +163,8 @@ class GraphView(Panel, ScrollView):
 
     def _make_painter(self) -> None:
         assert self.outline is not None
-        self._painter = GraphPainter(self, self.outline, self.state.labels, ascii_only=self.state.ascii)
+        state = self.state
+        self._painter = GraphPainter(self, self.outline, state.labels, self._notes, ascii_only=state.ascii)
 
     def _size_rows(self) -> None:
         """The rows changed: so does what can be scrolled through."""
@@ -169,7 +174,12 @@ class GraphView(Panel, ScrollView):
         self.cursor = max(0, min(self.cursor, rows - 1))
         self._resize_rows(Size(width, rows or len(graph_note(self.state, width))))
         self.border_title = self.title()
+        self._show_hints(on=self.has_focus)
         self.refresh()
+
+    def _show_hints(self, *, on: bool) -> None:
+        """Its keys mean nothing without a graph."""
+        super()._show_hints(on=on and self._shown is not None)
 
     def _resize_rows(self, size: Size) -> None:
         """Set how much there is to scroll through; as long as a scrollbar stays, without a layout of the screen."""

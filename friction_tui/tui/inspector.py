@@ -121,12 +121,18 @@ class Inspector(LinesPanel):
             mark, role = symbol(finding.severity, finding.tier, ascii_only=self.state.ascii)
             lines.extend(paragraph(finding.title, width, indent=((f"{mark} ", role),), key=finding))
         if node is None:
-            return lines or paragraph("Nothing to inspect here.", width, "muted")
+            return lines or paragraph(self._nothing(), width, "muted")
         for tensor in node.inputs:
             lines.extend(self._tensor("in", tensor, width))
         for tensor in node.outputs:
             lines.extend(self._tensor("out", tensor, width))
         return [*lines, *_facts(node, width)]
+
+    def _nothing(self) -> str:
+        """Why there is nothing to inspect."""
+        if self.state.graph is None or not self.state.graph.main:
+            return "There is no graph to inspect." if self.state.graph is not None else "Nothing to inspect yet."
+        return "asking …" if self.state.selected else "A module, no node of its own: Space opens or folds it."
 
     def _tensor(self, label: str, tensor: TensorDetail, width: int) -> list[Line]:
         if tensor.role == "missing":

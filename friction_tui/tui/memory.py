@@ -133,6 +133,8 @@ class MemoryPanel(ChartPanel):
         job = self.state.builds[-1]
         build = job.build
         assert build is not None
+        if not build.ok:
+            return paragraph(f"planned: nothing, {build.source} refused build #{job.number}", width, "muted")
         stale = self.state.is_stale(job)
         role = "stale" if stale else "strong"
         items: list[list[Span]] = [[(f"build #{job.number} planned{' (stale)' if stale else ''}", role)]]
@@ -223,8 +225,14 @@ class MemoryPanel(ChartPanel):
         ]
         chosen = self._range(forecast.key)
         wanted = chosen.max if chosen is not None else forecast.sizes[-1]
-        for gpu in GPUS:
-            said, role = _fit(forecast, gpu.usable, wanted)
+        answers = {gpu: _fit(forecast, gpu.usable, wanted) for gpu in GPUS}
+        if len(set(answers.values())) == 1:  # one sentence for all of them
+            said, role = answers[GPUS[0]]
+            mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
+            text = f"{said} on every GPU looked at, {GPUS[0].name} ({GPUS[0].gigabytes} GB) to {GPUS[-1].name}"
+            lines += paragraph(text, width, role, indent=((f"{mark} ", role),))
+            answers = {}
+        for gpu, (said, role) in answers.items():
             foreign = engine is not None and gpu.target not in engine.targets
             tail: Span = (f"{gpu.target}, no target", "warning") if foreign else (gpu.target, "muted")
             mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
@@ -249,7 +257,7 @@ class MemoryPanel(ChartPanel):
         if not self.state.gpu:
             if hello is None:
                 return []
-            why = f". {hello.no_gpu}" if hello.no_gpu else ""
+            why = f"; {hello.no_gpu}" if hello.no_gpu and hello.no_gpu not in NO_GPU else ""
             text = "waiting for the first NVML sample" if hello.gpus else f"{NO_GPU}{why}"
             return paragraph(text, width, "muted")
         lines: list[Line] = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from rich.markup import escape
 from textual.message import Message
 from textual.widget import Widget
 
@@ -16,6 +17,9 @@ from friction_tui.finding import Finding
 from friction_tui.protocol import JobKind, Request
 from friction_tui.recipe import Recipe
 from friction_tui.tui.state import AppState
+
+BORDER = 6
+"""Columns of a border line that a text in it cannot have."""
 
 
 class Edit(Message):
@@ -95,6 +99,8 @@ class Panel(Widget, can_focus=True):
     """The word in the border."""
     READS: ClassVar[frozenset[str]] = frozenset()
     """Fields of `AppState` (or its `recipe`) that this panel draws from."""
+    hints: tuple[str, ...] = ()
+    """Its own keys with what they do, the most useful first: written below it while keys go to it."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
@@ -103,6 +109,29 @@ class Panel(Widget, can_focus=True):
     def on_mount(self) -> None:
         """Title before the first state arrives."""
         self.border_title = self.title()
+
+    def on_focus(self) -> None:
+        """Say which keys it has."""
+        self._show_hints(on=True)
+
+    def on_blur(self) -> None:
+        """Its keys mean nothing now."""
+        self._show_hints(on=False)
+
+    def on_resize(self) -> None:
+        """As many keys as there is room for."""
+        self._show_hints(on=self.has_focus)
+
+    def _show_hints(self, *, on: bool) -> None:
+        if not self.hints:
+            return
+        fitting = ""
+        for hint in self.hints if on else ():
+            longer = f"{fitting}   {hint}" if fitting else hint
+            if len(longer) > self.outer_size.width - BORDER:
+                break
+            fitting = longer
+        self.border_subtitle = escape(fitting)
 
     def update_state(self, state: AppState) -> None:
         """Take the newest snapshot; redraw only if it differs in what this panel reads."""

@@ -20,6 +20,17 @@ TYPES = {
 }
 """Module and class of each panel, in the order in which the grids of workbench.tcss take them."""
 ORDER = tuple(TYPES)
+HINTS = {
+    "graph": ("Enter why", "Space fold", "G around", "E open all", "C fold all", "H hide shape arithmetic"),
+    "problems": ("Enter why", "Space places", "g group", "F filter"),
+    "inspector": ("Enter go there or compute",),
+    "source": ("← → other files", "Enter go to the node"),
+    "shapes": ("Enter edit", "+ - step", "Del drop"),
+    "build": ("← → views", "/ search", "v levels", "s save"),
+    "memory": ("← → dimension",),
+    "latency": ("← → point", "s measure there"),
+}
+"""The keys that a panel has for itself, in a few words."""
 
 assert set(TYPES) == set(PANELS)
 
@@ -34,5 +45,6 @@ def made(name: str) -> Panel:
     """A new panel, not shown yet."""
     panel = panel_type(name)(id=name)
     panel.set_class(name in DRAWER, "drawer")
+    panel.hints = HINTS[name]
     panel.display = False
     return panel

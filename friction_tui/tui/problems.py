@@ -9,10 +9,11 @@ from rich.cells import cell_len
 from rich.markup import escape
 from textual.binding import Binding, BindingType
 
+from friction_tui.drawing.marks import brief
 from friction_tui.finding import TIER_WORDS, Finding, Place, Severity, Tier
 from friction_tui.protocol import CheckState
 from friction_tui.tui.coverage import coverage
-from friction_tui.tui.lines import Line, Span, paragraph, symbol
+from friction_tui.tui.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Choose, Reveal, differs
 from friction_tui.tui.state import AppState, Identity, identity
@@ -54,6 +55,14 @@ def grouped(findings: Iterable[Finding], grouping: str) -> dict[str, list[Findin
     for finding in findings:
         groups.setdefault(group_of(finding, grouping), []).append(finding)
     return groups
+
+
+def by_place(findings: Iterable[Finding]) -> list[list[Finding]]:
+    """Findings about the very same nodes together, in the order in which the first of each come."""
+    rows: dict[object, list[Finding]] = {}
+    for finding in findings:
+        rows.setdefault(finding.node_paths or id(finding), []).append(finding)
+    return list(rows.values())
 
 
 def where(finding: Finding) -> tuple[str, str]:
@@ -130,14 +139,21 @@ class Problems(LinesPanel):
         self.border_title = self.title()
         self.rebuild()
 
+    def listed(self) -> list[Finding]:
+        """What is shown, in the order of the list."""
+        groups = grouped(self.shown(), self.grouping).values()
+        return [finding for findings in groups for row in by_place(findings) for finding in row]
+
     def lines(self, width: int) -> list[Line]:
-        """Headings, two lines a finding, the places of unfolded ones."""
+        """Headings; where it is and the reasons, one after the other; the places of unfolded ones."""
         lines: list[Line] = []
         for heading, findings in grouped(self.shown(), self.grouping).items():
             if heading:
                 lines.append(self._heading(heading, len(findings), width))
-            for finding in findings:
-                lines.extend(self._entry(finding, width))
+            for first, *others in by_place(findings):
+                lines.extend(self._entry(first, width))
+                for other in others:
+                    lines.extend(self._reason(other, width))
         return lines or self._empty(width)
 
     def _heading(self, text: str, count: int, width: int) -> Line:
@@ -157,13 +173,31 @@ class Problems(LinesPanel):
         tail += [("x", "key"), (" fix", "muted")] if fix else []
         python = written_at(finding)
         source: tuple[Span, ...] = ((f"  {python}", "link"),) if python else ()
-        head = Line(((f"{mark} ", role), (f"{op}  ", "strong"), (name, "name"), *source), tuple(tail), key=finding)
-        body = paragraph(finding.title, width, "muted", indent=(("  ", "text"),), key=finding)
-        lines = [head, *body[:2]]
-        if len(body) > 2:
-            lines[-1] = Line((*body[1].spans, (" …", "muted")), key=finding)
+        title = brief(finding)
+        if name:
+            head = Line(((f"{mark} ", role), (f"{op}  ", "strong"), (name, "name"), *source), tuple(tail), key=finding)
+            lines = [head, *self._said(finding, title, width, (("  ", "text"),))]
+        else:  # about the whole model: the title is all there is to say
+            first, *rest = paragraph(
+                title, width - width_of(tail) - 1, "strong", indent=((f"{mark} ", role),), key=finding
+            )
+            lines = [Line((*first.spans, *source), tuple(tail), key=finding), *rest]
         if identity(finding) in self._unfolded:
             lines.extend(self._places(finding))
+        return lines
+
+    def _reason(self, finding: Finding, width: int) -> list[Line]:
+        """One more thing about the nodes of the entry above."""
+        mark, role = symbol(finding.severity, finding.tier, ascii_only=self.state.ascii)
+        margin: tuple[Span, ...] = (("  ", "text"), (f"{mark} ", "stale" if self.state.stale else role))
+        return self._said(finding, brief(finding), width, margin)
+
+    def _said(self, finding: Finding, text: str, width: int, margin: tuple[Span, ...]) -> list[Line]:
+        """Two lines of it at most; the Why page has all."""
+        body = paragraph(text, width, "muted", indent=margin, key=finding)
+        lines = body[:2]
+        if len(body) > 2:
+            lines[-1] = Line((*body[1].spans, (" …", "muted")), key=finding)
         return lines
 
     def _places(self, finding: Finding) -> list[Line]:

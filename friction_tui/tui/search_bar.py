@@ -25,7 +25,7 @@ class SearchBar(Horizontal):
     DEFAULT_CSS = """
     SearchBar { height: 1; display: none; background: $panel; padding: 0 1; }
     SearchBar > #search-label { width: auto; color: $accent; text-style: bold; }
-    SearchBar > #search-count { width: 20; color: $foreground 62%; padding: 0 1; }
+    SearchBar > #search-count { width: 20; color: $foreground 74%; padding: 0 1; }
     SearchBar > Input { height: 1; width: 1fr; border: none; padding: 0; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [

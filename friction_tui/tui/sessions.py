@@ -84,7 +84,11 @@ def recent() -> list[tuple[Path, SavedSession]]:
 
 
 def new(recipe: Recipe, open_folds: tuple[str, ...], cursor: str, panel: str) -> SavedSession:
-    """A session as of now."""
+    """A session as of now. Its source is found again from any directory."""
+    path = Path(recipe.source.path)
+    if path.exists():
+        source = msgspec.structs.replace(recipe.source, path=str(path.absolute()))
+        recipe = msgspec.structs.replace(recipe, source=source)
     return SavedSession(
         format=FORMAT, saved=time.time(), recipe=recipe, open_folds=open_folds, cursor=cursor, panel=panel
     )

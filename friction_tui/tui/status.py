@@ -102,6 +102,8 @@ def _or_stale(text: str, role: str, stale: bool) -> Span:
 def _parses(state: AppState, yes: str, no: str) -> Span:
     if state.summary is not None and state.summary.nodes == 0:
         return "parses -", "muted"  # an empty network parses, which says nothing about the file
+    if state.open_file_only:
+        return "parses ?", "note"  # only a part of the file could be read
     answer = state.checks.get("parser")
     if answer is None or answer.state in (CheckState.PENDING, CheckState.RUNNING):
         return ("parses …", "muted") if state.checking else ("parses -", "muted")

@@ -8,6 +8,7 @@ from typing import ClassVar
 from rich.markup import escape
 from textual.binding import Binding, BindingType
 
+from friction_tui.drawing.marks import brief
 from friction_tui.finding import TIER_WORDS, Finding, Fix, Place
 from friction_tui.kinds import explain
 from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
@@ -25,11 +26,15 @@ PREVIEW_LINES = 2
 """Lines of an engine's text shown before it is asked for."""
 
 
-def heading(finding: Finding, *, ascii_only: bool = False) -> tuple[Span, ...]:
-    """`✗ Reshape head/Reshape: the title`."""
+def headline(finding: Finding, width: int, *, ascii_only: bool = False) -> list[Line]:
+    """`✗ Reshape head/Reshape`, and below it what is wrong; for the whole model that alone."""
     mark, role = symbol(finding.severity, finding.tier, ascii_only=ascii_only)
     op, name = where(finding)
-    return ((f"{mark} ", role), (f"{op} " if op else "", "strong"), (name, "name"))
+    said = brief(finding)
+    if not name:
+        return paragraph(said, width, "strong", indent=((f"{mark} ", role),))
+    head = cut(((f"{mark} ", role), (f"{op} " if op else "", "strong"), (name, "name")), width)
+    return [Line(tuple(head)), *paragraph(said, width, "strong", indent=(("  ", "text"),))]
 
 
 def page(
@@ -46,8 +51,7 @@ def page(
     `proof` says whether the rewrites that are already in the recipe keep the results.
     """
     lines = [
-        Line(heading(finding, ascii_only=ascii_only)),
-        *paragraph(finding.title, width, "strong"),
+        *headline(finding, width, ascii_only=ascii_only),
         Line(),
         *_section("What", finding.cause, width),
         *_places(finding, width),

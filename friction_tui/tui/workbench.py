@@ -136,7 +136,7 @@ class Workbench(Screen[None]):
         """Bring a panel to the front."""
         self._look_at(name)
         self.lay_out()
-        if focus:
+        if focus or (self.focused is not None and not self.focused.display):
             self.panel(name).focus()
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:

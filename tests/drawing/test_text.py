@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from friction_tui.drawing.glyphs import ASCII, UNICODE, Glyphs
-from friction_tui.drawing.marks import Mark
+from friction_tui.drawing.marks import Mark, notes_of
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.print import print_graph
 from friction_tui.drawing.text import Role, RowText, lanes_for
 from friction_tui.drawing.width import columns, cut, cut_middle, visible
-from friction_tui.finding import Severity
+from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier
 from tests.drawing import graphs
 
 
@@ -122,3 +122,20 @@ def test_cutting_by_columns() -> None:
     assert cut_middle("model_layers_31_attention", 12) == "model_…ntion"
     assert cut("abc", 3) == "abc" and cut("abcd", 0) == ""
     assert visible("ok é 卷") == "ok é 卷"
+
+
+def test_a_row_says_the_gravest_thing_about_its_node_without_its_name() -> None:
+    def finding(title: str, severity: Severity) -> Finding:
+        place = Place(kind=PlaceKind.NODE, name="head/Reshape", op="Reshape", node="0")
+        return Finding(
+            kind="k", severity=severity, tier=Tier.SHAPES, title=title, cause="", source="rule", places=(place,)
+        )
+
+    found = [
+        finding("a hazard", Severity.WARNING),
+        finding("Reshape head/Reshape works only at N = 1", Severity.ERROR),
+        finding("another error", Severity.ERROR),
+        finding("a note, which marks nothing", Severity.NOTE),
+    ]
+    assert notes_of(found) == {"0": "works only at N = 1"}
+    assert notes_of(found[3:]) == {}

@@ -126,7 +126,7 @@ async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
         app.show(replace(base, hello=NO_GPU, judged=judged))
         await pilot.pause()
         assert [m.request for m in app.heard if isinstance(m, Ask)] == [Forecast(key="")]
-        assert "no NVIDIA GPU here: planned figures only. the driver is not loaded" in app.text()
+        assert "no NVIDIA GPU here: planned figures only; the driver is not loaded" in app.text()
         engine = EngineInfo(
             name="t",
             label="TensorRT-RTX 1.7.1",

@@ -5,9 +5,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
+from friction_tui.finding import Severity
 from friction_tui.protocol import Apply, Detail, Event, Hello, Inspect, Judged, Request, WorkerDied
 from friction_tui.recipe import Range, Recipe
 from friction_tui.tui import inspector, locations, sessions
@@ -173,6 +175,27 @@ async def test_the_problem_list_filters_and_shows_all_again(open_app: OpenApp) -
         await pilot.press("escape")
         await settled(pilot)
         assert "Problems ─ 4" in screen_text(app)
+
+
+async def test_two_reasons_for_one_node_are_one_row_and_next_goes_down_the_list(open_app: OpenApp) -> None:
+    async with open_app() as (app, pilot):
+        judged = app.live.state.judged
+        assert judged is not None
+        first, *others = judged.findings
+        note = msgspec.structs.replace(first, severity=Severity.NOTE, title="one more reason", fixes=())
+        whole = msgspec.structs.replace(first, title="the builder refuses it", places=(), fixes=())
+        app.live.hear(Judged(revision=app.live.state.revision, findings=[first, whole, *others, note], seconds=0.1))
+        await settled(pilot)
+        listed = screen_text(app)
+        assert listed.count("NonZero  post/NonZero") == 1 and "· one more reason" in listed
+        assert "✗ the builder refuses it" in listed
+        seen = []
+        for _ in range(3):
+            await pilot.press("n")
+            await settled(pilot)
+            seen.append(app.live.state.problem)
+        assert seen == [first, note, whole]
+        assert app.focused is bench_of(app).problems, "only the list can show what is about the whole model"
 
 
 async def test_a_dead_worker_is_a_line_on_the_screen(open_app: OpenApp) -> None:
