@@ -19,8 +19,10 @@ from friction_tui.model.weightless import weightless
 from friction_tui.recipe import Recipe, Source
 from friction_tui.samples import SAMPLES, sample
 
-OPERATORS = ("Conv", "Reshape", "Concat", "Gather", "Slice", "Resize", "If", "Loop", "Cast", "TopK", "QuantizeLinear")
-OPERATORS += ("Squeeze", "Einsum", "Scan", "LSTM", "Pad", "Split", "Range", "Tile", "NonZero", "Attention", "NoSuchOp")
+OPERATORS = (
+    *("Conv", "Reshape", "Concat", "Gather", "Slice", "Resize", "If", "Loop", "Cast", "TopK", "QuantizeLinear"),
+    *("Squeeze", "Einsum", "Scan", "LSTM", "Pad", "Split", "Range", "Tile", "NonZero", "Attention", "NoSuchOp"),
+)
 ODD = (-(2**62), -5, -1, 0, 3, 9, 2**33, 2**50)
 
 
