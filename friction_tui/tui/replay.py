@@ -107,14 +107,17 @@ def _clock(seconds: float) -> str:
 
 
 class ReplayApp(FrictionApp):
-    """Plays a recording. Space pauses it; folding is on the arrow keys here."""
+    """Plays a recording. Its keys win over those of the panels: folding is on the arrow keys here."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "pause", "Pause", show=False, id="replay.pause", tooltip="Pause or go on", priority=True),
-        Binding("right_square_bracket", "step(1)", "Step", show=False, id="replay.forward", tooltip="To the next step"),
-        Binding("left_square_bracket", "step(-1)", "Back", show=False, id="replay.back", tooltip="To the step before"),
-        Binding("greater_than_sign", "speed(1)", "Faster", show=False, id="replay.faster", tooltip="Twice as fast"),
-        Binding("less_than_sign", "speed(-1)", "Slower", show=False, id="replay.slower", tooltip="Half as fast"),
+        Binding(key, action, label, show=False, id=f"replay.{name}", tooltip=tooltip, priority=True)
+        for key, action, label, name, tooltip in (
+            ("space", "pause", "Pause", "pause", "Pause or go on"),
+            ("right_square_bracket", "step(1)", "Step", "forward", "To the next edit, job or verdict"),
+            ("left_square_bracket", "step(-1)", "Back", "back", "To the edit, job or verdict before"),
+            ("greater_than_sign", "speed(1)", "Faster", "faster", "Twice as fast"),
+            ("less_than_sign", "speed(-1)", "Slower", "slower", "Half as fast"),
+        )
     ]
 
     def __init__(self, recording: Recording, *, speed: float = 1.0, **look: Any) -> None:
@@ -139,8 +142,9 @@ class ReplayApp(FrictionApp):
         self._go_to(0)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """A space that is typed is no pause."""
-        return not (action == "pause" and isinstance(self.focused, Input)) and super().check_action(action, parameters)
+        """What is typed into a line is text, not a key of the player."""
+        typing = action in ("pause", "step", "speed") and isinstance(self.focused, Input)
+        return not typing and super().check_action(action, parameters)
 
     def action_pause(self) -> None:
         """Pause, go on, or begin again at the end."""
