@@ -341,7 +341,8 @@ class Session:
         if self._current is None:
             return NOTHING_OPEN
         file = self._current.base.file
-        if file.kind not in ("onnx", "truncated"):
+        is_plan = file.kind == "engine"
+        if file.kind not in ("onnx", "truncated") and not (is_plan and request.kind is JobKind.MEASURE):
             return Refused(
                 what=f"There is nothing to {request.kind}", why=file.error.rstrip("."), next="Open an ONNX model."
             )
@@ -364,7 +365,7 @@ class Session:
             folder=str(folder),
             point=request.point,
             runs=request.runs,
-            engine=self._engine_path,
+            engine=str(file.path) if is_plan else self._engine_path,
             tolerance=request.tolerance,
             data=request.data,
         )

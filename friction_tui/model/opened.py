@@ -18,10 +18,18 @@ from friction_tui.model.external import ExternalFile, external_files, tensor_byt
 from friction_tui.model.filetype import recognize
 from friction_tui.model.graph import GraphIndex
 from friction_tui.model.names import port
+from friction_tui.model.plan_tensors import read_tensors
 from friction_tui.model.text_repair import repair_text
 from friction_tui.model.wire import salvage
 from friction_tui.protocol import ModelSummary
 
+_ONNX_NAMES = {
+    "float32": "float",
+    "float8_e4m3fn": "float8e4m3fn",
+    "float4_e2m1fn": "float4e2m1",
+    "float8_e8m0fnu": "float8e8m0",
+}
+"""Element types that ONNX calls otherwise than TensorRT does."""
 _HEAD = 256
 """How much of the file's beginning is kept: every format met here is known by its first bytes."""
 
@@ -65,6 +73,8 @@ def open_model(path: Path) -> OpenedModel:
             head = stream.read(_HEAD)
             size = path.stat().st_size
             kind, error = recognize(head, size)
+            if kind == "engine":
+                return _opened(_border(path), FileFacts(path, size, kind, error, head))
             if kind:
                 return _empty(path, size, kind, error, head)
             content = head + stream.read()
@@ -166,6 +176,16 @@ def _read_names(proto: onnx.ModelProto) -> None:
         "".join((tensor.name, *(text for entry in tensor.external_data for text in (entry.key, entry.value))))
     for value in (*proto.graph.input, *proto.graph.output):
         "".join((value.name, *(dim.dim_param for dim in value.type.tensor_type.shape.dim)))
+
+
+def _border(plan: Path) -> onnx.ModelProto:
+    """A built engine as a model without nodes: its inputs and outputs, as far as its bytes tell them."""
+    proto = onnx.ModelProto()
+    for tensor in read_tensors(plan):
+        kind = onnx.TensorProto.DataType.Value(_ONNX_NAMES.get(tensor.dtype, tensor.dtype).upper())
+        ports = proto.graph.input if tensor.is_input else proto.graph.output
+        ports.append(onnx.helper.make_tensor_value_info(tensor.name, kind, list(tensor.dims)))
+    return proto
 
 
 def _empty(path: Path, size: int, kind: str, error: str, head: bytes = b"") -> OpenedModel:

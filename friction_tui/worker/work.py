@@ -51,7 +51,9 @@ def measure(request: JobRequest, progress: Progress) -> JobEnded:
     feeds = example_inputs(model.proto, sizes, values)
     enter = _phases(progress)
     tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
-    note = _why_not_tensorrt(tensorrt, request.engine)
+    # A plan that was opened runs in the TensorRT that wrote it or not at all, and says why not.
+    is_plan = base.file.kind == "engine"
+    note = "" if is_plan else _why_not_tensorrt(tensorrt, request.engine)
     if not note:
         result = with_tensorrt(
             Path(request.engine),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from friction_tui.diagnosis.engine_file import Here, findings
 from friction_tui.engines.tensorrt.module import RTX, Installed
-from friction_tui.finding import Finding
+from friction_tui.finding import Finding, Severity
 
 NO_GPU = "no NVIDIA GPU here"
 
@@ -19,8 +19,8 @@ def _plan(path: Path, version: tuple[int, ...] = (1, 7, 1, 116), size: int = 409
     return path
 
 
-def _finding(path: Path, *, version: str = "1.7.1.116", no_gpu: str = "") -> Finding:
-    (finding,) = findings(path, Here((Installed(RTX, version),), no_gpu))
+def _finding(path: Path, *, no_gpu: str = "", gpu: str = "NVIDIA L4, SM89, driver 580.65") -> Finding:
+    (finding,) = findings(path, Here((Installed(RTX, "1.7.1.116"),), no_gpu, (gpu,)))
     assert finding.kind == "file/engine"
     return finding
 
@@ -31,7 +31,20 @@ def test_a_plan_of_the_installed_version_needs_only_its_gpu(tmp_path: Path) -> N
     assert found.title == "A TensorRT-RTX 1.7.1 engine for SM86, SM89, not an ONNX model"
     assert "a GPU with SM86 or SM89: no NVIDIA GPU here" in found.cause
     assert "pip install" not in " ".join(fix.text for fix in found.fixes)
-    assert "whether it is one of the right kind" in _finding(plan).cause
+    assert "the plan's own list" not in " ".join(found.evidence), "this file has none"
+
+
+def test_a_plan_that_can_run_here_is_no_error_and_can_be_measured(tmp_path: Path) -> None:
+    plan = _plan(tmp_path / "x.plan")
+    found = _finding(plan)
+    assert (found.severity, found.title) == (
+        Severity.NOTE,
+        "A TensorRT-RTX 1.7.1 engine for SM86, SM89, which can run here",
+    )
+    assert found.fixes[0].text.startswith("Press m")
+    other = _finding(plan, gpu="NVIDIA H100, SM90, driver 580.65")
+    assert other.severity is Severity.ERROR
+    assert "a GPU with SM86 or SM89, where there is NVIDIA H100, SM90" in other.cause
 
 
 def test_another_version_and_a_cut_file_are_named(tmp_path: Path) -> None:
