@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -89,10 +90,16 @@ def refused_profile(path: str, why: str) -> ModelVerdict:
         title="The optimization profile is not valid",
         cause=f"{why}. TensorRT takes a profile only when min ≤ opt ≤ max holds for every dimension.",
         source="rule",
-        places=(Place(PlaceKind.PROFILE, why.split(":", maxsplit=1)[0].split("[", maxsplit=1)[0]),),
+        places=(Place(PlaceKind.PROFILE, _named(why)),),
         fixes=(Fix("Put min, opt and max of every dimension in rising order."),),
     )
     return ModelVerdict(path=path, findings=(finding,))
+
+
+def _named(why: str) -> str:
+    """The input (or symbol) a message about a profile quotes, else what stands before its colon."""
+    quoted = re.search(r"'([^']+)'", why)
+    return quoted[1] if quoted else why.split(":", maxsplit=1)[0].split("[", maxsplit=1)[0]
 
 
 def only_new(verdict: ModelVerdict, baseline: frozenset[str]) -> ModelVerdict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from friction_tui.diagnosis.case import RULE, Case
+from friction_tui.diagnosis.profiles import fitting
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
@@ -37,6 +38,8 @@ def _sizes(case: Case, tensor: str) -> list[tuple[int, ...]]:
 
 def _declared_outputs(case: Case) -> Iterator[Finding]:
     """Declared sizes against the computed ones. A fixed batch that is right for one size only is left alone."""
+    if fitting(case) != (case.recipe.profile or Profile()):
+        return  # with ranges that contradict the model's inputs everything has other sizes than declared
     for value in case.model.proto.graph.output:
         declared = [declared_dim(dim).size for dim in value.type.tensor_type.shape.dim]
         shapes = _sizes(case, value.name)
@@ -44,6 +47,10 @@ def _declared_outputs(case: Case) -> Iterator[Finding]:
         if writer is None or len(shapes) < len(POINTS) or not value.type.tensor_type.HasField("shape"):
             continue
         if any(_agrees(declared, shape) for shape in shapes):
+            continue
+        stale = _left_by_the_example(declared, shapes)
+        if stale:
+            yield _stale(case, value.name, writer, declared, shapes, stale)
             continue
         told = ", ".join("?" if size is None else str(size) for size in declared)
         found = " · ".join(dict.fromkeys(str(list(shape)) for shape in shapes))
@@ -63,6 +70,47 @@ def _declared_outputs(case: Case) -> Iterator[Finding]:
                 Fix("If the declared shape is the right one, look for what changed the model since: re-export it."),
             ),
         )
+
+
+def _left_by_the_example(declared: list[int | None], shapes: list[tuple[int, ...]]) -> list[int]:
+    """The axes declared with one size that vary with the input; [] when something else differs as well."""
+    if any(len(shape) != len(declared) for shape in shapes):
+        return []
+    columns = list(zip(declared, zip(*shapes, strict=True), strict=True))
+    differ = [axis for axis, (size, sizes) in enumerate(columns) if size is not None and size not in sizes]
+    return differ if all(len(set(columns[axis][1])) > 1 for axis in differ) else []
+
+
+def _stale(
+    case: Case,
+    name: str,
+    writer: Node,
+    declared: list[int | None],
+    shapes: list[tuple[int, ...]],
+    axes: list[int],
+) -> Finding:
+    """Exporters that write the example's size for an axis that follows the input. Only readers of it are misled."""
+    told = "; ".join(
+        f"axis {axis} as {declared[axis]}, and it is {' · '.join(str(shape[axis]) for shape in shapes)}"
+        for axis in axes
+    )
+    names = ", ".join(f'{axis}: "dim_{axis}"' for axis in axes)
+    lines = ", ".join(f'output.type.tensor_type.shape.dim[{axis}].dim_param = "dim_{axis}"' for axis in axes)
+    return Finding(
+        kind="structure/false-shape",
+        severity=Severity.NOTE,
+        tier=Tier.MODEL,
+        title=f"Output {name} is declared with the size of the example",
+        cause=f"The output {name} of {writer.proto.op_type} {writer.name} declares {told} (min · opt · max): the "
+        "exporter wrote down the size of its example. TensorRT and ONNX Runtime go by what is computed, so the results "
+        "are right; only what reads the declaration (servers, code that allocates by it) is misled.",
+        source=RULE,
+        places=(Place(PlaceKind.OUTPUT, name), place_of(case.model, writer)),
+        fixes=(
+            Fix(f"Name the axis when exporting: dynamic_axes={{{name!r}: {{{names}}}}} (dynamo=False)."),
+            Fix(f"Or name it in the file: {lines}, and save."),
+        ),
+    )
 
 
 def _agrees(declared: list[int | None], shape: tuple[int, ...]) -> bool:

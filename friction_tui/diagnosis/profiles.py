@@ -12,7 +12,7 @@ from friction_tui.diagnosis.case import RULE, Case
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.names import declared_dim
 from friction_tui.model.profile import free_dims, shape_tensor_inputs
-from friction_tui.recipe import POINTS, Profile, Range, dim_key
+from friction_tui.recipe import POINTS, Profile, Range, Values, dim_key
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -132,26 +132,45 @@ def _orders(case: Case, profile: Profile) -> Iterator[Finding]:
 
 
 def _contradictions(case: Case, profile: Profile) -> Iterator[Finding]:
-    """A range for a dimension whose size the model fixes."""
+    """Ranges for dimensions whose sizes the model fixes, a finding for each input."""
     for value in case.model.index.inputs:
         given = _too_few(value, profile)
         if given:
             yield _wrong_rank(value, given)
             continue
-        for axis, proto in enumerate(value.type.tensor_type.shape.dim):
-            size, chosen = declared_dim(proto).size, profile.ranges.get(f"{value.name}[{axis}]")
-            if size is None or chosen is None or chosen == Range(size, size, size):
-                continue
-            yield _finding(
-                "static-size",
-                f"{value.name} has the fixed size {size} on axis {axis}",
-                f"Axis {axis} of the input {value.name} is static in the model (fixed at {size}), and the profile "
-                f"asks for min {chosen.min}, opt {chosen.opt}, max {chosen.max}. TensorRT refuses a profile that "
-                "differs from a static dimension.",
-                (_input(value.name),),
-                Fix(f"Re-export with axis {axis} of {value.name} dynamic (dynamic_shapes, dynamic_axes)."),
-                Fix(f"Or remove {value.name}[{axis}] from the profile and keep the size {size}."),
-            )
+        wrong = {
+            axis: (size, chosen)
+            for axis, proto in enumerate(value.type.tensor_type.shape.dim)
+            if (size := declared_dim(proto).size) is not None
+            and (chosen := profile.ranges.get(f"{value.name}[{axis}]")) is not None
+            and chosen != Range(size, size, size)
+        }
+        if wrong:
+            yield _static(value.name, wrong)
+
+
+def _static(name: str, wrong: dict[int, tuple[int, Range]]) -> Finding:
+    """`wrong` is, for each axis of the input, the size the model fixes and the range the profile asks for."""
+    axes = f"axis {next(iter(wrong))}" if len(wrong) == 1 else f"axes {', '.join(map(str, wrong))}"
+    fixed = "; ".join(
+        f"axis {axis} is fixed at {size}, the profile asks for min {chosen.min}, opt {chosen.opt}, max {chosen.max}"
+        for axis, (size, chosen) in wrong.items()
+    )
+    sizes = " × ".join(str(size) for size, _ in wrong.values())
+    spec = ", ".join(f"{axis}: Dim.DYNAMIC" for axis in wrong)
+    names = ", ".join(f'{axis}: "{"batch" if axis == 0 else f"d{axis}"}"' for axis in wrong)
+    return _finding(
+        "static-size",
+        f"{name} has the fixed size {sizes} on {axes}",
+        f"The input {name} is static in the model where the profile wants a range: {fixed}. TensorRT refuses a profile "
+        "that differs from a static dimension.",
+        (_input(name),),
+        Fix(
+            f"Re-export with {axes} of {name} dynamic: dynamic_shapes={{{name!r}: {{{spec}}}}}, or "
+            f"dynamic_axes={{{name!r}: {{{names}}}}} with dynamo=False."
+        ),
+        Fix(f"Or remove {', '.join(f'{name}[{axis}]' for axis in wrong)} from the profile and keep the size {sizes}."),
+    )
 
 
 def _too_few(value: onnx.ValueInfoProto, profile: Profile) -> list[Range]:
@@ -296,6 +315,28 @@ def _values(case: Case, profile: Profile, wanted: set[str]) -> Iterator[Finding]
                 Fix("Make it a constant, or compute it from the shape of another input."),
                 severity=Severity.ERROR if given is None or _chosen_any(profile) else Severity.WARNING,
             )
+        elif falling := _falling(given):
+            place, (low, opt, high) = falling
+            yield _finding(
+                "values-unordered",
+                f"The values of {name} are out of order",
+                f"The profile's values of the shape tensor {name} are {given.min} (min), {given.opt} (opt) and "
+                f"{given.max} (max): entry {place} is {low} · {opt} · {high}. TensorRT wants min <= opt <= max for "
+                "every entry and refuses the profile, even where each of the three shapes would work.",
+                (_input(name),),
+                Fix(
+                    f"Raise or lower entry {place} of {name} so that it does not fall from min to max. Where one entry "
+                    "grows as another shrinks, make several profiles."
+                ),
+            )
+
+
+def _falling(given: Values) -> tuple[int, tuple[int, int, int]] | None:
+    """The first entry that is smaller at a larger point, with its three values."""
+    for place, (low, opt, high) in enumerate(zip(given.min, given.opt, given.max, strict=False)):
+        if not low <= opt <= high:
+            return place, (low, opt, high)
+    return None
 
 
 def _chosen_any(profile: Profile) -> bool:

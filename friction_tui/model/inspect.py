@@ -27,7 +27,6 @@ _TEXT = 80
 """Characters of a text attribute."""
 
 Shapes = tuple[tuple[int, ...] | None, ...]
-_UNKNOWN: Shapes = (None, None, None)
 
 
 def node_detail(model: OpenedModel, table: ShapeTable, path: str) -> NodeDetail | None:
@@ -119,10 +118,10 @@ def _tensor(model: OpenedModel, table: ShapeTable, graph: str, name: str, formal
     elif writer is not None and writer.proto.op_type == "Constant" and value is not None:
         dtype, shapes, role = value.dtype.name, (value.shape,) * 3, "constant"
     else:
-        dtype, shapes = ("", _UNKNOWN) if graph else _followed(table, name)
+        dtype, shapes = _followed(table, graph, name)
         role = _role(model, graph, name, written=writer is not None)
         dtype = dtype or _declared_dtype(model, graph, name)
-    text = value_text(value) if value is not None else ("" if graph else _values_at_points(table, name))
+    text = value_text(value) if value is not None else _values_at_points(table, graph, name)
     return TensorDetail(name=name, dtype=dtype, shapes=shapes, role=role, value=text, formal=formal)
 
 
@@ -136,8 +135,9 @@ def _role(model: OpenedModel, graph: str, name: str, written: bool) -> str:
     return "tensor" if written else "missing"
 
 
-def _followed(table: ShapeTable, name: str) -> tuple[str, Shapes]:
-    found = [table.at(point).types.get(name) for point in POINTS]
+def _followed(table: ShapeTable, graph: str, name: str) -> tuple[str, Shapes]:
+    """Its type at min, opt and max: in a body those of every iteration, in a function what its calls have in common."""
+    found = [table.at(point).inside(graph).types.get(name) for point in POINTS]
     dtype = next((known.dtype for known in found if known is not None and known.dtype), "")
     return dtype, tuple(known.sizes if known is not None else None for known in found)
 
@@ -150,9 +150,9 @@ def _declared_dtype(model: OpenedModel, graph: str, name: str) -> str:
     return next((port(value).dtype for value in declared if value.name == name), "")
 
 
-def _values_at_points(table: ShapeTable, name: str) -> str:
+def _values_at_points(table: ShapeTable, graph: str, name: str) -> str:
     """The value of a small computed tensor: once if the same everywhere, else at min, opt and max."""
-    values = [table.at(point).values.get(name) for point in POINTS]
+    values = [table.at(point).inside(graph).values.get(name) for point in POINTS]
     texts = [value_text(value) for value in values if value is not None]
     if len(texts) < len(POINTS):
         return ""

@@ -102,3 +102,16 @@ def test_healthy_control_flow_is_quiet(judge: Judge) -> None:
             else_branch = e () => (float[4] m) { m = Neg (x) }>
     }"""
     assert judge(check, branches, opset=17) == []
+
+
+def test_a_growing_state_is_followed_with_sizes(judge: Judge) -> None:
+    (finding,) = judge(check, loop("[grow] out = Concat <axis = 0> (s, x)"), opset=17, tensors=CONSTANTS)
+    assert "[8] → [16] → [24] → [32]" in finding.evidence[0]
+    assert "It grows" in finding.cause
+
+
+def test_a_blank_condition_that_the_body_reads(judge: Judge) -> None:
+    graph = loop("out = Mul (s, s)").replace("Loop (trips, on, x)", "Loop (trips, , x)")
+    (finding,) = judge(check, graph, opset=17, tensors=CONSTANTS)
+    assert (finding.kind, finding.severity) == ("control/loop-condition", Severity.ERROR)
+    assert "main" in finding.names

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 import pytest
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, numpy_helper, parser
 
 from friction_tui.diagnosis import dynamic_shapes, fragile_shapes
 from friction_tui.finding import Finding, Severity
@@ -231,3 +231,80 @@ def test_squeeze_without_axes_and_a_resized_batch(judge: Judge) -> None:
         fragile_shapes.check, graph, opset=17, tensors=[ints("s", 1, 2, 16, 16)], profile=chosen(N=(1, 2, 4))
     )
     assert (finding.kind, finding.severity) == ("dynamic/baked-resize", Severity.ERROR)
+
+
+FOLDED = """g (float[N,S,8] x) => (float[N,S,8] y) <int64[3] split = {2, -1, 4}, int64[3] back = {2, -1, 8}> {
+    [heads] h = Reshape (x, split)
+    r = Relu (h)
+    [join] j = Reshape (r, back)
+    [add] y = Add (x, j)
+}"""
+
+
+def test_a_node_behind_a_folding_reshape_is_not_to_blame(judge: Judge) -> None:
+    found = judge(dynamic_shapes.check, FOLDED, profile=chosen(N=(1, 4, 8), S=(4, 8, 16)))
+    (finding,) = [one for one in found if one.severity is Severity.ERROR]
+    assert (finding.kind, finding.names) == ("dynamic/baked-reshape", ("add", "heads"))
+    assert "entry 0 (2) stands where the input has the batch size N" in finding.cause
+
+
+def test_rows_that_mix_samples(judge: Judge) -> None:
+    graph = "g (float[N,T,8] x) => (float[r,128] y) <int64[2] flat = {-1, 128}> { [view] y = Reshape (x, flat) }"
+    (finding,) = judge(dynamic_shapes.check, graph, profile=chosen(N=(1, 1, 2), T=(16, 32, 64)))
+    assert (finding.kind, finding.severity) == ("dynamic/folded-batch", Severity.WARNING)
+    tokens = "g (float[N,T,8] x) => (float[r,8] y) <int64[2] flat = {-1, 8}> { y = Reshape (x, flat) }"
+    assert judge(dynamic_shapes.check, tokens, profile=chosen(N=(1, 1, 2), T=(16, 32, 64))) == []
+
+
+IN_A_BRANCH = """g (float[N,6] x, bool k) => (float[N,6] y) {
+    y = If (k) <
+        then_branch = t () => (float[N,6] a) { [inner] a = Mul (x, mask) },
+        else_branch = e () => (float[N,6] b) { b = Relu (x) }> }"""
+IN_A_LOOP = """g (float[N,6] x) => (float[N,6] y) <int64 trips = {3}, bool on = {1}> {
+    y = Loop (trips, on, x) <body = b (int64 i, bool c, float[N,6] s) => (bool co, float[N,6] o) {
+        co = Identity (c) [inner] o = Add (s, mask) }> }"""
+IN_A_FUNCTION = """<ir_version: 10, opset_import: ["" : 21, "my" : 1]>
+    g (float[N,6] x) => (float[N,6] y) { y = my.Masked (x, mask) }
+    <domain: "my", opset_import: ["" : 21]> Masked (u, m) => (v) { [inner] v = Add (u, m) }"""
+
+
+@pytest.mark.parametrize("graph", [IN_A_BRANCH, IN_A_LOOP, IN_A_FUNCTION])
+def test_causes_inside_bodies_are_traced_to_the_constant(graph: str, judge: Judge) -> None:
+    mask = numpy_helper.from_array(np.ones((4, 6), np.float32), "mask")
+    (finding,) = judge(dynamic_shapes.check, graph, tensors=[mask], profile=chosen(N=(4, 4, 8)))
+    assert (finding.kind, finding.severity) == ("dynamic/baked-constant", Severity.ERROR)
+    assert "only N = 4 works" in finding.cause
+    assert finding.names[:2] == ("inner", "mask")
+
+
+def test_a_branch_of_a_constant_condition_that_is_not_taken_counts_for_nothing(judge: Judge) -> None:
+    graph = """g (float[N,6] x) => (float[N,6] y) <bool never = {0}, int64[2] two = {2, 6}> {
+        y = If (never) <
+            then_branch = t () => (float[N,6] a) { a = Reshape (x, two) },
+            else_branch = e () => (float[N,6] b) { b = Relu (x) }> }"""
+    assert judge(dynamic_shapes.check, graph, profile=chosen(N=(1, 4, 8))) == []
+
+
+@pytest.mark.parametrize(("first", "kinds"), [(-1, []), (2, ["dynamic/baked-reshape"])])
+def test_attributes_of_a_call_decide_constants_of_its_function(first: int, kinds: list[str], judge: Judge) -> None:
+    model = parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 21, "my" : 1]>
+        g (float[N,4,8] x) => (float[N,32] y) { y = my.View <shape = [1, 32]> (x) }
+        <domain: "my", opset_import: ["" : 21]> View <shape> (a) => (b) {
+            s = Constant <value_ints: ints = @shape> () [view] b = Reshape (a, s) }"""
+    )
+    model.graph.node[0].attribute[0].ints[0] = first
+    found = judge(dynamic_shapes.check, model, profile=chosen(N=(1, 2, 4)))
+    assert [one.kind for one in found] == kinds
+    assert all("[2, 32]" in one.cause for one in found)
+
+
+def test_an_output_declared_with_the_size_of_the_example_is_a_note(judge: Judge) -> None:
+    graph = "g (float[N,T,4] x) => (float[N,DECLARED,4] y) { y = Relu (x) }"
+    profile = chosen(N=(1, 2, 4), T=(8, 16, 32))
+    (finding,) = judge(fragile_shapes.check, graph.replace("DECLARED", "12"), profile=profile)
+    assert (finding.kind, finding.severity) == ("structure/false-shape", Severity.NOTE)
+    assert "axis 1 as 12, and it is 8 · 16 · 32" in finding.cause
+    (finding,) = judge(fragile_shapes.check, graph.replace("DECLARED,4", "T,5"), profile=profile)
+    assert finding.severity is Severity.WARNING
+    assert judge(fragile_shapes.check, graph.replace("DECLARED", "16"), profile=profile) == []

@@ -80,10 +80,27 @@ def test_a_shape_tensor_needs_values(judge: Judge) -> None:
     graph = "g (float[4,4] x, int64[2] size) => (float[a,b] y) { y = Reshape (x, size) }"
     (finding,) = judge(check, graph)
     assert (finding.kind, finding.names, finding.severity) == ("profile/shape-values", ("size",), Severity.ERROR)
-    given = Profile(values={"size": Values((2, 8), (4, 4), (8, 2))})
+    given = Profile(values={"size": Values((2, 4), (4, 4), (4, 8))})
     assert judge(check, graph, profile=given) == []
     (finding,) = judge(check, graph, profile=msgspec.structs.replace(given, guessed=("size",)))
     assert finding.severity is Severity.WARNING
+
+
+def test_values_of_a_shape_tensor_rise(judge: Judge) -> None:
+    graph = "g (float[4,4] x, int64[2] size) => (float[a,b] y) { y = Reshape (x, size) }"
+    (finding,) = judge(check, graph, profile=Profile(values={"size": Values((2, 8), (4, 4), (8, 2))}))
+    assert (finding.kind, finding.severity) == ("profile/values-unordered", Severity.ERROR)
+    assert "entry 1 is 8 · 4 · 2" in finding.cause
+
+
+def test_sizes_the_model_fixes_are_one_finding(judge: Judge) -> None:
+    graph = "g (float[1,3,640,640] x) => (float[1,3,640,640] y) { y = Relu (x) }"
+    ranges = {"x[0]": Range(1, 4, 8), "x[2]": Range(320, 640, 640), "x[3]": Range(640, 640, 640)}
+    (finding,) = judge(check, graph, profile=Profile(ranges=ranges))
+    assert (finding.kind, finding.names) == ("profile/static-size", ("x",))
+    assert "axis 0 is fixed at 1" in finding.cause
+    assert "axis 2 is fixed at 640" in finding.cause
+    assert "axis 3" not in finding.cause
 
 
 def test_a_complete_profile_is_quiet(judge: Judge) -> None:

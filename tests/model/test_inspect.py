@@ -31,6 +31,29 @@ def _reshaping() -> OpenedModel:
     return from_proto(model, Path("model.onnx"))
 
 
+def test_tensors_inside_bodies_have_shapes() -> None:
+    model = parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 21, "my" : 1]>
+        g (float[N,4] x, bool k) => (float[N,a] y) {
+            h = my.Twice (x)
+            y = If (k) <
+                then_branch = t () => (float[N,b] a) { s = Shape (h) a = Relu (h) },
+                else_branch = e () => (float[N,c] c) { c = Concat <axis = 1> (h, x) }>
+        }
+        <domain: "my", opset_import: ["" : 21]> Twice (u) => (v) { v = Add (u, u) }"""
+    )
+    opened = from_proto(model, Path("model.onnx"))
+    table = ShapeTable(opened, Profile(ranges={"N": Range(1, 2, 8)}))
+    relu = node_detail(opened, table, "1.then_branch.1")
+    shape = node_detail(opened, table, "1.then_branch.0")
+    add = node_detail(opened, table, next(node.path for node in opened.index.nodes if node.proto.op_type == "Add"))
+    assert relu is not None
+    assert shape is not None
+    assert add is not None
+    assert relu.outputs[0].shapes == add.inputs[0].shapes == ((1, 4), (2, 4), (8, 4))
+    assert shape.outputs[0].value == "[1, 4] · [2, 4] · [8, 4]"
+
+
 def test_node_detail() -> None:
     model = _reshaping()
     table = ShapeTable(model, Profile(ranges={"N": Range(1, 2, 8)}))
