@@ -24,17 +24,14 @@ from friction_tui.recipe import Recipe
 from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
 from friction_tui.tui.ascii import InAscii
-from friction_tui.tui.consent import ConsentScreen
 from friction_tui.tui.hangup import watch_terminal
 from friction_tui.tui.live import LiveSession
 from friction_tui.tui.log import LOG, start_log
-from friction_tui.tui.netron import netron_screen
 from friction_tui.tui.pace import slow_line
 from friction_tui.tui.palette import Commands
 from friction_tui.tui.panel import differs
 from friction_tui.tui.state import AppState, noticed
 from friction_tui.tui.themes import THEMES, chosen_theme
-from friction_tui.tui.welcome import Welcome, recipe_for
 from friction_tui.tui.workbench import Workbench
 from friction_tui.worker.client import Process
 
@@ -106,6 +103,8 @@ class FrictionApp(App[None]):
     def get_default_screen(self) -> Screen[None]:
         """The workbench at once if there is something to open: the first paint does not wait for the worker."""
         if self._first is None:
+            from friction_tui.tui.welcome import Welcome
+
             return Welcome()
         self.live.open(self._first)
         return self._workbench()
@@ -185,10 +184,14 @@ class FrictionApp(App[None]):
                 update(self.live.state)
         netron = self.live.state.netron
         if netron is not None and netron is not self._netron:
+            from friction_tui.tui.netron import netron_screen
+
             self._netron = netron
             self.push_screen(netron_screen(netron))
         asked = self.live.state.consent
         if asked is not None and asked is not self._asked:
+            from friction_tui.tui.consent import ConsentScreen
+
             self._asked = asked
             self.push_screen(ConsentScreen(asked), self._answered)
 
@@ -200,6 +203,8 @@ class FrictionApp(App[None]):
 
     def open_path(self, path: Path) -> None:
         """Open a model, or a saved session."""
+        from friction_tui.tui.welcome import recipe_for
+
         recipe = recipe_for(path)
         if path.suffix == ".toml":
             try:

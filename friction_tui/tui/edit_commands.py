@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
-from friction_tui import recipe_file
 from friction_tui.protocol import SaveModel
 from friction_tui.recipe import InputSpec
-from friction_tui.tui.export_progress import spec_text
 from friction_tui.tui.panel import Ask, Edit, Say
-from friction_tui.tui.path_prompt import PathPrompt
 
 if TYPE_CHECKING:
     from friction_tui.tui.build import BuildPanel
@@ -28,6 +25,7 @@ def edit_shapes(bench: Workbench) -> None:
 
 def edit_inputs(bench: Workbench) -> None:
     """The example inputs of the export."""
+    from friction_tui.tui.export_progress import spec_text
     from friction_tui.tui.inputs_dialog import InputsScreen
 
     exported, recipe = bench.state.exported, bench.state.recipe
@@ -85,6 +83,8 @@ def save_engine(bench: Workbench) -> None:
 
 def save_model(bench: Workbench) -> None:
     """Ask where to write the model with the recipe applied."""
+    from friction_tui.tui.path_prompt import PathPrompt
+
     recipe = bench.state.recipe
     if recipe is None:
         return
@@ -100,6 +100,9 @@ def save_model(bench: Workbench) -> None:
 
 def save_recipe(bench: Workbench) -> None:
     """Ask where to write friction.toml; the findings that an elder one allows stay allowed."""
+    from friction_tui import recipe_file
+    from friction_tui.tui.path_prompt import PathPrompt
+
     recipe = bench.state.recipe
     if recipe is None:
         return

@@ -40,7 +40,7 @@ OWN = frozenset(
 MESSAGES = frozenset({"notices", "told"})
 NOT_AGREED = ("the source was not opened", "its code may not run", "r asks again")
 
-_ENCODER, _DECODER = msgspec.json.Encoder(), msgspec.json.Decoder(AppState)
+_ENCODER = msgspec.json.Encoder()
 
 
 def after(state: AppState, heard: ToViewer) -> AppState:
@@ -106,7 +106,7 @@ def snapshot(state: AppState, number: int, why: str = "") -> Snapshot:
 
 def synced(state: AppState, given: Snapshot) -> AppState:
     """The state of a snapshot, with what belongs to this face kept. The first one brings the messages so far."""
-    other = _DECODER.decode(given.state)
+    other = msgspec.json.decode(given.state, type=AppState)
     return adopted(state, other) if state.told else replace(adopted(state, other, OWN - MESSAGES), read=other.told)
 
 

@@ -10,7 +10,8 @@ import asyncio
 import gc
 from collections.abc import Callable
 from functools import partial
-from typing import ClassVar
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.markup import escape
 from textual.binding import BindingType
@@ -21,18 +22,19 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from friction_tui.drawing.marks import notes_of
-from friction_tui.drawing.outline import Outline
-from friction_tui.drawing.rows import Kind
 from friction_tui.protocol import GraphData
-from friction_tui.tui.graph_jumps import Jumps
 from friction_tui.tui.graph_keys import GRAPH_KEYS
-from friction_tui.tui.graph_painter import GraphPainter
-from friction_tui.tui.graph_search import GraphSearch
 from friction_tui.tui.lines import Line, fitted, strip_of
 from friction_tui.tui.notes import graph_note
 from friction_tui.tui.panel import Panel, differs
 from friction_tui.tui.roles import role_style
 from friction_tui.tui.state import AppState
+
+if TYPE_CHECKING:
+    from friction_tui.drawing.outline import Outline
+    from friction_tui.tui.graph_jumps import Jumps
+    from friction_tui.tui.graph_painter import GraphPainter
+    from friction_tui.tui.graph_search import GraphSearch
 
 SMALL = 4_000
 """Items up to which the outline is made at once; more go to a thread."""
@@ -74,13 +76,19 @@ class GraphView(Panel, ScrollView):
         self.cursor = 0
         self._painter: GraphPainter | None = None
         self._search: GraphSearch | None = None
-        self._jumps = Jumps()
+        self._jumps: Jumps | None = None
         self._plumbing_hidden = False
         self._notes: dict[str, str] = {}
         """What the mark of an item is about, by its path."""
         self._sized = -1
         """Version of the outline that the scrollbar knows."""
         self._restore: tuple[tuple[str, ...], str] = ((), "")
+
+    def on_mount(self) -> None:
+        """What draws a graph is imported while the worker reads it, after the first paint."""
+        super().on_mount()
+        for module in ("graph_painter", "graph_search", "graph_jumps"):
+            self.call_after_refresh(import_module, f"friction_tui.tui.{module}")
 
     @property
     def _shown(self) -> Outline | None:
@@ -144,6 +152,9 @@ class GraphView(Panel, ScrollView):
 
     def _show_outline(self, outline: Outline) -> None:
         """Take a new outline; what was open and where the cursor was is found again by path."""
+        from friction_tui.tui.graph_jumps import Jumps
+        from friction_tui.tui.graph_search import GraphSearch
+
         folds, path = self._restore
         if self.outline is not None:
             folds, path = self.open_folds(), self.outline.path(self.cursor) if len(self.outline) else ""
@@ -156,13 +167,15 @@ class GraphView(Panel, ScrollView):
         for fold in folds:
             outline.reveal(fold)
         self._make_painter()
-        self._search = GraphSearch(outline)
+        self._search, self._jumps = GraphSearch(outline), Jumps()
         self._size_rows()
         row = outline.row_of(path) if path else None
         self._go(row or 0)
 
     def _make_painter(self) -> None:
         assert self.outline is not None
+        from friction_tui.tui.graph_painter import GraphPainter
+
         state = self.state
         self._painter = GraphPainter(self, self.outline, state.labels, self._notes, ascii_only=state.ascii)
 
@@ -205,6 +218,8 @@ class GraphView(Panel, ScrollView):
         outline = self.outline
         if outline is None:
             return ()
+        from friction_tui.drawing.rows import Kind
+
         headers = (Kind.HEADER, Kind.REPEAT_HEADER, Kind.BODY)
         rows = (row for row in range(len(outline)) if outline[row].kind in headers and outline.opens(row))
         return tuple(dict.fromkeys(outline.graph.paths[outline.item(row)] for row in rows))
@@ -356,7 +371,7 @@ class GraphView(Panel, ScrollView):
     def action_follow(self, direction: int) -> None:
         """To what this row reads (-1) or what reads it (1). Pressed again at once, to the next of these."""
         outline = self._shown
-        if outline is None or self._painter is None:
+        if outline is None or self._painter is None or self._jumps is None:
             return
         row = self._jumps.follow(outline, self._painter.text.sheets, self.cursor, direction)
         if row is not None:
@@ -364,7 +379,7 @@ class GraphView(Panel, ScrollView):
 
     def action_return(self) -> None:
         """Back to where the last jump began."""
-        path = self._jumps.back()
+        path = self._jumps.back() if self._jumps is not None else None
         if path is not None:
             self.reveal(path)
 
@@ -373,6 +388,8 @@ class GraphView(Panel, ScrollView):
         outline = self._shown
         if outline is None:
             return
+        from friction_tui.drawing.rows import Kind
+
         if outline[self.cursor].kind == Kind.NODE:
             self.post_message(self.Entered())
         else:
@@ -400,6 +417,8 @@ class GraphView(Panel, ScrollView):
 
 
 def _outline(graph: GraphData, rows: int) -> Outline:
+    from friction_tui.drawing.outline import Outline
+
     outline = Outline(graph)
     outline.unfold_to(rows)
     return outline
