@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,24 @@ def with_file(recipe: Recipe) -> tuple[Recipe, tuple[Allowed, ...]]:
         export=agreed.export,
     )
     return chosen, held.allow
+
+
+def also(recipe: Recipe, chosen: Sequence[str], *, allow_code: bool) -> tuple[str, ...]:
+    """The interpreters of other environments to ask: those of the command line, and of the file beside the model.
+
+    A file that came with a model names programs that would be run: those are left out unless code is allowed.
+    """
+    given = [_interpreter(python) for python in chosen]
+    file = beside(Path(recipe.source.path))
+    if allow_code and file.is_file():
+        given += [_interpreter(str(file.parent / python)) for python in load(file).also]
+    return tuple(dict.fromkeys(given))
+
+
+def _interpreter(python: str) -> str:
+    """Absolute, but not resolved: an environment's interpreter is a link, and the link makes the environment."""
+    path = Path(python).expanduser().absolute()
+    return str(path / "bin" / "python" if path.is_dir() else path)
 
 
 def without_allowed(verdict: ModelVerdict, allowed: tuple[Allowed, ...], today: datetime.date) -> ModelVerdict:

@@ -13,6 +13,7 @@ from friction_tui.protocol import CheckState, Exported
 from friction_tui.recipe import Profile
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
+from friction_tui.verdicts import engine_verdicts, with_others
 from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
@@ -65,9 +66,12 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         for check in answer.checks.values()
         if check.state in (CheckState.FAILED, CheckState.UNAVAILABLE)
     )
+    parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
+    own = parser.source.removesuffix(" parser") if parser and parser.state is CheckState.DONE else ""
     return ModelVerdict(
         path=path,
-        findings=tuple(answer.findings),
+        findings=tuple(with_others(own, answer.findings, others) if others else answer.findings),
+        engines=engine_verdicts(own, answer.findings, others) if others else (),
         seconds=answer.judged.seconds,
         about=about,
         guessed=_guesses(answer.recipe.profile),

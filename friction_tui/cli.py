@@ -234,6 +234,12 @@ def demo(name: str, only_list: bool) -> None:
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at a time.")
+@click.option(
+    "--also",
+    multiple=True,
+    metavar="PYTHON",
+    help="Ask the TensorRT of another Python environment too; friction-tui need not be installed in it.",
+)
 def check(models: tuple[str, ...], **options: Any) -> None:
     """Print what stands between MODELS and TensorRT.
 

@@ -76,6 +76,8 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     rewrites: tuple[Rewrite, ...] = ()
     export: ExportOptions | None = None
     allow: tuple[Allowed, ...] = ()
+    also: tuple[str, ...] = ()
+    """Interpreters of other environments whose TensorRT is asked too, beside this file if relative."""
 
     def recipe(self, source: Source | None = None) -> Recipe:
         """The recipe it holds, for `source` if given, else for its own."""

@@ -37,8 +37,10 @@ from friction_tui.model.opened import OpenedModel, open_model, summarize
 from friction_tui.model.shapes import ShapeTable
 from friction_tui.model.symbolic import infer_symbolic, known_symbolic
 from friction_tui.opening import complete, row_labels
+from friction_tui.other_engines import ask_others
 from friction_tui.protocol import (
     Apply,
+    AskOthers,
     ConsentNeeded,
     Detail,
     EngineInfo,
@@ -279,6 +281,20 @@ class Session:
         """Everything about one node."""
         current = self._current
         return Detail(path=path, node=node_detail(current.model, current.table, path) if current else None)
+
+    def ask_others(self, request: AskOthers, stop: Stop) -> None:
+        """Put the model to the TensorRT of other environments, until `stop` or another model."""
+        current = self._current
+        if current is None:
+            self._emit(NOTHING_OPEN)
+            return
+        case = self._case(current.model, current.recipe, current.table)
+        asked = current.model
+
+        def over() -> bool:
+            return stop() or self._current is None or self._current.model is not asked
+
+        ask_others(case, request.pythons, request.revision, self._emit, over)
 
     def initializer(self, name: str) -> Stats | Refused:
         """Statistics of one initializer's values."""

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from friction_tui import checking
-from friction_tui.agreements import with_file, without_allowed
+from friction_tui.agreements import also, with_file, without_allowed
 from friction_tui.protocol import JobKind
 from friction_tui.recipe import Recipe
 from friction_tui.recipe_file import RecipeFileError
@@ -32,6 +32,9 @@ def run(
         baseline = checking.read_baseline(options["baseline"]) if options["baseline"] else frozenset()
     except (checking.NothingToCheckError, ValueError) as error:
         raise click.UsageError(str(error)) from None
+    missing = next((python for python in options["also"] if not Path(python).exists()), None)
+    if missing is not None:
+        raise click.UsageError(f"--also: there is no {missing}; name an environment or its interpreter")
     verdicts = _verdicts(paths, options, recipe_of)
     if options["write_baseline"]:
         known = checking.write_baseline(options["write_baseline"], verdicts)
@@ -66,6 +69,7 @@ def _verdicts(
             parallel=options["jobs"],
             allow_code=options["allow_code"],
             jobs=(JobKind.BUILD,) if options["build"] else (),
+            also=[also(recipe, options["also"], allow_code=options["allow_code"]) for recipe in recipes],
             on_answer=on_answer,
         )
     )

@@ -162,6 +162,27 @@ class Judged(msgspec.Struct, frozen=True, tag="judged"):
     seconds: float
 
 
+class OtherVerdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What the TensorRT of another environment says of the model, or in `why_not` why it could not be asked.
+
+    `findings` are what its parser refuses, signed by it.
+    """
+
+    python: str
+    label: str = ""
+    why_not: str = ""
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+
+
+class OtherVerdicts(msgspec.Struct, frozen=True, tag="other_verdicts"):
+    """Answer to `AskOthers`, sent again with each verdict more, in the order asked. `complete`: that is all."""
+
+    revision: int
+    verdicts: tuple[OtherVerdict, ...]
+    complete: bool
+
+
 class Proved(msgspec.Struct, frozen=True, tag="proved"):
     """Whether the recipe's rewrites keep the model's results, found by running both models.
 
@@ -278,6 +299,7 @@ Event = (
     | RowLabels
     | Findings
     | Judged
+    | OtherVerdicts
     | Proved
     | Detail
     | Stats

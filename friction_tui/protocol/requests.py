@@ -110,6 +110,13 @@ class WatchGpu(msgspec.Struct, frozen=True, tag="watch_gpu"):
     interval: float
 
 
+class AskOthers(msgspec.Struct, frozen=True, tag="ask_others"):
+    """Put the present model to the TensorRT of other Python environments too; `pythons` are run as programs."""
+
+    revision: int
+    pythons: tuple[str, ...]
+
+
 class ReadSource(msgspec.Struct, frozen=True, tag="read_source"):
     """Ask for the `SourceText` of a Python file that the model came from; "" for the one that most of it is from."""
 
@@ -140,6 +147,7 @@ Request = (
     | ReadSource
     | WatchSource
     | StartNetron
+    | AskOthers
 )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from friction_tui import __version__
 from friction_tui.finding import Finding, Place
 from friction_tui.report.verdict import ModelVerdict
+from friction_tui.verdicts import EngineVerdict
 
 SCHEMA = 1
 
@@ -43,9 +44,18 @@ def _model(verdict: ModelVerdict) -> dict[str, Any]:
         "guessed": list(verdict.guessed),
         "unchecked": list(verdict.unchecked),
     }
+    if verdict.engines:
+        model["verdicts"] = [_engine(engine) for engine in verdict.engines]
     if verdict.failure:
         model["failure"] = verdict.failure
     return model
+
+
+def _engine(verdict: EngineVerdict) -> dict[str, Any]:
+    said: dict[str, Any] = {"engine": f"{verdict.label} parser" if verdict.label else "", "python": verdict.python}
+    if verdict.why_not:
+        return said | {"asked": False, "why_not": verdict.why_not}
+    return said | {"asked": True, "refused": [_place(place) for place in verdict.refused]}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from friction_tui.finding import Finding, Place, PlaceKind, Severity
+from friction_tui.report.matrix import matrix
 from friction_tui.report.verdict import ModelVerdict
 
 SYMBOL = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
@@ -53,6 +54,9 @@ def _model(verdict: ModelVerdict, paint: Paint, width: int) -> Iterator[str]:
     yield summary(verdict, paint)
     if verdict.guessed:
         yield paint(f"sizes nobody chose, guessed: {', '.join(verdict.guessed)}  (choose with --shapes)", "dim")
+    if verdict.engines:
+        yield ""
+        yield from (f"    {line}" for line in matrix(verdict.engines))
     for line in verdict.unchecked:
         yield paint(f"not checked: {line}", "dim")
 

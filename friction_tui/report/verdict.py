@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from friction_tui.finding import Finding, Severity
+from friction_tui.verdicts import EngineVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,7 @@ class ModelVerdict:
 
     `about` describes the model and who judged it; `failure` says why there is no verdict, "" when there is one;
     `guessed` are the dimension ranges nobody chose, in words; `unchecked` what could not be looked at, and why.
+    `engines` are the TensorRTs that were asked when there were several, the one of this environment first.
     """
 
     path: str
@@ -22,6 +24,7 @@ class ModelVerdict:
     failure: str = ""
     guessed: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    engines: tuple[EngineVerdict, ...] = ()
 
     def _count(self, severity: Severity) -> int:
         return sum(finding.severity is severity for finding in self.findings)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from friction_tui.finding import Finding
 from friction_tui.protocol import (
     EXPORT_JOB,
+    AskOthers,
     BuildResult,
     ConsentNeeded,
     Event,
@@ -21,6 +22,7 @@ from friction_tui.protocol import (
     Judged,
     Open,
     Opened,
+    OtherVerdicts,
     Refused,
     RowLabels,
     StartJob,
@@ -49,6 +51,7 @@ class Answer:
     labels: list[str] = field(default_factory=list)
     checks: dict[str, Findings] = field(default_factory=dict)
     judged: Judged | None = None
+    others: OtherVerdicts | None = None
     jobs: dict[JobKind, JobEnded] = field(default_factory=dict)
     refused: Refused | None = None
     consent: ConsentNeeded | None = None
@@ -106,6 +109,8 @@ class Answer:
                 self.checks[event.check] = event
             case Judged():
                 self.judged = event
+            case OtherVerdicts():
+                self.others = event
             case JobEnded() if event.job != EXPORT_JOB:
                 self.jobs[event.kind] = event
             case Refused():
@@ -126,6 +131,7 @@ class Conversation:
 
     def __init__(self, command: Sequence[str] | None = None, *, allow_code: bool = False) -> None:
         self._command, self._allow_code = command, allow_code
+        self._also: tuple[str, ...] = ()
         self._client: WorkerClient | None = None
         self._revision = self._job = 0
         self._hear: Callable[[Event], None] = lambda _: None
@@ -137,9 +143,13 @@ class Conversation:
         *,
         jobs: Sequence[JobKind] = (),
         job_request: JobMaker = _plain,
+        also: Sequence[str] = (),
         on_event: Callable[[Event], None] = lambda _: None,
     ) -> Answer:
-        """Open `recipe`, wait for the verdict, and for `jobs` after it, one after the other."""
+        """Open `recipe`, wait for the verdict, and for `jobs` after it, one after the other.
+
+        `also` are the interpreters of other environments whose TensorRT is asked in between.
+        """
         answer, over = Answer(recipe), asyncio.Event()
         self._revision += 1
         revision = self._revision
@@ -152,7 +162,7 @@ class Conversation:
             if self._is_over(event, answer, jobs):
                 over.set()
 
-        self._hear, self._job_request = hear, job_request
+        self._hear, self._job_request, self._also = hear, job_request, tuple(also)
         client = await self._worker()
         client.send(Open(revision=revision, recipe=recipe))
         await over.wait()
@@ -186,12 +196,20 @@ class Conversation:
                 return answer.opened is None or not self._start_next(answer, jobs)
             case JobEnded():
                 return event.job != EXPORT_JOB and not self._start_next(answer, jobs)
+            case OtherVerdicts():
+                return event.complete and not self._start_next(answer, jobs)
             case Refused():
-                return answer.judged is None
+                return answer.judged is None or bool(
+                    self._also and (answer.others is None or not answer.others.complete)
+                )
         return isinstance(event, ConsentNeeded | WorkerDied)
 
     def _start_next(self, answer: Answer, jobs: Sequence[JobKind]) -> bool:
-        """Start the first of `jobs` that did not end yet; False when there is none."""
+        """Ask the other environments, then start the first of `jobs` that did not end yet; False when all is done."""
+        if self._also and answer.others is None:
+            assert self._client is not None
+            self._client.send(AskOthers(self._revision, self._also))
+            return True
         kind = next((kind for kind in jobs if kind not in answer.jobs), None)
         if kind is None:
             return False
@@ -230,9 +248,13 @@ async def ask_all(
     parallel: int,
     allow_code: bool = False,
     jobs: Sequence[JobKind] = (),
+    also: Sequence[Sequence[str]] = (),
     on_answer: Callable[[Answer], None] = lambda _: None,
 ) -> list[Answer]:
-    """Judge many models with `parallel` workers; answers in the order of `recipes`."""
+    """Judge many models with `parallel` workers; answers in the order of `recipes`.
+
+    `also` are the interpreters of other environments to ask, for each of `recipes`.
+    """
     answers: dict[int, Answer] = {}
     waiting = iter(enumerate(recipes))
 
@@ -240,7 +262,7 @@ async def ask_all(
         conversation = Conversation(allow_code=allow_code)
         try:
             for number, recipe in waiting:
-                answers[number] = await conversation.ask(recipe, jobs=jobs)
+                answers[number] = await conversation.ask(recipe, jobs=jobs, also=also[number] if also else ())
                 on_answer(answers[number])
         finally:
             await conversation.close()

@@ -23,6 +23,7 @@ import msgspec
 from friction_tui.protocol import (
     EXPORT_JOB,
     Apply,
+    AskOthers,
     CancelJob,
     Forecast,
     Inspect,
@@ -60,6 +61,7 @@ class Host:
         self.netron = NetronServer()
         self.watch = SourceWatch(send, lambda: self.session.watched)
         self._judge = _Newest(self._judge_one)
+        self._others: AskOthers | None = None
         self._questions: queue.SimpleQueue[Request] = queue.SimpleQueue()
         threading.Thread(target=self._answer, name="answers", daemon=True).start()
 
@@ -81,6 +83,9 @@ class Host:
                 self.gpu.every(request.interval)
             case WatchSource():
                 self.watch.set(request.on)
+            case AskOthers():
+                self._others = request
+                threading.Thread(target=self._ask_others, args=(request,), name="other engines", daemon=True).start()
             case _:
                 self._questions.put(request)
 
@@ -98,6 +103,12 @@ class Host:
         except Exception as error:
             revision = request.revision if isinstance(request, (Open, Apply)) else 0
             self._fault("This model could not be judged", error, revision)
+
+    def _ask_others(self, request: AskOthers) -> None:
+        try:
+            self.session.ask_others(request, lambda: self._others is not request)
+        except Exception as error:
+            self._fault("The other environments could not be asked", error)
 
     def _answer(self) -> None:
         while True:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 from friction_tui.engines.base import EngineCrashed, EngineMissing
@@ -23,6 +24,20 @@ TIMEOUT_S = 120.0
 """A parse that takes longer is taken for hung. The slowest seen: 5.8 s for 50,000 nodes."""
 
 _POLL_S = 0.02
+
+PACKAGE = str(Path(__file__).parents[2])
+ELSEWHERE = """
+import importlib.util, sys
+folder = sys.argv.pop(1)
+spec = importlib.util.spec_from_file_location("friction_tui", folder + "/__init__.py")
+sys.modules["friction_tui"] = package = importlib.util.module_from_spec(spec)
+package.__path__ = [folder]
+spec.loader.exec_module(package)
+from friction_tui.engines.tensorrt.parse_server import main
+main()
+"""
+"""Runs the parser's process in another environment: of ours it sees this package only, which there needs nothing but
+Python 3.10 and TensorRT. Our site-packages on its path would hide its own TensorRT behind ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +67,15 @@ class Parsed:
 class Parser:
     """A parser process. Started on first use, started anew after a crash. Calls from several threads queue up.
 
-    `name` is the module to load, "" for the preferred one.
+    `name` is the module to load, "" for the preferred one. `python` is the interpreter of another environment, whose
+    own TensorRT is asked; nothing else of that environment is used, and friction_tui need not be installed in it.
     """
 
-    def __init__(self, name: str = "", *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, name: str = "", *, python: str = "", timeout_s: float = TIMEOUT_S) -> None:
         self._name = name
+        self._python = python
+        self.module = self.version = ""
+        """What answered: `tensorrt_rtx` and its version; "" before the first answer."""
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._turn = threading.Lock()
@@ -106,10 +125,11 @@ class Parser:
     def _start(self) -> None:
         if self._process is not None and self._process.poll() is None:
             return
-        name = self._name or preferred().name
+        name = self._name or ("" if self._python else preferred().name)
+        run = ["-c", ELSEWHERE, PACKAGE] if self._python else ["-m", "friction_tui.engines.tensorrt.parse_server"]
         self._words = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "friction_tui.engines.tensorrt.parse_server", name],
+            [self._python or sys.executable, *run, name],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._words,
@@ -126,6 +146,7 @@ class Parser:
                 greeting = self._answer(process, deadline)
                 if "missing" in greeting:
                     raise EngineMissing(greeting["missing"])
+                self.module, self.version = greeting["name"], greeting["version"]
                 self._greeted = True
             text = json.dumps(header).encode()
             try:

@@ -1,0 +1,70 @@
+"""The same model put to the TensorRT of other Python environments, each in a process of that environment's own."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from friction_tui.asking import Stop
+from friction_tui.diagnosis.case import Case
+from friction_tui.diagnosis.operators import check
+from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.tensorrt.module import RTX, label
+from friction_tui.engines.tensorrt.parser import Parser
+from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.finding import Severity, Tier
+from friction_tui.protocol import OtherVerdict, OtherVerdicts
+
+
+def ask_others(
+    case: Case, pythons: Sequence[str], revision: int, emit: Callable[[OtherVerdicts], None], stop: Stop
+) -> None:
+    """Ask one environment after the other, telling what is known after each."""
+    known: list[OtherVerdict] = []
+    for python in pythons:
+        if stop():
+            return
+        known.append(verdict_of(case, python, stop))
+        if not stop():
+            emit(OtherVerdicts(revision=revision, verdicts=tuple(known), complete=len(known) == len(pythons)))
+
+
+def verdict_of(case: Case, python: str, stop: Stop) -> OtherVerdict:
+    """What the TensorRT of the environment with this interpreter refuses, or why that cannot be known.
+
+    Only its parser's own answers count: what rules and tables know holds for the TensorRT they were made from.
+    """
+    why_not = _why_no_python(python)
+    if why_not:
+        return OtherVerdict(python=python, why_not=why_not)
+    started, parser = time.monotonic(), Parser(python=python)
+    try:
+        refused = tuple(refusals(case.model, on_batch=lambda _: None, stop=stop, parser=parser))
+        engine, rtx = label(parser.module, parser.version), parser.module == RTX
+    except EngineMissing as error:
+        return OtherVerdict(python=python, why_not=str(error))
+    except EngineCrashed as error:
+        last = error.last_words.strip().splitlines()
+        return OtherVerdict(python=python, why_not=f"{error}{f': {last[-1]}' if last else ''}")
+    finally:
+        parser.close()
+    findings = check(replace(case, refusals=refused, engine=engine, rtx=rtx))
+    said = tuple(f for f in findings if f.severity is Severity.ERROR and f.tier is Tier.PARSER)
+    return OtherVerdict(python=python, label=engine, findings=said, seconds=time.monotonic() - started)
+
+
+def _why_no_python(python: str) -> str:
+    """Whether it can be started, found out before its silence would be taken for a crash of TensorRT."""
+    if not Path(python).is_file():
+        return f"there is no {python}: name the interpreter of an environment, such as .venv-10/bin/python"
+    ask = "import sys; print(sys.version_info >= (3, 10))"
+    try:
+        done = subprocess.run([python, "-c", ask], capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{python} cannot be run: {error}"
+    if done.returncode or done.stdout.strip() not in ("True", "False"):
+        return f"{python} is no Python: it says {(done.stderr or done.stdout).strip()[-200:] or 'nothing'}"
+    return "" if done.stdout.strip() == "True" else f"{python} is older than Python 3.10, which is the least that works"

@@ -1,0 +1,39 @@
+"""Several TensorRTs beside each other: which of them refuses which node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from friction_tui.finding import Place
+from friction_tui.verdicts import EngineVerdict, rows
+
+ROWS_SHOWN = 20
+SIGNS = {True: "✗", False: "✓", None: "?"}
+
+
+def matrix(verdicts: Sequence[EngineVerdict]) -> Iterator[str]:
+    """The engines, numbered, and a line for every node that one of their parsers refuses."""
+    width = len(str(len(verdicts)))
+    for number, verdict in enumerate(verdicts, 1):
+        yield f"{number:>{width}} {about(verdict)}"
+    table = rows(verdicts)
+    if not table:
+        return
+    yield " ".join(f"{number:>{width}}" for number in range(1, len(verdicts) + 1))
+    for place, refused in table[:ROWS_SHOWN]:
+        yield f"{' '.join(f'{SIGNS[one]:>{width}}' for one in refused)}  {named(place)}"
+    if len(table) > ROWS_SHOWN:
+        yield f"and {len(table) - ROWS_SHOWN} more"
+
+
+def about(verdict: EngineVerdict) -> str:
+    """One engine and what it comes to: `TensorRT-RTX 1.6.1 parser: refuses 2 (.venv-16/bin/python)`."""
+    where = f" ({verdict.python})" if verdict.python and verdict.label else ""
+    if verdict.why_not:
+        return f"{verdict.name}: not asked: {verdict.why_not}"
+    return f"{verdict.label} parser: {f'refuses {len(verdict.refused)}' if verdict.refused else 'accepts all'}{where}"
+
+
+def named(place: Place) -> str:
+    """`NonZero post/NonZero`, `input images`."""
+    return f"{place.op or place.kind.value} {place.name}"

@@ -1,0 +1,100 @@
+"""Several TensorRTs on one model: who refuses what. No engine's verdict is ever given as another's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from friction_tui.finding import Finding, Place, Severity, Tier, fix_first
+from friction_tui.protocol import OtherVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVerdict:
+    """One TensorRT's answer: the places that its parser refuses, or in `why_not` why it was not asked.
+
+    `python` is the interpreter of its environment, "" for the one friction_tui runs in.
+    """
+
+    label: str
+    python: str = ""
+    why_not: str = ""
+    refused: tuple[Place, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What to call it: its label, or the environment while that is not known."""
+        return self.label or self.python
+
+    def refuses(self, place: Place) -> bool | None:
+        """Whether its parser refuses a place; None when it was not asked."""
+        return None if self.why_not else _key(place) in {_key(one) for one in self.refused}
+
+
+def engine_verdicts(own: str, findings: Iterable[Finding], others: Sequence[OtherVerdict]) -> tuple[EngineVerdict, ...]:
+    """Everybody's answer, our own first. `own` signs it: `TensorRT-RTX 1.7.1`, "" when none is installed here."""
+    first = EngineVerdict(own, refused=_refused(findings)) if own else None
+    rest = [EngineVerdict(o.label, o.python, o.why_not, _refused(o.findings)) for o in others]
+    return (*([first] if first else []), *rest)
+
+
+def rows(verdicts: Sequence[EngineVerdict]) -> list[tuple[Place, tuple[bool | None, ...]]]:
+    """Every place that one of them refuses, with who does."""
+    places = {_key(place): place for verdict in verdicts for place in verdict.refused}
+    return [(place, tuple(verdict.refuses(place) for verdict in verdicts)) for place in places.values()]
+
+
+def with_others(own: str, findings: Sequence[Finding], others: Sequence[OtherVerdict]) -> list[Finding]:
+    """Our findings, each saying what the others make of it, and the findings that only others have."""
+    verdicts = engine_verdicts(own, findings, others)
+    known = {_key(place) for place in _refused(findings)}
+    told = [_told(finding, verdicts[1:] if own else verdicts) for finding in findings]
+    new: dict[tuple[object, ...], Finding] = {}
+    for other in others:
+        for finding in other.findings:
+            places = tuple(place for place in finding.places if _key(place) not in known)
+            if not places:
+                continue
+            key = (finding.kind, *(_key(place) for place in places))
+            if key in new:
+                new[key] = msgspec.structs.replace(new[key], also=(*new[key].also, finding.source))
+            else:
+                said = (*finding.evidence, *_accepted(places, verdicts))
+                new[key] = msgspec.structs.replace(finding, places=places, evidence=said)
+    return fix_first([*told, *new.values()])
+
+
+def _told(finding: Finding, others: Sequence[EngineVerdict]) -> Finding:
+    if not _is_refusal(finding):
+        return finding
+    asked = [other for other in others if not other.why_not]
+    same = tuple(f"{o.label} parser" for o in asked if all(o.refuses(place) for place in finding.places))
+    partly = tuple(
+        f"{o.label} refuses {len(refused)} of these {len(finding.places)}"
+        for o in asked
+        if 0 < len(refused := [place for place in finding.places if o.refuses(place)]) < len(finding.places)
+    )
+    evidence = (*finding.evidence, *_accepted(finding.places, asked), *partly)
+    return msgspec.structs.replace(finding, also=(*finding.also, *same), evidence=evidence)
+
+
+def _accepted(places: Sequence[Place], verdicts: Sequence[EngineVerdict]) -> tuple[str, ...]:
+    """Who takes all of these places."""
+    took = [v.label for v in verdicts if not v.why_not and not any(v.refuses(place) for place in places)]
+    return (f"accepted by the parser of {', '.join(took)}",) if took else ()
+
+
+def _is_refusal(finding: Finding) -> bool:
+    return finding.severity is Severity.ERROR and finding.tier is Tier.PARSER
+
+
+def _refused(findings: Iterable[Finding]) -> tuple[Place, ...]:
+    places = {_key(place): place for f in findings if _is_refusal(f) for place in f.places}
+    return tuple(places.values())
+
+
+def _key(place: Place) -> tuple[str, str]:
+    """Nodes by path: names need not be unique."""
+    return (place.kind, place.node or place.name)
