@@ -1,8 +1,8 @@
 """The smallest set of nodes that must stay float32 for a model's results to survive half precision.
 
 Nodes are ranked by the error each makes by itself; the shortest prefix of the ranking that suffices is found by
-doubling and halving, and then thinned out by delta debugging (Zeller and Hildebrandt, 2002). Deterministic: equal
-inputs give equal answers, unless the time is over.
+doubling and halving, and then thinned out by delta debugging (Zeller and Hildebrandt, 2002). The search tries the
+first inputs only; what it found is tried on all of them. Deterministic, unless the time is over.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def find(trials: Trials, tolerance: float, seconds: float, tell: Tell = lambda _
     """
     deadline = time.monotonic() + seconds
     order = {path: number for number, path in enumerate(trials.plan)}
-    all_half = trials.error(())
+    all_half = trials.error((), enough=max(tolerance, 1.0))
     tell(f"all {len(order)} nodes in half: {_said(all_half)}")
     if all_half <= tolerance:
         return Kept((), all_half, all_half, minimal=True, before={}, after={})
@@ -48,9 +48,12 @@ def find(trials: Trials, tolerance: float, seconds: float, tell: Tell = lambda _
     ranked = sorted(order, key=lambda path: (-own.get(path, 0.0), order[path]))
     search = _Search(trials, tolerance, deadline, tell)
     kept = search.thinned(search.prefix(ranked))
+    if search.error_of_all(kept) > tolerance:  # the other inputs need more
+        search.quick = False
+        kept = search.thinned(search.prefix(ranked))
     paths = tuple(sorted(kept, key=order.__getitem__))
     after = trials.errors(paths)[1]
-    return Kept(paths, all_half, search.error_of(paths), search.minimal, before, after)
+    return Kept(paths, all_half, search.error_of_all(paths), search.minimal, before, after)
 
 
 class _Search:
@@ -58,21 +61,33 @@ class _Search:
 
     def __init__(self, trials: Trials, tolerance: float, deadline: float, tell: Tell) -> None:
         self._trials, self._tolerance, self._deadline, self._tell = trials, tolerance, deadline, tell
-        self._errors: dict[frozenset[str], float] = {}
+        self._errors: dict[tuple[bool, frozenset[str]], float] = {}
         self.minimal = True
+        self.quick = True
+        """Whether a set is tried on the first inputs only."""
 
     def error_of(self, kept: Collection[str]) -> float:
-        key = frozenset(kept)
+        key = self.quick, frozenset(kept)
         if key not in self._errors:
-            self._errors[key] = self._trials.error(key)
-            self._tell(f"{len(key)} nodes in float32: {_said(self._errors[key])}")
+            self._errors[key] = self._trials.error(key[1], enough=self._tolerance * 1.0001, quick=self.quick)
+            self._tell(f"{len(key[1])} nodes in float32: {_said(self._errors[key])}")
         return self._errors[key]
+
+    def error_of_all(self, kept: Collection[str]) -> float:
+        """The error on all inputs."""
+        quick, self.quick = self.quick, False
+        error = self.error_of(kept)
+        self.quick = quick
+        return error
 
     def prefix(self, ranked: Sequence[str]) -> list[str]:
         """The shortest prefix that suffices, as far as a longer one is never worse."""
         low, high = 0, 1
-        while high < len(ranked) and not self._suffices(ranked[:high]):
+        while high < len(ranked) and not self._is_late() and not self._suffices(ranked[:high]):
             low, high = high, high * 2
+        if self._is_late():
+            self.minimal = False
+            return list(ranked)
         high = min(high, len(ranked))
         while high - low > 1 and not self._is_late():
             middle = (low + high) // 2

@@ -28,7 +28,7 @@ from friction_tui.worker.progress import Progress
 TOLERANCES = {"fp16": 0.01, "bf16": 0.05}
 """Relative errors that count as kept when none are given: 20 and 6 times the rounding of one number in the type."""
 SECONDS = 120.0
-"""How long the search goes on before it settles for what it has."""
+"""How long the search goes on before it settles for what it has. A try that has begun is finished."""
 SEEDS = (1, 2)
 
 
