@@ -15,7 +15,7 @@ SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
     "ConstantOfShape": (0,),
     "Range": (0, 1, 2),
     "Slice": (1, 2, 3, 4),
-    "Pad": (1,),
+    "Pad": (1, 3),
     "Resize": (3,),
     "TopK": (1,),
     "Split": (1,),
@@ -23,10 +23,13 @@ SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
     "CumSum": (1,),
     "Squeeze": (1,),
     "Unsqueeze": (1,),
+    "BlackmanWindow": (0,),
+    "HammingWindow": (0,),
+    "HannWindow": (0,),
 }
 """Operator to the inputs TensorRT must know the values of before it runs: sizes, bounds, axes.
 
-As TensorRT-RTX 1.7.1 marks them (`ITensor.is_shape_tensor`), asked with one model per operator.
+As TensorRT-RTX 1.7.1 marks them (`ITensor.is_shape_tensor`), asked with every operator test of the onnx package.
 """
 
 _PLUMBING = RULES.keys() - {"NonZero", "ConstantOfShape"}
@@ -70,20 +73,58 @@ def shape_tensor_inputs(model: OpenedModel) -> set[str]:
             continue
         seen.add((graph, name))
         writer = index.writer_in(graph, name)
-        owner = index.owner_of(graph)
         if writer is not None:
-            if writer.proto.op_type in _PLUMBING:
-                pending.extend((graph, source) for source in writer.inputs)
-        elif owner:
-            pending.append((index.by_path[owner].graph, name))
-        elif not graph and name in candidates:
+            pending.extend(_sources(model, writer, name))
+        elif graph:
+            pending.extend(_around(model, graph, name))
+        elif name in candidates:
             found.add(name)
     return found
 
 
+def _sources(model: OpenedModel, writer: Node, tensor: str) -> list[tuple[str, str]]:
+    """The (graph, tensor) pairs whose values a value is computed from: of a body or function, its results."""
+    index = model.index
+    function = index.function_of(writer.proto)
+    bodies = [function] if function is not None else index.bodies_of(writer.path)
+    if not bodies:
+        return [(writer.graph, name) for name in writer.inputs] if writer.proto.op_type in _PLUMBING else []
+    place = writer.outputs.index(tensor)
+    sources = []
+    if writer.proto.op_type == "Loop":
+        if place + 2 >= len(writer.inputs):
+            return []  # rows of all iterations are computed on the device
+        sources.append((writer.graph, writer.inputs[place + 2]))
+        place += 1
+    for prefix in bodies:
+        results = [value if isinstance(value, str) else value.name for value in index.graphs[prefix].output]
+        sources.extend((prefix, name) for name in results[place : place + 1])
+    return sources
+
+
+def _around(model: OpenedModel, graph: str, tensor: str) -> list[tuple[str, str]]:
+    """The (graph, tensor) pairs behind a tensor that a body or a function takes from outside."""
+    index = model.index
+    owner = index.owner_of(graph)
+    names = [value if isinstance(value, str) else value.name for value in index.graphs[graph].input]
+    if not owner:
+        calls = [node for node in index.nodes if index.function_of(node.proto) == graph]
+        return [(c.graph, c.inputs[names.index(tensor)]) for c in calls if tensor in names[: len(c.inputs)]]
+    node = index.by_path[owner]
+    if tensor not in names:
+        return [(node.graph, tensor)]
+    place = names.index(tensor)
+    return [(node.graph, node.inputs[place])] if node.proto.op_type == "Loop" and 1 < place < len(node.inputs) else []
+
+
 def shape_operands(node: Node) -> list[str]:
-    """The inputs of `node` whose values decide the size of an output."""
+    """The inputs of `node` whose values decide the size of an output.
+
+    The trip count of a Loop is one where the Loop collects rows (scan outputs): there are as many.
+    """
     positions = SHAPE_OPERANDS.get(node.proto.op_type, ())
+    if node.proto.op_type == "Loop" and len(node.outputs) > len(node.inputs) - 2:
+        positions = (0,)
     return [node.inputs[position] for position in positions if position < len(node.inputs)]
 
 

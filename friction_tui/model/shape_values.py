@@ -318,6 +318,7 @@ RULES: Mapping[str, Rule] = {
     "ReduceProd": _reduction(np.prod),
     "ReduceSum": _reduction(np.sum),
     "Reshape": _reshape,
+    "Relu": lambda _, inputs, __: [np.maximum(np.asarray(inputs[0]), 0)],
     "Round": _unary(np.rint),
     "ScatterND": _scatter_nd,
     "Sign": _unary(np.sign),

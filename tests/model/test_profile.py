@@ -124,3 +124,26 @@ def test_what_was_chosen_stays_and_the_rest_fits_it() -> None:
     profile = default_profile(model, chosen)
     assert profile.ranges["A"] == Range(64, 64, 64)
     assert profile.guessed == ("B",)
+
+
+def test_values_that_reach_a_shape_through_bodies_and_functions() -> None:
+    through = """<ir_version: 10, opset_import: ["" : 21, "my" : 1]>
+        g (float[2,12] x, int64[2] size, bool k) => (float[a,b] y) {
+            t = If (k) <
+                then_branch = p () => (int64[2] u) { u = Identity (size) },
+                else_branch = q () => (int64[2] v) { v = my.Same (size) }>
+            y = Reshape (x, t)
+        }
+        <domain: "my", opset_import: ["" : 21]> Same (s) => (r) { r = Relu (s) }"""
+    assert shape_tensor_inputs(from_proto(parser.parse_model(through), Path("m.onnx"))) == {"size"}
+
+
+@pytest.mark.parametrize(("rows", "expected"), [("", set()), (", r", {"trips"})])
+def test_a_trip_count_decides_how_many_rows_a_loop_collects(rows: str, expected: set[str]) -> None:
+    out = ", float[4] z" if rows else ""
+    last = " z = Relu (o)" if rows else ""
+    text = f"""<ir_version: 10, opset_import: ["" : 21]>
+        g (int64 trips, float[4] x) => (float[4] y) <bool on = {{1}}> {{
+            y{rows} = Loop (trips, on, x) <body = b (int64 i, bool c, float[4] s) => (bool d, float[4] o{out}) {{
+                d = Identity (c) o = Relu (s){last} }}> }}"""
+    assert shape_tensor_inputs(from_proto(parser.parse_model(text), Path("m.onnx"))) == expected
