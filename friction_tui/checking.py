@@ -67,11 +67,12 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         if check.state in (CheckState.FAILED, CheckState.UNAVAILABLE)
     )
     parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
+    refused = parser.findings if parser else ()
     own = parser.source.removesuffix(" parser") if parser and parser.state is CheckState.DONE else ""
     return ModelVerdict(
         path=path,
-        findings=tuple(with_others(own, answer.findings, others) if others else answer.findings),
-        engines=engine_verdicts(own, answer.findings, others) if others else (),
+        findings=tuple(with_others(own, refused, answer.findings, others) if others else answer.findings),
+        engines=engine_verdicts(own, refused, others) if others else (),
         seconds=answer.judged.seconds,
         about=about,
         guessed=_guesses(answer.recipe.profile),

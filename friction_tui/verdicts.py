@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 import msgspec
@@ -33,9 +33,12 @@ class EngineVerdict:
         return None if self.why_not else _key(place) in {_key(one) for one in self.refused}
 
 
-def engine_verdicts(own: str, findings: Iterable[Finding], others: Sequence[OtherVerdict]) -> tuple[EngineVerdict, ...]:
-    """Everybody's answer, our own first. `own` signs it: `TensorRT-RTX 1.7.1`, "" when none is installed here."""
-    first = EngineVerdict(own, refused=_refused(findings)) if own else None
+def engine_verdicts(own: str, parser: Iterable[Finding], others: Sequence[OtherVerdict]) -> tuple[EngineVerdict, ...]:
+    """Everybody's answer, our own first. `own` signs it: `TensorRT-RTX 1.7.1`, "" when none is installed here.
+
+    `parser` are the findings of the check of this name: in the whole verdict they are one with what rules found.
+    """
+    first = EngineVerdict(own, refused=_refused(parser)) if own else None
     rest = [EngineVerdict(o.label, o.python, o.why_not, _refused(o.findings)) for o in others]
     return (*([first] if first else []), *rest)
 
@@ -46,11 +49,16 @@ def rows(verdicts: Sequence[EngineVerdict]) -> list[tuple[Place, tuple[bool | No
     return [(place, tuple(verdict.refuses(place) for verdict in verdicts)) for place in places.values()]
 
 
-def with_others(own: str, findings: Sequence[Finding], others: Sequence[OtherVerdict]) -> list[Finding]:
-    """Our findings, each saying what the others make of it, and the findings that only others have."""
-    verdicts = engine_verdicts(own, findings, others)
-    known = {_key(place) for place in _refused(findings)}
-    told = [_told(finding, verdicts[1:] if own else verdicts) for finding in findings]
+def with_others(
+    own: str, parser: Sequence[Finding], findings: Sequence[Finding], others: Sequence[OtherVerdict]
+) -> list[Finding]:
+    """The whole verdict, its refusals saying what the others make of them, with the findings that only others have.
+
+    `own` and `parser` as for `engine_verdicts`.
+    """
+    verdicts = engine_verdicts(own, parser, others)
+    known = {_key(place) for place in _refused(parser)}
+    told = [_told(finding, known, verdicts[1:] if own else verdicts) for finding in findings]
     new: dict[tuple[object, ...], Finding] = {}
     for other in others:
         for finding in other.findings:
@@ -66,17 +74,18 @@ def with_others(own: str, findings: Sequence[Finding], others: Sequence[OtherVer
     return fix_first([*told, *new.values()])
 
 
-def _told(finding: Finding, others: Sequence[EngineVerdict]) -> Finding:
-    if not _is_refusal(finding):
+def _told(finding: Finding, known: Set[tuple[str, str]], others: Sequence[EngineVerdict]) -> Finding:
+    """A finding with the others' opinions on those of its places that the parser here refuses."""
+    places = [place for place in finding.places if _key(place) in known] if _is_refusal(finding) else []
+    if not places:
         return finding
     asked = [other for other in others if not other.why_not]
-    same = tuple(f"{o.label} parser" for o in asked if all(o.refuses(place) for place in finding.places))
+    refused = {other.name: sum(bool(other.refuses(place)) for place in places) for other in asked}
+    same = tuple(f"{label} parser" for label, count in refused.items() if count == len(places))
     partly = tuple(
-        f"{o.label} refuses {len(refused)} of these {len(finding.places)}"
-        for o in asked
-        if 0 < len(refused := [place for place in finding.places if o.refuses(place)]) < len(finding.places)
+        f"{label} refuses {count} of these {len(places)}" for label, count in refused.items() if 0 < count < len(places)
     )
-    evidence = (*finding.evidence, *_accepted(finding.places, asked), *partly)
+    evidence = (*finding.evidence, *_accepted(places, asked), *partly)
     return msgspec.structs.replace(finding, also=(*finding.also, *same), evidence=evidence)
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import jsonschema
+import msgspec
 import pytest
 from click.testing import CliRunner
 
@@ -44,13 +45,21 @@ OTHERS = (
 
 
 def test_each_refusal_says_who_shares_it_and_who_does_not() -> None:
-    ours, new = with_others("RTX 3", OWN, OTHERS)
+    ours, new = with_others("RTX 3", OWN, OWN, OTHERS)
     assert ours.source == "RTX 3 parser"
     assert ours.also == ("RTX 2 parser",)
     assert ours.evidence == ("accepted by the parser of RTX 0", "RTX 1 refuses 1 of these 2")
     assert new.source == "RTX 1 parser"
     assert new.names == ("n7",)
     assert new.evidence == ("accepted by the parser of RTX 3, RTX 2, RTX 0",)
+
+
+def test_what_a_rule_added_to_a_refusal_is_no_verdict_of_a_parser() -> None:
+    stored = Place(PlaceKind.INITIALIZER, "zero_point")
+    merged = msgspec.structs.replace(OWN[0], places=(*OWN[0].places, stored), also=("rule",))
+    (ours, *_) = with_others("RTX 3", OWN, [merged], OTHERS[:1])
+    assert ours.also == ("rule", "RTX 2 parser")
+    assert ours.evidence == ()
 
 
 def test_who_was_not_asked_accepts_nothing() -> None:
@@ -61,7 +70,7 @@ def test_who_was_not_asked_accepts_nothing() -> None:
 
 def test_without_a_tensorrt_of_ones_own_the_others_are_asked_all_the_same() -> None:
     table = [refusal("operator table", "1")]
-    looked_up, asked = with_others("", table, OTHERS[:1])
+    looked_up, asked = with_others("", table, table, OTHERS[:1])
     assert looked_up.also == ("RTX 2 parser",)
     assert (asked.source, asked.names) == ("RTX 2 parser", ("n2",))
 
