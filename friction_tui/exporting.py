@@ -33,7 +33,7 @@ from friction_tui.sources.consent import (
     remembered,
     with_consent,
 )
-from friction_tui.sources.export_request import ExportEvent, ExportRequest, Log, Stage
+from friction_tui.sources.export_request import ExportEvent, ExportRequest, Found, Log, Stage
 from friction_tui.sources.runner import ExportOutcome, run_export
 from friction_tui.sources.target import understand
 
@@ -98,7 +98,7 @@ def export(
     if recipe.source.kind in READ_AS_THEY_ARE:
         path = Path(recipe.source.path)
         return Origin(recipe, path, files=(path,))
-    telling = _Telling(emit)
+    telling = _Telling(emit, revision)
     if because:
         telling.hear(Log("info", because, 0.0))
     request = ExportRequest(
@@ -132,6 +132,8 @@ def export(
             files=tuple(str(file) for file in files),
             inputs=outcome.inputs,
             inputs_guessed=outcome.inputs_guessed,
+            captured_nodes=outcome.export_nodes,
+            onnx_nodes=outcome.onnx_nodes,
         )
     )
     return Origin(recipe, outcome.onnx_path, outcome.findings, files)
@@ -140,8 +142,9 @@ def export(
 class _Telling:
     """An export's events as the terminal's job progress."""
 
-    def __init__(self, emit: Callable[[Event], None]) -> None:
-        self._emit = emit
+    def __init__(self, emit: Callable[[Event], None], revision: int) -> None:
+        self._emit, self._revision = emit, revision
+        self._found: list[Finding] = []
         self._started = time.monotonic()
         self._stages: list[tuple[str, float]] = []
 
@@ -151,6 +154,12 @@ class _Telling:
             self._tell(event.elapsed, ())
         elif isinstance(event, Log):
             self._tell(event.elapsed, (LogLine(event.level, event.text, event.elapsed),))
+        elif isinstance(event, Found):
+            # Why it failed is known long before what lies behind that.
+            self._found.append(event.finding)
+            running = CheckState.RUNNING
+            seconds = time.monotonic() - self._started
+            self._emit(Findings(self._revision, "export", running, list(self._found), seconds, source="export"))
 
     def _tell(self, elapsed: float, lines: tuple[LogLine, ...]) -> None:
         begun = [start for _, start in self._stages]
@@ -163,6 +172,11 @@ class _Telling:
 
     def over(self, outcome: ExportOutcome) -> None:
         error = "" if outcome.onnx_path or outcome.cancelled else _failure(outcome)
+        if not outcome.cancelled:
+            phases = tuple(Phase(name, seconds) for name, seconds in outcome.stages)
+            self._emit(
+                JobProgress(job=EXPORT_JOB, kind=JobKind.EXPORT, phases=phases, lines=(), elapsed=outcome.seconds)
+            )
         self._emit(
             JobEnded(
                 job=EXPORT_JOB,
@@ -186,8 +200,8 @@ def _failure(outcome: ExportOutcome) -> str:
 def _what_runs(recipe: Recipe) -> str:
     source = recipe.source
     match source.kind:
-        case SourceKind.PYTORCH if source.factory:
-            return f"the Python code of {source.path} is imported and {source.factory}() is called"
+        case SourceKind.PYTORCH | SourceKind.TENSORFLOW if source.factory and not Path(source.path).is_dir():
+            return f"the Python code of {source.path} and what it imports is run, and {source.factory}() is called"
         case SourceKind.PYTORCH:
             return f"{source.path} is a pickle: loading it runs whatever was written into it"
         case SourceKind.TENSORFLOW:

@@ -68,7 +68,10 @@ class _Project:
     def files(self) -> list[Path]:
         """Every file that may be shown, the source's own first."""
         met = [path for path in self.named.values() if path is not None and self._may_be_shown(path)]
-        return list(dict.fromkeys((*(path for path in self.own if path.is_file()), *met)))
+        own = [
+            path for path in self.own if path.is_file() and path.stat().st_size
+        ]  # an empty __init__.py shows nothing
+        return list(dict.fromkeys((*own, *met)))
 
     def main(self) -> Path | None:
         """The file that made most nodes; the source's own where no node says."""

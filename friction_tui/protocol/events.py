@@ -87,6 +87,9 @@ class Exported(msgspec.Struct, frozen=True, tag="exported"):
     inputs: tuple[InputSpec, ...] = ()
     inputs_guessed: bool = False
     cancelled: bool = False
+    captured_nodes: int = 0
+    """Operators of the torch.export graph, 0 where there is none; `onnx_nodes` are those of the model made of it."""
+    onnx_nodes: int = 0
 
 
 class SourceText(msgspec.Struct, frozen=True, kw_only=True, tag="source_text"):

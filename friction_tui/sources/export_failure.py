@@ -275,16 +275,15 @@ def _no_function(failure: Failure) -> Finding | None:
 
 def _no_fake_kernel(failure: Failure) -> Finding | None:
     text = failure.text
-    named = re.search(r"(?:CustomOpDef\(|for |operator )([\w]+::[\w]+)", text) or re.search(
-        r"\b([a-z_]\w*\.\w+)\.\w+", text
-    )
+    named = re.search(r"\b(\w+::\w+)", failure.root) or re.search(r"\b(\w+::\w+)", text)
+    dotted = named or re.search(r"\b([a-z_]\w*\.\w+)\.\w+", failure.root)
     if not (
         "no fake impl registered" in text
         or failure.has("UnsupportedOperatorException")
         or ("NotImplementedError" in failure.root and re.search(r"'Meta' backend|Meta kernel", text))
     ):
         return None
-    op = named.group(1) if named else "an operator"
+    op = dotted.group(1).replace(".", "::") if dotted else "an operator"
     return finding(
         failure,
         "export/missing-fake-kernel",

@@ -44,6 +44,13 @@ _OWN_OPTIONS = {"input_names", "output_names", "dynamic_axes", "custom_translati
 """What `export_kwargs()` may set beside `dynamic_shapes` and `kwargs`; the recipe decides the rest."""
 
 
+_STAGES = {
+    "Run decompositions": "decompose",
+    "Translate the graph into ONNX": "translate to ONNX",
+    "Optimize the ONNX graph": "optimize",
+}
+
+
 def export(request: ExportRequest, channel: Channel) -> Done:
     """Export, telling the channel everything on the way. Never raises for what the user's code or the exporter does."""
     channel.stage("load the model")
@@ -67,7 +74,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     shapes, asked = plan(bound, built.options.get("dynamic_shapes"), request.profile)
     if isinstance(built.module, torch.export.ExportedProgram):
         shapes, asked = None, ()
-    channel.stage("export")
+    channel.stage("set up the exporter")
     heard: list[warnings.WarningMessage] = []
     program = None
     failed: Exception | None = None
@@ -80,7 +87,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     except Exception as error:
         failed = error
     if failed is not None:  # no longer handled: what is tried now must not be chained to it
-        channel.stage("explain the failure")
+        channel.stage("explain")
         forward = _forward_line(built.module)
         channel.found(*failed_export.findings(failed, request, built, shapes, source, forward, channel))
         return _done(None, channel, built)
@@ -270,10 +277,17 @@ def _overheard(channel: Channel) -> Iterator[None]:
         sys.stdout = stdout
 
 
+def _stage(said: str) -> str:
+    """The exporter's own name for a step, shorter; Dynamo is what it tries when the plain capture fails."""
+    if said.startswith("Obtain model graph"):
+        return "capture with Dynamo" if "strict=True" in said else "capture"
+    return _STAGES.get(said, said)
+
+
 def _progress(channel: Channel, text: str) -> None:
     step = re.fullmatch(r"\[torch\.onnx\] (.+?)\.\.\.", text)
     if step:
-        channel.stage(re.sub(r"^Obtain model graph .*", "Capture the graph", step.group(1)))
+        channel.stage(_stage(step.group(1)))
     elif not text.startswith("[torch.onnx]"):
         channel.log("info", text)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import msgspec
 
 from friction_tui.recipe import Recipe
-from friction_tui.tui import build_history
 from friction_tui.tui.locations import state_dir
 from friction_tui.tui.state import PastExport
 
@@ -17,8 +17,11 @@ KEPT = 20
 
 
 def file_of(recipe: Recipe) -> Path:
-    """Where the exports of this source are kept."""
-    return state_dir() / "exports" / build_history.history_file(recipe).name
+    """Where the exports of this source are kept; the same for `net.py:model` before and after it was understood."""
+    source = recipe.source
+    whole = str(Path(source.path).absolute()) + (f":{source.factory}" if source.factory else "")
+    stem = Path(source.path.partition(":")[0]).stem or "model"
+    return state_dir() / "exports" / f"{stem}-{hashlib.sha256(whole.encode()).hexdigest()[:8]}.json"
 
 
 def load(path: Path) -> tuple[PastExport, ...]:

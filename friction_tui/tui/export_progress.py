@@ -29,7 +29,9 @@ def progress(state: AppState, width: int, *, log: bool = True) -> list[Line]:
     if job is None:
         return paragraph("This model was read as it is: nothing was exported.", width, "muted")
     lines = _outcome(state, job, width)
-    lines += build_views.phases(job, state.past_exports, job.elapsed, ascii_only=state.ascii, what="export")
+    # An export that gave a model is among those remembered as soon as it is over.
+    past = state.past_exports if job.running or job.error or job.cancelled else state.past_exports[:-1]
+    lines += build_views.phases(job, past, job.elapsed, ascii_only=state.ascii, what="export")
     if job.running:
         lines.append(Line((("Esc", "key"), (" cancels; what was open stays", "muted"))))
     said = build_views.log(job.lines[-LOG_SHOWN:], frozenset(build_views.LEVELS), "", ascii_only=state.ascii)
@@ -54,4 +56,8 @@ def _outcome(state: AppState, job: Job, width: int) -> list[Line]:
         guessed = " guessed; I confirms or edits them" if exported.inputs_guessed else ""
         text = "  ".join(spec_text(spec) for spec in exported.inputs)
         lines += paragraph(f"{text}{guessed}", width, "warning" if guessed else "muted", indent=(("  with ", "muted"),))
-    return lines
+    if exported is not None and exported.captured_nodes:
+        arrow = "->" if state.ascii else "→"
+        sizes = f"{exported.captured_nodes} operators captured {arrow} {exported.onnx_nodes} ONNX nodes"
+        lines += paragraph(sizes, width, "muted", indent=(("  ", "muted"),))
+    return [*lines, Line()]

@@ -40,7 +40,9 @@ class SourcePanel(LinesPanel):
 
     NAME = "Source"
     CURSOR_AT_REST = True
-    READS = frozenset({"sources", "selected", "details", "findings", "graph", "jobs", "exported", "history", "ascii"})
+    READS = frozenset(
+        {"sources", "selected", "details", "findings", "problem", "graph", "jobs", "exported", "history", "ascii"}
+    )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "view(-1)", "File", show=False, id="source.left", tooltip="Another file, or the export's log"),
         Binding("right", "view(1)", "File", show=False, id="source.right", tooltip="Another file, or the export's log"),
@@ -50,6 +52,8 @@ class SourcePanel(LinesPanel):
         super().__init__(id=id)
         self._wanted = ""
         """The file to show, by any of its names; "" the main one."""
+        self._before = ""
+        """The file shown until the wanted one is here."""
         self._export = False
         self._asked: tuple[str, int] | None = None
         """The file that was asked for last, and of which export."""
@@ -58,8 +62,9 @@ class SourcePanel(LinesPanel):
 
     @property
     def source(self) -> SourceText | None:
-        """The file to show, None while it is not here."""
-        return self.state.sources.get(self._wanted) or self.state.sources.get("")
+        """The file to show, the one shown before while it is not here; None where there is none yet."""
+        known = self.state.sources
+        return known.get(self._wanted) or known.get(self._before) or known.get("")
 
     @property
     def line_shown(self) -> int | None:
@@ -70,7 +75,7 @@ class SourcePanel(LinesPanel):
 
     def on_show(self) -> None:
         """Nothing is read before somebody looks."""
-        self._follow()
+        self._follow_problem() if self.state.export_failed else self._follow()
         self._ask()
 
     def state_changed(self, before: object) -> None:
@@ -78,7 +83,9 @@ class SourcePanel(LinesPanel):
         assert isinstance(before, AppState)
         if not self.display:
             return
-        if any(getattr(self.state, name) is not getattr(before, name) for name in ("selected", "details", "sources")):
+        if self.state.problem is not before.problem or self.state.exported is not before.exported:
+            self._follow_problem()
+        elif any(getattr(self.state, name) is not getattr(before, name) for name in ("selected", "details", "sources")):
             self._follow()
         self._ask()
         self.rebuild()
@@ -100,19 +107,33 @@ class SourcePanel(LinesPanel):
             return
         self._left_for = ""
         node = state.details.get(state.selected)
-        line = node.source if node is not None else None
-        if line is None and state.graph is None:
-            line = next((finding.line for finding in state.findings if finding.line), None)
-        if line is not None:
-            self._go_to(line)
+        if node is not None and node.source is not None:
+            self.go_to(node.source)
+        elif state.graph is None:
+            self._follow_problem()
 
-    def _go_to(self, line: SourceLine) -> None:
+    def _follow_problem(self) -> None:
+        """To the line of the problem in hand, where it is about the code and about no node that is shown."""
+        problem = self.state.problem
+        known = (problem,) if problem is not None else self.state.findings
+        line = next((found.line for found in known if found.line and not found.node_paths), None)
+        if line is not None:
+            self.go_to(line)
+
+    def go_to(self, line: SourceLine) -> None:
+        """Show a line of the project; its file is asked for where it is not here yet."""
         source = self.source
         if source is None or line.file not in source.names:
-            self._wanted = line.file
+            self._want(line.file)
         self._export = False
         self._ask()
         self.show_line(line.line)
+
+    def _want(self, file: str) -> None:
+        """Show another file, and this one until that is here."""
+        if self._wanted in self.state.sources:
+            self._before = self._wanted
+        self._wanted = file
 
     def show_line(self, line: int) -> None:
         """Put the cursor on a line."""
@@ -182,6 +203,9 @@ class SourcePanel(LinesPanel):
             for finding in found.get(at, ())[:TITLES_SHOWN]:
                 role = symbol(finding.severity, finding.tier)[1]
                 lines += paragraph(finding.title, width, role, indent=margin, key=at)
+            fix = next((fix.text for finding in found.get(at, ())[:1] for fix in finding.fixes), "")
+            arrow = "-> " if self.state.ascii else "→ "
+            lines += paragraph(fix, width, "text", indent=(*margin, (arrow, "key")), key=at) if fix else []
             rest = len(found.get(at, ())) - TITLES_SHOWN
             lines += paragraph(f"and {rest} more", width, "muted", indent=margin, key=at) if rest > 0 else []
         return lines
@@ -208,7 +232,7 @@ class SourcePanel(LinesPanel):
         chosen = views[(views.index(here) + step) % len(views)] if here in views else views[0]
         self._export = chosen == EXPORT
         if not self._export:
-            self._wanted = chosen
+            self._want(chosen)
             self._ask()
         self._cursor = 0
         self.border_title = self.title()

@@ -103,10 +103,10 @@ def _places(finding: Finding, width: int) -> list[Line]:
             source = place.source
             function = f" in {source.function}" if source.function else ""
             spans += [("  ←  ", "muted"), (f"{source.file}:{source.line}", "link"), (function, "muted")]
-        lines.append(Line(tuple(cut(spans, width)), key=place if place.node else None))
+        lines.append(Line(tuple(cut(spans, width)), key=place if place.node or place.source else None))
         if place.source and place.source.code and at == 0:
             code = (*_label(""), ("  " + place.source.code.strip(), "code"))
-            lines.append(Line(tuple(cut(code, width)), key=place if place.node else None))
+            lines.append(Line(tuple(cut(code, width)), key=place if place.node or place.source else None))
     rest = len(finding.places) - PLACES_SHOWN
     if rest > 0:
         lines.append(Line((*_label(""), (f"and {rest} more", "muted"))))
@@ -214,5 +214,5 @@ class Why(LinesPanel):
 
     def on_lines_panel_chosen(self) -> None:
         """Go to the place in the graph."""
-        if isinstance(self.cursor_key, Place):
+        if isinstance(self.cursor_key, Place) and self.cursor_key.node:
             self.post_message(Reveal(self.cursor_key.node))

@@ -8,8 +8,10 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from friction_tui.finding import Place
 from friction_tui.tui.bars import Bar
 from friction_tui.tui.lines import Line
+from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Reveal
 from friction_tui.tui.state import AppState
 from friction_tui.tui.why import Why
@@ -77,6 +79,17 @@ class WhyScreen(Screen[None]):
         self.dismiss()
         self._bench.show_panel("graph")
         self._bench.graph.reveal(event.path)
+
+    def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
+        """A place in the user's code that is no node: to its line in the source panel."""
+        if isinstance(event.key, Place) and event.key.source is not None and not event.key.node:
+            from friction_tui.tui.source import SourcePanel
+
+            self.dismiss()
+            self._bench.show_panel("source")
+            panel = self._bench.panel("source")
+            assert isinstance(panel, SourcePanel)
+            panel.call_after_refresh(panel.go_to, event.key.source)
 
     def action_back(self) -> None:
         """Back to the workbench."""
