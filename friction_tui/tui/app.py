@@ -160,6 +160,13 @@ class FrictionApp(App[None]):
         self.save_session(quiet=True)
         self.exit()
 
+    def action_help_quit(self) -> None:
+        """Ctrl+C: which key leaves, where every other message is."""
+        if self.workbench is None:
+            super().action_help_quit()
+        else:
+            self.live.say("Ctrl+C stops nothing here", "info", "q saves the session and leaves, Esc stops what runs")
+
     # ------------------------------------------------------------------------------------------- state
 
     def _state_changed(self, state: AppState) -> None:

@@ -69,11 +69,18 @@ def cut(spans: Sequence[Span], width: int) -> list[Span]:
 
 def fitted(line: Line, width: int) -> list[Span]:
     """The line in exactly `width` cells; the left gives way to the tail, down to a third of the line."""
-    tail = cut(line.tail, max(width - min(width_of(line.spans) + 1, width // 3), 0)) if line.tail else []
+    spans = _shown(line.spans)
+    tail = _shown(line.tail)
+    tail = cut(tail, max(width - min(width_of(spans) + 1, width // 3), 0)) if tail else []
     tail_width = width_of(tail)
-    left = cut(line.spans, width - tail_width - (1 if tail else 0))
+    left = cut(spans, width - tail_width - (1 if tail else 0))
     gap = width - width_of(left) - tail_width
     return [*left, (" " * gap, "text"), *tail]
+
+
+def _shown(spans: Sequence[Span]) -> list[Span]:
+    """The spans as they are drawn: what is written out as an escape takes more room than it seems."""
+    return [(visible(text), role) for text, role in spans]
 
 
 def wrapped(text: str, width: int) -> list[str]:

@@ -60,6 +60,8 @@ class LinesPanel(Panel, ScrollView):
         self._spans: list[tuple[object, int, int]] = []
         """Entries: key, first line, line after the last."""
         self._cursor = 0
+        self._moved = False
+        """Whether the cursor was ever put somewhere; until then it stays on the first entry, whatever that is."""
 
     def lines(self, width: int) -> list[Line]:
         """Everything to show, at `width` cells."""
@@ -78,6 +80,8 @@ class LinesPanel(Panel, ScrollView):
     def rebuild(self, keep: object = None) -> None:
         """Make the lines again; the cursor stays on its entry, or moves to the entry `keep`."""
         wanted = self.cursor_key if keep is None else keep
+        self._moved |= keep is not None
+        seen = self._in_view()
         self._lines = self.made()
         self._spans = []
         for at, line in enumerate(self._lines):
@@ -87,10 +91,25 @@ class LinesPanel(Panel, ScrollView):
                 self._spans[-1] = (line.key, self._spans[-1][1], at + 1)
             else:
                 self._spans.append((line.key, at, at + 1))
-        found = next((i for i, (key, _, _) in enumerate(self._spans) if key == wanted), None)
+        found = next((i for i, (key, _, _) in enumerate(self._spans) if key == wanted), None) if self._moved else 0
         self._cursor = min(self._cursor, max(len(self._spans) - 1, 0)) if found is None else found
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
+        if seen and self._moved and not self._in_view():
+            self._show_cursor()
         self.refresh()
+
+    def _in_view(self) -> bool:
+        """Whether the entry under the cursor begins in the visible part."""
+        if not 0 <= self._cursor < len(self._spans):
+            return False
+        top = self.scroll_offset.y
+        return top <= self._spans[self._cursor][1] < top + self.scrollable_content_region.height
+
+    def _show_cursor(self) -> None:
+        """Scroll to the entry under the cursor; the first brings the lines above it along."""
+        _, first, last = self._spans[self._cursor]
+        top = 0 if self._cursor == 0 else first
+        self.scroll_to_region(Region(0, top, 1, last - top), animate=False, force=True)
 
     def state_changed(self, before: AppState) -> None:  # noqa: ARG002
         """Make the lines of the new state."""
@@ -128,10 +147,8 @@ class LinesPanel(Panel, ScrollView):
             return
         index = max(0, min(index, len(self._spans) - 1))
         moved = index != self._cursor
-        self._cursor = index
-        _, first, last = self._spans[index]
-        top = 0 if index == 0 else first
-        self.scroll_to_region(Region(0, top, 1, last - top), animate=False, force=True)
+        self._cursor, self._moved = index, True
+        self._show_cursor()
         self.refresh()
         if moved:
             self.post_message(self.Moved(self, self.cursor_key))

@@ -38,3 +38,10 @@ def test_neighbours_of_one_role_are_one_run_and_control_characters_are_shown() -
     strip = strip_of([("a", "x"), ("b", "x"), ("  ", "y"), ("c\x1b[31m\n", "x")], lambda _: Style())
     assert len(list(strip)) == 1
     assert strip.text == "ab  c\\x1b[31m\\n"
+
+
+def test_what_is_written_out_as_an_escape_is_cut_with_an_ellipsis() -> None:
+    line = Line((("👩\u200d👩\u200d👧/[bold]x[/bold]", "name"),), (("x fix", "muted"),))
+    spans = fitted(line, 24)
+    assert width_of(spans) == 24
+    assert "…" in spans[0][0] and spans[-1][0] == "x fix"

@@ -317,3 +317,27 @@ async def test_no_colour_is_not_black_on_black(
     async with app.run_test(size=(80, 24)):
         styles = [segment.style for strip in app.screen._compositor.render_strips() for segment in strip]
         assert all(style is None or style.color is None or style.color.is_default for style in styles)
+
+
+async def test_a_cursor_nobody_moved_stays_on_the_first_problem(open_app: OpenApp) -> None:
+    async with open_app() as (app, pilot):
+        judged = app.live.state.judged
+        assert judged is not None
+        found = judged.findings
+        app.live.hear(Judged(revision=1, findings=found[1:], seconds=0.1))
+        await settled(pilot)
+        app.live.hear(Judged(revision=1, findings=found, seconds=0.1))
+        await settled(pilot)
+        problems = bench_of(app).problems
+        assert problems.cursor_key == found[0]
+        await pilot.press("2", "down")
+        app.live.hear(Judged(revision=1, findings=found[1:], seconds=0.1))
+        await settled(pilot)
+        assert problems.cursor_key == found[1], "where it was put, it stays"
+
+
+async def test_ctrl_c_says_which_key_leaves(open_app: OpenApp) -> None:
+    async with open_app() as (app, pilot):
+        await pilot.press("ctrl+c")
+        await settled(pilot)
+        assert "q saves the session and leaves" in screen_text(app)
