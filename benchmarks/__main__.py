@@ -10,7 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-NAMES = ("first_screen", "verdicts", "drawing", "tui", "export", "python_to_engine")
+NAMES = ("first_screen", "verdicts", "drawing", "tui", "export", "python_to_engine", "forecast")
 
 
 def main() -> int:

@@ -1,8 +1,8 @@
 """Activation memory before any build: which tensors are alive together, at which sizes.
 
-Two figures bracket what TensorRT plans (measured on a CNN, a U-Net and a transformer: within -30 to +25 per cent):
-`naive` keeps every intermediate tensor apart from its first to its last use, `fused` lets element-wise operators
-work in place and counts reshapes as nothing.
+Two figures bracket what TensorRT-RTX plans: `naive` keeps every intermediate tensor apart from its first to its last
+use, `fused` lets element-wise operators work in place and counts reshapes as nothing. On eleven models the plan was at
+most 14 per cent above the upper one; the lower one is too high where whole chains are fused (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _ELEMENTWISE = """
     Relu LeakyRelu PRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Gelu Softplus Mish Clip Erf Exp Log Sqrt Neg Abs
     Add Sub Mul Div Pow Min Max Where Not And Or Cast BatchNormalization QuantizeLinear DequantizeLinear
 """
+_GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _BY_ROW = "Softmax LogSoftmax LayerNormalization RMSNormalization InstanceNormalization GroupNormalization Transpose"
 _IN_PLACE = frozenset((*_ELEMENTWISE.split(), *_BY_ROW.split()))
 """What fuses with its producer or works on rows that fit on chip. Transposes are folded into matrix products."""
@@ -51,7 +52,8 @@ def forecast(model: OpenedModel, profile: Profile, key: str, floor: int = RTX_FL
         point = shapes_at(model, input_sizes(model, chosen, "opt"), values, f"{key}={size}")
         held = _held_bytes(model, point)
         if held is not None:
-            counted.append((size, _peak(model, held, fused=False), _peak(model, held, fused=True)))
+            gates = _gates(model, point)
+            counted.append((size, _peak(model, held, gates, fused=False), _peak(model, held, gates, fused=True)))
             last = point
     held = _held_bytes(model, last) if last is not None else None
     largest = sorted((held or {}).items(), key=lambda item: -item[1])[:_LARGEST]
@@ -96,10 +98,28 @@ def _held_bytes(model: OpenedModel, point: PointShapes) -> dict[str, int] | None
     return held
 
 
-def _peak(model: OpenedModel, held: Mapping[str, int], fused: bool) -> int:
+def _gates(model: OpenedModel, point: PointShapes) -> dict[str, int]:
+    """Bytes a recurrent node needs while it runs, by path: TensorRT works the gates of all steps out at once.
+
+    Sequence length × batch × gates × hidden size × directions: 32 × 512 × 4 × 128 floats are 33.5 MB, and an LSTM of
+    these sizes plans 44.3 MB with TensorRT-RTX 1.7.1, where its output takes 8.4 MB.
+    """
+    found: dict[str, int] = {}
+    for node in model.index.main:
+        gates = _GATES.get(node.proto.op_type)
+        sequence = point.types.get(node.inputs[0]) if gates and node.inputs else None
+        state = point.types.get(node.inputs[2]) if gates and len(node.inputs) > 2 else None
+        if gates and sequence and state and sequence.sizes and state.sizes:
+            directions, _, hidden = state.sizes
+            bits = element_bits(DTYPE_CODES.get(sequence.dtype, 1))
+            found[node.path] = math.prod(sequence.sizes[:2]) * gates * hidden * directions * bits // 8
+    return found
+
+
+def _peak(model: OpenedModel, held: Mapping[str, int], gates: Mapping[str, int], fused: bool) -> int:
     """The most bytes alive at one time when nodes run in topological order.
 
-    A tensor lies in one buffer of its own or, `fused`, in the buffers of others.
+    A tensor lies in one buffer of its own or, `fused`, in the buffers of others. `gates` is what a node needs beside.
     """
     index = model.index
     order = [index.by_path[path] for path in index.order]
@@ -119,7 +139,7 @@ def _peak(model: OpenedModel, held: Mapping[str, int], fused: bool) -> int:
             lies_in[name] = shared
             for buffer in shared:
                 users[buffer] += 1
-        peak = max(peak, alive)
+        peak = max(peak, alive + gates.get(node.path, 0))
         for name in {*index.reads(node), *node.proto.output}:
             if last_use.get(name, step) > step:
                 continue

@@ -95,3 +95,12 @@ def test_tensorrt_plans_within_the_bracket(name: str, ranges: dict[str, Range]) 
     largest = {key: Range(chosen.max, chosen.max, chosen.max) for key, chosen in ranges.items()}
     found = forecast(model, Profile(ranges=largest), next(iter(largest)))
     assert 0.8 * (found.fused[0] + found.floor) <= planned <= 1.2 * (found.naive[0] + found.floor)
+
+
+def test_a_recurrent_layer_needs_its_gates_for_every_step() -> None:
+    model = model_of(
+        """g (float[L,N,8] x, float[1,64,8] w, float[1,64,16] r) => (float[L,1,N,16] y) {
+        a = LSTM <hidden_size = 16> (x, w, r)  y = Relu(a) }"""
+    )
+    found = forecast(model, Profile(ranges={"L": Range(4, 4, 4), "N": Range(2, 2, 2)}), "N")
+    assert found.naive == (4 * 2 * 16 * 4 + 4 * 2 * 4 * 16 * 4,)  # the output, and four gates of 16 a step

@@ -1,0 +1,204 @@
+"""The memory forecast against what TensorRT-RTX plans: eleven models, each built for exactly one size, two sizes each.
+
+    python -m benchmarks.forecast
+
+*Planned* is TensorRT's activation memory without the fixed part that every engine has; *off* says by how much the upper
+end of the predicted band, which "fits up to" goes by, differs from it. Exits 1 when more than `OVER` times that end is
+planned anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.machine import machine, row
+from friction_tui.model.memory import RTX_FLOOR, forecast
+from friction_tui.model.opened import open_model
+from friction_tui.protocol import JobKind
+from friction_tui.recipe import Profile, Range, Recipe, Source
+from friction_tui.samples import sample
+from friction_tui.worker.headless import Conversation
+
+OVER = 1.3
+"""Planned over predicted that still counts as held."""
+WIDTHS = (34, 10, 22, 8)
+MB = 1e6
+
+
+class Net:
+    """A graph under construction; every method adds a layer and gives the name of what it writes."""
+
+    def __init__(self, *dims: int | str) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.weights: list[onnx.TensorProto] = []
+        self._dims = dims
+        self._random = np.random.default_rng(0)
+
+    def add(self, op: str, *inputs: str, **attributes: object) -> str:
+        out = f"t{len(self.nodes)}"
+        self.nodes.append(helper.make_node(op, list(inputs), [out], name=f"{op}_{len(self.nodes)}", **attributes))  # type: ignore[arg-type]
+        return out
+
+    def weight(self, *dims: int) -> str:
+        values = (self._random.standard_normal(dims) * 0.05).astype(np.float32)
+        return self._kept(values)
+
+    def ints(self, *values: int) -> str:
+        return self._kept(np.array(values, np.int64))
+
+    def _kept(self, values: np.ndarray) -> str:
+        self.weights.append(numpy_helper.from_array(values, f"w{len(self.weights)}"))
+        return self.weights[-1].name
+
+    def conv(self, x: str, inside: int, outside: int, size: int = 3, stride: int = 1, group: int = 1) -> str:
+        pads = [size // 2] * 4
+        weight = self.weight(outside, inside // group, size, size)
+        y = self.add("Conv", x, weight, pads=pads, strides=[stride, stride], group=group, kernel_shape=[size, size])
+        return self.add("Relu", y)
+
+    def model(self, out: str) -> onnx.ModelProto:
+        ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, self._dims)]
+        self.nodes.append(helper.make_node("Identity", [out], ["y"], name="out"))
+        outputs = [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)]
+        graph = helper.make_graph(self.nodes, "net", ports, outputs, self.weights)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def transformer(layers: int = 2, width: int = 256, heads: int = 4) -> onnx.ModelProto:
+    """Attention is quadratic in L."""
+    net, x = Net("N", "L", width), "x"
+    for _ in range(layers):
+        y = net.add("LayerNormalization", x, net.weight(width), net.weight(width))
+        parts = []
+        for perm in ([0, 2, 1, 3], [0, 2, 3, 1], [0, 2, 1, 3]):
+            split = net.add(
+                "Reshape", net.add("MatMul", y, net.weight(width, width)), net.ints(0, 0, heads, width // heads)
+            )
+            parts.append(net.add("Transpose", split, perm=perm))
+        mixed = net.add("MatMul", net.add("Softmax", net.add("MatMul", *parts[:2])), parts[2])
+        joined = net.add("Reshape", net.add("Transpose", mixed, perm=[0, 2, 1, 3]), net.ints(0, 0, width))
+        x = net.add("Add", x, net.add("MatMul", joined, net.weight(width, width)))
+        y = net.add("LayerNormalization", x, net.weight(width), net.weight(width))
+        wide = net.add("Relu", net.add("MatMul", y, net.weight(width, 4 * width)))
+        x = net.add("Add", x, net.add("MatMul", wide, net.weight(4 * width, width)))
+    return net.model(x)
+
+
+def residual() -> onnx.ModelProto:
+    net = Net("N", 3, 224, 224)
+    x = net.conv("x", 3, 32, stride=2)
+    for _ in range(3):
+        x = net.add("Relu", net.add("Add", x, net.conv(net.conv(x, 32, 32), 32, 32)))
+    return net.model(x)
+
+
+def depthwise() -> onnx.ModelProto:
+    net = Net("N", 3, 224, 224)
+    x = net.conv("x", 3, 16, stride=2)
+    for _ in range(3):
+        x = net.add("Add", x, net.conv(net.conv(net.conv(x, 16, 96, 1), 96, 96, 3, group=96), 96, 16, 1))
+    return net.model(x)
+
+
+def dense() -> onnx.ModelProto:
+    net = Net("N", 3, 128, 128)
+    x, channels = net.conv("x", 3, 16), 16
+    for _ in range(5):
+        x, channels = net.add("Concat", x, net.conv(x, channels, 16), axis=1), channels + 16
+    return net.model(x)
+
+
+def unet() -> onnx.ModelProto:
+    net = Net("N", 3, 128, 128)
+    skips, x, channels = [], net.conv("x", 3, 16), 16
+    for _ in range(3):
+        skips.append((x, channels))
+        x = net.conv(net.add("MaxPool", x, kernel_shape=[2, 2], strides=[2, 2]), channels, channels * 2)
+        channels *= 2
+    for skip, outside in reversed(skips):
+        weight = net.weight(channels, outside, 2, 2)
+        x = net.add("Concat", net.add("ConvTranspose", x, weight, strides=[2, 2]), skip, axis=1)
+        x, channels = net.conv(x, 2 * outside, outside), outside
+    return net.model(x)
+
+
+def big_weights() -> onnx.ModelProto:
+    net, x = Net("N", 3072), "x"
+    for _ in range(3):
+        x = net.add("Relu", net.add("Gemm", x, net.weight(3072, 3072)))
+    return net.model(x)
+
+
+def recurrent() -> onnx.ModelProto:
+    net = Net("L", "N", 64)
+    y = net.add("LSTM", "x", net.weight(1, 512, 64), net.weight(1, 512, 128), hidden_size=128)
+    return net.model(net.add("MatMul", net.add("Squeeze", y, net.ints(1)), net.weight(128, 64)))
+
+
+Make = Callable[[], onnx.ModelProto]
+CASES: tuple[tuple[str, Make | str, tuple[dict[str, int], ...]], ...] = (
+    ("transformer", transformer, ({"N": 4, "L": 128}, {"N": 1, "L": 1024})),
+    ("U-Net", unet, ({"N": 1}, {"N": 16})),
+    ("residual CNN", residual, ({"N": 1}, {"N": 16})),
+    ("depthwise CNN", depthwise, ({"N": 1}, {"N": 16})),
+    ("dense CNN", dense, ({"N": 1}, {"N": 16})),
+    ("113 MB of weights", big_weights, ({"N": 1}, {"N": 4096})),
+    ("LSTM", recurrent, ({"L": 32, "N": 8}, {"L": 32, "N": 512})),
+    ("healthy_transformer", "healthy_transformer", ({"N": 1, "L": 64}, {"N": 8, "L": 256})),
+    ("healthy_cnn", "healthy_cnn", ({"N": 8}, {"N": 512})),
+    ("unet_skip", "unet_skip", ({"H": 64, "W": 64}, {"H": 512, "W": 512})),
+    ("fp16_hazard", "fp16_hazard", ({"N": 64}, {"N": 65536})),
+)
+
+
+async def measured(folder: Path) -> list[tuple[str, int, int, int]]:
+    """(name and sizes, planned, lower, upper end) of every case, in bytes."""
+    conversation, found = Conversation(), []
+    try:
+        for name, source, points in CASES:
+            path = folder / f"{name}.onnx"
+            if isinstance(source, str):
+                known = sample(source)
+                assert known is not None
+                path = known
+            else:
+                onnx.save(source(), path)
+            for sizes in points:
+                profile = Profile(ranges={key: Range(size, size, size) for key, size in sizes.items()})
+                answer = await conversation.ask(
+                    Recipe(source=Source(str(path)), profile=profile), jobs=(JobKind.BUILD,)
+                )
+                build, expected = answer.build, forecast(open_model(path), profile, "")
+                label = f"{name}, {' '.join(f'{key} {size}' for key, size in sizes.items())}"
+                if build is None or not build.activation_bytes or not expected.sizes:
+                    raise SystemExit(f"{label}: {answer.job_error or answer.failure or 'no figures'}")
+                found.append((label, build.activation_bytes[0] - RTX_FLOOR, expected.fused[0], expected.naive[0]))
+    finally:
+        await conversation.close()
+    return found
+
+
+def main() -> int:
+    """Print the table."""
+    print(machine())
+    print(row(("model, sizes", "planned MB", "predicted MB", "off"), WIDTHS))
+    with tempfile.TemporaryDirectory(prefix="forecast-") as folder:
+        cases = asyncio.run(measured(Path(folder)))
+    missed = 0
+    for label, planned, low, high in cases:
+        off = f"{(high - planned) / planned:+.0%}" if planned > 0 else "none"
+        missed += planned > OVER * high and planned - high > RTX_FLOOR
+        print(row((label, f"{planned / MB:.1f}", f"{low / MB:.1f} to {high / MB:.1f}", off), WIDTHS))
+    return int(bool(missed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
