@@ -46,15 +46,18 @@ def also(recipe: Recipe, chosen: Sequence[str], *, allow_code: bool) -> tuple[st
 
     A file that came with a model names programs that would be run: those are left out unless code is allowed.
     """
-    given = [_interpreter(python) for python in chosen]
+    given = [interpreter(python) for python in chosen]
     file = beside(Path(recipe.source.path))
     if allow_code and file.is_file():
-        given += [_interpreter(str(file.parent / python)) for python in load(file).also]
+        given += [interpreter(str(file.parent / python)) for python in load(file).also]
     return tuple(dict.fromkeys(given))
 
 
-def _interpreter(python: str) -> str:
-    """Absolute, but not resolved: an environment's interpreter is a link, and the link makes the environment."""
+def interpreter(python: str) -> str:
+    """The interpreter of an environment, given by itself or by its directory.
+
+    Absolute, but not resolved: an environment's interpreter is a link, and the link makes the environment.
+    """
     path = Path(python).expanduser().absolute()
     return str(path / "bin" / "python" if path.is_dir() else path)
 

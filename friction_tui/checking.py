@@ -13,7 +13,7 @@ from friction_tui.protocol import CheckState, Exported
 from friction_tui.recipe import Profile
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
-from friction_tui.verdicts import engine_verdicts, with_others
+from friction_tui.verdicts import engine_verdicts, own_label, with_others
 from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
@@ -68,7 +68,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     )
     parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
     refused = parser.findings if parser else ()
-    own = parser.source.removesuffix(" parser") if parser and parser.state is CheckState.DONE else ""
+    own = own_label(parser)
     return ModelVerdict(
         path=path,
         findings=tuple(with_others(own, refused, answer.findings, others) if others else answer.findings),

@@ -13,7 +13,7 @@ from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.operators import check
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.tensorrt.module import RTX, label
-from friction_tui.engines.tensorrt.parser import Parser
+from friction_tui.engines.tensorrt.parser import shared
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.finding import Severity, Tier
 from friction_tui.protocol import OtherVerdict, OtherVerdicts
@@ -40,7 +40,7 @@ def verdict_of(case: Case, python: str, stop: Stop) -> OtherVerdict:
     why_not = _why_no_python(python)
     if why_not:
         return OtherVerdict(python=python, why_not=why_not)
-    started, parser = time.monotonic(), Parser(python=python)
+    started, parser = time.monotonic(), shared(python=python)
     try:
         refused = tuple(refusals(case.model, on_batch=lambda _: None, stop=stop, parser=parser))
         engine, rtx = label(parser.module, parser.version), parser.module == RTX
@@ -49,8 +49,6 @@ def verdict_of(case: Case, python: str, stop: Stop) -> OtherVerdict:
     except EngineCrashed as error:
         last = error.last_words.strip().splitlines()
         return OtherVerdict(python=python, why_not=f"{error}{f': {last[-1]}' if last else ''}")
-    finally:
-        parser.close()
     findings = check(replace(case, refusals=refused, engine=engine, rtx=rtx))
     said = tuple(f for f in findings if f.severity is Severity.ERROR and f.tier is Tier.PARSER)
     return OtherVerdict(python=python, label=engine, findings=said, seconds=time.monotonic() - started)

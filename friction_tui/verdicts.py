@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from friction_tui.finding import Finding, Place, Severity, Tier, fix_first
-from friction_tui.protocol import OtherVerdict
+from friction_tui.protocol import CheckState, Findings, OtherVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +31,12 @@ class EngineVerdict:
     def refuses(self, place: Place) -> bool | None:
         """Whether its parser refuses a place; None when it was not asked."""
         return None if self.why_not else _key(place) in {_key(one) for one in self.refused}
+
+
+def own_label(parser: Findings | None) -> str:
+    """What signs the parser's answer here; "" when it has given none and a table stands in."""
+    done = parser is not None and parser.state is CheckState.DONE
+    return parser.source.removesuffix(" parser") if parser is not None and done else ""
 
 
 def engine_verdicts(own: str, parser: Iterable[Finding], others: Sequence[OtherVerdict]) -> tuple[EngineVerdict, ...]:

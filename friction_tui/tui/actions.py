@@ -294,7 +294,16 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "model.netron", "N", "Netron", "Open this model in Netron, in a browser", "Model", commands.netron, has_model
     ),
-    Action("session.who", "", "who is here", "Who else looks at this session, and how to join", "Session", commands.who),
+    Action("session.who", "", "who is here", "Who shares this session, and how to join", "Session", commands.who),
+    Action(
+        "engines.others",
+        "",
+        "other TensorRTs",
+        "Put this model to the TensorRT of other Python environments",
+        "Model",
+        edit_commands.other_engines,
+        has_nodes,
+    ),
     Action("messages.show", "l", "messages", "Show every message so far", "Session", commands.messages),
     Action("app.ascii", "", "ASCII drawing", "Draw with ASCII characters only, or not", "Look", commands.toggle_ascii),
     Action("app.light", "", "light or dark", "Change between light and dark", "Look", commands.toggle_light),

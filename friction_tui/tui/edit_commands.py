@@ -55,6 +55,13 @@ def choose_target(bench: Workbench) -> None:
     bench.app.push_screen(TargetScreen(bench.state))
 
 
+def other_engines(bench: Workbench) -> None:
+    """Ask the TensorRT of other environments, and show who refuses what."""
+    from friction_tui.tui.other_engines import OtherEngines
+
+    bench.app.push_screen(OtherEngines(bench.state))
+
+
 def fix(bench: Workbench) -> None:
     """The fixes for the chosen problem, or for the gravest."""
     from friction_tui.tui.fixes import FixesScreen

@@ -27,6 +27,7 @@ from friction_tui.protocol import (
     NetronStarted,
     Opened,
     OpsetPlanned,
+    OtherVerdicts,
     Proved,
     Refused,
     RowLabels,
@@ -38,6 +39,7 @@ from friction_tui.protocol import (
 )
 from friction_tui.tui.graph_change import graph_change
 from friction_tui.tui.state import AppState, Change, Job, identity, not_read, noticed, taken_back
+from friction_tui.verdicts import own_label, with_others
 
 JOB_LINES_KEPT = 20_000
 EXPORT_KINDS = "export/"
@@ -70,6 +72,8 @@ def reduce(state: AppState, event: Event) -> AppState:
             return _relisted(replace(state, checks={**state.checks, event.check: event}))
         case Judged():
             return _judged(state, event)
+        case OtherVerdicts():
+            return _relisted(replace(state, others=event))
         case Proved():
             return replace(state, proof=event)
         case Detail():
@@ -129,6 +133,9 @@ def _relisted(state: AppState) -> AppState:
     """The list follows the checks until a first complete verdict; then it stays, marked stale, until the next."""
     if state.judged is not None:
         listed = list(state.judged.findings)
+        others, parser = state.others, state.checks.get("parser")
+        if others is not None and parser is not None and others.revision == state.judged.revision == parser.revision:
+            listed = with_others(own_label(parser), parser.findings, listed, others.verdicts)
     else:
         listed = fix_first(finding for answer in state.checks.values() for finding in answer.findings)
     last = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.running), None)

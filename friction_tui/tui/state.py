@@ -33,6 +33,7 @@ from friction_tui.protocol import (
     NetronStarted,
     NodeDetail,
     OpsetPlan,
+    OtherVerdicts,
     Phase,
     PrecisionResult,
     Present,
@@ -170,6 +171,8 @@ class AppState:
     """The finding under the cursor of the problem list."""
     ascii: bool = False
     """Draw with ASCII characters only."""
+    others: OtherVerdicts | None = None
+    """What the TensorRTs of other environments say, which may be of an elder revision."""
     present: Present | None = None
     """Who else looks at this session; None while it is not shared."""
     recorded: bool = False

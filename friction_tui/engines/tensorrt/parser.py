@@ -189,17 +189,17 @@ class Parser:
         return self._words.read().decode(errors="replace")
 
 
-_SHARED: dict[str, Parser] = {}
+_SHARED: dict[tuple[str, str], Parser] = {}
 _SHARED_LOCK = threading.Lock()
 
 
-def shared(name: str = "") -> Parser:
-    """The one parser of this process for a TensorRT module; it ends with us."""
+def shared(name: str = "", python: str = "") -> Parser:
+    """The one parser of this process for a TensorRT module and environment; it ends with us."""
     with _SHARED_LOCK:
-        if name not in _SHARED:
-            _SHARED[name] = Parser(name)
-            atexit.register(_SHARED[name].close)
-        return _SHARED[name]
+        if (name, python) not in _SHARED:
+            _SHARED[name, python] = Parser(name, python=python)
+            atexit.register(_SHARED[name, python].close)
+        return _SHARED[name, python]
 
 
 def prestart(name: str = "") -> None:
