@@ -94,7 +94,7 @@ class LinesPanel(Panel, ScrollView):
         found = next((i for i, (key, _, _) in enumerate(self._spans) if key == wanted), None) if self._moved else 0
         self._cursor = min(self._cursor, max(len(self._spans) - 1, 0)) if found is None else found
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
-        if seen and self._moved and not self._in_view():
+        if seen and self._moved and self._spans and not self._in_view():
             self._show_cursor()
         self.refresh()
 

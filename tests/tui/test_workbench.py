@@ -334,6 +334,9 @@ async def test_a_cursor_nobody_moved_stays_on_the_first_problem(open_app: OpenAp
         app.live.hear(Judged(revision=1, findings=found[1:], seconds=0.1))
         await settled(pilot)
         assert problems.cursor_key == found[1], "where it was put, it stays"
+        app.live.hear(Judged(revision=1, findings=[], seconds=0.1))
+        await settled(pilot)
+        assert problems.cursor_key is None
 
 
 async def test_ctrl_c_says_which_key_leaves(open_app: OpenApp) -> None:
