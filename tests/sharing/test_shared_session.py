@@ -23,6 +23,9 @@ from friction_tui.tui.state import with_history
 from friction_tui.worker.client import Process
 from tests.sharing.viewers import Face, is_judged, joined, recipe_of, shared_part
 
+pytestmark = pytest.mark.slow
+"""Each test starts a hub, a worker and TensorRT's parser."""
+
 
 @pytest.fixture(autouse=True)
 def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -105,7 +108,6 @@ async def first_told(words: str, *faces: Face) -> Face:
             await asyncio.sleep(0.02)
 
 
-@pytest.mark.slow
 async def test_a_build_of_one_is_seen_by_all_and_survives_who_started_it(hub: tuple[Process, Code], ann: Face) -> None:
     bo = await joined(hub[1], "bo")
     ann.begin(JobKind.BUILD)
@@ -136,6 +138,17 @@ async def test_it_ends_with_its_last_viewer(hub: tuple[Process, Code], ann: Face
     await asyncio.to_thread(process.wait, 20)
     assert not code.socket.exists()
     assert not psutil.wait_procs(family, timeout=10)[1]
+
+
+async def test_a_worker_that_dies_is_replaced_for_all(hub: tuple[Process, Code], ann: Face) -> None:
+    bo = await joined(hub[1], "bo")
+    (worker,) = psutil.Process(hub[0].pid).children()
+    worker.kill()
+    for face in (ann, bo):
+        await face.until(lambda state: any("died and was restarted" in notice.text for notice in state.notices))
+        await face.until(is_judged)
+    await agree(ann, bo)
+    await bo.close()
 
 
 async def test_a_hub_that_dies_is_told(hub: tuple[Process, Code], ann: Face) -> None:
