@@ -8,12 +8,14 @@ from typing import TypeVar
 import msgspec
 import onnx
 import onnx.parser
+import pytest
 
 from friction_tui.protocol import (
     Apply,
     CheckState,
     ConsentNeeded,
     Event,
+    Exported,
     Findings,
     GraphReady,
     JobEnded,
@@ -27,9 +29,10 @@ from friction_tui.protocol import (
     RowLabels,
     StartJob,
 )
-from friction_tui.recipe import Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
+from friction_tui.recipe import InputSpec, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
 from friction_tui.samples import sample
 from friction_tui.session import Session
+from friction_tui.sources.consent import with_consent
 
 E = TypeVar("E")
 
@@ -262,3 +265,22 @@ def test_a_model_without_free_dimensions_has_a_forecast(tmp_path: Path) -> None:
     forecast = desk.session.forecast("").forecast
     assert forecast is not None
     assert (forecast.key, forecast.sizes, forecast.naive) == ("", (1,), (4 * 8 * 4,))
+
+
+@pytest.mark.slow
+def test_a_failed_export_is_tried_again_only_for_what_may_help(tmp_path: Path) -> None:
+    code = tmp_path / "net.py"
+    code.write_text("def model():\n    raise ValueError('no weights here')\n")
+    source = with_consent(Source(str(code), SourceKind.PYTORCH, "model"))
+    desk = Desk(tmp_path)
+    desk.open(Recipe(source=source))
+
+    def exports() -> int:
+        return sum(isinstance(event, Exported) for event in desk.events)
+
+    assert exports() == 1 and desk.last(Exported).onnx_path == ""
+    desk.apply(Recipe(source=source, profile=Profile(ranges={"x[0]": Range(1, 2, 4)})))
+    assert exports() == 1, "no range mends code that raises"
+    assert [found.kind for found in desk.last(Judged).findings] == ["export/user-code"]
+    desk.apply(Recipe(source=msgspec.structs.replace(source, inputs=(InputSpec("x", (2, 4)),))))
+    assert exports() == 2, "other inputs may"

@@ -14,6 +14,7 @@ from friction_tui.finding import Finding, Fix, Place, PlaceKind, SourceLine
 from friction_tui.recipe import Source
 from friction_tui.sources import rewrites, uncapturable
 from friction_tui.sources.failure import Failure, finding, made
+from friction_tui.sources.replacements import instead_of
 
 _EXPRESSION = re.compile(r"data-dependent expression (.+?)(?: \(unhinted|\.\s|\n|$)")
 _NO_CUDA = r"Torch not compiled with CUDA|No CUDA GPUs|Found no NVIDIA|not linked with support for \w+ devices"
@@ -143,7 +144,7 @@ def missing_function(
         f"{op} has no ONNX function",
         f"The exporter found no ONNX function for {op}: {reason.strip().rstrip('.') or 'it is not in its registry'}. "
         + ("No opset up to the newest has one." if lowest_opset is None else f"Opset {lowest_opset} has one."),
-        (*raise_opset, own, Fix(f"Teach the exporter: `torch.onnx.export(..., {table})`.")),
+        (*raise_opset, *instead_of(op), own, Fix(f"Teach the exporter: `torch.onnx.export(..., {table})`.")),
         words,
         lines[1:],
     )

@@ -89,7 +89,8 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     if failed is not None:  # no longer handled: what is tried now must not be chained to it
         channel.stage("explain")
         forward = _forward_line(built.module)
-        channel.found(*failed_export.findings(failed, request, built, shapes, source, forward, channel))
+        for finding in failed_export.findings(failed, request, built, shapes, source, forward, channel):
+            channel.found(finding)  # one by one: those behind the first take their time
         return _done(None, channel, built)
     output = Path(request.output)
     came = Came(onnx.load(output, load_external_data=False), program, source)
