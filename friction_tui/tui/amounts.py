@@ -14,7 +14,8 @@ def change_text(before: float | None, after: float | None) -> str:
     if before == after:
         return "same"
     sign = "+" if after > before else "-"
-    share = f" ({sign}{three_figures(abs(after - before) / before * 100)} %)" if before else ""
+    percent = abs(after - before) / before * 100 if before else 0.0
+    share = "" if not before else " (under 0.1 %)" if percent < 0.1 else f" ({sign}{three_figures(percent)} %)"
     return f"{sign}{size_text(abs(after - before))}{share}"
 
 

@@ -89,6 +89,7 @@ def test_amounts_are_short_and_steps_are_round() -> None:
         "not said",
     ]
     assert change_text(100_000_000, 110_000_000) == "+10 MB (+10 %)"
+    assert change_text(447_000, 446_992) == "-8 B (under 0.1 %)"
     assert [seconds_text(s) for s in (0.144, 2.06, 200)] == ["0.14 s", "2.1 s", "3 min 20 s"]
     assert round_steps(0, 43, 4) == [0, 20, 40]
     assert round_steps(3, 3, 4) == [3]
