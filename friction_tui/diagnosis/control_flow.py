@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
+from friction_tui.diagnosis.body_limits import body_limits
+from friction_tui.diagnosis.build_time import known_at_build
 from friction_tui.diagnosis.case import RULE, Case
 from friction_tui.finding import Finding, Fix, Severity, Tier
 from friction_tui.model.bodies import iterations
@@ -22,11 +24,6 @@ from friction_tui.recipe import POINTS
 
 _SIMULATED = 3
 """Iterations followed to show how a carried tensor changes."""
-_MEASURES = frozenset(("Shape", "Size"))
-_MOVES = frozenset(
-    ["Gather", "Slice", "Squeeze", "Unsqueeze", "Concat", "Cast", "Identity", "Reshape", "Flatten", "Split"]
-)
-"""Operators that pass values on: their result is known at build time when it is the same at every point."""
 
 
 def check(case: Case) -> Iterator[Finding]:
@@ -37,8 +34,7 @@ def check(case: Case) -> Iterator[Finding]:
     for node in nodes:
         judge = _branches if node.proto.op_type == "If" else _carried
         yield from next((found for point in POINTS if (found := list(judge(case, node, case.table.at(point))))), ())
-        if node.proto.op_type == "Loop":
-            yield from _without_condition(case, node)
+    yield from body_limits(case, nodes)
 
 
 # ------------------------------------------------------------------------------------------------- loops
@@ -107,34 +103,6 @@ def _manner(one: TensorType, other: TensorType) -> str:
     return "shrinks" if all(b < a for a, b in pairs) else "changes its shape"
 
 
-def _without_condition(case: Case, node: Node) -> Iterator[Finding]:
-    """A Loop given no condition whose body reads it: TensorRT-RTX 1.7.1 does not register the tensor."""
-    body = next(iter(case.model.index.bodies_of(node.path)), "")
-    graph = case.model.index.graphs.get(body)
-    given = len(node.inputs) > 1 and node.inputs[1]
-    if given or not isinstance(graph, onnx.GraphProto) or len(graph.input) < 2:
-        return
-    name = graph.input[1].name
-    readers = case.model.index.consumers_in(body).get(name, [])
-    if not readers:
-        return
-    yield Finding(
-        kind="control/loop-condition",
-        severity=Severity.ERROR,
-        tier=Tier.PARSER,
-        title=f"Loop {node.name} has no condition, and its body reads it",
-        cause=f"Loop {node.name} leaves its condition input blank (its second input, always true then), and its body "
-        f"reads it as {name} in {readers[0].proto.op_type} {readers[0].name}. ONNX allows that; TensorRT makes no "
-        "tensor for a blank condition and says `Node input was not registered`.",
-        source=RULE,
-        places=(*(place_of(case.model, reader) for reader in readers), place_of(case.model, node)),
-        fixes=(
-            Fix(f"Give Loop {node.name} a constant condition: a bool initializer that is true as its second input."),
-            Fix(f"Or let the body make its own: a constant true in place of {name}."),
-        ),
-    )
-
-
 # ---------------------------------------------------------------------------------------------- branches
 
 
@@ -150,7 +118,7 @@ def _branches(case: Case, node: Node, point: PointShapes) -> Iterator[Finding]:
     for name, first, second in zip(node.outputs, *types, strict=False):
         if first is None or second is None or first.dims is None or second.dims is None:
             continue
-        if len(first.dims) == len(second.dims) or _decided(case, node, node.inputs[0], point):
+        if len(first.dims) == len(second.dims) or known_at_build(case, node.inputs[0], node.graph):
             continue
         yield _ranks(case, node, node.inputs[0], name, first, second)
 
@@ -172,41 +140,3 @@ def _ranks(case: Case, node: Node, condition: str, name: str, first: TensorType,
             Fix("Remove the if from the Python code; use torch.where for a choice of values."),
         ),
     )
-
-
-def _decided(case: Case, node: Node, condition: str, point: PointShapes) -> bool:
-    """Whether the branch is chosen when the engine is built; inside a body, whether its value is known at all."""
-    return condition in point.inside(node.graph).values if node.graph else known_at_build(case, condition)
-
-
-def known_at_build(case: Case, tensor: str) -> bool:
-    """Whether TensorRT knows a value of the main graph when it builds.
-
-    It does when everything the value is computed from is a constant or a size that is the same in the whole profile.
-    A comparison that happens to give the same answer everywhere is not folded (TensorRT-RTX 1.7.1).
-    """
-    index = case.model.index
-    seen: set[str] = set()
-    pending = [tensor]
-    while pending:
-        name = pending.pop()
-        if not name or name in seen or name in index.initializers:
-            continue
-        seen.add(name)
-        writer = index.producer.get(name)
-        if writer is None:
-            return False
-        op = writer.proto.op_type
-        if op == "Constant" or ((op in _MEASURES or op in _MOVES) and _same_everywhere(case, name)):
-            continue
-        if op in _MEASURES or not writer.proto.input:
-            return False
-        pending.extend(writer.proto.input)
-    return True
-
-
-def _same_everywhere(case: Case, tensor: str) -> bool:
-    """Whether a value is known at min, opt and max, and the same at each."""
-    values = [case.table.at(point).values.get(tensor) for point in POINTS]
-    known = [value for value in values if value is not None]
-    return len(known) == len(POINTS) and all(np.array_equal(value, known[0]) for value in known)

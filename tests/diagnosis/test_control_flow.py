@@ -11,7 +11,7 @@ from onnx import numpy_helper
 from friction_tui.diagnosis import dynamic_shapes
 from friction_tui.diagnosis.control_flow import check
 from friction_tui.finding import Finding, Severity
-from friction_tui.recipe import Profile, Range
+from friction_tui.recipe import Profile, Range, Values
 
 Judge = Callable[..., list[Finding]]
 
@@ -115,3 +115,40 @@ def test_a_blank_condition_that_the_body_reads(judge: Judge) -> None:
     (finding,) = judge(check, graph, opset=17, tensors=CONSTANTS)
     assert (finding.kind, finding.severity) == ("control/loop-condition", Severity.ERROR)
     assert "main" in finding.names
+
+
+MOVING = """a = Unsqueeze (i, zero) e = Add (i, step) q = Unsqueeze (e, zero)
+    w = OP m = ReduceSum <keepdims = 0> (w) out = Add (s, m)"""
+
+
+@pytest.mark.parametrize(("op", "kinds"), [("Slice (x, a, q)", ["control/slice-by-iteration"]), ("Gather (x, a)", [])])
+def test_a_slice_that_moves_with_the_iterations(op: str, kinds: list[str], judge: Judge) -> None:
+    tensors = [*CONSTANTS, numpy_helper.from_array(np.array(1, np.int64), "step")]
+    found = judge(check, loop(MOVING.replace("OP", op)), opset=17, tensors=tensors)
+    assert [one.kind for one in found] == kinds
+
+
+@pytest.mark.parametrize(("batch", "kinds"), [("N", ["control/nested-if"]), ("4", [])])
+def test_an_if_in_a_branch_of_another_one(batch: str, kinds: list[str], judge: Judge) -> None:
+    graph = f"""g (float[{batch},6] x, bool a, bool b) => (float[{batch},6] y) {{
+        [outer] y = If (a) <
+            then_branch = t () => (float[{batch},6] u) {{
+                [inner] u = If (b) <
+                    then_branch = p () => (float[{batch},6] m) {{ m = Relu (x) }},
+                    else_branch = q () => (float[{batch},6] n) {{ n = Neg (x) }}> }},
+            else_branch = e () => (float[{batch},6] v) {{ v = Tanh (x) }}> }}"""
+    found = judge(check, graph, profile=Profile(ranges={"N": Range(1, 2, 4)}) if kinds else None)
+    assert [one.kind for one in found] == kinds
+
+
+def test_values_given_for_a_shape_tensor_do_not_fold_an_if(judge: Judge) -> None:
+    graph = """g (float[4] x, int64[2] size) => (float y) {
+        d = Gather (size, zero) c = Equal (d, one)
+        [branch] y = If (c) <
+            then_branch = t () => (float[1,4] m) { m = Unsqueeze (x, zero) },
+            else_branch = e () => (float[4] n) { n = Relu (x) }>
+        r = Reshape (x, size)
+    }"""
+    profile = Profile(values={"size": Values((2, 2), (2, 2), (2, 2))})
+    (finding,) = judge(check, graph, opset=17, tensors=CONSTANTS, profile=profile)
+    assert finding.kind == "control/if-branches"
