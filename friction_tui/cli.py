@@ -83,6 +83,7 @@ def shape_options(command: Any) -> Any:
                 show_default=True,
                 help="As far as the installed TensorRT takes it.",
             ),
+            click.option("--keep-float32", multiple=True, metavar="NODE", help="Stays float32 under fp16 or bf16."),
         )
     ):
         command = decorate(command)
@@ -405,6 +406,7 @@ def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
         opset=chosen.get("opset"),
         target=(chosen.get("target") or "").upper(),
         precision=Precision(chosen.get("precision") or "as-exported"),
+        keep_float32=tuple(chosen.get("keep_float32") or ()),
     )
 
 

@@ -15,6 +15,8 @@ from friction_tui.protocol import Port
 from friction_tui.recipe import POINTS, Precision, Profile, Recipe, Values
 from friction_tui.recipe_text import SCALAR, Shapes, dims_text, shapes_of
 
+HALVES = (Precision.FP16, Precision.BF16)
+"""The precisions in which nodes can be kept in float32."""
 _PLAIN_NAME = re.compile(r"[^\s'\",:\[\]]+")
 
 
@@ -55,6 +57,9 @@ def trtexec(recipe: Recipe, inputs: Sequence[Port]) -> str:
         words += [f"--profile={number}"] if recipe.others else []
         words += trtexec_shapes(shapes, values)
     words += [f"--{recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
+    if recipe.precision in HALVES and recipe.keep_float32:
+        kept = ",".join(f"{name}:fp32" for name in recipe.keep_float32)
+        words += ["--precisionConstraints=obey", f"--layerPrecisions={kept}"]
     words.append(f"--saveEngine={model.with_suffix('.engine')}")
     return _shell("trtexec", words)
 
@@ -68,6 +73,9 @@ def polygraphy(recipe: Recipe, inputs: Sequence[Port]) -> str:
             quoted = " ".join([f"--trt-{point}-shapes", *(shlex.quote(entry) for entry in entries)])
             words += [quoted] if entries else []
     words += [f"--{recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
+    if recipe.precision in HALVES and recipe.keep_float32:
+        kept = " ".join(shlex.quote(f"{name}:float32") for name in recipe.keep_float32)
+        words += ["--precision-constraints obey", f"--layer-precisions {kept}"]
     return _shell("polygraphy run", words, quoted=True)
 
 
@@ -84,6 +92,7 @@ def check_command(recipe: Recipe, inputs: Sequence[Port]) -> str:
     words += [f"--opset {recipe.opset}"] if recipe.opset is not None else []
     words += [f"--target {recipe.target}"] if recipe.target else []
     words += [f"--precision {recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
+    words += [f"--keep-float32 {shlex.quote(name)}" for name in recipe.keep_float32]
     return _shell("friction-tui check", words, quoted=True)
 
 

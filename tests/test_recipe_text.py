@@ -5,14 +5,22 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from friction_tui.cli import by_profile
 from friction_tui.protocol import Dim, Port
-from friction_tui.recipe import POINTS, InputSpec, Profile, Range, Recipe, Source, Values
-from friction_tui.recipe_commands import check_command, shapes_arguments, torch_export, trtexec, trtexec_shapes
+from friction_tui.recipe import POINTS, InputSpec, Precision, Profile, Range, Recipe, Source, Values
+from friction_tui.recipe_commands import (
+    check_command,
+    polygraphy,
+    shapes_arguments,
+    torch_export,
+    trtexec,
+    trtexec_shapes,
+)
 from friction_tui.recipe_text import (
     RecipeTextError,
     Shapes,
@@ -268,4 +276,20 @@ def test_commands_carry_every_profile() -> None:
     assert [word for word in shlex.split(trtexec(two, INPUTS)) if word.startswith("--profile")] == [
         "--profile=0",
         "--profile=1",
+    ]
+
+
+def test_commands_carry_the_nodes_that_stay_float32() -> None:
+    kept = msgspec.structs.replace(RECIPE, precision=Precision.FP16, keep_float32=("a/Pow", "b c"))
+    assert "--layerPrecisions=a/Pow:fp32,b c:fp32" in shlex.split(trtexec(kept, INPUTS).replace("\\\n", ""))
+    assert shlex.split(polygraphy(kept, INPUTS).replace("\\\n", ""))[-3:] == [
+        "--layer-precisions",
+        "a/Pow:float32",
+        "b c:float32",
+    ]
+    assert shlex.split(check_command(kept, INPUTS).replace("\\\n", ""))[-4:] == [
+        "--keep-float32",
+        "a/Pow",
+        "--keep-float32",
+        "b c",
     ]
