@@ -83,8 +83,8 @@ def _slice(case: Case, node: Node, step: Node, bound: str) -> Finding:
         title=f"Slice {step.name} moves with the iterations of Loop {node.name}",
         cause=f"The bound {bound} of Slice {step.name} is computed from the iteration number or the carried state of "
         f"Loop {node.name}, so it changes from one iteration to the next. TensorRT-RTX 1.7.1 cannot build that "
-        "(internal error `makeScopeNodesContiguous: Assertion newNodeOrder.size() == g.nodes.size() failed`); the same with "
-        "Gather builds.",
+        "(internal error `makeScopeNodesContiguous: Assertion newNodeOrder.size() == g.nodes.size() failed`); the same "
+        "with Gather builds.",
         source=RULE,
         places=(place_of(case.model, step), place_of(case.model, node)),
         fixes=(

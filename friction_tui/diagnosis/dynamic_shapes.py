@@ -43,9 +43,8 @@ def check(case: Case) -> Iterator[Finding]:
         if explained.kind == "dynamic/shape-values" and set(dials.shape_values) <= set(profile.guessed):
             continue  # nobody gave these values; that they are needed is said elsewhere
         finding = shape_finding(case, one, studied, explained)
-        groups.setdefault((finding.kind, one.node.proto.op_type, finding.severity, studied.same), []).append(
-            (one, finding)
-        )
+        same = (frozenset(finding.names),) if finding.kind == "dynamic/unrolled-loop" else studied.same
+        groups.setdefault((finding.kind, one.node.proto.op_type, finding.severity, same), []).append((one, finding))
     yield from _once([_together([finding for _, finding in members]) for members in groups.values()])
 
 

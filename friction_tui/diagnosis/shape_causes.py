@@ -9,6 +9,7 @@ from friction_tui.diagnosis.folded_sizes import folding_before
 from friction_tui.diagnosis.shape_families import family_of
 from friction_tui.diagnosis.shape_view import Explanation, View
 from friction_tui.diagnosis.size_origin import constant_operand
+from friction_tui.diagnosis.unrolled_loops import unrolled
 from friction_tui.finding import Fix
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
@@ -56,6 +57,8 @@ def _reason(view: View) -> Explanation:
         return _stride(view) if cut_in_blocks else baked_reshape(view) or plain
     if node.proto.op_type == "Squeeze" and view.studied.dials and _branch_of(view) is None:
         return _squeeze(view)
+    if node.proto.op_type == "Gather":
+        return unrolled(view) or plain
     folded = folding_before(view) if view.studied.dials else None
     if folded is not None:
         return folded

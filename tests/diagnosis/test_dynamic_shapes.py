@@ -308,3 +308,15 @@ def test_an_output_declared_with_the_size_of_the_example_is_a_note(judge: Judge)
     (finding,) = judge(fragile_shapes.check, graph.replace("DECLARED,4", "T,5"), profile=profile)
     assert finding.severity is Severity.WARNING
     assert judge(fragile_shapes.check, graph.replace("DECLARED", "16"), profile=profile) == []
+
+
+def test_a_python_loop_that_was_unrolled_is_one_finding(judge: Judge) -> None:
+    steps = "\n".join(f"[step{t}] g{t} = Gather <axis = 1> (x, i{t})" for t in range(5))
+    graph = f"g (float[N,T,4] x) => (float[N,4] y) {{ {steps} y = Sum (g0, g1, g2, g3, g4) }}"
+    indices = [numpy_helper.from_array(np.array(t, np.int64), f"i{t}") for t in range(5)]
+    (finding,) = judge(dynamic_shapes.check, graph, tensors=indices, profile=chosen(N=(1, 2, 4), T=(2, 5, 9)))
+    assert (finding.kind, finding.severity) == ("dynamic/unrolled-loop", Severity.ERROR)
+    assert set(finding.names) == {f"step{t}" for t in range(5)}
+    assert "everything after the first 5 steps is ignored" in finding.cause
+    enough = judge(dynamic_shapes.check, graph, tensors=indices, profile=chosen(N=(1, 2, 4), T=(5, 5, 5)))
+    assert enough == []
