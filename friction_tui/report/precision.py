@@ -20,11 +20,13 @@ def summary(found: PrecisionResult) -> Iterator[str]:
         yield f"{nodes} of {found.nodes} must stay float32 for an error below {found.tolerance:g}"
         yield f"all {where}: {error_text(found.error_in_half)}; with these kept: {error_text(found.error)}"
         held = sum(node.weight_bytes for node in found.kept)
-        yield f"cost: {abs(found.casts)} {'fewer' if found.casts < 0 else 'more'} Casts, {size_text(held)} more of weights"
+        casts = f"{abs(found.casts)} {'fewer' if found.casts < 0 else 'more'} Casts"
+        yield f"cost: {casts}, {size_text(held)} more of weights"
         if not found.minimal:
             yield "the time was up before the search: fewer might do"
     yield f"inputs: {found.inputs}"
-    yield f"measured by {found.source}, {found.runs} runs in {found.seconds:.1f} s"
+    runs = f"{found.runs} run{'s' if found.runs != 1 else ''}"
+    yield f"measured by {found.source}, {runs} in {found.seconds:.1f} s"
     yield CAVEAT
 
 

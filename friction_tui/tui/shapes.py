@@ -106,7 +106,10 @@ class ShapesPanel(LinesPanel):
     def state_changed(self, before: AppState) -> None:
         """The keys that make sense depend on how many profiles there are."""
         several = self.state.recipe is not None and bool(self.state.recipe.others)
-        self.hints = SEVERAL_PROFILES if several else ONE_PROFILE
+        hints = SEVERAL_PROFILES if several else ONE_PROFILE
+        if hints != self.hints:
+            self.hints = hints
+            self._show_hints(on=self.has_focus)
         super().state_changed(before)
 
     def lines(self, width: int) -> list[Line]:
