@@ -21,9 +21,10 @@ VAGUE = frozenset(
         "dynamic/cannot-work",
         "dynamic/breaks",
         "operators/refused",
+        "operators/tensorflow",
     }
 )
-"""Kinds that say that a node fails and not why; any finding that knows a reason stands for them."""
+"""Kinds that say that a node fails and not why, or not where it comes from; any that knows stands for them."""
 
 SAME_MATTER = (
     frozenset({"types", "operators/dtype", "operators/strings", "operators/attribute"}),
@@ -57,7 +58,9 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
 
 
 def _vague_or_engine(finding: Finding) -> bool:
-    return finding.source != RULE or finding.kind in VAGUE
+    # What an export says of a node names the user's layer and line: a reason, although no rule of ours gave it.
+    reasoned = finding.source == RULE or finding.kind.startswith("export/")
+    return not reasoned or finding.kind in VAGUE
 
 
 def _join(finding: Finding, kept: list[Finding]) -> None:

@@ -14,7 +14,9 @@ from friction_tui.finding import Place, PlaceKind, SourceLine
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 
-_STACK_TRACE = "pkg.torch.onnx.stack_trace"
+STACK_TRACE = "friction_tui.stack_trace"
+"""Where friction_tui's own exports keep a node's stack, for exporters that record none."""
+_TORCH_STACK_TRACE = "pkg.torch.onnx.stack_trace"
 _NAME_SCOPES = "pkg.torch.onnx.name_scopes"
 _FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/|<(?:frozen|string|eval)")
@@ -37,7 +39,7 @@ def place_of(model: OpenedModel, node: Node) -> Place:  # noqa: ARG001 - the mod
 
 def source_line(node: onnx.NodeProto) -> SourceLine | None:
     """The innermost recorded frame in the user's own code, else in a model library's."""
-    trace = _prop(node, _STACK_TRACE)
+    trace = _stack(node)
     return line_of_trace(trace) if trace else None
 
 
@@ -54,7 +56,11 @@ def line_of_trace(trace: str) -> SourceLine | None:
 
 def own_frames(node: onnx.NodeProto) -> tuple[SourceLine, ...]:
     """The lines of the user's own code that led to a node, the outermost call first."""
-    return tuple(frame for frame in _frames(_prop(node, _STACK_TRACE)) if not _LIBRARY.search(frame.file))
+    return tuple(frame for frame in _frames(_stack(node)) if not _LIBRARY.search(frame.file))
+
+
+def _stack(node: onnx.NodeProto) -> str:
+    return _prop(node, _TORCH_STACK_TRACE) or _prop(node, STACK_TRACE)
 
 
 def _frames(trace: str) -> list[SourceLine]:

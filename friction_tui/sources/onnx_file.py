@@ -1,25 +1,28 @@
-"""The simplest source: a file or directory that already holds an ONNX model."""
+"""The simplest source: a folder that holds an ONNX model already."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from friction_tui.recipe import Source
 
-
-def resolve(source: Source) -> Path:
-    """The model file `source` names. A directory stands for the one .onnx file in it.
-
-    Raises ValueError for a directory with none or several, naming them. A path that does not exist is returned
-    as it is: opening it says so.
-    """
-    path = Path(source.path).expanduser()
-    if not path.is_dir():
-        return path
-    models = sorted(path.glob("*.onnx"))
+def model_in(folder: Path) -> Path:
+    """The one .onnx file in `folder`. Raises ValueError for none or several, with what to name instead."""
+    models = sorted(folder.glob("*.onnx"))
     if len(models) == 1:
         return models[0]
     if not models:
-        raise ValueError(f"{path} is a directory without an .onnx file. Name the model file itself.")
+        raise ValueError(f"a folder without an .onnx file. {_instead(folder)}")
     names = ", ".join(model.name for model in models[:6]) + (", …" if len(models) > 6 else "")
-    raise ValueError(f"{path} holds {len(models)} models ({names}). Name one of them.")
+    raise ValueError(f"a folder with {len(models)} models ({names}). Name one of them.")
+
+
+def _instead(folder: Path) -> str:
+    """What to open instead, from what lies in the folder."""
+    inside = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and any(entry.glob("*.onnx")))
+    if inside:
+        return f"There is one in {folder / inside[0]}."
+    if (folder / "model_index.json").is_file():
+        return "It is a diffusers pipeline: open one of its models, a subfolder with a config.json."
+    if (folder / "tokenizer.json").is_file() or (folder / "tokenizer_config.json").is_file():
+        return "It holds a tokenizer only: config.json and the weights are missing."
+    return "Name the model file itself."

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from friction_tui.recipe import InputSpec, Source, SourceKind
+from friction_tui.sources.onnx_file import model_in
 
 FACTORY_NAMES = ("model", "get_model", "make_model", "build_model", "create_model", "load_model", "build", "factory")
 """Names tried, in this order, when a Python file is given without `:factory`."""
@@ -23,6 +24,7 @@ _PLAN_MAGIC = (b"ftrt", b"ptrt", b"vtrt")
 """First bytes of a serialized engine: TensorRT, TensorRT before 8.5, TensorRT-RTX."""
 _PLAN_SUFFIXES = {".engine", ".plan", ".trt"}
 _KERAS_SUFFIXES = {".keras", ".h5", ".hdf5"}
+_TENSORFLOW = {"tensorflow", "keras", "tf_keras"}
 _TORCH_SUFFIXES = {".pt", ".pth", ".bin", ".ckpt", ".pkl", ".torchscript"}
 
 
@@ -49,10 +51,16 @@ def understand(text: str, *, inputs: Sequence[InputSpec] = (), state_dict: str =
         if not path.is_file():
             raise NotASource(text, f"there is no file {path}", "Check the path.")
         chosen = factory or _default_factory(path)
-        return Source(str(path), SourceKind.PYTORCH, chosen, state_dict, tuple(inputs))
+        return Source(str(path), _framework(path), chosen, state_dict, tuple(inputs))
     kind = kind_of(path)
     if state_dict and kind is not SourceKind.PYTORCH:
         raise NotASource(text, "a state dict needs the model it belongs to", "Name it as path/model.py:factory.")
+    if kind is SourceKind.ONNX and path.is_dir():
+        try:
+            path = model_in(path)
+        except ValueError as error:
+            why, _, hint = str(error).partition(". ")
+            raise NotASource(text, why, hint) from None
     return Source(str(path), kind, factory, state_dict, tuple(inputs))
 
 
@@ -61,7 +69,7 @@ def kind_of(path: Path) -> SourceKind:
     if path.is_dir():
         if (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file():
             return SourceKind.TENSORFLOW
-        if (path / "config.json").is_file():
+        if (path / "config.json").is_file() and not _holds_only_onnx(path):
             return SourceKind.HUGGING_FACE
         return SourceKind.ONNX
     suffix, head = path.suffix.lower(), _head(path)
@@ -78,6 +86,12 @@ def kind_of(path: Path) -> SourceKind:
     if suffix in _TORCH_SUFFIXES:
         return SourceKind.PYTORCH
     return SourceKind.ONNX
+
+
+def _holds_only_onnx(folder: Path) -> bool:
+    """Whether a Hugging Face folder is an exported one, as optimum writes it: ONNX and no weights to export again."""
+    weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+    return not weights and any(folder.glob("*.onnx"))
 
 
 def is_state_dict(path: Path) -> bool:
@@ -141,6 +155,18 @@ def _default_factory(path: Path) -> str:
         f"it does not say which function makes the model (callable without arguments: {listed})",
         f"Name it, as in {path}:{candidates[0] if candidates else 'make_model'}.",
     )
+
+
+def _framework(path: Path) -> SourceKind:
+    """TensorFlow for a file that imports TensorFlow or Keras and not torch, read from its syntax; else PyTorch."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return SourceKind.PYTORCH
+    names = [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    packages = {name.partition(".")[0] for name in names}
+    return SourceKind.TENSORFLOW if packages & _TENSORFLOW and "torch" not in packages else SourceKind.PYTORCH
 
 
 def _required(arguments: ast.arguments) -> int:

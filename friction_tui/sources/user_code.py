@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,13 +14,10 @@ import torch
 
 from friction_tui.finding import SourceLine
 from friction_tui.recipe import InputSpec, Source, SourceKind
-from friction_tui.sources import example_inputs
+from friction_tui.sources import example_inputs, python_code
+from friction_tui.sources.python_code import CannotBuild as CannotBuild  # noqa: PLC0414 - part of what build() says
 from friction_tui.sources.source_lines import definition
 from friction_tui.sources.watch import project_root
-
-
-class CannotBuild(Exception):
-    """The user's code ran but gave nothing that can be exported. The text says what it gave and what is needed."""
 
 
 @dataclass(slots=True)
@@ -68,9 +63,9 @@ def build(source: Source) -> Built:
         return Built(program, tuple(args), dict(kwargs))
     if path.suffix not in {".py", ""} and path.is_file():
         return _pickled(path, source)
-    code = load_code(source.path)
+    code = python_code.load(source.path)
     file = code.__file__ or ""
-    factory = _named(code, source.factory)
+    factory = python_code.named(code, source.factory)
     made = factory() if callable(factory) and not isinstance(factory, torch.nn.Module) else factory
     module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, torch.nn.Module):
@@ -84,49 +79,6 @@ def build(source: Source) -> Built:
     built.root = project_root(Path(file)) if file else None
     built.options = dict(_convention(code, "export_kwargs") or {})
     return built
-
-
-def load_code(path_text: str) -> ModuleType:
-    """Import the user's file or module. A file inside a package is imported under its package name."""
-    path = Path(path_text)
-    if path.suffix != ".py":
-        sys.path.insert(0, str(Path.cwd()))
-        return importlib.import_module(path_text)
-    path = path.resolve()
-    root, name = path.parent, path.stem
-    while (root / "__init__.py").is_file():
-        root, name = root.parent, f"{root.name}.{name}"
-    # A file may be called like an installed package (onnx.py): then it must not take that package's place.
-    taken = "." not in name and _is_taken(name, path)
-    sys.path[:0] = [str(root), str(project_root(path))]
-    if "." in name:
-        return importlib.import_module(name)
-    name = f"user_{name}" if taken else name
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise CannotBuild(f"{path} is not a Python file")
-    code = importlib.util.module_from_spec(spec)
-    sys.modules[name] = code
-    spec.loader.exec_module(code)
-    return code
-
-
-def _is_taken(name: str, path: Path) -> bool:
-    """Whether `import name` gives something else than the file `path`."""
-    if name in sys.modules:
-        return True
-    found = importlib.util.find_spec(name)
-    return found is not None and found.origin != str(path)
-
-
-def _named(code: ModuleType, name: str) -> Any:
-    thing: Any = code
-    for part in name.split("."):
-        if not hasattr(thing, part):
-            near = [n for n, v in vars(code).items() if callable(v) and getattr(v, "__module__", "") == code.__name__]
-            raise CannotBuild(f"{code.__name__} has no {name}; callable in it: {', '.join(near) or 'nothing'}")
-        thing = getattr(thing, part)
-    return thing
 
 
 def _convention(code: ModuleType, name: str) -> Any:
