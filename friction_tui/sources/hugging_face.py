@@ -6,6 +6,7 @@ The directory's own Python code is never run (`trust_remote_code=False`), pickle
 from __future__ import annotations
 
 import importlib
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,18 @@ def export(request: ExportRequest, channel: Channel) -> Done:
     transformers = importlib.import_module("transformers")
     folder = Path(request.source.path)
     channel.stage("load the model")
+    if refused := _unfit(folder):
+        channel.found(refused)
+        return Done(None, channel.elapsed)
     try:
         built = build(transformers, folder, request)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (ImportError, MemoryError):
+        raise
+    except Exception as error:
         channel.found(_cannot_load(folder, error, transformers.__version__))
         return Done(None, channel.elapsed)
+    if not _weights(folder):
+        channel.found(_no_weights(folder, transformers.__version__))
     return pytorch.export_built(request, channel, built)
 
 
@@ -55,9 +63,8 @@ def build(transformers: Any, folder: Path, request: ExportRequest) -> Built:
     # A cache in the outputs is a Python object, which no ONNX output can be.
     config.use_cache = False
     config.return_dict = True
-    has_weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
     maker = getattr(transformers, auto)
-    if has_weights:
+    if _weights(folder):
         model = maker.from_pretrained(folder, config=config, local_files_only=True, trust_remote_code=False)
     else:
         model = maker.from_config(config, trust_remote_code=False)
@@ -84,20 +91,86 @@ def _inputs(model: Any, config: Any) -> dict[str, Any]:
             return {main: tokens, "attention_mask": torch.ones(_BATCH, _LENGTH, dtype=torch.int64)}
 
 
+def _weights(folder: Path) -> list[Path]:
+    return sorted(file for pattern in ("*.safetensors", "*.bin") for file in folder.glob(pattern))
+
+
+def _unfit(folder: Path) -> Finding | None:
+    """What is wrong with the files, before transformers meets them: it would ask on a terminal that is not there."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except ValueError as error:
+        return _finding(folder, f"{folder.name}/config.json is not JSON", f"{error}.", "Download it again.")
+    if custom := config.get("auto_map"):
+        code = sorted({str(entry).partition(".")[0].rpartition("--")[2] for entry in custom.values()})
+        return _finding(
+            folder,
+            f"{folder.name} is a model with Python code of its own",
+            f"Its config.json names code beside the weights (auto_map: {', '.join(f'{name}.py' for name in code)}), "
+            "and opening a folder never runs code from it.",
+            "Read that code; then write a factory in a .py file that loads the model with trust_remote_code=True, and "
+            "open path/file.py:factory, which asks before it runs.",
+        )
+    for file in _weights(folder):
+        with file.open("rb") as stream:
+            if stream.read(24).startswith(b"version https://git-lfs"):
+                return _finding(
+                    folder,
+                    f"{file.name} is a git-lfs pointer, not the weights",
+                    "The repository was cloned without its large files.",
+                    "Run `git lfs install && git lfs pull` in that folder.",
+                )
+    index = folder / "model.safetensors.index.json"
+    shards = set(json.loads(index.read_bytes()).get("weight_map", {}).values()) if index.is_file() else set()
+    missing = sorted(shard for shard in shards if not (folder / shard).is_file())
+    if missing:
+        return _finding(
+            folder,
+            f"{len(missing)} of {len(shards)} weight files are missing",
+            f"{index.name} names {', '.join(missing[:3])}{', …' if len(missing) > 3 else ''}.",
+            "Download the missing files into the folder.",
+        )
+    return None
+
+
+def _finding(folder: Path, title: str, cause: str, fix: str) -> Finding:
+    return Finding(
+        kind="export/user-code",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=title,
+        cause=cause,
+        source="rule",
+        places=(Place(PlaceKind.FILE, str(folder)),),
+        fixes=(Fix(fix),),
+    )
+
+
+def _no_weights(folder: Path, version: str) -> Finding:
+    return Finding(
+        kind="export/user-code",
+        severity=Severity.WARNING,
+        tier=Tier.MODEL,
+        title=f"{folder.name} holds no weights: they are random",
+        cause="There is no *.safetensors and no *.bin beside config.json, so the model is what its configuration says. "
+        "What an engine refuses does not depend on the weights; results and their range do.",
+        source=f"transformers {version}",
+        places=(Place(PlaceKind.FILE, str(folder)),),
+        fixes=(Fix("Download the weights into the folder."),),
+    )
+
+
 def _cannot_load(folder: Path, error: Exception, version: str) -> Finding:
     return Finding(
         kind="export/user-code",
         severity=Severity.ERROR,
         tier=Tier.MODEL,
         title=f"transformers could not load {folder.name}",
-        cause=f"{type(error).__name__}: {str(error).strip()[:600]}",
+        cause=f"{type(error).__name__}: {' '.join(str(error).split())[:600]}",
         source=f"transformers {version}",
         places=(Place(PlaceKind.FILE, str(folder)),),
         fixes=(
             Fix("Check that config.json, the weights (*.safetensors) and the index of sharded weights are complete."),
-            Fix(
-                "A model with code of its own (`auto_map` in config.json) is not run from here: write a factory in a "
-                ".py file that loads it, and open path/file.py:factory."
-            ),
+            Fix("A newer transformers may know the model: `pip install --upgrade transformers`."),
         ),
     )
