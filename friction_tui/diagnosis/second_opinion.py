@@ -25,7 +25,9 @@ _CHECKED = re.compile(r"name: (?P<name>.*?) OpType: (?P<op>\w+)", re.IGNORECASE)
 _NO_KERNEL = "NOT_IMPLEMENTED"
 _NO_OPERATOR = "is not a registered function/op"
 _NO_SCHEMA = "No Op registered for"
-_ABOUT_VERSIONS = re.compile(r"Unsupported model IR version|is under development|opset_import|Missing model IR version")
+_ABOUT_VERSIONS = re.compile(
+    r"Unsupported model IR version|is under development|opset_import|Missing model IR version|No opset import"
+)
 """What the versions check says in full."""
 
 
@@ -152,7 +154,7 @@ def _forbidden(model: OpenedModel, known: list[Finding], complaint: str, checker
     What it says of the whole graph is either a rule's, or of no consequence (an output without a shape).
     """
     found = _CHECKED.search(complaint)
-    if found is None or any(one.tier is Tier.MODEL for one in known):
+    if found is None or _ABOUT_VERSIONS.search(complaint) or any(one.tier is Tier.MODEL for one in known):
         return
     wanted = (found["op"], found["name"])
     node = next((one for one in model.index.nodes if (one.proto.op_type, one.proto.name) == wanted), None)
