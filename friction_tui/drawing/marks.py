@@ -44,9 +44,10 @@ def marks_of(findings: Iterable[Finding]) -> dict[str, Mark]:
 
 
 def brief(finding: Finding) -> str:
-    """The title for where the operator and its name stand already: `works only at N = 1`."""
+    """The title for where the operator, its name and how many there are stand already: `works only at N = 1`."""
     for place in finding.places[:1]:
-        for said in (f"{place.op} {place.name} ", f"{place.op} ", f"{place.name} "):
+        counted = f"{len(finding.places)} × {place.op} "
+        for said in (f"{place.op} {place.name} ", f"{place.op} ", f"{place.name} ", counted):
             if said.strip() and finding.title.startswith(said):
                 return finding.title[len(said) :]
     return finding.title

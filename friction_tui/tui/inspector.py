@@ -89,6 +89,7 @@ class Inspector(LinesPanel):
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
         self._asking: Timer | None = None
+        self._shows_node = False
 
     def title(self) -> str:
         """`Inspector ─ head/Reshape`."""
@@ -100,7 +101,7 @@ class Inspector(LinesPanel):
         waiting = self.state.selected and self.state.selected not in self.state.details
         if waiting:
             self._ask_soon()
-        if not (waiting and self._lines):
+        if not (waiting and self._shows_node):
             super().state_changed(before)
 
     def _ask_soon(self) -> None:
@@ -120,6 +121,7 @@ class Inspector(LinesPanel):
         for finding in findings_at(self.state, self.state.selected):
             mark, role = symbol(finding.severity, finding.tier, ascii_only=self.state.ascii)
             lines.extend(paragraph(finding.title, width, indent=((f"{mark} ", role),), key=finding))
+        self._shows_node = node is not None
         if node is None:
             return lines or paragraph(self._nothing(), width, "muted")
         for tensor in node.inputs:

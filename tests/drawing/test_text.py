@@ -139,3 +139,4 @@ def test_a_row_says_the_gravest_thing_about_its_node_without_its_name() -> None:
     ]
     assert notes_of(found) == {"0": "works only at N = 1"}
     assert notes_of(found[3:]) == {}
+    assert notes_of([finding("1 × Reshape is not supported", Severity.ERROR)]) == {"0": "is not supported"}
