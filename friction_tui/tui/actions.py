@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from textual.binding import Binding
 
 from friction_tui.protocol import JobKind
+from friction_tui.recipe import SourceKind
 from friction_tui.tui import commands, edit_commands
 from friction_tui.tui.state import AppState
 
@@ -72,6 +73,11 @@ def can_redo(state: AppState) -> bool:
     return state.history is not None and bool(state.history.future)
 
 
+def is_plan(state: AppState) -> bool:
+    """A built engine is open: it has no graph, and can be run."""
+    return state.recipe is not None and state.recipe.source.kind is SourceKind.ENGINE
+
+
 def can_build(state: AppState) -> bool:
     """A builder is installed, and no build runs."""
     builder = state.hello is not None and any(engine.can_build for engine in state.hello.engines)
@@ -79,9 +85,9 @@ def can_build(state: AppState) -> bool:
 
 
 def can_measure(state: AppState) -> bool:
-    """Something can run the model, and no measurement runs."""
+    """Something can run the model or the plan, and no measurement runs."""
     runner = state.hello is not None and any(engine.can_run for engine in state.hello.engines)
-    return has_nodes(state) and is_here(state) and runner and state.running(JobKind.MEASURE) is None
+    return (has_nodes(state) or is_plan(state)) and is_here(state) and runner and state.running(JobKind.MEASURE) is None
 
 
 def has_job(state: AppState) -> bool:
@@ -328,7 +334,8 @@ def why_not(action: Action, state: AppState) -> str:
     """Why an action means nothing now, for the message line."""
     if state.recipe is None or (state.summary is None and action.when not in (has_recipe, is_exported)):
         return "no model is open yet"
-    if action.when in (has_nodes, can_build, can_measure) and not has_nodes(state):
+    needs_graph = action.when in (has_nodes, can_build) or (action.when is can_measure and not is_plan(state))
+    if needs_graph and not has_nodes(state):
         return "there is no graph in this file; Problems says why"
     if action.when in (can_build, can_measure):
         kind = JobKind.BUILD if action.when is can_build else JobKind.MEASURE
