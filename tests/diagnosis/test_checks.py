@@ -17,7 +17,7 @@ from friction_tui.samples import sample
 class NoSizes:
     """A table, or a recipe, that fails whoever asks it for sizes."""
 
-    target, precision = "", Precision.FP16
+    target, precision, keep_float32 = "", Precision.FP16, ()
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AssertionError(f"{name} was asked for")
