@@ -187,7 +187,7 @@ def page(compared: Sequence[Compared], versions: dict[str, str], known: dict[str
             "The models of the onnx package's backend test suite, judged by us, parsed and built by TensorRT-RTX at",
             "the sizes of the test's own inputs, and run by ONNX Runtime on its CPU; no GPU. Written by",
             "",
-            "    python -m benchmarks.agreement --write",
+            "    python -m benchmarks.agreement --write" + (f" --sample {sample}" if sample > 1 else ""),
             "",
             f"{len(compared):,} models" + (f", every {sample}th of the suite" if sample > 1 else "") + ". "
             f"onnx {onnx.__version__}, TensorRT-RTX {versions[TENSORRT]}, ONNX Runtime {versions[ONNXRUNTIME]}.",
@@ -229,8 +229,8 @@ def _told(apart: Sequence[Compared], known: dict[str, str]) -> Iterator[str]:
             kind = one.errors[0].kind if one.errors else "no rule"
             whys.setdefault((kind, explained(one.name, known)), []).append(one)
         for (kind, why), group in whys.items():
-            said = group[0].tensorrt.text.splitlines()[0][:200] if group[0].tensorrt.text else ""
-            yield f"- `{kind}`: {', '.join(f'`{one.name}`' for one in group)}. {why or 'Not explained yet.'}"
+            said = group[0].tensorrt.text.splitlines()[0] if group[0].tensorrt.text else ""
+            yield f"- `{kind}`: {', '.join(f'`{one.name}`' for one in group)}. {why or 'Not explained yet'}."
             if said:
                 yield f"  TensorRT-RTX says: `{said}`"
         yield ""
