@@ -10,22 +10,18 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.recipe import Precision, Profile, Recipe
-from friction_tui.recipe_file import Allowed, beside, load
+from friction_tui.recipe_file import RecipeFile, of_model
 from friction_tui.report.verdict import ModelVerdict
 
 
-def with_file(recipe: Recipe) -> tuple[Recipe, tuple[Allowed, ...]]:
-    """The recipe completed from the file beside its model, and the findings the file allows.
+def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
+    """The recipe completed from the file beside its model, and that file, an empty one where there is none.
 
-    What the command line chose wins. A file that names another model is not this one's. Raises RecipeFileError.
+    What the command line chose wins. Raises RecipeFileError.
     """
-    model = Path(recipe.source.path)
-    file = beside(model)
-    if not file.is_file():
-        return recipe, ()
-    held = load(file)
-    if held.source is not None and Path(held.source.path).absolute() != model.absolute():
-        return recipe, ()
+    _, held = of_model(Path(recipe.source.path))
+    if held is None:
+        return recipe, RecipeFile()
     agreed = held.recipe(recipe.source)
     chosen = msgspec.structs.replace(
         recipe,
@@ -38,7 +34,7 @@ def with_file(recipe: Recipe) -> tuple[Recipe, tuple[Allowed, ...]]:
         rewrites=recipe.rewrites or agreed.rewrites,
         export=agreed.export,
     )
-    return chosen, held.allow
+    return chosen, held
 
 
 def also(recipe: Recipe, chosen: Sequence[str], *, allow_code: bool) -> tuple[str, ...]:
@@ -47,9 +43,9 @@ def also(recipe: Recipe, chosen: Sequence[str], *, allow_code: bool) -> tuple[st
     A file that came with a model names programs that would be run: those are left out unless code is allowed.
     """
     given = [interpreter(python) for python in chosen]
-    file = beside(Path(recipe.source.path))
-    if allow_code and file.is_file():
-        given += [interpreter(str(file.parent / python)) for python in load(file).also]
+    file, held = of_model(Path(recipe.source.path))
+    if allow_code and held is not None:
+        given += [interpreter(str(file.parent / python)) for python in held.also]
     return tuple(dict.fromkeys(given))
 
 
@@ -62,11 +58,18 @@ def interpreter(python: str) -> str:
     return str(path / "bin" / "python" if path.is_dir() else path)
 
 
-def without_allowed(verdict: ModelVerdict, allowed: tuple[Allowed, ...], today: datetime.date) -> ModelVerdict:
-    """The verdict without what the team allows today; an agreement that has run out counts no more."""
-    kept = tuple(f for f in verdict.findings if not any(a.covers(f.kind, f.names, today) for a in allowed))
+def under(verdict: ModelVerdict, held: RecipeFile, today: datetime.date) -> ModelVerdict:
+    """The verdict without what the team allows today. It says what was left out, and which agreements have run out."""
+    kept = tuple(f for f in verdict.findings if not any(a.covers(f.kind, f.names, today) for a in held.allow))
     hidden = len(verdict.findings) - len(kept)
-    about = (*verdict.about, f"{hidden} allowed by friction.toml") if hidden else verdict.about
+    found = {finding.kind for finding in kept}
+    ended = [a for a in held.allow if a.kind in found and a.until is not None and a.until < today]
+    about = (
+        *verdict.about,
+        f"pinned to opset {held.opset}: {held.opset_why}" if held.opset and held.opset_why else "",
+        f"{hidden} allowed by friction.toml" if hidden else "",
+        *(f"{agreement.kind} was allowed until {agreement.until}" for agreement in ended),
+    )
     return replace(verdict, findings=kept, about=about)
 
 

@@ -1,6 +1,7 @@
 """`friction.toml`: a recipe and the team's agreements about a model, in a file that lives beside it.
 
     opset = 18
+    opset_why = "the runtime on the device takes no newer one"
     target = "SM89"
     precision = "fp16"
     keep_float32 = ["norm/Pow", "norm/ReduceMean"]    # names of nodes
@@ -17,11 +18,13 @@
     ranges.N = { min = 16, opt = 16, max = 32 }
 
     [[allow]]
-    kind = "numerics/int64-clamped"
+    kind = "older/int64-range"
     until = 2027-01-31
     why = "token ids fit 32 bits"
 
-Every table may be left out. Leave to run the code in a model is never written here: it belongs to one person.
+`friction.toml` speaks of every model in its folder, or of the one it names; `detector.friction.toml` of detector.onnx
+alone, and then only it counts. Every table may be left out. Leave to run the code in a model is never written here: it
+belongs to one person.
 """
 
 from __future__ import annotations
@@ -64,6 +67,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     source: Source | None = None
     opset: int | None = None
+    opset_why: str = ""
     target: str = ""
     precision: Precision = Precision.AS_EXPORTED
     keep_float32: tuple[str, ...] = ()
@@ -99,12 +103,14 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         )
 
 
-def from_recipe(recipe: Recipe, allow: tuple[Allowed, ...] = ()) -> RecipeFile:
-    """The file that holds a recipe."""
+def from_recipe(recipe: Recipe, elder: RecipeFile | None = None) -> RecipeFile:
+    """The file that holds a recipe, with what the team agreed on in an `elder` one."""
     profile, *more = recipe.profiles or (Profile(),)
+    agreed = elder or RecipeFile()
     return RecipeFile(
         source=msgspec.structs.replace(recipe.source, consent_hash=""),
         opset=recipe.opset,
+        opset_why=agreed.opset_why if recipe.opset == agreed.opset else "",
         target=recipe.target,
         precision=recipe.precision,
         keep_float32=recipe.keep_float32,
@@ -116,7 +122,8 @@ def from_recipe(recipe: Recipe, allow: tuple[Allowed, ...] = ()) -> RecipeFile:
         more_profiles=tuple(more),
         rewrites=recipe.rewrites,
         export=None if recipe.export == ExportOptions() else recipe.export,
-        allow=allow,
+        allow=agreed.allow,
+        also=agreed.also,
     )
 
 
@@ -163,9 +170,22 @@ def _check(path: Path, ranges: str, values: str, profile: Profile) -> None:
             raise RecipeFileError(f"{path}: {values}.{name} has different counts at min, opt and max.")
 
 
-def beside(model: Path) -> Path:
-    """Where the recipe file of a model lies."""
-    return (model if model.is_dir() else model.parent) / FILE_NAME
+def of_model(model: Path) -> tuple[Path, RecipeFile | None]:
+    """Where the recipe of `model` is written, and what is agreed on it already, None where nothing is.
+
+    A `friction.toml` that names another model, or none, is left alone: the model gets a file of its own beside it.
+    Raises RecipeFileError for a file that cannot be used.
+    """
+    folder = model if model.is_dir() else model.parent
+    shared, own = folder / FILE_NAME, folder / f"{model.stem}.{FILE_NAME}"
+    if own.is_file():
+        return own, load(own)
+    if not shared.is_file():
+        return shared, None
+    held = load(shared)
+    if held.source is None:
+        return own, held
+    return (shared, held) if Path(held.source.path).absolute() == model.absolute() else (own, None)
 
 
 def _is_module(source: Source) -> bool:

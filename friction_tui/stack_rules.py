@@ -55,8 +55,8 @@ class Facts:
     `tensorrts` maps the name (`TensorRT`, `TensorRT-RTX`) to its version, `targets` to the architectures it offers
     where it could be asked. `wheel_parts` maps each distribution of the enterprise or RTX wheels to its version.
     `cudnns` are (where it is, major version); `system_libraries` file names such as `libnvinfer.so.10` on the
-    loader's path. `runtime_refuses` is what ONNX Runtime does not take of the newest model the installed onnx writes, ""
-    when it takes all.
+    loader's path. `runtime_refuses` is what ONNX Runtime does not take of the newest model the installed onnx writes,
+    "" when it takes all.
     """
 
     driver: str = ""

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from friction_tui.kinds import kinds
 from friction_tui.recipe import InputSpec, Precision, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
-from friction_tui.recipe_file import Allowed, RecipeFileError, beside, from_recipe, load, save
+from friction_tui.recipe_file import Allowed, RecipeFileError, from_recipe, load, of_model, save
 
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 RANGES = st.lists(st.integers(0, 9999), min_size=3, max_size=3).map(sorted).filter(lambda s: s[2] > 0)
@@ -95,4 +96,28 @@ def test_an_agreement_ends_on_its_day_and_covers_only_what_it_names(tmp_path: Pa
     assert not allowed.covers("a/b", ("x", "z"), last)
     assert not allowed.covers("a/c", ("x",), last)
     assert Allowed("a/b").covers("a/b", (), after)
-    assert beside(tmp_path / "m.onnx") == tmp_path / "friction.toml"
+
+
+def test_a_model_has_the_file_that_names_it_and_shares_the_one_that_names_none(tmp_path: Path) -> None:
+    shared, own, model = tmp_path / "friction.toml", tmp_path / "m.friction.toml", tmp_path / "m.onnx"
+    assert of_model(model) == (shared, None)
+    shared.write_text('opset = 17\nopset_why = "the device"\n[[allow]]\nkind = "a/b"\n')
+    path, held = of_model(model)
+    assert path == own and held is not None and held.opset == 17
+    again = load(save(from_recipe(Recipe(source=Source(path=str(model)), opset=17), held), path))
+    assert (again.opset_why, [allowed.kind for allowed in again.allow]) == ("the device", ["a/b"])
+    assert of_model(model) == (own, again), "its own comes first"
+    own.unlink()
+    shared.write_text('[source]\npath = "other.onnx"\n')
+    assert of_model(model) == (own, None), "another model's file is left alone"
+    shared.write_text('[source]\npath = "m.onnx"\n')
+    assert of_model(model)[0] == shared
+
+
+def test_the_example_in_the_documentation_is_a_recipe_file(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "ci.md").read_text(encoding="utf-8")
+    path = tmp_path / "friction.toml"
+    path.write_text(page.split("```toml\n")[1].split("```")[0])
+    held = load(path)
+    assert (held.opset, held.recipe().at_profile(0).profile) == (17, held.recipe().profile)
+    assert held.allow[0].kind in kinds()

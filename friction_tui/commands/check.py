@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from friction_tui import checking
-from friction_tui.agreements import also, with_file, without_allowed
+from friction_tui.agreements import also, under, with_file
 from friction_tui.protocol import JobKind
 from friction_tui.recipe import Recipe
 from friction_tui.recipe_file import RecipeFileError
@@ -76,10 +76,7 @@ def _verdicts(
     if progress:
         click.echo("\r\x1b[K", nl=False, err=True)
     today = datetime.datetime.now().astimezone().date()
-    return [
-        without_allowed(checking.verdict_of(answer), allowed, today)
-        for answer, (_, allowed) in zip(answers, agreed, strict=True)
-    ]
+    return [under(checking.verdict_of(answer), held, today) for answer, (_, held) in zip(answers, agreed, strict=True)]
 
 
 def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:

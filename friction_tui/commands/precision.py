@@ -11,7 +11,7 @@ import msgspec
 from friction_tui.commands.ask import judged
 from friction_tui.protocol import Event, JobKind, JobProgress, PrecisionResult, StartJob
 from friction_tui.recipe import Precision, Recipe
-from friction_tui.recipe_file import beside, from_recipe, load, save
+from friction_tui.recipe_file import from_recipe, of_model, save
 from friction_tui.report.precision import summary, table
 
 
@@ -41,7 +41,7 @@ def run(recipe: Recipe, tolerance: float, data: str, *, write: bool, allow: bool
 
 def _write(recipe: Recipe, found: PrecisionResult) -> Path:
     """Put precision and nodes into the model's friction.toml, whatever else is in it staying as it is."""
-    path = beside(Path(recipe.source.path))
-    held = load(path) if path.is_file() else from_recipe(recipe)
+    path, held = of_model(Path(recipe.source.path))
+    held = held or from_recipe(recipe)
     names = tuple(dict.fromkeys(node.name for node in found.kept))
     return save(msgspec.structs.replace(held, precision=Precision(found.precision), keep_float32=names), path)

@@ -110,7 +110,9 @@ def partition_note(case: Case, refused: set[str]) -> Finding | None:
     crossing = dict.fromkeys(name for part in parts for name in (*part.inputs, *part.outputs))
     sizes = [tensor_bytes(case.table.opt.types.get(name)) for name in crossing]
     known = sum(size for size in sizes if size is not None)
-    unsized = f", {sizes.count(None)} of unknown size" if None in sizes else ""
+    amount = f"{known:,} bytes at opt" if known else ""
+    unsized = f"{sizes.count(None)} of unknown size" if None in sizes else ""
+    weight = ", ".join(part for part in (amount, unsized) if part)
     listed = ", ".join(str(len(part.paths)) for part in parts[:5]) + (" …" if len(parts) > 5 else "")
     outside = [case.model.index.by_path[path.partition(".")[0]] for path in sorted(refused) if not path.startswith("@")]
     return Finding(
@@ -118,8 +120,8 @@ def partition_note(case: Case, refused: set[str]) -> Finding | None:
         severity=Severity.NOTE,
         tier=Tier.PARSER,
         title=f"TensorRT would take {taken} of {len(main)} nodes in {len(parts)} subgraph{'s' * (len(parts) != 1)}",
-        cause=f"Cut at the refused nodes, {len(parts)} subgraph{'s' * (len(parts) != 1)} of {listed} nodes remain; "
-        f"{len(crossing)} tensor{'s' * (len(crossing) != 1)} ({known:,} bytes at opt{unsized}) would cross "
+        cause=f"Cut at the refused nodes, {len(parts)} subgraph{'s remain' if len(parts) != 1 else ' remains'}, of "
+        f"{listed} nodes; {len(crossing)} tensor{'s' * (len(crossing) != 1)} ({weight}) would cross "
         "between TensorRT and another runtime at every inference.",
         source=RULE,
         places=tuple(dict.fromkeys(place_of(case.model, node) for node in outside)),

@@ -106,7 +106,7 @@ def save_model(bench: Workbench) -> None:
 
 
 def save_recipe(bench: Workbench) -> None:
-    """Ask where to write friction.toml; the findings that an elder one allows stay allowed."""
+    """Ask where to write friction.toml; what the team agreed on in an elder one stays."""
     from friction_tui import recipe_file
     from friction_tui.tui.path_prompt import PathPrompt
 
@@ -114,16 +114,21 @@ def save_recipe(bench: Workbench) -> None:
     if recipe is None:
         return
 
+    try:
+        proposed, agreed = recipe_file.of_model(Path(recipe.source.path))
+    except recipe_file.RecipeFileError as error:
+        bench.post_message(Say(f"the recipe was not written: {error}", "error"))
+        return
+
     def answer(path: Path | None) -> None:
         if path is None:
             return
         try:
-            allowed = recipe_file.load(path).allow if path.exists() else ()
-            recipe_file.save(recipe_file.from_recipe(recipe, allowed), path)
+            elder = recipe_file.load(path) if path.exists() else agreed
+            recipe_file.save(recipe_file.from_recipe(recipe, elder), path)
         except (recipe_file.RecipeFileError, OSError) as error:
             bench.post_message(Say(f"the recipe was not written: {error}", "error"))
         else:
             bench.post_message(Say(f"recipe written to {path}", "info", "commit it beside the model: CI reads it too"))
 
-    proposed = recipe_file.beside(Path(recipe.source.path))
     bench.app.push_screen(PathPrompt("Write the recipe to a file that people and CI read.", proposed), answer)
