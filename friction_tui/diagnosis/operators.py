@@ -114,13 +114,12 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
             cause=f"TensorRT refuses this {op}: {_short(refusal.text)}",
             fixes=(Fix(f"Replace {op}, or change what the message names."),),
         )
-    eval_mode = reading.kind.startswith("training/")
     return replace(
         base,
         kind=reading.kind,
         cause=reading.cause if op in reading.cause[: len(op) + 4] else f"{op}: {reading.cause}",
         evidence=_attributes(case, node),
-        fixes=(Fix(fixes[0].text, rewrite="eval-mode", nodes=(node.path,)), *fixes[1:]) if eval_mode else fixes,
+        fixes=fixes,
     )
 
 

@@ -21,6 +21,14 @@ _EVAL = Fix(
 )
 
 
+def _leave(nodes: list[Node]) -> tuple[Fix, ...]:
+    """The rewrite, where it reaches: it edits the main graph."""
+    if any(node.graph for node in nodes):
+        return ()
+    text = "Or leave training mode in this file: BatchNormalization uses its stored mean and variance, Dropout goes."
+    return (Fix(text, rewrite="eval-mode", nodes=tuple(node.path for node in nodes)),)
+
+
 def check(case: Case) -> Iterator[Finding]:
     """Errors for training mode, which the engine refuses; warnings for random operators."""
     model = case.model
@@ -109,7 +117,7 @@ def _dropout(model: OpenedModel, nodes: list[Node]) -> Finding:
         "mode`; ONNX Runtime runs it and gives another result each time.",
         source=RULE,
         places=_places(model, nodes),
-        fixes=(_EVAL, Fix("Or set the training_mode input to false, or remove the Dropout nodes.")),
+        fixes=(_EVAL, *_leave(nodes), Fix("Or set the training_mode input to false, or remove the Dropout nodes.")),
     )
 
 
@@ -140,6 +148,7 @@ def _norm(model: OpenedModel, nodes: list[Node]) -> Finding:
         places=_places(model, nodes),
         fixes=(
             _EVAL,
+            *_leave(nodes),
             Fix(
                 "F.batch_norm needs training=False; BatchNorm made with track_running_stats=False has no running "
                 "statistics: use InstanceNorm or GroupNorm if batch statistics are meant."

@@ -33,6 +33,7 @@ def test_training_mode_is_an_error_that_says_eval(opset: int, graph: str, kind: 
     (finding,) = judge(check, graph, opset=opset, tensors=TRUE)
     assert (finding.kind, finding.severity) == (kind, Severity.ERROR)
     assert "eval()" in said([finding])
+    assert "eval-mode" in {fix.rewrite for fix in finding.fixes}
     assert set(finding.names) & {"d", "bn"}
 
 

@@ -159,3 +159,17 @@ def test_a_condition_from_the_input_is_refused() -> None:
 )
 def test_misspelt_operators(written: str, meant: str | None) -> None:
     assert meant_name(written, 17) == meant
+
+
+@pytest.mark.parametrize(
+    ("opset", "outputs", "attribute"),
+    [(6, "y", "is_test = 0"), (9, "y, m_, v_, sm, sv", "epsilon = 0.001"), (15, "y, m_, v_", "training_mode = 1")],
+)
+def test_training_mode_is_left_at_every_opset_in_which_it_can_be_on(opset: int, outputs: str, attribute: str) -> None:
+    text = f"""<ir_version: 8, opset_import: ["" : {opset}]>
+    g (float[2,3,4,4] x) => (float[2,3,4,4] y) <float[3] s = {{1,1,1}}, float[3] b = {{0,0,0}}, float[3] m = {{0,0,0}},
+    float[3] v = {{1,1,1}}> {{ {outputs} = BatchNormalization <{attribute}> (x, s, b, m, v) }}"""
+    before = from_proto(parser.parse_model(text), Path("m.onnx"))
+    after = REWRITES["eval-mode"].run(before, [])
+    onnx.checker.check_model(after, full_check=True)
+    assert list(after.graph.node[0].output) == ["y"]
