@@ -93,7 +93,7 @@ def refused_profile(path: str, why: str) -> ModelVerdict:
         severity=Severity.ERROR,
         tier=Tier.SHAPES,
         title="The optimization profile is not valid",
-        cause=f"{why}. TensorRT takes a profile only when its sizes are in order: min <= opt <= max in every dimension.",
+        cause=f"{why}. TensorRT takes a profile whose sizes are in order only: min <= opt <= max everywhere.",
         source="rule",
         places=(Place(PlaceKind.PROFILE, _named(why)),),
         fixes=(Fix("Put min, opt and max of every dimension in rising order."),),

@@ -36,7 +36,7 @@ class Shot:
 
 SIZES = (("N", Range(1, 4, 8)), ("H", Range(224, 224, 448)), ("W", Range(224, 224, 448)))
 SHOTS = (
-    Shot("workbench", "detector", ("n", "n"), ranges=SIZES),
+    Shot("workbench", "detector", ("n", "n", "n"), ranges=SIZES),
     Shot("why", "torch_classifier", ("n", "enter"), ranges=(("N", Range(1, 4, 8)),)),
     Shot("build", "healthy_transformer", ("b", "wait", "4"), ranges=(("N", Range(1, 4, 8)), ("L", Range(16, 64, 128)))),
     Shot("memory", "healthy_cnn", ("b", "wait", "5"), ranges=(("N", Range(1, 8, 64)),)),
