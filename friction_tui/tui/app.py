@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key, Paste
 from textual.filter import LineFilter, NoColor
 from textual.message import Message
 from textual.screen import Screen
@@ -25,6 +26,7 @@ from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
 from friction_tui.tui.ascii import InAscii
 from friction_tui.tui.hangup import watch_terminal
+from friction_tui.tui.keys_in_turn import KeysInTurn
 from friction_tui.tui.live import LiveSession
 from friction_tui.tui.log import LOG, start_log
 from friction_tui.tui.pace import slow_line
@@ -81,6 +83,7 @@ class FrictionApp(App[None]):
     ) -> None:
         wanted = chosen_theme(theme, os.environ)  # before Textual takes NO_COLOR out of the environment
         super().__init__()
+        self._keys = KeysInTurn(self, super().on_event)
         self._first = session.recipe if session else recipe
         self.restore = session
         self._shown = AppState()
@@ -125,6 +128,13 @@ class FrictionApp(App[None]):
             self.live.say(wrong, "warning", 'a line reads "build.start" = "f5"; ? lists the actions')
         self.call_after_refresh(self.live.start)
 
+    async def on_event(self, event: Event) -> None:
+        """Keys wait for each other; everything else is handled as it comes."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            self._keys.take(event)
+        else:
+            await super().on_event(event)
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What every line goes through last: no colour where none is wanted, ASCII where nothing else is."""
         # Textual would turn the terminal's own colours into shades of grey: black on black.
@@ -153,6 +163,7 @@ class FrictionApp(App[None]):
 
     async def on_unmount(self) -> None:
         """No process outlives the app."""
+        self._keys.stop()
         await self.live.close()
 
     async def action_quit(self) -> None:

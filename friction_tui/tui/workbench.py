@@ -141,6 +141,8 @@ class Workbench(Screen[None]):
 
     def on_descendant_focus(self, event: DescendantFocus) -> None:
         """The panel with the focus is the current one."""
+        if event.widget is not self.focused:
+            return  # the focus has moved on since
         for widget in event.widget.ancestors_with_self:
             if widget.id in PANELS and widget.id != self.current:
                 self._look_at(widget.id)
