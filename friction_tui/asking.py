@@ -1,4 +1,4 @@
-"""What is asked once of a model, however often its ranges change: TensorRT's parser, and rules that see no sizes."""
+"""What is asked once of a model, however often its ranges change: the engines, and rules that see no sizes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import Refusal
 from friction_tui.engines.onnxruntime_job import Verdict
 from friction_tui.engines.tensorrt.refusals import refusals
@@ -78,19 +79,45 @@ class ParserQuestion:
             self._news.notify_all()
 
 
+class OpinionQuestion:
+    """One model put to ONNX Runtime and ONNX's checker, in a thread of its own. An edit of ranges does not end it."""
+
+    def __init__(self, model: OpenedModel) -> None:
+        self._answer: Verdict | None = None
+        self._error: Exception | None = None
+        self._done = threading.Event()
+        threading.Thread(target=self._ask, args=(model,), name="second opinion", daemon=True).start()
+
+    def answer(self, stop: Stop) -> Verdict | None:
+        """Their verdict; None when `stop` said yes before it. Raises what `onnxruntime.verdict` raises."""
+        while not self._done.wait(_POLL_S):
+            if stop():
+                return None
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+    def _ask(self, model: OpenedModel) -> None:
+        try:
+            self._answer = onnxruntime.verdict(model)
+        except Exception as raised:  # told to whoever listens
+            self._error = raised
+        self._done.set()
+
+
 @dataclass(slots=True)
 class Standing:
     """The part of a verdict that stands while only ranges are edited: of one model under one recipe.
 
-    `question` is None when the parser is not asked. `findings` are by check, filled in as checks are run, `opinion`
-    once ONNX Runtime was asked.
+    `question` is None when the parser is not asked. `findings` are by check, filled in as checks are run; `opinion`
+    is there once ONNX Runtime was asked.
     """
 
     model: OpenedModel
     recipe: Recipe
     question: ParserQuestion | None
     findings: dict[str, list[Finding]] = field(default_factory=dict)
-    opinion: Verdict | None = None
+    opinion: OpinionQuestion | None = None
 
     @property
     def asks(self) -> bool:

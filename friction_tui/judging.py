@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from friction_tui.asking import Standing, Stop
+from friction_tui.asking import OpinionQuestion, Standing, Stop
 from friction_tui.child import Stopped
 from friction_tui.diagnosis.case import RULE, Case, Check
 from friction_tui.diagnosis.checks import CHECKS, OF_THE_RANGES
@@ -95,6 +95,7 @@ def judge(judgement: Judgement, case: Case, standing: Standing, on_shapes: Calla
     listening.start()
     if standing.question is not None:
         standing.question.wait(HEAD_START_S)
+    onnxruntime.prestart()
     for name, check, _title in CHECKS:
         if judgement.stop():
             return None
@@ -102,6 +103,8 @@ def judge(judgement: Judgement, case: Case, standing: Standing, on_shapes: Calla
             _run_check(judgement, name, check, case, standing)
         if name == SHAPES:
             on_shapes()
+    if standing.opinion is None and case.model.file.kind == "onnx":
+        standing.opinion = OpinionQuestion(case.model)
     while listening.is_alive():
         listening.join(0.05)
         if judgement.stop():
@@ -152,8 +155,8 @@ def _tell_refused(judgement: Judgement, case: Case, state: CheckState, source: s
 
 
 def _second_opinion(judgement: Judgement, case: Case, standing: Standing) -> None:
-    """Ask ONNX Runtime and the checker, when all else is known. Without them the verdict stands as it is."""
-    if case.model.file.kind != "onnx":
+    """Hear ONNX Runtime and the checker, when all else is known. Without them the verdict stands as it is."""
+    if standing.opinion is None:
         return
     since = time.monotonic()
     try:
@@ -161,11 +164,13 @@ def _second_opinion(judgement: Judgement, case: Case, standing: Standing) -> Non
     except EngineMissing:
         return
     try:
-        opinion = standing.opinion = standing.opinion or onnxruntime.verdict(case.model, stop=judgement.stop)
+        opinion = standing.opinion.answer(judgement.stop)
     except Stopped:
         return
     except (EngineCrashed, OSError, ValueError) as error:
         judgement.tell(SECOND_OPINION, CheckState.FAILED, (), source=label, note=str(error), since=since)
+        return
+    if opinion is None:
         return
     judgement.opinion = opinion
     told = merge([f for found in judgement.by_check.values() for f in found])

@@ -60,13 +60,13 @@ def objections(
         return []
     known = [one for one in findings if one.severity is not Severity.NOTE]
     explained = {path.partition(".")[0] for one in known for path in one.node_paths}
+    named = {name for one in known for name in one.names}
     alone: dict[str, list[tuple[Node, str]]] = {}
     for error in verdict.nodes:
-        if error.path not in explained:
-            node = model.index.by_path[error.path]
-            alone.setdefault(f"{node.proto.domain} {node.proto.op_type} {_kind(error.text)}", []).append(
-                (node, error.text)
-            )
+        node, kind = model.index.by_path[error.path], _kind(error.text)
+        if error.path not in explained and not named & set(model.index.reads(node)):
+            reason = f"{node.proto.domain} {node.proto.op_type}" if kind == "onnxruntime/refuses" else kind
+            alone.setdefault(reason, []).append((node, error.text))
     found = [_refused(model, nodes, runtime) for nodes in alone.values()]
     if verdict.error and not verdict.nodes and not known:
         found.append(_refused_whole(model, verdict.error, runtime))
@@ -103,13 +103,14 @@ def _kind(text: str) -> str:
 
 
 def _refused(model: OpenedModel, nodes: list[tuple[Node, str]], runtime: str) -> Finding:
-    """Nodes of one operator that only ONNX Runtime refuses. What it merely lacks says nothing against the model."""
+    """Nodes that only ONNX Runtime refuses, for one reason. What it merely lacks says nothing against the model."""
     node, text = nodes[0]
     kind, op = _kind(text), node.proto.op_type
+    ops = ", ".join(dict.fromkeys(one.proto.op_type for one, _ in nodes))
+    domains = ", ".join(dict.fromkeys(one.proto.domain for one, _ in nodes if one.proto.domain))
     causes = {
-        "onnxruntime/no-kernel": f"ONNX Runtime has no CPU kernel for {op} with the element types it has here.",
-        "onnxruntime/unknown-operator": f"ONNX Runtime does not know the operator {op}"
-        + (f" of {node.proto.domain}." if node.proto.domain else "."),
+        "onnxruntime/no-kernel": f"ONNX Runtime has no CPU kernel for {ops} with the element types used here.",
+        "onnxruntime/unknown-operator": f"ONNX Runtime does not know {ops}" + (f" of {domains}." if domains else "."),
         "onnxruntime/refuses": f"ONNX Runtime refuses {op} {node.name}: {said(text).splitlines()[0]}",
     }
     return Finding(

@@ -5,6 +5,7 @@ Nothing is run. Nodes that differ in names only share a session, so a model cost
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -41,7 +42,7 @@ def lint(model: str) -> Iterator[NodeError]:
             alone.graph.node[0].name = node.proto.name
             said[key] = _error(alone)
         if said[key]:
-            yield NodeError(node.path, said[key])
+            yield NodeError(node.path, _in_its_names(said[key], node, reads))
 
 
 def _values(proto: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
@@ -87,6 +88,13 @@ def _alone(index: GraphIndex, node: Node, reads: list[str], known: dict[str, onn
         else:
             graph.input.append(onnx.ValueInfoProto(name=names[name], type=known[name].type))
     return model
+
+
+def _in_its_names(text: str, node: Node, reads: list[str]) -> str:
+    """What was said of a numbered node (`Deserialize tensor i1 failed`), with its own tensors' names."""
+    names = {f"i{number}": name for number, name in enumerate(reads)}
+    names |= {f"o{number}": name for number, name in enumerate(node.proto.output) if name}
+    return re.sub(r"\b[io]\d+\b", lambda found: names.get(found[0], found[0]), text)
 
 
 def _error(model: onnx.ModelProto) -> str:

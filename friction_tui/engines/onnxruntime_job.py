@@ -1,6 +1,6 @@
 """What is asked of ONNX Runtime and of ONNX's checker in a process of its own; see `friction_tui.engines.onnxruntime`.
 
-One `Ask` as JSON on stdin, one answer as JSON on the real stdout.
+`Ask`s as lines of JSON on stdin, for each an answer as a line of JSON on the real stdout, until stdin ends.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ import os
 import sys
 
 import msgspec
+
+POLITE = 5
+"""How much nicer it is than who asks: TensorRT's verdict and the rules come first, also on two cores."""
 
 
 class Ask(msgspec.Struct, frozen=True):
@@ -44,12 +47,16 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 def main() -> None:
-    """Answer one question."""
+    """Answer what is asked, once the libraries are there."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # native code prints to fd 1
-    ask = msgspec.json.decode(sys.stdin.buffer.read(), type=Ask)
-    out.write(msgspec.json.encode(limits() if ask.what == "limits" else verdict(ask.model)))
-    out.flush()
+    os.nice(POLITE)
+    import onnxruntime  # noqa: F401  (the first question finds it loaded)
+
+    for line in sys.stdin.buffer:
+        ask = msgspec.json.decode(line, type=Ask)
+        out.write(msgspec.json.encode(limits() if ask.what == "limits" else verdict(ask.model)) + b"\n")
+        out.flush()
     os._exit(0)  # exit handlers of native libraries can crash after the work is done
 
 

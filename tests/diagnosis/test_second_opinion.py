@@ -94,3 +94,30 @@ def test_words_without_where_our_copy_lay() -> None:
         "/onnxruntime_src/onnxruntime/core/lstm.h:53 onnxruntime::LSTM::LSTM(const onnxruntime::OpKernelInfo&, int) "
     )
     assert said(f"{failed}{place}layout (0) was false.") == "layout (0) was false."
+
+
+def test_what_a_runtime_lacks_is_one_note_however_many_operators() -> None:
+    model = opened("(bfloat16[2] x) => (bfloat16[2] y) { [a] a = Mul (x, x) [b] b = Mul (a, x) [c] y = Neg (b) }")
+    (only,) = alone(model)
+    assert only.names == ("a", "b", "c")
+    assert "no CPU kernel for Mul, Neg with" in only.cause
+
+
+def test_a_broken_initializer_is_not_told_again_as_its_reader() -> None:
+    model = opened("(float[2] x) => (float[2] y) <float[2] w = {1.0, 2.0}> { [n] y = Mul (x, w) }")
+    weight = model.proto.graph.initializer[0]
+    weight.ClearField("float_data")
+    weight.raw_data = bytes(4)
+    verdict = onnxruntime.verdict(model)
+    assert "tensor w failed" in verdict.nodes[0].text
+    place = Place(PlaceKind.INITIALIZER, "w")
+    known = Finding(
+        kind="structure/x",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title="t",
+        cause="c",
+        source="rule",
+        places=(place,),
+    )
+    assert objections(model, [known], verdict, RUNTIME, CHECKER) == []

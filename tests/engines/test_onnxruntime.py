@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import onnx
@@ -74,3 +77,26 @@ def test_nobody_waits_longer_than_wanted(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(onnxruntime, "LIMIT_S", 0.0)
     with pytest.raises(EngineCrashed, match="did not answer in time"):
         onnxruntime.verdict(model)
+
+
+def test_the_newest_question_stops_the_one_before_it() -> None:
+    model = opened("g (float[2] x) => (float[2] y) { y = Relu(x) }")
+    chain = "".join(f"t{i + 1} = Relu(t{i}) " for i in range(20_000))
+    large = opened(f"g (float[2] t0) => (float[2] y) {{ {chain} y = Relu(t20000) }}")
+    with ThreadPoolExecutor() as pool:
+        older = pool.submit(onnxruntime.verdict, large)
+        time.sleep(0.3)
+        assert onnxruntime.verdict(model).error == ""
+        with pytest.raises(Stopped):
+            older.result()
+
+
+def test_a_process_that_died_is_told_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = opened("g (float[2] x) => (float[2] y) { y = Relu(x) }")
+    command = sys.executable
+    onnxruntime._PROCESS.close()
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(EngineCrashed, match="exited with status 1"):
+        onnxruntime.verdict(model)
+    monkeypatch.setattr(sys, "executable", command)
+    assert onnxruntime.verdict(model).error == ""
