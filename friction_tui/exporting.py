@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from friction_tui.export_sizes import Limits, asked_profile
 from friction_tui.finding import Finding, fix_first
 from friction_tui.protocol import (
     EXPORT_JOB,
@@ -50,6 +51,8 @@ class Origin:
     findings: tuple[Finding, ...] = ()
     files: tuple[Path, ...] = ()
     """What it was made from: a save of one of them is a reason to open it again."""
+    limits: Limits = field(default_factory=dict)
+    """The sizes it was exported for."""
 
 
 def understood(recipe: Recipe) -> Recipe:
@@ -105,7 +108,7 @@ def export(
         source=recipe.source,
         output=str(folder / f"export-{revision}.onnx"),
         opset=recipe.opset,
-        profile=recipe.profile,
+        profile=asked_profile(recipe),
         options=recipe.export,
     )
     outcome = run_export(request, on_event=telling.hear, stop=stop)
@@ -134,9 +137,10 @@ def export(
             inputs_guessed=outcome.inputs_guessed,
             captured_nodes=outcome.export_nodes,
             onnx_nodes=outcome.onnx_nodes,
+            limits=outcome.limits,
         )
     )
-    return Origin(recipe, outcome.onnx_path, outcome.findings, files)
+    return Origin(recipe, outcome.onnx_path, outcome.findings, files, outcome.limits)
 
 
 class _Telling:
@@ -163,7 +167,7 @@ class _Telling:
 
     def _tell(self, elapsed: float, lines: tuple[LogLine, ...]) -> None:
         begun = [start for _, start in self._stages]
-        ends: list[float | None] = [*begun[1:], None]
+        ends: list[float | None] = [*begun[1:], None][: len(begun)]  # a line may come before the first stage
         phases = tuple(
             Phase(name, end - start if end is not None else None)
             for (name, start), end in zip(self._stages, ends, strict=True)

@@ -23,6 +23,7 @@ from friction_tui.diagnosis.builder import build_findings
 from friction_tui.diagnosis.case import Case
 from friction_tui.drawing.order import with_order
 from friction_tui.engines.found import found
+from friction_tui.export_sizes import Limits, why_export_again
 from friction_tui.exporting import READ_AS_THEY_ARE, Origin, consent, export, understood
 from friction_tui.finding import Finding, Tier, fix_first
 from friction_tui.fixes.apply import RecipeRefused
@@ -96,6 +97,8 @@ class Session:
         self._export_findings: list[Finding] = []
         self._failed: Recipe | None = None
         """What the last export was asked, when it gave no model."""
+        self._limits: Limits = {}
+        """The sizes that the open model was exported for."""
         self._engine_path = ""
         self._jobs: dict[int, Current] = {}
 
@@ -137,7 +140,7 @@ class Session:
         if origin.path is None:
             judgement.finish()
             return
-        base = open_model(origin.path)
+        base, self._limits = open_model(origin.path), origin.limits
         unedited = msgspec.structs.replace(origin.recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
         self._current = Current(base, base, unedited, ShapeTable(base, unedited.profile))
         self._show(base, request.revision)
@@ -169,6 +172,10 @@ class Session:
         if exports(request.recipe) != exports(self._current.recipe):
             self.open(Open(revision=request.revision, recipe=request.recipe), stop)
             return
+        because = self._why_export_again(request.recipe)
+        if because:
+            self.open(Open(revision=request.revision, recipe=request.recipe), stop, f"exporting again: {because}")
+            return
         judgement = Judgement(request.revision, self._emit, stop)
         judgement.by_check["export"] = self._export_findings
         self._judge(judgement, request.recipe)
@@ -180,12 +187,21 @@ class Session:
             because = "exporting again: the export failed at the sizes asked for, and these have changed"
             self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)
             return
+        if self._why_export_again(request.recipe) != self._why_export_again(failed):
+            because = "exporting again: other sizes are to be free than in the export that failed"
+            self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)
+            return
         judgement = Judgement(request.revision, self._emit, stop)
         judgement.by_check["export"] = self._export_findings
         if self._current is None:
             judgement.finish()
         else:
             self._judge(judgement, request.recipe)
+
+    def _why_export_again(self, recipe: Recipe) -> str:
+        if self._current is None:
+            return ""
+        return why_export_again(summarize(self._current.base).inputs, recipe, self._limits)
 
     def _judge(self, judgement: Judgement, recipe: Recipe) -> None:
         assert self._current is not None

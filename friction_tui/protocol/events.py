@@ -90,6 +90,8 @@ class Exported(msgspec.Struct, frozen=True, tag="exported"):
     captured_nodes: int = 0
     """Operators of the torch.export graph, 0 where there is none; `onnx_nodes` are those of the model made of it."""
     onnx_nodes: int = 0
+    limits: dict[str, tuple[int, int | None]] = {}
+    """The smallest and largest size (None: no largest) of every `input[axis]` it was asked to leave free."""
 
 
 class SourceText(msgspec.Struct, frozen=True, kw_only=True, tag="source_text"):

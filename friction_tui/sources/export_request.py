@@ -63,6 +63,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
     `watch` are the project files the source imported: a save of one of them is a reason to export again.
     `export_nodes` and `onnx_nodes` compare the sizes of the torch.export graph and the ONNX graph.
+    `limits` are the smallest and largest size (None: no largest) of every `input[axis]` asked to be free.
     """
 
     onnx_path: str | None
@@ -70,6 +71,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     watch: tuple[str, ...] = ()
     export_nodes: int = 0
     onnx_nodes: int = 0
+    limits: dict[str, tuple[int, int | None]] = {}
 
 
 ExportEvent = Stage | Log | InputsUsed | Found | Exported | Done

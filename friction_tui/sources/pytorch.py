@@ -99,7 +99,9 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
         found += legacy.findings(request, heard, source)
     channel.found(*found)
     channel.send(Exported(str(output), channel.elapsed))
-    done = _done(str(output), channel, built, program, came.model)
+    # The legacy exporter traces the example: it decides nothing by the sizes asked for.
+    limits = {} if legacy.is_used(request) else {dim.key: (min(dim.min, dim.example), dim.max) for dim in asked}
+    done = msgspec.structs.replace(_done(str(output), channel, built, program, came.model), limits=limits)
     if request.aftermath:
         channel.stage("parity")
         _check_parity(channel, built, bound, output, asked, came, found)

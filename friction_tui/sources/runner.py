@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
@@ -45,6 +45,7 @@ class ExportOutcome:
     export_nodes: int
     onnx_nodes: int
     last_words: str
+    limits: dict[str, tuple[int, int | None]] = field(default_factory=dict)
 
 
 _START = """
@@ -149,6 +150,7 @@ def run_export(
         export_nodes=done.export_nodes if done else 0,
         onnx_nodes=done.onnx_nodes if done else 0,
         last_words=said,
+        limits=done.limits if done else {},
     )
 
 

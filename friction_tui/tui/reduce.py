@@ -105,6 +105,8 @@ def _exported(state: AppState, event: Exported) -> AppState:
     """Lines and nodes are new with an export, so what was read of the source is read again."""
     if event.cancelled:
         return not_read(state, "the export was cancelled", f"Esc, after {event.seconds:.1f} s", "r exports again")
+    if not event.onnx_path and state.exported is not None:  # the model shown is still the one exported before
+        event = msgspec.structs.replace(event, limits=state.exported.limits)
     return replace(state, exported=event, sources={})
 
 

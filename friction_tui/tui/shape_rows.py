@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from friction_tui.protocol import Port
-from friction_tui.recipe import POINTS, Profile, Range, Recipe, Values, dim_key
+from friction_tui.recipe import POINTS, Profile, Range, Recipe, SourceKind, Values, dim_key
 from friction_tui.recipe_text import RecipeTextError, parse_range, parse_values, with_point
 
 FINE_BELOW = 32
@@ -29,6 +29,10 @@ class Row:
     """The symbol, or fixed size, that this entry of one input wins over."""
     missing: bool = False
     """No input of the model has it: the model changed, or the name is wrong."""
+    fixed: bool = False
+    """The model has one size here, which another export can leave free."""
+    freed: bool = False
+    """This range is why the export left the dimension free; without it the size is fixed again."""
 
     def cell(self, point: str) -> str:
         """What stands in the column of a point; empty where nothing is chosen."""
@@ -47,11 +51,16 @@ class Row:
         return step
 
 
-def rows(inputs: Sequence[Port], profile: Profile | None) -> list[Row]:
-    """Every row: symbols in the order the inputs name them, contradicting entries after theirs, shape tensors last."""
+def rows(inputs: Sequence[Port], profile: Profile | None, *, can_free: bool = False) -> list[Row]:
+    """Every row: symbols in the order the inputs name them, contradicting entries after theirs, shape tensors last.
+
+    `can_free`: the model is exported from code, so that fixed sizes can be chosen too; they come at the end.
+    """
     profile = profile or Profile()
     uses: dict[str, list[str]] = {}
     overrides: dict[str, str] = {}
+    fixed: list[Row] = []
+    freed: set[str] = set()
     for port in inputs:
         if port.shape_tensor:
             continue
@@ -59,6 +68,10 @@ def rows(inputs: Sequence[Port], profile: Profile | None) -> list[Row]:
             place = f"{port.name}[{axis}]"
             key = dim_key(port.name, axis, dim.symbol)
             own = place in profile.ranges and place != key
+            if can_free and key == f"{port.name}_{axis}" and key not in profile.guessed:
+                freed.add(key)
+            if can_free and dim.size is not None and place not in profile.ranges:
+                fixed.append(Row(place, (place,), Range(dim.size, dim.size, dim.size), fixed=True))
             if dim.size is None and not own:
                 uses.setdefault(key, []).append(place)
             elif place in profile.ranges:
@@ -71,6 +84,7 @@ def rows(inputs: Sequence[Port], profile: Profile | None) -> list[Row]:
             range=profile.ranges.get(key),
             guessed=key in profile.guessed,
             overrides=overrides.get(key, ""),
+            freed=key in freed,
         )
         for key, places in uses.items()
     ]
@@ -89,7 +103,18 @@ def rows(inputs: Sequence[Port], profile: Profile | None) -> list[Row]:
     ]
     symbols = {dim.symbol for port in inputs for dim in port.dims or ()}
     stray = [key for key in profile.ranges if key not in uses and key not in symbols]
-    return made + [Row(key, range=profile.ranges[key], missing=True) for key in stray]
+    return made + [Row(key, range=profile.ranges[key], missing=True) for key in stray] + fixed
+
+
+def nothing_to_choose(inputs: Sequence[Port], kind: SourceKind, *, part_only: bool) -> str:
+    """Why there is no row; `part_only`: not all of the file could be read."""
+    if not inputs:
+        return "no input can be read from this file" if part_only else "the model has no inputs"
+    if kind is SourceKind.ENGINE:
+        return "the sizes of a built engine are fixed in it: there is nothing to choose"
+    if kind is SourceKind.EXPORTED_PROGRAM:
+        return "every size was fixed when this was captured; dynamic_shapes of torch.export.export leaves them free"
+    return "every input has a fixed shape: there is nothing to choose"
 
 
 def typed(row: Row, point: str, text: str) -> Row:
@@ -129,6 +154,8 @@ def stepped(row: Row, point: str, steps: int) -> Row:
         return typed(row, point, ",".join(moved))
     if row.range is None:
         raise RecipeTextError(f"{row.key}: nothing is chosen yet; type a size first")
+    if row.fixed:
+        raise RecipeTextError(f"{row.key} is fixed; Enter and a range such as 1..4..8 exports the model again with it")
     size = row.range.at(point) + steps * row.step
     return replace(row, range=with_point(row.range, point, size, row.key), guessed=False)
 

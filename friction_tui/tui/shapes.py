@@ -11,8 +11,9 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
 
+from friction_tui.export_sizes import FREED_BY_RANGES, why_export_again
 from friction_tui.protocol import Port
-from friction_tui.recipe import POINTS, Recipe
+from friction_tui.recipe import POINTS, Recipe, SourceKind
 from friction_tui.recipe_changes import changes
 from friction_tui.recipe_text import RecipeTextError, parse_arguments, profile_for
 from friction_tui.tui.line_edit import LineEdit
@@ -23,6 +24,7 @@ from friction_tui.tui.shape_rows import (
     Row,
     applied,
     merged,
+    nothing_to_choose,
     rows,
     stepped,
     typed,
@@ -89,11 +91,18 @@ class ShapesPanel(LinesPanel):
 
     @property
     def _rows(self) -> list[Row]:
-        return rows(self._inputs, self.state.recipe.profile if self.state.recipe else None)
+        recipe = self.state.recipe
+        can_free = recipe is not None and recipe.source.kind in FREED_BY_RANGES
+        return rows(self._inputs, recipe.profile if recipe else None, can_free=can_free)
+
+    def _exports_again(self, wanted: Row) -> bool:
+        recipe, exported = self.state.recipe, self.state.exported
+        limits = exported.limits if exported is not None else {}
+        return recipe is not None and bool(why_export_again(self._inputs, applied(recipe, wanted), limits))
 
     def title(self) -> str:
         """`Shapes ─ 3 ranges ─ 2 guessed`."""
-        made = self._rows
+        made = [row for row in self._rows if not row.fixed]
         if self.state.recipe is not None and self.state.recipe.profile is None:
             return f"{self.NAME} ─ no profile"
         recipe = self.state.recipe
@@ -130,7 +139,11 @@ class ShapesPanel(LinesPanel):
             if self._editing is not None and row.key == self.cursor_key:
                 lines.extend(self._rule(row, width))
         if not made:
-            lines += paragraph("every input has a fixed shape: there is nothing to choose", width, "muted")
+            kind = self.state.recipe.source.kind if self.state.recipe is not None else SourceKind.ONNX
+            why = nothing_to_choose(self._inputs, kind, part_only=bool(self.state.open_file_only))
+            lines += paragraph(why, width, "muted")
+        elif any(row.fixed for row in made):
+            lines += paragraph("a range for a fixed size exports the model again, with that size free", width, "muted")
         return [*lines, *self._ports()]
 
     def _profiles(self) -> list[Line]:
@@ -159,7 +172,7 @@ class ShapesPanel(LinesPanel):
             cell = row.cell(point) or "not set"
             cell = cell if len(cell) <= column - 2 else cell[: column - 3] + "…"
             pad = " " * (column - 1 - len(cell))
-            style = "muted" if not row.cell(point) else "note" if row.guessed else "text"
+            style = "muted" if row.fixed or not row.cell(point) else "note" if row.guessed else "text"
             spans += [(pad, "text"), (cell, "cursor" if current else style), (" ", "text")]
         about = "values" if row.is_values else ", ".join(row.uses) if row.uses != (row.key,) else ""
         room = width - width_of(spans) - width_of(_remark(row)) - 2
@@ -175,8 +188,9 @@ class ShapesPanel(LinesPanel):
         except RecipeTextError as error:
             return paragraph(str(error), width, "error", indent=((f"{cross} ", "error"),), key=row.key)
         shown = " · ".join(wanted.cell(point) for point in POINTS)
+        enter = "Enter exports again with it" if self._exports_again(wanted) else "Enter takes it"
         return paragraph(
-            f"{row.key} {shown}   Enter takes it, Esc does not",
+            f"{row.key} {shown}   {enter}, Esc does not",
             width,
             "good",
             indent=((f"{tick} ", "good"),),
@@ -356,7 +370,7 @@ class ShapesPanel(LinesPanel):
         row, recipe = self._current, self.state.recipe
         if row is None or recipe is None:
             return
-        if row.overrides or row.missing:
+        if row.overrides or row.missing or row.freed:
             self.post_message(Edit(without(recipe, row), f"{row.key} dropped"))
         else:
             self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", "warning"))
@@ -374,6 +388,8 @@ def _widths(made: list[Row], width: int) -> tuple[int, int]:
 def _remark(row: Row) -> tuple[Span, ...]:
     if row.missing:
         return (("no such input", "warning"),)
+    if row.fixed:
+        return (("fixed", "muted"),)
     if row.overrides:
         return ((f"over {row.overrides}", "warning"),)
     return (("guessed", "note"),) if row.guessed else ()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from textual.events import Paste
 
-from friction_tui.protocol import Dim, ModelSummary, Port
-from friction_tui.recipe import History, Profile, Range, Recipe, Source, Values
+from friction_tui.export_sizes import asked_profile, why_export_again
+from friction_tui.protocol import Dim, Exported, ModelSummary, Port
+from friction_tui.recipe import History, Profile, Range, Recipe, Source, SourceKind, Values
 from friction_tui.recipe_text import RecipeTextError
 from friction_tui.tui.line_edit import LineEdit
 from friction_tui.tui.panel import Edit, Say
@@ -195,3 +197,64 @@ async def test_profiles_are_added_switched_edited_and_removed_each_in_one_edit()
         await pilot.pause()
         assert isinstance(app.heard[-1], Say)
         assert "profile  " not in app.text()
+
+
+def exported_state(profile: Profile, limits: dict[str, tuple[int, int | None]], *dims: Dim) -> AppState:
+    """A module exported from Python with one input x of these dimensions."""
+    state = state_of()
+    assert state.summary is not None
+    summary = msgspec.structs.replace(state.summary, inputs=(Port("x", "float32", dims),))
+    recipe = Recipe(source=Source("net.py", SourceKind.PYTORCH, "model"), profile=profile)
+    exported = Exported(revision=1, onnx_path="m.onnx", seconds=1.0, limits=limits)
+    return replace(state, history=History(present=recipe), summary=summary, exported=exported)
+
+
+async def test_a_fixed_size_of_an_exported_source_can_be_freed_and_says_what_that_takes() -> None:
+    app = Bench(ShapesPanel(id="shapes"))
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.show(exported_state(Profile(), {}, Dim(2), Dim(3)))
+        await pilot.press("plus")
+        await pilot.pause()
+        assert isinstance(app.heard[-1], Say) and "x[0] is fixed" in app.heard[-1].text
+        await pilot.press("enter", *"1..4..8")
+        await pilot.pause()
+        assert "✓ x[0] 1 · 4 · 8   Enter exports again with it" in app.text()
+        await pilot.press("enter")
+        await pilot.pause()
+        edit = app.heard[-1]
+        assert isinstance(edit, Edit) and edit.recipe.profile is not None
+        assert edit.recipe.profile.ranges == {"x[0]": Range(1, 4, 8)}
+        # The export gives the freed dimension a name of its own; within what it was asked for it holds.
+        freed = exported_state(Profile(ranges={"x_0": Range(1, 4, 8)}), {"x[0]": (1, 8)}, Dim(symbol="x_0"), Dim(3))
+        app.show(freed)
+        await pilot.press("enter", *"1..2..6")
+        await pilot.pause()
+        assert "✓ x_0 1 · 2 · 6   Enter takes it" in app.text()
+        await pilot.press("escape", "enter", *"1..2..16")
+        await pilot.pause()
+        assert "✓ x_0 1 · 2 · 16   Enter exports again with it" in app.text()
+        await pilot.press("escape", "delete")
+        await pilot.pause()
+        edit = app.heard[-1]
+        assert isinstance(edit, Edit) and edit.recipe.profile == Profile()
+
+
+def test_which_sizes_need_another_export() -> None:
+    fixed, free = (Port("x", "float32", (dim, Dim(3))) for dim in (Dim(2), Dim(symbol="x_0")))
+    source = Source("net.py", SourceKind.PYTORCH, "model")
+
+    def why(port: Port, profile: Profile, limits: dict[str, tuple[int, int | None]]) -> str:
+        return why_export_again((port,), Recipe(source=source, profile=profile), limits)
+
+    wide = Profile(ranges={"x[0]": Range(1, 4, 8)})
+    assert why(fixed, wide, {}) == "x[0] is 2 in the model and is to be 1..8"
+    assert why(fixed, wide, {"x[0]": (1, 8)}) == "", "asked already: it stayed fixed, which is a finding"
+    assert why(free, wide, {"x[0]": (2, None)}) == "x[0] was exported for 2 and up and is to be 1..8"
+    assert why(free, Profile(), {"x[0]": (1, 8)}) == "x[0] is free in the model and has no range any more"
+    guessed = Profile(ranges={"x_0": Range(1, 4, 8)}, guessed=("x_0",))
+    assert why(free, guessed, {"x[0]": (1, 4)}) == "", "what nobody chose asks for nothing"
+    onnx = Recipe(source=Source("m.onnx"), profile=wide)
+    assert why_export_again((fixed,), onnx, {}) == ""
+    two = Recipe(source=source, profile=wide, others=(Profile(ranges={"x[0]": Range(16, 16, 32)}),))
+    asked = asked_profile(two)
+    assert asked is not None and asked.ranges == {"x[0]": Range(1, 4, 32)}, "one model serves all profiles"
