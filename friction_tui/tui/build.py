@@ -33,7 +33,7 @@ class BuildPanel(LinesPanel):
 
     DEFAULT_CSS = "BuildPanel { scrollbar-gutter: stable; }"
     NAME = "Build"
-    READS = frozenset({"jobs", "recipe", "summary", "hello", "ascii"})
+    READS = frozenset({"jobs", "findings", "recipe", "summary", "hello", "ascii"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "view(-1)", "View", show=False, id="build.view-left", tooltip="Result, log, kernels, history"),
         Binding("right", "view(1)", "View", show=False, id="build.view-right", tooltip="Result, log, kernels, history"),
@@ -149,7 +149,8 @@ class BuildPanel(LinesPanel):
                 return paragraph("kernels are known when a build has ended well", width, "muted")
             return [self._filter(f"{len(found)} kernels"), *(made or paragraph("no such kernel", width, "muted"))]
         past = [record for record in self._comparable if not (job.build and record.recipe is job.recipe)]
-        lines = build_views.result(job, self.state.recipe, width, ascii_only=ascii_only)
+        known = () if self.state.is_stale(job) else self.state.findings
+        lines = build_views.result(job, self.state.recipe, known, width, ascii_only=ascii_only)
         lines += build_views.phases(job, past, self._elapsed(job), ascii_only=ascii_only)
         if job.running:
             lines += self._newest(job)

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from friction_tui.finding import Severity
+from friction_tui.build_verdict import repeated, said_by
+from friction_tui.finding import Finding, Severity
 from friction_tui.protocol import BuildResult, Kernel, LogLine
 from friction_tui.recipe import Recipe
 from friction_tui.recipe_changes import changes
@@ -54,8 +55,8 @@ def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, wha
     return lines
 
 
-def result(job: Job, present: Recipe | None, width: int, *, ascii_only: bool) -> list[Line]:
-    """How a finished build came out, and what its engine needs."""
+def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: int, *, ascii_only: bool) -> list[Line]:
+    """How a finished build came out, why, and what its engine needs. `known` are the problems listed now."""
     cross, tick = ("X", "+") if ascii_only else ("✗", "✓")
     if job.cancelled:
         return [Line((("- ", "muted"), (f"cancelled after {seconds_text(job.elapsed)}", "text")))]
@@ -69,7 +70,7 @@ def result(job: Job, present: Recipe | None, width: int, *, ascii_only: bool) ->
         since = ", ".join(changes(job.recipe, present)) or "the recipe"
         lines += paragraph(f"stale: changed since: {since}; b builds again", width, "stale")
     said = f"· {build.source} · {target_text(job.recipe)}"
-    found = [*build.findings, *(finding for finding in job.findings if finding not in build.findings)]
+    found = list(dict.fromkeys(repeated(one, known, build) or one for one in said_by(build, job.findings)))
     if build.ok and any(finding.severity is Severity.ERROR for finding in found):
         head = (
             ("! ", "warning"),
@@ -82,12 +83,20 @@ def result(job: Job, present: Recipe | None, width: int, *, ascii_only: bool) ->
         head = (f"{cross} ", "error"), (f"refused after {seconds_text(build.seconds)} ", "error"), (said, "muted")
     lines.append(Line(tuple(cut(head, width))))
     for finding in found:
-        mark, role = symbol(finding.severity, finding.tier, ascii_only=ascii_only)
-        places = ", ".join(name for name in finding.names[:3] if name not in finding.title)
-        text = f"{finding.title}{': ' + places if places else ''}"
-        lines += paragraph(text, width, "strong", indent=((f"{mark} ", role),))
-        lines += paragraph(finding.cause, width, "muted", indent=(("  ", "text"),))[:CAUSE_LINES]
+        lines += _why(finding, width, listed=finding in known, ascii_only=ascii_only)
     return [*lines, *_amounts(build, width)]
+
+
+def _why(finding: Finding, width: int, *, listed: bool, ascii_only: bool) -> list[Line]:
+    """One reason, in words; `listed` says that it is among the problems, which know more."""
+    mark, role = symbol(finding.severity, finding.tier, ascii_only=ascii_only)
+    places = ", ".join(name for name in finding.names[:3] if name not in finding.title)
+    text = f"{finding.title}{': ' + places if places else ''}"
+    lines = paragraph(text, width, "strong", indent=((f"{mark} ", role),))
+    lines += paragraph(finding.cause, width, "muted", indent=(("  ", "text"),))[:CAUSE_LINES]
+    if listed:
+        lines.append(Line((("  2", "key"), (" lists it, ", "muted"), ("W", "key"), (" explains", "muted"))))
+    return lines
 
 
 def target_text(recipe: Recipe) -> str:

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import msgspec
 
+from friction_tui.build_verdict import with_build
 from friction_tui.drawing.marks import marks_of
-from friction_tui.finding import Finding, fix_first
+from friction_tui.finding import fix_first
 from friction_tui.protocol import (
     EXPORT_JOB,
     ConsentNeeded,
@@ -142,15 +143,11 @@ def _relisted(state: AppState) -> AppState:
         listed = fix_first(finding for answer in state.checks.values() for finding in answer.findings)
     last = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.running), None)
     if last is not None and not state.is_stale(last):
-        listed = fix_first([*listed, *(f for f in _found_by(last) if f not in listed)])
+        listed = with_build(listed, last.build, last.findings)
     problem = state.problem
     if problem is not None and problem not in listed:
         problem = next((f for f in listed if identity(f) == identity(problem)), None)
     return replace(state, findings=tuple(listed), marks=marks_of(listed), problem=problem)
-
-
-def _found_by(job: Job) -> tuple[Finding, ...]:
-    return (*job.findings, *(job.build.findings if job.build else ()))
 
 
 def _judged(state: AppState, event: Judged) -> AppState:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from friction_tui.build_verdict import with_build
 from friction_tui.finding import Finding
 from friction_tui.protocol import (
     EXPORT_JOB,
@@ -60,8 +61,10 @@ class Answer:
     @property
     def findings(self) -> list[Finding]:
         """The verdict, with what a build found."""
-        told = [self.judged.findings if self.judged else (), *(ended.findings for ended in self.jobs.values())]
-        return [finding for findings in told for finding in findings]
+        listed = list(self.judged.findings if self.judged else ())
+        for ended in self.jobs.values():
+            listed = with_build(listed, ended.build, ended.findings)
+        return listed
 
     @property
     def build(self) -> BuildResult | None:

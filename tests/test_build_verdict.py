@@ -1,0 +1,50 @@
+"""What a build repeats of a refusal joins it; what is news stays a finding of its own."""
+
+import msgspec
+
+from friction_tui.build_verdict import repeated, with_build
+from friction_tui.finding import EngineWords, Finding, Place, PlaceKind, Severity, Tier
+from friction_tui.protocol import BuildResult, Phase
+
+BUILDER = "TensorRT-RTX 1.7.1 builder"
+
+
+def finding(kind: str, tier: Tier, source: str, node: str = "", severity: Severity = Severity.ERROR) -> Finding:
+    places = (Place(PlaceKind.NODE, f"n{node}", node=node),) if node else ()
+    words = (EngineWords(source, f"{kind} said"),)
+    return Finding(
+        kind=kind, severity=severity, tier=tier, title=kind, cause="", source=source, places=places, words=words
+    )
+
+
+def build(*phases: str, ok: bool = False) -> BuildResult:
+    return BuildResult(ok=ok, source=BUILDER, seconds=1.0, phases=tuple(Phase(name, 0.1) for name in phases))
+
+
+def test_a_parser_that_refuses_again_is_one_more_voice() -> None:
+    known = [
+        finding("dynamic/baked-reshape", Tier.SHAPES, "rule", "11"),
+        finding("operators/refused", Tier.PARSER, "parser", "16"),
+    ]
+    said = finding("engine/other", Tier.BUILDER, BUILDER)
+    first, second = with_build(known, build("parse"), [said])
+    assert (first.kind, first.also, first.words[-1]) == ("operators/refused", (BUILDER,), said.words[0])
+    assert second == known[0]
+
+
+def test_what_the_builder_met_later_is_news_unless_the_place_was_known_to_fail() -> None:
+    known = [finding("dynamic/baked-reshape", Tier.SHAPES, "rule", "4")]
+    elsewhere, there = (finding("engine/other", Tier.BUILDER, BUILDER, node) for node in ("9", "4"))
+    joined = with_build(known, build("parse", "compile"), [elsewhere, there])
+    assert [(one.kind, one.also) for one in joined] == [("engine/other", ()), ("dynamic/baked-reshape", (BUILDER,))]
+    assert repeated(finding("engine/other", Tier.BUILDER, BUILDER), known, build("parse", "compile")) is None
+
+
+def test_a_hazard_is_no_reason_for_a_refusal() -> None:
+    known = [finding("weights/range", Tier.HAZARD, "rule", "4")]
+    assert repeated(finding("engine/other", Tier.BUILDER, BUILDER, "4"), known, build("parse")) is None
+
+
+def test_words_nobody_read_are_said_as_they_are() -> None:
+    raw = finding("engine/message", Tier.BUILDER, BUILDER)
+    assert with_build([], msgspec.structs.replace(build("compile"), findings=(raw,)), []) == [raw]
