@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from friction_tui.diagnosis.alike import united_alike
 from friction_tui.diagnosis.case import RULE
 from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier, worst
 
@@ -44,7 +45,7 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     # A rule that knows little still knows more than an engine: it comes first, and the engine's word goes into it.
     for finding in sorted(filter(_vague_or_engine, every), key=lambda one: one.source != RULE):
         _join(finding, kept)
-    return _without_moot(_united(kept))
+    return united_alike(_without_moot(_united(kept)))
 
 
 def _without_moot(findings: list[Finding]) -> list[Finding]:
