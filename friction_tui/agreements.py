@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.recipe import Precision, Profile, Recipe
+from friction_tui.recipe import ExportOptions, Precision, Profile, Recipe
 from friction_tui.recipe_file import RecipeFile, of_model
 from friction_tui.report.verdict import ModelVerdict
 
@@ -32,7 +32,7 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
         profile=_profile(recipe.profile, agreed.profile),
         others=recipe.others or (agreed.others if recipe.profile is not None else ()),
         rewrites=recipe.rewrites or agreed.rewrites,
-        export=agreed.export,
+        export=agreed.export if recipe.export == ExportOptions() else recipe.export,
     )
     return chosen, held
 

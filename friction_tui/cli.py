@@ -104,6 +104,13 @@ def main() -> None:
 source_options_list = (
     click.option("--input", "inputs", multiple=True, metavar="NAME:SHAPE:DTYPE", help="Example input for an export."),
     click.option("--state-dict", default="", metavar="FILE", help="Weights to load into the factory's module."),
+    click.option(
+        "--export",
+        "export_options",
+        multiple=True,
+        metavar="OPTION=VALUE",
+        help="legacy, optimize=no, external_data=no, keep_initializers, timeout_s=60 or memory_limit_mb=8000.",
+    ),
     click.option("--allow-code", is_flag=True, help="Agree that the code which comes with the model is run."),
 )
 
@@ -387,6 +394,7 @@ def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
 
 def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe that a command line describes. Raises click.UsageError or RecipeTextError naming the flag."""
+    from friction_tui.export_options import parse_options
     from friction_tui.recipe import InputSpec, Precision, Profile, Recipe, Source, SourceKind
     from friction_tui.recipe_text import SHAPE_FLAGS, parse_example, parse_profiles
 
@@ -407,6 +415,7 @@ def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
         target=(chosen.get("target") or "").upper(),
         precision=Precision(chosen.get("precision") or "as-exported"),
         keep_float32=tuple(chosen.get("keep_float32") or ()),
+        export=parse_options(chosen.get("export_options") or ()),
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from friction_tui.protocol import SaveModel
-from friction_tui.recipe import InputSpec
+from friction_tui.recipe import ExportOptions, InputSpec
 from friction_tui.tui.panel import Ask, Edit, Say
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ def edit_shapes(bench: Workbench) -> None:
 
 
 def edit_inputs(bench: Workbench) -> None:
-    """The example inputs of the export."""
+    """The example inputs and the options of the export."""
+    from friction_tui.export_options import options_text
     from friction_tui.tui.export_progress import spec_text
     from friction_tui.tui.inputs_dialog import InputsScreen
 
@@ -32,13 +33,21 @@ def edit_inputs(bench: Workbench) -> None:
     if exported is None or recipe is None:
         return
 
-    def take(inputs: tuple[InputSpec, ...] | None) -> None:
-        if inputs is not None:
-            source = msgspec.structs.replace(recipe.source, inputs=inputs)
-            said = "example inputs " + ", ".join(spec_text(spec) for spec in inputs)
-            bench.post_message(Edit(msgspec.structs.replace(recipe, source=source), said))
+    def take(answer: tuple[tuple[InputSpec, ...], ExportOptions] | None) -> None:
+        if answer is None:
+            return
+        inputs, options = answer
+        edited, said = recipe, []
+        if inputs != exported.inputs or exported.inputs_guessed:  # the source's own may be more than tensors
+            edited = msgspec.structs.replace(edited, source=msgspec.structs.replace(recipe.source, inputs=inputs))
+            said.append("example inputs " + ", ".join(spec_text(spec) for spec in inputs))
+        if options != recipe.export:
+            edited = msgspec.structs.replace(edited, export=options)
+            said.append(f"exported with {options_text(options)}")
+        if said:
+            bench.post_message(Edit(edited, "; ".join(said)))
 
-    bench.app.push_screen(InputsScreen(exported.inputs, guessed=exported.inputs_guessed), take)
+    bench.app.push_screen(InputsScreen(exported.inputs, recipe.export, guessed=exported.inputs_guessed), take)
 
 
 def choose_opset(bench: Workbench) -> None:

@@ -1,4 +1,4 @@
-"""The example inputs of an export: name, shape and type of each, to confirm or to edit."""
+"""What an export is made with: name, shape and type of each example input, and its options, to confirm or to edit."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
-from friction_tui.recipe import InputSpec
+from friction_tui.export_options import options_text, parse_options
+from friction_tui.recipe import ExportOptions, InputSpec
 from friction_tui.recipe_text import RecipeTextError, parse_example
 from friction_tui.tui.export_progress import spec_text
 
 KEYS = "Enter exports with these, ↑ ↓ go to another, Esc leaves"
 
 
-class InputsScreen(ModalScreen[tuple[InputSpec, ...] | None]):
-    """One line an input and an empty one for another; dismissed with the inputs, or None."""
+Answer = tuple[tuple[InputSpec, ...], ExportOptions]
+
+
+class InputsScreen(ModalScreen[Answer | None]):
+    """One line an input, an empty one for another, one of options; dismissed with inputs and options, or None."""
 
     CSS_PATH = "dialogs.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -27,9 +31,9 @@ class InputsScreen(ModalScreen[tuple[InputSpec, ...] | None]):
         Binding("down", "app.focus_next", "Down", show=False, id="inputs.down", tooltip="The input below"),
     ]
 
-    def __init__(self, inputs: tuple[InputSpec, ...], *, guessed: bool) -> None:
+    def __init__(self, inputs: tuple[InputSpec, ...], options: ExportOptions, *, guessed: bool) -> None:
         super().__init__()
-        self._inputs, self._guessed = inputs, guessed
+        self._inputs, self._options, self._guessed = inputs, options, guessed
 
     def compose(self) -> ComposeResult:
         """A line each, as `--input` takes it."""
@@ -40,12 +44,16 @@ class InputsScreen(ModalScreen[tuple[InputSpec, ...] | None]):
                 field = Input(text, placeholder="another: name:1x3x224x224:float32", select_on_focus=False)
                 field.cursor_blink = False
                 yield field
+            yield Label("Options of the export", classes="question")
+            options = Input(options_text(self._options), id="options", select_on_focus=False)
+            options.cursor_blink = False
+            yield options
             yield Label(KEYS, id="verdict", markup=False)
 
     def specs(self) -> tuple[InputSpec, ...]:
         """What the lines say; empty ones are left out. Raises RecipeTextError at the first that says nothing usable."""
         specs: list[InputSpec] = []
-        for field in self.query(Input):
+        for field in self.query(Input).exclude("#options"):
             field.set_class(False, "refused")
             if not field.value.strip():
                 continue
@@ -62,17 +70,25 @@ class InputsScreen(ModalScreen[tuple[InputSpec, ...] | None]):
             raise RecipeTextError("an export needs at least one input")
         return tuple(specs)
 
-    def _judge(self) -> tuple[InputSpec, ...] | None:
+    def options(self) -> ExportOptions:
+        """What the line of options says; one left out has its default. Raises RecipeTextError."""
+        field = self.query_one("#options", Input)
+        field.set_class(True, "refused")
+        options = parse_options([field.value])
+        field.set_class(False, "refused")
+        return options
+
+    def _judge(self) -> Answer | None:
         label = self.query_one("#verdict", Label)
         try:
-            specs = self.specs()
+            specs, options = self.specs(), self.options()
         except RecipeTextError as error:
-            label.update(str(error).removeprefix("--input: "))
+            label.update(str(error).removeprefix("--input: ").removeprefix("--export: "))
             label.add_class("refused")
             return None
         label.update(self._note(specs) or KEYS)
         label.remove_class("refused")
-        return specs
+        return specs, options
 
     def _note(self, specs: tuple[InputSpec, ...]) -> str:
         """What is unlike the inputs of the last export, which may well be meant."""
@@ -94,6 +110,6 @@ class InputsScreen(ModalScreen[tuple[InputSpec, ...] | None]):
 
     def on_input_submitted(self) -> None:
         """Take them, if all can be read."""
-        specs = self._judge()
-        if specs is not None:
-            self.dismiss(specs)
+        answer = self._judge()
+        if answer is not None:
+            self.dismiss(answer)
