@@ -17,6 +17,7 @@ from friction_tui.diagnosis import (
     graph_structure,
     half_precision,
     impossible_constants,
+    largest_activation,
     older_tensorrt,
     operators,
     opset_and_ir,
@@ -56,11 +57,13 @@ CHECKS: tuple[tuple[str, Check, str], ...] = (
     ("impossible constants", impossible_constants.check, "constants that make NaN or Inf whatever the input"),
     ("half precision", half_precision.check, "where float16 runs out of range inside the graph"),
     ("performance", performance.check, "what costs time without need"),
+    ("largest activation", largest_activation.check, "what costs most memory at the max of the ranges"),
 )
 """(name, check, what it looks at)."""
 
 OF_THE_RANGES = frozenset(
     {"builder limits", "quantization", "profile", "shapes", "fragile shapes", "folded batch", "control flow", "parser"}
+    | {"largest activation"}
 )
 """The checks that look at sizes. All others answer the same whatever the optimization profile is."""
 
