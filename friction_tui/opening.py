@@ -76,13 +76,45 @@ def _fixed(model: OpenedModel) -> dict[str, int]:
 
 
 def row_labels(model: OpenedModel, graph: GraphData, table: ShapeTable) -> list[str]:
-    """For every item of the graph, the shape of its first output over the range; "" where it is not known."""
+    """For every item of the graph, the shape of its first output over the range.
+
+    Where it is not known: behind which operator it got lost; "" at that operator itself, whose own mark says more.
+    """
     labels: list[str] = []
+    lost: dict[str, str] = {}
     for path in graph.paths:
         if path[:1] in ("<", ">"):
-            labels.append(table.label(path[1:]))
+            labels.append(table.label(path[1:]) or _behind(model, path[1:], table, lost, own=False))
             continue
         node = model.index.by_path.get(path)
-        known = node is not None and node.graph == "" and node.proto.output
-        labels.append(table.label(node.proto.output[0]) if node is not None and known else "")
+        if node is None or node.graph or not node.proto.output:
+            labels.append("")
+        else:
+            name = node.proto.output[0]
+            labels.append(table.label(name) or _behind(model, name, table, lost, own=True))
     return labels
+
+
+def _behind(model: OpenedModel, name: str, table: ShapeTable, lost: dict[str, str], *, own: bool) -> str:
+    """`not known: after NonZero`, from the first operator upstream of a tensor that has no shape to give.
+
+    `lost` remembers the answers; `own` says that the operator which writes `name` is not to be named as its own cause.
+    """
+    trail: list[str] = []
+    found = ""
+    while name not in lost:
+        trail.append(name)
+        writer = model.index.producer.get(name)
+        if writer is None or writer.graph:
+            break
+        unknown = (read for read in writer.proto.input if read in model.index.producer and not table.label(read))
+        upstream = next((read for read in unknown if read not in trail), None)
+        if upstream is None:
+            found = writer.proto.op_type
+            break
+        name = upstream
+    else:
+        found = lost[name]
+    at_fault = len(trail) == 1 and own and name == trail[0]
+    lost.update(dict.fromkeys(trail, found))
+    return f"not known: after {found}" if found and not at_fault else ""

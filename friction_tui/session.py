@@ -142,6 +142,8 @@ class Session:
             return
         base, self._limits = open_model(origin.path), origin.limits
         unedited = msgspec.structs.replace(origin.recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
+        weights = dict.fromkeys(file.path for file in base.external if not file.escapes)
+        self.watched = origin.files or (base.path, *weights)
         self._current = Current(base, base, unedited, ShapeTable(base, unedited.profile))
         self._show(base, request.revision)
         if edits(unedited) == edits(origin.recipe):

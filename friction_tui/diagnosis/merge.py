@@ -34,6 +34,7 @@ SAME_MATTER = (
     frozenset({"structure", "schema", "versions", "operators/unknown", "operators/attribute"}),
     frozenset({"dynamic", "control", "profile", "structure"}),
     frozenset({"external", "file", "weights"}),
+    frozenset({"structure/no-type", "types/unsupported-input"}),
 )
 """Kinds or families that describe one matter from two sides, when they meet at the same place."""
 
@@ -91,7 +92,7 @@ def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
     """Whether a refusal of the model as a whole is explained by what a rule found at its border."""
     at_the_border = any(place.kind in (PlaceKind.MODEL, PlaceKind.OUTPUT) for place in reasoned.places)
     known = at_the_border and reasoned.severity is Severity.ERROR and reasoned.kind.startswith("structure/")
-    return reasoned.kind == other.kind or (known and other.kind in VAGUE)
+    return reasoned.kind == other.kind or (known and (other.kind in VAGUE or _same_reason(reasoned, other)))
 
 
 def _covers(finding: Finding, place: Place) -> bool:

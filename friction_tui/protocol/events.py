@@ -112,9 +112,10 @@ class SourceText(msgspec.Struct, frozen=True, kw_only=True, tag="source_text"):
 
 
 class SourceChanged(msgspec.Struct, frozen=True, tag="source_changed"):
-    """Files that the last export read were saved."""
+    """Files that the model was read or exported from were saved; `gone` are those that were moved or deleted."""
 
     files: tuple[str, ...]
+    gone: tuple[str, ...] = ()
 
 
 class GraphReady(msgspec.Struct, frozen=True, tag="graph"):

@@ -56,7 +56,7 @@ def after(state: AppState, heard: ToViewer) -> AppState:
             return _ended(state, heard.why)
     moved = reduce(state, heard)
     if isinstance(heard, Judged) and moved.judged is heard and state.judged is not None:
-        return _noticed(moved, judged_notice(moved))
+        return _noticed(moved, judged_notice(moved, same_recipe=state.recipe == state.accepted))
     if isinstance(heard, Proved) and moved.proof is heard:
         return _noticed(moved, proved_notice(heard, moved.change))
     return moved

@@ -19,6 +19,7 @@ from friction_tui.protocol import (
     JobKind,
     JobProgress,
     Open,
+    Opened,
     Request,
     SourceChanged,
     StartJob,
@@ -56,8 +57,8 @@ class Client(Protocol):
 class LiveSession:
     """Owns the state; every change goes through `show`, and `on_state` is told.
 
-    `watch` exports the source again whenever one of its files is saved. `client` makes the other end, where it is
-    another than a worker of one's own; `record` writes down what passes.
+    `watch` reads the source again, exporting it where it is code, whenever one of its files is saved. `client` makes
+    the other end, where it is another than a worker of one's own; `record` writes down what passes.
     """
 
     def __init__(
@@ -122,12 +123,14 @@ class LiveSession:
         state = after(self.state, event)
         if isinstance(event, Exported) and state.exported is event:
             self.ask(WatchSource(on=True))
+        if isinstance(event, Opened) and state.exported is None and not self.state.only_watching:
+            self.ask(WatchSource(on=True))
         if isinstance(event, JobEnded) and event.job == EXPORT_JOB and self._opened_here:
             state = _remembered(state)
         self.show(state)
         if isinstance(event, JobProgress) and event.job == EXPORT_JOB:
             self._tick_from(event.elapsed)
-        if isinstance(event, SourceChanged) and self.watch:
+        if isinstance(event, SourceChanged) and event.files and self.watch:
             self.reopen()
 
     def may_change(self) -> bool:

@@ -35,14 +35,16 @@ def graph_text(change: GraphChange) -> str:
     return ", ".join(counted(nodes, what) for nodes, what in both if nodes)
 
 
-def judged_notice(state: AppState) -> Notice | None:
-    """What to say when the verdict on an edit, or on a source read again, is there."""
+def judged_notice(state: AppState, *, same_recipe: bool = False) -> Notice | None:
+    """What to say when the verdict on an edit, or on a source read again with the `same_recipe`, is there."""
     nodes, again = state.graph_change, state.exported is not None and state.exported.revision == state.revision
     said = [graph_text(nodes)] if nodes is not None and nodes.revision == state.revision else []
     said += [change_text(state.change)] if state.change else []
     text = "; ".join(filter(None, said))
     if again and not state.export_failed:
         text = f"exported again: {text or 'the same nodes and the same findings'}"
+    elif same_recipe and state.exported is None:
+        text = f"opened again: {text or 'the same nodes and the same findings'}"
     if not text:
         return None
     return Notice("warning" if state.change and state.change.broke else "info", text)

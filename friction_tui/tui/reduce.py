@@ -64,7 +64,7 @@ def reduce(state: AppState, event: Event) -> AppState:
         case SourceText():
             return replace(state, sources={**state.sources, **dict.fromkeys((event.file, *event.names), event)})
         case SourceChanged():
-            return noticed(state, "info", f"saved: {', '.join(event.files)}", "r exports the model again")
+            return _saved(state, event)
         case GraphReady():
             return _drawn(state, event)
         case RowLabels():  # shapes changed, so what was inspected is asked for again
@@ -100,6 +100,18 @@ def reduce(state: AppState, event: Event) -> AppState:
         case WorkerDied():
             return _died(state, event)
     return state
+
+
+def _saved(state: AppState, event: SourceChanged) -> AppState:
+    """What is shown is as it was read; the files say something else by now, or are no more."""
+    if event.gone:
+        state = noticed(state, "warning", f"moved or deleted: {', '.join(event.gone)}", "shown is what was read")
+    if not event.files:
+        return state
+    files = ", ".join(event.files)
+    if state.exported is not None:
+        return noticed(state, "info", f"saved: {files}", "r exports the model again")
+    return noticed(state, "warning", f"changed on disk: {files}", "r opens it again, as it is now")
 
 
 def _exported(state: AppState, event: Exported) -> AppState:

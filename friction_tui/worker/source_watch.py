@@ -14,7 +14,7 @@ INTERVAL_S = 0.5
 
 
 class SourceWatch:
-    """Looks at `files()` while it is on. A file counts as saved when it has stayed the same for one interval."""
+    """Looks at `files()` while it is on. A file counts as saved, or as gone, when it stayed so for one interval."""
 
     def __init__(self, send: Callable[[SourceChanged], None], files: Callable[[], tuple[Path, ...]]) -> None:
         self._send, self._files = send, files
@@ -34,6 +34,7 @@ class SourceWatch:
     def _run(self) -> None:
         pause = threading.Event()
         told = before = stamps(self._files())
+        missed: set[Path] = set()
         while True:
             self._on.wait()
             pause.wait(INTERVAL_S)
@@ -46,4 +47,7 @@ class SourceWatch:
             if saved:
                 told = {**told, **{file: now[file] for file in saved}}
                 self._send(SourceChanged(tuple(str(file) for file in saved)))
-            before = now
+            gone = {file for file in files if file in told and file not in now and file not in before}
+            if gone - missed:
+                self._send(SourceChanged((), tuple(sorted(str(file) for file in gone - missed))))
+            before, missed = now, gone

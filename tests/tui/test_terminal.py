@@ -133,3 +133,18 @@ def test_a_killed_worker_is_replaced_and_a_deleted_model_is_said(open_terminal: 
         before = len(terminal.heard)
         terminal.press(key)
         terminal.seen("moved or deleted after it was opened", before)
+
+
+def test_a_model_that_changes_on_disk_is_said_and_opened_again(open_terminal: OpenTerminal, model: Path) -> None:
+    terminal = open_terminal()
+    changed = onnx.load(model)
+    changed.graph.node.append(helper.make_node("Identity", ["h24"], ["more"], name="more"))
+    time.sleep(1)  # the watch has looked once
+    before = len(terminal.heard)
+    onnx.save(changed, model)
+    terminal.seen("changed on disk", before, limit=10)
+    terminal.press("r")
+    terminal.seen("1 node added (Identity more)", before, limit=10)
+    before = len(terminal.heard)
+    model.unlink()
+    terminal.seen("moved or deleted: ", before, limit=10)
