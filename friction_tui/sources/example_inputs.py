@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from friction_tui.recipe import InputSpec
+from friction_tui.sources.signature import signature_of
 
 _BATCH, _LENGTH, _IMAGE = 2, 16, 64
 """Sizes of a guess. The batch is 2: torch.export treats a size of 1 as a constant more readily."""
@@ -87,7 +88,7 @@ def leaves(inputs: Any, prefix: str = "") -> list[tuple[str, Any]]:
 
 def _parameters(module: Any, *, required_only: bool = False) -> list[str]:
     try:
-        signature = inspect.signature(module.forward)
+        signature = signature_of(module)
     except (TypeError, ValueError):
         return []
     named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -142,7 +142,10 @@ def _out_of_memory(request: ExportRequest, limit: int) -> Finding:
             else f", {_SHARE:.0%} of the memory that was free on this machine when it began."
         ),
         request.source.path,
-        Fix("Raise the export's memory limit, export a smaller configuration, or use a machine with more memory.")
+        Fix(
+            "Raise the limit with `--export memory_limit_mb=...` (I in the app), export a smaller configuration, or "
+            "use a machine with more memory."
+        )
         if request.options.memory_limit_mb
         else Fix("End what else uses memory here, export a smaller configuration, or use a machine with more memory."),
     )

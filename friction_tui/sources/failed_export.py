@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from friction_tui.sources.dynamic_shapes import relaxed
 from friction_tui.sources.export_failure import explain, missing_function, model_fails
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.failure import Failure, read
+from friction_tui.sources.signature import signature_of
 from friction_tui.sources.user_code import Built
 
 _CERTAIN = (
@@ -116,7 +116,7 @@ def _has_scripted_part(built: Built) -> bool:
 
 def _left_out(built: Built) -> tuple[str, ...]:
     """Parameters of forward whose default is None and that the example does not give."""
-    parameters = inspect.signature(built.module.forward).parameters.values()
+    parameters = signature_of(built.module).parameters.values()
     return tuple(p.name for p in parameters if p.default is None and p.name not in built.bound)
 
 

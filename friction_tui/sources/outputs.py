@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 import torch
 
 from friction_tui.sources.dynamic_shapes import tensors
+from friction_tui.sources.signature import signature_of
 
 _TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-6}
 """Largest difference accepted, relative to the output's largest value; fp32 kernels differ by about 1e-6 a layer."""
@@ -39,7 +39,7 @@ def torch_outputs(module: Any, inputs: Mapping[str, Any]) -> list[np.ndarray[Any
         if isinstance(module, torch.export.ExportedProgram):
             result = module.module()(*inputs.values())
         else:
-            call = inspect.signature(module.forward).bind_partial()
+            call = signature_of(module).bind_partial()
             call.arguments.update(inputs)
             result = module(*call.args, **call.kwargs)
     return [array(value) for value in torch.utils._pytree.tree_leaves(result) if isinstance(value, torch.Tensor)]

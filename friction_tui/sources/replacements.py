@@ -40,7 +40,7 @@ _INSTEAD = (
         "Install torchvision in this environment: the exporter takes its translation of this operator from there.",
     ),
 )
-"""Pattern of the operator's name, and the edit; those in torch operators were exported at opset 18 and compared."""
+"""Pattern of the operator's name, and the edit; a test exports those in torch operators at opset 18 and compares."""
 
 
 def instead_of(op: str) -> tuple[Fix, ...]:

@@ -213,7 +213,10 @@ def _ended_early(
             source="export process",
             places=where,
             fixes=(
-                Fix("Raise the export's time limit, or export a smaller configuration of the model (fewer layers)."),
+                Fix(
+                    "Raise the time limit, `--export timeout_s=1800` (I in the app), or export a smaller configuration "
+                    "of the model (fewer layers)."
+                ),
                 Fix("A Python loop over a large count unrolls into as many nodes: vectorise it or make it shorter."),
             ),
             words=words,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from friction_tui.finding import SourceLine
 from friction_tui.recipe import InputSpec, Source, SourceKind
 from friction_tui.sources import example_inputs, python_code
 from friction_tui.sources.python_code import CannotBuild as CannotBuild  # noqa: PLC0414 - part of what build() says
+from friction_tui.sources.signature import signature_of
 from friction_tui.sources.source_lines import definition
 from friction_tui.sources.watch import project_root
 
@@ -40,9 +40,8 @@ class Built:
             return {
                 str(name): value for name, value in zip(self.module.graph_signature.user_inputs, flat, strict=False)
             }
-        forward = getattr(self.module, "forward", self.module)
         try:
-            return dict(inspect.signature(forward).bind(*self.args, **self.kwargs).arguments)
+            return dict(signature_of(self.module).bind(*self.args, **self.kwargs).arguments)
         except (TypeError, ValueError):
             return {**{f"input_{i}": value for i, value in enumerate(self.args)}, **self.kwargs}
 

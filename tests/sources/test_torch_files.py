@@ -49,6 +49,8 @@ def test_torchscript_goes_through_the_legacy_exporter(tmp_path: Path) -> None:
     outcome = _export(source, tmp_path)
     assert outcome.onnx_path is not None, (outcome.findings, outcome.last_words)
     assert [finding.kind for finding in outcome.findings] == ["export/legacy-exporter"]
+    named = understand(str(file), inputs=[InputSpec("input", (2, 6))])
+    assert _export(named, tmp_path).inputs == (InputSpec("input", (2, 6)),), "its parameter's name is in its schema"
 
 
 def test_a_state_dict_loads_into_its_module_and_alone_says_what_it_needs(tmp_path: Path) -> None:
