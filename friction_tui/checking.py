@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.onnx_folder import instead
 from friction_tui.protocol import CheckState, Exported
 from friction_tui.recipe import Profile
 from friction_tui.report.as_sarif import fingerprint
@@ -36,7 +37,7 @@ def expand(arguments: Iterable[str]) -> list[str]:
         if path.is_dir() and not any((path / name).exists() for name in ("saved_model.pb", "config.json")):
             inside = sorted(str(file) for file in path.rglob("*") if file.suffix in MODEL_SUFFIXES and file.is_file())
             if not inside:
-                raise NothingToCheckError(f"{argument}: no .onnx file in this folder")
+                raise NothingToCheckError(f"{argument}: no .onnx file in this folder. {instead(path)}")
             found |= dict.fromkeys(inside)
         elif path.exists() or not glob.has_magic(argument):
             found[argument] = None

@@ -64,8 +64,12 @@ def _first_line() -> bytes:
     return bytes(line)
 
 
+_SENTENCES = ("CannotTry", "EngineMissing", "PlanRefused")
+"""Errors whose text is for the user as it is. By name: most jobs do without importing where they come from."""
+
+
 def _in_words(request: JobRequest, error: Exception) -> str:
-    if type(error).__name__ == "CannotTry":  # not imported: most jobs do without what it comes from
+    if type(error).__name__ in _SENTENCES:
         return str(error)
     if isinstance(error, MemoryError):
         return f"This machine ran out of memory ({request.kind}). Close other programs or lower the profile's max."

@@ -1,4 +1,4 @@
-"""The simplest source: a folder that holds an ONNX model already."""
+"""A folder named in place of a model: the ONNX file in it, or what to name instead."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ def model_in(folder: Path) -> Path:
     if len(models) == 1:
         return models[0]
     if not models:
-        raise ValueError(f"a folder without an .onnx file. {_instead(folder)}")
+        raise ValueError(f"a folder without an .onnx file. {instead(folder)}")
     names = ", ".join(model.name for model in models[:6]) + (", …" if len(models) > 6 else "")
     raise ValueError(f"a folder with {len(models)} models ({names}). Name one of them.")
 
 
-def _instead(folder: Path) -> str:
-    """What to open instead, from what lies in the folder."""
+def instead(folder: Path) -> str:
+    """What to name instead of a folder without a model, in a sentence, from what lies in it."""
     inside = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and any(entry.glob("*.onnx")))
     if inside:
         return f"There is one in {folder / inside[0]}."

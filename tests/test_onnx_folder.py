@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from friction_tui.checking import NothingToCheckError, expand
 from friction_tui.recipe import SourceKind
 from friction_tui.sources.target import NotASource, kind_of, understand
 
@@ -32,6 +33,12 @@ def test_what_to_open_instead_is_said_from_what_is_there(tmp_path: Path) -> None
     (tmp_path / "onnx" / "model.onnx").touch()
     with pytest.raises(NotASource, match=r"There is one in .*onnx"):
         understand(str(tmp_path))
+
+
+def test_a_check_of_such_a_folder_says_the_same(tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").touch()
+    with pytest.raises(NothingToCheckError, match=r"no \.onnx file in this folder. It is a diffusers pipeline"):
+        expand([str(tmp_path)])
 
 
 def test_a_folder_that_optimum_exported_is_onnx_one_with_weights_is_exported(tmp_path: Path) -> None:
