@@ -26,6 +26,11 @@ from friction_tui.stack import Item, Stack
 from friction_tui.stack_rules import CudaUser, Facts, Gpu, ProviderFile, judge
 
 _EXPORTERS = ("onnx", "onnx-ir", "onnxscript", "onnxslim", "tf2onnx", "tensorflow", "tensorflow-cpu", "keras", "numpy")
+_ABSENT = {
+    "TensorRT": "not installed: a table of its operators answers. pip install 'friction-tui[cpu]' (or [gpu])",
+    "ONNX Runtime": "not installed: no second opinion, no comparison of results. pip install 'friction-tui[cpu]'",
+}
+"""What the table says of an engine that is not there."""
 _LIBRARIES = re.compile(r"^lib(?:nvinfer|tensorrt_rtx|cudart|cudnn|cuda)\.so\.\d+$")
 _SYSTEM_FOLDERS = ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/local/cuda/lib64")
 _TENSORRT_WHEEL = re.compile(r"^tensorrt(-rtx)?(-cu\d+)?(-bindings|-libs)?$")
@@ -47,7 +52,10 @@ def examine() -> Stack:
 def _packages() -> dict[str, str]:
     """Every distribution with its version; names as pip writes them, with dashes."""
     named = ((entry.metadata["Name"], entry.version) for entry in metadata.distributions())
-    return {name.lower().replace("_", "-"): version for name, version in sorted(named) if name}
+    first: dict[str, str] = {}
+    for name, version in named:  # what comes first on the path is what gets imported
+        first.setdefault(str(name).lower().replace("_", "-"), version)
+    return dict(sorted(first.items()))
 
 
 def _facts(packages: dict[str, str]) -> Facts:
@@ -168,6 +176,8 @@ def _items(facts: Facts, packages: dict[str, str]) -> list[Item]:
         able = [word for word, can in (("builds", engine.can_build), ("runs", engine.can_run)) if can]
         detail = ", ".join([*able, *([engine.why_not] if engine.why_not else [])])
         rows.append(Item("Engines", engine.name, engine.version, detail))
+    there = " ".join(engine.name for engine in found())
+    rows += [Item("Engines", name, "", how) for name, how in _ABSENT.items() if name not in there]
     for provider in facts.providers:
         state = f"lacks {', '.join(provider.missing)}" if provider.missing else "can be loaded"
         rows.append(Item("Engines", f"ONNX Runtime {provider.name} provider", "", state))

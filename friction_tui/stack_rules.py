@@ -119,12 +119,13 @@ def _driver(facts: Facts) -> Iterator[Finding]:
     """The driver against everything compiled for a CUDA version."""
     if not facts.driver:
         if facts.no_driver:
+            rtx = "TensorRT-RTX" in dict(facts.tensorrts)
+            ahead = " and engines built ahead of time with TensorRT-RTX" if rtx else ""
             yield _finding(
                 "no-driver",
                 Severity.NOTE,
                 "No NVIDIA driver",
-                f"{facts.no_driver}. Models can be judged and engines built ahead of time with TensorRT-RTX; nothing "
-                "can run on a GPU.",
+                f"{facts.no_driver}. Models can be judged{ahead}; nothing can run on a GPU.",
                 ("driver",),
                 "In a container, start it with `--gpus all` and the NVIDIA container toolkit; else install the driver.",
             )

@@ -128,6 +128,12 @@ def test_libraries_in_wheels_are_a_hazard_with_a_way_out() -> None:
     assert "preload_dlls" in finding.fixes[0].text
 
 
+def test_without_a_driver_engines_are_built_where_there_is_tensorrt_rtx() -> None:
+    facts = with_(driver="", no_driver="no NVIDIA driver", gpus=(), tensorrts=())
+    (note,) = [one for one in judge(facts) if one.kind == "stack/no-driver"]
+    assert "built ahead" not in note.cause
+
+
 def test_no_driver_is_a_note_and_nothing_else() -> None:
     facts = with_(driver="", no_driver="no NVIDIA driver: libcuda.so.1 not found", gpus=())
     assert [finding.severity for finding in judge(facts)] == [Severity.NOTE]
