@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
+from onnx import TensorProto
+
 UNREAD = "engine/other"
 """The kind of a text the table does not know."""
 
@@ -48,6 +50,12 @@ class _Entry:
     harmless: bool
 
 
+def _element_type(code: str) -> str:
+    """The name of an element type given by its number: 11 is DOUBLE."""
+    names: dict[str, str] = {str(number): name for name, number in TensorProto.DataType.items()}
+    return names.get(code, f"number {code}")
+
+
 @cache
 def _table() -> tuple[_Entry, ...]:
     text = (resources.files("friction_tui.diagnosis") / "messages.toml").read_text(encoding="utf-8")
@@ -75,6 +83,8 @@ def decode(text: str) -> Reading:
         found = entry.match.search(core)
         if found:
             groups = {key: value for key, value in found.groupdict().items() if value}
+            if "code" in groups:
+                groups["code"] = _element_type(groups["code"])
             words = defaultdict(str, groups)
             named = (groups[key].lstrip("(") for key in ("name", "name2", "tensor", "tensor2") if key in groups)
             return Reading(
