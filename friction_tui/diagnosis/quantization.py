@@ -26,7 +26,8 @@ Array = npt.NDArray[np.generic]
 
 _OPS = ("QuantizeLinear", "DequantizeLinear")
 _LARGEST_SCALE_TENSOR = 1 << 20
-_INTEGERS = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.INT32)
+_STORED = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.INT32, TensorProto.FLOAT4E2M1)
+"""Types of a zero point that the builder wants as an initializer. A float8 one may be an input (RTX 1.7.1)."""
 _OUTPUT_CHANNEL = {"Conv": 0, "ConvTranspose": 1}
 """Axis of the weight that counts output channels (ONNX operator docs)."""
 
@@ -85,7 +86,7 @@ def _judge(case: Case, step: _Step) -> Iterator[tuple[tuple[object, ...], Findin
     zero_name = proto.input[2] if len(proto.input) > 2 else ""
     if step.zero is not None and step.zero.dtype.kind in "iu" and np.any(step.zero != 0):
         yield ("zero", zero_name), _asymmetric(case, step, zero_name, step.zero)
-    elif zero_name and step.zero is None and type_in(case.model, step.node.graph, zero_name) in _INTEGERS:
+    elif zero_name and step.zero is None and type_in(case.model, step.node.graph, zero_name) in _STORED:
         yield (
             ("computed", step.node.path),
             _make(

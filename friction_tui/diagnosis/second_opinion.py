@@ -34,7 +34,7 @@ _ABOUT_VERSIONS = re.compile(
 def voiced(findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str) -> list[Finding]:
     """`findings` with what ONNX Runtime and the checker say of the same nodes; they are signed with these labels."""
     every = list(findings)
-    refused = {node.path: said(node.text) for node in verdict.nodes}
+    refused = {node.path: said(node.text) for node in verdict.nodes if _kind(node.text) != "onnxruntime/no-kernel"}
     broken = any(one.tier is Tier.MODEL and one.severity is Severity.ERROR for one in every)
     told = []
     for one in every:

@@ -121,3 +121,9 @@ def test_a_broken_initializer_is_not_told_again_as_its_reader() -> None:
         places=(place,),
     )
     assert objections(model, [known], verdict, RUNTIME, CHECKER) == []
+
+
+def test_a_kernel_that_is_not_there_is_no_second_voice() -> None:
+    model = opened("(bfloat16[2] x) => (bfloat16[2] y) { [n] y = Mul (x, x) }")
+    (told,) = voiced([found("0")], onnxruntime.verdict(model), RUNTIME, CHECKER)
+    assert told.also == ()
