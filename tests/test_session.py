@@ -284,3 +284,30 @@ def test_a_failed_export_is_tried_again_only_for_what_may_help(tmp_path: Path) -
     assert [found.kind for found in desk.last(Judged).findings] == ["export/user-code"]
     desk.apply(Recipe(source=msgspec.structs.replace(source, inputs=(InputSpec("x", (2, 4)),))))
     assert exports() == 2, "other inputs may"
+
+
+@pytest.mark.slow
+def test_a_range_for_a_fixed_size_exports_again_and_its_undo_too(tmp_path: Path) -> None:
+    code = tmp_path / "net.py"
+    code.write_text(
+        "import torch\n\n\nclass Net(torch.nn.Module):\n    def forward(self, x):\n        return x.relu()\n\n\n"
+        "def model():\n    return Net().eval(), (torch.randn(2, 4),)\n"
+    )
+    recipe = Recipe(source=with_consent(Source(str(code), SourceKind.PYTORCH, "model")))
+    desk = Desk(tmp_path)
+    desk.open(recipe)
+
+    def exports() -> int:
+        return sum(isinstance(event, Exported) for event in desk.events)
+
+    def first_dim() -> int | None:
+        return (desk.last(Opened).summary.inputs[0].dims or ())[0].size
+
+    assert exports() == 1 and first_dim() == 2
+    desk.apply(recipe.with_range("x[0]", Range(1, 4, 8)))
+    assert exports() == 2 and first_dim() is None and not desk.last(Judged).findings
+    freed = desk.last(Opened).recipe
+    desk.apply(freed.with_range("x_0", Range(1, 2, 6)))
+    assert exports() == 2, "the model was exported for these sizes"
+    desk.apply(recipe)
+    assert exports() == 3 and first_dim() == 2
