@@ -9,6 +9,7 @@ from friction_tui.drawing.scopes import PSEUDO
 from friction_tui.finding import Finding
 from friction_tui.protocol import InitializerStats, Inspect, NodeDetail, ReadInitializer, TensorDetail
 from friction_tui.recipe import POINTS
+from friction_tui.tui.inspected_input import port_lines
 from friction_tui.tui.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Ask, Choose
@@ -84,7 +85,7 @@ class Inspector(LinesPanel):
     """Attributes, inputs, outputs, source and findings of one item. Enter reads an initializer's values."""
 
     NAME = "Inspector"
-    READS = frozenset({"selected", "details", "stats", "findings", "ascii"})
+    READS = frozenset({"selected", "details", "stats", "findings", "recipe", "summary", "graph", "ascii"})
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -128,7 +129,7 @@ class Inspector(LinesPanel):
             lines.extend(self._tensor("in", tensor, width))
         for tensor in node.outputs:
             lines.extend(self._tensor("out", tensor, width))
-        return [*lines, *_facts(node, width)]
+        return [*lines, *port_lines(self.state, self.state.selected, width), *_facts(node, width)]
 
     def _nothing(self) -> str:
         """Why there is nothing to inspect."""
