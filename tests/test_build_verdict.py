@@ -3,8 +3,11 @@
 import msgspec
 
 from friction_tui.build_verdict import repeated, with_build
-from friction_tui.finding import EngineWords, Finding, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import BuildResult, Phase
+from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.protocol import BuildResult, JobKind, Phase
+from friction_tui.recipe import Range, Recipe, Source
+from friction_tui.tui.build_views import result
+from friction_tui.tui.state import Job
 
 BUILDER = "TensorRT-RTX 1.7.1 builder"
 
@@ -48,3 +51,20 @@ def test_a_hazard_is_no_reason_for_a_refusal() -> None:
 def test_words_nobody_read_are_said_as_they_are() -> None:
     raw = finding("engine/message", Tier.BUILDER, BUILDER)
     assert with_build([], msgspec.structs.replace(build("compile"), findings=(raw,)), []) == [raw]
+
+
+def test_the_build_panel_names_the_problem_that_the_builder_repeats() -> None:
+    fix = Fix("Keep N at 1.", ranges={"N": Range(1, 1, 1)})
+    known = msgspec.structs.replace(finding("operators/refused", Tier.PARSER, "parser", "16"), fixes=(fix,))
+    job = Job(
+        number=1,
+        kind=JobKind.BUILD,
+        recipe=Recipe(source=Source(path="m.onnx")),
+        running=False,
+        build=build("parse"),
+        findings=(finding("engine/other", Tier.BUILDER, BUILDER),) * 2,
+    )
+    lines = result(job, job.recipe, [known], 60, ascii_only=False)
+    text = "\n".join("".join(said for said, _ in line.spans) for line in lines)
+    assert text.count("operators/refused: n16") == 1
+    assert "2 lists it, W explains" in text and "engine/other" not in text

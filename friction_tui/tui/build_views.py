@@ -69,18 +69,22 @@ def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: in
     if present is not None and job.recipe != present:
         since = ", ".join(changes(job.recipe, present)) or "the recipe"
         lines += paragraph(f"stale: changed since: {since}; b builds again", width, "stale")
-    said = f"· {build.source} · {target_text(job.recipe)}"
-    found = list(dict.fromkeys(repeated(one, known, build) or one for one in said_by(build, job.findings)))
+    by = f"· {build.source} · {target_text(job.recipe)}"
+    found: list[Finding] = []
+    for said in said_by(build, job.findings):
+        reason = repeated(said, known, build) or said
+        if reason not in found:
+            found.append(reason)
     if build.ok and any(finding.severity is Severity.ERROR for finding in found):
         head = (
             ("! ", "warning"),
             (f"built in {seconds_text(build.seconds)}, but cannot run as asked ", "strong"),
-            (said, "muted"),
+            (by, "muted"),
         )
     elif build.ok:
-        head = (f"{tick} ", "good"), (f"built in {seconds_text(build.seconds)} ", "strong"), (said, "muted")
+        head = (f"{tick} ", "good"), (f"built in {seconds_text(build.seconds)} ", "strong"), (by, "muted")
     else:
-        head = (f"{cross} ", "error"), (f"refused after {seconds_text(build.seconds)} ", "error"), (said, "muted")
+        head = (f"{cross} ", "error"), (f"refused after {seconds_text(build.seconds)} ", "error"), (by, "muted")
     lines.append(Line(tuple(cut(head, width))))
     for finding in found:
         lines += _why(finding, width, listed=finding in known, ascii_only=ascii_only)
