@@ -136,7 +136,7 @@ def app_options(command: Any) -> Any:
             shape_options,
             source_options,
             look_options,
-            click.option("--watch", is_flag=True, help="Export again whenever the source is saved."),
+            click.option("--watch", is_flag=True, help="Read the source again, exporting code, whenever it is saved."),
             click.option(
                 "--worker", default="", metavar="COMMAND", help='A worker elsewhere: "ssh box friction-tui worker".'
             ),
@@ -357,7 +357,7 @@ def completion(shell: str) -> None:
 
 
 def _look(chosen: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: chosen[name] for name in ("ascii_only", "theme", "watch")}
+    return {name: chosen[name] for name in ("ascii_only", "theme", "watch", "allow_code") if name in chosen}
 
 
 def _share(model: str, chosen: Mapping[str, Any], *, name: str, watch_only: bool) -> NoReturn:

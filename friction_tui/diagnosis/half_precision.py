@@ -117,9 +117,7 @@ def _feeds_divider(model: OpenedModel, node: Node) -> bool:
     return any(reader.proto.op_type in _DIVIDERS for name in node.proto.output for reader in readers.get(name, ()))
 
 
-_KEEP = Fix(
-    "Keep these nodes in fp32 (mixed precision); `friction-tui precision`, or the search under t, finds which."
-)
+_KEEP = Fix("Keep these nodes in fp32 (mixed precision); `friction-tui precision`, or the search under t, finds which.")
 _BF16 = Fix("Use bf16 instead of fp16: it has the range of fp32.")
 
 

@@ -79,6 +79,7 @@ class FrictionApp(App[None]):
         ascii_only: bool = False,
         theme: str = "",
         watch: bool = False,
+        allow_code: bool = False,
         live: LiveMaker | None = None,
     ) -> None:
         wanted = chosen_theme(theme, os.environ)  # before Textual takes NO_COLOR out of the environment
@@ -92,6 +93,7 @@ class FrictionApp(App[None]):
         self._netron: NetronStarted | None = None
         ours = partial(LiveSession, worker=worker, early=early)
         self.live = (live or ours)(self._state_changed, ascii_only=ascii_only, watch=watch)
+        self.live.allow_code = allow_code
         for known in THEMES:
             self.register_theme(known)
         self.theme = wanted
@@ -279,6 +281,7 @@ def run_app(
     ascii_only: bool = False,
     theme: str = "",
     watch: bool = False,
+    allow_code: bool = False,
     worker: Sequence[str] | None = None,
     early: Process | None = None,
 ) -> int:
@@ -286,7 +289,16 @@ def run_app(
 
     `early` is a worker that was spawned while this module was still being imported.
     """
-    return run(FrictionApp(recipe, worker=worker, early=early, ascii_only=ascii_only, theme=theme, watch=watch))
+    app = FrictionApp(
+        recipe,
+        worker=worker,
+        early=early,
+        ascii_only=ascii_only,
+        theme=theme,
+        watch=watch,
+        allow_code=allow_code,
+    )
+    return run(app)
 
 
 def run(app: FrictionApp) -> int:

@@ -79,6 +79,8 @@ class LiveSession:
         self._opened_here = True
         """Whether it was this face that had the model read."""
         self.watch = watch
+        self.allow_code = False
+        """Whether the code of what is opened first was agreed to on the command line."""
         self._trusted = ("", "")
         """Path and factory of the source whose code may run in this session however often it is edited."""
         self._ticking: asyncio.TimerHandle | None = None
@@ -115,6 +117,8 @@ class LiveSession:
         if self._record is not None:
             self._record.heard(event)
             self._look_after_record()
+        if isinstance(event, ConsentNeeded) and self.allow_code:
+            self.allow_code, self._trusted = False, _named(event.recipe)
         if isinstance(event, ConsentNeeded) and _named(event.recipe) == self._trusted:
             self._read_again(event.recipe)
             return

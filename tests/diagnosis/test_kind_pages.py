@@ -45,7 +45,7 @@ def _written() -> tuple[set[str], set[str], set[str]]:
         joined = [part for part in ast.walk(tree) if isinstance(part, ast.JoinedStr)]
         inside = {id(piece) for part in joined for piece in part.values}
         prefixes |= {
-            piece.value
+            str(piece.value)
             for part in joined
             if isinstance(piece := part.values[0], ast.Constant) and begins.fullmatch(str(piece.value))
         }
@@ -56,8 +56,9 @@ def _written() -> tuple[set[str], set[str], set[str]]:
                     ids.add(part.value)
     for file in SOURCE.rglob("*.toml"):
         for row in _rows(tomllib.loads(file.read_text(encoding="utf-8"))):
-            ids |= {row["kind"]} if "kind" in row else set()
-            words |= {word for word in row.values() if isinstance(word, str)}
+            texts = {key: word for key, word in row.items() if isinstance(word, str)}
+            ids |= {texts["kind"]} if "kind" in texts else set()
+            words |= set(texts.values())
     return ids, prefixes, words
 
 

@@ -80,8 +80,10 @@ Running = Callable[..., AbstractAsyncContextManager[tuple[FrictionApp, Pilot[Non
 @pytest.fixture
 def running(hello: Hello, silent_worker: list[str], monkeypatch: pytest.MonkeyPatch) -> Running:
     @asynccontextmanager
-    async def run(*, watch: bool = False) -> AsyncIterator[tuple[FrictionApp, Pilot[None], Sent]]:
-        app, sent = FrictionApp(RECIPE, worker=silent_worker, watch=watch), Sent()
+    async def run(
+        *, watch: bool = False, allow_code: bool = False
+    ) -> AsyncIterator[tuple[FrictionApp, Pilot[None], Sent]]:
+        app, sent = FrictionApp(RECIPE, worker=silent_worker, watch=watch, allow_code=allow_code), Sent()
         async with app.run_test(size=(130, 36)) as pilot:
             monkeypatch.setattr(app.live._client, "send", sent.requests.append)
             await hear(app, pilot, hello)
@@ -182,6 +184,16 @@ async def test_a_save_exports_again_and_says_what_changed(running: Running, told
         kinds = {finding.kind for finding in app.live.state.findings}
         assert BRANCH.kind in kinds and "operator/nonzero" in kinds, "what was said of the model shown still holds"
         assert "the model shown is the one before" in screen_text(app)
+
+
+async def test_code_agreed_to_on_the_command_line_is_not_asked_about(running: Running) -> None:
+    async with running(allow_code=True) as (app, pilot, sent):
+        asked = ConsentNeeded(revision=1, recipe=RECIPE, files=(FILE,), sha256="0" * 64, runs="model.py is run")
+        await hear(app, pilot, asked)
+        assert len(sent.of(Open)) == 1 and app.live.state.consent is None
+        other = msgspec.structs.replace(RECIPE, source=Source("other.py", SourceKind.PYTORCH, "model"))
+        await hear(app, pilot, msgspec.structs.replace(asked, recipe=other))
+        assert len(sent.of(Open)) == 1, "only what the command line named"
 
 
 async def test_an_edited_file_is_asked_about_again_unless_the_session_is_trusted(
