@@ -31,7 +31,7 @@ class OpensByDefault(click.Group):
 
 def by_profile(args: list[str]) -> list[str]:
     """The arguments with each shape flag's value marked by the `--profile` before it, which click would forget."""
-    from friction_tui.recipe_text import PROFILE_MARK, SHAPE_FLAGS
+    from friction_tui.recipe.text import PROFILE_MARK, SHAPE_FLAGS
 
     marked: list[str] = []
     profile = ""
@@ -382,9 +382,9 @@ def _run_app(recipe: Recipe | None, *, worker: list[str] | None = None, **option
 
 def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe of a command line and the friction.toml beside the model; a wrong one ends the command."""
-    from friction_tui.agreements import with_file
-    from friction_tui.recipe_file import RecipeFileError
-    from friction_tui.recipe_text import RecipeTextError
+    from friction_tui.recipe.agreements import with_file
+    from friction_tui.recipe.file import RecipeFileError
+    from friction_tui.recipe.text import RecipeTextError
 
     try:
         return with_file(_recipe(model, chosen))[0]
@@ -394,9 +394,9 @@ def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
 
 def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe that a command line describes. Raises click.UsageError or RecipeTextError naming the flag."""
-    from friction_tui.export_options import parse_options
     from friction_tui.recipe import InputSpec, Precision, Profile, Recipe, Source, SourceKind
-    from friction_tui.recipe_text import SHAPE_FLAGS, parse_example, parse_profiles
+    from friction_tui.recipe.export_options import parse_options
+    from friction_tui.recipe.text import SHAPE_FLAGS, parse_example, parse_profiles
 
     profiles = parse_profiles({flag: chosen.get(_parameter(flag)) or () for flag in SHAPE_FLAGS})
     first, *more = profiles or (Profile(),)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from friction_tui.checking import NothingToCheckError, expand
+from friction_tui.commands.checking import NothingToCheckError, expand
 from friction_tui.recipe import SourceKind
 from friction_tui.sources.target import NotASource, kind_of, understand
 

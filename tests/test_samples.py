@@ -10,7 +10,7 @@ from friction_tui.finding import Severity
 from friction_tui.protocol import Event, Judged, Open
 from friction_tui.recipe import Profile, Range, Recipe, Source
 from friction_tui.samples import SAMPLES, sample
-from friction_tui.session import Session
+from friction_tui.session.session import Session
 
 AT_FAULT: dict[str, set[str]] = {
     "detector": {"head/Reshape", "post/NonZero"},

@@ -12,12 +12,12 @@ from typing import Any
 
 import click
 
-from friction_tui import checking
-from friction_tui.agreements import also, under, with_file
+from friction_tui.commands import checking
 from friction_tui.protocol import JobKind
 from friction_tui.recipe import Recipe
-from friction_tui.recipe_file import RecipeFileError
-from friction_tui.recipe_text import RecipeTextError
+from friction_tui.recipe.agreements import also, under, with_file
+from friction_tui.recipe.file import RecipeFileError
+from friction_tui.recipe.text import RecipeTextError
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.worker.headless import Answer, ask_all

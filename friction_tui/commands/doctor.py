@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from friction_tui.finding import Severity
-from friction_tui.stack import Stack, differences, lock_of, read_lock, table
+from friction_tui.stack.installed import Stack, differences, lock_of, read_lock, table
 
 _TIMEOUT_S = 120.0
 
@@ -32,7 +32,7 @@ def run(*, as_json: bool, lock: Path | None, diff: Path | None) -> int:
 
 def _examined() -> Stack:
     """The stack, found out in a process of its own: it loads native libraries that may crash."""
-    command = [sys.executable, "-m", "friction_tui.doctor"]
+    command = [sys.executable, "-m", "friction_tui.stack.doctor"]
     try:
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:

@@ -11,7 +11,7 @@ import msgspec
 from friction_tui.commands.ask import judged
 from friction_tui.protocol import Event, JobKind, JobProgress, PrecisionResult, StartJob
 from friction_tui.recipe import Precision, Recipe
-from friction_tui.recipe_file import from_recipe, of_model, save
+from friction_tui.recipe.file import from_recipe, of_model, save
 from friction_tui.report.precision import summary, table
 
 

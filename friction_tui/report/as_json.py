@@ -13,7 +13,7 @@ from typing import Any
 from friction_tui import __version__
 from friction_tui.finding import Finding, Place
 from friction_tui.report.verdict import ModelVerdict
-from friction_tui.verdicts import EngineVerdict
+from friction_tui.verdicts.side_by_side import EngineVerdict
 
 SCHEMA = 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from friction_tui.finding import Place
-from friction_tui.verdicts import EngineVerdict, rows
+from friction_tui.verdicts.side_by_side import EngineVerdict, rows
 
 ROWS_SHOWN = 20
 SIGNS = {True: "✗", False: "✓", None: "?"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from friction_tui.finding import Finding, Severity
-from friction_tui.verdicts import EngineVerdict
+from friction_tui.verdicts.side_by_side import EngineVerdict
 
 
 @dataclass(frozen=True, slots=True)

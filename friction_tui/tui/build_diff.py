@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from friction_tui.protocol import BuildResult, Kernel
-from friction_tui.recipe_changes import changes
+from friction_tui.recipe.changes import changes
 from friction_tui.report.units import NOT_SAID, size_text
 from friction_tui.tui.amounts import change_text, seconds_text
 from friction_tui.tui.lines import Line, Span, paragraph

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len
 
-from friction_tui.build_verdict import repeated, said_by
 from friction_tui.finding import Finding, Severity
 from friction_tui.protocol import BuildResult, Kernel, LogLine
 from friction_tui.recipe import Recipe
-from friction_tui.recipe_changes import changes
+from friction_tui.recipe.changes import changes
 from friction_tui.report.units import size_text
 from friction_tui.tui.amounts import seconds_text
 from friction_tui.tui.build_history import BuildRecord, Timed, estimate, last_seconds
 from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
 from friction_tui.tui.state import Job
+from friction_tui.verdicts.after_build import repeated, said_by
 
 LEVELS = ("error", "warning", "info", "verbose")
 AMOUNT_WIDTH = 20

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from friction_tui import recipe_commands
 from friction_tui.protocol import Port
 from friction_tui.recipe import Recipe
+from friction_tui.recipe import commands as recipe_commands
 from friction_tui.tui.choice import ChoiceScreen
 from friction_tui.tui.lines import Line, paragraph
 from friction_tui.tui.panel import Say

@@ -25,7 +25,7 @@ def edit_shapes(bench: Workbench) -> None:
 
 def edit_inputs(bench: Workbench) -> None:
     """The example inputs and the options of the export."""
-    from friction_tui.export_options import options_text
+    from friction_tui.recipe.export_options import options_text
     from friction_tui.tui.export_progress import spec_text
     from friction_tui.tui.inputs_dialog import InputsScreen
 
@@ -116,7 +116,7 @@ def save_model(bench: Workbench) -> None:
 
 def save_recipe(bench: Workbench) -> None:
     """Ask where to write friction.toml; what the team agreed on in an elder one stays."""
-    from friction_tui import recipe_file
+    from friction_tui.recipe import file as recipe_file
     from friction_tui.tui.path_prompt import PathPrompt
 
     recipe = bench.state.recipe

@@ -27,7 +27,7 @@ from friction_tui.protocol import (
     TurnedAway,
 )
 from friction_tui.recipe import History
-from friction_tui.recipe_changes import changes
+from friction_tui.recipe.changes import changes
 from friction_tui.tui.outcome import judged_notice, proved_notice
 from friction_tui.tui.reduce import reduce
 from friction_tui.tui.state import AppState, Job, Notice, not_read, noticed, opened, reopened

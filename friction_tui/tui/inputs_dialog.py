@@ -10,9 +10,9 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
-from friction_tui.export_options import options_text, parse_options
 from friction_tui.recipe import ExportOptions, InputSpec
-from friction_tui.recipe_text import RecipeTextError, parse_example
+from friction_tui.recipe.export_options import options_text, parse_options
+from friction_tui.recipe.text import RecipeTextError, parse_example
 from friction_tui.tui.export_progress import spec_text
 
 KEYS = "Enter exports with these, ↑ ↓ go to another, Esc leaves"

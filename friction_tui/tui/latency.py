@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 
 from friction_tui.protocol import JobKind, LatencyResult
 from friction_tui.recipe import POINTS
-from friction_tui.recipe_changes import changes
+from friction_tui.recipe.changes import changes
 from friction_tui.tui.amounts import milliseconds_text, round_steps, seconds_text
 from friction_tui.tui.chart_panel import ChartPanel
 from friction_tui.tui.charts import Axis, Chart, Series, drawn

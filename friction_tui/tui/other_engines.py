@@ -11,15 +11,15 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
-from friction_tui import agreements
 from friction_tui.protocol import AskOthers
-from friction_tui.recipe_file import RecipeFileError
+from friction_tui.recipe import agreements
+from friction_tui.recipe.file import RecipeFileError
 from friction_tui.report.matrix import matrix
 from friction_tui.tui.lines import Line, paragraph
 from friction_tui.tui.panel import Ask
 from friction_tui.tui.state import AppState
 from friction_tui.tui.text_screen import Page
-from friction_tui.verdicts import engine_verdicts, own_label
+from friction_tui.verdicts.side_by_side import engine_verdicts, own_label
 
 QUESTION = "Ask the TensorRT of another Python environment: its interpreter, which is run"
 KEYS = "Enter asks; several with spaces between them   Esc leaves"

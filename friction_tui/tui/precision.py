@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 
 from friction_tui.protocol import JobKind, PrecisionResult
 from friction_tui.recipe import Precision, Recipe
-from friction_tui.recipe_changes import changes
+from friction_tui.recipe.changes import changes
 from friction_tui.report.precision import cells, summary
 from friction_tui.tui.amounts import seconds_text
 from friction_tui.tui.choice import ChoiceScreen

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import msgspec
 
-from friction_tui.build_verdict import with_build
 from friction_tui.drawing.marks import marks_of
 from friction_tui.finding import fix_first
 from friction_tui.protocol import (
@@ -40,7 +39,8 @@ from friction_tui.protocol import (
 )
 from friction_tui.tui.graph_change import graph_change
 from friction_tui.tui.state import AppState, Change, Job, identity, not_read, noticed, taken_back
-from friction_tui.verdicts import own_label, with_others
+from friction_tui.verdicts.after_build import with_build
+from friction_tui.verdicts.side_by_side import own_label, with_others
 
 JOB_LINES_KEPT = 20_000
 EXPORT_KINDS = "export/"

@@ -9,7 +9,7 @@ import msgspec
 
 from friction_tui.protocol import Port
 from friction_tui.recipe import POINTS, Profile, Range, Recipe, SourceKind, Values, dim_key
-from friction_tui.recipe_text import RecipeTextError, parse_range, parse_values, with_point
+from friction_tui.recipe.text import RecipeTextError, parse_range, parse_values, with_point
 
 FINE_BELOW = 32
 """Ranges that start lower are stepped one by one; others by what they are multiples of, at most this."""

@@ -11,11 +11,11 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
 
-from friction_tui.export_sizes import FREED_BY_RANGES, why_export_again
 from friction_tui.protocol import Port
 from friction_tui.recipe import POINTS, Recipe, SourceKind
-from friction_tui.recipe_changes import changes
-from friction_tui.recipe_text import RecipeTextError, parse_arguments, profile_for
+from friction_tui.recipe.changes import changes
+from friction_tui.recipe.export_sizes import FREED_BY_RANGES, why_export_again
+from friction_tui.recipe.text import RecipeTextError, parse_arguments, profile_for
 from friction_tui.tui.line_edit import LineEdit
 from friction_tui.tui.lines import Line, Span, paragraph, width_of
 from friction_tui.tui.lines_panel import LinesPanel

@@ -6,7 +6,7 @@ import msgspec
 
 from friction_tui.protocol import EngineInfo
 from friction_tui.recipe import Precision, Recipe
-from friction_tui.recipe_changes import changes
+from friction_tui.recipe.changes import changes
 from friction_tui.tui.choice import ChoiceScreen
 from friction_tui.tui.gpus import GPUS
 from friction_tui.tui.lines import Line, Span, paragraph

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from friction_tui.build_verdict import with_build
 from friction_tui.finding import Finding
 from friction_tui.protocol import (
     EXPORT_JOB,
@@ -30,6 +29,7 @@ from friction_tui.protocol import (
     WorkerDied,
 )
 from friction_tui.recipe import Recipe
+from friction_tui.verdicts.after_build import with_build
 from friction_tui.worker.client import WorkerClient
 
 JobMaker = Callable[[int, JobKind], StartJob]

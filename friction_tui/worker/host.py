@@ -47,7 +47,7 @@ class Host:
     """Dispatches requests to the session, the jobs and the watchers."""
 
     def __init__(self, send: LineWriter, folder: Path) -> None:
-        from friction_tui.session import Session
+        from friction_tui.session.session import Session
         from friction_tui.worker.gpu_watch import GpuWatch
         from friction_tui.worker.jobs import Jobs
         from friction_tui.worker.netron_server import NetronServer

@@ -10,7 +10,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from friction_tui.checking import fail_on
+from friction_tui.commands.checking import fail_on
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
 from friction_tui.kinds import explain
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text

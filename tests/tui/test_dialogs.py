@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from friction_tui import recipe_file
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.protocol import EngineInfo, Hello, JobKind, KeptNode, LogLine, OpsetPlan, PrecisionResult
 from friction_tui.recipe import Precision, Range, Rewrite, Source, SourceKind
+from friction_tui.recipe import file as recipe_file
 from friction_tui.tui.copy_as import CopyScreen
 from friction_tui.tui.edit_commands import save_recipe
 from friction_tui.tui.fixes import FixesScreen, applied

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from textual.events import Paste
 
-from friction_tui.export_sizes import asked_profile, why_export_again
 from friction_tui.protocol import Dim, Exported, ModelSummary, Port
 from friction_tui.recipe import History, Profile, Range, Recipe, Source, SourceKind, Values
-from friction_tui.recipe_text import RecipeTextError
+from friction_tui.recipe.export_sizes import asked_profile, why_export_again
+from friction_tui.recipe.text import RecipeTextError
 from friction_tui.tui.line_edit import LineEdit
 from friction_tui.tui.panel import Edit, Say
 from friction_tui.tui.shape_rows import Row, rows, stepped, typed

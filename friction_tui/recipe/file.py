@@ -36,7 +36,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.recipe import ExportOptions, Precision, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
-from friction_tui.recipe_text import RecipeTextError, checked
+from friction_tui.recipe.text import RecipeTextError, checked
 
 FILE_NAME = "friction.toml"
 

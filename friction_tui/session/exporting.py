@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.export_sizes import Limits, asked_profile
 from friction_tui.finding import Finding, fix_first
 from friction_tui.protocol import (
     EXPORT_JOB,
@@ -25,6 +24,7 @@ from friction_tui.protocol import (
     Phase,
 )
 from friction_tui.recipe import Recipe, SourceKind
+from friction_tui.recipe.export_sizes import Limits, asked_profile
 from friction_tui.sources.consent import (
     code_files,
     fingerprint,

@@ -13,12 +13,14 @@ import pytest
 from click.testing import CliRunner
 
 from friction_tui.cli import main
-from friction_tui.stack import Stack, differences, lock_of, read_lock, table
+from friction_tui.stack.installed import Stack, differences, lock_of, read_lock, table
 
 
 @pytest.fixture(scope="module")
 def stack() -> Stack:
-    done = subprocess.run([sys.executable, "-m", "friction_tui.doctor"], capture_output=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "friction_tui.stack.doctor"], capture_output=True, check=True, timeout=60
+    )
     return msgspec.json.decode(done.stdout, type=Stack)
 
 
@@ -37,7 +39,9 @@ def test_the_table_has_every_part_and_every_finding(stack: Stack) -> None:
 
 
 def test_neither_torch_nor_tensorrt_is_imported() -> None:
-    code = "import sys, friction_tui.doctor as d; d.examine(); print({'torch', 'tensorrt_rtx'} & set(sys.modules))"
+    code = (
+        "import sys, friction_tui.stack.doctor as d; d.examine(); print({'torch', 'tensorrt_rtx'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "set()"
 

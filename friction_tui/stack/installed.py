@@ -1,6 +1,6 @@
 """The installed stack in words the face may speak: what is there, what does not fit, a lock of it, and what changed.
 
-`friction_tui.doctor` finds it out, in a process of its own; this module only holds, prints and compares.
+`friction_tui.stack.doctor` finds it out, in a process of its own; this module only holds, prints and compares.
 """
 
 from __future__ import annotations

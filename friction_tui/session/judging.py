@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from friction_tui.asking import OpinionQuestion, Standing, Stop
 from friction_tui.child import Stopped
 from friction_tui.diagnosis.case import RULE, Case, Check
 from friction_tui.diagnosis.checks import CHECKS, OF_THE_RANGES
@@ -25,6 +24,7 @@ from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.onnxruntime_job import Verdict
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier, fix_first
 from friction_tui.protocol import CheckState, Event, Findings, Judged
+from friction_tui.session.asking import OpinionQuestion, Standing, Stop
 
 PARSER = "parser"
 """The check that waits for TensorRT's parser."""

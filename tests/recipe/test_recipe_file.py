@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from friction_tui.kinds import kinds
 from friction_tui.recipe import InputSpec, Precision, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
-from friction_tui.recipe_file import Allowed, RecipeFileError, from_recipe, load, of_model, save
+from friction_tui.recipe.file import Allowed, RecipeFileError, from_recipe, load, of_model, save
 
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 RANGES = st.lists(st.integers(0, 9999), min_size=3, max_size=3).map(sorted).filter(lambda s: s[2] > 0)
@@ -115,7 +115,7 @@ def test_a_model_has_the_file_that_names_it_and_shares_the_one_that_names_none(t
 
 
 def test_the_example_in_the_documentation_is_a_recipe_file(tmp_path: Path) -> None:
-    page = (Path(__file__).parent.parent / "docs" / "ci.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
     path = tmp_path / "friction.toml"
     path.write_text(page.split("```toml\n")[1].split("```")[0])
     held = load(path)

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from friction_tui.finding import Severity
-from friction_tui.stack_rules import CudaUser, Facts, Gpu, ProviderFile, judge
+from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
 
 L4 = Gpu("NVIDIA L4", 89, 23 << 30)
 SOUND = Facts(

@@ -3,7 +3,7 @@
 import msgspec
 
 from friction_tui.recipe import Precision, Profile, Range, Recipe, Rewrite, Source, Values
-from friction_tui.recipe_changes import changes
+from friction_tui.recipe.changes import changes
 
 BEFORE = Recipe(
     source=Source("m.onnx"), profile=Profile(ranges={"N": Range(1, 4, 8)}, values={"k": Values((1,), (2,), (3,))})

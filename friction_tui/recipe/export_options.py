@@ -9,7 +9,7 @@ from collections.abc import Iterable
 import msgspec
 
 from friction_tui.recipe import ExportOptions
-from friction_tui.recipe_text import RecipeTextError
+from friction_tui.recipe.text import RecipeTextError
 
 _WORDS = {"yes": True, "no": False, "true": True, "false": False, "on": True, "off": False}
 

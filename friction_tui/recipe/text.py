@@ -1,7 +1,7 @@
 """Shapes as people type them: `--shapes "x:1x3x224x224..4x3x224x224..8x3x224x224"`, trtexec's flags, `1..4..8`.
 
 Text becomes a `Profile`, or a refusal that names the input and the rule it breaks. Nothing heavy is imported:
-the command line and the editor share this module. How a profile is printed again is in `recipe_commands`.
+the command line and the editor share this module. How a profile is printed again is in `recipe.commands`.
 """
 
 from __future__ import annotations

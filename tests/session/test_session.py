@@ -31,7 +31,7 @@ from friction_tui.protocol import (
 )
 from friction_tui.recipe import InputSpec, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
 from friction_tui.samples import sample
-from friction_tui.session import Session
+from friction_tui.session.session import Session
 from friction_tui.sources.consent import with_consent
 
 E = TypeVar("E")

@@ -1,8 +1,8 @@
 """What is installed on this machine, from driver to Python packages, and whether it fits together.
 
 Works without a GPU and imports neither torch nor TensorRT: versions come from package metadata, from files beside the
-packages, from NVML and from the loader's path. Runs as `python -m friction_tui.doctor`, a process of its own, since it
-loads native libraries; it prints a `friction_tui.stack.Stack` as JSON.
+packages, from NVML and from the loader's path. Runs as `python -m friction_tui.stack.doctor`, a process of its own, since it
+loads native libraries; it prints a `friction_tui.stack.installed.Stack` as JSON.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from friction_tui.engines.found import found, onnxruntime_distributions, provide
 from friction_tui.engines.nvidia import driver_missing
 from friction_tui.finding import fix_first
 from friction_tui.report.units import size_text
-from friction_tui.stack import Item, Stack
-from friction_tui.stack_rules import CudaUser, Facts, Gpu, ProviderFile, judge
+from friction_tui.stack.installed import Item, Stack
+from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
 
 _EXPORTERS = ("onnx", "onnx-ir", "onnxscript", "onnxslim", "tf2onnx", "tensorflow", "tensorflow-cpu", "keras", "numpy")
 _ABSENT = {

@@ -89,7 +89,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
 @cache
 def limits() -> dict[str, Any]:
     """The table of versions that fit together."""
-    return tomllib.loads((resources.files("friction_tui") / "nvidia_versions.toml").read_text(encoding="utf-8"))
+    return tomllib.loads((resources.files("friction_tui.stack") / "nvidia_versions.toml").read_text(encoding="utf-8"))
 
 
 def version_tuple(text: str) -> tuple[int, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.recipe import ExportOptions, Precision, Profile, Recipe
-from friction_tui.recipe_file import RecipeFile, of_model
+from friction_tui.recipe.file import RecipeFile, of_model
 from friction_tui.report.verdict import ModelVerdict
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from friction_tui.cli import by_profile
 from friction_tui.protocol import Dim, Port
 from friction_tui.recipe import POINTS, InputSpec, Precision, Profile, Range, Recipe, Source, Values
-from friction_tui.recipe_commands import (
+from friction_tui.recipe.commands import (
     check_command,
     polygraphy,
     shapes_arguments,
@@ -21,7 +21,7 @@ from friction_tui.recipe_commands import (
     trtexec,
     trtexec_shapes,
 )
-from friction_tui.recipe_text import (
+from friction_tui.recipe.text import (
     RecipeTextError,
     Shapes,
     parse_arguments,

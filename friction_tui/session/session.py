@@ -17,19 +17,15 @@ from pathlib import Path
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.asking import ParserQuestion, Standing, Stop, without_profile
 from friction_tui.child import Stopped
 from friction_tui.diagnosis.builder import build_findings
 from friction_tui.diagnosis.case import Case
 from friction_tui.drawing.order import with_order
 from friction_tui.engines.found import found
-from friction_tui.export_sizes import Limits, why_export_again
-from friction_tui.exporting import READ_AS_THEY_ARE, Origin, consent, export, understood
 from friction_tui.finding import Finding, Tier, fix_first
 from friction_tui.fixes.apply import RecipeRefused
 from friction_tui.fixes.edited import edited, write
 from friction_tui.fixes.proving import proof_of
-from friction_tui.judging import Judgement, foretell, judge
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.inspect import initializer_stats, node_detail
@@ -37,8 +33,6 @@ from friction_tui.model.memory import forecast
 from friction_tui.model.opened import OpenedModel, open_model, summarize
 from friction_tui.model.shapes import ShapeTable
 from friction_tui.model.symbolic import infer_symbolic, known_symbolic
-from friction_tui.opening import complete, row_labels
-from friction_tui.other_engines import ask_others
 from friction_tui.protocol import (
     Apply,
     AskOthers,
@@ -64,7 +58,13 @@ from friction_tui.protocol import (
     Stats,
 )
 from friction_tui.recipe import Precision, Profile, Recipe, Source
-from friction_tui.source_text import source_text
+from friction_tui.recipe.export_sizes import Limits, why_export_again
+from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_profile
+from friction_tui.session.exporting import READ_AS_THEY_ARE, Origin, consent, export, understood
+from friction_tui.session.judging import Judgement, foretell, judge
+from friction_tui.session.opening import complete, row_labels
+from friction_tui.session.other_engines import ask_others
+from friction_tui.session.source_text import source_text
 from friction_tui.sources.target import NotASource
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from friction_tui.asking import Stop
 from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.operators import check
 from friction_tui.engines.base import EngineCrashed, EngineMissing
@@ -17,6 +16,7 @@ from friction_tui.engines.tensorrt.parser import shared
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.finding import Severity, Tier
 from friction_tui.protocol import OtherVerdict, OtherVerdicts
+from friction_tui.session.asking import Stop
 
 
 def ask_others(

@@ -14,7 +14,7 @@ from friction_tui.protocol import CheckState, Exported
 from friction_tui.recipe import Profile
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
-from friction_tui.verdicts import engine_verdicts, own_label, with_others
+from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
 from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)

@@ -1,6 +1,6 @@
 """A recipe as a command for somebody else: trtexec, polygraphy, torch.onnx.export, and friction-tui itself.
 
-The inverse of `recipe_text`. Every command is meant to be pasted into a POSIX shell, or into Python.
+The inverse of `recipe.text`. Every command is meant to be pasted into a POSIX shell, or into Python.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import PurePath
 
 from friction_tui.protocol import Port
 from friction_tui.recipe import POINTS, Precision, Profile, Recipe, Values
-from friction_tui.recipe_text import SCALAR, Shapes, dims_text, shapes_of
+from friction_tui.recipe.text import SCALAR, Shapes, dims_text, shapes_of
 
 HALVES = (Precision.FP16, Precision.BF16)
 """The precisions in which nodes can be kept in float32."""

@@ -1,0 +1,1 @@
+"""The installed stack, from the driver to the Python packages: what is there, and what of it does not fit together."""
