@@ -1,8 +1,8 @@
 """What is installed on this machine, from driver to Python packages, and whether it fits together.
 
 Works without a GPU and imports neither torch nor TensorRT: versions come from package metadata, from files beside the
-packages, from NVML and from the loader's path. Runs as `python -m friction_tui.stack.doctor`, a process of its own, since it
-loads native libraries; it prints a `friction_tui.stack.installed.Stack` as JSON.
+packages, from NVML and from the loader's path. Runs as `python -m friction_tui.stack.doctor`, a process of its own,
+since it loads native libraries; it prints a `friction_tui.stack.installed.Stack` as JSON.
 """
 
 from __future__ import annotations
