@@ -12,6 +12,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from friction_tui import __version__
+from friction_tui.options import (
+    app_options,
+    by_profile,
+    look_options,
+    name_option,
+    record_option,
+    shape_options,
+    source_options,
+)
 
 if TYPE_CHECKING:
     from friction_tui.recipe import Recipe
@@ -29,67 +38,6 @@ class OpensByDefault(click.Group):
         return super().parse_args(ctx, args)
 
 
-def by_profile(args: list[str]) -> list[str]:
-    """The arguments with each shape flag's value marked by the `--profile` before it, which click would forget."""
-    from friction_tui.recipe.text import PROFILE_MARK, SHAPE_FLAGS
-
-    marked: list[str] = []
-    profile = ""
-    for at, word in enumerate(args):
-        flag, equals, value = word.partition("=")
-        before = args[at - 1] if at else ""
-        if before == "--profile":
-            profile = word
-        elif flag == "--profile" and equals:
-            profile = value
-        elif before in SHAPE_FLAGS and profile:
-            marked.append(f"{profile}{PROFILE_MARK}{word}")
-        elif flag in SHAPE_FLAGS and equals and profile:
-            marked.append(f"{flag}={profile}{PROFILE_MARK}{value}")
-        elif word != "--profile":
-            marked.append(word)
-    if args and args[-1] == "--profile":
-        raise click.UsageError("--profile needs a name or number, such as --profile 1")
-    return marked
-
-
-def shape_options(command: Any) -> Any:
-    """The options that say which sizes the inputs take, in our own spelling and in trtexec's."""
-    for decorate in reversed(
-        (
-            click.option(
-                "--shapes",
-                multiple=True,
-                metavar="INPUT:MIN..OPT..MAX",
-                help='Sizes of an input: "x:1x3x224x224..4x3x224x224..8x3x224x224"; one shape stands for all three.',
-            ),
-            click.option(
-                "--shape-values",
-                multiple=True,
-                metavar="INPUT:MIN..OPT..MAX",
-                help='Values of an input that TensorRT reads as a shape, such as "k:1,2..4,4..8,8".',
-            ),
-            click.option("--minShapes", multiple=True, metavar="SPEC", help="As trtexec takes it: x:1x3x224x224,y:1x8"),
-            click.option("--optShapes", multiple=True, metavar="SPEC", help="As trtexec takes it."),
-            click.option("--maxShapes", multiple=True, metavar="SPEC", help="As trtexec takes it."),
-            click.option("--profile", expose_value=False, metavar="N", help="What the shapes behind it belong to."),
-            click.option("--no-profile", is_flag=True, help="Deliberately give TensorRT no optimization profile."),
-            click.option("--opset", type=click.IntRange(1), help="Convert the model to this opset first."),
-            click.option("--target", default="", metavar="SMxx", help="Compute capability to judge and build for."),
-            click.option(
-                "--precision",
-                type=click.Choice(["as-exported", "fp16", "bf16", "int8", "fp8"]),
-                default="as-exported",
-                show_default=True,
-                help="As far as the installed TensorRT takes it.",
-            ),
-            click.option("--keep-float32", multiple=True, metavar="NODE", help="Stays float32 under fp16 or bf16."),
-        )
-    ):
-        command = decorate(command)
-    return command
-
-
 @click.group(cls=OpensByDefault, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 @click.version_option(__version__, prog_name="friction-tui")
 def main() -> None:
@@ -99,58 +47,6 @@ def main() -> None:
     friction-tui MODEL          open the app on a model
     friction-tui check MODEL    the same verdicts as a report, for CI
     """  # noqa: D301 - click reads the backslash
-
-
-source_options_list = (
-    click.option("--input", "inputs", multiple=True, metavar="NAME:SHAPE:DTYPE", help="Example input for an export."),
-    click.option("--state-dict", default="", metavar="FILE", help="Weights to load into the factory's module."),
-    click.option(
-        "--export",
-        "export_options",
-        multiple=True,
-        metavar="OPTION=VALUE",
-        help="legacy, optimize=no, external_data=no, keep_initializers, timeout_s=60 or memory_limit_mb=8000.",
-    ),
-    click.option("--allow-code", is_flag=True, help="Agree that the code which comes with the model is run."),
-)
-
-
-def source_options(command: Any) -> Any:
-    """The options that say how a PyTorch or TensorFlow source is exported."""
-    for decorate in reversed(source_options_list):
-        command = decorate(command)
-    return command
-
-
-def look_options(command: Any) -> Any:
-    """The options that say how the app looks."""
-    command = click.option("--theme", default="", help="dark, light or ansi.")(command)
-    return click.option("--ascii", "ascii_only", is_flag=True, help="Draw without box characters.")(command)
-
-
-def app_options(command: Any) -> Any:
-    """What opens the app on a model, alone or shared."""
-    for decorate in reversed(
-        (
-            click.argument("model", required=False, default=""),
-            shape_options,
-            source_options,
-            look_options,
-            click.option("--watch", is_flag=True, help="Read the source again, exporting code, whenever it is saved."),
-            click.option(
-                "--worker", default="", metavar="COMMAND", help='A worker elsewhere: "ssh box friction-tui worker".'
-            ),
-            record_option,
-        )
-    ):
-        command = decorate(command)
-    return command
-
-
-record_option = click.option(
-    "--record", type=click.Path(path_type=Path), help="Write the session to this file, for `friction-tui replay`."
-)
-name_option = click.option("--name", default="", help="What the others see; your login name when not given.")
 
 
 @main.command("open", hidden=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +23,7 @@ from friction_tui.drawing.order import with_order
 from friction_tui.engines.found import found
 from friction_tui.finding import Finding, Tier, fix_first
 from friction_tui.fixes.apply import RecipeRefused
-from friction_tui.fixes.edited import edited, write
+from friction_tui.fixes.edited import edited
 from friction_tui.fixes.proving import proof_of
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_data import graph_data
@@ -45,7 +44,6 @@ from friction_tui.protocol import (
     GraphReady,
     Hello,
     JobEnded,
-    JobKind,
     JobRequest,
     Open,
     Opened,
@@ -60,10 +58,13 @@ from friction_tui.protocol import (
 from friction_tui.recipe import Precision, Profile, Recipe, Source
 from friction_tui.recipe.export_sizes import Limits, why_export_again
 from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_profile
-from friction_tui.session.exporting import READ_AS_THEY_ARE, Origin, consent, export, understood
+from friction_tui.session.edits import edits, exports, same_export
+from friction_tui.session.exporting import Origin, consent, export, understood
+from friction_tui.session.jobs import why_not
 from friction_tui.session.judging import Judgement, foretell, judge
 from friction_tui.session.opening import complete, row_labels
 from friction_tui.session.other_engines import ask_others
+from friction_tui.session.saving import save_engine, save_model
 from friction_tui.session.source_text import source_text
 from friction_tui.sources.target import NotASource
 
@@ -344,29 +345,11 @@ class Session:
 
     def save_model(self, path: Path) -> Saved | Refused:
         """Write the model with the recipe applied; weights in external files come along as they were."""
-        if self._current is None:
-            return NOTHING_OPEN
-        current = self._current
-        try:
-            if current.model.external and path.parent.resolve() != current.base.path.parent.resolve():
-                for file in {external.path for external in current.model.external if external.size_on_disk}:
-                    shutil.copy2(file, path.parent / file.relative_to(current.base.path.parent.resolve()))
-            write(current.model.proto, path)
-        except (OSError, ValueError) as error:
-            return Refused(what=f"{path} was not written", why=str(error), next="Choose another place with S.")
-        return Saved(path=str(path), bytes=path.stat().st_size)
+        return save_model(self._current.base, self._current.model, path) if self._current else NOTHING_OPEN
 
     def save_engine(self, path: Path) -> Saved | Refused:
         """Copy the last built plan to `path`."""
-        if not self._engine_path:
-            return Refused(
-                what="There is no engine to save", why="none was built in this session", next="Press b to build."
-            )
-        try:
-            shutil.copyfile(self._engine_path, path)
-        except OSError as error:
-            return Refused(what=f"{path} was not written", why=str(error), next="Choose another place.")
-        return Saved(path=str(path), bytes=path.stat().st_size)
+        return save_engine(self._engine_path, path)
 
     # ----------------------------------------------------------------------------------------------- jobs
 
@@ -374,22 +357,11 @@ class Session:
         """What a job process needs to know, or why it cannot start."""
         if self._current is None:
             return NOTHING_OPEN
-        file = self._current.base.file
-        is_plan = file.kind == "engine"
-        if file.kind not in ("onnx", "truncated") and not (is_plan and request.kind is JobKind.MEASURE):
-            return Refused(
-                what=f"There is nothing to {request.kind}", why=file.error.rstrip("."), next="Open an ONNX model."
-            )
-        if request.kind is JobKind.BUILD and not any(engine.can_build for engine in self._engines):
-            return Refused(what="There is nothing to build with", why="no TensorRT is installed", next=INSTALL_TENSORRT)
-        if not self._current.base.path.is_file():
-            return Refused(
-                what="The model can no longer be read",
-                why=f"it was moved or deleted after it was opened: {self._current.base.path}",
-                next="Put the file back, or open another model.",
-            )
+        refused = why_not(request.kind, self._current.base, self._engines)
+        if refused is not None:
+            return refused
         self._jobs[request.job] = self._current
-        folder = self._folder / f"job-{request.job}"
+        file, folder = self._current.base.file, self._folder / f"job-{request.job}"
         folder.mkdir(exist_ok=True)
         return JobRequest(
             job=request.job,
@@ -399,7 +371,7 @@ class Session:
             folder=str(folder),
             point=request.point,
             runs=request.runs,
-            engine=str(file.path) if is_plan else self._engine_path,
+            engine=str(file.path) if file.kind == "engine" else self._engine_path,
             tolerance=request.tolerance,
             data=request.data,
         )
@@ -419,34 +391,4 @@ class Session:
         self._current = None
 
 
-INSTALL_TENSORRT = "pip install 'friction-tui[cpu]' (TensorRT-RTX, builds without a GPU) or 'friction-tui[gpu]'."
 NOTHING_OPEN = Refused(what="Nothing to do it with", why="no model is open", next="Open one first.")
-
-
-def edits(recipe: Recipe) -> Recipe:
-    """The recipe as far as it edits the ONNX model. An exported source is exported at its opset instead."""
-    converted = recipe.opset if recipe.source.kind in READ_AS_THEY_ARE else None
-    kept = recipe.keep_float32 if recipe.precision in (Precision.FP16, Precision.BF16) else ()
-    return Recipe(
-        source=recipe.source,
-        opset=converted,
-        precision=recipe.precision,
-        keep_float32=kept,
-        rewrites=recipe.rewrites,
-    )
-
-
-def same_export(recipe: Recipe, other: Recipe) -> bool:
-    """Whether both ask for the same export, the sizes apart. The kind of a source may still have to be worked out."""
-    try:
-        return exports(understood(recipe)) == exports(other) != ()
-    except NotASource:
-        return False
-
-
-def exports(recipe: Recipe) -> tuple[object, ...]:
-    """The part of a recipe that decides what an export gives; empty for a source that needs none."""
-    if recipe.source.kind in READ_AS_THEY_ARE:
-        return ()
-    agreed_apart = msgspec.structs.replace(recipe.source, consent_hash="")
-    return agreed_apart, recipe.opset, recipe.export

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from friction_tui.cli import by_profile
+from friction_tui.options import by_profile
 from friction_tui.protocol import Dim, Port
 from friction_tui.recipe import POINTS, InputSpec, Precision, Profile, Range, Recipe, Source, Values
 from friction_tui.recipe.commands import (
