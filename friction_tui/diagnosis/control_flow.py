@@ -43,7 +43,7 @@ def check(case: Case) -> Iterator[Finding]:
 def _carried(case: Case, node: Node, point: PointShapes) -> Iterator[Finding]:
     body = next(iter(case.model.index.bodies_of(node.path)), "")
     graph = case.model.index.graphs.get(body)
-    if not isinstance(graph, onnx.GraphProto):
+    if not body or not isinstance(graph, onnx.GraphProto):
         return
     steps = iterations(case.model, node, point.inside(node.graph), _SIMULATED)
     skipped = (2, 1) if node.proto.op_type == "Loop" else (0, 0)
