@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
@@ -34,12 +35,15 @@ class Terminal:
             stderr=self.theirs,
             env=environment,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._open = True
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def _listen(self) -> None:
-        while True:
+        while self._open:
             try:
-                self.heard += os.read(self.ours, 65536)
+                if select.select([self.ours], [], [], 0.05)[0]:
+                    self.heard += os.read(self.ours, 65536)
             except OSError:
                 return
 
@@ -62,6 +66,8 @@ class Terminal:
         return time.monotonic() - started
 
     def close(self) -> None:
-        """The window is closed."""
+        """The window is closed. Nobody may be reading from it then: a read that waits keeps it open."""
+        self._open = False
+        self._listener.join()
         os.close(self.theirs)
         os.close(self.ours)
