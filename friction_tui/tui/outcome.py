@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from friction_tui.protocol import Proved
-from friction_tui.tui.lines import Span
 from friction_tui.tui.state import AppState, Change, GraphChange, Notice
 
 NAMED = 2
@@ -69,8 +68,8 @@ def proof_text(proof: Proved) -> str:
     return f"proven: {proof.text}" if proof.holds else f"results changed: {proof.text}"
 
 
-def proof_span(state: AppState) -> Span | None:
-    """The proof of the rewrites in the recipe; None where there are none."""
+def proof_span(state: AppState) -> tuple[str, str] | None:
+    """The proof of the rewrites in the recipe, as text and role; None where there are none."""
     if state.recipe is None or not state.recipe.rewrites:
         return None
     proof = state.proven
