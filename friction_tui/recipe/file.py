@@ -146,7 +146,11 @@ def load(path: Path) -> RecipeFile:
         held = msgspec.toml.decode(path.read_bytes(), type=RecipeFile)
     except OSError as error:
         raise RecipeFileError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (
+        msgspec.DecodeError,
+        UnicodeDecodeError,
+        RecursionError,
+    ) as error:  # it came with a model: anything is in it
         raise RecipeFileError(f"{path}: {error}. Correct it there, or delete the file to start afresh.") from error
     _check(path, "profile", "values", Profile(held.profile, held.values))
     for number, profile in enumerate(held.more_profiles):

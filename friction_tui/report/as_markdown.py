@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
+from friction_tui.drawing.width import visible
 from friction_tui.finding import Finding
 from friction_tui.report.text import SYMBOL, WORD, summary, where
 from friction_tui.report.verdict import ModelVerdict
@@ -15,7 +17,7 @@ def report(verdicts: Sequence[ModelVerdict]) -> str:
 
 
 def _model(verdict: ModelVerdict) -> Iterator[str]:
-    yield f"## `{verdict.path}`"
+    yield f"## {_code(verdict.path)}"
     yield ""
     if verdict.failure:
         yield f"**Could not be judged:** {_text(verdict.failure)}"
@@ -31,12 +33,12 @@ def _model(verdict: ModelVerdict) -> Iterator[str]:
 
 
 def _finding(finding: Finding) -> Iterator[str]:
-    yield f"### {SYMBOL[finding.severity]} {WORD[finding.severity]}: {_text(finding.title)}"
+    yield f"### {SYMBOL[finding.severity]} {WORD[finding.severity]}: {_text(visible(finding.title))}"
     yield ""
     yield _text(finding.cause)
     yield ""
     for place in finding.places[:8]:
-        yield f"- `{where(place)}`"
+        yield f"- {_code(where(place))}"
     if len(finding.places) > 8:
         yield f"- and {len(finding.places) - 8} more"
     yield ""
@@ -50,14 +52,29 @@ def _finding(finding: Finding) -> Iterator[str]:
         yield ""
         for words in finding.words:
             yield "```"
-            yield f"{words.source}: {words.text}".replace("```", "'''")
+            yield _lines(f"{words.source}: {words.text}").replace("```", "'''")
             yield "```"
         yield ""
         yield "</details>"
         yield ""
 
 
+def _code(text: str) -> str:
+    """A code span: its fence is longer than any run of backticks inside."""
+    text = visible(text)
+    if "`" not in text:
+        return f"`{text}`"
+    fence = "`" * (1 + max(len(run) for run in re.findall("`+", text)))
+    return f"{fence} {text} {fence}"
+
+
+def _lines(text: str) -> str:
+    """Control characters written out; line breaks stay."""
+    return "\n".join(visible(line) for line in text.splitlines())
+
+
 def _text(text: str) -> str:
+    text = _lines(text)
     for mark in "\\`*_<>|":
         text = text.replace(mark, "\\" + mark)
     return text

@@ -1,4 +1,4 @@
-"""Findings as a report to read in a terminal or a log."""
+"""Findings as a report to read in a terminal or a log. No control character of a model's names gets there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from friction_tui.drawing.width import visible
 from friction_tui.finding import Finding, Place, PlaceKind, Severity
 from friction_tui.report.matrix import matrix
 from friction_tui.report.verdict import ModelVerdict
@@ -20,13 +21,13 @@ Paint = Callable[[str, str], str]
 
 def plain(text: str, _style: str) -> str:
     """No colour."""
-    return text
+    return visible(text)
 
 
 def ansi(text: str, style: str) -> str:
     """Colour by ANSI escape."""
     codes = {"red": "31;1", "yellow": "33;1", "cyan": "36", "dim": "2", "bold": "1", "green": "32;1"}
-    return f"\x1b[{codes[style]}m{text}\x1b[0m"
+    return f"\x1b[{codes[style]}m{visible(text)}\x1b[0m"
 
 
 def report(verdicts: Sequence[ModelVerdict], *, paint: Paint = plain, width: int = 0) -> str:
@@ -45,7 +46,7 @@ def _model(verdict: ModelVerdict, paint: Paint, width: int) -> Iterator[str]:
     about = " · ".join(part for part in verdict.about if part)
     yield f"{paint(verdict.path, 'bold')}  {paint(about, 'dim')}".rstrip()
     if verdict.failure:
-        yield f"{paint('could not be judged', 'red')}: {verdict.failure}"
+        yield f"{paint('could not be judged', 'red')}: {visible(verdict.failure)}"
         return
     for finding in verdict.findings:
         yield ""
@@ -56,7 +57,7 @@ def _model(verdict: ModelVerdict, paint: Paint, width: int) -> Iterator[str]:
         yield paint(f"sizes nobody chose, guessed: {', '.join(verdict.guessed)}  (choose with --shapes)", "dim")
     if verdict.engines:
         yield ""
-        yield from (f"    {line}" for line in matrix(verdict.engines))
+        yield from (f"    {visible(line)}" for line in matrix(verdict.engines))
     for line in verdict.unchecked:
         yield paint(f"not checked: {line}", "dim")
 
@@ -106,7 +107,7 @@ def _field(label: str, texts: Iterable[str], width: int) -> Iterator[str]:
             continue
         lines = textwrap.wrap(text, max(width - len(head), 40), break_long_words=False, break_on_hyphens=False)
         for line in lines or [""]:
-            yield head + line
+            yield head + visible(line)
             head = " " * len(head)
 
 

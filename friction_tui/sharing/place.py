@@ -61,15 +61,11 @@ def new_code() -> Code:
     folder = runtime_dir()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        about = folder.lstat()
     except OSError as error:
         raise NoSuchPlace(
             f"{folder} cannot be made: {error.strerror}. Set XDG_RUNTIME_DIR to a place of yours."
         ) from error
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
-        raise NoSuchPlace(
-            f"{folder} is open to others: `chmod 700 {folder}`, or set XDG_RUNTIME_DIR to a place of yours."
-        )
+    _check_is_ours(folder)
     _sweep(folder)
     path = folder / f"{_letters(NAME_LENGTH)}.sock"
     if len(os.fsencode(path)) > LONGEST_PATH:
@@ -89,7 +85,17 @@ def read_code(text: str) -> Code:
             f"there is no shared session {name} in {socket.parent}: it is over, or belongs to another account or "
             "machine. Log in as whoever shares it; if XDG_RUNTIME_DIR differs there, put its directory before the code."
         )
+    _check_is_ours(socket.parent)
     return Code(socket, token)
+
+
+def _check_is_ours(folder: Path) -> None:
+    """Raise NoSuchPlace when another account could have put a socket there, or could reach ours."""
+    about = folder.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
+        raise NoSuchPlace(
+            f"{folder} is open to others: `chmod 700 {folder}`, or set XDG_RUNTIME_DIR to a place of yours."
+        )
 
 
 def _sweep(folder: Path) -> None:

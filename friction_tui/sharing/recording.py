@@ -155,7 +155,7 @@ def read(path: Path) -> Recording:
     for number, line in enumerate(lines[1:], 2):
         try:
             entries.append(decoder.decode(line))
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, RecursionError) as error:
             raise BrokenRecording(
                 f"{path} is damaged in line {number}: {error}. `head -n {number - 1}` of it can be replayed."
             ) from error
@@ -165,7 +165,7 @@ def read(path: Path) -> Recording:
 def _header(path: Path, line: bytes) -> Header:
     try:
         header = msgspec.json.decode(line, type=Header)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         what = "is empty" if not line else f"is no recording of friction-tui: its first line is no header ({error})"
         raise BrokenRecording(f"{path} {what}. `friction-tui MODEL --record FILE` makes one.") from error
     if header.recording > FORMAT or header.protocol > PROTOCOL:

@@ -15,12 +15,10 @@ import secrets
 import socket
 import threading
 import urllib.parse
-from http.cookies import SimpleCookie
+from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
 from friction_tui.protocol import NetronStarted
-
-COOKIE = "friction_tui"
 
 
 class NetronServer:
@@ -41,7 +39,7 @@ class NetronServer:
             pages = Path(next(iter(spec.submodule_search_locations)))
             self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, pages, self._token))
             threading.Thread(target=self._server.serve_forever, name="netron", daemon=True).start()
-        port = self._server.server_address[1]
+        port = self._server.server_port
         host = socket.gethostname()
         return NetronStarted(
             url=f"http://127.0.0.1:{port}/?token={self._token}",
@@ -50,11 +48,13 @@ class NetronServer:
 
 
 def _handler(server: NetronServer, pages: Path, token: str) -> type[http.server.BaseHTTPRequestHandler]:
+    name = f"friction_tui_{secrets.token_hex(4)}"  # a browser sends cookies to every port of a host
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             parts = urllib.parse.urlsplit(self.path)
             given = urllib.parse.parse_qs(parts.query).get("token", [""])[0]
-            if secrets.compare_digest(given, token):
+            if secrets.compare_digest(given.encode(), token.encode()):
                 self._redirect_with_cookie()
             elif not self._known():
                 self._answer(403, "text/plain", b"Open the whole address that friction-tui shows: it carries a token.")
@@ -64,18 +64,21 @@ def _handler(server: NetronServer, pages: Path, token: str) -> type[http.server.
                 self._page(parts.path)
 
         def _known(self) -> bool:
-            cookie = SimpleCookie(self.headers.get("Cookie", "")).get(COOKIE)
-            return cookie is not None and secrets.compare_digest(cookie.value, token)
+            try:
+                cookie = SimpleCookie(self.headers.get("Cookie", "")).get(name)
+            except CookieError:
+                return False
+            return cookie is not None and secrets.compare_digest(cookie.value.encode(), token.encode())
 
         def _redirect_with_cookie(self) -> None:
             self.send_response(302)
             self.send_header("Location", "/")
-            self.send_header("Set-Cookie", f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/")
+            self.send_header("Set-Cookie", f"{name}={token}; HttpOnly; SameSite=Strict; Path=/")
             self.end_headers()
 
         def _page(self, path: str) -> None:
-            file = (pages / (path.lstrip("/") or "index.html")).resolve()
-            if not file.is_relative_to(pages.resolve()) or not file.is_file() or file.suffix == ".py":
+            file = _page_file(pages, path)
+            if file is None:
                 self._answer(404, "text/plain", b"no such page")
                 return
             content = file.read_bytes()
@@ -94,6 +97,16 @@ def _handler(server: NetronServer, pages: Path, token: str) -> type[http.server.
             """Quiet: stderr is the worker's last words."""
 
     return Handler
+
+
+def _page_file(pages: Path, path: str) -> Path | None:
+    """The file of a page below `pages`, None where there is none. Python is not a page."""
+    try:
+        file = (pages / (path.lstrip("/") or "index.html")).resolve()
+        inside = file.is_relative_to(pages.resolve()) and file.is_file()
+    except (OSError, ValueError):  # a name too long, a NUL in it
+        return None
+    return file if inside and file.suffix != ".py" else None
 
 
 def _with_model(page: str, name: str) -> str:

@@ -75,6 +75,7 @@ def test_a_module_stays_a_module(tmp_path: Path) -> None:
         ("opst = 17\n", "unknown field `opst`"),
         ('[profile.N]\nmin = "1"\nopt = 4\nmax = 8\n', r"$.profile"),
         ("opset = \n", "friction.toml"),
+        ("opset = " + "[" * 20000, "friction.toml"),
         ("\udcff", "friction.toml"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -121,3 +122,34 @@ def test_the_text_report_fits_its_width(width: int) -> None:
     for word in ("✗ error", "1 error, 1 warning", "src/model.py:88", "rule · ONNX Runtime 1.32.0 CPU", "guessed"):
         assert word in report
     assert "3 models: 1 with errors, 1 could not be judged" in report
+
+
+@pytest.mark.parametrize("form", ["text", "colour", "markdown", "github"])
+def test_a_name_in_the_model_cannot_speak_to_the_terminal(form: str) -> None:
+    evil = "a\x1b]0;title\x07\x1b[2J\r`<b>"
+    where = (Place(PlaceKind.NODE, evil, op=evil),)
+    finding = Finding(
+        kind="types/odd",
+        severity=Severity.ERROR,
+        tier=Tier.HAZARD,
+        title=evil,
+        cause=f"{evil}\n{evil}",
+        source=evil,
+        places=where,
+        fixes=(Fix(evil),),
+        words=(EngineWords("parser", evil),),
+    )
+    verdicts = [ModelVerdict(evil, (finding,), about=(evil,), guessed=(evil,)), ModelVerdict(evil, failure=evil)]
+    said = {
+        "text": lambda: text.report(verdicts),
+        "colour": lambda: re.sub(r"\x1b\[[\d;]*m", "", text.report(verdicts, paint=text.ansi)),
+        "markdown": lambda: as_markdown.report(verdicts),
+        "github": lambda: as_github.report(verdicts),
+    }[form]()
+    assert all(char.isprintable() or char == "\n" for char in said)
+    assert "\\x1b]0;title" in said.replace("\\\\", "\\")
+
+
+def test_a_backtick_in_a_name_does_not_end_its_code_span() -> None:
+    finding = msgspec.structs.replace(HAZARD, places=(Place(PlaceKind.TENSOR, "x`y"),))
+    assert "- `` tensor x`y ``" in as_markdown.report([ModelVerdict("m.onnx", (finding,))])

@@ -206,6 +206,8 @@ async def test_the_way_in_is_narrow(hub: tuple[Process, Code], ann: Face, tmp_pa
     code.socket.parent.chmod(0o755)
     with pytest.raises(NoSuchPlace, match="open to others"):
         new_code()
+    with pytest.raises(NoSuchPlace, match="open to others"):
+        read_code(str(code))
     code.socket.parent.chmod(0o700)
 
 

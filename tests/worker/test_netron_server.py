@@ -24,6 +24,8 @@ def test_the_model_needs_the_token() -> None:
     assert get(started.url, "/")[0] == 403
     assert get(started.url, "/data/a%20model.onnx")[0] == 403
     assert get(started.url, "/?token=wrong")[0] == 403
+    assert get(started.url, "/?token=%C3%A9")[0] == 403
+    assert get(started.url, "/", {"Cookie": "expires=1; \u00e9=2"})[0] == 403
 
 
 def test_the_token_becomes_a_cookie_and_opens_the_page() -> None:
@@ -40,6 +42,7 @@ def test_the_token_becomes_a_cookie_and_opens_the_page() -> None:
     assert get(started.url, "/data/a%20model.onnx", cookie)[2] == b"the bytes"
     assert get(started.url, "/../server.py", cookie)[0] == 404
     assert get(started.url, "/server.py", cookie)[0] == 404
+    assert get(started.url, f"/{'a' * 5000}", cookie)[0] == 404
     assert str(parts.port) in started.forward
 
 
@@ -48,3 +51,10 @@ def test_a_second_model_takes_the_place_of_the_first() -> None:
     first = server.serve(("a.onnx", b"1"))
     assert server.serve(("b.onnx", b"2")).url == first.url
     assert server.model == ("b.onnx", b"2")
+
+
+def test_two_servers_in_one_browser_keep_their_own_cookies() -> None:
+    started = [NetronServer().serve((f"{name}.onnx", b"")) for name in "ab"]
+    given = [get(one.url, f"/?{urlsplit(one.url).query}")[1]["Set-Cookie"].split(";")[0] for one in started]
+    assert given[0].split("=")[0] != given[1].split("=")[0]
+    assert [get(one.url, "/", {"Cookie": "; ".join(given)})[0] for one in started] == [200, 200]
