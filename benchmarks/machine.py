@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,12 +19,6 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     cores = len(os.sched_getaffinity(0))
     return f"{model}, {cores} cores, {memory:.0f} GiB, Linux, Python {platform.python_version()}"
-
-
-def median_s(work: Callable[[], object], runs: int = 5) -> float:
-    """Median wall time of several runs, in seconds, after one that does not count."""
-    work()
-    return statistics.median(timed(work) for _ in range(runs))
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -71,11 +71,6 @@ def _table() -> tuple[_Entry, ...]:
     )
 
 
-def message_kinds() -> frozenset[str]:
-    """Every kind the table can answer with."""
-    return frozenset(entry.kind for entry in _table()) | {UNREAD}
-
-
 def decode(text: str) -> Reading:
     """The meaning of one engine message. A text nobody knows comes back as it is, with kind `engine/other`."""
     core = _NOISE.sub("", text).strip() or text.strip()

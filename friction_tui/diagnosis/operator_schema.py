@@ -44,7 +44,6 @@ class Schema:
     outputs: tuple[Formal, ...]
     min_inputs: int
     max_inputs: int
-    min_outputs: int
     max_outputs: int
 
     def input_at(self, position: int) -> Formal | None:
@@ -130,7 +129,6 @@ def _read(schema: defs.OpSchema) -> Schema:
         outputs=tuple(formal(parameter) for parameter in schema.outputs),
         min_inputs=schema.min_input,
         max_inputs=schema.max_input,
-        min_outputs=schema.min_output,
         max_outputs=schema.max_output,
     )
 

@@ -20,7 +20,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Support:
-    """Which operators TensorRT takes according to the table. `since` and `restrictions` are by operator."""
+    """Which operators TensorRT takes according to the table. `since` is by operator."""
 
     enterprise: str
     rtx: str
@@ -28,7 +28,6 @@ class Support:
     refused: frozenset[str]
     rtx_refuses: frozenset[str]
     since: dict[str, str]
-    restrictions: dict[str, str]
 
 
 @cache
@@ -47,7 +46,6 @@ def support() -> Support:
         refused=frozenset(table["refused"]),
         rtx_refuses=frozenset(table["rtx_refuses"]),
         since=table["since"],
-        restrictions=table["restrictions"],
     )
 
 

@@ -5,7 +5,6 @@
     len(outline), outline[row]            # a Row: kind, positions, depth; outline.path(row) for the inspector
     row = outline.toggle(row)             # fold or unfold; the row to put the cursor on
     row = outline.reveal("12")            # opens every fold, repeat and body on the way
-    path = outline.next_marked(row)       # the next item with a mark, inside folds too: reveal it
     row = outline.row_of("12")            # where it is now, its fold's row if it is folded away
 
 Only `toggle`, `fold_all`, `unfold`, `unfold_to`, `reveal`, `set_marks` and `set_filter` change an Outline;
@@ -62,7 +61,6 @@ class Outline:
         self._filtered = False
         self._counts = MarkCounts()
         self._ranks: array[int] | None = None
-        self._marked: list[tuple[int, int]] = []
         self._toggled = (-1, NONE, self.rows)
         """After the last fold: version, group, and the rows before, for as long as nothing else changes."""
         self._lay()
@@ -276,28 +274,9 @@ class Outline:
                 weights[mark][at] = weights[mark].get(at, 0) + 1
         self.marks = marks
         self._counts = MarkCounts.of(weights)
-        self._marked = sorted((self.rank(item), item) for item in marks)
         self.version += 1
         if self._filtered:
             self.set_filter(True)
-
-    def next_marked(self, row: int, step: int = 1, at_least: Mark = Mark.UNKNOWN) -> str | None:
-        """The path of the next (`step` 1) or previous (-1) item marked at least so gravely, round the end.
-
-        None when nothing is. A folded row's own content comes next from it, not before it.
-        """
-        marked = self._marked
-        if at_least > Mark.UNKNOWN:
-            marked = [entry for entry in marked if self.marks[entry[1]] >= at_least]
-        if not marked:
-            return None
-        here = self.rank(self.item(row)) if len(self.rows) else 0
-        own = len(self.rows) > 0 and self.rows.kind[row] == Kind.NODE
-        if step > 0:
-            found = bisect_right(marked, (here, len(self.graph.ops))) if own else bisect_left(marked, (here, NONE))
-        else:
-            found = bisect_left(marked, (here, NONE)) - 1
-        return self.graph.paths[marked[found % len(marked)][1]]
 
     def rank(self, item: int) -> int:
         """The item's place when everything is open: bodies come right after the node they belong to."""

@@ -58,9 +58,8 @@ class GraphIndex:
     """Every node of a model by path, and the main graph's tensors by writer and readers.
 
     `nodes` are all nodes, each followed by those of its bodies, the local functions' last. `main` are the main
-    graph's own in file order. `producer` names the first writer of a tensor; `duplicate_writers` all of them
-    where there are several. `consumers` counts a node with a body among the readers of what the body takes
-    from outside. `graphs` maps a path prefix to its graph or function.
+    graph's own in file order. `producer` names the first writer of a tensor. `consumers` counts a node with a body
+    among the readers of what the body takes from outside. `graphs` maps a path prefix to its graph or function.
 
     Raises TypeError for names that are not text; see `friction_tui.model.text_repair`.
     """
@@ -126,10 +125,6 @@ class GraphIndex:
         if not self.functions:
             return None
         return self.functions.get((node.domain, node.op_type, node.overload))
-
-    def graph_of(self, path: str) -> Graph:
-        """The graph or function the node at `path` lives in. Raises KeyError for a path that is none."""
-        return self.graphs[self.by_path[path].graph]
 
     def bodies_of(self, path: str) -> list[str]:
         """Path prefixes of the bodies of the node at `path`."""
@@ -204,16 +199,6 @@ class GraphIndex:
     def consumers(self) -> dict[str, list[Node]]:
         """`consumers_in` the main graph."""
         return self.consumers_in("")
-
-    @cached_property
-    def duplicate_writers(self) -> dict[str, list[Node]]:
-        """Tensors of the main graph written by several nodes, with all of these."""
-        writers: dict[str, list[Node]] = {}
-        for node in self.main:
-            for name in node.outputs:
-                if name:
-                    writers.setdefault(name, []).append(node)
-        return {name: nodes for name, nodes in writers.items() if len(nodes) > 1}
 
     @cached_property
     def order(self) -> list[str]:

@@ -8,24 +8,9 @@ from __future__ import annotations
 import onnx
 
 
-def release_of_opset(opset: int) -> str:
-    """The first ONNX release with this opset of the default domain, such as "1.16.0"; "" for one it does not know."""
-    return next((str(row[0]) for row in onnx.helper.VERSION_TABLE if row[2] == opset), "")
-
-
-def release_of_ir(ir_version: int) -> str:
-    """The first ONNX release with this IR version; "" for one it does not know."""
-    return next((str(row[0]) for row in onnx.helper.VERSION_TABLE if row[1] == ir_version), "")
-
-
 def newest_opset() -> int:
     """The newest released opset of the default domain that the installed onnx knows."""
     return max(int(row[2]) for row in onnx.helper.VERSION_TABLE)
-
-
-def newest_ir() -> int:
-    """The newest IR version that the installed onnx knows."""
-    return int(onnx.IR_VERSION)
 
 
 def newest_opset_of_ir(ir_version: int) -> int:

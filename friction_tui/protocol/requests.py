@@ -64,7 +64,6 @@ class JobKind(enum.StrEnum):
     EXPORT = "export"
     PRECISION = "precision"
     OPSETS = "opsets"
-    REWRITE = "rewrite"
 
 
 EXPORT_JOB = 0

@@ -37,11 +37,6 @@ class Unmapped:
     node: str
     lowest_opset: int | None
 
-    @property
-    def complex(self) -> bool:
-        """Whether the operator exists in ONNX for real tensors and fails here because the input is complex."""
-        return "complex-valued" in self.reason
-
 
 def unmapped(program: torch.export.ExportedProgram, opset: int | None) -> tuple[Unmapped, ...]:
     """The operators of `program` that cannot be translated at `opset`, in the order they are met, each once."""

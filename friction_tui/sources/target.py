@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import ast
-import pickletools
 import re
 import zipfile
 from collections.abc import Sequence
@@ -92,29 +91,6 @@ def _holds_only_onnx(folder: Path) -> bool:
     """Whether a Hugging Face folder is an exported one, as optimum writes it: ONNX and no weights to export again."""
     weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
     return not weights and any(folder.glob("*.onnx"))
-
-
-def is_state_dict(path: Path) -> bool:
-    """Whether a torch checkpoint holds only tensors and plain containers, read from its pickle opcodes.
-
-    Such a file loads with `weights_only=True` and runs no code, but is no model without the module it belongs to.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            name = next(n for n in archive.namelist() if n.endswith("data.pkl"))
-            data = archive.read(name)
-    except (OSError, StopIteration, zipfile.BadZipFile):
-        return False
-    harmless = {"torch", "torch._utils", "collections", "torch.storage", "torch.serialization", "_codecs", "numpy"}
-    strings: list[str] = []
-    for opcode, argument, _ in pickletools.genops(data):
-        if opcode.name == "GLOBAL" and str(argument).split(" ", 1)[0] not in harmless:
-            return False
-        if opcode.name == "STACK_GLOBAL" and len(strings) > 1 and strings[-2] not in harmless:
-            return False
-        if isinstance(argument, str):
-            strings.append(argument)
-    return True
 
 
 def factories_in(path: Path) -> tuple[str, ...]:

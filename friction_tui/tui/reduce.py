@@ -68,7 +68,7 @@ def reduce(state: AppState, event: Event) -> AppState:
         case GraphReady():
             return _drawn(state, event)
         case RowLabels():  # shapes changed, so what was inspected is asked for again
-            return replace(state, labels=event.labels, labels_revision=event.revision, details={})
+            return replace(state, labels=event.labels, details={})
         case Findings():
             return _relisted(replace(state, checks={**state.checks, event.check: event}))
         case Judged():
@@ -132,7 +132,6 @@ def _drawn(state: AppState, event: GraphReady) -> AppState:
         sources={},
         open_file_only=event.open_file_only,
         labels=[],
-        labels_revision=0,
     )
 
 

@@ -120,7 +120,6 @@ class AppState:
     open_file_only: str = ""
     """Why only part of a broken file can be shown."""
     labels: list[str] = field(default_factory=list)
-    labels_revision: int = 0
     checks: Mapping[str, Findings] = field(default_factory=dict)
     """Newest answer of every check, which may be of an elder revision: who looked, how far, how long."""
     judged: Judged | None = None

@@ -62,23 +62,6 @@ def test_marks_in_folds_and_bodies_are_counted_at_every_level() -> None:
     assert row is not None and outline.path(row) == inner and outline.mark(row) is Mark.ERROR
 
 
-def test_next_marked_goes_round_and_into_folds() -> None:
-    outline = outline_of(graphs.llama(4))
-    wanted = [path_named(outline, f"/model/layers.{k}/self_attn/Softmax") for k in (0, 2, 3)]
-    outline.set_marks(dict.fromkeys(wanted, Severity.WARNING) | {"3": Severity.NOTE})
-    row, seen = 0, []
-    for _ in range(4):
-        path = outline.next_marked(row)
-        assert path is not None
-        seen.append(path)
-        revealed = outline.reveal(path)
-        assert revealed is not None
-        row = revealed
-    assert seen == [*wanted, wanted[0]]
-    assert outline.next_marked(row, -1) == wanted[2]
-    assert outline.next_marked(row, 1, at_least=Mark.ERROR) is None
-
-
 @pytest.mark.parametrize("graph", [graphs.densenet([6, 8]), graphs.control_flow()], ids=["scopes", "bodies"])
 def test_toggling_any_row_twice_changes_nothing(graph: GraphData) -> None:
     outline = outline_of(graph)
@@ -201,7 +184,7 @@ def test_deep_nesting_and_long_chains_do_not_recurse(depth: int) -> None:
 
 def test_an_empty_graph_has_no_rows() -> None:
     outline = outline_of(GraphData([], [], [], [], [], [], [], 0))
-    assert len(outline) == 0 and outline.next_marked(0) is None and outline.row_of("1") is None
+    assert len(outline) == 0 and outline.row_of("1") is None
     assert heat(outline, 3) and SearchIndex(outline).find("x") == []
 
 

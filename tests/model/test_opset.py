@@ -17,8 +17,6 @@ from friction_tui.model.versions import (
     newest_opset_of_ir,
     operator_exists,
     operator_versions,
-    release_of_ir,
-    release_of_opset,
 )
 
 
@@ -113,9 +111,6 @@ def test_functions_are_inlined_and_external_weights_stay_references() -> None:
 
 
 def test_version_tables() -> None:
-    assert release_of_opset(17) == "1.12.0"
-    assert release_of_ir(10) == "1.16.0"
-    assert release_of_opset(9999) == ""
     assert newest_opset_of_ir(8) == 18
     assert least_ir(17) == 8
     assert newest_opset() >= 22

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-import pickle
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from friction_tui.recipe import SourceKind
-from friction_tui.sources.target import NotASource, is_state_dict, understand
+from friction_tui.sources.target import NotASource, understand
 
 
 def test_a_python_file_names_its_factory_or_has_an_obvious_one(tmp_path: Path) -> None:
@@ -64,17 +63,6 @@ def test_directories_and_archives_are_told_apart(tmp_path: Path) -> None:
     script = tmp_path / "traced.pt"
     _zip(script, {"m/data.pkl": b"", "m/constants.pkl": b"", "m/code/__torch__.py": b""})
     assert understand(str(script)).kind is SourceKind.TORCHSCRIPT
-
-
-def test_a_state_dict_is_told_from_a_pickled_module_without_unpickling(tmp_path: Path) -> None:
-    import collections
-    import fractions
-
-    plain, foreign = tmp_path / "plain.pt", tmp_path / "foreign.pt"
-    _zip(plain, {"m/data.pkl": pickle.dumps(collections.OrderedDict(a=1), protocol=2)})
-    _zip(foreign, {"m/data.pkl": pickle.dumps(fractions.Fraction(1, 2), protocol=2)})
-    assert is_state_dict(plain)
-    assert not is_state_dict(foreign)
 
 
 def _zip(path: Path, entries: dict[str, bytes]) -> None:
