@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from friction_tui.drawing.width import visible_lines
 from friction_tui.protocol import Event
 from friction_tui.recipe import Recipe
 from friction_tui.worker.headless import Answer, ask
@@ -26,5 +27,5 @@ def judged(
     """
     answer = asyncio.run(ask(recipe, allow_code=allow, on_event=on_event, **asked))
     if not answer.could_run:
-        raise click.ClickException(answer.failure)
+        raise click.ClickException(visible_lines(answer.failure))
     return answer

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from friction_tui.commands.ask import judged
+from friction_tui.drawing.width import visible
 from friction_tui.finding import Finding, Severity
 from friction_tui.protocol import BuildResult, Event, JobKind, JobProgress
 from friction_tui.recipe import Recipe
@@ -26,9 +27,9 @@ def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> in
         if not isinstance(event, JobProgress) or event.kind is not JobKind.BUILD:
             return
         for line in event.lines if show_log else ():
-            click.echo(f"{line.t:8.2f} s  {line.level:7}  {line.text}", err=True)
+            click.echo(f"{line.t:8.2f} s  {line.level:7}  {visible(line.text)}", err=True)
         if live and not show_log and event.phases:
-            click.echo(f"\r\x1b[K{event.phases[-1].name}  {event.elapsed:.1f} s", nl=False, err=True)
+            click.echo(f"\r\x1b[K{visible(event.phases[-1].name)}  {event.elapsed:.1f} s", nl=False, err=True)
 
     def keep(answer: Answer) -> None:
         if save and answer.build and answer.build.ok:
@@ -63,7 +64,7 @@ def _lines(result: BuildResult) -> Iterator[str]:
     yield f"{'built' if result.ok else 'refused'} by {result.source} in {result.seconds:.1f} s"
     for phase in result.phases:
         took = f"{phase.seconds:.2f} s" if phase.seconds is not None else "not finished"
-        yield f"  {phase.name:<34} {took:>12}"
+        yield f"  {visible(phase.name):<34} {took:>12}"
     figures = (
         ("engine", result.engine_bytes),
         *((f"activation memory, profile {i}", planned) for i, planned in enumerate(result.activation_bytes)),

@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from friction_tui.commands.ask import judged
+from friction_tui.drawing.width import visible
 from friction_tui.protocol import Event, JobKind, JobProgress, PrecisionResult, StartJob
 from friction_tui.recipe import Precision, Recipe
 from friction_tui.recipe.file import from_recipe, of_model, save
@@ -21,7 +22,7 @@ def run(recipe: Recipe, tolerance: float, data: str, *, write: bool, allow: bool
 
     def on_event(event: Event) -> None:
         if live and isinstance(event, JobProgress) and event.lines:
-            click.echo(f"\r\x1b[K{event.lines[-1].text}  {event.elapsed:.1f} s", nl=False, err=True)
+            click.echo(f"\r\x1b[K{visible(event.lines[-1].text)}  {event.elapsed:.1f} s", nl=False, err=True)
 
     def request(number: int, kind: JobKind) -> StartJob:
         return StartJob(job=number, kind=kind, tolerance=tolerance, data=str(Path(data).absolute()) if data else "")
@@ -33,7 +34,7 @@ def run(recipe: Recipe, tolerance: float, data: str, *, write: bool, allow: bool
     if ended is None or ended.precision is None:
         raise click.ClickException(answer.job_error or "the search did not start")
     for line in (*summary(ended.precision), *table(ended.precision)):
-        click.echo(line)
+        click.echo(visible(line))
     if write:
         click.echo(f"written to {_write(recipe, ended.precision)}")
     return 0

@@ -28,6 +28,11 @@ def visible(text: str) -> str:
     return "".join(char if char.isprintable() else _escaped(char) for char in text)
 
 
+def visible_lines(text: str) -> str:
+    """As `visible`, but line breaks stay."""
+    return "\n".join(visible(line) for line in text.splitlines())
+
+
 def _escaped(char: str) -> str:
     code = ord(char)
     named = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}.get(char)

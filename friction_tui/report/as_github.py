@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from friction_tui.drawing.width import visible
+from friction_tui.drawing.width import visible_lines
 from friction_tui.finding import Finding, Severity
 from friction_tui.report.as_json import text_of
 from friction_tui.report.verdict import ModelVerdict
@@ -33,8 +33,7 @@ def _failure(verdict: ModelVerdict) -> str:
 
 def _data(text: str) -> str:
     """Line breaks as GitHub wants them; other control characters would reach the log's reader, and are written out."""
-    text = "\n".join(visible(line) for line in text.splitlines())
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return visible_lines(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from friction_tui.drawing.width import visible
+from friction_tui.drawing.width import visible, visible_lines
 from friction_tui.finding import Finding
 from friction_tui.report.text import SYMBOL, WORD, summary, where
 from friction_tui.report.verdict import ModelVerdict
@@ -52,7 +52,7 @@ def _finding(finding: Finding) -> Iterator[str]:
         yield ""
         for words in finding.words:
             yield "```"
-            yield _lines(f"{words.source}: {words.text}").replace("```", "'''")
+            yield visible_lines(f"{words.source}: {words.text}").replace("```", "'''")
             yield "```"
         yield ""
         yield "</details>"
@@ -68,13 +68,8 @@ def _code(text: str) -> str:
     return f"{fence} {text} {fence}"
 
 
-def _lines(text: str) -> str:
-    """Control characters written out; line breaks stay."""
-    return "\n".join(visible(line) for line in text.splitlines())
-
-
 def _text(text: str) -> str:
-    text = _lines(text)
+    text = visible_lines(text)
     for mark in "\\`*_<>|":
         text = text.replace(mark, "\\" + mark)
     return text

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from friction_tui.drawing.width import visible
+from friction_tui.drawing.width import visible, visible_lines
 from friction_tui.finding import Finding, Place, PlaceKind, Severity
 from friction_tui.report.matrix import matrix
 from friction_tui.report.verdict import ModelVerdict
@@ -46,7 +46,7 @@ def _model(verdict: ModelVerdict, paint: Paint, width: int) -> Iterator[str]:
     about = " · ".join(part for part in verdict.about if part)
     yield f"{paint(verdict.path, 'bold')}  {paint(about, 'dim')}".rstrip()
     if verdict.failure:
-        yield f"{paint('could not be judged', 'red')}: {visible(verdict.failure)}"
+        yield f"{paint('could not be judged', 'red')}: {visible_lines(verdict.failure)}"
         return
     for finding in verdict.findings:
         yield ""
