@@ -68,12 +68,12 @@ def open_app(model: str, shared: bool, **chosen: Any) -> None:
 @main.command()
 @app_options
 @name_option
-@click.option("--watch-only", is_flag=True, help="Whoever joins may look, and change nothing.")
+@click.option("--watch-only", is_flag=True, help="Those who join can look but change nothing.")
 def share(model: str, name: str, watch_only: bool, **chosen: Any) -> None:
     """Open the app on MODEL, for several people at once.
 
-    It shows the line with which others of this account, on this machine, come in. The session goes on until the last
-    one leaves.
+    It shows the command with which others join, from the same account on this machine. The session lasts until the
+    last of them leaves.
     """
     _share(model, chosen, name=name, watch_only=watch_only)
 
@@ -81,11 +81,11 @@ def share(model: str, name: str, watch_only: bool, **chosen: Any) -> None:
 @main.command()
 @click.argument("code")
 @name_option
-@click.option("--watch-only", is_flag=True, help="Look, and change nothing.")
+@click.option("--watch-only", is_flag=True, help="Look, but change nothing.")
 @record_option
 @look_options
 def join(code: str, **options: Any) -> None:
-    """Join the session with this CODE, which whoever shares it sees."""
+    """Join the session with this CODE, which is shown to whoever shares it."""
     from friction_tui.commands.share import run_joined
 
     sys.exit(run_joined(code, **options))
@@ -93,7 +93,13 @@ def join(code: str, **options: Any) -> None:
 
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--speed", type=click.FloatRange(0.1, 100), default=1.0, show_default=True, help="Times as fast.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0.1, 100),
+    default=1.0,
+    show_default=True,
+    help="How many times faster than it was recorded.",
+)
 @look_options
 def replay(file: Path, **options: Any) -> None:
     """Show a session that was recorded with --record, without its model."""
@@ -103,7 +109,7 @@ def replay(file: Path, **options: Any) -> None:
 
 
 @main.command()
-@click.option("--list", "only_list", is_flag=True, help="Only say which samples there are.")
+@click.option("--list", "only_list", is_flag=True, help="Only list the samples.")
 @click.argument("name", default="detector")
 def demo(name: str, only_list: bool) -> None:
     """Open the app on a sample model with real friction; without a terminal, print the report."""
@@ -132,12 +138,12 @@ def demo(name: str, only_list: bool) -> None:
     default="text",
     show_default=True,
 )
-@click.option("--output", type=click.Path(path_type=Path), help="Write the report there instead of stdout.")
+@click.option("--output", type=click.Path(path_type=Path), help="Write the report to this file, not to stdout.")
 @click.option("--fail-on", type=click.Choice(["error", "warn", "info", "never"]), default="error", show_default=True)
 @click.option("--baseline", type=click.Path(exists=True, path_type=Path), help="Report and fail only on what is new.")
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
-@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at a time.")
+@click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
     "--also",
     multiple=True,
@@ -157,7 +163,7 @@ def check(models: tuple[str, ...], **options: Any) -> None:
 
 @main.command()
 @click.argument("model")
-@click.option("--width", type=click.IntRange(40), help="Columns to draw in; the terminal's when not given.")
+@click.option("--width", type=click.IntRange(40), help="Columns to draw in; by default the terminal's.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw without box characters.")
 @click.option("--open", "unfolded", is_flag=True, help="Unfold every module.")
 @shape_options
@@ -171,7 +177,7 @@ def graph(model: str, width: int | None, ascii_only: bool, unfolded: bool, **cho
 
 @main.command()
 @click.argument("model")
-@click.option("--save", type=click.Path(path_type=Path), help="Keep the engine there.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the engine to this file.")
 @click.option("--log", "show_log", is_flag=True, help="Print TensorRT's log as it comes.")
 @shape_options
 @source_options
@@ -208,7 +214,7 @@ def precision(model: str, tolerance: float | None, write: bool, **chosen: Any) -
 @main.command()
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
 @click.option("--lock", type=click.Path(path_type=Path), help="Write the whole stack's versions to this file.")
-@click.option("--diff", type=click.Path(exists=True, path_type=Path), help="Compare with a lock written before.")
+@click.option("--diff", type=click.Path(exists=True, path_type=Path), help="Compare with a lock written earlier.")
 def doctor(as_json: bool, lock: Path | None, diff: Path | None) -> None:
     """Show the installed stack and which of it does not fit together."""
     from friction_tui.commands.doctor import run
@@ -227,7 +233,7 @@ def explain(kind: str | None) -> None:
 
 @main.command()
 def locate() -> None:
-    """Print where settings, sessions and logs lie."""
+    """Print where settings, sessions and logs are kept."""
     from friction_tui.tui.locations import all_places
 
     for name, path in all_places().items():

@@ -51,8 +51,8 @@ def shape_options(command: Any) -> Any:
         click.option("--minShapes", multiple=True, metavar="SPEC", help="As trtexec takes it: x:1x3x224x224,y:1x8"),
         click.option("--optShapes", multiple=True, metavar="SPEC", help="As trtexec takes it."),
         click.option("--maxShapes", multiple=True, metavar="SPEC", help="As trtexec takes it."),
-        click.option("--profile", expose_value=False, metavar="N", help="What the shapes behind it belong to."),
-        click.option("--no-profile", is_flag=True, help="Deliberately give TensorRT no optimization profile."),
+        click.option("--profile", expose_value=False, metavar="N", help="Profile of the shape flags after it."),
+        click.option("--no-profile", is_flag=True, help="Give TensorRT no optimization profile, on purpose."),
         click.option("--opset", type=click.IntRange(1), help="Convert the model to this opset first."),
         click.option("--target", default="", metavar="SMxx", help="Compute capability to judge and build for."),
         click.option(
@@ -60,9 +60,11 @@ def shape_options(command: Any) -> Any:
             type=click.Choice(["as-exported", "fp16", "bf16", "int8", "fp8"]),
             default="as-exported",
             show_default=True,
-            help="As far as the installed TensorRT takes it.",
+            help="Precision to build in, as far as the installed TensorRT supports it.",
         ),
-        click.option("--keep-float32", multiple=True, metavar="NODE", help="Stays float32 under fp16 or bf16."),
+        click.option(
+            "--keep-float32", multiple=True, metavar="NODE", help="Keep this node in float32 under fp16 or bf16."
+        ),
     )
 
 
@@ -81,7 +83,7 @@ def source_options(command: Any) -> Any:
             metavar="OPTION=VALUE",
             help="legacy, optimize=no, external_data=no, keep_initializers, timeout_s=60 or memory_limit_mb=8000.",
         ),
-        click.option("--allow-code", is_flag=True, help="Agree that the code which comes with the model is run."),
+        click.option("--allow-code", is_flag=True, help="Allow code that comes with the model to run."),
     )
 
 
@@ -102,7 +104,7 @@ def app_options(command: Any) -> Any:
         shape_options,
         source_options,
         look_options,
-        click.option("--watch", is_flag=True, help="Read the source again, exporting code, whenever it is saved."),
+        click.option("--watch", is_flag=True, help="Read or export the source again whenever it is saved."),
         click.option(
             "--worker", default="", metavar="COMMAND", help='A worker elsewhere: "ssh box friction-tui worker".'
         ),
@@ -120,4 +122,4 @@ def _with(command: Any, *options: Any) -> Any:
 record_option = click.option(
     "--record", type=click.Path(path_type=Path), help="Write the session to this file, for `friction-tui replay`."
 )
-name_option = click.option("--name", default="", help="What the others see; your login name when not given.")
+name_option = click.option("--name", default="", help="What the others see; by default your login name.")
