@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import click
-
+from friction_tui.commands.failing import CouldNotRun
 from friction_tui.protocol import Event
 from friction_tui.recipe import Recipe
 from friction_tui.worker.headless import Answer, ask
@@ -26,5 +25,5 @@ def judged(
     """
     answer = asyncio.run(ask(recipe, allow_code=allow, on_event=on_event, **asked))
     if not answer.could_run:
-        raise click.ClickException(answer.failure)
+        raise CouldNotRun(answer.failure)
     return answer
