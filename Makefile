@@ -1,9 +1,10 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 VENV ?= .venv
+TENSORFLOW_VENV ?= .venv-tensorflow
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEV := hypothesis import-linter jsonschema mypy psutil pytest pytest-asyncio pytest-textual-snapshot pytest-timeout pytest-xdist ruff
+DEV := hypothesis import-linter jsonschema mypy psutil pytest pytest-asyncio pytest-textual-snapshot pytest-timeout pytest-xdist ruff transformers
 
 .PHONY: demo test test-fast test-tensorflow check lint types walls bench gpu-check screenshots samples clean
 
@@ -40,18 +41,19 @@ screenshots: $(STAMP)  ## made from the real app
 samples: $(STAMP)  ## rebuild sample_models/*.onnx
 	$(BIN)/python -m sample_models.make
 
-test-tensorflow: .venv-tensorflow/.installed  ## the TensorFlow source, in an environment of its own
-	.venv-tensorflow/bin/pytest tests/sources/test_tensorflow.py
+test-tensorflow: $(STAMP) $(TENSORFLOW_VENV)/.installed  ## the TensorFlow source, in an environment of its own
+	$(TENSORFLOW_VENV)/bin/pytest tests/sources/test_tensorflow.py
+	FRICTION_TENSORFLOW_PYTHON=$(abspath $(TENSORFLOW_VENV))/bin/python $(BIN)/pytest -m tensorflow tests/test_python_to_engine.py
 
 $(STAMP): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,torch]' $(DEV)
 	touch $@
 
-.venv-tensorflow/.installed: pyproject.toml constraints.txt
-	test -d .venv-tensorflow || $(PYTHON) -m venv .venv-tensorflow
-	.venv-tensorflow/bin/pip install --quiet --constraint constraints.txt --editable '.[cpu,tensorflow]' pytest pytest-asyncio pytest-timeout hypothesis
+$(TENSORFLOW_VENV)/.installed: pyproject.toml constraints.txt
+	test -d $(TENSORFLOW_VENV) || $(PYTHON) -m venv $(TENSORFLOW_VENV)
+	$(TENSORFLOW_VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[cpu,tensorflow]' pytest pytest-asyncio pytest-timeout hypothesis
 	touch $@
 
 clean:
-	rm -rf $(VENV) .venv-tensorflow build dist *.egg-info
+	rm -rf $(VENV) $(TENSORFLOW_VENV) build dist *.egg-info

@@ -22,6 +22,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.machine import machine
+from friction_tui.engines.found import found
+from friction_tui.engines.tensorrt.run import PlanRefused
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.measure.inputs import example_inputs
 from friction_tui.measure.latency import with_onnxruntime, with_tensorrt
@@ -103,7 +105,13 @@ def onnxruntime_cuda() -> dict[str, Any]:
 
 
 def tensorrt_runs() -> dict[str, Any]:
-    """Build the sample through the worker, then deserialise and time the plan here."""
+    """Build the sample through the worker, then deserialise and time the plan here.
+
+    An edition that does not offer this GPU may refuse the plan: what it says then is reported, and is no failure.
+    """
+    tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
+    if tensorrt is None:
+        return {"ok": None, "why": "TensorRT is not installed"}
     with TemporaryDirectory() as folder:
         plan = Path(folder) / "sample.plan"
 
@@ -120,7 +128,12 @@ def tensorrt_runs() -> dict[str, Any]:
             }
         feeds = example_inputs(open_model(_sample()).proto, {"images": (SIZES.opt, 3, 32, 32)})
         with Sampling(NvmlMeter()) as sampling:
-            result = with_tensorrt(plan, feeds, point="opt")
+            try:
+                result = with_tensorrt(plan, feeds, point="opt")
+            except PlanRefused as refused:
+                if tensorrt.can_run:
+                    raise
+                return {"ok": None, "why": f"{tensorrt.label}: {tensorrt.why_not}", "said": str(refused)}
         return {
             "ok": True,
             "built_by": build.source,

@@ -6,8 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import click
-
+from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible_lines
 from friction_tui.protocol import Event
 from friction_tui.recipe import Recipe
@@ -27,5 +26,5 @@ def judged(
     """
     answer = asyncio.run(ask(recipe, allow_code=allow, on_event=on_event, **asked))
     if not answer.could_run:
-        raise click.ClickException(visible_lines(answer.failure))
+        raise CouldNotRun(visible_lines(answer.failure))
     return answer

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from friction_tui.commands.ask import judged
+from friction_tui.commands.failing import CouldNotRun, writable
 from friction_tui.drawing.width import visible
 from friction_tui.finding import Finding, Severity
 from friction_tui.protocol import BuildResult, Event, JobKind, JobProgress
@@ -22,6 +23,8 @@ from friction_tui.worker.headless import Answer
 def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> int:
     """Build the engine; 0 it builds and can run in the whole profile, 1 it does not."""
     live = sys.stderr.isatty()
+    if save:
+        writable(save, "the engine")
 
     def on_event(event: Event) -> None:
         if not isinstance(event, JobProgress) or event.kind is not JobKind.BUILD:
@@ -43,7 +46,7 @@ def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> in
         click.echo("The source gave no model; nothing was built.")
         return 1
     if answer.build is None:
-        raise click.ClickException(answer.job_error or "the build did not start")
+        raise CouldNotRun(answer.job_error or "the build did not start")
     findings = answer.jobs[JobKind.BUILD].findings
     _tell(findings)
     for line in _lines(answer.build):

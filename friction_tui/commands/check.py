@@ -13,11 +13,12 @@ from typing import Any
 import click
 
 from friction_tui.commands import checking
+from friction_tui.commands.failing import write
 from friction_tui.protocol import JobKind
 from friction_tui.recipe import Recipe
 from friction_tui.recipe.agreements import also, under, with_file
 from friction_tui.recipe.file import RecipeFileError
-from friction_tui.recipe.text import RecipeTextError
+from friction_tui.recipe.text import ProfileRuleError, RecipeTextError
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.worker.headless import Answer, ask_all
@@ -37,8 +38,10 @@ def run(
         raise click.UsageError(f"--also: there is no {missing}; name an environment or its interpreter")
     verdicts = _verdicts(paths, options, recipe_of)
     if options["write_baseline"]:
-        known = checking.write_baseline(options["write_baseline"], verdicts)
-        click.echo(f"{options['write_baseline']}: {known} findings are known from now on", err=True)
+        known = checking.as_baseline(verdicts)
+        write(options["write_baseline"], known, "the baseline")
+        count = sum(len(verdict.findings) for verdict in verdicts)
+        click.echo(f"{options['write_baseline']}: {count} findings are known from now on", err=True)
     verdicts = [checking.only_new(verdict, baseline) for verdict in verdicts] if baseline else verdicts
     counted = checking.fail_on(options["fail_on"])
     _write(_report(options["form"], verdicts, counted, to_file=options["output"] is not None), options["output"])
@@ -50,9 +53,9 @@ def _verdicts(
 ) -> list[ModelVerdict]:
     try:
         agreed = [with_file(recipe_of(path, options)) for path in paths]
-    except RecipeTextError as error:
+    except ProfileRuleError as error:
         return [checking.refused_profile(path, str(error)) for path in paths]
-    except RecipeFileError as error:
+    except (RecipeTextError, RecipeFileError) as error:
         raise click.UsageError(str(error)) from None
     recipes = [recipe for recipe, _ in agreed]
     done: list[str] = []
@@ -98,8 +101,5 @@ def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any]
 def _write(report: str, output: Path | None) -> None:
     if output is None:
         sys.stdout.write(report)
-        return
-    try:
-        output.write_text(report, encoding="utf-8")
-    except OSError as error:
-        raise click.ClickException(f"the report was not written to {output}: {error.strerror}") from None
+    else:
+        write(output, report.encode(), "the report")

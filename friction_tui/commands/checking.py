@@ -20,6 +20,9 @@ from friction_tui.worker.headless import Answer
 MODEL_SUFFIXES = (".onnx",)
 """What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
 
+NOT_THERE = "file/missing"
+"""The kind of finding that says there was nothing to judge."""
+
 
 class NothingToCheckError(Exception):
     """A path or pattern that leads to no model."""
@@ -117,7 +120,7 @@ def only_new(verdict: ModelVerdict, baseline: frozenset[str]) -> ModelVerdict:
 
 
 def read_baseline(path: Path) -> frozenset[str]:
-    """Fingerprints of a baseline written by `write_baseline`. Raises ValueError naming the file when it is none."""
+    """Fingerprints of a baseline made by `as_baseline`. Raises ValueError naming the file when it is none."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return frozenset(str(entry["fingerprint"]) for entry in document["known"])
@@ -125,20 +128,19 @@ def read_baseline(path: Path) -> frozenset[str]:
         raise ValueError(f"{path} is no baseline of friction-tui: {error}") from error
 
 
-def write_baseline(path: Path, verdicts: Sequence[ModelVerdict]) -> int:
-    """Write what is known today; returns how many findings."""
+def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:
+    """What is known today, as the content of a baseline file."""
     known = [
         {"fingerprint": fingerprint(v.path, f), "model": v.path, "kind": f.kind, "names": list(f.names)}
         for v in verdicts
         for f in v.findings
     ]
-    path.write_text(json.dumps({"schema": 1, "known": known}, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    return len(known)
+    return (json.dumps({"schema": 1, "known": known}, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def exit_code(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> int:
-    """0 nothing that counts, 1 findings that count, 2 a model that could not be judged."""
-    if any(verdict.failure for verdict in verdicts):
+    """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there."""
+    if any(verdict.failure or any(f.kind == NOT_THERE for f in verdict.findings) for verdict in verdicts):
         return 2
     return int(any(finding.severity in fail_on for verdict in verdicts for finding in verdict.findings))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 import msgspec
 
+from friction_tui.commands.failing import CouldNotRun, write
 from friction_tui.finding import Severity
 from friction_tui.stack.installed import Stack, differences, lock_of, read_lock, table
 
@@ -19,7 +20,7 @@ def run(*, as_json: bool, lock: Path | None, diff: Path | None) -> int:
     """Print the stack. The exit status is 1 when something does not fit, or differs from the lock `diff`."""
     stack = _examined()
     if lock is not None:
-        lock.write_bytes(msgspec.json.format(msgspec.json.encode(lock_of(stack)), indent=2) + b"\n")
+        write(lock, msgspec.json.format(msgspec.json.encode(lock_of(stack)), indent=2) + b"\n", "the lock")
         click.echo(f"{lock}: {len(stack.items)} parts and {len(stack.packages)} packages locked", err=True)
     if diff is not None:
         return _compared(stack, diff)
@@ -36,10 +37,10 @@ def _examined() -> Stack:
     try:
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
     except subprocess.TimeoutExpired:
-        raise click.ClickException(f"looking at the stack took longer than {_TIMEOUT_S:.0f} s") from None
+        raise CouldNotRun(f"looking at the stack took longer than {_TIMEOUT_S:.0f} s") from None
     if done.returncode != 0:
         words = done.stderr.decode("utf-8", "replace").strip()
-        raise click.ClickException(f"looking at the stack failed (status {done.returncode}): {words[-600:]}")
+        raise CouldNotRun(f"looking at the stack failed (status {done.returncode}): {words[-600:]}")
     return msgspec.json.decode(done.stdout, type=Stack)
 
 

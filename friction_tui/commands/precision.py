@@ -9,6 +9,7 @@ import click
 import msgspec
 
 from friction_tui.commands.ask import judged
+from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
 from friction_tui.protocol import Event, JobKind, JobProgress, PrecisionResult, StartJob
 from friction_tui.recipe import Precision, Recipe
@@ -32,7 +33,7 @@ def run(recipe: Recipe, tolerance: float, data: str, *, write: bool, allow: bool
         click.echo("\r\x1b[K", nl=False, err=True)
     ended = answer.jobs.get(JobKind.PRECISION)
     if ended is None or ended.precision is None:
-        raise click.ClickException(answer.job_error or "the search did not start")
+        raise CouldNotRun(answer.job_error or "the search did not start")
     for line in (*summary(ended.precision), *table(ended.precision)):
         click.echo(visible(line))
     if write:

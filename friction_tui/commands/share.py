@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from friction_tui.commands.failing import CouldNotRun
 from friction_tui.recipe import Recipe
 from friction_tui.sharing.joined import CannotJoin, Connection, join, start_hub, wait_for
 from friction_tui.sharing.place import NoSuchPlace, read_code
@@ -33,7 +34,7 @@ def run_shared(
         wait_for(hub)
         connection = join(code, name or _login())
     except (NoSuchPlace, CannotJoin) as error:
-        raise click.ClickException(str(error)) from None
+        raise CouldNotRun(str(error)) from None
     click.echo(f"shared; others type: friction-tui join {code}", err=True)
     return _run(connection, recipe, record, **look)
 
@@ -43,7 +44,7 @@ def run_joined(code: str, *, name: str, watch_only: bool, record: Path | None, *
     try:
         connection = join(read_code(code), name or _login(), watch_only=watch_only)
     except (NoSuchPlace, CannotJoin) as error:
-        raise click.ClickException(str(error)) from None
+        raise CouldNotRun(str(error)) from None
     return _run(connection, None, record, **look)
 
 
@@ -68,7 +69,7 @@ def run_replay(file: Path, *, speed: float, **look: Any) -> int:
     try:
         recording = read(file)
     except BrokenRecording as error:
-        raise click.ClickException(str(error)) from None
+        raise CouldNotRun(str(error)) from None
     from friction_tui.tui.app import run
     from friction_tui.tui.replay import ReplayApp
 
@@ -80,7 +81,7 @@ def recorder(record: Path | None, recipe: Recipe | None) -> Recorder | None:
     try:
         return Recorder(record, recipe.source.path if recipe else "") if record is not None else None
     except BrokenRecording as error:
-        raise click.ClickException(str(error)) from None
+        raise CouldNotRun(str(error)) from None
 
 
 def _login() -> str:

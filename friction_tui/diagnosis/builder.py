@@ -10,6 +10,7 @@ from friction_tui.diagnosis.decode import Reading, decode
 from friction_tui.diagnosis.foreign_node import named_nodes, region, suspects
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.kinds import kinds
+from friction_tui.model.graph import Node
 from friction_tui.model.provenance import place_of
 from friction_tui.protocol import BuildResult
 
@@ -83,7 +84,10 @@ def _places(case: Case, reading: Reading, text: str) -> tuple[tuple[Place, ...],
             tuple(place_of(case.model, node) for node, _ in ranked),
             f" The region holds {len(inside)} nodes; the most suspicious of them: {listed}.",
         )
-    nodes = [node for name in reading.names for node in named_nodes(case.model, name)]
+    # Where a layer is named, the writer of the tensor it chokes on is not at fault.
+    tensors = {reading.groups.get("tensor"), reading.groups.get("tensor2")}
+    layers = _nodes(case, (name for name in reading.names if name not in tensors))
+    nodes = layers or _nodes(case, reading.names)
     if nodes:
         return tuple(dict.fromkeys(place_of(case.model, node) for node in nodes)), ""
     inputs = {value.name for value in case.model.index.inputs}
@@ -92,3 +96,7 @@ def _places(case: Case, reading: Reading, text: str) -> tuple[tuple[Place, ...],
         **dict.fromkeys(inputs, PlaceKind.INPUT),
     }
     return tuple(Place(kinds_of.get(name, PlaceKind.TENSOR), name) for name in reading.names), ""
+
+
+def _nodes(case: Case, names: Iterable[str]) -> list[Node]:
+    return [node for name in names for node in named_nodes(case.model, name)]

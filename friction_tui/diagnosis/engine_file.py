@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from friction_tui.diagnosis.case import RULE
-from friction_tui.engines.nvidia import cannot_run, gpus
+from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
 from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.plan import PlanFacts, read_plan
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
@@ -100,7 +100,7 @@ def _missing(plan: PlanFacts, machine: Here) -> Iterator[tuple[str, str]]:
     if machine.no_gpu:
         where = f"a GPU with {_one_of(plan.targets)}" if plan.targets else "a GPU of the kind it was built on"
         yield f"{where}: {machine.no_gpu}", ""
-    elif plan.targets and not any(set(plan.targets) & set(gpu.split(", ")) for gpu in machine.gpus):
+    elif plan.targets and not has_one_of(plan.targets, machine.gpus):
         yield (
             f"a GPU with {_one_of(plan.targets)}, where there is {'; '.join(machine.gpus)}",
             "Rebuild it for this GPU.",

@@ -16,7 +16,7 @@ from typing import Any
 import platformdirs
 
 from friction_tui.engines.libraries import missing_libraries, wheel_libraries
-from friction_tui.engines.nvidia import cannot_run
+from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
 from friction_tui.engines.tensorrt import module
 from friction_tui.protocol import EngineInfo
 
@@ -71,20 +71,27 @@ def onnxruntime_distributions() -> dict[str, str]:
 def _tensorrt(one: module.Installed) -> EngineInfo:
     known = _capabilities(one)
     rtx = one.name == module.RTX
-    why_not = known.get("error") or cannot_run()
     usable = one.can_build and "error" not in known
-    weak = tuple(known.get("precisions", ()))
+    weak, targets = tuple(known.get("precisions", ())), tuple(known.get("targets", ()))
+    why_not = known.get("error") or cannot_run() or _runs_elsewhere(targets, gpus())
     return EngineInfo(
         name="TensorRT-RTX" if rtx else "TensorRT",
         label=one.label,
         version=one.version or known.get("version", ""),
         can_parse=usable,
         can_build=usable,
-        can_run=usable and not cannot_run(),
+        can_run=usable and not why_not,
         why_not=why_not,
-        targets=tuple(known.get("targets", ())),
+        targets=targets,
         precisions=("as-exported", *(weak or ("fp16", "bf16"))),
     )
+
+
+def _runs_elsewhere(targets: tuple[str, ...], here: tuple[str, ...]) -> str:
+    """Why an edition that builds for `targets` runs on none of the GPUs `here`; "" when it does or does not say."""
+    if not targets or has_one_of(targets, here):
+        return ""
+    return f"it runs on {', '.join(targets)}, and the GPU here is {'; '.join(here)}"
 
 
 def _onnxruntime() -> tuple[EngineInfo, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Collection
 from functools import lru_cache
 
 
@@ -45,6 +46,11 @@ def gpus() -> tuple[str, ...]:
 def cannot_run() -> str:
     """Why no engine can run here: no driver, or a driver without a GPU; "" when one can."""
     return driver_missing() or ("" if gpus() else "the NVIDIA driver is installed but shows no GPU")
+
+
+def has_one_of(targets: Collection[str], here: tuple[str, ...]) -> bool:
+    """Whether a GPU `here` (as `gpus` gives them) has one of the compute capabilities `targets`, such as `SM89`."""
+    return any(set(targets) & set(gpu.split(", ")) for gpu in here)
 
 
 def _text(value: str | bytes) -> str:

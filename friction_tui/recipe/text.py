@@ -38,6 +38,10 @@ class RecipeTextError(ValueError):
     """A text that is no shape, range or profile; the message is for the person who typed it."""
 
 
+class ProfileRuleError(RecipeTextError):
+    """A text that is understood, and describes a profile which TensorRT does not take."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shapes:
     """The shape of one input at min, opt and max, in elements."""
@@ -52,17 +56,17 @@ class Shapes:
 
 
 def checked(low: int, opt: int, high: int, what: str) -> Range:
-    """A range that keeps the rule; RecipeTextError says by which of its numbers `what` breaks it."""
+    """A range that keeps the rule; ProfileRuleError says by which of its numbers `what` breaks it."""
     if low < 0:
-        raise RecipeTextError(f"{what}: min {low} is below 0; the rule is {RULE}")
+        raise ProfileRuleError(f"{what}: min {low} is below 0; the rule is {RULE}")
     if low > opt:
-        raise RecipeTextError(f"{what}: min {low} is above opt {opt}; the rule is {RULE}")
+        raise ProfileRuleError(f"{what}: min {low} is above opt {opt}; the rule is {RULE}")
     if opt > high:
-        raise RecipeTextError(f"{what}: opt {opt} is above max {high}; the rule is {RULE}")
+        raise ProfileRuleError(f"{what}: opt {opt} is above max {high}; the rule is {RULE}")
     if high < 1:
-        raise RecipeTextError(f"{what}: max is 0, so every tensor would be empty; the rule is {RULE}")
+        raise ProfileRuleError(f"{what}: max is 0, so every tensor would be empty; the rule is {RULE}")
     if high > LARGEST:
-        raise RecipeTextError(f"{what}: max {high} is above {LARGEST}, TensorRT's limit for a whole tensor")
+        raise ProfileRuleError(f"{what}: max {high} is above {LARGEST}, TensorRT's limit for a whole tensor")
     return Range(low, opt, high)
 
 
@@ -81,7 +85,7 @@ def parse_range(text: str, what: str, current: Range | None = None) -> Range:
     if len(sizes) == 2:
         low, high = sizes
         if low > high:
-            raise RecipeTextError(f"{what}: min {low} is above max {high}; the rule is {RULE}")
+            raise ProfileRuleError(f"{what}: min {low} is above max {high}; the rule is {RULE}")
         return checked(low, min(max(current.opt if current else high, low), high), high, what)
     if len(sizes) == 3:
         return checked(sizes[0], sizes[1], sizes[2], what)
@@ -148,7 +152,7 @@ def parse_shape_values(texts: Iterable[str]) -> dict[str, Values]:
                 raise RecipeTextError(f"--shape-values, input {name!r}: give one list for all three, or min..opt..max")
             if len({len(point) for point in points}) > 1:
                 counts = ", ".join(str(len(point)) for point in points)
-                raise RecipeTextError(f"--shape-values, input {name!r}: {counts} values; the counts must be equal")
+                raise ProfileRuleError(f"--shape-values, input {name!r}: {counts} values; the counts must be equal")
             _add(found, name, Values(*(points * 3 if len(points) == 1 else points)), "--shape-values")
     return found
 
@@ -174,7 +178,7 @@ def _profile_of(given: Mapping[str, Sequence[str]], where: str) -> Profile:
         shapes = {**trtexec, **parse_shapes(given.get("--shapes", ()))}
         return profile_by_axis(shapes, parse_shape_values(given.get("--shape-values", ())))
     except RecipeTextError as error:
-        raise RecipeTextError(f"{where}{error}") from error
+        raise type(error)(f"{where}{error}") from error
 
 
 def parse_arguments(text: str) -> tuple[dict[str, Shapes], dict[str, Values]]:
@@ -318,7 +322,7 @@ def _consistent(name: str, low: tuple[int, ...], opt: tuple[int, ...], high: tup
     ranks = [len(low), len(opt), len(high)]
     if len(set(ranks)) > 1:
         counts = ", ".join(f"{point} has {rank}" for point, rank in zip(POINTS, ranks, strict=True))
-        raise RecipeTextError(f"input {name!r}: {counts} dimensions; an input has as many at every point")
+        raise ProfileRuleError(f"input {name!r}: {counts} dimensions; an input has as many at every point")
     for axis, sizes in enumerate(zip(low, opt, high, strict=True)):
         checked(*sizes, f"input {name!r}, axis {axis}")
     return Shapes(low, opt, high)

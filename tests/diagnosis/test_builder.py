@@ -49,6 +49,12 @@ def test_layer_names_lead_back_to_nodes(case: Case) -> None:
     assert finding.names == ("dec/Add",)
 
 
+def test_a_layer_is_at_fault_and_not_who_wrote_its_tensor(case: Case) -> None:
+    text = "IShuffleLayer dec/Add: reshaping failed for tensor: b reshape would change volume 8 to 4 In executeReshape"
+    (finding,) = message_findings(case, [text], SOURCE)
+    assert finding.names == ("dec/Add",)
+
+
 def test_a_warning_about_a_point_that_cannot_run_is_an_error(case: Case) -> None:
     text = (
         "Profile kMAX values are not self-consistent. dec/Add: dimensions not compatible for elementwise. "

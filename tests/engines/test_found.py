@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from friction_tui.engines import found as engines
 from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.cuda import Cuda, CudaFailed
 from friction_tui.engines.found import found, onnxruntime_distributions
@@ -31,6 +32,20 @@ def test_engines_are_found_with_their_versions(monkeypatch: pytest.MonkeyPatch, 
         assert ort.label.startswith(f"ONNX Runtime {ort.version} ")
         assert bool(list(tmp_path.rglob("capabilities-*.json"))), again
         assert rtx.can_run == (not cannot_run())
+
+
+def test_an_edition_says_on_which_gpus_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver and its GPU are what this machine cannot have."""
+    monkeypatch.setattr(engines, "cannot_run", lambda: "")
+    for gpu, why_not in (
+        ("NVIDIA L4, SM89, driver 580.65", ""),
+        ("NVIDIA H200, SM90, driver 580.65", "the GPU here is NVIDIA H200, SM90, driver 580.65"),
+    ):
+        monkeypatch.setattr(engines, "gpus", lambda gpu=gpu: (gpu,))
+        rtx = next(engine for engine in found() if engine.name == "TensorRT-RTX")
+        assert rtx.can_build
+        assert rtx.can_run == (not why_not)
+        assert rtx.why_not.endswith(why_not)
 
 
 def test_finding_engines_imports_none_of_them() -> None:

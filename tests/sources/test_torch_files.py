@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -70,15 +70,16 @@ def test_a_state_dict_loads_into_its_module_and_alone_says_what_it_needs(tmp_pat
     assert "checkpoint that belongs" in wrong.findings[0].fixes[0].text
 
 
-@pytest.mark.skipif(importlib.util.find_spec("transformers") is not None, reason="transformers is installed")
-def test_a_hugging_face_directory_says_what_to_install(tmp_path: Path) -> None:
+def test_a_hugging_face_directory_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    absent = "raise ModuleNotFoundError(\"No module named 'transformers'\", name='transformers')\n"
+    (tmp_path / "transformers.py").write_text(absent)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     outcome = _export(understand(str(tmp_path)), tmp_path)
     assert outcome.findings[0].kind == "export/not-installed"
     assert "transformers" in outcome.findings[0].fixes[0].text
 
 
-@pytest.mark.skipif(importlib.util.find_spec("transformers") is None, reason="transformers is not installed")
 @pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
 def test_a_hugging_face_directory_is_exported(kind: str, tmp_path: Path) -> None:
     transformers: Any = importlib.import_module("transformers")

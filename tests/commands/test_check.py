@@ -1,0 +1,100 @@
+"""`friction-tui check` as CI calls it: what it prints, where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import onnx
+import pytest
+from click.testing import CliRunner, Result
+from onnx import TensorProto, helper
+
+from friction_tui.cli import main
+from friction_tui.report.as_json import schema
+
+
+def _model(path: Path, op: str = "Relu", sizes: tuple[int | str, ...] = ("N", 4)) -> Path:
+    shape = list(sizes)
+    graph = helper.make_graph(
+        [helper.make_node(op, ["x"], ["y"], name="only")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return path
+
+
+def _check(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["check", *map(str, arguments)])
+
+
+def test_a_healthy_model_passes(tmp_path: Path) -> None:
+    done = _check(_model(tmp_path / "fine.onnx"), "--shapes", "x:1x4..2x4..8x4")
+    assert done.exit_code == 0, done.output
+    assert "no friction found" in done.output
+
+
+def test_a_refused_model_fails_and_the_json_keeps_its_schema(tmp_path: Path) -> None:
+    done = _check(_model(tmp_path / "det.onnx", "Det", (4, 4)), "--format", "json")
+    assert done.exit_code == 1, done.output
+    document = json.loads(done.stdout)
+    jsonschema.validate(document, schema())
+    (model,) = document["models"]
+    error = next(finding for finding in model["findings"] if finding["level"] == "error")
+    assert error["nodes"] == ["only"]
+    assert "Det" in error["text"]
+
+
+def test_a_folder_is_searched_and_fail_on_decides(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    _model(tmp_path / "fine.onnx")
+    _model(tmp_path / "deep" / "det.onnx", "Det", (4, 4))
+    done = _check(tmp_path, "--fail-on", "never", "--format", "json")
+    assert done.exit_code == 0, done.output
+    assert {Path(model["path"]).name for model in json.loads(done.stdout)["models"]} == {"fine.onnx", "det.onnx"}
+
+
+def test_a_baseline_silences_what_is_known(tmp_path: Path) -> None:
+    model, baseline = _model(tmp_path / "det.onnx", "Det", (4, 4)), tmp_path / "known.json"
+    assert _check(model, "--write-baseline", baseline).exit_code == 1
+    assert _check(model, "--baseline", baseline).exit_code == 0
+    _model(model, "NonZero", (4, 4))
+    assert _check(model, "--baseline", baseline).exit_code == 1, "what is new counts"
+
+
+def test_a_report_goes_into_a_file(tmp_path: Path) -> None:
+    report = tmp_path / "report.sarif"
+    done = _check(_model(tmp_path / "fine.onnx"), "--format", "sarif", "--output", report)
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert json.loads(report.read_text())["version"] == "2.1.0"
+
+
+@pytest.mark.parametrize("flag", ["--output", "--write-baseline"])
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path, flag: str) -> None:
+    done = _check(_model(tmp_path / "fine.onnx"), flag, tmp_path / "nowhere" / "file")
+    assert done.exit_code == 2
+    assert "was not written to" in done.output
+    assert "No such file" in done.output
+
+
+def test_a_model_that_is_not_there_is_no_verdict(tmp_path: Path) -> None:
+    done = _check(tmp_path / "gone.onnx", "--fail-on", "never")
+    assert done.exit_code == 2
+    assert "There is no file" in done.output
+    nothing = _check(str(tmp_path / "*.onnx"))
+    assert nothing.exit_code == 2
+    assert "nothing matches" in nothing.output
+
+
+def test_sizes_out_of_order_are_a_finding_and_no_sizes_at_all_a_wrong_command(tmp_path: Path) -> None:
+    model = _model(tmp_path / "fine.onnx")
+    disorder = _check(model, "--shapes", "x:8x4..4x4..2x4")
+    assert disorder.exit_code == 1
+    assert "profile/invalid" in disorder.output
+    assert "min 8 is above opt 4" in disorder.output
+    nonsense = _check(model, "--shapes", "x:axb")
+    assert nonsense.exit_code == 2
+    assert "'a' is not a whole number" in nonsense.output
