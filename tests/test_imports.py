@@ -10,7 +10,7 @@ import pytest
 NATIVE = {"numpy", "onnx", "onnx_ir", "onnxruntime", "tensorrt", "tensorrt_rtx", "torch", "tensorflow", "pynvml"}
 ROOMS = ("session", "model", "engines", "sources", "diagnosis", "fixes", "measure")
 JUDGES = {f"friction_tui.{room}" for room in ROOMS}
-WIDGETS = {"textual", "rich"}
+WIDGETS = {"textual", "rich", "plotext"}
 
 
 def imported(*arguments: str) -> set[str]:
