@@ -126,7 +126,11 @@ def _gather(attributes: Attributes, dims: Operands, values: Inputs, _: int) -> s
 
 def _gather_elements(attributes: Attributes, dims: Operands, values: Inputs, _: int) -> str:
     data, indices = dims[0] or (), dims[1] if len(dims) > 1 and dims[1] is not None else ()
-    axis = attributes.get("axis", 0)
+    return _along_axis(data, indices, attributes.get("axis", 0), values[1])
+
+
+def _along_axis(data: Dims, indices: Dims, axis: int, known: Any) -> str:
+    """What is wrong with indices of elements along one axis of `data`; `known` are their values, where known."""
     if len(data) != len(indices):
         return f"data {dims_text(data)} and indices {dims_text(indices)} have different ranks"
     if not -len(data) <= axis < len(data):
@@ -134,7 +138,7 @@ def _gather_elements(attributes: Attributes, dims: Operands, values: Inputs, _: 
     for at, (have, want) in enumerate(zip(data, indices, strict=True)):
         if at != axis % len(data) and want > have:
             return f"indices {dims_text(indices)} reach beyond data {dims_text(data)} on axis {at}"
-    return _index_fault(values[1], data, axis)
+    return _index_fault(known, data, axis)
 
 
 def _index_fault(indices: Any, data: Dims, axis: int) -> str:
@@ -188,17 +192,9 @@ def _scatter_elements(attributes: Attributes, dims: Operands, values: Inputs, _:
     if len(dims) < 3 or dims[0] is None or dims[1] is None or dims[2] is None:
         return ""
     data, indices, updates = dims[0], dims[1], dims[2]
-    axis = attributes.get("axis", 0)
     if indices != updates:
         return f"indices {dims_text(indices)} and updates {dims_text(updates)} differ"
-    if len(data) != len(indices):
-        return f"data {dims_text(data)} and indices {dims_text(indices)} have different ranks"
-    if not -len(data) <= axis < len(data):
-        return f"axis {axis} is outside {dims_text(data)}"
-    for at, (have, want) in enumerate(zip(data, indices, strict=True)):
-        if at != axis % len(data) and want > have:
-            return f"indices {dims_text(indices)} reach beyond data {dims_text(data)} on axis {at}"
-    return _index_fault(values[1], data, axis)
+    return _along_axis(data, indices, attributes.get("axis", 0), values[1])
 
 
 def _split(attributes: Attributes, dims: Operands, values: Inputs, opset: int) -> str:

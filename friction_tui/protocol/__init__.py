@@ -58,6 +58,7 @@ from friction_tui.protocol.measurements import (
 )
 from friction_tui.protocol.requests import (
     EXPORT_JOB,
+    LOOKS,
     Apply,
     AskOthers,
     CancelJob,
@@ -95,6 +96,7 @@ PROTOCOL = 1
 
 __all__ = [
     "EXPORT_JOB",
+    "LOOKS",
     "PROTOCOL",
     "Apply",
     "AskOthers",

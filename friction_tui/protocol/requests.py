@@ -149,6 +149,9 @@ Request = (
     | AskOthers
 )
 
+LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource)
+"""Requests that change nothing for anybody else: who only watches may make them, and a recording answers them."""
+
 
 class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What the worker tells a job process, as one JSON line on its stdin.

@@ -21,6 +21,7 @@ import msgspec
 from friction_tui import __version__
 from friction_tui.protocol import (
     EXPORT_JOB,
+    LOOKS,
     PROTOCOL,
     Apply,
     Asked,
@@ -48,7 +49,6 @@ from friction_tui.protocol import (
     ToViewer,
     TurnedAway,
     WatchGpu,
-    WatchSource,
     WorkerDied,
 )
 from friction_tui.protocol import Viewer as Who
@@ -64,8 +64,6 @@ JOIN_SECONDS = 5.0
 """How long a connection may stay without a word."""
 EMPTY_SECONDS = 30.0
 """How long the hub waits for its first viewer."""
-LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource)
-"""Requests that change nothing for anybody else."""
 
 
 class Hub:

@@ -13,14 +13,9 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from friction_tui.protocol import (
-    Forecast,
-    Inspect,
-    ReadInitializer,
-    ReadSource,
+    LOOKS,
     Request,
     ToViewer,
-    WatchGpu,
-    WatchSource,
 )
 from friction_tui.sharing.recording import Recording
 from friction_tui.sharing.tape import Tape
@@ -34,7 +29,6 @@ from friction_tui.tui.state import AppState, noticed
 KEPT = OWN - MESSAGES
 """What stays as the one who looks on has it; messages are told as they were."""
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource)
 TRACK = 30
 """Cells of the line that shows how far it is."""
 
