@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -19,7 +20,8 @@ class Proof(msgspec.Struct, frozen=True):
     """What running both models showed.
 
     `equal`: on how many inputs both ran and agreed; `ran`: on how many both ran at all; `only_after`: on how many
-    only the rewritten model ran, which is what the rewrite was for. `max_error` is the largest absolute difference.
+    only the rewritten model ran, which is what the rewrite was for; `only_before`: on how many only the original ran,
+    which the rewrite broke. `max_error` is the largest absolute difference.
     """
 
     equal: int
@@ -28,16 +30,21 @@ class Proof(msgspec.Struct, frozen=True):
     max_error: float
     source: str
     why_not: str = ""
+    only_before: int = 0
 
     @property
-    def holds(self) -> bool:
-        """Whether nothing contradicts it."""
-        return not self.why_not and self.equal == self.ran
+    def holds(self) -> bool | None:
+        """Whether the results are the same wherever the original runs; None where neither model ran at all."""
+        if not (self.ran or self.only_after or self.only_before):
+            return None
+        return self.equal == self.ran and not self.only_before
 
     def __str__(self) -> str:
         """The proof in words."""
         if self.why_not:
             return f"not proven: {self.why_not}"
+        if self.only_before:
+            return f"fails on {self.only_before} of {self.ran + self.only_before} inputs that the original runs on"
         if self.ran > self.equal:
             return f"differs on {self.ran - self.equal} of {self.ran} inputs, max error {self.max_error:.3g}"
         parts = [f"equal on {self.equal} inputs, max error {self.max_error:.2g}"] if self.ran else []
@@ -61,36 +68,33 @@ def prove(
         except Exception as error:
             which = "the original" if not sessions else "the rewritten model"
             return Proof(0, 0, 0, 0.0, source, f"{which} does not load: {str(error).splitlines()[0][:200]}")
-    equal = ran = only_after = 0
+    equal = ran = only_after = only_before = 0
     worst = 0.0
     for sizes, values in points:
         for seed in SEEDS:
             feeds = example_inputs(before, sizes, values, seed)
             results = [_run(session, feeds) for session in sessions]
-            if results[1] is None:
-                continue
-            if results[0] is None:
-                only_after += 1
+            if results[0] is None or results[1] is None:
+                only_after += results[1] is not None
+                only_before += results[0] is not None
                 continue
             ran += 1
             apart, scale = _difference(results[0], results[1])
             worst = max(worst, apart)
             equal += apart <= TOLERANCE * max(scale, 1.0)
-    return Proof(equal, ran, only_after, worst, source)
+    return Proof(equal, ran, only_after, worst, source, only_before=only_before)
 
 
-def _session(ort: object, model: onnx.ModelProto) -> object:
-    options = ort.SessionOptions()  # type: ignore[attr-defined]
+def _session(ort: Any, model: onnx.ModelProto) -> Any:
+    options = ort.SessionOptions()
     options.log_severity_level = 4
-    return ort.InferenceSession(  # type: ignore[attr-defined]
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    return ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def _run(session: object, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
-    wanted = {port.name for port in session.get_inputs()}  # type: ignore[attr-defined]
+def _run(session: Any, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray] | None:
+    wanted = {port.name for port in session.get_inputs()}
     try:
-        outputs = session.run(None, {name: array for name, array in feeds.items() if name in wanted})  # type: ignore[attr-defined]
+        outputs = session.run(None, {name: array for name, array in feeds.items() if name in wanted})
     except Exception:
         return None  # this point is outside what the model can take, which is an answer
     return [np.asarray(output) for output in outputs]

@@ -278,8 +278,7 @@ class Session:
         with contextlib.suppress(Stopped):
             proof = proof_of(current.base, current.recipe, stop)
             if proof is not None:
-                holds = proof.holds if proof.ran or proof.only_after else None  # nothing ran: nothing is known
-                self._emit(Proved(revision=revision, rewrites=names, holds=holds, text=str(proof)))
+                self._emit(Proved(revision=revision, rewrites=names, holds=proof.holds, text=str(proof)))
 
     def _show(self, model: OpenedModel, revision: int) -> None:
         why = "" if model.file.kind == "onnx" else model.file.error

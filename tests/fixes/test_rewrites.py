@@ -43,6 +43,19 @@ def test_a_baked_batch_becomes_any_batch() -> None:
     assert proof.max_error == 0.0
 
 
+def test_a_rewrite_that_breaks_some_sizes_is_not_proven() -> None:
+    free = opened("g (float[N,4] x) => (float[M,K] y) <int64[2] shape = {-1, 2}> { y = Reshape(x, shape) }")
+    fixed = opened("g (float[N,4] x) => (float[M,K] y) <int64[2] shape = {4, 2}> { y = Reshape(x, shape) }")
+    broken = prove(free.proto, fixed.proto, [({"x": (n, 4)}, {}) for n in (1, 2, 5)])
+    assert broken.holds is False
+    assert str(broken) == "fails on 4 of 6 inputs that the original runs on"
+    mended = prove(fixed.proto, free.proto, [({"x": (n, 4)}, {}) for n in (1, 2, 5)])
+    assert mended.holds
+    assert (mended.ran, mended.only_after) == (2, 4)
+    nowhere = prove(fixed.proto, fixed.proto, [({"x": (1, 4)}, {})])
+    assert nowhere.holds is None
+
+
 def test_a_second_minus_one_is_refused() -> None:
     model = opened("g (float[N,4,2] x) => (float[M,K] y) <int64[2] shape = {1, -1}> { y = Reshape(x, shape) }")
     with pytest.raises(CannotRewrite, match="only one size"):
