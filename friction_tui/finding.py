@@ -118,7 +118,7 @@ class EngineWords(msgspec.Struct, frozen=True):
 class Finding(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One problem, one cause. Several places mean the same cause met in each of them.
 
-    `kind` is a stable id such as `dynamic/baked-reshape`, documented in docs/kinds. `cause` says why in
+    `kind` is a stable id such as `dynamic/baked-reshape`, with a page of its own (docs/kinds.md). `cause` says why in
     one or two sentences with the evidence in it (the constant, the dims, the dtype, the value).
     `source` names who gave the verdict with its version: `TensorRT-RTX 1.7.1 parser`, `rule`.
     `also` names others that came to the same verdict. `fixes` are in order of preference.
