@@ -87,10 +87,12 @@ def _shape_values(view: View, plain: Explanation) -> Explanation:
 
 def _stride(view: View) -> Explanation:
     """Sizes that are halved and doubled again, or cut into blocks."""
-    size = next(pattern.size for _, pattern in view.studied.blamed.values())
+    pattern = next(pattern for _, pattern in view.studied.blamed.values())
+    size = pattern.size
     words = (
         f"A size that is halved (or cut into blocks) and doubled again comes back only if it divides by {size}, the "
-        "total stride; other sizes, such as odd ones, lose their remainder on the way and no longer match."
+        "total stride; other sizes, such as odd ones, lose their remainder on the way and no longer match"
+        + (", but for a few that the padded strides round up." if pattern.rounded else ".")
     )
     fixes = [Fix(f"Pad, crop or resize the input to a multiple of {size}.")]
     if len(view.node.proto.input) > 1 and view.node.proto.op_type != "Reshape":
