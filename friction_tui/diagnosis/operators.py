@@ -14,6 +14,7 @@ from friction_tui.engines.base import NEEDS_GPU, Refusal
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
+from friction_tui.model.profile import shape_operands
 from friction_tui.model.provenance import place_of
 
 TABLE = "operator table"
@@ -108,6 +109,9 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
         )
     if op == "Loop" and (reading.kind == "engine/shape-analysis" or "is a shape tensor" in refusal.text):
         return _trip_count(case, node, base)
+    computed = _computed_sizes(case, node) if reading.kind == "engine/shape-analysis" else ""
+    if computed:
+        return _from_values(node, base, computed)
     if reading.kind == UNREAD:
         return replace(
             base,
@@ -120,6 +124,35 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
         cause=reading.cause if op in reading.cause[: len(op) + 4] else f"{op}: {reading.cause}",
         evidence=_attributes(case, node),
         fixes=fixes,
+    )
+
+
+def _computed_sizes(case: Case, node: Node) -> str:
+    """The first input whose values decide the node's sizes and are not known before it runs, with who makes it."""
+    scales = {"Resize": (2, 1), "Upsample": (1,)}.get(node.proto.op_type, ())
+    names = (*shape_operands(node), *(node.proto.input[at] for at in scales if at < len(node.proto.input)))
+    for name in filter(None, names):
+        if constant_value(case.model, name, 1 << 20, node.graph) is None:
+            writer = case.model.index.writer_in(node.graph, name)
+            made_by = f"what {writer.proto.op_type} {writer.name} computes" if writer is not None else "an input"
+            return f"{name}, {made_by}"
+    return ""
+
+
+def _from_values(node: Node, base: _Refused, computed: str) -> _Refused:
+    """A node whose sizes follow from values, not from shapes."""
+    op = node.proto.op_type
+    resizes = op in ("Resize", "Upsample")
+    what = "scales (or sizes)" if resizes else "sizes"
+    fixes = [f"Make the {what} constant (an initializer), or compute them from x.shape only, and re-export."]
+    if resizes:
+        fixes.append("Export at opset 11 or later with sizes taken from the input's shape, instead of scales.")
+    return replace(
+        base,
+        kind="operators/needs-constant",
+        cause=f"{op} {node.name} takes its {what} from {computed}: values that are known only when the model runs. "
+        "TensorRT works shapes out before that, from constants and from the shapes of the inputs.",
+        fixes=tuple(Fix(text) for text in fixes),
     )
 
 

@@ -88,7 +88,7 @@ def _judge(case: Case, step: _Step) -> Iterator[tuple[tuple[object, ...], Findin
         yield ("zero", zero_name), _asymmetric(case, step, zero_name, step.zero)
     elif zero_name and step.zero is None and type_in(case.model, step.node.graph, zero_name) in _STORED:
         yield (
-            ("computed", step.node.path),
+            ("computed", zero_name),
             _make(
                 "computed-zero-point",
                 Severity.ERROR,
@@ -233,8 +233,7 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
     proto = step.node.proto
     if scale.size == 1 or step.block:
         return
-    found = case.table.opt.types.get(proto.input[0]) if not step.node.graph else None
-    dims = found.dims if found else None
+    dims = _dims_before(case, step.node)
     if dims is None:
         return
     axis = step.axis + len(dims) if step.axis < 0 else step.axis
@@ -256,7 +255,7 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
     size = dims[axis]
     if size is not None and size != scale.size:
         yield (
-            ("length", step.node.path),
+            ("length", name),
             _make(
                 "scale-length",
                 Severity.ERROR,
@@ -271,6 +270,16 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
         )
         return
     yield from _wrong_channel(case, step, name, axis, shape)
+
+
+def _dims_before(case: Case, node: Node) -> tuple[int | None, ...] | None:
+    """The shape of what is quantized; behind a QuantizeLinear that cannot work it is the one before it."""
+    tensor = node.proto.input[0]
+    writer = case.model.index.writer_in(node.graph, tensor)
+    if writer is not None and writer.proto.op_type == "QuantizeLinear" and writer.proto.input:
+        tensor = writer.proto.input[0]
+    found = case.table.opt.types.get(tensor) if not node.graph else None
+    return found.dims if found else None
 
 
 def _wrong_channel(
