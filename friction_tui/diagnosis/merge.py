@@ -50,13 +50,28 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def _without_moot(findings: list[Finding]) -> list[Finding]:
-    """What older releases refuse is of no interest where this one refuses the same node."""
-    refused = {path for one in findings if one.severity is Severity.ERROR for path in one.node_paths}
-    return [
-        one
-        for one in findings
-        if not one.kind.startswith("older/") or not one.node_paths or set(one.node_paths) - refused
-    ]
+    """Without what only follows from another error at the same nodes, or is of no interest beside it."""
+    errors = [one for one in findings if one.severity is Severity.ERROR]
+
+    def nodes_of(*kinds: str) -> set[str]:
+        return {path for one in errors if one.kind.startswith(kinds) for path in one.node_paths}
+
+    wrong, damaged, quantized = nodes_of(""), nodes_of("weights/size-mismatch"), nodes_of("operators/integer-quantized")
+
+    def moot(one: Finding) -> bool:
+        nodes = {place.node for place in one.places if place.node and place.op != "Constant"}
+        if not nodes:
+            return False
+        if one.kind == "training/random" or one.kind.startswith("older/"):
+            return nodes <= wrong
+        if one.kind == "structure/false-shape":
+            return bool(nodes & wrong)  # what a broken node makes says nothing of the declaration
+        if one.kind in ("types/quantized-constant", "types/uint8-inside"):
+            return nodes <= quantized
+        # Dims or a type that do not fit the data are damaged: whatever their reader makes of them follows from that.
+        return one.kind.startswith(("types/", "dynamic/")) and nodes <= damaged
+
+    return [one for one in findings if not moot(one)]
 
 
 def _vague_or_engine(finding: Finding) -> bool:
@@ -92,7 +107,8 @@ def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
     """Whether a refusal of the model as a whole is explained by what a rule found at its border."""
     at_the_border = any(place.kind in (PlaceKind.MODEL, PlaceKind.OUTPUT) for place in reasoned.places)
     known = at_the_border and reasoned.severity is Severity.ERROR and reasoned.kind.startswith("structure/")
-    return reasoned.kind == other.kind or (known and (other.kind in VAGUE or _same_reason(reasoned, other)))
+    damaged = other.kind == "engine/initializer" and reasoned.kind == "weights/size-mismatch"
+    return damaged or reasoned.kind == other.kind or (known and (other.kind in VAGUE or _same_reason(reasoned, other)))
 
 
 def _covers(finding: Finding, place: Place) -> bool:
