@@ -34,6 +34,7 @@ def check(case: Case) -> Iterator[Finding]:
     if not case.rtx or not case.engine:
         return
     refused = {refusal.path for refusal in case.refusals or ()}
+    cast: set[str] = set()
     for node in case.model.index.nodes:
         op = node.proto.op_type
         if node.proto.domain not in ("", "ai.onnx") or node.path in refused:
@@ -45,7 +46,7 @@ def check(case: Case) -> Iterator[Finding]:
         elif op == "OneHot":
             yield from _one_hot(case, node)
         elif op in ("Cast", "CastLike"):
-            yield from _low_precision(case, node)
+            yield from _low_precision(case, node, cast)
 
 
 def _finding(
@@ -140,14 +141,18 @@ def _varies(case: Case, node: Node, tensor: str) -> bool:
     return len(known) > 1 or (from_outside and not known)
 
 
-def _low_precision(case: Case, node: Node) -> Iterator[Finding]:
-    """FP8, FP4 and INT4 exist between QuantizeLinear and DequantizeLinear only; a Cast cannot make or read them."""
+def _low_precision(case: Case, node: Node, told: set[str]) -> Iterator[Finding]:
+    """FP8, FP4 and INT4 exist between QuantizeLinear and DequantizeLinear only; a Cast cannot make or read them.
+
+    `told` are the tensors a finding has named already, of which the Cast behind is not another.
+    """
     ends = [(name, "makes") for name in node.proto.output[:1]] + [(name, "reads") for name in node.proto.input[:1]]
     for name, role in ends:
         kind = _LOW_PRECISION.get(type_in(case.model, node.graph, name))
         constant = name in case.model.index.initializers
-        if kind is None or constant:
+        if kind is None or constant or name in told:
             continue
+        told.add(name)
         yield _finding(
             "operators/low-precision-cast",
             case,

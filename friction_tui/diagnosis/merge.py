@@ -44,7 +44,10 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     every = list(findings)
     kept = [f for f in every if not _vague_or_engine(f)]
     # A rule that knows little still knows more than an engine: it comes first, and the engine's word goes into it.
-    for finding in sorted(filter(_vague_or_engine, every), key=lambda one: one.source != RULE):
+    # So does an engine that names its reason before one that does not.
+    for finding in sorted(
+        filter(_vague_or_engine, every), key=lambda one: (one.source != RULE, one.source != RULE and one.kind in VAGUE)
+    ):
         _join(finding, kept)
     return united_alike(_without_moot(_united(kept)))
 
@@ -58,7 +61,11 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
 
     wrong, damaged, quantized = nodes_of(""), nodes_of("weights/size-mismatch"), nodes_of("operators/integer-quantized")
 
+    endless = bool(nodes_of("structure/recursive-function"))
+
     def moot(one: Finding) -> bool:
+        if one.kind == "engine/parser-crashed":
+            return endless
         nodes = {place.node for place in one.places if place.node and place.op != "Constant"}
         if not nodes:
             return False

@@ -367,16 +367,25 @@ def _read_as_standard(case: Case) -> Iterator[Finding]:
         return
     domains = ", ".join(sorted({node.proto.domain for node in nodes}))
     ops = ", ".join(sorted({node.proto.op_type for node in nodes}))
+    local = [node for node in nodes if not node.proto.domain.startswith("com.")]
+    missing = f" If {ops} was a function of the model, its definition is missing from it." if local else ""
+    restore = (
+        f"Add the definition of {ops} to the model's functions again, or replace it by standard operators: re-export."
+    )
     yield Finding(
         kind="operators/domain-ignored",
         severity=Severity.WARNING,
         tier=Tier.HAZARD,
         title=f"{ops} of {domains} would be read as ONNX's own",
         cause=f"TensorRT's parser looks at the operator's name and ignores its domain: {ops} of {domains} is imported "
-        "as the standard operator of that name, whatever it computes (com.microsoft.nchwc has reordered weights).",
+        "as the standard operator of that name, whatever it computes (com.microsoft.nchwc has reordered weights)."
+        + missing,
         source=RULE,
         places=tuple(place_of(case.model, node) for node in nodes),
-        fixes=(Fix("Use the original model, before it was optimised; or give a custom operator a name of its own."),),
+        fixes=(
+            *(Fix(text) for text in (restore,) if local),
+            Fix("Use the original model, before it was optimised; or give a custom operator a name of its own."),
+        ),
     )
 
 

@@ -44,7 +44,14 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _finding(
-    kind: str, severity: Severity, title: str, cause: str, place: str, *fixes: str, tier: Tier = Tier.MODEL
+    kind: str,
+    severity: Severity,
+    title: str,
+    cause: str,
+    place: str,
+    *fixes: str,
+    tier: Tier = Tier.MODEL,
+    nodes: tuple[Place, ...] = (),
 ) -> Finding:
     return Finding(
         kind=f"versions/{kind}",
@@ -53,7 +60,7 @@ def _finding(
         title=title,
         cause=cause,
         source=RULE,
-        places=(Place(PlaceKind.MODEL, place),),
+        places=(Place(PlaceKind.MODEL, place), *nodes),
         fixes=tuple(Fix(text) for text in fixes),
     )
 
@@ -178,6 +185,7 @@ def _opset_range(model: OpenedModel, opset: int) -> Iterator[Finding]:
             f"unsupported`).{told}",
             "opset_import",
             "Convert it with onnx.version_converter to opset 13 or newer, or export it again.",
+            nodes=tuple(place_of(model, node) for node in broadcasting),
         )
 
 

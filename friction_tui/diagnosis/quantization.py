@@ -240,7 +240,7 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
     shape = " × ".join("?" if dim is None else str(dim) for dim in dims)
     if not 0 <= axis < len(dims):
         yield (
-            ("axis-range", step.node.path),
+            ("axis-range", name, step.axis),
             _make(
                 "axis-range",
                 Severity.ERROR,

@@ -102,6 +102,42 @@ ROWS = {
         {"t": (4, 8, 8), "n": (1, 3, 6)},
         tensors=(("W", floats(2, 48, 8)), ("R", floats(2, 48, 16)), ("h0", floats(2, 3, 16))),
     ),
+    "lengths baked for one batch": Row(
+        'g (float[8,n,4] x) => (float[8,d,n,6] y) { ["/rnn/LSTM"] y = LSTM <hidden_size = 6> (x, W, R, , lens) }',
+        ERROR,
+        "/rnn/LSTM",
+        ("sequence_lens [2]", "batch", "baked"),
+        tensors=(("W", floats(1, 24, 4)), ("R", floats(1, 24, 6)), ("lens", np.array([8, 8], np.int32))),
+    ),
+    "a bias of another layer": Row(
+        'g (float[n,16] x) => (float[n,8] y) { ["/fc/Gemm"] y = Gemm (x, w, b) }',
+        ERROR,
+        "/fc/Gemm",
+        ("bias b has 7", "product has 8", "re-export"),
+        tensors=(("w", floats(16, 8)), ("b", floats(7))),
+    ),
+    "the logarithm of a logarithm": Row(
+        'g (float[n,4] x) => (float[n,4] y) { ["/Log"] p = Log (prior) y = Add (x, p) }',
+        ERROR,
+        "/Log",
+        ("negative", "nan", "clamp"),
+        tensors=(("prior", np.array([-1, 0, 0.5, 1], np.float32)),),
+    ),
+    "a kernel_shape of another weight": Row(
+        'g (float[1,3,8,8] x) => (float[1,4,4,4] y) { ["/c/Conv"] y = Conv <kernel_shape = [5, 5]> (x, w) }',
+        ERROR,
+        "/c/Conv",
+        ("kernel_shape says 5", "3 wide", "remove it"),
+        {},
+        tensors=(("w", floats(4, 3, 3, 3)),),
+    ),
+    "a function that is not in the model": Row(
+        'g (float[4] x) => (float[4] y) { ["/f/Swish"] y = local.Swish (x) }',
+        WARNING,
+        "/f/Swish",
+        ("definition is missing", "functions"),
+        {},
+    ),
     "a batch folded into the features": Row(
         'g (float[n,16] x) => (float[1,m] y) <int64[2] s = {1, -1}> { ["/view"] r = Reshape (x, s) y = Relu (r) }',
         WARNING,
@@ -352,6 +388,37 @@ ONE_CAUSE = {
                 y = Conv (x, d) }""",
             *(ERROR, "node_of_q", (), {}),
             tensors=(("w", floats(4, 4, 3, 3)), ("s", floats(5)), ("z", np.zeros(5, np.int8))),
+        ),
+    ),
+    "a selection in a body": (
+        "operators/data-dependent",
+        Row(
+            """g (float[4,8] x) => (float[4] y) {
+                y = Scan <num_scan_inputs = 1, body = b (float[8] row) => (float o) <int64 k = {0}> {
+                    at = NonZero (row)
+                    f = Cast <to = 1> (at)
+                    o = ReduceSum <keepdims = 0> (f) }> (x) }""",
+            *(ERROR, "", (), {}, 13),
+        ),
+    ),
+    "an axis that is not there": (
+        "quantization/axis-range",
+        Row(
+            """g (float[1,8] x) => (float[1,8] y) {
+                q = QuantizeLinear <axis = 3> (x, s, z)
+                y = DequantizeLinear <axis = 3> (q, s, z) }""",
+            *(ERROR, "", (), {}),
+            tensors=(("s", floats(8)), ("z", np.zeros(8, np.int8))),
+        ),
+    ),
+    "broadcasting from before opset 7": (
+        "versions/opset-too-old",
+        Row("g (float[2,3] x, float[3] b) => (float[2,3] y) { y = Add <broadcast = 1> (x, b) }", ERROR, "", (), {}, 6),
+    ),
+    "float8 made and read by a Cast": (
+        "operators/low-precision-cast",
+        Row(
+            "g (float[1,8] x) => (float[1,8] y) { q = Cast <to = 17> (x) y = Cast <to = 1> (q) }", ERROR, "", (), {}, 19
         ),
     ),
     "samples drawn": (
