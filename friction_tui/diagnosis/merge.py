@@ -61,6 +61,7 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
 
     wrong, damaged, quantized = nodes_of(""), nodes_of("weights/size-mismatch"), nodes_of("operators/integer-quantized")
 
+    baked = nodes_of("dynamic/baked-reshape")
     endless = bool(nodes_of("structure/recursive-function"))
 
     def moot(one: Finding) -> bool:
@@ -71,6 +72,8 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
             return False
         if one.kind == "training/random" or one.kind.startswith("older/"):
             return nodes <= wrong
+        if one.kind == "dynamic/folded-batch":
+            return nodes <= baked
         if one.kind == "structure/false-shape":
             return bool(nodes & wrong)  # what a broken node makes says nothing of the declaration
         if one.kind in ("types/quantized-constant", "types/uint8-inside"):

@@ -6,15 +6,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from friction_tui.diagnosis.case import RULE, Case
+from friction_tui.diagnosis.computed_sizes import from_values
 from friction_tui.diagnosis.decode import UNREAD, Reading, decode
-from friction_tui.diagnosis.operator_origin import Origin, origin_of, read_as_standard
+from friction_tui.diagnosis.ignored_domains import read_as_onnx
+from friction_tui.diagnosis.operator_origin import Origin, origin_of
 from friction_tui.diagnosis.operator_tables import advice, extra_output_advice, support
 from friction_tui.diagnosis.partitions import partition_note
+from friction_tui.diagnosis.unneeded import unneeded
 from friction_tui.engines.base import NEEDS_GPU, Refusal
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
-from friction_tui.model.profile import shape_operands
 from friction_tui.model.provenance import place_of
 
 TABLE = "operator table"
@@ -50,8 +52,9 @@ def check(case: Case) -> Iterator[Finding]:
     if case.model.file.kind != "onnx":
         return
     refused = list(_from_refusals(case, case.refusals) if case.refusals is not None else _from_table(case))
-    yield from _grouped(refused)
-    yield from _read_as_standard(case)
+    idle = unneeded(case.model) if refused else frozenset()
+    yield from _grouped([_removable(one) if one.place.node.partition(".")[0] in idle else one for one in refused])
+    yield from read_as_onnx(case)
     note = partition_note(case, {r.place.node for r in refused if r.severity is Severity.ERROR and r.place.node})
     if note is not None:
         yield note
@@ -109,9 +112,9 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
         )
     if op == "Loop" and (reading.kind == "engine/shape-analysis" or "is a shape tensor" in refusal.text):
         return _trip_count(case, node, base)
-    computed = _computed_sizes(case, node) if reading.kind == "engine/shape-analysis" else ""
-    if computed:
-        return _from_values(node, base, computed)
+    computed = from_values(case.model, node) if reading.kind == "engine/shape-analysis" else None
+    if computed is not None:
+        return replace(base, kind="operators/needs-constant", cause=computed[0], fixes=computed[1])
     if reading.kind == UNREAD:
         return replace(
             base,
@@ -127,33 +130,10 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
     )
 
 
-def _computed_sizes(case: Case, node: Node) -> str:
-    """The first input whose values decide the node's sizes and are not known before it runs, with who makes it."""
-    scales = {"Resize": (2, 1), "Upsample": (1,)}.get(node.proto.op_type, ())
-    names = (*shape_operands(node), *(node.proto.input[at] for at in scales if at < len(node.proto.input)))
-    for name in filter(None, names):
-        if constant_value(case.model, name, 1 << 20, node.graph) is None:
-            writer = case.model.index.writer_in(node.graph, name)
-            made_by = f"what {writer.proto.op_type} {writer.name} computes" if writer is not None else "an input"
-            return f"{name}, {made_by}"
-    return ""
-
-
-def _from_values(node: Node, base: _Refused, computed: str) -> _Refused:
-    """A node whose sizes follow from values, not from shapes."""
-    op = node.proto.op_type
-    resizes = op in ("Resize", "Upsample")
-    what = "scales (or sizes)" if resizes else "sizes"
-    fixes = [f"Make the {what} constant (an initializer), or compute them from x.shape only, and re-export."]
-    if resizes:
-        fixes.append("Export at opset 11 or later with sizes taken from the input's shape, instead of scales.")
-    return replace(
-        base,
-        kind="operators/needs-constant",
-        cause=f"{op} {node.name} takes its {what} from {computed}: values that are known only when the model runs. "
-        "TensorRT works shapes out before that, from constants and from the shapes of the inputs.",
-        fixes=tuple(Fix(text) for text in fixes),
-    )
+def _removable(refused: _Refused) -> _Refused:
+    """The same of a node that does nothing for the result: it need not be replaced."""
+    fix = Fix("Remove it: no output of the model needs it (onnxslim, or simplifying, drops such nodes).")
+    return replace(refused, cause=f"{refused.cause} No output is computed from it.", fixes=(fix, *refused.fixes))
 
 
 def _trip_count(case: Case, node: Node, base: _Refused) -> _Refused:
@@ -357,36 +337,6 @@ def _united_fixes(members: list[_Refused]) -> tuple[Fix, ...]:
             fix = Fix(fix.text, rewrite=fix.rewrite, nodes=tuple(dict.fromkeys(nodes)))  # noqa: PLW2901
         fixes.append(fix)
     return tuple(fixes)
-
-
-def _read_as_standard(case: Case) -> Iterator[Finding]:
-    """Foreign operators that TensorRT silently takes for ONNX operators of the same name."""
-    index = case.model.index
-    nodes = [n for n in index.nodes if read_as_standard(n) and not index.function_of(n.proto)]
-    if not nodes:
-        return
-    domains = ", ".join(sorted({node.proto.domain for node in nodes}))
-    ops = ", ".join(sorted({node.proto.op_type for node in nodes}))
-    local = [node for node in nodes if not node.proto.domain.startswith("com.")]
-    missing = f" If {ops} was a function of the model, its definition is missing from it." if local else ""
-    restore = (
-        f"Add the definition of {ops} to the model's functions again, or replace it by standard operators: re-export."
-    )
-    yield Finding(
-        kind="operators/domain-ignored",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title=f"{ops} of {domains} would be read as ONNX's own",
-        cause=f"TensorRT's parser looks at the operator's name and ignores its domain: {ops} of {domains} is imported "
-        "as the standard operator of that name, whatever it computes (com.microsoft.nchwc has reordered weights)."
-        + missing,
-        source=RULE,
-        places=tuple(place_of(case.model, node) for node in nodes),
-        fixes=(
-            *(Fix(text) for text in (restore,) if local),
-            Fix("Use the original model, before it was optimised; or give a custom operator a name of its own."),
-        ),
-    )
 
 
 def _selects(case: Case, node: Node) -> bool:

@@ -346,6 +346,13 @@ def test_the_verdict_says_how_bad_where_why_and_what_helps(row: Row, tmp_path: P
     assert not [word for word in row.words if word.lower() not in said], said
 
 
+def test_what_no_output_needs_is_removed_and_not_replaced(tmp_path: Path) -> None:
+    graph = 'g (float[1,4,4] x) => (float[1,4,4] y) {{ ["/left/Det"] d = Det (x) y = {} }}'
+    for used, first in (("Relu (x)", "remove it"), ("Add (x, d)", "replace it")):
+        (found,) = verdict(Row(graph.format(used), ERROR, "", (), {}), tmp_path)
+        assert found.fixes[0].text.lower().startswith(first)
+
+
 def test_one_fault_is_said_once(tmp_path: Path) -> None:
     for name in ("perm of another rank", "an output nothing writes", "a cycle in a body", "uint8 on both sides"):
         errors = [one.kind for one in verdict(ROWS[name], tmp_path) if one.severity is Severity.ERROR]
