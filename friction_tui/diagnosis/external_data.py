@@ -72,7 +72,7 @@ def _not_data(location: str, entries: list[ExternalFile]) -> Finding | None:
     file = entries[0]
     try:
         with file.path.open("rb") as stream:
-            kind, what = recognize(stream.read(256), file.size_on_disk or 0)
+            kind, what = recognize(stream.read(512), file.size_on_disk or 0)
     except OSError:
         return None  # gone since it was looked up
     if kind not in ("git-lfs", "html", "empty"):

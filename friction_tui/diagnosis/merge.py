@@ -27,6 +27,9 @@ VAGUE = frozenset(
 )
 """Kinds that say that a node fails and not why, or not where it comes from; any that knows stands for them."""
 
+NO_REASON = ("older/", "operators/partitions", "structure/false-shape")
+"""Kinds that speak of a node and are never why this TensorRT refuses it."""
+
 SAME_MATTER = (
     frozenset({"types", "operators/dtype", "operators/strings", "operators/attribute"}),
     frozenset({"training", "operators/extra-output"}),
@@ -61,7 +64,7 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
 
     wrong, damaged, quantized = nodes_of(""), nodes_of("weights/size-mismatch"), nodes_of("operators/integer-quantized")
 
-    baked = nodes_of("dynamic/baked-reshape")
+    baked, mixed = nodes_of("dynamic/baked-reshape"), nodes_of("types/mismatch")
     endless = bool(nodes_of("structure/recursive-function"))
 
     def moot(one: Finding) -> bool:
@@ -72,6 +75,8 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
             return False
         if one.kind == "training/random" or one.kind.startswith("older/"):
             return nodes <= wrong
+        if one.kind == "types/not-allowed":
+            return nodes <= mixed  # one Cast mends both
         if one.kind == "dynamic/folded-batch":
             return nodes <= baked
         if one.kind == "structure/false-shape":
@@ -133,7 +138,7 @@ def _same_reason(reasoned: Finding, other: Finding) -> bool:
         return True
     if other.kind in VAGUE:
         # Wrong values and the quirks of older releases are never why this TensorRT refuses a node.
-        says_why = reasoned.tier is not Tier.HAZARD and not reasoned.kind.startswith("older/")
+        says_why = reasoned.tier is not Tier.HAZARD and not reasoned.kind.startswith(NO_REASON)
         return says_why and (reasoned.severity is Severity.ERROR or other.source != RULE)
     mine, theirs = _matters(reasoned.kind), _matters(other.kind)
     return any(mine & matter and theirs & matter for matter in SAME_MATTER)

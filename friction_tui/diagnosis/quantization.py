@@ -25,6 +25,8 @@ from friction_tui.model.provenance import place_of
 Array = npt.NDArray[np.generic]
 
 _OPS = ("QuantizeLinear", "DequantizeLinear")
+_TOLD = 12
+"""As many of those that are wrong in the same way are listed one by one."""
 _LARGEST_SCALE_TENSOR = 1 << 20
 _STORED = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.INT32, TensorProto.FLOAT4E2M1)
 """Types of a zero point that the builder wants as an initializer. A float8 one may be an input (RTX 1.7.1)."""
@@ -60,8 +62,25 @@ def check(case: Case) -> Iterator[Finding]:
             _, places = found.setdefault(key, (finding, []))
             places.append(place_of(model, step.node))
             places.extend(place for place in finding.places if place.kind is PlaceKind.INITIALIZER)
+    by_kind: dict[tuple[str, Severity], list[Finding]] = {}
     for finding, places in found.values():
-        yield msgspec.structs.replace(finding, places=tuple(dict.fromkeys(places)))
+        told = msgspec.structs.replace(finding, places=tuple(dict.fromkeys(places)))
+        by_kind.setdefault((told.kind, told.severity), []).append(told)
+    yield from map(_together, by_kind.values())
+
+
+def _together(findings: list[Finding]) -> Finding:
+    """One row for what is wrong in the same way: a calibration that goes wrong does so for every tensor."""
+    first, others = findings[0], findings[1:]
+    if not others:
+        return first
+    return msgspec.structs.replace(
+        first,
+        title=f"{first.title}, and {len(others)} more likewise",
+        cause=f"{first.cause} It is the same with {len(others)} more.",
+        places=tuple(dict.fromkeys(place for one in findings for place in one.places)),
+        evidence=tuple(one.title for one in others[:_TOLD]),
+    )
 
 
 def _step(model: OpenedModel, node: Node) -> _Step:

@@ -28,6 +28,12 @@ _OTHER_FORMATS = (
     (b"ORTM", 4, "a model in ONNX Runtime's own format (.ort); the .onnx it was made from is needed"),
     (b"\x93NUMPY", 0, "a numpy array (.npy)"),
     (b"\x1f\x8b", 0, "a gzip archive; unpack it first"),
+    (b"BZh", 0, "a bzip2 archive; unpack it first"),
+    (b"\xfd7zXZ\x00", 0, "an xz archive; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", 0, "a zstd archive; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", 0, "a 7z archive; unpack it first"),
+    (b"Rar!\x1a\x07", 0, "a rar archive; unpack it first"),
+    (b"ustar", 257, "a tar archive; unpack it first"),
     (b"GGUF", 0, "a GGUF model"),
     (b"\x7fELF", 0, "a program or shared library"),
 )

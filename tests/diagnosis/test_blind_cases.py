@@ -181,6 +181,19 @@ ROWS = {
         {"h": (32, 64, 130), "w": (32, 64, 130)},
         tensors=(("k", floats(3, 3, 3, 3)),),
     ),
+    "four levels of a U-Net": Row(
+        """g (float[1,3,h,w] x) => (float[1,c,p,q] y) <float[4] s = {1, 1, 2, 2}> {
+            d1 = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (x)
+            d2 = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (d1)
+            u2 = Resize (d2, , s)
+            ["/up2/Concat"] c2 = Concat <axis = 1> (d1, u2)
+            u1 = Resize (c2, , s)
+            ["/up1/Concat"] y = Concat <axis = 1> (x, u1) }""",
+        ERROR,
+        "/up1/Concat",
+        ("multiple of 4", "the same holds for", "pad"),
+        {"h": (32, 64, 126), "w": (32, 64, 126)},
+    ),
     "branches whose strides differ": Row(
         """g (float[1,3,16,16] x) => (float[1,3,p,q] y) {
             c = Conv <strides = [2, 2], pads = [1, 1, 1, 1]> (x, k)
