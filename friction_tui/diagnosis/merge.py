@@ -27,7 +27,10 @@ VAGUE = frozenset(
 )
 """Kinds that say that a node fails and not why, or not where it comes from; any that knows stands for them."""
 
-NO_REASON = ("older/", "operators/partitions", "structure/false-shape")
+NO_REASON = (
+    *("older/", "operators/partitions", "structure/false-shape", "structure/same-node-names"),
+    *("structure/input-is-output", "structure/unread-input"),
+)
 """Kinds that speak of a node and are never why this TensorRT refuses it."""
 
 SAME_MATTER = (
@@ -136,9 +139,11 @@ def _covers(finding: Finding, place: Place) -> bool:
 def _same_reason(reasoned: Finding, other: Finding) -> bool:
     if reasoned.kind == other.kind:
         return True
+    if reasoned.kind.startswith(NO_REASON):
+        return False
     if other.kind in VAGUE:
         # Wrong values and the quirks of older releases are never why this TensorRT refuses a node.
-        says_why = reasoned.tier is not Tier.HAZARD and not reasoned.kind.startswith(NO_REASON)
+        says_why = reasoned.tier is not Tier.HAZARD
         return says_why and (reasoned.severity is Severity.ERROR or other.source != RULE)
     mine, theirs = _matters(reasoned.kind), _matters(other.kind)
     return any(mine & matter and theirs & matter for matter in SAME_MATTER)

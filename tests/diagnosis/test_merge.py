@@ -59,6 +59,12 @@ def test_what_says_nothing_of_the_reason_takes_no_refusal_over() -> None:
     }
 
 
+def test_a_false_declaration_is_no_reason_for_a_refusal() -> None:
+    refusal = finding("operators/attribute", "3", source=PARSER, tier=Tier.PARSER)
+    declared = finding("structure/false-shape", "3", severity=Severity.NOTE)
+    assert [(one.kind, one.severity) for one in merge([refusal, declared])] == [("operators/attribute", Severity.ERROR)]
+
+
 def test_a_refusal_that_names_its_reason_takes_over_one_of_the_node_around_it() -> None:
     inner = finding("operators/data-dependent", "0.body.2", source="operator table", tier=Tier.BUILDER)
     outer = finding("operators/refused", "0", source=PARSER, tier=Tier.PARSER, words="Invalid Node")
