@@ -165,6 +165,9 @@ def _without_importer(case: Case, node: Node, base: _Refused) -> _Refused:
     fixes = tuple(Fix(text) for text in known.instead)
     if op == "NonZero" and _selects(case, node):
         fixes = (Fix(fixes[0].text, rewrite="nonzero-mask", nodes=(node.path,)), *fixes[1:])
+    if op == "NonZero" and _counts_up(case, node):
+        why += ". This one counts up: it is torch.arange, as exporters write it below opset 11"
+        fixes = (Fix("Re-export at opset 11 or newer (17, say), where torch.arange is a Range."), *fixes)
     return replace(
         base,
         kind=f"operators/{known.group}",
@@ -337,6 +340,13 @@ def _united_fixes(members: list[_Refused]) -> tuple[Fix, ...]:
             fix = Fix(fix.text, rewrite=fix.rewrite, nodes=tuple(dict.fromkeys(nodes)))  # noqa: PLW2901
         fixes.append(fix)
     return tuple(fixes)
+
+
+def _counts_up(case: Case, node: Node) -> bool:
+    """Whether NonZero is taken of a tensor of ones made to be counted."""
+    source = case.model.index.writer_in(node.graph, next(iter(node.inputs), ""))
+    old = case.model.index.opsets.get("", 11) < 11
+    return old and source is not None and source.proto.op_type == "ConstantOfShape"
 
 
 def _selects(case: Case, node: Node) -> bool:

@@ -131,6 +131,17 @@ ROWS = {
         {},
         tensors=(("w", floats(4, 3, 3, 3)),),
     ),
+    "positions counted as below opset 11": Row(
+        """g (float[n,8] x) => (int64[one,n] y) <int64[1] first = {0}> {
+            d = Shape (x)
+            n = Gather (d, first)
+            ones = ConstantOfShape <value = int64[1] {1}> (n)
+            ["/NonZero"] y = NonZero (ones) }""",
+        ERROR,
+        "/NonZero",
+        ("arange", "opset 11", "range"),
+        opset=10,
+    ),
     "a function that is not in the model": Row(
         'g (float[4] x) => (float[4] y) { ["/f/Swish"] y = local.Swish (x) }',
         WARNING,
