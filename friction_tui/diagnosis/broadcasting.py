@@ -9,6 +9,7 @@ from friction_tui.diagnosis.shape_view import Explanation, View
 from friction_tui.finding import Fix
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
+from friction_tui.model.profile import free_dims
 from friction_tui.model.provenance import place_of
 
 
@@ -23,7 +24,7 @@ def clashing(view: View, clash: Clash, plain: Explanation) -> Explanation:
         return fixed_side(view, side, moving, (one or other)[0], plain)
     if one and other:
         if {dial.key for dial in one} != {dial.key for dial in other}:
-            return _independent(clash, one[0], other[0])
+            return _independent(view, clash, one[0], other[0])
         if any(pattern.kind == "at-most" for _, pattern in view.studied.blamed.values()):
             return table_too_short(view, clash, plain)
         return plain
@@ -35,8 +36,11 @@ def clashing(view: View, clash: Clash, plain: Explanation) -> Explanation:
     return plain
 
 
-def _independent(clash: Clash, one: Dial, other: Dial) -> Explanation:
-    """Two sizes that have nothing to do with each other, and must be equal."""
+def _independent(view: View, clash: Clash, one: Dial, other: Dial) -> Explanation:
+    """Two sizes that must be equal and may differ: nothing ties them, or a symbol does and the ranges break it."""
+    shared = ({f"{name}[{axis}]" for name, axis in uses} for uses in free_dims(view.model).values())
+    if any({one.key, other.key} <= uses for uses in shared):
+        return Explanation("profile/same-symbol")
     words = (
         f"Axis {clash.one.axis} of {clash.one.tensor} follows {one.spoken} and axis {clash.other.axis} of "
         f"{clash.other.tensor} follows {other.spoken}: they must be equal (or one of them 1) to be broadcast or "

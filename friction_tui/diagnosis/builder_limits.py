@@ -16,6 +16,7 @@ from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import place_of
+from friction_tui.recipe import POINTS
 
 _LOW_PRECISION: dict[int, str] = {
     TensorProto.FLOAT8E4M3FN: "FP8",
@@ -29,10 +30,11 @@ _SMALLEST_HEAD = 12
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Attention without a kernel, a K that is too large, low-precision tensors outside Q/DQ."""
+    """Attention without a kernel, a K that is too large, a depth that varies, low precision outside Q/DQ."""
     if not case.rtx or not case.engine:
         return
     refused = {refusal.path for refusal in case.refusals or ()}
+    cast: set[str] = set()
     for node in case.model.index.nodes:
         op = node.proto.op_type
         if node.proto.domain not in ("", "ai.onnx") or node.path in refused:
@@ -41,8 +43,10 @@ def check(case: Case) -> Iterator[Finding]:
             yield from _attention(case, node)
         elif op == "TopK":
             yield from _top_k(case, node)
+        elif op == "OneHot":
+            yield from _one_hot(case, node)
         elif op in ("Cast", "CastLike"):
-            yield from _low_precision(case, node)
+            yield from _low_precision(case, node, cast)
 
 
 def _finding(
@@ -110,14 +114,45 @@ def _top_k(case: Case, node: Node) -> Iterator[Finding]:
         )
 
 
-def _low_precision(case: Case, node: Node) -> Iterator[Finding]:
-    """FP8, FP4 and INT4 exist between QuantizeLinear and DequantizeLinear only; a Cast cannot make or read them."""
+def _one_hot(case: Case, node: Node) -> Iterator[Finding]:
+    """A depth that is not known at the build."""
+    depth = node.proto.input[1] if len(node.proto.input) > 1 else ""
+    if not depth or not _varies(case, node, depth):
+        return
+    yield _finding(
+        "operators/needs-constant",
+        case,
+        node,
+        f"OneHot {node.name} has a depth that varies",
+        f"OneHot {node.name} takes its depth from {depth}, which is no constant: it parses, and the builder refuses it "
+        "(`Depth input of IOneHotLayer must be a build time constant`).",
+        "Make the depth constant: the number of classes, as an initializer; and re-export (num_classes=... in "
+        "torch.nn.functional.one_hot).",
+        "Compare the indices with Range(depth) instead: Equal(Unsqueeze(indices), Range), and a Cast.",
+        places=(Place(PlaceKind.TENSOR, depth),),
+    )
+
+
+def _varies(case: Case, node: Node, tensor: str) -> bool:
+    """Whether a shape value differs between min, opt and max; an input's does unless its values are one."""
+    points = [case.table.at(point).inside(node.graph).values.get(tensor) for point in POINTS]
+    known = {tuple(value.ravel().tolist()) for value in points if value is not None}
+    from_outside = any(value.name == tensor for value in case.model.index.inputs)
+    return len(known) > 1 or (from_outside and not known)
+
+
+def _low_precision(case: Case, node: Node, told: set[str]) -> Iterator[Finding]:
+    """FP8, FP4 and INT4 exist between QuantizeLinear and DequantizeLinear only; a Cast cannot make or read them.
+
+    `told` are the tensors a finding has named already, of which the Cast behind is not another.
+    """
     ends = [(name, "makes") for name in node.proto.output[:1]] + [(name, "reads") for name in node.proto.input[:1]]
     for name, role in ends:
         kind = _LOW_PRECISION.get(type_in(case.model, node.graph, name))
         constant = name in case.model.index.initializers
-        if kind is None or constant:
+        if kind is None or constant or name in told:
             continue
+        told.add(name)
         yield _finding(
             "operators/low-precision-cast",
             case,

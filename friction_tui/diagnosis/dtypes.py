@@ -97,6 +97,14 @@ def _remedies(data_type: int, tensor: str, reader: Node | None) -> tuple[Fix, ..
                 "basis."
             ),
         )
+    if reader is not None and reader.proto.op_type in ("QuantizeLinear", "DequantizeLinear"):
+        return (
+            Fix(
+                f"Quantize to signed int8 (QInt8), symmetric with zero point 0: {tensor} makes it "
+                f"{dtype_name(data_type)}, and TensorRT quantizes to int8, int4 and fp8 only."
+            ),
+            Fix(f"Or leave this tensor unquantized: remove {reader.name} and its pair."),
+        )
     other = _STANDS_IN.get(data_type, "float32")
     where = f" in front of {reader.name}" if reader else ""
     return (

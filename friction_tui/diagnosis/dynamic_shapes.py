@@ -17,7 +17,7 @@ from friction_tui.diagnosis.shape_findings import shape_finding
 from friction_tui.diagnosis.shape_slice import slice_before
 from friction_tui.diagnosis.shape_study import Broken, study
 from friction_tui.diagnosis.shape_view import View
-from friction_tui.finding import Finding
+from friction_tui.finding import Finding, Severity
 from friction_tui.model.profile import free_dims
 from friction_tui.recipe import POINTS
 
@@ -42,9 +42,11 @@ def check(case: Case) -> Iterator[Finding]:
         explained = explain(view)
         if explained.kind == "dynamic/shape-values" and set(dials.shape_values) <= set(profile.guessed):
             continue  # nobody gave these values; that they are needed is said elsewhere
+        if explained.kind == "profile/same-symbol":
+            continue  # what the ranges contradict is said of the profile
         finding = shape_finding(case, one, studied, explained)
         same = (frozenset(finding.names),) if finding.kind == "dynamic/unrolled-loop" else studied.same
-        groups.setdefault((finding.kind, one.node.proto.op_type, finding.severity, same), []).append((one, finding))
+        groups.setdefault((finding.kind, one.node.proto.op_type, same), []).append((one, finding))
     yield from _once([_together([finding for _, finding in members]) for members in groups.values()])
 
 
@@ -73,9 +75,10 @@ def _once(findings: list[Finding]) -> list[Finding]:
 
 
 def _together(findings: list[Finding]) -> Finding:
-    """Findings with one reason as one, all places in it."""
+    """Findings with one reason as one, all places in it; as severe as the worst, whose words are taken."""
     if len(findings) == 1:
         return findings[0]
+    findings = sorted(findings, key=lambda one: list(Severity).index(one.severity))
     first = findings[0]
     places = tuple(dict.fromkeys(place for finding in findings for place in finding.places))
     rest = [finding.places[0].name for finding in findings[1:]]

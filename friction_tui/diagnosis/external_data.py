@@ -36,6 +36,8 @@ def check(case: Case) -> Iterator[Finding]:
             yield _missing(location, entries)
         elif short := [entry for entry in entries if entry.short]:
             yield _not_data(location, short) or _too_short(location, short)
+        if odd := [entry for entry in entries if entry.unreadable]:
+            yield _no_number(odd)
         if wrong := [entry for entry in entries if entry.length not in (None, entry.needed_bytes)]:
             yield _wrong_length(wrong)
 
@@ -70,7 +72,7 @@ def _not_data(location: str, entries: list[ExternalFile]) -> Finding | None:
     file = entries[0]
     try:
         with file.path.open("rb") as stream:
-            kind, what = recognize(stream.read(256), file.size_on_disk or 0)
+            kind, what = recognize(stream.read(512), file.size_on_disk or 0)
     except OSError:
         return None  # gone since it was looked up
     if kind not in ("git-lfs", "html", "empty"):
@@ -147,6 +149,22 @@ def _no_location(entries: list[ExternalFile]) -> Finding:
         source=RULE,
         places=_places(entries),
         fixes=(_SAVE_AGAIN,),
+    )
+
+
+def _no_number(entries: list[ExternalFile]) -> Finding:
+    first = entries[0]
+    return Finding(
+        kind="external/no-number",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title=f"External data of {first.initializer}: {first.unreadable} is no number",
+        cause=f"The external data entry of {_names(entries)} has {first.unreadable}; offset and length count bytes and "
+        "must be whole numbers, 0 or larger. TensorRT reads the weights from another place in silence; ONNX Runtime "
+        "refuses the model.",
+        source=RULE,
+        places=_places(entries),
+        fixes=(_SAVE_AGAIN, Fix("Copy or re-export the model from where it was whole: the file is corrupt.")),
     )
 
 

@@ -17,6 +17,7 @@ _TITLES = {
     "html": "An HTML page, not an ONNX model",
     "git-lfs": "A git-lfs pointer, not the model",
     "text": "A text file, not an ONNX model",
+    "onnx-text": "An ONNX model as text, not as ONNX",
     "truncated": "The file is cut off",
     "zip": "An archive, not an ONNX model",
     "pickle": "A Python pickle, not an ONNX model",
@@ -37,6 +38,10 @@ _FIXES = {
     ),
     "git-lfs": ("Run `git lfs install && git lfs pull` in the checkout, or download the model file itself again.",),
     "text": ("Read the text, it often is the server's error message; then download the model again.", _FETCH_AGAIN),
+    "onnx-text": (
+        "Convert it and save it in binary: `onnx.save(onnx.load(path, format='textproto'), 'model.onnx')`; the format "
+        "is 'json' for JSON and 'onnxtxt' for ONNX's own text form.",
+    ),
     "truncated": (_FETCH_AGAIN,),
     "zip": (
         "If it is a PyTorch or Keras file, export the model to ONNX; if the ONNX file lies inside, unpack the archive.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 import onnx
 
 from friction_tui.diagnosis.case import Case
@@ -25,6 +26,7 @@ def check(case: Case) -> Iterator[Finding]:
         return
     yield from _outputs(model)
     yield from _passed_through(model)
+    yield from _unread(model)
     yield from _types_and_shapes(model)
     yield from _initializers(model)
     yield from _bodies(model)
@@ -83,6 +85,26 @@ def _passed_through(model: OpenedModel) -> Iterator[Finding]:
             f"Or remove {name} from the outputs; the caller has it already.",
             severity=Severity.ERROR if dynamic else Severity.WARNING,
         )
+
+
+def _unread(model: OpenedModel) -> Iterator[Finding]:
+    """Inputs that nothing reads: an argument the code no longer uses."""
+    read = {name for node in model.index.main for name in model.index.reads(node)}
+    read |= {value.name for value in model.proto.graph.output}
+    unread = [value.name for value in model.index.inputs if value.name and value.name not in read]
+    if unread and model.index.main:
+        found = breach(
+            "unread-input",
+            f"Input {unread[0]} is read by nothing" + (f", and {len(unread) - 1} more" if unread[1:] else ""),
+            f"The graph input {listed(unread)} is read by no node and is no output: an argument the model does not "
+            "use. TensorRT keeps it (`Unused Input`), so the profile and every call must serve it; other exporters and "
+            "optimizers drop it, and callers then fail with `Invalid Feed Input Name`.",
+            [Place(PlaceKind.INPUT, name) for name in unread],
+            "Nothing needs to be done while the caller feeds it. Remove it from the graph, or from forward() before "
+            "the export, to be rid of it.",
+            severity=Severity.NOTE,
+        )
+        yield msgspec.structs.replace(found, fixes=found.fixes[:1])  # nothing is broken that an export would repair
 
 
 def _types_and_shapes(model: OpenedModel) -> Iterator[Finding]:

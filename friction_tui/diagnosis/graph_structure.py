@@ -273,7 +273,11 @@ def _functions(model: OpenedModel) -> Iterator[Finding]:
             "recursive-function",
             "Local functions that call themselves",
             f"The functions {listed(prefix[1:] for prefix in recursive)} call each other in a cycle. ONNX functions "
-            "must not be recursive, they are inlined before they run.",
-            [Place(PlaceKind.MODEL, prefix[1:]) for prefix in recursive],
+            "must not be recursive, they are inlined before they run: TensorRT's parser crashes on it, ONNX Runtime "
+            "refuses the model.",
+            [
+                *(Place(PlaceKind.MODEL, prefix[1:]) for prefix in recursive),
+                *(place_of(model, node) for node in index.nodes if index.function_of(node.proto) in recursive),
+            ],
             "Unroll the recursion where the model is made.",
         )

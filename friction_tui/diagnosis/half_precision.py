@@ -6,7 +6,7 @@ in float32, and nearly every healthy transformer has them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +32,8 @@ class _Found:
     """Nodes by hazard."""
 
     squares: list[Node] = field(default_factory=list)
+    squaring: list[Node] = field(default_factory=list)
+    """What makes the squares that are summed."""
     epsilons: list[tuple[Node, float]] = field(default_factory=list)
     exponentials: list[Node] = field(default_factory=list)
     masks: list[tuple[Node, float]] = field(default_factory=list)
@@ -50,7 +52,7 @@ def check(case: Case) -> Iterator[Finding]:
         if node.proto.op_type == "Cast":
             _look_at_cast(model, node, found)
     if found.squares:
-        yield _squares(model, found.squares)
+        yield _squares(model, found.squares, found.squaring)
     if found.epsilons:
         yield _epsilons(model, found.epsilons)
     if found.exponentials:
@@ -66,13 +68,16 @@ def _in_half(model: OpenedModel, node: Node) -> bool:
 
 def _look(model: OpenedModel, node: Node, found: _Found) -> None:
     op = node.proto.op_type
-    if op in ("ReduceSumSquare", "ReduceL2", "LpNormalization") or (op in _SUMS and _is_square(model, node)):
+    square = _square_before(model, node) if op in _SUMS else None
+    if square is not None or op in ("ReduceSumSquare", "ReduceL2", "LpNormalization"):
         found.squares.append(node)
+        found.squaring.extend([] if square is None else [square])
     elif op == "Exp" and not _maximum_subtracted(model, node):
         found.exponentials.append(node)
     elif op in ("Add", "Max", "Clip") and _feeds_divider(model, node):
         small = _scalar(model, node)
-        if small is not None and 0 < small < FP16_SMALLEST:
+        least = 0 if op == "Add" else np.nextafter(0, 1)  # a bound of 0 is meant so; a 0 that is added was more once
+        if small is not None and least <= small < FP16_SMALLEST:
             found.epsilons.append((node, small))
     elif op in ("Add", "Mul", "Where"):
         large = _scalar(model, node)
@@ -97,13 +102,14 @@ def _scalar(model: OpenedModel, node: Node) -> float | None:
     return None
 
 
-def _is_square(model: OpenedModel, node: Node) -> bool:
-    """Whether a reduction sums x², written as Pow(x, 2) or Mul(x, x)."""
-    writer = model.index.writer_in(node.graph, node.proto.input[0])
+def _square_before(model: OpenedModel, node: Node) -> Node | None:
+    """The node that squares what a reduction sums, written as Pow(x, 2) or Mul(x, x)."""
+    writer = model.index.writer_in(node.graph, node.proto.input[0]) if node.proto.input else None
     if writer is None or writer.proto.op_type not in _SQUARES or len(writer.proto.input) < 2:
-        return False
+        return None
     first, second = writer.proto.input[:2]
-    return first == second if writer.proto.op_type == "Mul" else _scalar(model, writer) == 2.0
+    squares = first == second if writer.proto.op_type == "Mul" else _scalar(model, writer) == 2.0
+    return writer if squares else None
 
 
 def _maximum_subtracted(model: OpenedModel, node: Node) -> bool:
@@ -113,15 +119,22 @@ def _maximum_subtracted(model: OpenedModel, node: Node) -> bool:
 
 
 def _feeds_divider(model: OpenedModel, node: Node) -> bool:
+    """Whether something divides by what the node makes, or takes its root or logarithm."""
     readers = model.index.consumers_in(node.graph) if node.graph else model.index.consumers
-    return any(reader.proto.op_type in _DIVIDERS for name in node.proto.output for reader in readers.get(name, ()))
+    return any(
+        reader.proto.op_type in _DIVIDERS and (reader.proto.op_type != "Div" or reader.proto.input[1:2] == [name])
+        for name in node.proto.output
+        for reader in readers.get(name, ())
+    )
 
 
 _KEEP = Fix("Keep these nodes in fp32 (mixed precision); `friction-tui precision`, or the search under t, finds which.")
 _BF16 = Fix("Use bf16 instead of fp16: it has the range of fp32.")
 
 
-def _make(model: OpenedModel, kind: str, title: str, cause: str, nodes: list[Node], *fixes: Fix) -> Finding:
+def _make(
+    model: OpenedModel, kind: str, title: str, cause: str, nodes: list[Node], *fixes: Fix, beside: Sequence[Node] = ()
+) -> Finding:
     more = f" {len(nodes)} nodes are concerned." if len(nodes) > 1 else ""
     return Finding(
         kind=f"precision/{kind}",
@@ -130,12 +143,12 @@ def _make(model: OpenedModel, kind: str, title: str, cause: str, nodes: list[Nod
         title=title,
         cause=cause + more,
         source=RULE,
-        places=tuple(place_of(model, node) for node in nodes),
+        places=tuple(dict.fromkeys(place_of(model, node) for node in (*nodes, *beside))),
         fixes=(*fixes, _KEEP, _BF16),
     )
 
 
-def _squares(model: OpenedModel, nodes: list[Node]) -> Finding:
+def _squares(model: OpenedModel, nodes: list[Node], squaring: list[Node]) -> Finding:
     first = nodes[0]
     return _make(
         model,
@@ -147,6 +160,7 @@ def _squares(model: OpenedModel, nodes: list[Node]) -> Finding:
         "cause overflow`).",
         nodes,
         Fix("Export at opset 17 or newer, where it is one LayerNormalization that TensorRT computes safely."),
+        beside=squaring,
     )
 
 
@@ -155,9 +169,14 @@ def _epsilons(model: OpenedModel, found: list[tuple[Node, float]]) -> Finding:
     return _make(
         model,
         "epsilon-underflow",
-        f"An epsilon of {small:g} is 0 in fp16",
-        f"{node.proto.op_type} {node.name} adds the epsilon {small:g} in fp16 (float16, half), where it underflows to "
-        f"0: the smallest fp16 number is {FP16_SMALLEST:.3g}. What follows divides by it or takes its root, and gives "
+        f"An epsilon of {small:g} is 0 in fp16" if small else "An epsilon has become 0 in fp16",
+        f"{node.proto.op_type} {node.name} adds "
+        + (
+            f"the epsilon {small:g} in fp16 (float16, half), where it underflows to 0"
+            if small
+            else "0 in fp16 (float16, half): an epsilon (eps) that underflowed when the model was converted"
+        )
+        + f"; the smallest fp16 number is {FP16_SMALLEST:.3g}. What follows divides by it or takes its root, and gives "
         "Inf or NaN.",
         [node for node, _ in found],
         Fix("Use a larger epsilon, such as 1e-5."),

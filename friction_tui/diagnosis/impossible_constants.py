@@ -1,4 +1,4 @@
-"""Constants that make NaN or Inf whatever the input is: variances below zero, divisors of zero."""
+"""Constants that make NaN or Inf whatever the input is: variances and radicands below zero, divisors of zero."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _VALUES = 65_536
 
 
 def check(case: Case) -> Iterator[Finding]:
-    """Errors for negative running variances and for divisions by a stored zero."""
+    """Errors for negative running variances, divisions by a stored zero, roots and logarithms of negative numbers."""
     if case.model.file.kind != "onnx":
         return
     for node in case.model.index.nodes:
@@ -30,6 +30,8 @@ def check(case: Case) -> Iterator[Finding]:
             yield from _variance(case, node)
         elif node.proto.op_type == "Div":
             yield from _divisor(case, node)
+        elif node.proto.op_type in ("Log", "Sqrt"):
+            yield from _root(case, node)
 
 
 def _stored(case: Case, node: Node, position: int) -> tuple[str, np.ndarray[tuple[int], np.dtype[np.float64]]]:
@@ -73,6 +75,24 @@ def _divisor(case: Case, node: Node) -> Iterator[Finding]:
             "there is Inf, or NaN for 0 / 0.",
             "Correct the value: a standard deviation of 0 (a feature that never varied) needs an epsilon or a 1.",
             "Go back to an intact checkpoint and re-export, if the zeros should not be there.",
+        )
+
+
+def _root(case: Case, node: Node) -> Iterator[Finding]:
+    """The root or logarithm of something negative. The logarithm of 0 is -Inf, as masks want it."""
+    name, values = _stored(case, node, 0)
+    below = int((values < 0).sum())
+    if below:
+        yield _finding(
+            "negative-root",
+            case,
+            node,
+            name,
+            f"{node.proto.op_type} {node.name} of a negative constant",
+            f"{node.proto.op_type} {node.name} takes {name}, a constant that is negative in {below} of {values.size} "
+            "places: the result there is NaN, and so is what follows.",
+            "Correct the value: clamp it to a small positive number, or look at what should have been stored there.",
+            "Go back to an intact checkpoint and re-export: the weights are damaged.",
         )
 
 

@@ -27,6 +27,12 @@ VAGUE = frozenset(
 )
 """Kinds that say that a node fails and not why, or not where it comes from; any that knows stands for them."""
 
+NO_REASON = (
+    *("older/", "operators/partitions", "structure/false-shape", "structure/same-node-names"),
+    *("structure/input-is-output", "structure/unread-input"),
+)
+"""Kinds that speak of a node and are never why this TensorRT refuses it."""
+
 SAME_MATTER = (
     frozenset({"types", "operators/dtype", "operators/strings", "operators/attribute"}),
     frozenset({"training", "operators/extra-output"}),
@@ -44,19 +50,46 @@ def merge(findings: Iterable[Finding]) -> list[Finding]:
     every = list(findings)
     kept = [f for f in every if not _vague_or_engine(f)]
     # A rule that knows little still knows more than an engine: it comes first, and the engine's word goes into it.
-    for finding in sorted(filter(_vague_or_engine, every), key=lambda one: one.source != RULE):
+    # So does an engine that names its reason before one that does not.
+    for finding in sorted(
+        filter(_vague_or_engine, every), key=lambda one: (one.source != RULE, one.source != RULE and one.kind in VAGUE)
+    ):
         _join(finding, kept)
     return united_alike(_without_moot(_united(kept)))
 
 
 def _without_moot(findings: list[Finding]) -> list[Finding]:
-    """What older releases refuse is of no interest where this one refuses the same node."""
-    refused = {path for one in findings if one.severity is Severity.ERROR for path in one.node_paths}
-    return [
-        one
-        for one in findings
-        if not one.kind.startswith("older/") or not one.node_paths or set(one.node_paths) - refused
-    ]
+    """Without what only follows from another error at the same nodes, or is of no interest beside it."""
+    errors = [one for one in findings if one.severity is Severity.ERROR]
+
+    def nodes_of(*kinds: str) -> set[str]:
+        return {path for one in errors if one.kind.startswith(kinds) for path in one.node_paths}
+
+    wrong, damaged, quantized = nodes_of(""), nodes_of("weights/size-mismatch"), nodes_of("operators/integer-quantized")
+
+    baked, mixed = nodes_of("dynamic/baked-reshape"), nodes_of("types/mismatch")
+    endless = bool(nodes_of("structure/recursive-function"))
+
+    def moot(one: Finding) -> bool:
+        if one.kind == "engine/parser-crashed":
+            return endless
+        nodes = {place.node for place in one.places if place.node and place.op != "Constant"}
+        if not nodes:
+            return False
+        if one.kind == "training/random" or one.kind.startswith("older/"):
+            return nodes <= wrong
+        if one.kind == "types/not-allowed":
+            return nodes <= mixed  # one Cast mends both
+        if one.kind == "dynamic/folded-batch":
+            return nodes <= baked
+        if one.kind == "structure/false-shape":
+            return bool(nodes & wrong)  # what a broken node makes says nothing of the declaration
+        if one.kind in ("types/quantized-constant", "types/uint8-inside"):
+            return nodes <= quantized
+        # Dims or a type that do not fit the data are damaged: whatever their reader makes of them follows from that.
+        return one.kind.startswith(("types/", "dynamic/")) and nodes <= damaged
+
+    return [one for one in findings if not moot(one)]
 
 
 def _vague_or_engine(finding: Finding) -> bool:
@@ -92,7 +125,8 @@ def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
     """Whether a refusal of the model as a whole is explained by what a rule found at its border."""
     at_the_border = any(place.kind in (PlaceKind.MODEL, PlaceKind.OUTPUT) for place in reasoned.places)
     known = at_the_border and reasoned.severity is Severity.ERROR and reasoned.kind.startswith("structure/")
-    return reasoned.kind == other.kind or (known and (other.kind in VAGUE or _same_reason(reasoned, other)))
+    damaged = other.kind == "engine/initializer" and reasoned.kind == "weights/size-mismatch"
+    return damaged or reasoned.kind == other.kind or (known and (other.kind in VAGUE or _same_reason(reasoned, other)))
 
 
 def _covers(finding: Finding, place: Place) -> bool:
@@ -105,9 +139,11 @@ def _covers(finding: Finding, place: Place) -> bool:
 def _same_reason(reasoned: Finding, other: Finding) -> bool:
     if reasoned.kind == other.kind:
         return True
+    if reasoned.kind.startswith(NO_REASON):
+        return False
     if other.kind in VAGUE:
         # Wrong values and the quirks of older releases are never why this TensorRT refuses a node.
-        says_why = reasoned.tier is not Tier.HAZARD and not reasoned.kind.startswith("older/")
+        says_why = reasoned.tier is not Tier.HAZARD
         return says_why and (reasoned.severity is Severity.ERROR or other.source != RULE)
     mine, theirs = _matters(reasoned.kind), _matters(other.kind)
     return any(mine & matter and theirs & matter for matter in SAME_MATTER)

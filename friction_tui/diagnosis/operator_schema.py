@@ -66,7 +66,7 @@ def schema_of(op: str, domain: str, opset: int) -> Schema | None:
     """The operator as it is in `opset` of `domain`; None when it is not in it."""
     try:
         return _read(defs.get_schema(op, opset, domain))
-    except defs.SchemaError:
+    except (defs.SchemaError, TypeError):  # an opset beyond 32 bits is none
         return None
 
 

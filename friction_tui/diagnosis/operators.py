@@ -6,10 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from friction_tui.diagnosis.case import RULE, Case
+from friction_tui.diagnosis.computed_sizes import from_values
 from friction_tui.diagnosis.decode import UNREAD, Reading, decode
-from friction_tui.diagnosis.operator_origin import Origin, origin_of, read_as_standard
+from friction_tui.diagnosis.ignored_domains import read_as_onnx
+from friction_tui.diagnosis.operator_origin import Origin, origin_of
 from friction_tui.diagnosis.operator_tables import advice, extra_output_advice, support
 from friction_tui.diagnosis.partitions import partition_note
+from friction_tui.diagnosis.unneeded import unneeded
 from friction_tui.engines.base import NEEDS_GPU, Refusal
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.constants import constant_value
@@ -49,8 +52,9 @@ def check(case: Case) -> Iterator[Finding]:
     if case.model.file.kind != "onnx":
         return
     refused = list(_from_refusals(case, case.refusals) if case.refusals is not None else _from_table(case))
-    yield from _grouped(refused)
-    yield from _read_as_standard(case)
+    idle = unneeded(case.model) if refused else frozenset()
+    yield from _grouped([_removable(one) if one.place.node.partition(".")[0] in idle else one for one in refused])
+    yield from read_as_onnx(case)
     note = partition_note(case, {r.place.node for r in refused if r.severity is Severity.ERROR and r.place.node})
     if note is not None:
         yield note
@@ -108,6 +112,9 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
         )
     if op == "Loop" and (reading.kind == "engine/shape-analysis" or "is a shape tensor" in refusal.text):
         return _trip_count(case, node, base)
+    computed = from_values(case.model, node) if reading.kind == "engine/shape-analysis" else None
+    if computed is not None:
+        return replace(base, kind="operators/needs-constant", cause=computed[0], fixes=computed[1])
     if reading.kind == UNREAD:
         return replace(
             base,
@@ -121,6 +128,12 @@ def _of_node(case: Case, node: Node, refusal: Refusal, reading: Reading, source:
         evidence=_attributes(case, node),
         fixes=fixes,
     )
+
+
+def _removable(refused: _Refused) -> _Refused:
+    """The same of a node that does nothing for the result: it need not be replaced."""
+    fix = Fix("Remove it: no output of the model needs it (onnxslim, or simplifying, drops such nodes).")
+    return replace(refused, cause=f"{refused.cause} No output is computed from it.", fixes=(fix, *refused.fixes))
 
 
 def _trip_count(case: Case, node: Node, base: _Refused) -> _Refused:
@@ -152,6 +165,9 @@ def _without_importer(case: Case, node: Node, base: _Refused) -> _Refused:
     fixes = tuple(Fix(text) for text in known.instead)
     if op == "NonZero" and _selects(case, node):
         fixes = (Fix(fixes[0].text, rewrite="nonzero-mask", nodes=(node.path,)), *fixes[1:])
+    if op == "NonZero" and _counts_up(case, node):
+        why += ". This one counts up: it is torch.arange, as exporters write it below opset 11"
+        fixes = (Fix("Re-export at opset 11 or newer (17, say), where torch.arange is a Range."), *fixes)
     return replace(
         base,
         kind=f"operators/{known.group}",
@@ -326,25 +342,11 @@ def _united_fixes(members: list[_Refused]) -> tuple[Fix, ...]:
     return tuple(fixes)
 
 
-def _read_as_standard(case: Case) -> Iterator[Finding]:
-    """Foreign operators that TensorRT silently takes for ONNX operators of the same name."""
-    index = case.model.index
-    nodes = [n for n in index.nodes if read_as_standard(n) and not index.function_of(n.proto)]
-    if not nodes:
-        return
-    domains = ", ".join(sorted({node.proto.domain for node in nodes}))
-    ops = ", ".join(sorted({node.proto.op_type for node in nodes}))
-    yield Finding(
-        kind="operators/domain-ignored",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title=f"{ops} of {domains} would be read as ONNX's own",
-        cause=f"TensorRT's parser looks at the operator's name and ignores its domain: {ops} of {domains} is imported "
-        "as the standard operator of that name, whatever it computes (com.microsoft.nchwc has reordered weights).",
-        source=RULE,
-        places=tuple(place_of(case.model, node) for node in nodes),
-        fixes=(Fix("Use the original model, before it was optimised; or give a custom operator a name of its own."),),
-    )
+def _counts_up(case: Case, node: Node) -> bool:
+    """Whether NonZero is taken of a tensor of ones made to be counted."""
+    source = case.model.index.writer_in(node.graph, next(iter(node.inputs), ""))
+    old = case.model.index.opsets.get("", 11) < 11
+    return old and source is not None and source.proto.op_type == "ConstantOfShape"
 
 
 def _selects(case: Case, node: Node) -> bool:

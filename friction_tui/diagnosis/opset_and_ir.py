@@ -44,7 +44,14 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _finding(
-    kind: str, severity: Severity, title: str, cause: str, place: str, *fixes: str, tier: Tier = Tier.MODEL
+    kind: str,
+    severity: Severity,
+    title: str,
+    cause: str,
+    place: str,
+    *fixes: str,
+    tier: Tier = Tier.MODEL,
+    nodes: tuple[Place, ...] = (),
 ) -> Finding:
     return Finding(
         kind=f"versions/{kind}",
@@ -53,7 +60,7 @@ def _finding(
         title=title,
         cause=cause,
         source=RULE,
-        places=(Place(PlaceKind.MODEL, place),),
+        places=(Place(PlaceKind.MODEL, place), *nodes),
         fixes=tuple(Fix(text) for text in fixes),
     )
 
@@ -155,6 +162,17 @@ def _opset_range(model: OpenedModel, opset: int) -> Iterator[Finding]:
             f"Export with an opset the runtimes support, such as opset 17 to {min(newest, 21)}.",
             "Correct the opset import if the number is wrong; upgrade onnx and ONNX Runtime if it is real.",
         )
+    elif opset < 1:
+        yield _finding(
+            "no-opset",
+            Severity.ERROR,
+            f"Opset {opset} does not exist",
+            f"The model imports ONNX's own operators at opset {opset}: opsets begin at 1, so the version is missing or "
+            "was damaged. TensorRT's parser takes it in silence and guesses; ONNX Runtime refuses the model.",
+            "opset_import",
+            "Set the opset the model was exported with, `model.opset_import[0].version = 17`, and save.",
+            "Export it again if that is not known.",
+        )
     elif opset < OLDEST_OPSET:
         broadcasting = [node for node in model.index.nodes if node.proto.op_type in _BROADCASTING]
         told = f" {broadcasting[0].proto.op_type} {broadcasting[0].name} is such a node." if broadcasting else ""
@@ -167,6 +185,7 @@ def _opset_range(model: OpenedModel, opset: int) -> Iterator[Finding]:
             f"unsupported`).{told}",
             "opset_import",
             "Convert it with onnx.version_converter to opset 13 or newer, or export it again.",
+            nodes=tuple(place_of(model, node) for node in broadcasting),
         )
 
 

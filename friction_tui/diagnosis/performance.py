@@ -112,7 +112,10 @@ def _transposes(model: OpenedModel) -> Iterator[Finding]:
         if following is None or following.proto.op_type != "Transpose":
             continue
         second = _permutation(following)
-        if second and len(second) == len(permutation) and [permutation[axis] for axis in second] == sorted(permutation):
+        ordered = list(range(len(permutation)))
+        if sorted(permutation) != ordered or second is None or sorted(second) != ordered:
+            continue  # no permutations of these axes
+        if [permutation[axis] for axis in second] == ordered:
             pairs.append((first, following))
     if pairs:
         first, second_node = pairs[0]

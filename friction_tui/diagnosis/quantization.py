@@ -25,6 +25,8 @@ from friction_tui.model.provenance import place_of
 Array = npt.NDArray[np.generic]
 
 _OPS = ("QuantizeLinear", "DequantizeLinear")
+_TOLD = 12
+"""As many of those that are wrong in the same way are listed one by one."""
 _LARGEST_SCALE_TENSOR = 1 << 20
 _STORED = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.INT32, TensorProto.FLOAT4E2M1)
 """Types of a zero point that the builder wants as an initializer. A float8 one may be an input (RTX 1.7.1)."""
@@ -60,8 +62,25 @@ def check(case: Case) -> Iterator[Finding]:
             _, places = found.setdefault(key, (finding, []))
             places.append(place_of(model, step.node))
             places.extend(place for place in finding.places if place.kind is PlaceKind.INITIALIZER)
+    by_kind: dict[tuple[str, Severity], list[Finding]] = {}
     for finding, places in found.values():
-        yield msgspec.structs.replace(finding, places=tuple(dict.fromkeys(places)))
+        told = msgspec.structs.replace(finding, places=tuple(dict.fromkeys(places)))
+        by_kind.setdefault((told.kind, told.severity), []).append(told)
+    yield from map(_together, by_kind.values())
+
+
+def _together(findings: list[Finding]) -> Finding:
+    """One row for what is wrong in the same way: a calibration that goes wrong does so for every tensor."""
+    first, others = findings[0], findings[1:]
+    if not others:
+        return first
+    return msgspec.structs.replace(
+        first,
+        title=f"{first.title}, and {len(others)} more likewise",
+        cause=f"{first.cause} It is the same with {len(others)} more.",
+        places=tuple(dict.fromkeys(place for one in findings for place in one.places)),
+        evidence=tuple(one.title for one in others[:_TOLD]),
+    )
 
 
 def _step(model: OpenedModel, node: Node) -> _Step:
@@ -88,7 +107,7 @@ def _judge(case: Case, step: _Step) -> Iterator[tuple[tuple[object, ...], Findin
         yield ("zero", zero_name), _asymmetric(case, step, zero_name, step.zero)
     elif zero_name and step.zero is None and type_in(case.model, step.node.graph, zero_name) in _STORED:
         yield (
-            ("computed", step.node.path),
+            ("computed", zero_name),
             _make(
                 "computed-zero-point",
                 Severity.ERROR,
@@ -233,15 +252,14 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
     proto = step.node.proto
     if scale.size == 1 or step.block:
         return
-    found = case.table.opt.types.get(proto.input[0]) if not step.node.graph else None
-    dims = found.dims if found else None
+    dims = _dims_before(case, step.node)
     if dims is None:
         return
     axis = step.axis + len(dims) if step.axis < 0 else step.axis
     shape = " × ".join("?" if dim is None else str(dim) for dim in dims)
     if not 0 <= axis < len(dims):
         yield (
-            ("axis-range", step.node.path),
+            ("axis-range", name, step.axis),
             _make(
                 "axis-range",
                 Severity.ERROR,
@@ -256,7 +274,7 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
     size = dims[axis]
     if size is not None and size != scale.size:
         yield (
-            ("length", step.node.path),
+            ("length", name),
             _make(
                 "scale-length",
                 Severity.ERROR,
@@ -271,6 +289,16 @@ def _layout(case: Case, step: _Step, name: str, scale: Array) -> Iterator[tuple[
         )
         return
     yield from _wrong_channel(case, step, name, axis, shape)
+
+
+def _dims_before(case: Case, node: Node) -> tuple[int | None, ...] | None:
+    """The shape of what is quantized; behind a QuantizeLinear that cannot work it is the one before it."""
+    tensor = node.proto.input[0]
+    writer = case.model.index.writer_in(node.graph, tensor)
+    if writer is not None and writer.proto.op_type == "QuantizeLinear" and writer.proto.input:
+        tensor = writer.proto.input[0]
+    found = case.table.opt.types.get(tensor) if not node.graph else None
+    return found.dims if found else None
 
 
 def _wrong_channel(

@@ -108,6 +108,8 @@ def _arity(node: Node, opset: int, schema: Schema, told: set[str]) -> Iterator[t
     count = len(proto.input)
     if count > schema.max_inputs:
         yield ("many-inputs", proto.op_type), _too_many_inputs(node, opset, schema)
+        if _newer_with(schema, opset, count) is not None:
+            return  # written for a newer opset: what else differs from this one's follows from that
     for position, formal in enumerate(schema.inputs):
         wanted = formal.option == "Single" or (formal.option == "Variadic" and schema.min_inputs > position)
         absent = position >= count or (formal.option == "Single" and not proto.input[position])
@@ -305,9 +307,15 @@ def _withdrawn(node: Node, schema: Schema) -> Finding:
     return msgspec.structs.replace(found, severity=Severity.NOTE)
 
 
+def _newer_with(schema: Schema, opset: int, inputs: int) -> Schema | None:
+    """The first later version of an operator that takes so many inputs."""
+    later = (version for version in history_of(schema.name, schema.domain) if version.since > opset)
+    return next((version for version in later if version.max_inputs >= inputs), None)
+
+
 def _too_many_inputs(node: Node, opset: int, schema: Schema) -> Finding:
     op, count = node.proto.op_type, len(node.proto.input)
-    newer = next((v for v in history_of(op, schema.domain) if v.since > opset and v.max_inputs >= count), None)
+    newer = _newer_with(schema, opset, count)
     extra = node.proto.input[schema.max_inputs]
     told, fixes = "", [f"Remove the extra input {extra}."]
     if newer:

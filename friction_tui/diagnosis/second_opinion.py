@@ -30,6 +30,14 @@ _ABOUT_VERSIONS = re.compile(
 )
 """What the versions check says in full."""
 
+_NOBODY_RUNS = frozenset(
+    {
+        *("dynamic/layer-parameters", "quantization/scale-length", "quantization/axis-range"),
+        *("quantization/nan-scale", "quantization/scale-not-positive"),
+    }
+)
+"""What ONNX Runtime loads as well, and then fails on, or computes nothing of use."""
+
 
 def voiced(findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str) -> list[Finding]:
     """`findings` with what ONNX Runtime and the checker say of the same nodes; they are signed with these labels."""
@@ -89,7 +97,9 @@ def _with_words(finding: Finding, words: EngineWords) -> Finding:
 
 
 def _is_limit(finding: Finding) -> bool:
-    """Whether TensorRT refuses it, as a node."""
+    """Whether TensorRT refuses it, as a node, for what it cannot do and not for what nobody can."""
+    if finding.kind in _NOBODY_RUNS:
+        return False
     refuses = finding.tier in (Tier.PARSER, Tier.BUILDER) and finding.severity is Severity.ERROR
     return refuses and bool(finding.node_paths)
 
@@ -161,6 +171,8 @@ def _forbidden(model: OpenedModel, known: list[Finding], complaint: str, checker
     node = next((one for one in model.index.nodes if (one.proto.op_type, one.proto.name) == wanted), None)
     if node is None or any(node.path in one.node_paths for one in known):
         return
+    if node.proto.domain == "ai.onnx":
+        return  # the long name of ONNX's own domain, which engines read and the checker does not
     yield Finding(
         kind="structure/checker",
         severity=Severity.WARNING,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from friction_tui.diagnosis.baked_constants import baked_reshape
 from friction_tui.diagnosis.broadcasting import clashing
-from friction_tui.diagnosis.clashes import clash_at
+from friction_tui.diagnosis.clashes import Clash, clash_at
 from friction_tui.diagnosis.folded_sizes import folding_before
 from friction_tui.diagnosis.shape_families import family_of
 from friction_tui.diagnosis.shape_view import Explanation, View
 from friction_tui.diagnosis.size_origin import constant_operand
 from friction_tui.diagnosis.unrolled_loops import unrolled
-from friction_tui.finding import Fix
+from friction_tui.finding import Fix, Place, PlaceKind
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.profile import shape_operands
@@ -65,7 +65,24 @@ def _reason(view: View) -> Explanation:
     if multiples:
         return _stride(view)
     clash = clash_at(node, view.point)
+    if clash is not None and node.proto.op_type == "Gemm" and clash.other.tensor in node.proto.input[2:]:
+        return _bias(view, clash)
     return plain if clash is None else clashing(view, clash, plain)
+
+
+def _bias(view: View, clash: Clash) -> Explanation:
+    """A Gemm whose product fits and whose C does not."""
+    words = (
+        f"The bias {clash.other.tensor} has {clash.other.size} entries on its axis {clash.other.axis} where the "
+        f"product has {clash.one.size}: it must have as many as the product, or 1 (broadcast)."
+    )
+    fixes = (
+        Fix("Check the shape of the bias: it belongs to the weight it was stored with, one value an output feature."),
+        Fix("Re-export the model from an intact checkpoint."),
+    )
+    stored = view.model.index.initializer_in(view.node.graph, clash.other.tensor) is not None
+    places = (Place(PlaceKind.INITIALIZER, clash.other.tensor),) if stored else ()
+    return Explanation("dynamic/broadcast", words, places, fixes)
 
 
 def _takes_shape_values(view: View) -> bool:
@@ -87,10 +104,12 @@ def _shape_values(view: View, plain: Explanation) -> Explanation:
 
 def _stride(view: View) -> Explanation:
     """Sizes that are halved and doubled again, or cut into blocks."""
-    size = next(pattern.size for _, pattern in view.studied.blamed.values())
+    pattern = next(pattern for _, pattern in view.studied.blamed.values())
+    size = pattern.size
     words = (
         f"A size that is halved (or cut into blocks) and doubled again comes back only if it divides by {size}, the "
-        "total stride; other sizes, such as odd ones, lose their remainder on the way and no longer match."
+        "total stride; other sizes, such as odd ones, lose their remainder on the way and no longer match"
+        + (", but for a few that the padded strides round up." if pattern.rounded else ".")
     )
     fixes = [Fix(f"Pad, crop or resize the input to a multiple of {size}.")]
     if len(view.node.proto.input) > 1 and view.node.proto.op_type != "Reshape":

@@ -59,13 +59,24 @@ _OTHER = Family(
     "dynamic/cannot-work",
     fixes=("Correct what the sizes follow from, or keep the ranges to sizes at which the node works.",),
 )
+_NEVER_EQUAL = Family(
+    "dynamic/broadcast",
+    "Shapes that meet in an element-wise operation must be equal, or 1 where one is stretched (broadcast).",
+    (
+        "Find where the two branches part: strides, padding, kernel or channels differ in one of them. Give both the "
+        "same, or pad, crop or project (1×1 convolution) one to the shape of the other.",
+        "If one side is a constant or a weight, check its shape (and that it is not transposed), and re-export.",
+    ),
+)
 _LAYERS = frozenset({"Conv", "ConvTranspose", "DeformConv"})
 
 
 def family_of(op: str, *, depends_on_size: bool) -> Family:
-    """What is known of `op`. A convolution that fails whatever the size does so for its weights, not its window."""
+    """What is known of `op`. What fails whatever the size does so for its weights or shapes, not its ranges."""
     if op in _LAYERS and not depends_on_size:
         return _LAYER
+    if op in ELEMENTWISE and not depends_on_size:
+        return _NEVER_EQUAL
     return FAMILIES.get(op, _OTHER)
 
 

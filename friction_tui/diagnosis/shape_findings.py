@@ -68,7 +68,9 @@ def _breaks(studied: Study) -> str:
     keys = " and ".join(studied.blamed)
     return {
         "only": f"works only at {key} = {pattern.size}",
-        "multiples": f"needs {keys} to be a multiple of {pattern.size}",
+        "multiples": f"is sure to work only at multiples of {pattern.size} of {keys}"
+        if pattern.rounded
+        else f"needs {keys} to be a multiple of {pattern.size}",
         "at-most": f"breaks for {key} above {pattern.size}",
         "at-least": f"breaks for {key} below {pattern.size}",
         "none": f"breaks at every size of {keys}",

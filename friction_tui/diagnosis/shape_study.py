@@ -10,7 +10,7 @@ import numpy as np
 
 from friction_tui.diagnosis.clashes import clash_at, volume
 from friction_tui.diagnosis.dials import Dial, Dials, Setting
-from friction_tui.diagnosis.size_patterns import Pattern, Search, Works, find_pattern
+from friction_tui.diagnosis.size_patterns import Pattern, Search, Works, find_pattern, rounded_multiples
 from friction_tui.model.graph import Node
 from friction_tui.model.shapes import PointShapes
 from friction_tui.model.steps import plain
@@ -133,10 +133,14 @@ def study(dials: Dials, broken: Broken, *, search: bool) -> Study:
         pattern = Pattern("unclear")
         if search:
             hints = (base[dial.key], *fails, *_solved(dials, broken, dial))
-            pattern = find_pattern(Search(works, budget), dial.range, hints)
+            own = Search(works, budget)
+            pattern = find_pattern(own, dial.range, hints)
             if pattern.kind == "unclear":
                 # The sizes at which the whole model works are simpler than those at which one node does.
                 pattern = find_pattern(Search(ask.all_turned(base, dial.key), budget), dial.range, hints)
+            if pattern.kind == "unclear":
+                own.budget = max(own.budget, budget // 2)
+                pattern = rounded_multiples(own, dial.range) or pattern
         blamed[dial.key] = (dial, pattern)
     if blamed:
         return Study(blamed, base, searched=search)

@@ -23,12 +23,16 @@ class Pattern:
     size: int = 0
     broadcast: bool = False
     """Size 1 works as well: it is stretched to the one that does."""
+    rounded: bool = False
+    """Every multiple works, and some sizes between them do because strides round up."""
 
     def words(self, key: str) -> str:
         """The sizes that work, as a clause."""
         return {
             "only": f"only {key} = {self.size} works{', and 1, which is stretched to it' if self.broadcast else ''}",
-            "multiples": f"{key} must be a multiple of {self.size}",
+            "multiples": f"every multiple of {self.size} works for {key}, and some sizes between them by rounding"
+            if self.rounded
+            else f"{key} must be a multiple of {self.size}",
             "at-most": f"{key} may be {self.size} at most",
             "at-least": f"{key} must be {self.size} or larger",
             "none": f"no size of {key} that was tried works",
@@ -154,6 +158,23 @@ def _multiples(search: Search, chosen: Range) -> Pattern | None:
             divisor = smaller
     agrees = divisor > 1 and all(size % divisor for size in search.bad) and search.bad
     return Pattern("multiples", divisor) if agrees else None
+
+
+def rounded_multiples(search: Search, chosen: Range) -> Pattern | None:
+    """The smallest divisor all of whose multiples work although some other sizes do as well.
+
+    A padded stride rounds up, so 67 goes through two of them and back as 68 does, and 65 and 66 do not.
+    """
+    for divisor in _DIVISORS:
+        if any(size % divisor == 0 for size in search.bad):
+            continue
+        middle = max(chosen.opt // divisor, 1)
+        tried = [
+            search.ask(divisor * factor) for factor in (middle, middle + 1, middle + 2, middle + 3, 2 * middle + 1)
+        ]
+        if all(tried):
+            return Pattern("multiples", divisor, rounded=True)
+    return None
 
 
 def _odd_multiple(divisor: int, near: int, not_of: int) -> int:

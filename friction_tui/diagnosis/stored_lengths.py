@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import onnx
 from onnx import TensorProto
 
 from friction_tui.diagnosis.case import RULE
@@ -12,6 +13,7 @@ from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.constants import element_count
 from friction_tui.model.names import dtype_name
 from friction_tui.model.opened import OpenedModel
+from friction_tui.model.provenance import place_of
 
 _INT32_FIELD = (
     TensorProto.INT32,
@@ -44,12 +46,14 @@ def wrong_length(model: OpenedModel, stored: Stored) -> Iterator[Finding]:
         return
     dims = " × ".join(map(str, tensor.dims)) or "scalar"
     what = f"The {'constant' if stored.constant else 'initializer'} {stored.name}"
-    name = dtype_name(tensor.data_type) or "undefined"
+    name = dtype_name(tensor.data_type)
     problem = ""
     if any(dim < 0 for dim in tensor.dims):
         problem = f"{what} has a negative dimension: dims {dims}."
     elif not tensor.data_type:
         problem = f"{what} has no data type (dtype undefined)."
+    elif not name:
+        problem = f"{what} has the data type (dtype) number {tensor.data_type}, which ONNX {onnx.__version__} has not."
     elif tensor.HasField("raw_data"):
         have = len(tensor.raw_data)
         if tensor.data_type == TensorProto.STRING:
@@ -74,10 +78,16 @@ def wrong_length(model: OpenedModel, stored: Stored) -> Iterator[Finding]:
             kind="weights/size-mismatch",
             severity=Severity.ERROR,
             tier=Tier.MODEL,
-            title=f"The data of {stored.name} does not match its dims",
+            title=f"The data of {stored.name} does not match its dims"
+            if name
+            else f"{stored.name} has no data type there is",
             cause=f"{problem} The file is corrupt, or a tool changed one of the two.",
             source=RULE,
-            places=(stored.place(model), Place(PlaceKind.INITIALIZER, stored.name)),
+            places=(
+                stored.place(model),
+                Place(PlaceKind.INITIALIZER, stored.name),
+                *(place_of(model, reader) for reader, _ in stored.readers[:1]),
+            ),
             fixes=(
                 Fix("Re-export the model, or regenerate the file from an intact copy: the weights are corrupt."),
                 Fix(

@@ -185,8 +185,11 @@ def _stacked(row: TensorType, count: int | None, axis: int) -> TensorType:
 
 def _function(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
     assert step.function is not None
+    if step.function in known.calls:
+        return [UNKNOWN] * len(step.outputs)
     block = ready.block(step.function, step.node)
-    inner = Knowledge(dict(block.types), dict(block.values), bodies=known.bodies)
+    calls = known.calls | {step.function}
+    inner = Knowledge(dict(block.types), dict(block.values), bodies=known.bodies, calls=calls)
     for formal, actual in zip(block.inputs, step.inputs, strict=False):
         if actual:
             inner.types[formal] = known.types.get(actual, UNKNOWN)

@@ -26,7 +26,8 @@ class ExternalFile:
 
     `location` is as written in the model; `path` what it leads to, links resolved. `length` is as written, or
     None. `size_on_disk` is None when there is no such file. `escapes` says that the path leaves the
-    model's folder (absolute, `..`, or a link), which the ONNX specification forbids.
+    model's folder (absolute, `..`, or a link), which the ONNX specification forbids. `unreadable` is an offset or
+    length that is no number, such as `offset=abc`, "" for none.
     """
 
     initializer: str
@@ -37,6 +38,7 @@ class ExternalFile:
     needed_bytes: int
     size_on_disk: int | None
     escapes: bool
+    unreadable: str = ""
 
     @property
     def missing(self) -> bool:
@@ -81,6 +83,11 @@ def external_files(tensors: Iterator[onnx.TensorProto], folder: Path) -> Iterato
             looked_up[location] = _look_up(location, folder)
         path, size, escapes = looked_up[location]
         length = _number(entries.get("length"))
+        odd = [
+            f"{key}={entries[key]}"
+            for key in ("offset", "length")
+            if entries.get(key) and _number(entries[key]) is None
+        ]
         yield ExternalFile(
             initializer=tensor.name,
             location=location,
@@ -90,6 +97,7 @@ def external_files(tensors: Iterator[onnx.TensorProto], folder: Path) -> Iterato
             needed_bytes=tensor_bytes(tensor),
             size_on_disk=size,
             escapes=escapes,
+            unreadable=", ".join(odd),
         )
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 KINDS = (
     "onnx",
     "empty",
     "html",
     "git-lfs",
     "text",
+    "onnx-text",
     "truncated",
     "zip",
     "pickle",
@@ -25,9 +28,20 @@ _OTHER_FORMATS = (
     (b"ORTM", 4, "a model in ONNX Runtime's own format (.ort); the .onnx it was made from is needed"),
     (b"\x93NUMPY", 0, "a numpy array (.npy)"),
     (b"\x1f\x8b", 0, "a gzip archive; unpack it first"),
+    (b"BZh", 0, "a bzip2 archive; unpack it first"),
+    (b"\xfd7zXZ\x00", 0, "an xz archive; unpack it first"),
+    (b"\x28\xb5\x2f\xfd", 0, "a zstd archive; unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", 0, "a 7z archive; unpack it first"),
+    (b"Rar!\x1a\x07", 0, "a rar archive; unpack it first"),
+    (b"ustar", 257, "a tar archive; unpack it first"),
     (b"GGUF", 0, "a GGUF model"),
     (b"\x7fELF", 0, "a program or shared library"),
 )
+
+_ONNX_TEXT = re.compile(
+    rb"""\s*(?:<\s*ir_version|(?:ir_version|producer_name|opset_import|graph)\s*[:{]|\{\s*"irVersion")"""
+)
+"""How ONNX's text form, protobuf's and its JSON begin."""
 
 
 def recognize(head: bytes, size: int) -> tuple[str, str]:
@@ -51,6 +65,8 @@ def recognize(head: bytes, size: int) -> tuple[str, str]:
     for magic, offset, name in _OTHER_FORMATS:
         if head[offset : offset + len(magic)] == magic:
             return "not-protobuf", f"The file is {name}, not an ONNX model."
+    if _is_text(head) and _ONNX_TEXT.match(head):
+        return "onnx-text", "The file is an ONNX model written as text, not in ONNX's binary form that engines read."
     if _is_text(head):
         return "text", f"The file is text, not an ONNX model. It begins: {head[:60].decode('utf-8', 'replace')!r}"
     return "", ""

@@ -94,7 +94,7 @@ def _of_port(model: OpenedModel, table: ShapeTable, path: str) -> NodeDetail | N
 def _schema(op: str, opset: int, domain: str) -> onnx.defs.OpSchema | None:
     try:
         return onnx.defs.get_schema(op, opset, domain)
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # an opset beyond 32 bits is none
         return None
 
 

@@ -184,8 +184,14 @@ def _recurrence(gates: int) -> Check:
             return f"X {dims_text(data)} has {data[2]} features, W {dims_text(weight)} takes {weight[2]}"
         if weight[1] != gates * hidden or recurrent[:2] != (directions, gates * hidden):
             return f"W {dims_text(weight)} and R {dims_text(recurrent)} do not agree on the hidden size"
+        bias = _at(dims, 3)
+        if bias is not None and bias != (directions, 2 * gates * hidden):
+            return f"B {dims_text(bias)} should be {dims_text((directions, 2 * gates * hidden))}"
         batch = data[0] if attributes.get("layout") else data[1]
         states = (batch, directions, hidden) if attributes.get("layout") else (directions, batch, hidden)
+        lengths = _at(dims, 4)
+        if lengths is not None and lengths != (batch,):
+            return f"sequence_lens {dims_text(lengths)} should be {dims_text((batch,))} for X {dims_text(data)}"
         for name, state in (("initial_h", _at(dims, 5)), ("initial_c", _at(dims, 6) if gates == 4 else None)):
             if state is not None and state != states:
                 return f"{name} {dims_text(state)} should be {dims_text(states)} for X {dims_text(data)}"

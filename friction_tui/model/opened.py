@@ -30,7 +30,7 @@ _ONNX_NAMES = {
     "float8_e8m0fnu": "float8e8m0",
 }
 """Element types that ONNX calls otherwise than TensorRT does."""
-_HEAD = 256
+_HEAD = 512
 """How much of the file's beginning is kept: every format met here is known by its first bytes."""
 
 

@@ -33,7 +33,7 @@ def operator_exists(op: str, domain: str, opset: int) -> bool:
     """Whether the operator is defined, and not deprecated, in this opset."""
     try:
         return not onnx.defs.get_schema(op, opset, domain).deprecated
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # an opset beyond 32 bits is none
         return False
 
 

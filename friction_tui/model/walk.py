@@ -30,12 +30,14 @@ class Knowledge:
     failures: list[NodeFailure] = field(default_factory=list)
     doubtful: set[str] = field(default_factory=set)
     bodies: dict[str, Knowledge] = field(default_factory=dict)
+    calls: frozenset[str] = frozenset()
+    """The functions being followed, by path prefix: one that calls itself is not followed again."""
 
     def inside(self, block: Block, captured: tuple[str, ...]) -> Knowledge:
         """The knowledge a body starts with: its own constants and what it takes from outside."""
         types = {name: self.types[name] for name in captured if name in self.types}
         values = {name: self.values[name] for name in captured if name in self.values}
-        return Knowledge(types | block.types, values | block.values, bodies=self.bodies)
+        return Knowledge(types | block.types, values | block.values, bodies=self.bodies, calls=self.calls)
 
 
 _MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError)

@@ -74,7 +74,7 @@ def kind_of(path: Path) -> SourceKind:
     suffix, head = path.suffix.lower(), _head(path)
     if suffix in _PLAN_SUFFIXES or head[:4] in _PLAN_MAGIC:
         return SourceKind.ENGINE
-    if suffix in _KERAS_SUFFIXES or suffix == ".tflite" or head[4:8] == b"TFL3":
+    if suffix in _KERAS_SUFFIXES or suffix == ".tflite" or (head[4:8] == b"TFL3" and suffix != ".onnx"):
         return SourceKind.TENSORFLOW
     if suffix == ".pb" and not _looks_like_onnx(head):
         return SourceKind.TENSORFLOW

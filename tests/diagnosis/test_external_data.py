@@ -66,6 +66,18 @@ def test_another_length_than_the_dims_need(model: Path, judge: Any) -> None:
     assert finding.kind == "external/wrong-length"
 
 
+@pytest.mark.parametrize("key", ["offset", "length"])
+def test_an_offset_that_is_no_number(model: Path, judge: Any, key: str) -> None:
+    proto = onnx.load(model, load_external_data=False)
+    for entry in proto.graph.initializer[0].external_data:
+        if entry.key == key:
+            entry.value = "-4096"
+    onnx.save(proto, model)
+    (finding,) = judge(check, model)
+    assert finding.kind == "external/no-number"
+    assert f"{key}=-4096" in finding.cause
+
+
 def test_no_location(model: Path, judge: Any) -> None:
     proto = onnx.load(model, load_external_data=False)
     del proto.graph.initializer[0].external_data[:]

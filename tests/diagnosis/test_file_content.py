@@ -30,6 +30,7 @@ BAD: dict[str, tuple[Any, str]] = {
         "git lfs pull",
     ),
     "text": (lambda p: p.write_text('{"error": "Repository not found"}'), "Repository not found"),
+    "onnx-text": (lambda p: onnx.save(parser.parse_model(MODEL), p, format="textproto"), "format='textproto'"),
     "zip": (_zip, "export"),
     "pickle": (lambda p: p.write_bytes(pickle.dumps({"weight": [1.0] * 100}, protocol=2)), "pickle"),
     "directory": (lambda p: p.mkdir(), "SavedModel"),

@@ -64,3 +64,12 @@ def test_an_input_without_a_shape_and_an_initializer_without_a_name(judge: Any) 
     model.graph.initializer.append(helper.make_tensor("", TensorProto.FLOAT, [1], [1.0]))
     found = {finding.kind: finding.severity for finding in judge(check, model)}
     assert found == {"structure/no-shape": Severity.ERROR, "structure/nameless-initializer": Severity.WARNING}
+
+
+def test_an_input_nothing_reads_is_a_note(judge: Any) -> None:
+    """What only a body reads is read."""
+    graph = """g (float[2] x, float[2] inner, float[2] idle, bool c) => (float[2] y) {
+        y = If (c) <then_branch = t () => (float[2] a) { a = Add (x, inner) },
+                    else_branch = e () => (float[2] b) { b = Relu (x) }> }"""
+    (finding,) = judge(check, graph)
+    assert (finding.kind, finding.severity, finding.names) == ("structure/unread-input", Severity.NOTE, ("idle",))

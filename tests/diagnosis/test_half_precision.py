@@ -34,8 +34,19 @@ def test_a_hazard_when_fp16_is_asked_for_and_nothing_otherwise(kind: str, graph:
     assert judge(check, text, tensors=constants(np.float32)) == []
     (finding,) = judge(check, text, tensors=constants(np.float32), precision=Precision.FP16)
     assert finding.kind == f"precision/{kind}"
-    assert finding.names == ("n",)
+    assert finding.names[0] == "n"
     assert all(word in said([finding]) for word in ("fp16", "fp32", "bf16"))
+
+
+def test_an_epsilon_that_the_conversion_made_0(judge: Any, said: Any) -> None:
+    """What is added before a root is an epsilon; a bound of 0, and a sum that is divided, are not."""
+    zero = numpy_helper.from_array(np.array(0, np.float16), "zero")
+    text = "g (float16[2,8] x) => (float16[2,8] y) {{ [n] e = {} (x, zero) {} }}"
+    (finding,) = judge(check, text.format("Add", "s = Sqrt (e) y = Div (x, s)"), tensors=[zero])
+    assert (finding.kind, finding.names) == ("precision/epsilon-underflow", ("n",))
+    assert "eps" in said([finding])
+    assert judge(check, text.format("Max", "y = Div (x, e)"), tensors=[zero]) == []
+    assert judge(check, text.format("Add", "y = Div (e, x)"), tensors=[zero]) == []
 
 
 def test_a_float16_model_is_judged_as_it_is(judge: Any) -> None:

@@ -114,3 +114,25 @@ def test_every_check_ends_on_every_model(start: int, tmp_path: Path) -> None:
             except Exception as error:
                 failed.append(f"seed {seed}: {name}: {type(error).__name__}: {error}")
     assert not failed, "\n".join(failed)
+
+
+ENDLESS = """g (float[2] x) => (float[2] y) { y = f.one (x) }
+<domain: "f", opset_import: ["" : 21, "f" : 1]> one (a) => (b) { b = f.two (a) }
+<domain: "f", opset_import: ["" : 21, "f" : 1]> two (a) => (b) { b = f.one (a) }"""
+PERMUTATIONS = """g (float[1,2,3] x) => (float[?] y) {
+    a = Transpose <perm = [0, 7, 2]> (x)
+    y = Transpose <perm = [0, 2, 9]> (a) }"""
+
+
+@pytest.mark.parametrize(
+    ("text", "opset"), [(ENDLESS, 21), (PERMUTATIONS, 17), ("g (float[2] x) => (float[2] y) { y = Relu (x) }", 2**40)]
+)
+def test_what_random_damage_seldom_makes(text: str, opset: int, tmp_path: Path) -> None:
+    """Functions that call each other, axes that are not there, an opset that takes more than 32 bits."""
+    domains = '"" : 21, "f" : 1' if "f.one" in text else '"" : 17'
+    proto = onnx.parser.parse_model(f"<ir_version: 10, opset_import: [{domains}]>\n{text}")
+    proto.opset_import[0].version = opset
+    model = from_proto(proto, tmp_path / "model.onnx")
+    case = Case(model, Recipe(source=Source("m")), ShapeTable(model, default_profile(model)), (), "TensorRT-RTX 1.7.1")
+    for _, check, _ in CHECKS:
+        list(check(case))

@@ -50,8 +50,26 @@ def test_what_says_nothing_of_the_reason_takes_no_refusal_over() -> None:
     vague = finding("operators/refused", "3", source=PARSER)
     older = finding("older/computed-scales", "3", severity=Severity.NOTE, tier=Tier.PARSER)
     damaged = finding("weights/nan", "3", tier=Tier.HAZARD)
-    merged = {one.kind: one.severity for one in merge([vague, older, damaged])}
-    assert merged == {"operators/refused": Severity.ERROR, "weights/nan": Severity.ERROR}
+    parts = finding("operators/partitions", "2", "3", severity=Severity.NOTE, tier=Tier.PARSER)
+    merged = {one.kind: one.severity for one in merge([parts, vague, older, damaged])}
+    assert merged == {
+        "operators/refused": Severity.ERROR,
+        "weights/nan": Severity.ERROR,
+        "operators/partitions": Severity.NOTE,
+    }
+
+
+def test_a_false_declaration_is_no_reason_for_a_refusal() -> None:
+    refusal = finding("operators/attribute", "3", source=PARSER, tier=Tier.PARSER)
+    declared = finding("structure/false-shape", "3", severity=Severity.NOTE)
+    assert [(one.kind, one.severity) for one in merge([refusal, declared])] == [("operators/attribute", Severity.ERROR)]
+
+
+def test_a_refusal_that_names_its_reason_takes_over_one_of_the_node_around_it() -> None:
+    inner = finding("operators/data-dependent", "0.body.2", source="operator table", tier=Tier.BUILDER)
+    outer = finding("operators/refused", "0", source=PARSER, tier=Tier.PARSER, words="Invalid Node")
+    (merged,) = merge([outer, inner])
+    assert (merged.kind, merged.also) == ("operators/data-dependent", (PARSER,))
 
 
 def test_a_rule_that_knows_little_hosts_an_engine_that_knows_less() -> None:

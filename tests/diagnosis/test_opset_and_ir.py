@@ -33,6 +33,12 @@ def test_opset_99(judge: Any, said: Any) -> None:
     assert "opset 99" in said([finding]).lower()
 
 
+def test_opset_0(judge: Any, said: Any) -> None:
+    (finding,) = judge(check, model(0))
+    assert (finding.kind, finding.severity) == ("versions/no-opset", Severity.ERROR)
+    assert "opsets begin at 1" in said([finding])
+
+
 def test_ir_version_99(judge: Any, said: Any) -> None:
     (finding,) = judge(check, model(ir_version=99))
     assert (finding.kind, finding.severity) == ("versions/ir-too-new", Severity.ERROR)

@@ -121,3 +121,19 @@ def test_a_low_precision_zero_point_that_is_an_input(judge: Any, element: str, r
     graph = f"g (float[2,4] x, {element} z) => ({element}[2,4] y) {{ [q] y = QuantizeLinear (x, s, z) }}"
     found = [one.kind for one in judge(check, graph, tensors=constants(0.1)[:1])]
     assert ("quantization/computed-zero-point" in found) is refused
+
+
+def test_a_hundred_zero_points_are_one_row(judge: Any) -> None:
+    """ONNX Runtime's default calibration makes every activation asymmetric."""
+    steps = "".join(
+        f"q{i} = QuantizeLinear (t{i}, s, z{i}) t{i + 1} = DequantizeLinear (q{i}, s, z{i}) " for i in range(100)
+    )
+    zeros = [numpy_helper.from_array(np.array(i % 100 - 110, np.int8), f"z{i}") for i in range(100)]
+    (finding,) = judge(
+        check,
+        f"g (float[2,4] t0) => (float[2,4] t100) {{ {steps} }}",
+        tensors=[numpy_helper.from_array(np.array(0.1, np.float32), "s"), *zeros],
+    )
+    assert finding.kind == "quantization/asymmetric"
+    assert len(finding.node_paths) == 200
+    assert "99 more" in finding.title

@@ -33,6 +33,12 @@ def test_nothing_to_add_to_a_healthy_model() -> None:
     assert alone(opened("(float[2] x) => (float[2] y) { y = Relu(x) }")) == []
 
 
+def test_the_long_name_of_onnx_s_own_domain_is_healthy() -> None:
+    text = '<ir_version: 8, opset_import: ["ai.onnx" : 17]> g (float[2] x) => (float[2] y) { [n] y = ai.onnx.Relu(x) }'
+    model = from_proto(parser.parse_model(text), Path("model.onnx"))
+    assert alone(model) == []
+
+
 def test_what_is_explained_gets_a_voice_and_no_second_finding() -> None:
     model = opened("(float[2] x) => (float[2] y) { [n] y = Clip <min = 0.0> (x) }")
     known = found("0")

@@ -130,7 +130,7 @@ def test_a_large_constant_matters_only_when_float16_is_asked_for(judge: Any) -> 
 def test_data_that_does_not_fit_its_dims(tensor: TensorProto, judge: Any, said: Any) -> None:
     (finding,) = judge(check, "g (float[4,4] x) => (float[4,4] y) { y = Add (x, w) }", tensors=[tensor])
     assert (finding.kind, finding.severity) == ("weights/size-mismatch", Severity.ERROR)
-    assert finding.names == ("w",)
+    assert finding.names == ("w", "node_of_y")
     assert "re-export" in said([finding]).lower()
 
 

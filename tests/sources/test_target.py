@@ -37,6 +37,7 @@ def test_an_importable_module_needs_no_file() -> None:
         ("m.keras", b"PK\x03\x04", SourceKind.TENSORFLOW),
         ("m.h5", b"\x89HDF", SourceKind.TENSORFLOW),
         ("m.tflite", b"\x1c\x00\x00\x00TFL3", SourceKind.TENSORFLOW),
+        ("renamed.onnx", b"\x1c\x00\x00\x00TFL3", SourceKind.ONNX),
         ("frozen.pb", b"\x0a\x10", SourceKind.TENSORFLOW),
         ("onnx_in_disguise.pb", b"\x08\x07", SourceKind.ONNX),
         ("m.engine", b"ftrt", SourceKind.ENGINE),

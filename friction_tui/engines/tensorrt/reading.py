@@ -12,7 +12,7 @@ from friction_tui.engines.tensorrt.parser import ParserError
 
 _ECHO = re.compile(r"^ModelImporter\.cpp:\d+: (While parsing node|--- |ERROR: )")
 """Log lines that only repeat the error itself."""
-_INITIALIZER = re.compile(r"Failed to import initializer: (?!In node)(.+)$", re.DOTALL)
+_INITIALIZER = re.compile(r"Failed to import initializer: (?!In node|Count of weights)(.+)$", re.DOTALL)
 
 
 def causes(log: Iterable[str]) -> tuple[str, ...]:
