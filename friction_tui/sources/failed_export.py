@@ -11,16 +11,17 @@ from typing import Any
 import torch
 
 from friction_tui.finding import Finding, SourceLine
-from friction_tui.sources import draft_export, guards, operator_scan, uncapturable
+from friction_tui.sources import draft_export, guards, operator_scan, uncapturable, violated_ranges
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.dynamic_shapes import relaxed
 from friction_tui.sources.export_failure import explain, missing_function, model_fails
 from friction_tui.sources.export_request import ExportRequest
-from friction_tui.sources.failure import Failure, read
+from friction_tui.sources.failure import Failure, a_or_an, read
 from friction_tui.sources.signature import signature_of
 from friction_tui.sources.user_code import Built
 
 _CERTAIN = (
+    "export/control-flow-operator",
     "export/data-dependent",
     "export/missing",
     "export/dim",
@@ -92,10 +93,10 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 def _with_line(failure: Failure, built: Built, shapes: Any) -> Failure:
     """A violated constraint names no line; the guards of a capture with free dimensions do."""
-    if failure.line is not None or "Constraints violated" not in failure.text:
+    if failure.line is not None or not violated_ranges.concerned(failure):
         return failure
     added = guards.of_capture(built.module, built.args, built.kwargs, relaxed(shapes))
-    return dataclasses.replace(failure, line=next((guard.line for guard in added if guard.line), None))
+    return dataclasses.replace(failure, line=violated_ranges.line_of(failure, added))
 
 
 def _captured(built: Built, shapes: Any) -> torch.export.ExportedProgram:
@@ -128,7 +129,9 @@ def _beside_tensors(built: Built) -> str:
     except Exception:
         return ""  # what it raises is no answer to this question; the export's own failure is told either way
     foreign = [(path, leaf) for path, leaf in leaves if not isinstance(leaf, torch.Tensor | None)]
-    return ", ".join(f"a {type(leaf).__name__} at {torch.utils._pytree.keystr(path)}" for path, leaf in foreign[:3])
+    return ", ".join(
+        f"{a_or_an(type(leaf).__name__)} at {torch.utils._pytree.keystr(path)}" for path, leaf in foreign[:3]
+    )
 
 
 def _untranslatable(built: Built, shapes: Any, opset: int | None, source: str, channel: Channel) -> list[Finding]:

@@ -23,6 +23,7 @@ from friction_tui.sources import (
     compare_request,
     failed_export,
     guards,
+    kept_state,
     legacy,
     outputs,
     parity,
@@ -69,7 +70,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     bound = built.bound
     channel.send(InputsUsed(described(bound), built.guessed))
     if built.guessed:
-        channel.found(_guessed(built))
+        channel.found(_guessed(built, request.source.factory))
     source = source_label(request)
     shapes, asked = plan(bound, built.options.get("dynamic_shapes"), request.profile)
     if isinstance(built.module, torch.export.ExportedProgram):
@@ -159,7 +160,7 @@ def _compared(
         if came.program is not None:
             yield from training_parts.training_nodes(came.program, module, source)
             yield from training_parts.training_only(came.program, source)
-            yield from training_parts.lost_state(came.program, module, source)
+            yield from kept_state.lost_state(came.program, module, source)
 
 
 def _check_parity(
@@ -177,19 +178,17 @@ def _check_parity(
         channel.log("info", "parity not checked: the model runs in training mode")
         return
     try:
-        before = training_parts.attributes(module) if isinstance(module, torch.nn.Module) else {}
+        before = kept_state.attributes(module) if isinstance(module, torch.nn.Module) else {}
         expected = _outputs(module, bound, channel)
         if expected is None:
             return
         changed = (
-            [key for key, value in training_parts.attributes(module).items() if before.get(key) != value]
-            if before
-            else []
+            [key for key, value in kept_state.attributes(module).items() if before.get(key) != value] if before else []
         )
         if changed:
             matters = outputs.differ(expected, outputs.torch_outputs(module, bound))
             source = f"torch {torch.__version__.partition('+')[0]}"
-            channel.found(*training_parts.changed_attributes(module, changed, source, matters=matters))
+            channel.found(*kept_state.changed_attributes(module, changed, source, matters=matters))
         stateful = bool(changed) or any(finding.kind == "export/mutation" for finding in found)
         known = any(finding.tier is Tier.SHAPES for finding in found)
         sizes = () if known else compare_request.tied(came.program, asked)
@@ -244,18 +243,20 @@ def _forward_line(module: Any) -> SourceLine | None:
     return definition(file, owner.__name__, "forward") if file else None
 
 
-def _guessed(built: Built) -> Finding:
+def _guessed(built: Built, factory: str) -> Finding:
     used = described(built.bound)
     listed = ", ".join(f"{spec.name}: {'×'.join(map(str, spec.shape))} {spec.dtype}" for spec in used)
+    typed = " ".join(f"`--input {spec.name}:{'x'.join(map(str, spec.shape))}:{spec.dtype}`" for spec in used)
     return Finding(
         kind="export/guessed-inputs",
         severity=Severity.NOTE,
         tier=Tier.MODEL,
         title=f"The example input was guessed: {listed}",
-        cause="Nobody gave example inputs, so they were made to fit the first layer. Confirm them, or give your own.",
+        cause="Nobody gave example inputs, so these were made to fit the model. Confirm them, or give your own. A size "
+        "that gets no range stays what it is here.",
         source="rule",
         places=tuple(Place(PlaceKind.INPUT, spec.name) for spec in used),
-        fixes=(Fix("Give it: `--input name:1x3x224x224:float32`, or return `(model, (x,))` from the factory."),),
+        fixes=(Fix(f"Give it: {typed}" + (", or return `(model, (x,))` from the factory." if factory else ".")),),
     )
 
 

@@ -19,6 +19,10 @@ _PYTHON_VALUES = {"all", "any", "bool", "enumerate", "float", "int", "len", "lis
 """Builtins that turn a tensor or a symbol into the Python value a branch or loop decides on."""
 
 
+_JUMPS = (ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+"""Where Python says a jump is, when it names the whole expression and not the condition in it."""
+
+
 def branch_word(line: SourceLine, at: ast.expr | None = None) -> str:
     """What the statement at the line does with the value: `if`, `while`, `assert`, `for loop`, ..., or "".
 
@@ -29,12 +33,20 @@ def branch_word(line: SourceLine, at: ast.expr | None = None) -> str:
     if statement is None:
         return ""
     for word, decider in _deciders(statement):
-        if at is None:
+        if at is None or isinstance(at, _JUMPS):
             matches = word != INDEX
         else:
             matches = decider is at or (_is_python_value(at) and any(node is at for node in ast.walk(decider)))
         if matches:
             return word
+    return ""
+
+
+def condition(line: SourceLine) -> str:
+    """What the branch or loop at the line decides on, as the user wrote it: `y.sum() > 0`; "" for another line."""
+    match statement_at(line):
+        case ast.If(test=decider) | ast.While(test=decider) | ast.Assert(test=decider) | ast.For(iter=decider):
+            return ast.unparse(decider)
     return ""
 
 
@@ -118,6 +130,10 @@ def of_branch(line: SourceLine) -> tuple[Fix, ...]:
                 ),
                 Fix(f"Check sizes with `torch._check(...)`; for values `torch._assert_async({_tensor_text(test)})`."),
             )
+        case ast.If(test=test, body=[ast.Break() | ast.Continue(), *_]):
+            return _of_early_end(test)
+        case ast.If(test=test, body=[ast.Raise() as raised, *_]):
+            return _of_raise(test, raised)
         case ast.If(test=test):
             return (*_where_for(statement, line.file), _cond_fix(test), _mode_fix())
     indexed = _indexed_by_value(statement)
@@ -138,6 +154,35 @@ def of_branch(line: SourceLine) -> tuple[Fix, ...]:
         Fix("Compute both results and choose with `torch.where(condition, a, b)`: the condition stays a tensor."),
         Fix("Keep one branch at run time with `torch.cond(condition, true_fn, false_fn, (x,))`."),
         _mode_fix(),
+    )
+
+
+def _of_early_end(test: ast.expr) -> tuple[Fix, ...]:
+    """A loop that ends, or skips a round, when a tensor's value says so."""
+    ended = _tensor_text(test)
+    return (
+        Fix(
+            "Run every round and let the ones after the end change nothing: keep a mask, "
+            f"`done = done | ({ended})`, and write `x = torch.where(done, x, new_x)` for what the loop carries. A "
+            "fixed number of rounds is what TensorRT runs best."
+        ),
+        Fix(
+            "If the saved rounds matter more, keep the loop in the graph: `torch._higher_order_ops.while_loop(cond_fn, "
+            f"body_fn, (x,))` with `cond_fn` returning `~({ended})`; it becomes an ONNX Loop, which TensorRT restricts."
+        ),
+        Fix("Or export one round and write the loop around the engine, where Python may look at values."),
+    )
+
+
+def _of_raise(test: ast.expr, raised: ast.Raise) -> tuple[Fix, ...]:
+    """A check of values that raises: an engine cannot, so the check has to be somewhere else."""
+    return (
+        Fix(
+            f"Skip the check in an export: `if not torch.compiler.is_exporting():` around it. An engine cannot raise; "
+            f"`{ast.unparse(raised)}` belongs before or behind it."
+        ),
+        Fix(f"For sizes `torch._check(...)` keeps it; for values `torch._assert_async(~({_tensor_text(test)}))`."),
+        Fix(f"To see it at run time return the flag as an output: `return y, {_tensor_text(test)}`."),
     )
 
 
@@ -196,6 +241,7 @@ def of_constant_size(line: SourceLine | None, value: int, axis: int, tensor: str
         )
     elif statement is not None:
         fixes += [Fix(text) for text in _call_edits(statement, value, axis, tensor)]
+        fixes += [Fix(text) for text in _table_edits(statement, axis, tensor)]
     fixes += [
         Fix(
             f"Write `-1` or `{tensor}.size({axis})` where the {value} stands, as in `x.view(x.size(0), -1)`, "
@@ -246,13 +292,32 @@ def _call_edits(statement: ast.stmt, value: int, axis: int, tensor: str) -> list
     for call in (n for n in ast.walk(statement) if isinstance(n, ast.Call)):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
         if name in {"int", "len"}:
-            texts.append(f"Drop `{name}(`…`)` around the size in `{ast.unparse(call)}`: it must stay a symbol.")
+            inner = ast.unparse(call.args[0]) if call.args else ""
+            kept = f"{inner}.shape[0]" if name == "len" else inner
+            texts.append(f"Write `{kept}` for `{ast.unparse(call)}`: the size must stay a symbol.")
         elif any(isinstance(n, ast.Constant) and n.value == value for n in _shape_arguments(call)):
             owner = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
             source = owner if owner.isidentifier() and owner not in {"torch", "F", "np"} else tensor
             edited = ast.unparse(_with_size(call, value, f"{source}.size({axis})"))
             texts.append(f"Replace `{ast.unparse(call)}` with `{edited}`.")
     return texts[:2]
+
+
+def _table_edits(statement: ast.stmt, axis: int, tensor: str) -> Iterator[str]:
+    """Rewritten sums and products with a whole table of the module, `x + self.position`, and lists made of a tensor."""
+    for node in ast.walk(statement):
+        match node:
+            case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult()):
+                for side in (node.left, node.right):
+                    if isinstance(side, ast.Attribute) and getattr(side.value, "id", "") == "self":
+                        part = ", ".join([*[":"] * axis, f":{tensor}.size({axis})"])
+                        table = ast.unparse(side)
+                        yield f"Take the part of the table that is needed: `{table}[{part}]` for `{table}`."
+            case ast.Call(func=ast.Attribute(attr="tolist" | "item" as method, value=owner)):
+                yield (
+                    f"Keep `{ast.unparse(owner)}` a tensor, without `{method}()`: index, compare and broadcast with "
+                    "it, and drop the Python loop over it."
+                )
 
 
 def _shape_arguments(call: ast.Call) -> list[ast.expr]:

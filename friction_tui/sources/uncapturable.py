@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from friction_tui.finding import Finding, Fix
-from friction_tui.sources.failure import Failure, finding, placed
+from friction_tui.sources.failure import Failure, a_or_an, finding, placed
 from friction_tui.sources.source_lines import returned_at
 
 _NEEDS_DATA = (
@@ -29,9 +29,9 @@ def _input(failure: Failure) -> Finding | None:
     found = finding(
         failure,
         "export/unsupported-input",
-        f"forward takes a {short}, which cannot be an ONNX input",
-        f"An example input is a {short} ({match.group(1)}); an export takes tensors, numbers and tuples, lists or "
-        "dicts of these.",
+        f"forward takes {a_or_an(short)}, which cannot be an ONNX input",
+        f"An example input is {a_or_an(short)} ({match.group(1)}); an export takes tensors, numbers and tuples, lists "
+        "or dicts of these.",
         (
             Fix(f"Pass the tensors themselves: one parameter of forward for each tensor of {short}."),
             Fix(f"For a dataclass call `torch.export.register_dataclass({short})` before the export: it flattens."),
@@ -46,7 +46,7 @@ def _output(failure: Failure) -> Finding | None:
     if not unknown and not re.search(r"translating node return .*has no attribute 'name'", failure.text, re.S):
         return None
     short = unknown.group(1).rpartition(".")[2] if unknown else ""
-    what = f"a {short}" if short else failure.returned or "something that is no tensor"
+    what = a_or_an(short) if short else failure.returned or "something that is no tensor"
     found = finding(
         failure,
         "export/unsupported-output",
@@ -54,7 +54,11 @@ def _output(failure: Failure) -> Finding | None:
         f"The model's result holds {what}. Outputs of an export are tensors in tuples, lists or dicts.",
         (
             Fix("Return the tensors alone, as a tuple or a dict; wrap the model when its own return type must stay."),
-            Fix(f"For a dataclass call `torch.export.register_dataclass({short or '...'})` before the export."),
+            *(
+                (Fix(f"For a dataclass call `torch.export.register_dataclass({short})` before the export."),)
+                if short
+                else ()
+            ),
         ),
     )
     return placed(found, returned_at(failure.forward, short) if failure.forward else None)

@@ -14,6 +14,7 @@ import torch
 from friction_tui.finding import SourceLine
 from friction_tui.recipe import InputSpec, Source, SourceKind
 from friction_tui.sources import example_inputs, python_code
+from friction_tui.sources.failure import a_or_an
 from friction_tui.sources.python_code import CannotBuild as CannotBuild  # noqa: PLC0414 - part of what build() says
 from friction_tui.sources.signature import signature_of
 from friction_tui.sources.source_lines import definition
@@ -34,16 +35,21 @@ class Built:
 
     @property
     def bound(self) -> dict[str, Any]:
-        """Example inputs by forward's parameter names, in its order."""
+        """Example inputs by forward's parameter names: positional ones, then the others in the order given.
+
+        That is the order of the exported model's inputs.
+        """
         if isinstance(self.module, torch.export.ExportedProgram):
             flat = torch.utils._pytree.tree_leaves((self.args, self.kwargs))
             return {
                 str(name): value for name, value in zip(self.module.graph_signature.user_inputs, flat, strict=False)
             }
         try:
-            return dict(signature_of(self.module).bind(*self.args, **self.kwargs).arguments)
+            found = dict(signature_of(self.module).bind(*self.args, **self.kwargs).arguments)
         except (TypeError, ValueError):
             return {**{f"input_{i}": value for i, value in enumerate(self.args)}, **self.kwargs}
+        given = [name for name in self.kwargs if name in found]
+        return {name: found[name] for name in (*(name for name in found if name not in given), *given)}
 
 
 def build(source: Source) -> Built:
@@ -69,11 +75,13 @@ def build(source: Source) -> Built:
     module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, torch.nn.Module):
         raise CannotBuild(
-            f"{source.factory}() returned {type(module).__name__}; it must return a torch.nn.Module, or a pair of "
-            "a module and its example inputs"
+            f"{source.factory}() returned {a_or_an(type(module).__name__)}; it must return a torch.nn.Module, or a "
+            "pair of a module and its example inputs",
+            f"Return the module itself from {source.factory}(), in eval mode, or name the function that does.",
         )
     if source.state_dict:
         _load_state(module, Path(source.state_dict))
+    _refuse_meta(module)
     built = _with_inputs(module, inputs, source, code, definition(file, source.factory))
     built.root = project_root(Path(file)) if file else None
     built.options = dict(_convention(code, "export_kwargs") or {})
@@ -101,8 +109,9 @@ def _with_inputs(
     guessed: tuple[InputSpec, ...] = example_inputs.guess(module)
     if not guessed:
         raise CannotBuild(
-            "there are no example inputs. Return them beside the module (`return model, (x,)`), write an "
-            "`example_inputs()` beside the factory, or give `--input name:1x3x224x224:float32`"
+            "there are no example inputs, and forward takes more than one layer's input could tell",
+            "Return them beside the module (`return model, (x,)`), write an `example_inputs()` beside the factory, or "
+            "give `--input name:1x3x224x224:float32`.",
         )
     args, kwargs = example_inputs.from_specs(module, guessed)
     return Built(module, args, kwargs, made_at, guessed=True)
@@ -126,8 +135,8 @@ def _pickled(path: Path, source: Source) -> Built:
         return _with_inputs(loaded, None, source, None, None)
     found = f"a {type(loaded).__name__}" + (f" with {len(loaded)} entries" if hasattr(loaded, "__len__") else "")
     raise CannotBuild(
-        f"{path.name} holds {found}, weights without the module they belong to. Name the code that makes the module "
-        f"and give the weights beside it: path/model.py:factory with --state-dict {path}"
+        f"{path.name} holds {found}, weights without the module they belong to",
+        f"Name the code that makes the module, with these weights: path/model.py:factory --state-dict {path}",
     )
 
 
@@ -140,4 +149,17 @@ def _load_state(module: torch.nn.Module, path: Path) -> None:
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     state = {key.removeprefix("module."): value for key, value in state.items()}
-    module.load_state_dict(state)
+    module.load_state_dict(state, assign=any(weight.is_meta for weight in module.parameters()))
+
+
+def _refuse_meta(module: torch.nn.Module) -> None:
+    """Weights that are only shapes fail deep inside torch, in words about devices."""
+    empty = [name for name, weight in (*module.named_parameters(), *module.named_buffers()) if weight.is_meta]
+    if not empty:
+        return
+    more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+    raise CannotBuild(
+        f"the weights are on the meta device ({empty[0]}{more}): they have shapes and no values",
+        "Build the module outside `torch.device('meta')` (or `init_empty_weights`); or give it values: "
+        "`model.load_state_dict(weights, assign=True)`, for random ones `model.to_empty(device='cpu')`.",
+    )
