@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import msgspec
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, SourceLine
-from friction_tui.recipe import Source
+from friction_tui.finding import Finding, Fix, SourceLine
 from friction_tui.sources import branch_operators, rewrites, uncapturable, violated_ranges
-from friction_tui.sources.failure import Failure, finding, made, placed
+from friction_tui.sources.failure import Failure, finding, made
 from friction_tui.sources.replacements import instead_of
 
 _EXPRESSION = re.compile(r"data-dependent expression (.+?)(?: \(unhinted|\.\s|\n|$)")
-_NO_CUDA = r"Torch not compiled with CUDA|No CUDA GPUs|Found no NVIDIA|not linked with support for \w+ devices"
 _ORDINARY = {"", "Tensor", "Scalar", "out", "dim", "int", "default"}
 """Overloads that say nothing about what an operator does."""
 _VMAP = (
@@ -61,16 +57,19 @@ def data_dependent(
     if word:
         assert line is not None
         line = rewrites.keyword_line(line)
-        decides = "how many elements a selection gave, which" if size_like else "a value that"
+        sized = bool(size_like) or rewrites.about_size(line)
+        decides = "a value that"
+        if sized:
+            decides = "how many elements a selection gave, which" if size_like else "a size that comes from values and"
+        on = "the number of selected elements" if size_like else "a size that depends on tensor values"
         return made(
             failure_source,
             line,
             "export/data-dependent-control-flow",
-            f"Data-dependent control flow: Python `{word}` on "
-            + ("the number of selected elements" if size_like else "a tensor's value"),
+            f"Data-dependent control flow: Python `{word}` on " + (on if sized else "a tensor's value"),
             f"A Python {word} decides on {decides} is only known at run time: {in_words}. torch.export "
             "records one path of the code and cannot guard on data-dependent values.",
-            rewrites.of_count(line) if size_like else rewrites.of_branch(line),
+            rewrites.of_count(line) if sized else rewrites.of_branch(line),
             words,
         )
     about = f"how many elements there are ({size_like} depends on tensor values)" if size_like else "a tensor's value"
@@ -82,9 +81,14 @@ def data_dependent(
         f"The line asks for something that depends on {about}: {in_words}. The size comes from boolean "
         "indexing, nonzero(), item() or tolist(), so it is unknown when the graph is captured.",
         (
-            Fix(
-                f"Promise what always holds, just before the line: `{_as_check(expression)}`, with the Python value in "
-                "place of u0."
+            *(
+                rewrites.of_slice(line)
+                or (
+                    Fix(
+                        f"Promise what always holds, just before the line: `{_as_check(expression)}`, with the Python "
+                        "value in place of u0."
+                    ),
+                )
             ),
             Fix(
                 "Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)` or `x * mask`, then "
@@ -169,92 +173,15 @@ def written(name: str, overload: str) -> str:
     return name if overload in _ORDINARY else f"{name}.{overload}"
 
 
-def user_code_fails(error: BaseException, line: SourceLine | None, source: Source, *, raised: bool) -> Finding:
-    """The file, the factory or the checkpoint gave no model. `raised`: the user's code raised it."""
-    said = f"{type(error).__name__}: {error}" if raised else str(error)
-    if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        line = SourceLine(error.filename, error.lineno, "", (error.text or "").strip())
-    fixes = (_way_out(error, source),) if raised else tuple(Fix(fix) for fix in (getattr(error, "fix", ""),) if fix)
-    title = f"The model could not be made: {said.splitlines()[0][:160]}"
-    finding = made("the user's code", line, "export/user-code", title, said[:1200], fixes)
-    places = finding.places or (Place(PlaceKind.FILE, source.path),)
-    return msgspec.structs.replace(finding, places=places)
-
-
-def _way_out(error: BaseException, source: Source) -> Fix:
-    """What helps against an error of the user's own code."""
-    said = str(error)
-    match error:
-        case ModuleNotFoundError(name=str(name)):
-            return Fix(f"Install {name} in the environment friction-tui runs in ({sys.executable}).")
-        case SyntaxError():
-            return Fix(f"Correct the syntax of that line; Python {sys.version.split()[0]} reads it here.")
-        case FileNotFoundError(filename=missing):
-            if Path(str(missing)).is_absolute():
-                return Fix(f"There is no {missing} on this machine: correct the path, or put the file there.")
-            return Fix(
-                f"There is no {missing} in {Path.cwd()}, where the export runs. Build the path from the code's own "
-                f"file: `Path(__file__).parent / {str(missing)!r}`, or correct it."
-            )
-    if re.search(_NO_CUDA, said):
-        return Fix(
-            "Make the model on the CPU: an export needs no GPU. Leave out `.cuda()` and `.to('cuda')`, or write "
-            "`device='cuda' if torch.cuda.is_available() else 'cpu'`; load weights with `map_location='cpu'`."
-        )
-    lacking = re.search(r"(\w+)\(\) missing \d+ required [\w-]+ arguments?: (.+)", said)
-    if lacking:
-        name = source.factory if lacking.group(1) == "__init__" else lacking.group(1)
-        given = ", ".join(f"{argument}=…" for argument in re.findall(r"'(\w+)'", lacking.group(2)))
-        return Fix(
-            f"The factory is called without arguments: write one that gives them, `def make_model(): return "
-            f"{name}({given})`, and name that: {source.path}:make_model."
-        )
-    if "state_dict" in said:
-        return Fix("Give the checkpoint that belongs to this module, or correct the factory's configuration.")
-    return Fix(f"Run it alone: `python -c 'import …; {source.factory or 'factory'}()'`, and correct what it says.")
-
-
-def model_fails(failure: Failure, left_out: Sequence[str] = ()) -> Finding:
-    """The model raises on its own example input, before any export.
-
-    `left_out` are parameters of forward that the example left at their default None.
-    """
-    fixes = [
-        Fix("Check the example input's shape and dtype against what the line expects."),
-        Fix("Run the model alone on it: `model(*example_inputs())`."),
-    ]
-    if left_out:
-        listed = ", ".join(left_out)
-        fixes.insert(0, Fix(f"Give {listed} too: the example input left {listed} at None, and the line may need it."))
-    lacking = re.search(r"forward\(\) missing \d+ required [\w-]+ arguments?: (.+)", failure.root)
-    if lacking:
-        fixes = [
-            Fix(
-                f"Give {lacking.group(1)} too: from `example_inputs()` beside the factory, as `return model, (x, …)`, "
-                "or with one `--input` for each parameter of forward."
-            )
-        ]
-    extension = re.search(r"'_OpNamespace' '(\w+)' object has no attribute '(\w+)'", failure.text)
-    if extension:
-        named = "::".join(extension.groups())
-        fixes = [
-            Fix(
-                f"Load the extension that defines {named} in the file of the factory: import its package, or "
-                "`torch.ops.load_library('path/to/it.so')`."
-            ),
-            Fix(f"For the export alone write {named} in torch operators."),
-        ]
-    found = finding(
-        failure,
-        "export/model-error",
-        f"The model's forward fails on its example input: {type(failure.links[-1]).__name__}",
-        f"Without any export, forward raises {failure.root.splitlines()[0]}",
-        fixes,
-    )
-    return placed(found, failure.forward)
-
-
 # ------------------------------------------------------------------------------------------- recognising
+
+
+def _lost_size(failure: Failure) -> Finding | None:
+    """A size from a value that the exporter's own decomposition loses track of: it asserts, or says "pending"."""
+    lost = re.search(r"(\bu\d+\b)? ?possible memo disaster|Pending unbacked symbols: \{(\w+)", failure.text)
+    if not lost:
+        return None
+    return data_dependent(failure.source, failure.line, next(filter(None, lost.groups()), ""), words=failure.root)
 
 
 def _guard(failure: Failure) -> Finding | None:
@@ -340,6 +267,19 @@ def _no_fake_kernel(failure: Failure) -> Finding | None:
     ):
         return None
     op = dotted.group(1).replace(".", "::") if dotted else "an operator"
+    if op.startswith("aten::"):
+        return finding(
+            failure,
+            "export/missing-fake-kernel",
+            f"{op} cannot be captured: torch has no fake kernel for it",
+            f"{op} is torch's own and has no fake (meta) implementation for these inputs, so torch.export cannot know "
+            "the shape and dtype of its result without running it.",
+            (
+                *instead_of(op),
+                Fix("Write the line in other torch operators; an export takes dense, padded tensors and a mask."),
+                Fix("Move that part outside the model, before or after the engine."),
+            ),
+        )
     return finding(
         failure,
         "export/missing-fake-kernel",
@@ -358,6 +298,7 @@ def _no_fake_kernel(failure: Failure) -> Finding | None:
 
 _RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
     _guard,
+    _lost_size,
     _tensor_as_size,
     _no_function,
     _no_fake_kernel,

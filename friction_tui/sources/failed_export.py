@@ -14,10 +14,12 @@ from friction_tui.finding import Finding, SourceLine
 from friction_tui.sources import draft_export, guards, operator_scan, uncapturable, violated_ranges
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.dynamic_shapes import relaxed
-from friction_tui.sources.export_failure import explain, missing_function, model_fails
+from friction_tui.sources.export_failure import explain, missing_function
 from friction_tui.sources.export_request import ExportRequest
-from friction_tui.sources.failure import Failure, a_or_an, read
+from friction_tui.sources.failure import Failure, a_or_an, placed, read
+from friction_tui.sources.own_failure import model_fails
 from friction_tui.sources.signature import signature_of
+from friction_tui.sources.source_lines import find_in
 from friction_tui.sources.user_code import Built
 
 _CERTAIN = (
@@ -50,6 +52,9 @@ def findings(
     """The failure itself first, then what lies behind it as far as that can be seen."""
     failure = _with_line(read(error, source, forward), built, shapes)
     found = [explain(failure)]
+    if found[0].kind == "export/unsupported-dtype" and not found[0].places:
+        line = _in_factory(built, request, r"quantiz|\bconvert\w*\(") or failure.forward
+        found = [placed(found[0], line)]
     if found[0].kind == "export/unsupported-output":
         found = [explain(dataclasses.replace(failure, returned=_beside_tensors(built)))]
     if not found[0].kind.startswith(_CERTAIN):
@@ -60,7 +65,8 @@ def findings(
             yield told if told.kind in _OWN else model_fails(failure, _left_out(built))
             return
         if found[0].kind == "export/unknown" and _has_scripted_part(built):
-            found = [uncapturable.scripted(failure)]
+            line = _in_factory(built, request, r"\bjit\.(script|trace|load|freeze)|torch\.jit")
+            found = [placed(uncapturable.scripted(failure), line)]
     if failure.has("ConversionError"):
         found = _untranslatable(built, shapes, request.opset, source, channel) or found
     yield from found
@@ -109,6 +115,11 @@ def _captured(built: Built, shapes: Any) -> torch.export.ExportedProgram:
         return capture(strict=False)
     except Exception:
         return capture(strict=True)
+
+
+def _in_factory(built: Built, request: ExportRequest, pattern: str) -> SourceLine | None:
+    """The line of the factory that matches: where a module that cannot be captured was made."""
+    return find_in(built.made_at.file, (request.source.factory,), pattern) if built.made_at else None
 
 
 def _has_scripted_part(built: Built) -> bool:

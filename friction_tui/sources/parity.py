@@ -168,6 +168,7 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
     first, line = parting.difference, parting.line
     where = f" The first module whose output differs is `{parting.module}` (by {first.absolute:.3g})." if first else ""
     frozen = label == _VALUES
+    momentary = line is not None and re.search(_RANDOM_CALL, line.code)
     return Finding(
         kind="export/parity",
         severity=Severity.ERROR,
@@ -193,6 +194,11 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
         places=((place_of(line),) if line else ()) + (Place(PlaceKind.OUTPUT, compared.output.partition(" (")[0]),),
         evidence=context(line) if line else (),
         fixes=(
+            *(
+                (Fix("The line reads a clock or a random number in Python: leave it out, or make it an input."),)
+                if momentary
+                else ()
+            ),
             *(
                 (
                     Fix(

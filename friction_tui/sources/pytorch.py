@@ -34,15 +34,15 @@ from friction_tui.sources.channel import Channel
 from friction_tui.sources.compare_request import Came
 from friction_tui.sources.dynamic_shapes import AskedDim, plan, relaxed
 from friction_tui.sources.example_inputs import described
-from friction_tui.sources.export_failure import model_fails, user_code_fails
 from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
 from friction_tui.sources.failure import read
+from friction_tui.sources.own_failure import model_fails, user_code_fails
 from friction_tui.sources.source_lines import definition, of_exception
 from friction_tui.sources.user_code import Built, CannotBuild
 from friction_tui.sources.watch import project_files
 
 _OWN_OPTIONS = {"input_names", "output_names", "dynamic_axes", "custom_translation_table"}
-"""What `export_kwargs()` may set beside `dynamic_shapes` and `kwargs`; the recipe decides the rest."""
+"""What `export_kwargs()` may set beside `dynamic_shapes`, `kwargs` and `opset_version`, which the recipe overrides."""
 
 
 _STAGES = {
@@ -58,7 +58,8 @@ def export(request: ExportRequest, channel: Channel) -> Done:
     with _overheard(channel):
         try:
             built = user_code.build(request.source)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            _out_of_memory(error)
             line = of_exception(error)
             channel.found(user_code_fails(error, line, request.source, raised=not isinstance(error, CannotBuild)))
             return Done(None, channel.elapsed)
@@ -67,6 +68,11 @@ def export(request: ExportRequest, channel: Channel) -> Done:
 
 def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done:
     """Export a module that is already made."""
+    if request.opset is None and "opset_version" in built.options:
+        request = msgspec.structs.replace(request, opset=int(built.options["opset_version"]))
+    unused = sorted(built.options.keys() - _OWN_OPTIONS - {"dynamic_shapes", "kwargs", "opset_version"})
+    if unused:
+        channel.log("info", f"not taken from export_kwargs(), the recipe decides: {', '.join(unused)}")
     bound = built.bound
     channel.send(InputsUsed(described(bound), built.guessed))
     if built.guessed:
@@ -88,6 +94,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     except Exception as error:
         failed = error
     if failed is not None:  # no longer handled: what is tried now must not be chained to it
+        _out_of_memory(failed)
         channel.stage("explain")
         forward = _forward_line(built.module)
         for finding in failed_export.findings(failed, request, built, shapes, source, forward, channel):
@@ -107,6 +114,12 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
         channel.stage("parity")
         _check_parity(channel, built, bound, output, asked, came, found)
     return msgspec.structs.replace(done, seconds=channel.elapsed)
+
+
+def _out_of_memory(error: BaseException) -> None:
+    """Raise MemoryError for torch's own word for it, a RuntimeError of its allocator."""
+    if isinstance(error, MemoryError) or re.search(r"can't allocate memory|std::bad_alloc", str(error)):
+        raise MemoryError(str(error)) from error
 
 
 def source_label(request: ExportRequest) -> str:

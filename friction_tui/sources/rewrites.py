@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import linecache
+import re
 from collections.abc import Iterator
 
 from friction_tui.finding import Fix, SourceLine
@@ -36,7 +38,10 @@ def branch_word(line: SourceLine, at: ast.expr | None = None) -> str:
         if at is None or isinstance(at, _JUMPS):
             matches = word != INDEX
         else:
-            matches = decider is at or (_is_python_value(at) and any(node is at for node in ast.walk(decider)))
+            chosen = word == INDEX and isinstance(at, ast.Subscript) and at.slice is decider
+            matches = (
+                chosen or decider is at or (_is_python_value(at) and any(node is at for node in ast.walk(decider)))
+            )
         if matches:
             return word
     return ""
@@ -67,7 +72,7 @@ def _deciders(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
         match node:
             case ast.IfExp(test=test):
                 yield "conditional expression (x if … else y)", test
-            case ast.Subscript(slice=index):
+            case ast.Subscript(slice=index) if not isinstance(index, ast.Slice | ast.Tuple):
                 yield INDEX, index
             case ast.comprehension(ifs=tests, iter=iterated):
                 yield from (("if (comprehension)", test) for test in tests)
@@ -139,8 +144,10 @@ def of_branch(line: SourceLine) -> tuple[Fix, ...]:
     indexed = _indexed_by_value(statement)
     if indexed is not None:
         container, index = ast.unparse(indexed.value), _tensor_text(indexed.slice)
+        kept = f", where `{index}` stays a tensor (no `item()`)" if isinstance(indexed.slice, ast.Name) else ""
+        stacked = f"torch.stack([part(x) for part in {container}])[{index}]"
         return (
-            Fix(f"Compute all of `{container}` and choose: `torch.stack([part(x) for part in {container}])[{index}]`."),
+            Fix(f"Compute all of `{container}` and choose: `{stacked}`{kept}."),
             Fix("If the choice is fixed in deployment, make it a constructor argument and export one model for each."),
             _cond_fix(ast.parse(f"{index} == 0", mode="eval").body),
         )
@@ -219,13 +226,35 @@ def of_count(line: SourceLine) -> tuple[Fix, ...]:
 
 
 def _indexed_by_value(statement: ast.stmt | None) -> ast.Subscript | None:
-    """A container indexed with `int(...)` or `.item()`: Python needs the number to know which element is meant."""
+    """A container whose element Python picks by a value: indexed with `int(...)`, `.item()` or a name for it."""
+    inside = [n for n in (ast.walk(statement) if statement is not None else ()) if isinstance(n, ast.Subscript)]
+    for node in inside:
+        called = node.slice.func if isinstance(node.slice, ast.Call) else None
+        if getattr(called, "id", "") == "int" or getattr(called, "attr", "") in {"item", "tolist"}:
+            return node
+    return next((node for node in inside if isinstance(node.slice, ast.Name)), None)
+
+
+def about_size(line: SourceLine) -> bool:
+    """Whether the branch at the line decides on a size: `if out.shape[0] > 4`."""
+    return bool(re.search(r"\.shape\b|\.(size|numel|nelement)\(|\blen\(", condition(line)))
+
+
+def of_slice(line: SourceLine | None) -> tuple[Fix, ...]:
+    """Promises for slices up to a value, `x[:, :n]`: with them the exporter knows that the value is a size."""
+    statement = statement_at(line) if line else None
+    fixes = []
     for node in ast.walk(statement) if statement is not None else ():
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Call):
-            called = node.slice.func
-            if getattr(called, "id", "") == "int" or getattr(called, "attr", "") in {"item", "tolist"}:
-                return node
-    return None
+        if not isinstance(node, ast.Subscript):
+            continue
+        parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+        for axis, part in enumerate(parts):
+            for bound in (part.lower, part.upper) if isinstance(part, ast.Slice) else ():
+                if bound is not None and not isinstance(bound, ast.Constant | ast.UnaryOp):
+                    end, tensor = ast.unparse(bound), ast.unparse(node.value)
+                    promise = f"torch._check({end} >= 0); torch._check({end} <= {tensor}.shape[{axis}])"
+                    fixes.append(Fix(f"Promise that the value is a size, just before the line: `{promise}`."))
+    return tuple(fixes[:2])
 
 
 def of_constant_size(line: SourceLine | None, value: int, axis: int, tensor: str) -> tuple[Fix, ...]:
@@ -340,7 +369,7 @@ def _with_size(call: ast.Call, value: int, text: str) -> ast.Call:
 
 
 def _tensor_text(test: ast.expr) -> str:
-    """A condition as a tensor expression: `.item()` and `bool()` dropped."""
+    """A condition as a tensor expression: `.item()` and `bool()` dropped, `&`, `|` and `~` for Python's words."""
 
     class Strip(ast.NodeTransformer):
         def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -350,6 +379,15 @@ def _tensor_text(test: ast.expr) -> str:
             if isinstance(node.func, ast.Name) and node.func.id in {"bool", "float", "int"} and len(node.args) == 1:
                 return node.args[0]
             return node
+
+        def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+            self.generic_visit(node)
+            both = ast.BitAnd() if isinstance(node.op, ast.And) else ast.BitOr()
+            return functools.reduce(lambda a, b: ast.BinOp(a, both, b), node.values)
+
+        def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+            self.generic_visit(node)
+            return ast.UnaryOp(ast.Invert(), node.operand) if isinstance(node.op, ast.Not) else node
 
     return ast.unparse(Strip().visit(copy.deepcopy(test)))
 

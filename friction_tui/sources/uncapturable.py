@@ -123,7 +123,7 @@ def _device(failure: Failure) -> Finding | None:
 
 def _dtype(failure: Failure) -> Finding | None:
     if "torch.classes.quantized" in failure.text:
-        return placed(_quantised(failure), failure.forward)
+        return _quantised(failure)
     dtype = re.search(r"KeyError: (torch\.\w+)|TypeError: .*(torch\.(?:complex|q)\w+)", failure.root)
     if dtype is None:
         return None
