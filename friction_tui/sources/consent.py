@@ -45,7 +45,8 @@ def code_files(source: Source) -> tuple[Path, ...]:
         return ()
     if file.suffix != ".py":
         return (file,)
-    return (file, *(other for other in local_imports(file) if other != file.resolve()))
+    others = (other for other in local_imports(file) if other != file.resolve())
+    return (file, *(other if file.is_absolute() else Path(os.path.relpath(other)) for other in others))
 
 
 def fingerprint(source: Source) -> str:

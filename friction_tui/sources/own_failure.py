@@ -22,7 +22,9 @@ def user_code_fails(error: BaseException, line: SourceLine | None, source: Sourc
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         line = SourceLine(error.filename, error.lineno, "", (error.text or "").strip())
     fixes = (_way_out(error, source),) if raised else tuple(Fix(fix) for fix in (getattr(error, "fix", ""),) if fix)
-    title = f"The model could not be made: {said.splitlines()[0][:160]}"
+    head, *rest = [line.strip() for line in said.splitlines()] or [""]
+    head = f"{head} {rest[0]}" if head.endswith(":") and rest else head  # "Error(s) in loading state_dict for Net:"
+    title = f"The model could not be made: {head[:160]}"
     finding = made("the user's code", line, "export/user-code", title, said[:1200], fixes)
     places = finding.places or (Place(PlaceKind.FILE, source.path),)
     return msgspec.structs.replace(finding, places=places)
@@ -64,6 +66,14 @@ def _way_out(error: BaseException, source: Source) -> Fix:
         )
     if "state_dict" in said:
         return Fix("Give the checkpoint that belongs to this module, or correct the factory's configuration.")
+    if Path(source.path).is_file() and Path(source.path).suffix != ".py":
+        with Path(source.path).open("rb") as stream:
+            head = stream.read(12)
+        lfs = " It is a git-lfs pointer: `git lfs pull`." if head.startswith(b"version http") else ""
+        return Fix(
+            f"The file is damaged, cut off, of another torch version or none of torch's (it begins with {head!r}, "
+            f"torch's files with b'PK'): save or download it again.{lfs}"
+        )
     return Fix(f"Run it alone: `python -c 'import …; {source.factory or 'factory'}()'`, and correct what it says.")
 
 

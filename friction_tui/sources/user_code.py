@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import pickle
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -108,10 +110,13 @@ def _with_inputs(
         return Built(module, args, kwargs, made_at)
     guessed: tuple[InputSpec, ...] = example_inputs.guess(module)
     if not guessed:
+        needed = example_inputs.parameters(module, required_only=True) or ["name"]
+        typed = " ".join(f"--input {name}:1x3x224x224:float32" for name in needed)
+        beside = "Return them beside the module (`return model, (x,)`), write an `example_inputs()` beside it, or give "
+        beside = beside if code is not None else "Give "
         raise CannotBuild(
-            "there are no example inputs, and forward takes more than one layer's input could tell",
-            "Return them beside the module (`return model, (x,)`), write an `example_inputs()` beside the factory, or "
-            "give `--input name:1x3x224x224:float32`.",
+            f"there are no example inputs for forward({', '.join(needed)}), and none could be guessed from its layers",
+            f"{beside}`{typed}`, with your shapes and types.",
         )
     args, kwargs = example_inputs.from_specs(module, guessed)
     return Built(module, args, kwargs, made_at, guessed=True)
@@ -133,7 +138,7 @@ def _pickled(path: Path, source: Source) -> Built:
     loaded = torch.load(path, map_location="cpu", weights_only=False)
     if isinstance(loaded, torch.nn.Module):
         return _with_inputs(loaded, None, source, None, None)
-    found = f"a {type(loaded).__name__}" + (f" with {len(loaded)} entries" if hasattr(loaded, "__len__") else "")
+    found = a_or_an(type(loaded).__name__) + (f" with {len(loaded)} entries" if hasattr(loaded, "__len__") else "")
     raise CannotBuild(
         f"{path.name} holds {found}, weights without the module they belong to",
         f"Name the code that makes the module, with these weights: path/model.py:factory --state-dict {path}",
@@ -144,12 +149,26 @@ def _load_state(module: torch.nn.Module, path: Path) -> None:
     if path.suffix == ".safetensors":
         state = importlib.import_module("safetensors.torch").load_file(path)
     else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _tensors_only(path)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     state = {key.removeprefix("module."): value for key, value in state.items()}
     module.load_state_dict(state, assign=any(weight.is_meta for weight in module.parameters()))
+
+
+def _tensors_only(path: Path) -> Any:
+    """A checkpoint of tensors and plain containers; one that holds Python objects would run code and is refused."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)|Trying to call reduce for unrecognized function (\S+)", str(error))
+        what = f" ({next(filter(None, named.groups()))})" if named else ""
+        raise CannotBuild(
+            f"{path.name} holds more than tensors{what}, and loading that would run code: nothing of it was loaded",
+            "Save the tensors alone, `torch.save(model.state_dict(), 'weights.pt')` or as safetensors; or load the "
+            "file in the factory, which runs as your own code.",
+        ) from error
 
 
 def _refuse_meta(module: torch.nn.Module) -> None:
