@@ -9,6 +9,7 @@ from friction_tui.sources.failure import Failure, finding
 
 _FILE = re.compile(r"torch/_higher_order_ops/(cond|while_loop|map|scan|associative_scan)\.py$")
 _UNLIKE = (
+    r"expected same [^\"\n]+",
     r"True branch has size .+? and false branch has size [^\n]+?stride \([^)]*\)",
     r"(differ in|pair differ|different|mismatch|must match|same (metadata|structure|shape|dtype|number))[^\n]*",
     r"Expected? [^\n]*(same|match|equal)[^\n]*",

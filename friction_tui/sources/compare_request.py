@@ -15,7 +15,7 @@ import torch
 
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
 from friction_tui.recipe import Range
-from friction_tui.sources import rewrites
+from friction_tui.sources import size_rewrites
 from friction_tui.sources.dynamic_shapes import AskedDim, tensors
 from friction_tui.sources.failure import place_of
 from friction_tui.sources.guards import Guard
@@ -184,7 +184,7 @@ def _specialised(came: Came, dim: AskedDim, size: int, guards: Sequence[Guard]) 
         source=came.source,
         places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, dim.input),),
         evidence=((f"guard: {guard.expression}",) if guard else ()) + (context(line) if line else ()),
-        fixes=rewrites.of_constant_size(line, size, dim.axis, dim.input),
+        fixes=size_rewrites.of_constant_size(line, size, dim.axis, dim.input),
     )
 
 

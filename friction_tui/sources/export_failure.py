@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from friction_tui.finding import Finding, Fix, SourceLine
-from friction_tui.sources import branch_operators, rewrites, uncapturable, violated_ranges
+from friction_tui.sources import branch_operators, rewrites, size_rewrites, uncapturable, violated_ranges
 from friction_tui.sources.failure import Failure, finding, made
 from friction_tui.sources.replacements import instead_of
 
@@ -82,7 +82,7 @@ def data_dependent(
         "indexing, nonzero(), item() or tolist(), so it is unknown when the graph is captured.",
         (
             *(
-                rewrites.of_slice(line)
+                size_rewrites.of_slice(line)
                 or (
                     Fix(
                         f"Promise what always holds, just before the line: `{_as_check(expression)}`, with the Python "

@@ -50,6 +50,10 @@ def build(transformers: Any, folder: Path, request: ExportRequest) -> Built:
     # A cache in the outputs is a Python object, which no ONNX output can be.
     config.use_cache = False
     config.return_dict = True
+    if hasattr(config, "relative_attention_num_buckets"):
+        # T5 and its kin add a learned bias to the scores: the layout that torch's fused attention gives for it is one
+        # whose view the exporter's lowering refuses ("Cannot view a tensor with shape ..."). Plain attention is equal.
+        config._attn_implementation = "eager"
     named = _named_class(transformers, config)
     if _weights(folder):
         maker = named or transformers.AutoModel

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 
 from friction_tui.finding import Finding, Fix
+from friction_tui.sources import size_rewrites
 from friction_tui.sources.failure import Failure, a_or_an, finding, placed
 from friction_tui.sources.source_lines import returned_at
 
@@ -184,6 +185,29 @@ def _mutation(failure: Failure) -> Finding | None:
     )
 
 
+def _memory_layout(failure: Failure) -> Finding | None:
+    """A view recorded during the capture that the lowered graph's strides do not allow."""
+    if not re.search(
+        r"Cannot view a tensor with shape|view size is not compatible with input tensor's size", failure.text
+    ):
+        return None
+    return finding(
+        failure,
+        "export/memory-layout",
+        "A view needs another memory layout than the captured tensor has",
+        f"The line makes a view (view, or a reshape that became one) of a tensor that is not laid out for it, mostly "
+        f"behind a transpose or an attention kernel: {failure.root.splitlines()[0]}",
+        (
+            *size_rewrites.of_view(failure.line),
+            Fix("Copy first: `x.contiguous().view(...)`, or `x.flatten(...)` right behind the transpose."),
+            Fix(
+                "When it is an attention kernel's output, export with the plain implementation: in transformers load "
+                "the model with `attn_implementation='eager'`."
+            ),
+        ),
+    )
+
+
 RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
     _input,
     _output,
@@ -191,5 +215,6 @@ RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
     _side_effect,
     _device,
     _dtype,
+    _memory_layout,
     _mutation,
 )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 
 from friction_tui.finding import Finding, Fix, SourceLine
-from friction_tui.sources import rewrites
+from friction_tui.sources import size_rewrites
 from friction_tui.sources.failure import Failure, finding
 from friction_tui.sources.guards import Guard
 
@@ -70,7 +70,7 @@ def _specialised(
         f"Dimension {dimension} was asked to be dynamic and is a constant ({value}) in the model",
         f"The code specialised {dimension} to the constant {value} of the example input: a constraint on a dynamic "
         "dimension was violated.",
-        rewrites.of_constant_size(failure.line, value, axis, tensor),
+        size_rewrites.of_constant_size(failure.line, value, axis, tensor),
         evidence,
     )
 
