@@ -199,10 +199,15 @@ def _same_size(came: Came, dim: AskedDim, asked: Sequence[AskedDim]) -> tuple[As
 
 
 def _merged(came: Came, asked: Sequence[AskedDim]) -> list[tuple[AskedDim, ...]]:
-    """Axes of one input that were asked for apart, under names of their own, and are one size in the capture."""
+    """Axes of one input that the user named apart and that are one size in the capture.
+
+    Ranges alone name nothing: a mask of length by length gets two equal ones, and its axes may be one size.
+    """
     found = captured(came.program, asked) if came.program is not None else {}
     groups: dict[tuple[str, str], list[AskedDim]] = {}
     for dim, symbol in found.items():
+        if dim.symbol == f"{dim.input}_{dim.axis}":
+            continue
         groups.setdefault((dim.input, symbol), []).append(dim)
     return [tuple(dims) for dims in groups.values() if len({dim.symbol for dim in dims}) > 1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections import deque
 from collections.abc import Iterable
 from typing import Any
@@ -55,10 +56,17 @@ def lost_state(program: torch.export.ExportedProgram, module: Any, source: str) 
         )
         for output, name, what in kept
     ]
-    return findings + [
-        _changed_input(source, name, at(output, module, name), returned=output in signature.user_outputs)
+    findings += [
+        _changed_input(
+            source,
+            name,
+            at(output, module, name),
+            returned=output in signature.user_outputs,
+            filled=_writes_part(nodes.get(output)),
+        )
         for output, name in signature.user_inputs_to_mutate.items()
     ]
+    return sorted(findings, key=lambda found: found.severity is Severity.NOTE)
 
 
 def _statistics(node: Any) -> bool:
@@ -67,11 +75,21 @@ def _statistics(node: Any) -> bool:
     return "batch_norm" in str(getattr(made_by, "target", ""))
 
 
-def _changed_input(source: str, name: str, line: SourceLine | None, *, returned: bool) -> Finding:
-    """An input that the caller finds changed in PyTorch and unchanged with ONNX."""
+def _writes_part(node: Any) -> bool:
+    """Whether a new value came from writing into a part of the old one, as a cache is filled."""
+    return bool(
+        re.search(r"scatter|index_put|index_copy|index_fill|masked_fill|copy", str(getattr(node, "target", "")))
+    )
+
+
+def _changed_input(source: str, name: str, line: SourceLine | None, *, returned: bool, filled: bool) -> Finding:
+    """An input that the caller finds changed in PyTorch and unchanged with ONNX.
+
+    A warning where a part of it is written and nothing returns it: arithmetic in place is most often a way of writing.
+    """
     return Finding(
         kind="export/mutation",
-        severity=Severity.NOTE if returned else Severity.WARNING,
+        severity=Severity.WARNING if filled and not returned else Severity.NOTE,
         tier=Tier.HAZARD,
         title=f"forward changes its input {name} in place; the ONNX model leaves the caller's tensor as it is",
         cause=f"PyTorch code that calls the model finds {name} changed afterwards (mutation). An ONNX model only reads "
