@@ -17,7 +17,8 @@ _RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
 _EVAL = Fix(
-    "Call model.eval() before the export, and export again: it switches Dropout and BatchNorm to inference mode."
+    "Call model.eval() before the export, and export again: it switches Dropout and BatchNorm to inference mode. A "
+    "functional call needs `training=self.training` as well."
 )
 
 
@@ -113,8 +114,8 @@ def _dropout(model: OpenedModel, nodes: list[Node]) -> Finding:
         tier=Tier.PARSER,
         title="Dropout in training mode",
         cause=f"{_named(nodes)} is in training mode (training_mode is true): it drops values at random on every run. "
-        "The model was exported in train() mode. TensorRT says `does not support the Dropout operator in training "
-        "mode`; ONNX Runtime runs it and gives another result each time.",
+        "The model was exported in train() mode, or calls the functional form without its mode. TensorRT says `does "
+        "not support the Dropout operator in training mode`; ONNX Runtime runs it and gives another result each time.",
         source=RULE,
         places=_places(model, nodes),
         fixes=(_EVAL, *_leave(nodes), Fix("Or set the training_mode input to false, or remove the Dropout nodes.")),

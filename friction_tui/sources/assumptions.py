@@ -50,9 +50,9 @@ def dropped(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence
             broken = _breaks_at(expression, named)
             if broken is not None and not any(f.kind == "export/dim-constraint" for f in findings):
                 where = {name: (dim.input, dim.axis) for name, dim in named.items()}
-                dim = named[min(free)]
-                line = _line_of(expression, guards(), dim) or own_line
-                findings.append(_condition(came, dim, Guard(str(expression), where, line), broken))
+                dims = [named[symbol] for symbol in sorted(free)]
+                line = _line_of(expression, guards(), dims[0]) or own_line
+                findings.append(_condition(came, dims, Guard(str(expression), where, line), broken))
         elif free and free.isdisjoint(named) and re.search(r"Eq\(|Mod\(", str(expression)) and _can_hold(expression):
             counts.setdefault(free, []).append(str(expression))
             lines[free] = lines.get(free) or _line_of(expression, guards()) or own_line
@@ -97,30 +97,38 @@ def _assertion(came: Came, line: SourceLine | None) -> list[Finding]:
     ]
 
 
-def _condition(came: Came, dim: AskedDim, guard: Guard, broken: int) -> Finding:
+def _condition(came: Came, dims: Sequence[AskedDim], guard: Guard, broken: int) -> Finding:
     line = guard.line
-    step = _step(guard, dim)
-    divisor = f"{dim.key} must be a multiple of {step}. " if step else ""
+    steps = [(dim, step) for dim in dims if (step := _step(guard, dim))]
+    dim, step = steps[0] if steps else (dims[0], None)
+    keys = " and ".join(dim.key for dim, _ in steps) if steps else dim.key
+    multiple = " and ".join(f"{dim.key} a multiple of {step}" for dim, step in steps)
+    asked = "; ".join(f"{dim.key}: {dim.span}" for dim in dims)
     return Finding(
         kind="export/dim-constraint",
         severity=Severity.ERROR,
         tier=Tier.SHAPES,
-        title=f"{dim.key} was asked for {dim.span}, the model does not take {broken}",
+        title=(
+            f"The model needs {multiple}, and was asked for every size ({asked})"
+            if steps
+            else f"{dim.key} was asked for {dim.span}, the model does not take {broken}"
+        ),
         cause=(
-            f"{divisor}The code assumes `{guard.readable()}`, which does not hold at {broken}. The exporter drops this "
+            f"The code assumes `{guard.readable()}`, which does not hold at {broken}. The exporter drops this "
             "check, so the ONNX model fails or computes nonsense there."
         ),
         source=came.source,
-        places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, dim.input),),
+        places=((place_of(line),) if line else ())
+        + tuple(Place(PlaceKind.INPUT, n) for n in {d.input: 0 for d in dims}),
         evidence=(f"dropped assertion: {guard.expression}", *(context(line) if line else ())),
         fixes=(
             Fix(
-                f"Feed only multiples of {step}, pad the rest; make the range's min, opt and max multiples of {step}."
+                f"Feed only such sizes of {keys}, pad the rest; make each range's min, opt and max multiples of {step}."
                 if step
                 else "Narrow the range to the sizes the line takes."
             ),
             Fix(
-                f'Declare it, so that nobody feeds another: `Dim("{dim.symbol}")` becomes `{step}*Dim("half")`.'
+                f'Declare it: `{step}*Dim("{dim.symbol}_{step}")` in place of `Dim("{dim.symbol}")`.'
                 if step
                 else f'Declare the bounds: `Dim("{dim.symbol}", min=..., max=...)`.'
             ),
@@ -174,9 +182,9 @@ def _can_hold(expression: Any) -> bool:
 
 
 def _step(guard: Guard, dim: AskedDim) -> int | None:
-    """The k of a condition that says "a multiple of k": `Eq(Mod(s, k), 0)`, `Eq(s, k*(s//k))`."""
-    for pattern in (r"Mod\(\w+, (\d+)\)", r"//(\d+)"):
-        match = re.search(pattern, guard.expression)
-        if match and (dim.input, dim.axis) in guard.symbols.values():
-            return int(match.group(1))
+    """The k of a condition that says "a multiple of k" of the dimension: `Eq(Mod(s, k), 0)`, `Eq(s, k*(s//k))`."""
+    for symbol, place in guard.symbols.items():
+        found = re.search(rf"Mod\({symbol}, (\d+)\)|\b{symbol}//(\d+)", guard.expression)
+        if found and place == (dim.input, dim.axis):
+            return int(found.group(1) or found.group(2))
     return None

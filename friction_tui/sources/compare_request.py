@@ -15,7 +15,7 @@ import torch
 
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
 from friction_tui.recipe import Range
-from friction_tui.sources import rewrites
+from friction_tui.sources import size_rewrites
 from friction_tui.sources.dynamic_shapes import AskedDim, tensors
 from friction_tui.sources.failure import place_of
 from friction_tui.sources.guards import Guard
@@ -74,6 +74,8 @@ def dimensions(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Seque
             same = _same_size(came, dim, asked)
             told.update(same)
             findings.append(_narrower(came, dim, limits, guards(), same))
+    if not findings:
+        findings += [_one_size(came, dims, guards()) for dims in _merged(came, asked)]
     return findings
 
 
@@ -182,7 +184,7 @@ def _specialised(came: Came, dim: AskedDim, size: int, guards: Sequence[Guard]) 
         source=came.source,
         places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, dim.input),),
         evidence=((f"guard: {guard.expression}",) if guard else ()) + (context(line) if line else ()),
-        fixes=rewrites.of_constant_size(line, size, dim.axis, dim.input),
+        fixes=size_rewrites.of_constant_size(line, size, dim.axis, dim.input),
     )
 
 
@@ -193,6 +195,46 @@ def _same_size(came: Came, dim: AskedDim, asked: Sequence[AskedDim]) -> tuple[As
         other
         for other in asked
         if other != dim and found.get(other) == found.get(dim) and (other.min, other.max) != (dim.min, dim.max)
+    )
+
+
+def _merged(came: Came, asked: Sequence[AskedDim]) -> list[tuple[AskedDim, ...]]:
+    """Axes of one input that the user named apart and that are one size in the capture.
+
+    Ranges alone name nothing: a mask of length by length gets two equal ones, and its axes may be one size.
+    """
+    found = captured(came.program, asked) if came.program is not None else {}
+    groups: dict[tuple[str, str], list[AskedDim]] = {}
+    for dim, symbol in found.items():
+        if dim.symbol == f"{dim.input}_{dim.axis}":
+            continue
+        groups.setdefault((dim.input, symbol), []).append(dim)
+    return [tuple(dims) for dims in groups.values() if len({dim.symbol for dim in dims}) > 1]
+
+
+def _one_size(came: Came, dims: Sequence[AskedDim], guards: Sequence[Guard]) -> Finding:
+    """Axes that were asked to vary apart and that the code makes equal."""
+    listed = " and ".join(dim.key for dim in dims)
+    guard = next((g for g in guards if all(g.about(d.input, d.axis) for d in dims)), None)
+    line = guard.line if guard else None
+    asked_as = ", ".join(dict.fromkeys(dim.symbol for dim in dims))
+    return Finding(
+        kind="export/dim-constraint",
+        severity=Severity.ERROR,
+        tier=Tier.SHAPES,
+        title=f"{listed} were asked to vary apart ({asked_as}) and must be equal in the model",
+        cause=(
+            f"The code makes {listed} one size"
+            + (f" (`{guard.readable()}`)" if guard else "")
+            + ", and the exporter gave them one name without an error: other sizes fail or compute nonsense."
+        ),
+        source=came.source,
+        places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, dims[0].input),),
+        evidence=context(line) if line else (),
+        fixes=(
+            Fix(f'If they are always equal, say so: the same `Dim("{dims[0].symbol}")` for both in dynamic_shapes.'),
+            Fix("Change the line if the model should take them apart, or pad the input to a square before it."),
+        ),
     )
 
 

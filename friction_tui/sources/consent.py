@@ -15,6 +15,7 @@ import msgspec
 import platformdirs
 
 from friction_tui.recipe import Source, SourceKind
+from friction_tui.sources.local_imports import local_imports
 
 _CODELESS = {SourceKind.ONNX, SourceKind.ENGINE, SourceKind.HUGGING_FACE}
 """Kinds that are data. A Hugging Face directory is opened without its own code and with `weights_only` loading."""
@@ -32,14 +33,20 @@ def needs_consent(source: Source) -> bool:
 
 
 def code_files(source: Source) -> tuple[Path, ...]:
-    """The files whose bytes the consent is for, sorted. Empty when the module named is not on the Python path."""
+    """The files whose bytes the consent is for, the named one first; empty when there is no such file or module.
+
+    Of Python code these are the file and what it imports from its own project.
+    """
     path = Path(source.path)
     if path.is_dir():
         return tuple(sorted(p for p in path.rglob("*") if p.is_file()))
-    if path.is_file():
-        return (path,)
-    module = module_file(source.path)
-    return (module,) if module else ()
+    file = path if path.is_file() else module_file(source.path)
+    if file is None:
+        return ()
+    if file.suffix != ".py":
+        return (file,)
+    others = (other for other in local_imports(file) if other != file.resolve())
+    return (file, *(other if file.is_absolute() else Path(os.path.relpath(other)) for other in others))
 
 
 def fingerprint(source: Source) -> str:
@@ -51,9 +58,9 @@ def fingerprint(source: Source) -> str:
     if not files:
         return ""
     digest = hashlib.sha256(source.factory.encode())
-    root = Path(source.path)
+    root = Path(source.path) if Path(source.path).is_dir() else files[0].resolve().parent
     for file in files:
-        name = str(file.relative_to(root)) if root.is_dir() else file.name
+        name = os.path.relpath(file.resolve(), root.resolve())
         with file.open("rb") as stream:
             digest.update(f"\0{name}\0".encode() + hashlib.file_digest(stream, "sha256").digest())
     return digest.hexdigest()

@@ -19,7 +19,7 @@ def from_specs(module: Any, specs: Iterable[InputSpec]) -> tuple[tuple[Any, ...]
     """Random tensors for the specs, as positional arguments where forward has a parameter of that name, in order."""
     limit = _token_limit(module)
     tensors = {spec.name: make(spec, limit) for spec in specs}
-    names = _parameters(module)
+    names = parameters(module)
     if not set(tensors) <= set(names):
         return tuple(tensors.values()), {}
     leading = []
@@ -42,7 +42,7 @@ def make(spec: InputSpec, token_limit: int = 2) -> torch.Tensor:
 
 def guess(module: Any) -> tuple[InputSpec, ...]:
     """Inputs that fit the first layer with weights, when forward needs exactly one; nothing when that is not so."""
-    needed = _parameters(module, required_only=True)
+    needed = parameters(module, required_only=True)
     if len(needed) != 1:
         return ()
     name = needed[0]
@@ -86,7 +86,8 @@ def leaves(inputs: Any, prefix: str = "") -> list[tuple[str, Any]]:
     return [leaf for key, value in items for leaf in leaves(value, f"{prefix}_{key}" if prefix else key)]
 
 
-def _parameters(module: Any, *, required_only: bool = False) -> list[str]:
+def parameters(module: Any, *, required_only: bool = False) -> list[str]:
+    """Names of forward's parameters that take one input each; only those without a default when `required_only`."""
     try:
         signature = signature_of(module)
     except (TypeError, ValueError):

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
-import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import msgspec
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, SourceLine
-from friction_tui.recipe import Source
-from friction_tui.sources import rewrites, uncapturable
+from friction_tui.finding import Finding, Fix, SourceLine
+from friction_tui.sources import branch_operators, rewrites, size_rewrites, uncapturable, violated_ranges
 from friction_tui.sources.failure import Failure, finding, made
 from friction_tui.sources.replacements import instead_of
 
 _EXPRESSION = re.compile(r"data-dependent expression (.+?)(?: \(unhinted|\.\s|\n|$)")
-_NO_CUDA = r"Torch not compiled with CUDA|No CUDA GPUs|Found no NVIDIA|not linked with support for \w+ devices"
 _ORDINARY = {"", "Tensor", "Scalar", "out", "dim", "int", "default"}
 """Overloads that say nothing about what an operator does."""
 _VMAP = (
@@ -57,22 +53,23 @@ def data_dependent(
     `size_like` are the symbols that count elements, `at` is what the line was evaluating.
     """
     word = rewrites.branch_word(line, at) if line else ""
-    in_words = f"the line needs the value of `{expression}`" if expression else "the line needs a tensor's value"
-    symbols = ", ".join(dict.fromkeys(re.findall(r"\b[zu]+f?\d+\b", expression)))
-    what = f" ({symbols} stands for a value or size read from a tensor)" if symbols else ""
+    in_words = _needed(expression, rewrites.condition(line) if line and word else "")
     if word:
         assert line is not None
         line = rewrites.keyword_line(line)
-        decides = "how many elements a selection gave, which" if size_like else "a value that"
+        sized = bool(size_like) or rewrites.about_size(line)
+        decides = "a value that"
+        if sized:
+            decides = "how many elements a selection gave, which" if size_like else "a size that comes from values and"
+        on = "the number of selected elements" if size_like else "a size that depends on tensor values"
         return made(
             failure_source,
             line,
             "export/data-dependent-control-flow",
-            f"Data-dependent control flow: Python `{word}` on "
-            + ("the number of selected elements" if size_like else "a tensor's value"),
-            f"A Python {word} decides on {decides} is only known at run time: {in_words}{what}. torch.export "
+            f"Data-dependent control flow: Python `{word}` on " + (on if sized else "a tensor's value"),
+            f"A Python {word} decides on {decides} is only known at run time: {in_words}. torch.export "
             "records one path of the code and cannot guard on data-dependent values.",
-            rewrites.of_count(line) if size_like else rewrites.of_branch(line),
+            rewrites.of_count(line) if sized else rewrites.of_branch(line),
             words,
         )
     about = f"how many elements there are ({size_like} depends on tensor values)" if size_like else "a tensor's value"
@@ -81,12 +78,17 @@ def data_dependent(
         line,
         "export/data-dependent-shape",
         "A shape depends on tensor values (data-dependent shape)",
-        f"The line asks for something that depends on {about}: {in_words}{what}. The size comes from boolean "
+        f"The line asks for something that depends on {about}: {in_words}. The size comes from boolean "
         "indexing, nonzero(), item() or tolist(), so it is unknown when the graph is captured.",
         (
-            Fix(
-                f"Promise what always holds, just before the line: `{_as_check(expression)}`, with the Python value in "
-                "place of u0."
+            *(
+                size_rewrites.of_slice(line)
+                or (
+                    Fix(
+                        f"Promise what always holds, just before the line: `{_as_check(expression)}`, with the Python "
+                        "value in place of u0."
+                    ),
+                )
             ),
             Fix(
                 "Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)` or `x * mask`, then "
@@ -96,6 +98,18 @@ def data_dependent(
         ),
         words,
     )
+
+
+def _needed(expression: str, condition: str) -> str:
+    """What the line needs, in the user's words where there are any and with the exporter's symbols explained."""
+    symbols = ", ".join(dict.fromkeys(re.findall(r"\b[zu]+f?\d+\b", expression)))
+    what = f"{symbols} stands for a value or size read from a tensor" if symbols else ""
+    if condition and expression:
+        aside = f" (`{expression}` to torch.export" + (f": {what})" if what else ")")
+        return f"the line needs the value of `{condition}`{aside}"
+    if expression:
+        return f"the line needs the value of `{expression}`" + (f" ({what})" if what else "")
+    return f"the line needs the value of `{condition}`" if condition else "the line needs a tensor's value"
 
 
 def missing_function(
@@ -113,7 +127,11 @@ def missing_function(
             f"{op} is applied to a complex tensor. ONNX has no complex type: the exporter keeps real and imaginary "
             f"part in a last dimension of 2 and has no translation of {op} for it.",
             (
-                Fix("Do the arithmetic on real tensors: `torch.view_as_real(z)`, then real and imaginary part apart."),
+                Fix(
+                    "Do the arithmetic on real tensors, real and imaginary part apart: a product is `a*c - b*d` "
+                    "and `a*d + b*c`. A rotary embedding keeps cos and sin as two real buffers instead of a "
+                    "complex table; `torch.view_as_real(z)` makes both parts of what is complex already."
+                ),
                 Fix("For magnitudes write `torch.sqrt(re**2 + im**2)`; for a fixed-size FFT multiply by a DFT matrix."),
                 Fix("Move the spectral part outside the model, before or after the engine."),
             ),
@@ -155,73 +173,15 @@ def written(name: str, overload: str) -> str:
     return name if overload in _ORDINARY else f"{name}.{overload}"
 
 
-def user_code_fails(error: BaseException, line: SourceLine | None, source: Source, *, raised: bool) -> Finding:
-    """The file, the factory or the checkpoint gave no model. `raised`: the user's code raised it."""
-    said = f"{type(error).__name__}: {error}" if raised else str(error)
-    if isinstance(error, SyntaxError) and error.filename and error.lineno:
-        line = SourceLine(error.filename, error.lineno, "", (error.text or "").strip())
-    fixes = (_way_out(error, source),)
-    title = f"The model could not be made: {said.splitlines()[0][:160]}"
-    finding = made("the user's code", line, "export/user-code", title, said[:1200], fixes if raised else ())
-    places = finding.places or (Place(PlaceKind.FILE, source.path),)
-    return msgspec.structs.replace(finding, places=places)
-
-
-def _way_out(error: BaseException, source: Source) -> Fix:
-    """What helps against an error of the user's own code."""
-    said = str(error)
-    match error:
-        case ModuleNotFoundError(name=str(name)):
-            return Fix(f"Install {name} in the environment friction-tui runs in ({sys.executable}).")
-        case SyntaxError():
-            return Fix(f"Correct the syntax of that line; Python {sys.version.split()[0]} reads it here.")
-        case FileNotFoundError(filename=missing):
-            return Fix(
-                f"There is no {missing} in {Path.cwd()}, where the export runs. Build the path from the code's own "
-                f"file: `Path(__file__).with_name({str(Path(str(missing)).name)!r})`, or correct it."
-            )
-    if re.search(_NO_CUDA, said):
-        return Fix(
-            "Make the model on the CPU: an export needs no GPU. Leave out `.cuda()` and `.to('cuda')`, or write "
-            "`device='cuda' if torch.cuda.is_available() else 'cpu'`; load weights with `map_location='cpu'`."
-        )
-    if "state_dict" in said:
-        return Fix("Give the checkpoint that belongs to this module, or correct the factory's configuration.")
-    return Fix(f"Run it alone: `python -c 'import …; {source.factory or 'factory'}()'`, and correct what it says.")
-
-
-def model_fails(failure: Failure, left_out: Sequence[str] = ()) -> Finding:
-    """The model raises on its own example input, before any export.
-
-    `left_out` are parameters of forward that the example left at their default None.
-    """
-    fixes = [
-        Fix("Check the example input's shape and dtype against what the line expects."),
-        Fix("Run the model alone on it: `model(*example_inputs())`."),
-    ]
-    if left_out:
-        listed = ", ".join(left_out)
-        fixes.insert(0, Fix(f"Give {listed} too: the example input left {listed} at None, and the line may need it."))
-    extension = re.search(r"'_OpNamespace' '(\w+)' object has no attribute '(\w+)'", failure.text)
-    if extension:
-        named = "::".join(extension.groups())
-        fixes = [
-            Fix(
-                f"Load the extension that defines {named} in the file of the factory: import its package, or "
-                "`torch.ops.load_library('path/to/it.so')`."
-            ),
-            Fix(f"For the export alone write {named} in torch operators."),
-        ]
-    return finding(
-        failure,
-        "export/model-error",
-        f"The model's forward fails on its example input: {type(failure.links[-1]).__name__}",
-        f"Without any export, forward raises {failure.root.splitlines()[0]}",
-        fixes,
-    )
-
-
 # ------------------------------------------------------------------------------------------- recognising
+
+
+def _lost_size(failure: Failure) -> Finding | None:
+    """A size from a value that the exporter's own decomposition loses track of: it asserts, or says "pending"."""
+    lost = re.search(r"(\bu\d+\b)? ?possible memo disaster|Pending unbacked symbols: \{(\w+)", failure.text)
+    if not lost:
+        return None
+    return data_dependent(failure.source, failure.line, next(filter(None, lost.groups()), ""), words=failure.root)
 
 
 def _guard(failure: Failure) -> Finding | None:
@@ -232,7 +192,29 @@ def _guard(failure: Failure) -> Finding | None:
     size_like = _SIZE_LIKE.search(failure.text)
     symbols = size_like.group(1).strip() if size_like and size_like.group(1).strip() != "none" else ""
     said = expression.group(1).strip() if expression else ""
+    operator = re.fullmatch(r"Dynamic\w+Exception: (\w+)\.(\w+)\.\w+", failure.root)
+    if operator:
+        return _sized_by_values(failure, "::".join(operator.groups()))
     return data_dependent(failure.source, failure.line, said, symbols, failure.root, failure.expression)
+
+
+def _sized_by_values(failure: Failure, op: str) -> Finding:
+    """An operator that torch.export has no symbolic size for: it would have to run to know what it returns."""
+    return finding(
+        failure,
+        "export/data-dependent-shape",
+        f"The size of what {op} returns depends on tensor values (data-dependent shape)",
+        f"{op} has to run before anybody knows the shape of its result, and while the graph is captured there are no "
+        "values.",
+        (
+            *instead_of(op),
+            Fix("Compute it outside the model, before or after the engine."),
+            Fix(
+                "Write the line in operators of a fixed size: a mask and `torch.where` instead of a selection, "
+                "`torch.topk(x, k)` for a fixed number of elements. A loss belongs to training, not into forward."
+            ),
+        ),
+    )
 
 
 def _tensor_as_size(failure: Failure) -> Finding | None:
@@ -285,6 +267,19 @@ def _no_fake_kernel(failure: Failure) -> Finding | None:
     ):
         return None
     op = dotted.group(1).replace(".", "::") if dotted else "an operator"
+    if op.startswith("aten::"):
+        return finding(
+            failure,
+            "export/missing-fake-kernel",
+            f"{op} cannot be captured: torch has no fake kernel for it",
+            f"{op} is torch's own and has no fake (meta) implementation for these inputs, so torch.export cannot know "
+            "the shape and dtype of its result without running it.",
+            (
+                *instead_of(op),
+                Fix("Write the line in other torch operators; an export takes dense, padded tensors and a mask."),
+                Fix("Move that part outside the model, before or after the engine."),
+            ),
+        )
     return finding(
         failure,
         "export/missing-fake-kernel",
@@ -301,46 +296,14 @@ def _no_fake_kernel(failure: Failure) -> Finding | None:
     )
 
 
-def _constraint(failure: Failure) -> Finding | None:
-    if "Constraints violated" not in failure.text and "not in range" not in failure.text:
-        return None
-    constant = re.search(
-        r"You marked (\S+) as dynamic but your code specialized it to be a constant \((\d+)\)", failure.text
-    )
-    suggested = re.search(r"Suggested fixes:\n((?:\s+.+\n?)+)", failure.text)
-    advice = "; ".join(line.strip() for line in suggested.group(1).strip().splitlines()) if suggested else ""
-    evidence = tuple(re.findall(r"^\s+- (.+)$", failure.text, re.M))
-    if constant:
-        name, value = constant.groups()
-        return finding(
-            failure,
-            "export/dim-specialised",
-            f"Dimension {name} was asked to be dynamic and is a constant ({value}) in the model",
-            f"The code specialised {name} to the constant {value} of the example input: a constraint on a dynamic "
-            "dimension was violated.",
-            rewrites.of_constant_size(failure.line, int(value), 0, "x"),
-            evidence,
-        )
-    return finding(
-        failure,
-        "export/dim-constraint",
-        "The model does not take every size in the range asked for",
-        f"A constraint on a dynamic dimension is violated: {evidence[0] if evidence else failure.root}",
-        (
-            Fix(f"Declare what the model takes: {advice}." if advice else "Narrow the range of this dimension."),
-            Fix("Let the exporter find it out: `Dim.AUTO` for this dimension."),
-            Fix("Change the line that needs it, if the model should take every size in the range."),
-        ),
-        evidence,
-    )
-
-
 _RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
     _guard,
+    _lost_size,
     _tensor_as_size,
     _no_function,
     _no_fake_kernel,
-    _constraint,
+    violated_ranges.recognise,
+    branch_operators.recognise,
     *uncapturable.RECOGNISERS,
 )
 

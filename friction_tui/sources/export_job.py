@@ -19,6 +19,8 @@ from friction_tui.report.units import size_text
 from friction_tui.sources import consent
 from friction_tui.sources.channel import Channel, end_with_parent
 from friction_tui.sources.export_request import Done, ExportRequest
+from friction_tui.sources.failure import place_of
+from friction_tui.sources.source_lines import context, of_exception
 
 _SHARE = 0.9
 """Part of the free memory an export may take when no limit was given: the rest keeps the machine answering."""
@@ -61,8 +63,8 @@ def _run(request: ExportRequest, channel: Channel) -> Done:
                 return pytorch.export(request, channel)
     except ImportError as error:
         channel.found(_not_installed(request, error))
-    except MemoryError:
-        channel.found(_out_of_memory(request, limit))
+    except MemoryError as error:
+        channel.found(_out_of_memory(request, limit, error))
     except Exception as error:
         channel.found(_unexpected(request, error))
     return Done(None, channel.elapsed)
@@ -131,8 +133,9 @@ def _not_installed(request: ExportRequest, error: ImportError) -> Finding:
     )
 
 
-def _out_of_memory(request: ExportRequest, limit: int) -> Finding:
-    return _finding(
+def _out_of_memory(request: ExportRequest, limit: int, error: Exception) -> Finding:
+    line = of_exception(error)
+    found = _finding(
         "export/out-of-memory",
         "The export ran out of memory",
         f"It needed more than its limit of {size_text(limit)}"
@@ -149,11 +152,14 @@ def _out_of_memory(request: ExportRequest, limit: int) -> Finding:
         if request.options.memory_limit_mb
         else Fix("End what else uses memory here, export a smaller configuration, or use a machine with more memory."),
     )
+    if line is None:
+        return found
+    return msgspec.structs.replace(found, places=(place_of(line),), evidence=context(line))
 
 
 def _unexpected(request: ExportRequest, error: Exception) -> Finding:
     if "can't allocate memory" in str(error) or "std::bad_alloc" in str(error):
-        return _out_of_memory(request, resource.getrlimit(resource.RLIMIT_DATA)[0])
+        return _out_of_memory(request, resource.getrlimit(resource.RLIMIT_DATA)[0], error)
     finding = _finding(
         "export/unknown",
         f"The export stopped: {type(error).__name__}",

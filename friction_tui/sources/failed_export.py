@@ -11,16 +11,19 @@ from typing import Any
 import torch
 
 from friction_tui.finding import Finding, SourceLine
-from friction_tui.sources import draft_export, guards, operator_scan, uncapturable
+from friction_tui.sources import draft_export, guards, operator_scan, uncapturable, violated_ranges
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.dynamic_shapes import relaxed
-from friction_tui.sources.export_failure import explain, missing_function, model_fails
+from friction_tui.sources.export_failure import explain, missing_function
 from friction_tui.sources.export_request import ExportRequest
-from friction_tui.sources.failure import Failure, read
+from friction_tui.sources.failure import Failure, a_or_an, placed, read
+from friction_tui.sources.own_failure import model_fails
 from friction_tui.sources.signature import signature_of
+from friction_tui.sources.source_lines import find_in
 from friction_tui.sources.user_code import Built
 
 _CERTAIN = (
+    "export/control-flow-operator",
     "export/data-dependent",
     "export/missing",
     "export/dim",
@@ -49,6 +52,9 @@ def findings(
     """The failure itself first, then what lies behind it as far as that can be seen."""
     failure = _with_line(read(error, source, forward), built, shapes)
     found = [explain(failure)]
+    if found[0].kind == "export/unsupported-dtype" and not found[0].places:
+        line = _in_factory(built, request, r"quantiz|\bconvert\w*\(") or failure.forward
+        found = [placed(found[0], line)]
     if found[0].kind == "export/unsupported-output":
         found = [explain(dataclasses.replace(failure, returned=_beside_tensors(built)))]
     if not found[0].kind.startswith(_CERTAIN):
@@ -59,7 +65,8 @@ def findings(
             yield told if told.kind in _OWN else model_fails(failure, _left_out(built))
             return
         if found[0].kind == "export/unknown" and _has_scripted_part(built):
-            found = [uncapturable.scripted(failure)]
+            line = _in_factory(built, request, r"\bjit\.(script|trace|load|freeze)|torch\.jit")
+            found = [placed(uncapturable.scripted(failure), line)]
     if failure.has("ConversionError"):
         found = _untranslatable(built, shapes, request.opset, source, channel) or found
     yield from found
@@ -92,10 +99,10 @@ def _at_most(seconds: float) -> Iterator[None]:
 
 def _with_line(failure: Failure, built: Built, shapes: Any) -> Failure:
     """A violated constraint names no line; the guards of a capture with free dimensions do."""
-    if failure.line is not None or "Constraints violated" not in failure.text:
+    if failure.line is not None or not violated_ranges.concerned(failure):
         return failure
     added = guards.of_capture(built.module, built.args, built.kwargs, relaxed(shapes))
-    return dataclasses.replace(failure, line=next((guard.line for guard in added if guard.line), None))
+    return dataclasses.replace(failure, line=violated_ranges.line_of(failure, added))
 
 
 def _captured(built: Built, shapes: Any) -> torch.export.ExportedProgram:
@@ -108,6 +115,11 @@ def _captured(built: Built, shapes: Any) -> torch.export.ExportedProgram:
         return capture(strict=False)
     except Exception:
         return capture(strict=True)
+
+
+def _in_factory(built: Built, request: ExportRequest, pattern: str) -> SourceLine | None:
+    """The line of the factory that matches: where a module that cannot be captured was made."""
+    return find_in(built.made_at.file, (request.source.factory,), pattern) if built.made_at else None
 
 
 def _has_scripted_part(built: Built) -> bool:
@@ -128,7 +140,9 @@ def _beside_tensors(built: Built) -> str:
     except Exception:
         return ""  # what it raises is no answer to this question; the export's own failure is told either way
     foreign = [(path, leaf) for path, leaf in leaves if not isinstance(leaf, torch.Tensor | None)]
-    return ", ".join(f"a {type(leaf).__name__} at {torch.utils._pytree.keystr(path)}" for path, leaf in foreign[:3])
+    return ", ".join(
+        f"{a_or_an(type(leaf).__name__)} at {torch.utils._pytree.keystr(path)}" for path, leaf in foreign[:3]
+    )
 
 
 def _untranslatable(built: Built, shapes: Any, opset: int | None, source: str, channel: Channel) -> list[Finding]:

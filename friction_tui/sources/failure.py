@@ -69,6 +69,11 @@ def read(error: BaseException, source: str, forward: SourceLine | None = None) -
     return Failure(links, line, source, forward, evaluated(error))
 
 
+def a_or_an(noun: str) -> str:
+    """The noun with its article: `an int`, `a Batch`."""
+    return f"{'an' if noun[:1].lower() in 'aeio' else 'a'} {noun}"
+
+
 def place_of(line: SourceLine) -> Place:
     """A place in the user's code."""
     return Place(PlaceKind.FILE, f"{Path(line.file).name}:{line.line}", source=line)

@@ -6,6 +6,7 @@ The directory's own Python code is never run (`trust_remote_code=False`), pickle
 from __future__ import annotations
 
 import importlib
+import inspect
 import json
 import os
 from pathlib import Path
@@ -20,18 +21,6 @@ from friction_tui.sources.export_request import Done, ExportRequest
 from friction_tui.sources.user_code import Built
 
 _BATCH, _LENGTH = 2, 16
-
-_AUTO_CLASSES = (
-    ("CausalLM", "AutoModelForCausalLM"),
-    ("MaskedLM", "AutoModelForMaskedLM"),
-    ("SequenceClassification", "AutoModelForSequenceClassification"),
-    ("TokenClassification", "AutoModelForTokenClassification"),
-    ("QuestionAnswering", "AutoModelForQuestionAnswering"),
-    ("ImageClassification", "AutoModelForImageClassification"),
-    ("ObjectDetection", "AutoModelForObjectDetection"),
-    ("SemanticSegmentation", "AutoModelForSemanticSegmentation"),
-)
-"""The head named in config.json's `architectures`, and the transformers class that makes it."""
 
 
 def export(request: ExportRequest, channel: Channel) -> Done:
@@ -58,16 +47,19 @@ def export(request: ExportRequest, channel: Channel) -> Done:
 def build(transformers: Any, folder: Path, request: ExportRequest) -> Built:
     """The model in eval mode with its head, a key-value cache turned off, and example inputs that fit its kind."""
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    named = " ".join(config.architectures or ())
-    auto = next((cls for head, cls in _AUTO_CLASSES if head in named), "AutoModel")
     # A cache in the outputs is a Python object, which no ONNX output can be.
     config.use_cache = False
     config.return_dict = True
-    maker = getattr(transformers, auto)
+    if hasattr(config, "relative_attention_num_buckets"):
+        # T5 and its kin add a learned bias to the scores: the layout that torch's fused attention gives for it is one
+        # whose view the exporter's lowering refuses ("Cannot view a tensor with shape ..."). Plain attention is equal.
+        config._attn_implementation = "eager"
+    named = _named_class(transformers, config)
     if _weights(folder):
+        maker = named or transformers.AutoModel
         model = maker.from_pretrained(folder, config=config, local_files_only=True, trust_remote_code=False)
     else:
-        model = maker.from_config(config, trust_remote_code=False)
+        model = named(config) if named else transformers.AutoModel.from_config(config, trust_remote_code=False)
     model.eval()
     if request.source.inputs:
         args, kwargs = example_inputs.from_specs(model, request.source.inputs)
@@ -75,20 +67,47 @@ def build(transformers: Any, folder: Path, request: ExportRequest) -> Built:
     return Built(model, (), _inputs(model, config), guessed=True)
 
 
+def _named_class(transformers: Any, config: Any) -> Any:
+    """The class of transformers that config.json names, head included; None where it names none that is there."""
+    for name in config.architectures or ():
+        found = getattr(transformers, name, None)
+        if isinstance(found, type) and issubclass(found, transformers.PreTrainedModel):
+            return found
+    return None
+
+
 def _inputs(model: Any, config: Any) -> dict[str, Any]:
-    """Inputs as the model's main input asks for them: tokens with a mask, or pixels."""
+    """Inputs as the model's main input asks for them; those of a decoder or a second encoder beside it."""
     match model.main_input_name:
         case "pixel_values":
-            size = getattr(config, "image_size", 224)
-            height, width = size if isinstance(size, tuple | list) else (size, size)
-            return {"pixel_values": torch.randn(_BATCH, getattr(config, "num_channels", 3), height, width)}
+            made = {"pixel_values": _pixels(config)}
         case "input_values":
-            return {"input_values": torch.randn(_BATCH, 16000)}
+            made = {"input_values": torch.randn(_BATCH, 16000)}
         case "input_features":
-            return {"input_features": torch.randn(_BATCH, getattr(config, "num_mel_bins", 80), 3000)}
+            # As many frames as the encoder has positions, at a stride of 2 in its convolutions (Whisper: 30 s).
+            frames = 2 * getattr(config, "max_source_positions", 1500)
+            made = {"input_features": torch.randn(_BATCH, getattr(config, "num_mel_bins", 80), frames)}
         case main:
-            tokens = torch.randint(0, min(100, config.get_text_config().vocab_size), (_BATCH, _LENGTH))
-            return {main: tokens, "attention_mask": torch.ones(_BATCH, _LENGTH, dtype=torch.int64)}
+            made = {main: _tokens(config), "attention_mask": torch.ones(_BATCH, _LENGTH, dtype=torch.int64)}
+    accepted = inspect.signature(model.forward).parameters
+    if config.is_encoder_decoder and "decoder_input_ids" in accepted:
+        made["decoder_input_ids"] = _tokens(config)
+    # Text beside images is a pair of encoders (CLIP); where tokens stand for the image, text alone is an input.
+    vision = getattr(config, "vision_config", None)
+    paired = vision is not None and not any(hasattr(config, f"image_token_{kind}") for kind in ("id", "index"))
+    if paired and "pixel_values" in accepted and "pixel_values" not in made:
+        made["pixel_values"] = _pixels(vision)
+    return made
+
+
+def _tokens(config: Any) -> torch.Tensor:
+    return torch.randint(0, min(100, config.get_text_config().vocab_size), (_BATCH, _LENGTH))
+
+
+def _pixels(config: Any) -> torch.Tensor:
+    size = getattr(config, "image_size", 224)
+    height, width = size if isinstance(size, tuple | list) else (size, size)
+    return torch.randn(_BATCH, getattr(config, "num_channels", 3), height, width)
 
 
 def _weights(folder: Path) -> list[Path]:

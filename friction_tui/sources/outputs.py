@@ -34,7 +34,11 @@ def differ(one: Sequence[np.ndarray[Any, Any]], other: Sequence[np.ndarray[Any, 
 
 
 def torch_outputs(module: Any, inputs: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
-    """Every tensor the module returns for these inputs, flattened; a complex one as real with a last dimension of 2."""
+    """Every tensor the module returns for these inputs, flattened; a complex one as real with a last dimension of 2.
+
+    The inputs stay as they are: a module that writes into them gets copies.
+    """
+    inputs = torch.utils._pytree.tree_map_only(torch.Tensor, torch.Tensor.clone, dict(inputs))
     with torch.no_grad():
         if isinstance(module, torch.export.ExportedProgram):
             result = module.module()(*inputs.values())

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
 from friction_tui.sources.diverging import Parting, first_diverging, in_forward, recorded_line
 from friction_tui.sources.dynamic_shapes import AskedDim
 from friction_tui.sources.failure import place_of, read
@@ -54,6 +54,9 @@ def check(
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if "NOT_IMPLEMENTED" in str(error):  # a valid model of types or operators that this runtime has no kernel for
+            say(f"parity not checked: {str(error).partition('NOT_IMPLEMENTED : ')[2] or error}")
+            return []
         return [_refused(error, model, source)]
     for label, sizes in _points(asked) if repeatable else [(_EXAMPLE, {})]:
         inputs = dict(bound) if label == _EXAMPLE else _resized(bound, asked, sizes)
@@ -130,15 +133,15 @@ def _resized(bound: Mapping[str, Any], asked: Sequence[AskedDim], sizes: Mapping
 
 def _draws(module: Any, source: str) -> Finding:
     """PyTorch gives another result in every run, and the ONNX model holds no operator that draws random numbers."""
-    line = next((found for part in module.modules() if (found := in_forward(part, _RANDOM_CALL))), None)
+    line = next((found for part in module.modules() if (found := _python_state(part))), None)
     return Finding(
         kind="export/python-side-effect",
         severity=Severity.WARNING,
         tier=Tier.HAZARD,
         title="The PyTorch model gives another result in every run; the ONNX model always the same",
         cause=(
-            "A random number, a clock or the like is read in Python while the graph is captured, so the value of that "
-            "one moment is a constant in the ONNX model. Parity cannot be checked."
+            "A random number, a clock, a global or the like is read in Python while the graph is captured, so the "
+            "value of that one moment is a constant in the ONNX model. Parity cannot be checked."
         ),
         source=source,
         places=(place_of(line) if line else Place(PlaceKind.MODEL, "model"),),
@@ -153,10 +156,19 @@ def _draws(module: Any, source: str) -> Finding:
     )
 
 
+def _python_state(part: Any) -> SourceLine | None:
+    """Where forward reads what changes between calls: a random number, a clock, a global that it counts up."""
+    declared = in_forward(part, r"^\s*global\b")
+    name = declared.code.removeprefix("global").split("#")[0].split(",")[0].strip() if declared else ""
+    assigned = in_forward(part, rf"\b{name}\s*([-+*/|&]|//)?=(?!=)") if name.isidentifier() else None
+    return in_forward(part, _RANDOM_CALL) or assigned or declared
+
+
 def _differs(compared: Compared, label: str, source: str, parting: Parting) -> Finding:
     first, line = parting.difference, parting.line
     where = f" The first module whose output differs is `{parting.module}` (by {first.absolute:.3g})." if first else ""
     frozen = label == _VALUES
+    momentary = line is not None and re.search(_RANDOM_CALL, line.code)
     return Finding(
         kind="export/parity",
         severity=Severity.ERROR,
@@ -182,6 +194,11 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
         places=((place_of(line),) if line else ()) + (Place(PlaceKind.OUTPUT, compared.output.partition(" (")[0]),),
         evidence=context(line) if line else (),
         fixes=(
+            *(
+                (Fix("The line reads a clock or a random number in Python: leave it out, or make it an input."),)
+                if momentary
+                else ()
+            ),
             *(
                 (
                     Fix(

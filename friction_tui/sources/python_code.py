@@ -13,7 +13,11 @@ from friction_tui.sources.watch import project_root
 
 
 class CannotBuild(Exception):
-    """The user's code ran but gave nothing that can be exported. The text says what it gave and what is needed."""
+    """The user's code ran but gave nothing that can be exported. The text says what it gave, `fix` what to do."""
+
+    def __init__(self, said: str, fix: str = "") -> None:
+        self.fix = fix
+        super().__init__(said)
 
 
 def load(path_text: str) -> ModuleType:

@@ -23,6 +23,7 @@ from friction_tui.sources import (
     compare_request,
     failed_export,
     guards,
+    kept_state,
     legacy,
     outputs,
     parity,
@@ -33,15 +34,15 @@ from friction_tui.sources.channel import Channel
 from friction_tui.sources.compare_request import Came
 from friction_tui.sources.dynamic_shapes import AskedDim, plan, relaxed
 from friction_tui.sources.example_inputs import described
-from friction_tui.sources.export_failure import model_fails, user_code_fails
 from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
 from friction_tui.sources.failure import read
+from friction_tui.sources.own_failure import model_fails, user_code_fails
 from friction_tui.sources.source_lines import definition, of_exception
 from friction_tui.sources.user_code import Built, CannotBuild
 from friction_tui.sources.watch import project_files
 
 _OWN_OPTIONS = {"input_names", "output_names", "dynamic_axes", "custom_translation_table"}
-"""What `export_kwargs()` may set beside `dynamic_shapes` and `kwargs`; the recipe decides the rest."""
+"""What `export_kwargs()` may set beside `dynamic_shapes`, `kwargs` and `opset_version`, which the recipe overrides."""
 
 
 _STAGES = {
@@ -57,7 +58,8 @@ def export(request: ExportRequest, channel: Channel) -> Done:
     with _overheard(channel):
         try:
             built = user_code.build(request.source)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            _out_of_memory(error)
             line = of_exception(error)
             channel.found(user_code_fails(error, line, request.source, raised=not isinstance(error, CannotBuild)))
             return Done(None, channel.elapsed)
@@ -66,10 +68,15 @@ def export(request: ExportRequest, channel: Channel) -> Done:
 
 def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done:
     """Export a module that is already made."""
+    if request.opset is None and "opset_version" in built.options:
+        request = msgspec.structs.replace(request, opset=int(built.options["opset_version"]))
+    unused = sorted(built.options.keys() - _OWN_OPTIONS - {"dynamic_shapes", "kwargs", "opset_version"})
+    if unused:
+        channel.log("info", f"not taken from export_kwargs(), the recipe decides: {', '.join(unused)}")
     bound = built.bound
     channel.send(InputsUsed(described(bound), built.guessed))
     if built.guessed:
-        channel.found(_guessed(built))
+        channel.found(_guessed(built, request.source.factory))
     source = source_label(request)
     shapes, asked = plan(bound, built.options.get("dynamic_shapes"), request.profile)
     if isinstance(built.module, torch.export.ExportedProgram):
@@ -87,6 +94,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     except Exception as error:
         failed = error
     if failed is not None:  # no longer handled: what is tried now must not be chained to it
+        _out_of_memory(failed)
         channel.stage("explain")
         forward = _forward_line(built.module)
         for finding in failed_export.findings(failed, request, built, shapes, source, forward, channel):
@@ -106,6 +114,12 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
         channel.stage("parity")
         _check_parity(channel, built, bound, output, asked, came, found)
     return msgspec.structs.replace(done, seconds=channel.elapsed)
+
+
+def _out_of_memory(error: BaseException) -> None:
+    """Raise MemoryError for torch's own word for it, a RuntimeError of its allocator."""
+    if isinstance(error, MemoryError) or re.search(r"can't allocate memory|std::bad_alloc", str(error)):
+        raise MemoryError(str(error)) from error
 
 
 def source_label(request: ExportRequest) -> str:
@@ -159,7 +173,7 @@ def _compared(
         if came.program is not None:
             yield from training_parts.training_nodes(came.program, module, source)
             yield from training_parts.training_only(came.program, source)
-            yield from training_parts.lost_state(came.program, module, source)
+            yield from kept_state.lost_state(came.program, module, source)
 
 
 def _check_parity(
@@ -177,19 +191,17 @@ def _check_parity(
         channel.log("info", "parity not checked: the model runs in training mode")
         return
     try:
-        before = training_parts.attributes(module) if isinstance(module, torch.nn.Module) else {}
+        before = kept_state.attributes(module) if isinstance(module, torch.nn.Module) else {}
         expected = _outputs(module, bound, channel)
         if expected is None:
             return
         changed = (
-            [key for key, value in training_parts.attributes(module).items() if before.get(key) != value]
-            if before
-            else []
+            [key for key, value in kept_state.attributes(module).items() if before.get(key) != value] if before else []
         )
         if changed:
             matters = outputs.differ(expected, outputs.torch_outputs(module, bound))
             source = f"torch {torch.__version__.partition('+')[0]}"
-            channel.found(*training_parts.changed_attributes(module, changed, source, matters=matters))
+            channel.found(*kept_state.changed_attributes(module, changed, source, matters=matters))
         stateful = bool(changed) or any(finding.kind == "export/mutation" for finding in found)
         known = any(finding.tier is Tier.SHAPES for finding in found)
         sizes = () if known else compare_request.tied(came.program, asked)
@@ -244,18 +256,20 @@ def _forward_line(module: Any) -> SourceLine | None:
     return definition(file, owner.__name__, "forward") if file else None
 
 
-def _guessed(built: Built) -> Finding:
+def _guessed(built: Built, factory: str) -> Finding:
     used = described(built.bound)
     listed = ", ".join(f"{spec.name}: {'×'.join(map(str, spec.shape))} {spec.dtype}" for spec in used)
+    typed = " ".join(f"`--input {spec.name}:{'x'.join(map(str, spec.shape))}:{spec.dtype}`" for spec in used)
     return Finding(
         kind="export/guessed-inputs",
         severity=Severity.NOTE,
         tier=Tier.MODEL,
         title=f"The example input was guessed: {listed}",
-        cause="Nobody gave example inputs, so they were made to fit the first layer. Confirm them, or give your own.",
+        cause="Nobody gave example inputs, so these were made to fit the model. Confirm them, or give your own. A size "
+        "that gets no range stays what it is here.",
         source="rule",
         places=tuple(Place(PlaceKind.INPUT, spec.name) for spec in used),
-        fixes=(Fix("Give it: `--input name:1x3x224x224:float32`, or return `(model, (x,))` from the factory."),),
+        fixes=(Fix(f"Give it: {typed}" + (", or return `(model, (x,))` from the factory." if factory else ".")),),
     )
 
 

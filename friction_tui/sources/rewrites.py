@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import ast
 import copy
+import functools
 import linecache
+import re
 from collections.abc import Iterator
 
 from friction_tui.finding import Fix, SourceLine
@@ -17,6 +19,10 @@ INDEX = "index"
 """The word for an element of a Python list or dict that is chosen by a tensor's value."""
 _PYTHON_VALUES = {"all", "any", "bool", "enumerate", "float", "int", "len", "list", "max", "min", "range", "sum"}
 """Builtins that turn a tensor or a symbol into the Python value a branch or loop decides on."""
+
+
+_JUMPS = (ast.IfExp, ast.BoolOp, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+"""Where Python says a jump is, when it names the whole expression and not the condition in it."""
 
 
 def branch_word(line: SourceLine, at: ast.expr | None = None) -> str:
@@ -29,12 +35,23 @@ def branch_word(line: SourceLine, at: ast.expr | None = None) -> str:
     if statement is None:
         return ""
     for word, decider in _deciders(statement):
-        if at is None:
+        if at is None or isinstance(at, _JUMPS):
             matches = word != INDEX
         else:
-            matches = decider is at or (_is_python_value(at) and any(node is at for node in ast.walk(decider)))
+            chosen = word == INDEX and isinstance(at, ast.Subscript) and at.slice is decider
+            matches = (
+                chosen or decider is at or (_is_python_value(at) and any(node is at for node in ast.walk(decider)))
+            )
         if matches:
             return word
+    return ""
+
+
+def condition(line: SourceLine) -> str:
+    """What the branch or loop at the line decides on, as the user wrote it: `y.sum() > 0`; "" for another line."""
+    match statement_at(line):
+        case ast.If(test=decider) | ast.While(test=decider) | ast.Assert(test=decider) | ast.For(iter=decider):
+            return ast.unparse(decider)
     return ""
 
 
@@ -55,7 +72,7 @@ def _deciders(statement: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
         match node:
             case ast.IfExp(test=test):
                 yield "conditional expression (x if … else y)", test
-            case ast.Subscript(slice=index):
+            case ast.Subscript(slice=index) if not isinstance(index, ast.Slice | ast.Tuple):
                 yield INDEX, index
             case ast.comprehension(ifs=tests, iter=iterated):
                 yield from (("if (comprehension)", test) for test in tests)
@@ -118,13 +135,19 @@ def of_branch(line: SourceLine) -> tuple[Fix, ...]:
                 ),
                 Fix(f"Check sizes with `torch._check(...)`; for values `torch._assert_async({_tensor_text(test)})`."),
             )
+        case ast.If(test=test, body=[ast.Break() | ast.Continue(), *_]):
+            return _of_early_end(test)
+        case ast.If(test=test, body=[ast.Raise() as raised, *_]):
+            return _of_raise(test, raised)
         case ast.If(test=test):
             return (*_where_for(statement, line.file), _cond_fix(test), _mode_fix())
     indexed = _indexed_by_value(statement)
     if indexed is not None:
         container, index = ast.unparse(indexed.value), _tensor_text(indexed.slice)
+        kept = f", where `{index}` stays a tensor (no `item()`)" if isinstance(indexed.slice, ast.Name) else ""
+        stacked = f"torch.stack([part(x) for part in {container}])[{index}]"
         return (
-            Fix(f"Compute all of `{container}` and choose: `torch.stack([part(x) for part in {container}])[{index}]`."),
+            Fix(f"Compute all of `{container}` and choose: `{stacked}`{kept}."),
             Fix("If the choice is fixed in deployment, make it a constructor argument and export one model for each."),
             _cond_fix(ast.parse(f"{index} == 0", mode="eval").body),
         )
@@ -138,6 +161,35 @@ def of_branch(line: SourceLine) -> tuple[Fix, ...]:
         Fix("Compute both results and choose with `torch.where(condition, a, b)`: the condition stays a tensor."),
         Fix("Keep one branch at run time with `torch.cond(condition, true_fn, false_fn, (x,))`."),
         _mode_fix(),
+    )
+
+
+def _of_early_end(test: ast.expr) -> tuple[Fix, ...]:
+    """A loop that ends, or skips a round, when a tensor's value says so."""
+    ended = _tensor_text(test)
+    return (
+        Fix(
+            "Run every round and let the ones after the end change nothing: keep a mask, "
+            f"`done = done | ({ended})`, and write `x = torch.where(done, x, new_x)` for what the loop carries. A "
+            "fixed number of rounds is what TensorRT runs best."
+        ),
+        Fix(
+            "If the saved rounds matter more, keep the loop in the graph: `torch._higher_order_ops.while_loop(cond_fn, "
+            f"body_fn, (x,))` with `cond_fn` returning `~({ended})`; it becomes an ONNX Loop, which TensorRT restricts."
+        ),
+        Fix("Or export one round and write the loop around the engine, where Python may look at values."),
+    )
+
+
+def _of_raise(test: ast.expr, raised: ast.Raise) -> tuple[Fix, ...]:
+    """A check of values that raises: an engine cannot, so the check has to be somewhere else."""
+    return (
+        Fix(
+            f"Skip the check in an export: `if not torch.compiler.is_exporting():` around it. An engine cannot raise; "
+            f"`{ast.unparse(raised)}` belongs before or behind it."
+        ),
+        Fix(f"For sizes `torch._check(...)` keeps it; for values `torch._assert_async(~({_tensor_text(test)}))`."),
+        Fix(f"To see it at run time return the flag as an output: `return y, {_tensor_text(test)}`."),
     )
 
 
@@ -160,7 +212,7 @@ def of_count(line: SourceLine) -> tuple[Fix, ...]:
                 outside,
             )
         case ast.For():
-            once = Fix(f"`{_head(statement)}` runs once an element: work on the whole tensor instead.")
+            once = Fix(f"`{head(statement)}` runs once an element: work on the whole tensor instead.")
             return (once, fixed, outside)
         case ast.If(test=test) | ast.Assert(test=test):
             said = ast.unparse(test)
@@ -174,40 +226,18 @@ def of_count(line: SourceLine) -> tuple[Fix, ...]:
 
 
 def _indexed_by_value(statement: ast.stmt | None) -> ast.Subscript | None:
-    """A container indexed with `int(...)` or `.item()`: Python needs the number to know which element is meant."""
-    for node in ast.walk(statement) if statement is not None else ():
-        if isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Call):
-            called = node.slice.func
-            if getattr(called, "id", "") == "int" or getattr(called, "attr", "") in {"item", "tolist"}:
-                return node
-    return None
+    """A container whose element Python picks by a value: indexed with `int(...)`, `.item()` or a name for it."""
+    inside = [n for n in (ast.walk(statement) if statement is not None else ()) if isinstance(n, ast.Subscript)]
+    for node in inside:
+        called = node.slice.func if isinstance(node.slice, ast.Call) else None
+        if getattr(called, "id", "") == "int" or getattr(called, "attr", "") in {"item", "tolist"}:
+            return node
+    return next((node for node in inside if isinstance(node.slice, ast.Name)), None)
 
 
-def of_constant_size(line: SourceLine | None, value: int, axis: int, tensor: str) -> tuple[Fix, ...]:
-    """Edits for a line that fixed `tensor`'s dimension `axis` at `value`."""
-    fixes: list[Fix] = []
-    statement = statement_at(line) if line else None
-    if isinstance(statement, ast.For):
-        fixes.append(
-            Fix(
-                f"`{_head(statement)}` unrolls one round per row: drop the loop and work on the whole tensor "
-                f"(vectorise over axis {axis}, or `torch.vmap`)."
-            )
-        )
-    elif statement is not None:
-        fixes += [Fix(text) for text in _call_edits(statement, value, axis, tensor)]
-    fixes += [
-        Fix(
-            f"Write `-1` or `{tensor}.size({axis})` where the {value} stands, as in `x.view(x.size(0), -1)`, "
-            "or `flatten(1)`."
-        ),
-        Fix(f"Take sizes from `{tensor}.shape` without int(), item() or len(): these turn a symbol into a number."),
-        Fix(
-            f"If {value} is the only size needed, ask for a static dimension (leave it out of dynamic_shapes, or a "
-            f"range of {value}..{value}); `Dim.AUTO` accepts whatever comes out."
-        ),
-    ]
-    return tuple(fixes)
+def about_size(line: SourceLine) -> bool:
+    """Whether the branch at the line decides on a size: `if out.shape[0] > 4`."""
+    return bool(re.search(r"\.shape\b|\.(size|numel|nelement)\(|\blen\(", condition(line)))
 
 
 def _where_for(statement: ast.If, file: str) -> list[Fix]:
@@ -240,42 +270,8 @@ def _mode_fix() -> Fix:
     return Fix("If the answer is always the same in deployment, decide it in the constructor with a Python bool.")
 
 
-def _call_edits(statement: ast.stmt, value: int, axis: int, tensor: str) -> list[str]:
-    """Rewritten calls of the statement in which the literal `value` stands, or an int() around a size."""
-    texts = []
-    for call in (n for n in ast.walk(statement) if isinstance(n, ast.Call)):
-        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-        if name in {"int", "len"}:
-            texts.append(f"Drop `{name}(`…`)` around the size in `{ast.unparse(call)}`: it must stay a symbol.")
-        elif any(isinstance(n, ast.Constant) and n.value == value for n in _shape_arguments(call)):
-            owner = ast.unparse(call.func.value) if isinstance(call.func, ast.Attribute) else ""
-            source = owner if owner.isidentifier() and owner not in {"torch", "F", "np"} else tensor
-            edited = ast.unparse(_with_size(call, value, f"{source}.size({axis})"))
-            texts.append(f"Replace `{ast.unparse(call)}` with `{edited}`.")
-    return texts[:2]
-
-
-def _shape_arguments(call: ast.Call) -> list[ast.expr]:
-    values = [*call.args, *(k.value for k in call.keywords)]
-    return [inner for v in values for inner in (v.elts if isinstance(v, ast.Tuple | ast.List) else [v])]
-
-
-def _with_size(call: ast.Call, value: int, text: str) -> ast.Call:
-    """The call with the first literal `value` among its sizes replaced."""
-    edited = copy.deepcopy(call)
-    replaced = next(n for n in _shape_arguments(edited) if isinstance(n, ast.Constant) and n.value == value)
-    size = ast.parse(text, mode="eval").body
-
-    class Swap(ast.NodeTransformer):
-        def visit_Constant(self, node: ast.Constant) -> ast.expr:
-            return size if node is replaced else node
-
-    Swap().visit(edited)
-    return edited
-
-
 def _tensor_text(test: ast.expr) -> str:
-    """A condition as a tensor expression: `.item()` and `bool()` dropped."""
+    """A condition as a tensor expression: `.item()` and `bool()` dropped, `&`, `|` and `~` for Python's words."""
 
     class Strip(ast.NodeTransformer):
         def visit_Call(self, node: ast.Call) -> ast.expr:
@@ -286,8 +282,18 @@ def _tensor_text(test: ast.expr) -> str:
                 return node.args[0]
             return node
 
+        def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+            self.generic_visit(node)
+            both = ast.BitAnd() if isinstance(node.op, ast.And) else ast.BitOr()
+            return functools.reduce(lambda a, b: ast.BinOp(a, both, b), node.values)
+
+        def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+            self.generic_visit(node)
+            return ast.UnaryOp(ast.Invert(), node.operand) if isinstance(node.op, ast.Not) else node
+
     return ast.unparse(Strip().visit(copy.deepcopy(test)))
 
 
-def _head(statement: ast.stmt) -> str:
+def head(statement: ast.stmt) -> str:
+    """The first line of a statement, without its body."""
     return ast.unparse(statement).splitlines()[0]

@@ -18,6 +18,9 @@ from friction_tui.recipe import InputSpec, Source, SourceKind
 FACTORY_NAMES = ("model", "get_model", "make_model", "build_model", "create_model", "load_model", "build", "factory")
 """Names tried, in this order, when a Python file is given without `:factory`."""
 
+CONVENTIONS = ("example_inputs", "export_kwargs")
+"""Functions beside the factory that say how to call the module and how to export it; neither makes one."""
+
 _IMPORTABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PLAN_MAGIC = (b"ftrt", b"ptrt", b"vtrt")
 """First bytes of a serialized engine: TensorRT, TensorRT before 8.5, TensorRT-RTX."""
@@ -101,13 +104,17 @@ def factories_in(path: Path) -> tuple[str, ...]:
         return ()
     found = []
     for node in tree.body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_") and not _required(node.args):
+        if isinstance(node, ast.FunctionDef) and _may_make(node) and not _required(node.args):
             found.append(node.name)
         elif isinstance(node, ast.ClassDef) and any("Module" in ast.unparse(base) for base in node.bases):
             init = next((m for m in node.body if isinstance(m, ast.FunctionDef) and m.name == "__init__"), None)
             if init is None or _required(init.args) <= 1:
                 found.append(node.name)
     return tuple(found)
+
+
+def _may_make(node: ast.FunctionDef) -> bool:
+    return not node.name.startswith("_") and node.name not in CONVENTIONS
 
 
 def _split_factory(text: str) -> tuple[str, str]:
@@ -125,11 +132,30 @@ def _default_factory(path: Path) -> str:
             return name
     if len(candidates) == 1:
         return candidates[0]
-    listed = ", ".join(candidates) or "none"
-    raise NotASource(
-        str(path),
-        f"it does not say which function makes the model (callable without arguments: {listed})",
-        f"Name it, as in {path}:{candidates[0] if candidates else 'make_model'}.",
+    if candidates:
+        why = f"it does not say which function makes the model (callable without arguments: {', '.join(candidates)})"
+        raise NotASource(str(path), why, f"Name it, as in {path}:{candidates[0]}.")
+    raise NotASource(str(path), *_without_factory(path))
+
+
+def _without_factory(path: Path) -> tuple[str, str]:
+    """Why a Python file has no function to call, and what to do."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except SyntaxError as error:
+        return f"line {error.lineno} is not valid Python ({error.msg}): {(error.text or '').strip()}", "Correct it."
+    except (OSError, ValueError) as error:
+        return f"it cannot be read as Python ({error})", "Check the file."
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef) and _may_make(node)]
+    maker = next((node for name in FACTORY_NAMES for node in functions if node.name == name), None)
+    maker = maker or next(iter(functions), None)
+    if maker is None:
+        return "no function in it makes a model", f"Write one, `def make_model():`, and name it: {path}:make_model."
+    needed = [argument.arg for argument in (*maker.args.posonlyargs, *maker.args.args, *maker.args.kwonlyargs)]
+    call = f"{maker.name}({', '.join(f'{name}=…' for name in needed)})"
+    return (
+        f"{maker.name}({', '.join(needed)}) needs arguments, and no other function makes a model without any",
+        f"Write one that calls it, `def make_model(): return {call}`, and name it: {path}:make_model.",
     )
 
 

@@ -1,13 +1,9 @@
-"""What only makes sense in training and got into the export: training mode, dropout, losses, lost state."""
+"""What only makes sense in training and got into the export: training mode, dropout, losses."""
 
 from __future__ import annotations
 
-import inspect
-from collections import deque
-from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import torch
 
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
@@ -28,6 +24,14 @@ _TRAINING_OPS = {
     "aten::rrelu": 3,
 }
 """Operators that behave differently in training, with the position of the argument that says so."""
+_DEFAULT = ", the default of the functional form"
+_FUNCTIONAL = {
+    "aten::native_dropout": ("dropout", "torch.nn.Dropout", _DEFAULT),
+    "aten::dropout": ("dropout", "torch.nn.Dropout", _DEFAULT),
+    "aten::_native_batch_norm_legit_functional": ("batch_norm", "torch.nn.BatchNorm2d", ""),
+    "aten::rrelu": ("rrelu", "torch.nn.RReLU", ""),
+}
+"""How the user wrote each: the function, the module of the same effect, whether training=True is its default."""
 
 
 def training_mode(module: Any, made_at: SourceLine | None, factory: str, source: str) -> list[Finding]:
@@ -77,7 +81,7 @@ def training_nodes(program: torch.export.ExportedProgram, module: Any, source: s
         if position is None or len(node.args) <= position or node.args[position] is not True:
             continue
         line = (of_stack_text(node.meta.get("stack_trace") or "") or (None,))[-1]
-        short = "batch_norm" if "batch_norm" in name else name.partition("::")[2].removeprefix("native_")
+        short, module_form, default = _FUNCTIONAL.get(name, (name.rpartition(":")[2], "", ""))
         findings.append(
             Finding(
                 kind="export/training-mode",
@@ -85,15 +89,15 @@ def training_nodes(program: torch.export.ExportedProgram, module: Any, source: s
                 tier=Tier.HAZARD,
                 title=f"{short} runs in training mode although the model is in eval()",
                 cause=(
-                    f"{short} is called with training=True, the default of the functional form, so it stays active in "
-                    "the exported model: results are random or depend on the batch. eval() does not reach it."
+                    f"{short} is called with training=True{default}, so it stays active in the exported model: results "
+                    "are random or depend on the batch. eval() does not reach it."
                 ),
                 source=source,
                 places=(place_of(line),) if line else (),
                 evidence=context(line) if line else (),
                 fixes=(
                     Fix(f"Pass the module's mode: `F.{short}(..., training=self.training)`, and call model.eval()."),
-                    Fix("Or use the module (`torch.nn.Dropout`), which eval() switches off."),
+                    *((Fix(f"Or use the module (`{module_form}`), which eval() switches."),) if module_form else ()),
                 ),
             )
         )
@@ -135,99 +139,6 @@ def training_only(program: torch.export.ExportedProgram, source: str) -> list[Fi
         )
         for what, line in found.items()
     ]
-
-
-def lost_state(program: torch.export.ExportedProgram, module: Any, source: str) -> list[Finding]:
-    """Buffers that forward changes: an ONNX model has no state between runs, so the change is lost."""
-    findings = []
-    normalised = {
-        f"{name}.{buffer}"
-        for name, part in module.named_modules()
-        if isinstance(part, torch.nn.modules.batchnorm._NormBase)
-        for buffer in ("running_mean", "running_var", "num_batches_tracked")
-    }
-    nodes = {node.name: node for node in program.graph.nodes}
-    for output, buffer in program.graph_signature.buffers_to_mutate.items():
-        if buffer in normalised:
-            continue
-        node = nodes.get(output)
-        line = (of_stack_text((node.meta.get("stack_trace") or "") if node is not None else "") or (None,))[-1]
-        findings.append(
-            _state(
-                source,
-                f"forward changes the buffer {buffer}; the ONNX model forgets it after every run",
-                f"The buffer {buffer} is mutated in forward. An ONNX model keeps no state: each run starts from the "
-                "value the buffer had at the export.",
-                line,
-            )
-        )
-    return findings
-
-
-def attributes(module: Any) -> dict[tuple[str, str], Any]:
-    """Plain Python values and tensors kept on modules, for a later comparison: (module, attribute) to value."""
-    known: dict[tuple[str, str], Any] = {}
-    for name, part in module.named_modules():
-        for key, value in vars(part).items():
-            if key.startswith("_") or key == "training":
-                continue
-            if isinstance(value, bool | int | float | str | None):
-                known[name, key] = value
-            elif isinstance(value, torch.Tensor):
-                known[name, key] = ("tensor", id(value))
-            elif isinstance(value, list | dict | set | deque):
-                known[name, key] = ("entries", len(value))
-    return known
-
-
-def changed_attributes(module: Any, names: Iterable[tuple[str, str]], source: str, *, matters: bool) -> list[Finding]:
-    """Attributes that forward assigns, as (module, attribute): the graph holds the value of one call.
-
-    `matters`: a second run of the PyTorch model gave another result.
-    """
-    parts = dict(module.named_modules())
-    findings = []
-    for part, key in names:
-        owner = type(parts.get(part, module))
-        try:
-            file = inspect.getsourcefile(owner)
-        except TypeError:
-            file = None
-        assigns = (
-            rf"self\.{key}\s*([-+*/|&@]|//|\*\*)?=(?!=)"
-            rf"|self\.{key}(\[.+\]\s*=(?!=)|\.(append|extend|insert|add|update|setdefault|pop|popleft|clear)\()"
-        )
-        inside = ((owner.__name__, "forward"), (owner.__name__,))
-        line = next((at for scope in inside if file and (at := find_in(file, scope, assigns))), None)
-        path = f"{part}.{key}" if part else key
-        effect = " A second run of the PyTorch model gives another result; the ONNX model's stays." if matters else ""
-        found = _state(
-            source,
-            f"forward changes the attribute {path}; the ONNX model forgets it after every run",
-            f"The attribute {path} changes in forward (mutation). The graph holds the value it had in one call as a "
-            f"constant.{effect}",
-            line,
-        )
-        findings.append(found if matters else msgspec.structs.replace(found, severity=Severity.NOTE))
-    return findings
-
-
-def _state(source: str, title: str, cause: str, line: SourceLine | None) -> Finding:
-    return Finding(
-        kind="export/mutation",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title=title,
-        cause=cause,
-        source=source,
-        places=(place_of(line),) if line else (),
-        evidence=context(line) if line else (),
-        fixes=(
-            Fix("Make the state explicit: take it as an input and return the new value as an output."),
-            Fix("If it is a cache for debugging, skip it in an export: `if not torch.compiler.is_exporting():`."),
-            Fix("A constant that never changes belongs in `register_buffer` in the constructor."),
-        ),
-    )
 
 
 def _sensitive(part: torch.nn.Module) -> bool:

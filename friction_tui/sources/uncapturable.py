@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 
 from friction_tui.finding import Finding, Fix
-from friction_tui.sources.failure import Failure, finding, placed
+from friction_tui.sources import size_rewrites
+from friction_tui.sources.failure import Failure, a_or_an, finding, placed
 from friction_tui.sources.source_lines import returned_at
 
 _NEEDS_DATA = (
@@ -29,9 +30,9 @@ def _input(failure: Failure) -> Finding | None:
     found = finding(
         failure,
         "export/unsupported-input",
-        f"forward takes a {short}, which cannot be an ONNX input",
-        f"An example input is a {short} ({match.group(1)}); an export takes tensors, numbers and tuples, lists or "
-        "dicts of these.",
+        f"forward takes {a_or_an(short)}, which cannot be an ONNX input",
+        f"An example input is {a_or_an(short)} ({match.group(1)}); an export takes tensors, numbers and tuples, lists "
+        "or dicts of these.",
         (
             Fix(f"Pass the tensors themselves: one parameter of forward for each tensor of {short}."),
             Fix(f"For a dataclass call `torch.export.register_dataclass({short})` before the export: it flattens."),
@@ -46,7 +47,7 @@ def _output(failure: Failure) -> Finding | None:
     if not unknown and not re.search(r"translating node return .*has no attribute 'name'", failure.text, re.S):
         return None
     short = unknown.group(1).rpartition(".")[2] if unknown else ""
-    what = f"a {short}" if short else failure.returned or "something that is no tensor"
+    what = a_or_an(short) if short else failure.returned or "something that is no tensor"
     found = finding(
         failure,
         "export/unsupported-output",
@@ -54,7 +55,11 @@ def _output(failure: Failure) -> Finding | None:
         f"The model's result holds {what}. Outputs of an export are tensors in tuples, lists or dicts.",
         (
             Fix("Return the tensors alone, as a tuple or a dict; wrap the model when its own return type must stay."),
-            Fix(f"For a dataclass call `torch.export.register_dataclass({short or '...'})` before the export."),
+            *(
+                (Fix(f"For a dataclass call `torch.export.register_dataclass({short})` before the export."),)
+                if short
+                else ()
+            ),
         ),
     )
     return placed(found, returned_at(failure.forward, short) if failure.forward else None)
@@ -119,7 +124,7 @@ def _device(failure: Failure) -> Finding | None:
 
 def _dtype(failure: Failure) -> Finding | None:
     if "torch.classes.quantized" in failure.text:
-        return placed(_quantised(failure), failure.forward)
+        return _quantised(failure)
     dtype = re.search(r"KeyError: (torch\.\w+)|TypeError: .*(torch\.(?:complex|q)\w+)", failure.root)
     if dtype is None:
         return None
@@ -180,6 +185,29 @@ def _mutation(failure: Failure) -> Finding | None:
     )
 
 
+def _memory_layout(failure: Failure) -> Finding | None:
+    """A view recorded during the capture that the lowered graph's strides do not allow."""
+    if not re.search(
+        r"Cannot view a tensor with shape|view size is not compatible with input tensor's size", failure.text
+    ):
+        return None
+    return finding(
+        failure,
+        "export/memory-layout",
+        "A view needs another memory layout than the captured tensor has",
+        f"The line makes a view (view, or a reshape that became one) of a tensor that is not laid out for it, mostly "
+        f"behind a transpose or an attention kernel: {failure.root.splitlines()[0]}",
+        (
+            *size_rewrites.of_view(failure.line),
+            Fix("Copy first: `x.contiguous().view(...)`, or `x.flatten(...)` right behind the transpose."),
+            Fix(
+                "When it is an attention kernel's output, export with the plain implementation: in transformers load "
+                "the model with `attn_implementation='eager'`."
+            ),
+        ),
+    )
+
+
 RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
     _input,
     _output,
@@ -187,5 +215,6 @@ RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
     _side_effect,
     _device,
     _dtype,
+    _memory_layout,
     _mutation,
 )

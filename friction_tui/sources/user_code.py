@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import pickle
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,7 @@ import torch
 from friction_tui.finding import SourceLine
 from friction_tui.recipe import InputSpec, Source, SourceKind
 from friction_tui.sources import example_inputs, python_code
+from friction_tui.sources.failure import a_or_an
 from friction_tui.sources.python_code import CannotBuild as CannotBuild  # noqa: PLC0414 - part of what build() says
 from friction_tui.sources.signature import signature_of
 from friction_tui.sources.source_lines import definition
@@ -34,16 +37,21 @@ class Built:
 
     @property
     def bound(self) -> dict[str, Any]:
-        """Example inputs by forward's parameter names, in its order."""
+        """Example inputs by forward's parameter names: positional ones, then the others in the order given.
+
+        That is the order of the exported model's inputs.
+        """
         if isinstance(self.module, torch.export.ExportedProgram):
             flat = torch.utils._pytree.tree_leaves((self.args, self.kwargs))
             return {
                 str(name): value for name, value in zip(self.module.graph_signature.user_inputs, flat, strict=False)
             }
         try:
-            return dict(signature_of(self.module).bind(*self.args, **self.kwargs).arguments)
+            found = dict(signature_of(self.module).bind(*self.args, **self.kwargs).arguments)
         except (TypeError, ValueError):
             return {**{f"input_{i}": value for i, value in enumerate(self.args)}, **self.kwargs}
+        given = [name for name in self.kwargs if name in found]
+        return {name: found[name] for name in (*(name for name in found if name not in given), *given)}
 
 
 def build(source: Source) -> Built:
@@ -69,11 +77,13 @@ def build(source: Source) -> Built:
     module, inputs = made if isinstance(made, tuple) and len(made) == 2 else (made, None)
     if not isinstance(module, torch.nn.Module):
         raise CannotBuild(
-            f"{source.factory}() returned {type(module).__name__}; it must return a torch.nn.Module, or a pair of "
-            "a module and its example inputs"
+            f"{source.factory}() returned {a_or_an(type(module).__name__)}; it must return a torch.nn.Module, or a "
+            "pair of a module and its example inputs",
+            f"Return the module itself from {source.factory}(), in eval mode, or name the function that does.",
         )
     if source.state_dict:
         _load_state(module, Path(source.state_dict))
+    _refuse_meta(module)
     built = _with_inputs(module, inputs, source, code, definition(file, source.factory))
     built.root = project_root(Path(file)) if file else None
     built.options = dict(_convention(code, "export_kwargs") or {})
@@ -100,9 +110,13 @@ def _with_inputs(
         return Built(module, args, kwargs, made_at)
     guessed: tuple[InputSpec, ...] = example_inputs.guess(module)
     if not guessed:
+        needed = example_inputs.parameters(module, required_only=True) or ["name"]
+        typed = " ".join(f"--input {name}:1x3x224x224:float32" for name in needed)
+        beside = "Return them beside the module (`return model, (x,)`), write an `example_inputs()` beside it, or give "
+        beside = beside if code is not None else "Give "
         raise CannotBuild(
-            "there are no example inputs. Return them beside the module (`return model, (x,)`), write an "
-            "`example_inputs()` beside the factory, or give `--input name:1x3x224x224:float32`"
+            f"there are no example inputs for forward({', '.join(needed)}), and none could be guessed from its layers",
+            f"{beside}`{typed}`, with your shapes and types.",
         )
     args, kwargs = example_inputs.from_specs(module, guessed)
     return Built(module, args, kwargs, made_at, guessed=True)
@@ -124,10 +138,10 @@ def _pickled(path: Path, source: Source) -> Built:
     loaded = torch.load(path, map_location="cpu", weights_only=False)
     if isinstance(loaded, torch.nn.Module):
         return _with_inputs(loaded, None, source, None, None)
-    found = f"a {type(loaded).__name__}" + (f" with {len(loaded)} entries" if hasattr(loaded, "__len__") else "")
+    found = a_or_an(type(loaded).__name__) + (f" with {len(loaded)} entries" if hasattr(loaded, "__len__") else "")
     raise CannotBuild(
-        f"{path.name} holds {found}, weights without the module they belong to. Name the code that makes the module "
-        f"and give the weights beside it: path/model.py:factory with --state-dict {path}"
+        f"{path.name} holds {found}, weights without the module they belong to",
+        f"Name the code that makes the module, with these weights: path/model.py:factory --state-dict {path}",
     )
 
 
@@ -135,9 +149,36 @@ def _load_state(module: torch.nn.Module, path: Path) -> None:
     if path.suffix == ".safetensors":
         state = importlib.import_module("safetensors.torch").load_file(path)
     else:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = _tensors_only(path)
     for key in ("state_dict", "model_state_dict", "model"):
         if isinstance(state, Mapping) and isinstance(state.get(key), Mapping):
             state = state[key]
     state = {key.removeprefix("module."): value for key, value in state.items()}
-    module.load_state_dict(state)
+    module.load_state_dict(state, assign=any(weight.is_meta for weight in module.parameters()))
+
+
+def _tensors_only(path: Path) -> Any:
+    """A checkpoint of tensors and plain containers; one that holds Python objects would run code and is refused."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        named = re.search(r"GLOBAL ([\w.]+)|Trying to call reduce for unrecognized function (\S+)", str(error))
+        what = f" ({next(filter(None, named.groups()))})" if named else ""
+        raise CannotBuild(
+            f"{path.name} holds more than tensors{what}, and loading that would run code: nothing of it was loaded",
+            "Save the tensors alone, `torch.save(model.state_dict(), 'weights.pt')` or as safetensors; or load the "
+            "file in the factory, which runs as your own code.",
+        ) from error
+
+
+def _refuse_meta(module: torch.nn.Module) -> None:
+    """Weights that are only shapes fail deep inside torch, in words about devices."""
+    empty = [name for name, weight in (*module.named_parameters(), *module.named_buffers()) if weight.is_meta]
+    if not empty:
+        return
+    more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+    raise CannotBuild(
+        f"the weights are on the meta device ({empty[0]}{more}): they have shapes and no values",
+        "Build the module outside `torch.device('meta')` (or `init_empty_weights`); or give it values: "
+        "`model.load_state_dict(weights, assign=True)`, for random ones `model.to_empty(device='cpu')`.",
+    )

@@ -51,3 +51,29 @@ def test_data_needs_no_consent() -> None:
     assert consent.is_given(Source("model.onnx"))
     assert consent.is_given(Source("model.engine", SourceKind.ENGINE))
     assert not consent.is_given(Source("traced.pt", SourceKind.TORCHSCRIPT))
+
+
+def test_a_changed_module_that_the_file_imports_asks_again(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").touch()
+    package = tmp_path / "nets"
+    (package / "parts").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "parts" / "__init__.py").touch()
+    (package / "parts" / "head.py").write_text("import math\nfrom ..common import size\n")
+    (package / "common.py").write_text("size = 3\n")
+    (package / "unused.py").write_text("size = 3\n")
+    file = package / "main.py"
+    file.write_text("import torch\n\ndef model():\n    from nets.parts import head\n    return head\n")
+    source = Source(str(file), SourceKind.PYTORCH, "model")
+    assert [path.name for path in consent.code_files(source)] == [
+        "main.py",
+        "__init__.py",
+        "common.py",
+        "__init__.py",
+        "head.py",
+    ]
+    agreed = consent.with_consent(source)
+    (package / "unused.py").write_text("size = 4\n")
+    assert consent.is_given(agreed)
+    (package / "common.py").write_text("size = 4\n")
+    assert not consent.is_given(agreed)

@@ -76,8 +76,11 @@ def test_the_memory_limit_holds(tmp_path: Path) -> None:
         return torch.nn.Linear(60000, 20000), (torch.randn(1, 60000),)
     """
     outcome = export_code(tmp_path, _dedent(code), options=ExportOptions(memory_limit_mb=2000))
-    assert outcome.findings[0].kind in {"export/out-of-memory", "export/user-code"}
-    assert "memory" in f"{outcome.findings[0].title} {outcome.findings[0].cause}"
+    found = outcome.findings[0]
+    assert found.kind == "export/out-of-memory"
+    assert "2 GB" in found.cause
+    assert found.line is not None
+    assert found.line.line == 3
 
 
 @pytest.mark.slow

@@ -72,3 +72,16 @@ def _zip(path: Path, entries: dict[str, bytes]) -> None:
         for name, data in entries.items():
             archive.writestr(name, data)
     path.write_bytes(held.getvalue())
+
+
+def test_a_python_file_without_a_factory_says_what_it_lacks(tmp_path: Path) -> None:
+    file = tmp_path / "net.py"
+    file.write_text("def model(classes, width): ...\ndef example_inputs(): ...\n")
+    with pytest.raises(
+        NotASource, match=r"model\(classes, width\) needs arguments.*return model\(classes=…, width=…\)"
+    ):
+        understand(str(file))
+
+    file.write_text("def model()\n    pass\n")
+    with pytest.raises(NotASource, match="line 1 is not valid Python"):
+        understand(str(file))

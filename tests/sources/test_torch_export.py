@@ -39,6 +39,7 @@ def test_a_failing_program_is_explained_at_its_line(name: str, tmp_path: Path) -
     assert all(word.lower() in said for word in case["says"]), said
     fixes = " ".join(fix.text for fix in first.fixes).lower()
     assert any(word.lower() in fixes for word in case["fixes"]), fixes
+    assert not {finding.kind for finding in outcome.findings} & set(case.get("never", ()))
     everything = " ".join(finding.title for finding in outcome.findings)
     assert all(word in everything for word in case.get("also", ()))
 
