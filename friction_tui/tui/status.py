@@ -11,7 +11,7 @@ from friction_tui.tui.lines import Line, Span, cut, width_of
 from friction_tui.tui.outcome import proof_span
 from friction_tui.tui.problems import counts
 from friction_tui.tui.shared import presence
-from friction_tui.tui.state import AppState
+from friction_tui.tui.state import AppState, Job
 
 GAP: Span = ("   ", "text")
 
@@ -61,14 +61,20 @@ def known(state: AppState) -> list[Span]:
     elif build.running:
         spans.append(("building …", "note"))
     else:
-        good = build.build is not None and build.build.ok
-        spans.append(_or_stale(f"builds {yes if good else no}", "good" if good else "error", state.is_stale(build)))
+        spans.append(_or_stale(*_built(build, yes, no), state.is_stale(build)))
     spans += _runs(state, yes)
     results = proof_span(state)
     if results is not None:
         mark = {"good": f"equal {yes}", "error": f"changed {no}"}.get(results[1], "?")
         spans.append((f"results {mark}", results[1]))
     return spans
+
+
+def _built(job: Job, yes: str, no: str) -> Span:
+    """What a build that is over says; one that died on the way says nothing of the model."""
+    if job.build is None:
+        return "builds ?", "warning"
+    return (f"builds {yes}", "good") if job.build.ok else (f"builds {no}", "error")
 
 
 def _runs(state: AppState, yes: str) -> list[Span]:

@@ -98,3 +98,9 @@ def test_a_job_that_ends_says_so_by_the_number_of_its_kind(state: AppState) -> N
     assert told.unread is not None and told.unread.text == "build #1 cancelled after 2.0 s"
     quiet = after(state, JobEnded(job=1, kind=JobKind.OPSETS, seconds=2.0))
     assert quiet.told == state.told
+
+
+def test_a_build_that_died_says_nothing_of_the_model(state: AppState) -> None:
+    state, number = job_started(state, JobKind.BUILD)
+    died = after(state, JobEnded(job=number, kind=JobKind.BUILD, seconds=1.0, error="killed by SIGSEGV"))
+    assert ("builds ?", "warning") in known(died)
