@@ -102,7 +102,8 @@ class GraphView(Panel, ScrollView):
         state = self.state
         if state.summary is None or self._shown is None:
             return self.NAME
-        parts = [self.NAME, f"{state.summary.nodes:,} nodes"]
+        nodes = (state.graph.nodes if state.graph is not None else 0) or state.summary.nodes
+        parts = [self.NAME, f"{nodes:,} node{'s' if nodes != 1 else ''}"]
         scope = self._scope()
         parts += [scope] if scope else []
         parts += ["part of the file"] if state.open_file_only else []

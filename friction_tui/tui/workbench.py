@@ -165,7 +165,7 @@ class Workbench(Screen[None]):
         """Run an action of the registry, or say why it means nothing now."""
         wanted = BY_ID[action]
         if not wanted.when(self.state):
-            self.friction.live.say(f"{wanted.label}: {why_not(wanted, self.state)}", "warning")
+            self.friction.live.say(f"{wanted.label}: {why_not(wanted, self.state)}")
             return
         done = wanted.do(self)
         if done is not None:

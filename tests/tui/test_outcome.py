@@ -7,13 +7,13 @@ import msgspec
 import pytest
 
 from friction_tui.protocol import Event, Hello, JobEnded, JobKind, LatencyResult, Proved
-from friction_tui.recipe import Recipe, Rewrite
+from friction_tui.recipe import Precision, Recipe, Rewrite
 from friction_tui.tui.coverage import coverage
 from friction_tui.tui.follow import after
 from friction_tui.tui.outcome import proof_span, proved_notice
 from friction_tui.tui.reduce import reduce
 from friction_tui.tui.state import AppState, Job, job_started, opened, with_history
-from friction_tui.tui.status import known, short_name
+from friction_tui.tui.status import known, short_name, status
 from friction_tui.tui.why import Why
 
 EQUAL = "equal on 6 inputs, max error 0 (ONNX Runtime 1.32.0 CPU)"
@@ -104,3 +104,12 @@ def test_a_build_that_died_says_nothing_of_the_model(state: AppState) -> None:
     state, number = job_started(state, JobKind.BUILD)
     died = after(state, JobEnded(job=number, kind=JobKind.BUILD, seconds=1.0, error="killed by SIGSEGV"))
     assert ("builds ?", "warning") in known(died)
+
+
+def test_a_precision_that_is_chosen_is_on_the_narrowest_line(state: AppState) -> None:
+    assert state.history is not None and state.recipe is not None
+    chosen = msgspec.structs.replace(state.recipe, precision=Precision.FP16, target="SM89")
+    edited = with_history(state, state.history.edit(chosen))
+    said = "".join(text for text, _ in status(edited, 80).spans)
+    assert "SM89 · fp16" in said and "TensorRT-RTX" not in said
+    assert "TensorRT-RTX 1.7.1 · SM89 · fp16" in "".join(text for text, _ in status(edited, 160).spans)
