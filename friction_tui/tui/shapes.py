@@ -114,7 +114,7 @@ class ShapesPanel(LinesPanel):
     def state_changed(self, before: AppState) -> None:
         """The keys that make sense depend on how many profiles there are."""
         several = self.state.recipe is not None and bool(self.state.recipe.others)
-        hints = SEVERAL_PROFILES if several else ONE_PROFILE
+        hints = SEVERAL_PROFILES if several else ONE_PROFILE if self._rows else ()
         if hints != self.hints:
             self.hints = hints
             self._show_hints(on=self.has_focus)
@@ -339,7 +339,9 @@ class ShapesPanel(LinesPanel):
     def action_add(self) -> None:
         """Another optimization profile behind this one, beginning as its copy."""
         recipe = self.state.recipe
-        if recipe is None or recipe.profile is None:
+        if not self._rows:
+            self.post_message(Say("every size is fixed: another profile would be the same", "info"))
+        elif recipe is None or recipe.profile is None:
             self.post_message(Say("there is no optimization profile to copy", "warning", "typing a range makes one"))
         else:
             self._take_profiles(with_copy(recipe), f"profile {recipe.position + 1}: a copy of {recipe.position}")
