@@ -19,7 +19,6 @@ from textual.events import Event, Key, Paste
 from textual.filter import LineFilter, NoColor
 from textual.message import Message
 from textual.screen import Screen
-from textual.scrollbar import ScrollBar
 from textual.timer import Timer
 
 from friction_tui.protocol import ConsentNeeded, NetronStarted
@@ -34,7 +33,6 @@ from friction_tui.tui.log import LOG, start_log
 from friction_tui.tui.pace import slow_line
 from friction_tui.tui.palette import Commands
 from friction_tui.tui.panel import differs
-from friction_tui.tui.scrollbar import QuickBar
 from friction_tui.tui.state import AppState, noticed
 from friction_tui.tui.themes import THEMES, chosen_theme, default_theme
 from friction_tui.tui.workbench import Workbench
@@ -85,7 +83,6 @@ class FrictionApp(App[None]):
         allow_code: bool = False,
         live: LiveMaker | None = None,
     ) -> None:
-        ScrollBar.renderer = QuickBar
         wanted = chosen_theme(theme, os.environ)  # before Textual takes NO_COLOR out of the environment
         super().__init__()
         self._keys = KeysInTurn(self, super().on_event)
