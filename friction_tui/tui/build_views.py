@@ -14,7 +14,7 @@ from friction_tui.recipe.changes import changes
 from friction_tui.report.units import size_text
 from friction_tui.tui.amounts import seconds_text
 from friction_tui.tui.build_history import BuildRecord, Timed, estimate, last_seconds
-from friction_tui.tui.lines import Line, Span, paragraph, symbol, width_of
+from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol, width_of
 from friction_tui.tui.state import Job
 from friction_tui.verdicts.after_build import repeated, said_by
 
@@ -36,7 +36,8 @@ _LEVEL_MARKS = {
 
 def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, what: str = "build") -> list[Line]:
     """One line a phase: how long it took or has taken, against the last build's. `now` is seconds into the job."""
-    done_mark, now_mark = ("+", ">") if ascii_only else ("✓", "▶")
+    done_mark, now_mark, failed_mark = ("+", ">", "X") if ascii_only else ("✓", "▶", "✗")
+    failed = job.phases[-1] if job.phases and job.build is not None and not job.build.ok else None
     lines = []
     longest = max((cell_len(phase.name) for phase in job.phases), default=0)
     column = max(10, longest + 1)
@@ -44,13 +45,17 @@ def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, wha
     for phase in job.phases:
         last = last_seconds(past, phase.name)
         beside = ((f"last: {seconds_text(last)}", "muted"),) if last is not None else ()
-        if phase.seconds is not None:
+        if phase is failed:
+            mark, text, role = (f"{failed_mark} ", "error"), seconds_text(phase.seconds or 0.0), "text"
+        elif phase.seconds is not None:
             mark, text, role = (f"{done_mark} ", "good"), seconds_text(phase.seconds), "text"
         elif job.running:
             mark, text, role = (f"{now_mark} ", "note"), seconds_text(max(now - spent, 0)), "strong"
         else:
             mark, text, role = ("- ", "muted"), "not finished", "muted"
         lines.append(Line((mark, (phase.name.ljust(column), role), (f"{text:>8}", role)), beside))
+    if job.running and not job.phases:
+        lines.append(Line(((f"{now_mark} ", "note"), ("starting", "strong"))))
     if job.running:
         lines.append(Line(((f"  {seconds_text(now)} in all", "strong"), (f"   {estimate(past, now, what)}", "muted"))))
     return lines
@@ -105,10 +110,18 @@ def _why(finding: Finding, width: int, *, listed: bool, ascii_only: bool) -> lis
     places = ", ".join(name for name in finding.names[:3] if name not in finding.title)
     text = f"{finding.title}{': ' + places if places else ''}"
     lines = paragraph(text, width, "strong", indent=((f"{mark} ", role),))
-    lines += paragraph(finding.cause, width, "muted", indent=(("  ", "text"),))[:CAUSE_LINES]
+    cause = paragraph(finding.cause, width, "muted", indent=INSET)
+    lines += cause[:CAUSE_LINES]
+    if len(cause) > CAUSE_LINES:
+        lines[-1] = _going_on(lines[-1], width)
     if listed:
         lines.append(Line((("  2", "key"), (" lists it, ", "muted"), ("W", "key"), (" explains", "muted"))))
     return lines
+
+
+def _going_on(line: Line, width: int) -> Line:
+    """The line with a sign that there is more."""
+    return Line((*cut(line.spans, width - 2), (" …", "muted")))
 
 
 def target_text(recipe: Recipe) -> str:
