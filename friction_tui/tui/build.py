@@ -155,7 +155,7 @@ class BuildPanel(LinesPanel):
         if job.running:
             lines += self._newest(job)
         elif job.build is not None and job.build.engine_path:
-            lines.append(Line((("s", "key"), (" saves the engine; until then it is a temporary file", "muted"))))
+            lines += paragraph("saves the engine, temporary until then", width, "muted", indent=(("s ", "key"),))
         return lines
 
     def _newest(self, job: Job) -> list[Line]:

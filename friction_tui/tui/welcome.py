@@ -68,7 +68,7 @@ class Choices(LinesPanel):
         if self._samples:
             lines.append(Line((("Sample models, each with one real friction", "strong"),)))
             lines += [
-                Line(((f"  {path.name:<26}", "name"), (about, "muted")), key=path) for path, about in self._samples
+                Line(((f"  {path.stem:<21}", "name"), (about, "muted")), key=path) for path, about in self._samples
             ]
             lines.append(Line())
         lines.append(Line((("From the shell", "strong"),)))
