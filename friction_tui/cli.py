@@ -111,7 +111,8 @@ def replay(file: Path, **options: Any) -> None:
 @main.command()
 @click.option("--list", "only_list", is_flag=True, help="Only list the samples.")
 @click.argument("name", default="detector")
-def demo(name: str, only_list: bool) -> None:
+@look_options
+def demo(name: str, only_list: bool, **look: Any) -> None:
     """Open the app on a sample model with real friction; without a terminal, print the report."""
     from friction_tui.samples import SAMPLES, sample
 
@@ -123,7 +124,7 @@ def demo(name: str, only_list: bool) -> None:
     if path is None:
         raise click.UsageError(f"there is no sample {name!r}; the samples are {', '.join(SAMPLES)}")
     if sys.stdin.isatty() and sys.stdout.isatty():
-        _run_app(_agreed(str(path), {}))
+        _run_app(_agreed(str(path), {}), **look)
     main.main(["check", str(path)], prog_name="friction-tui")
 
 

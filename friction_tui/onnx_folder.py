@@ -16,6 +16,19 @@ def model_in(folder: Path) -> Path:
     raise ValueError(f"a folder with {len(models)} models ({names}). Name one of them.")
 
 
+def models_to_choose(folder: Path) -> tuple[Path, ...]:
+    """The models in a folder that stands for none of them: its .onnx files, else those one level below.
+
+    Nothing for a folder that is a source itself: a SavedModel, or weights with their configuration.
+    """
+    configured = (folder / "config.json").is_file() or (folder / "model_index.json").is_file()
+    weights = any(folder.glob("*.safetensors")) or any(folder.glob("*.bin"))
+    found = sorted(folder.glob("*.onnx"))
+    if len(found) == 1 or (configured and (weights or not found)) or any(folder.glob("saved_model.pb*")):
+        return ()
+    return tuple(found or sorted(folder.glob("*/*.onnx")))
+
+
 def instead(folder: Path) -> str:
     """What to name instead of a folder without a model, in a sentence, from what lies in it."""
     inside = sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and any(entry.glob("*.onnx")))

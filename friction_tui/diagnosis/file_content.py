@@ -79,7 +79,7 @@ def check(case: Case) -> Iterator[Finding]:
 
 
 def _evidence(facts: FileFacts) -> Iterator[str]:
-    yield f"{facts.path}, {facts.size:,} bytes"
+    yield str(facts.path) if facts.kind == "missing" else f"{facts.path}, {facts.size:,} bytes"
     if facts.kind == "directory":
         inside = sorted(entry.name for entry in facts.path.iterdir() if entry.suffix in (".onnx", ".pb", ".pt2"))
         yield f"models inside: {', '.join(inside[:8]) or 'none'}"

@@ -1,7 +1,9 @@
-"""Where each item is shown: its module path, after two corrections that make the drawing read like the source.
+"""Where each item is shown: its module path, after three corrections that make the drawing read like the source.
 
 * Families of graph inputs and outputs (`past_key_values.0.key` …) and a body's outer values are shown with
   the module that uses them; other inputs and outputs stay at the top, where one looks for them.
+* A node that reads stored values only and was given no module (a weight that an exporter passes on by an Identity)
+  is shown with the nodes that use it.
 * A module shared by many callers (one activation used in every layer) is shown where it is called, as `(act)`.
 """
 
@@ -83,6 +85,9 @@ def _adopt(graph: GraphData, readers: Sequence[Sequence[int]], paths: list[Path]
         neighbours = graph.inputs[item] if op == OUTPUT else readers[item]
         if neighbours and not paths[item]:
             paths[item] = _common([paths[other] for other in neighbours])
+    for item, op in enumerate(graph.ops):
+        if op not in PSEUDO and not paths[item] and not graph.inputs[item] and readers[item]:
+            paths[item] = _common([paths[reader] for reader in readers[item]])
 
 
 def _adopt_ports(graph: GraphData, body: Body, paths: list[Path]) -> None:

@@ -8,7 +8,7 @@ long the outline is. Sheets are cut where the rows are least indented, which is 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from friction_tui.drawing.glyphs import Glyphs
@@ -45,7 +45,7 @@ class Sheets:
         self.outline = outline
         self.lanes = lanes
         self._rows = outline.rows
-        self._cuts = _cuts(outline.rows)
+        self._cuts = [0]
         self._sheets: dict[int, Sheet] = {}
         self._widths: dict[int, int] = {}
         self._outside: dict[tuple[int, int], tuple[tuple[int, ...], tuple[int, ...]]] = {}
@@ -108,6 +108,17 @@ class Sheets:
         read = self.outline.sources[first] if last - first == 1 else self._beyond(first, last)[0]
         return self._shown(read, rows.frame[row])
 
+    def _near_sources(self, row: int, shows: Mapping[int, int]) -> list[int]:
+        """`sources`, most of which are found at once: `shows` tells the rows around by the first position of each."""
+        first = self._rows.first[row]
+        if self._rows.last[row] - first != 1:
+            return self.sources(row)
+        read = self.outline.sources[first]
+        near = [shows.get(position, NONE) for position in read]
+        if NONE in near:
+            return self.sources(row)
+        return near if len(near) < 2 else list(dict.fromkeys(near))
+
     def readers(self, row: int) -> list[int]:
         """The rows that read this row."""
         rows = self._rows
@@ -152,9 +163,11 @@ class Sheets:
     def _sheet(self, row: int) -> Sheet:
         if self._rows is not self.outline.rows:
             self._rows = self.outline.rows
-            self._cuts = _cuts(self._rows)
+            self._cuts = [0]
             self._sheets.clear()
             self._widths.clear()
+        while self._cuts[-1] <= row:
+            self._cuts.append(_next_cut(self._rows, self._cuts[-1]))
         number = bisect_right(self._cuts, row) - 1
         sheet = self._sheets.get(number)
         if sheet is None:
@@ -175,11 +188,13 @@ class Sheets:
             frame = rows.frames[number]
             begin, end = max(first, frame.first_row), min(last, frame.last_row)
             read: list[list[int] | None] = []
+            wired = [rows.kind[row] not in UNWIRED and rows.frame[row] == number for row in range(begin, end)]
+            shows = {rows.first[row]: row for row in range(begin, end) if wired[row - begin]}
             for row in range(begin, end):
-                if rows.kind[row] in UNWIRED or rows.frame[row] != number:
+                if not wired[row - begin]:
                     read.append(None)
                     continue
-                sources = self.sources(row)
+                sources = self._near_sources(row, shows)
                 if sources and (min(sources) < begin or max(sources) >= end):
                     sheet.far[row] = [source for source in sources if not begin <= source < end]
                     sources = [source for source in sources if begin <= source < end]
@@ -197,11 +212,10 @@ class Sheets:
         return sheet
 
 
-def _cuts(rows: Rows) -> list[int]:
-    """Where sheets begin, and the end: in each stretch the first row that is least indented."""
-    cuts = [0]
-    while len(rows) - cuts[-1] > SHEET + _SLACK:
-        middle = cuts[-1] + SHEET
-        stretch = rows.depth[middle - _SLACK : middle + _SLACK]
-        cuts.append(middle - _SLACK + stretch.index(min(stretch)))
-    return [*cuts, len(rows)]
+def _next_cut(rows: Rows, cut: int) -> int:
+    """Where the sheet that begins at `cut` ends: in a stretch of rows the first that is least indented, or the end."""
+    if len(rows) - cut <= SHEET + _SLACK:
+        return len(rows)
+    first = cut + SHEET - _SLACK
+    stretch = rows.depth[first : first + 2 * _SLACK]
+    return first + stretch.index(min(stretch))

@@ -18,7 +18,12 @@ def char_width(char: str) -> int:
 
 def columns(text: str) -> int:
     """Columns of a text without control characters."""
-    return len(text) if text.isascii() else sum(map(char_width, text))
+    return len(text) if text.isascii() else _wide_columns(text)
+
+
+@lru_cache(maxsize=8192)
+def _wide_columns(text: str) -> int:
+    return sum(map(char_width, text))
 
 
 def visible(text: str) -> str:

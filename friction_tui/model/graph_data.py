@@ -59,6 +59,7 @@ def graph_data(model: OpenedModel) -> GraphData:
         main=main,
         bodies=bodies,
         owners=_owners(index, items, number_of),
+        nodes=len(index.nodes),
     )
 
 

@@ -18,11 +18,13 @@ STACK_TRACE = "friction_tui.stack_trace"
 """Where friction_tui's own exports keep a node's stack, for exporters that record none."""
 _TORCH_STACK_TRACE = "pkg.torch.onnx.stack_trace"
 _NAME_SCOPES = "pkg.torch.onnx.name_scopes"
+_NO_MODULE = "_empty_nn_module_stack_from_metadata_hook"
+"""What belongs to no module is given it by torch/_export/passes/_node_metadata_hook.py"""
 _FRAME = re.compile(r'^\s*File "(?P<file>.*)", line (?P<line>\d+)(?:, in (?P<function>.*))?$')
-_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/|<(?:frozen|string|eval)")
+_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+/|<(?:frozen|string|eval)|^torch/fx/")
 """Files that belong to an installed library, not to the user."""
 _TORCH = re.compile(
-    r"/(?:site|dist)-packages/torch/|/lib/python3\.\d+/(?!site-packages|dist-packages)|<(?:frozen|string|eval)"
+    r"/(?:site|dist)-packages/torch/|/lib/python3\.\d+/(?!site-packages|dist-packages)|<(?:frozen|string|eval)|^torch/fx/"
 )
 
 
@@ -84,13 +86,16 @@ def scope_of(node: Node) -> tuple[str, ...]:
 
 
 def _relative(scopes: str) -> tuple[str, ...]:
-    """`['', 'model', 'model.layers.0', 'linear']` as ("model", "layers.0"): the last entry names the operation."""
+    """`['', 'model', 'model.layers.0', 'linear']` as ("model", "layers.0"): the last entry names the operation.
+
+    Where torch knows no module it writes the name of a hook of its own, which stands for none.
+    """
     names = scopes.strip("[]").split(", ")
     path: list[str] = []
     outer = ""
     for quoted in names[:-1]:
         name = quoted.strip("'\"")
-        if not name or name == outer:
+        if not name or name == outer or name.endswith(_NO_MODULE):
             continue
         path.append(name.removeprefix(f"{outer}.") if outer else name)
         outer = name

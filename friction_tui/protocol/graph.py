@@ -43,6 +43,8 @@ class GraphData(msgspec.Struct, frozen=True):
     main: int
     bodies: list[Body] = []
     owners: dict[int, list[int]] = {}
+    nodes: int = 0
+    """Of the whole model, hidden Constants and nodes of bodies included."""
 
 
 class Dim(msgspec.Struct, frozen=True):

@@ -333,7 +333,9 @@ def bindings() -> list[Binding]:
 def why_not(action: Action, state: AppState) -> str:
     """Why an action means nothing now, for the message line."""
     if state.recipe is None or (state.summary is None and action.when not in (has_recipe, is_exported)):
-        return "no model is open yet"
+        return "the model is still being read" if state.recipe and state.refused is None else "no model is open"
+    if action.when is has_problems and state.checking:
+        return "no problem so far; it is still being checked"
     needs_graph = action.when in (has_nodes, can_build) or (action.when is can_measure and not is_plan(state))
     if needs_graph and not has_nodes(state):
         return "there is no graph in this file; Problems says why"

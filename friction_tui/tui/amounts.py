@@ -20,7 +20,9 @@ def change_text(before: float | None, after: float | None) -> str:
 
 
 def seconds_text(seconds: float) -> str:
-    """`0.14 s`, `2.1 s`, `3 min 20 s`."""
+    """`<0.01 s`, `0.14 s`, `2.1 s`, `3 min 20 s`."""
+    if 0 < seconds < 0.005:
+        return "<0.01 s"
     if seconds < 1:
         return f"{seconds:.2f} s"
     if seconds < 100:

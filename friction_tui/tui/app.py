@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeAlias
 
+import msgspec
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Event, Key, Paste
@@ -21,7 +22,7 @@ from textual.screen import Screen
 from textual.timer import Timer
 
 from friction_tui.protocol import ConsentNeeded, NetronStarted
-from friction_tui.recipe import Recipe
+from friction_tui.recipe import Recipe, Source, SourceKind
 from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
 from friction_tui.tui.ascii import InAscii
@@ -33,7 +34,7 @@ from friction_tui.tui.pace import slow_line
 from friction_tui.tui.palette import Commands
 from friction_tui.tui.panel import differs
 from friction_tui.tui.state import AppState, noticed
-from friction_tui.tui.themes import THEMES, chosen_theme
+from friction_tui.tui.themes import THEMES, chosen_theme, default_theme
 from friction_tui.tui.workbench import Workbench
 from friction_tui.worker.client import Process
 
@@ -86,6 +87,7 @@ class FrictionApp(App[None]):
         super().__init__()
         self._keys = KeysInTurn(self, super().on_event)
         self._first = session.recipe if session else recipe
+        self._remote = worker is not None or live is not None
         self.restore = session
         self._shown = AppState()
         self._follow: Timer | None = None
@@ -96,9 +98,19 @@ class FrictionApp(App[None]):
         self.live.allow_code = allow_code
         for known in THEMES:
             self.register_theme(known)
-        self.theme = wanted
+        self._wear(wanted)
         if slow_line():
             self.animation_level = "none"
+
+    def _wear(self, theme: str) -> None:
+        """Take a theme; one that does not exist leaves the usual one and says so."""
+        if theme in self.available_themes:
+            self.theme = theme
+            return
+        self.theme = default_theme(os.environ)
+        self.live.state = noticed(
+            self.live.state, "warning", f"there is no theme {theme}", "dark, light, ansi, or ^p Theme lists them"
+        )
 
     @property
     def workbench(self) -> Workbench | None:
@@ -107,12 +119,21 @@ class FrictionApp(App[None]):
 
     def get_default_screen(self) -> Screen[None]:
         """The workbench at once if there is something to open: the first paint does not wait for the worker."""
-        if self._first is None:
+        folder = self._folder_of_models(Path(self._first.source.path)) if self._first is not None else None
+        if self._first is None or folder is not None:
             from friction_tui.tui.welcome import Welcome
 
-            return Welcome()
+            return Welcome(folder)
         self.live.open(self._first)
         return self._workbench()
+
+    def _folder_of_models(self, path: Path) -> Path | None:
+        """The folder, if it stands for no model of its own but holds some; what a remote worker sees is not ours."""
+        if self._remote or not path.is_dir():
+            return None
+        from friction_tui.onnx_folder import models_to_choose
+
+        return path if models_to_choose(path) else None
 
     def _workbench(self) -> Workbench:
         session, self.restore = self.restore, None
@@ -223,9 +244,13 @@ class FrictionApp(App[None]):
 
     def open_path(self, path: Path) -> None:
         """Open a model, or a saved session."""
-        from friction_tui.tui.welcome import recipe_for
+        from friction_tui.tui.welcome import Welcome
 
-        recipe = recipe_for(path)
+        folder = self._folder_of_models(path)
+        if folder is not None and self.workbench is None:
+            self.push_screen(Welcome(folder))
+            return
+        recipe = self._chosen(path)
         if path.suffix == ".toml":
             try:
                 self.restore = sessions.load(path)
@@ -235,13 +260,24 @@ class FrictionApp(App[None]):
             recipe = self.restore.recipe
         self.live.open(recipe)
         if self.workbench is None:
-            self.switch_screen(self._workbench())
+            self.push_screen(self._workbench())  # the first screen was never pushed, so it cannot be switched
+
+    def _chosen(self, path: Path) -> Recipe:
+        """The recipe of a model, with what the command line said where it named the folder that the model is in."""
+        first = self._first
+        if first is not None and path.is_relative_to(first.source.path):
+            source = msgspec.structs.replace(first.source, path=str(path))
+            return msgspec.structs.replace(first, source=source)
+        return Recipe(source=Source(path=str(path), kind=SourceKind.AUTO))
 
     def save_session(self, *, quiet: bool = False) -> None:
         """Write the session file; a failure is said, never raised."""
         bench, recipe = self.workbench, self.live.state.recipe
-        if bench is None or recipe is None or self.live.state.summary is None:
+        summary = self.live.state.summary
+        if bench is None or recipe is None or summary is None:
             return
+        if quiet and not summary.nodes and not Path(recipe.source.path).exists():
+            return  # a mistyped path is nothing to come back to
         try:
             path = sessions.save(
                 sessions.new(recipe, bench.graph.open_folds(), self.live.state.selected, bench.current)

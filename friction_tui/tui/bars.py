@@ -8,6 +8,7 @@ from typing import ClassVar
 from textual.strip import Strip
 from textual.widget import Widget
 
+from friction_tui.protocol import JobKind
 from friction_tui.tui.actions import BY_ID, Action, valid
 from friction_tui.tui.inspector import one_line
 from friction_tui.tui.layout import PANELS
@@ -19,6 +20,12 @@ from friction_tui.tui.state import AppState
 from friction_tui.tui.status import status
 
 PALETTE_HINT: tuple[Span, ...] = (("^p", "key"), (" commands", "muted"))
+ENDING = {
+    JobKind.MEASURE: "stop measuring",
+    JobKind.OPSETS: "stop trying opsets",
+    JobKind.PRECISION: "stop the search",
+}
+"""What Escape does to a job whose kind is no noun."""
 LEVEL_ROLES = {"error": "error", "warning": "warning", "info": "good"}
 LEVEL_MARKS = {"error": "✗", "warning": "!", "info": "·"}
 
@@ -139,7 +146,7 @@ class KeyLine(Bar):
         spans: list[Span] = []
         running = self.state.running()
         if running is not None:
-            spans = [("Esc", "key"), (f" cancel {running.kind}", "muted")]
+            spans = [("Esc", "key"), (f" {ENDING.get(running.kind, f'cancel {running.kind}')}", "muted")]
         for action in sorted((a for a in valid(self.state) if 0 < a.rank < 9), key=lambda a: a.rank):
             entry = [*([("  ", "text")] if spans else []), *_entry(action)]
             if width_of([*spans, *entry]) <= room:

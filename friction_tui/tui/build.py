@@ -127,13 +127,13 @@ class BuildPanel(LinesPanel):
         if job is None:
             return f"{self.NAME} ─ {names}"
         state = "running" if job.running else "stale" if self.state.is_stale(job) else ""
-        return f"{self.NAME} #{job.number}{' ' + state if state else ''} ─ {names}"
+        return f"{self.NAME} #{job.nth}{' ' + state if state else ''} ─ {names}"
 
     def lines(self, width: int) -> list[Line]:
         """The chosen view."""
         ascii_only, job = self.state.ascii, self._job
         if self.view == "history":
-            made = build_views.history(self.state.builds, self._past, ascii_only=ascii_only)
+            made = build_views.history(self.state.builds, self._past, width, ascii_only=ascii_only)
             return made or paragraph("no build of this model yet", width, "muted")
         if job is None:
             return self._none(width)
@@ -155,7 +155,7 @@ class BuildPanel(LinesPanel):
         if job.running:
             lines += self._newest(job)
         elif job.build is not None and job.build.engine_path:
-            lines.append(Line((("s", "key"), (" saves the engine; until then it is a temporary file", "muted"))))
+            lines += paragraph("saves the engine, temporary until then", width, "muted", indent=(("s ", "key"),))
         return lines
 
     def _newest(self, job: Job) -> list[Line]:
@@ -284,7 +284,7 @@ class BuildPanel(LinesPanel):
             return
         proposed = Path(job.recipe.source.path).with_suffix(".engine")
         stale = " It is stale: the recipe has changed since." if self.state.is_stale(job) else ""
-        question = f"Save the engine of build #{job.number}.{stale}"
+        question = f"Save the engine of build #{job.nth}.{stale}"
         self.app.push_screen(PathPrompt(question, proposed), self._save)
 
     def _save(self, path: Path | None) -> None:

@@ -17,7 +17,7 @@ from friction_tui.tui.text_screen import TextScreen
 def diff_screen(before: Job, after: Job, *, ascii_only: bool) -> TextScreen:
     """The comparison as a page."""
     return TextScreen(
-        f"Build #{before.number} and #{after.number}", lambda width: page(before, after, width, ascii_only=ascii_only)
+        f"Build #{before.nth} and #{after.nth}", lambda width: page(before, after, width, ascii_only=ascii_only)
     )
 
 
@@ -38,7 +38,7 @@ def page(before: Job, after: Job, width: int, *, ascii_only: bool) -> list[Line]
 
 def _heading(before: Job, after: Job) -> Line:
     return Line(
-        (("sizes and times     ", "strong"), (f"{'#' + str(before.number):>12}{'#' + str(after.number):>12}", "muted"))
+        (("sizes and times     ", "strong"), (f"{'#' + str(before.nth):>12}{'#' + str(after.nth):>12}", "muted"))
     )
 
 

@@ -14,13 +14,14 @@ from friction_tui.recipe.changes import changes
 from friction_tui.report.units import size_text
 from friction_tui.tui.amounts import seconds_text
 from friction_tui.tui.build_history import BuildRecord, Timed, estimate, last_seconds
-from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol
+from friction_tui.tui.lines import Line, Span, cut, paragraph, symbol, width_of
 from friction_tui.tui.state import Job
 from friction_tui.verdicts.after_build import repeated, said_by
 
 LEVELS = ("error", "warning", "info", "verbose")
 AMOUNT_WIDTH = 20
 """Cells of a size with its name."""
+INSET: tuple[Span, ...] = (("  ", "text"),)
 CAUSE_LINES = 3
 """Lines of a finding's cause in the result; the Why page has all of it."""
 LOG_SHOWN = 1000
@@ -35,7 +36,8 @@ _LEVEL_MARKS = {
 
 def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, what: str = "build") -> list[Line]:
     """One line a phase: how long it took or has taken, against the last build's. `now` is seconds into the job."""
-    done_mark, now_mark = ("+", ">") if ascii_only else ("✓", "▶")
+    done_mark, now_mark, failed_mark = ("+", ">", "X") if ascii_only else ("✓", "▶", "✗")
+    failed = job.phases[-1] if job.phases and job.build is not None and not job.build.ok else None
     lines = []
     longest = max((cell_len(phase.name) for phase in job.phases), default=0)
     column = max(10, longest + 1)
@@ -43,13 +45,17 @@ def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, wha
     for phase in job.phases:
         last = last_seconds(past, phase.name)
         beside = ((f"last: {seconds_text(last)}", "muted"),) if last is not None else ()
-        if phase.seconds is not None:
+        if phase is failed:
+            mark, text, role = (f"{failed_mark} ", "error"), seconds_text(phase.seconds or 0.0), "text"
+        elif phase.seconds is not None:
             mark, text, role = (f"{done_mark} ", "good"), seconds_text(phase.seconds), "text"
         elif job.running:
             mark, text, role = (f"{now_mark} ", "note"), seconds_text(max(now - spent, 0)), "strong"
         else:
             mark, text, role = ("- ", "muted"), "not finished", "muted"
         lines.append(Line((mark, (phase.name.ljust(column), role), (f"{text:>8}", role)), beside))
+    if job.running and not job.phases:
+        lines.append(Line(((f"{now_mark} ", "note"), ("starting", "strong"))))
     if job.running:
         lines.append(Line(((f"  {seconds_text(now)} in all", "strong"), (f"   {estimate(past, now, what)}", "muted"))))
     return lines
@@ -69,7 +75,7 @@ def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: in
     if present is not None and job.recipe != present:
         since = ", ".join(changes(job.recipe, present)) or "the recipe"
         lines += paragraph(f"stale: changed since: {since}; b builds again", width, "stale")
-    by = f"· {build.source} · {target_text(job.recipe)}"
+    by = f"{build.source} · {target_text(job.recipe)}"
     found: list[Finding] = []
     for said in said_by(build, job.findings):
         reason = repeated(said, known, build) or said
@@ -78,17 +84,24 @@ def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: in
     if build.ok and any(finding.severity is Severity.ERROR for finding in found):
         head = (
             ("! ", "warning"),
-            (f"built in {seconds_text(build.seconds)}, but cannot run as asked ", "strong"),
-            (by, "muted"),
+            (f"built in {seconds_text(build.seconds)}, but cannot run as asked", "strong"),
         )
     elif build.ok:
-        head = (f"{tick} ", "good"), (f"built in {seconds_text(build.seconds)} ", "strong"), (by, "muted")
+        head = (f"{tick} ", "good"), (f"built in {seconds_text(build.seconds)}", "strong")
     else:
-        head = (f"{cross} ", "error"), (f"refused after {seconds_text(build.seconds)} ", "error"), (by, "muted")
-    lines.append(Line(tuple(cut(head, width))))
+        head = (f"{cross} ", "error"), (f"refused after {seconds_text(build.seconds)}", "error")
+    lines += _head(head, by, width)
     for finding in found:
         lines += _why(finding, width, listed=finding in known, ascii_only=ascii_only)
     return [*lines, *_amounts(build, width)]
+
+
+def _head(head: tuple[Span, ...], by: str, width: int) -> list[Line]:
+    """How it came out and who says so: in one line where that fits, nobody's name cut off where it does not."""
+    whole: tuple[Span, ...] = (*head, (f" · {by}", "muted"))
+    if width_of(whole) <= width:
+        return [Line(whole)]
+    return [*paragraph(head[1][0], width, head[1][1], indent=head[:1]), *paragraph(by, width, "muted", indent=INSET)]
 
 
 def _why(finding: Finding, width: int, *, listed: bool, ascii_only: bool) -> list[Line]:
@@ -97,10 +110,18 @@ def _why(finding: Finding, width: int, *, listed: bool, ascii_only: bool) -> lis
     places = ", ".join(name for name in finding.names[:3] if name not in finding.title)
     text = f"{finding.title}{': ' + places if places else ''}"
     lines = paragraph(text, width, "strong", indent=((f"{mark} ", role),))
-    lines += paragraph(finding.cause, width, "muted", indent=(("  ", "text"),))[:CAUSE_LINES]
+    cause = paragraph(finding.cause, width, "muted", indent=INSET)
+    lines += cause[:CAUSE_LINES]
+    if len(cause) > CAUSE_LINES:
+        lines[-1] = _going_on(lines[-1], width)
     if listed:
         lines.append(Line((("  2", "key"), (" lists it, ", "muted"), ("W", "key"), (" explains", "muted"))))
     return lines
+
+
+def _going_on(line: Line, width: int) -> Line:
+    """The line with a sign that there is more."""
+    return Line((*cut(line.spans, width - 2), (" …", "muted")))
 
 
 def target_text(recipe: Recipe) -> str:
@@ -128,7 +149,7 @@ def _amounts(build: BuildResult, width: int) -> list[Line]:
     ]
     if build.kernels:
         fused = sum(len(kernel.onnx_nodes) > 1 for kernel in build.kernels)
-        remark = _remark(f"{fused} fuse several nodes", room)
+        remark = _remark(f"{fused} fused, each several nodes", room)
         lines.append(Line((("kernels     ", "muted"), (f"{len(build.kernels):>8}", "strong"), *remark)))
     return lines
 
@@ -176,7 +197,7 @@ def kernels(found: Sequence[Kernel], search: str, width: int, *, ascii_only: boo
     return lines
 
 
-def history(jobs: Sequence[Job], past: Sequence[BuildRecord], *, ascii_only: bool) -> list[Line]:
+def history(jobs: Sequence[Job], past: Sequence[BuildRecord], width: int, *, ascii_only: bool) -> list[Line]:
     """Builds of this session, newest first, with what changed since the one before; then those of earlier sessions."""
     cross, tick = ("X", "+") if ascii_only else ("✗", "✓")
     lines: list[Line] = []
@@ -188,9 +209,14 @@ def history(jobs: Sequence[Job], past: Sequence[BuildRecord], *, ascii_only: boo
         )
         mark: Span = (f"{tick} ", "good") if job.build.ok else (f"{cross} ", "error")
         came = f"engine {size_text(job.build.engine_bytes)}" if job.build.ok else "refused"
-        head = f"#{job.number:<3} {seconds_text(job.build.seconds):>8}  {came}"
+        head = f"#{job.nth:<3} {seconds_text(job.build.seconds):>8}  {came}"
         planned = f"  activations {size_text(max(job.build.activation_bytes))}" if job.build.activation_bytes else ""
-        lines.append(Line((mark, (head, "text"), (planned, "text"), (f"  {what}", "muted")), key=job.number))
+        figures: tuple[Span, ...] = (mark, (head + planned, "text"))
+        if width_of(figures) + 2 + cell_len(what) <= width:
+            lines.append(Line((*figures, (f"  {what}", "muted")), key=job.number))
+        else:
+            lines.append(Line(figures, key=job.number))
+            lines += paragraph(what, width, "muted", indent=(("       ", "text"),), key=job.number)
     if past:
         lines.append(Line((("earlier sessions", "strong"),)))
     for record in reversed(past):

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import JobKind, StartNetron
+from friction_tui.recipe import History
+from friction_tui.recipe.changes import changes
 from friction_tui.tui.panel import Ask, Begin, Cancel, Say
 from friction_tui.tui.state import noticed, with_history
 
@@ -92,14 +94,22 @@ def undo(bench: Workbench) -> None:
     """One edit back."""
     state = bench.state
     if state.history is not None:
-        bench.friction.live.move(with_history(state, state.history.undo()), "undone")
+        _move(bench, "undone", state.history.undo())
 
 
 def redo(bench: Workbench) -> None:
     """One edit forward."""
     state = bench.state
     if state.history is not None:
-        bench.friction.live.move(with_history(state, state.history.redo()), "redone")
+        _move(bench, "redone", state.history.redo())
+
+
+def _move(bench: Workbench, what: str, history: History) -> None:
+    """Along the history, saying what that changes."""
+    state = bench.state
+    before = state.recipe
+    said = ", ".join(changes(before, history.present)) if before is not None else ""
+    bench.friction.live.move(with_history(state, history), f"{what}: {said}" if said else what)
 
 
 def build(bench: Workbench) -> None:

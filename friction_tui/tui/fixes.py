@@ -45,10 +45,15 @@ def what_it_does(fix: Fix) -> str:
 class FixesScreen(ChoiceScreen):
     """Enter applies, or copies the text of a fix that is made by hand, as `c` does."""
 
-    KEYS = "Enter applies   c copies the text   Esc leaves"
+    KEYS = "Enter x apply   c copies the text   Esc leaves"
     KEYS_BY_HAND = "Enter copies the text   Esc leaves"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "copy", "Copy", show=False, id="fixes.copy", tooltip="Copy this fix as text"),
+        Binding("x", "apply", "Apply", show=False, id="fixes.apply", tooltip="Carry out the fix under the cursor"),
+        *(
+            Binding(str(at), f"number({at})", f"Fix {at}", show=False, id=f"fixes.{at}", tooltip=f"Go to fix {at}")
+            for at in range(1, 10)
+        ),
     ]
 
     def __init__(self, state: AppState, finding: Finding) -> None:
@@ -97,8 +102,20 @@ class FixesScreen(ChoiceScreen):
             self.post_message(Edit(edited, f"fix: {key.text}"))
         self.dismiss(None)
 
+    def action_number(self, number: int) -> None:
+        """The cursor to the fix of that number."""
+        if number <= len(self._finding.fixes):
+            self._list.rebuild(self._finding.fixes[number - 1])
+
+    def action_apply(self) -> None:
+        """What the tool can carry out; the rest is the user's to make, and is said to be."""
+        if isinstance(self.current, Fix) and self.current.applicable:
+            self.chosen(self.current)
+        else:
+            self.post_message(Say("this one is yours to make, in your own code", "info", "Enter copies its text"))
+
     def action_copy(self) -> None:
         """The fix's text to the clipboard."""
         if isinstance(self.current, Fix):
             self.app.copy_to_clipboard(self.current.text)
-            self.post_message(Say("copied; if your terminal takes no OSC 52, the text is on the Why page (W)"))
+            self.post_message(Say("copied", "info", "nothing there? your terminal takes no OSC 52: W shows the text"))

@@ -15,6 +15,7 @@ from friction_tui.protocol import (
     Asked,
     CancelJob,
     Ended,
+    JobEnded,
     Judged,
     Open,
     Present,
@@ -28,9 +29,9 @@ from friction_tui.protocol import (
 )
 from friction_tui.recipe import History
 from friction_tui.recipe.changes import changes
-from friction_tui.tui.outcome import judged_notice, proved_notice
+from friction_tui.tui.outcome import ended_notice, judged_notice, proved_notice
 from friction_tui.tui.reduce import reduce
-from friction_tui.tui.state import AppState, Job, Notice, not_read, noticed, opened, reopened
+from friction_tui.tui.state import AppState, Notice, not_read, noticed, opened, reopened, with_job
 
 OWN = frozenset(
     {"notices", "told", "read", "selected", "problem", "ascii", "auto_build", "netron", "sources", "recorded"}
@@ -59,6 +60,8 @@ def after(state: AppState, heard: ToViewer) -> AppState:
         return _noticed(moved, judged_notice(moved, same_recipe=state.recipe == state.accepted))
     if isinstance(heard, Proved) and moved.proof is heard:
         return _noticed(moved, proved_notice(heard, moved.change))
+    if isinstance(heard, JobEnded):
+        return _noticed(moved, ended_notice(moved, heard))
     return moved
 
 
@@ -78,7 +81,7 @@ def followed(state: AppState, asked: Asked) -> AppState:
         case StartJob() if asked.recipe is not None or state.recipe is not None:
             recipe = asked.recipe or state.recipe
             assert recipe is not None
-            return replace(state, jobs=(*state.jobs, Job(number=request.job, kind=request.kind, recipe=recipe)))
+            return with_job(state, request.job, request.kind, recipe)
     return state
 
 

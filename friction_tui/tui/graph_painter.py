@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-
+from rich.segment import Segment as Styled
 from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
@@ -12,10 +11,9 @@ from friction_tui.drawing.glyphs import ASCII, UNICODE
 from friction_tui.drawing.heat import heat
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.text import Role, RowText, Segment, lanes_for
-from friction_tui.tui.lines import strip_of
 from friction_tui.tui.roles import cursor_style, role_style
 
-STRIPS_KEPT = 2_000
+ROWS_KEPT = 2_000
 HEAT_WIDTH = 3
 """Columns of the heat strip, with the gap before it."""
 HEAT_FROM = 40
@@ -54,8 +52,8 @@ class GraphPainter:
         self._heat: list[list[Segment]] = []
         self._heat_of: tuple[int, int] = (-1, 0)
         self._prepared: tuple[int, int, int] = (-1, 0, 0)
-        self._strips: dict[int, Strip] = {}
-        self._strips_of: tuple[object, ...] = ()
+        self._drawn: dict[int, list[Styled]] = {}
+        self._drawn_of: tuple[object, ...] = ()
         self._gutters: dict[int, tuple[int, int]] = {}
 
     def line(self, y: int, top: int, size: Size, cursor: int) -> Strip:
@@ -67,10 +65,12 @@ class GraphPainter:
         heat_width = HEAT_WIDTH if size.width >= HEAT_FROM else 0
         width = size.width - heat_width
         if row == cursor:
-            strip = self._strip(self.text.segments(row, width), under=True)
+            pieces = self._styled(self.text.segments(row, width), under=True)
         else:
-            strip = self._remembered(row, width)
-        return Strip.join([strip, self._strip(self._heat_line(y, size.height))]) if heat_width else strip
+            pieces = self._remembered(row, width)
+        if heat_width:
+            pieces = [*pieces, *self._styled(self._heat_line(y, size.height))]
+        return Strip(pieces, size.width)
 
     def _prepare(self, top: int, height: int) -> None:
         """Lay out the gutters of a screen; where one got wider, rows drawn before do not line up any more."""
@@ -81,21 +81,28 @@ class GraphPainter:
         self.text.prepare(top, last)
         spans = {frame: self.text.sheets.span(frame) for frame in set(self._outline.rows.frame[top:last])}
         if any(self._gutters.get(frame, span) != span for frame, span in spans.items()):
-            self._strips = {}
+            self._drawn = {}
         self._gutters |= spans
 
-    def _remembered(self, row: int, width: int) -> Strip:
+    def _remembered(self, row: int, width: int) -> list[Styled]:
         text, colours = self.text, self._widget.app.theme_variables
         drawn_of = (self._outline.version, width, id(colours), id(text.labels), id(text.notes))
-        if drawn_of != self._strips_of or len(self._strips) > STRIPS_KEPT:
-            self._strips, self._strips_of = {}, drawn_of
-        if row not in self._strips:
-            self._strips[row] = self._strip(self.text.segments(row, width))
-        return self._strips[row]
+        if drawn_of != self._drawn_of or len(self._drawn) > ROWS_KEPT:
+            self._drawn, self._drawn_of = {}, drawn_of
+        if row not in self._drawn:
+            self._drawn[row] = self._styled(self.text.segments(row, width))
+        return self._drawn[row]
 
-    def _strip(self, segments: list[Segment], *, under: bool = False) -> Strip:
-        style = partial(cursor_style if under else role_style, self._widget)
-        return strip_of([(text, LINE_ROLES[role]) for text, role in segments], style)
+    def _styled(self, segments: list[Segment], *, under: bool = False) -> list[Styled]:
+        """The segments in the theme's colours; blanks take their neighbour's, which saves a run."""
+        style, widget = cursor_style if under else role_style, self._widget
+        pieces: list[Styled] = []
+        for text, role in segments:
+            if pieces and text.isspace():
+                pieces[-1] = Styled(pieces[-1].text + text, pieces[-1].style)
+            else:
+                pieces.append(Styled(text, style(widget, LINE_ROLES[role])))
+        return pieces
 
     def _heat_line(self, y: int, height: int) -> list[Segment]:
         if self._heat_of != (self._outline.version, height):

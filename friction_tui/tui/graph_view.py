@@ -57,11 +57,15 @@ class GraphView(Panel, ScrollView):
     BINDINGS: ClassVar[list[BindingType]] = GRAPH_KEYS
 
     class Selected(Message):
-        """The cursor is on another item; `path` is empty on a row that is no single item."""
+        """The cursor is on another item; `path` is empty on a row that is no single item.
 
-        def __init__(self, path: str) -> None:
+        `moved`: the user put it there. Otherwise the graph was drawn anew and its items are numbered anew.
+        """
+
+        def __init__(self, path: str, *, moved: bool = True) -> None:
             super().__init__()
             self.path = path
+            self.moved = moved
 
         def can_replace(self, message: Message) -> bool:
             """Only the last place counts."""
@@ -102,7 +106,8 @@ class GraphView(Panel, ScrollView):
         state = self.state
         if state.summary is None or self._shown is None:
             return self.NAME
-        parts = [self.NAME, f"{state.summary.nodes:,} nodes"]
+        nodes = (state.graph.nodes if state.graph is not None else 0) or state.summary.nodes
+        parts = [self.NAME, f"{nodes:,} node{'s' if nodes != 1 else ''}"]
         scope = self._scope()
         parts += [scope] if scope else []
         parts += ["part of the file"] if state.open_file_only else []
@@ -170,7 +175,7 @@ class GraphView(Panel, ScrollView):
         self._search, self._jumps = GraphSearch(outline), Jumps()
         self._size_rows()
         row = outline.row_of(path) if path else None
-        self._go(row or 0)
+        self._go(row or 0, moved=False)
 
     def _make_painter(self) -> None:
         assert self.outline is not None
@@ -254,7 +259,7 @@ class GraphView(Panel, ScrollView):
 
     # ------------------------------------------------------------------------------------------ cursor
 
-    def _go(self, row: int) -> None:
+    def _go(self, row: int, *, moved: bool = True) -> None:
         """Put the cursor on a row: two lines are redrawn, unless it scrolls."""
         outline = self._shown
         if outline is None:
@@ -266,7 +271,7 @@ class GraphView(Panel, ScrollView):
         title = self.title()
         if title != self.border_title:
             self.border_title = title
-        self.post_message(self.Selected(outline.path(self.cursor)))
+        self.post_message(self.Selected(outline.path(self.cursor), moved=moved))
 
     def _keep_in_view(self) -> None:
         """Past the edge some rows come at once: every scroll sends the whole panel down the line."""

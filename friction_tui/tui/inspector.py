@@ -173,7 +173,7 @@ def _facts(node: NodeDetail, width: int) -> list[Line]:
     for name, value in node.attributes:
         lines.extend(paragraph(value, width, "code", indent=(("attr ", "muted"), (f"{name} = ", "text"))))
     if node.op not in PSEUDO:
-        op = f"{node.op}, {node.domain or 'ai.onnx'} opset {node.opset}, at {node.path}"
+        op = f"{node.op}, {node.domain or 'ai.onnx'} opset {node.opset}, node {node.path}"
         lines.extend(paragraph(op, width, indent=(("op   ", "muted"),)))
     if node.source:
         source = f"{node.source.file}:{node.source.line}"

@@ -84,9 +84,10 @@ class LatencyPanel(ChartPanel):
         return (("X " if self.state.ascii else "✗ ", "error"),)
 
     def _nothing(self, width: int) -> list[Line]:
-        lines = paragraph(f"nothing measured yet; m measures at opt, s at {self.point}", width, "muted")
+        elsewhere = f", s at {self.point}" if self.point != "opt" else ""
+        lines = paragraph(f"nothing measured yet; m measures at opt{elsewhere}", width, "muted")
         if self.state.hello is not None and self.state.hello.no_gpu:
-            lines += paragraph(f"TensorRT: no GPU here ({self.state.hello.no_gpu})", width, "muted")
+            lines += paragraph(f"TensorRT cannot be timed: {self.state.hello.no_gpu}", width, "muted")
         return lines
 
     def _figures(self, job: Job, result: LatencyResult, width: int) -> list[Line]:
@@ -173,7 +174,7 @@ class LatencyPanel(ChartPanel):
             assert job.latency is not None
             result = job.latency
             mark = (">" if self.state.ascii else "▸") if job is chosen else " "
-            head = f"{mark} #{job.number:<3} {milliseconds_text(result.p50):>10} p50  {result.point}  {result.source}"
+            head = f"{mark} #{job.nth:<3} {milliseconds_text(result.p50):>10} p50  {result.point}  {result.source}"
             tail: tuple[Span, ...] = (("this one", "muted"),)
             if job is not chosen:
                 tail, tested = _against(chosen.latency, result)

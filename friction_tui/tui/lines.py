@@ -94,10 +94,22 @@ def wrapped(text: str, width: int) -> list[str]:
                 continue
             if current:
                 lines.append(current)
-            *full, current = chop_cells(word, max(width, 1)) or [""]
+            *full, current = _chopped(word, max(width, 1))
             lines.extend(full)
         lines.append(current)
     return lines
+
+
+def _chopped(word: str, width: int) -> list[str]:
+    """A word in pieces of at most `width` cells: a path after its slashes where that wastes less than half a line."""
+    pieces = []
+    while cell_len(word) > width:
+        piece = chop_cells(word, width)[0]
+        slash = piece.rfind("/") + 1
+        piece = piece[:slash] if slash > len(piece) // 2 else piece
+        pieces.append(piece)
+        word = word[len(piece) :]
+    return [*pieces, word]
 
 
 def paragraph(

@@ -218,12 +218,12 @@ class LiveSession:
         if finding != self.state.problem:
             self.show(replace(self.state, problem=finding))
 
-    def select(self, path: str) -> None:
-        """The graph's cursor is on another item; a message that only informs has been read by then."""
+    def select(self, path: str, *, moved: bool = True) -> None:
+        """The graph's cursor is on another item; a message that only informs has been read once the user `moved`."""
         if path == self.state.selected:
             return  # a graph drawn anew says where its cursor is
         state = replace(self.state, selected=path)
-        if state.unread is not None and state.unread.level == "info":
+        if moved and state.unread is not None and state.unread.level == "info":
             state = replace(state, read=state.told)
         self.show(state)
 

@@ -28,7 +28,8 @@ WATCH_EVERY = 1.0
 """Seconds between NVML samples."""
 FAR = 32
 """Times the largest size tried, from where an extrapolated figure would only pretend to know."""
-NO_GPU = "no NVIDIA GPU here: planned figures only"
+PLANNED_ONLY = "predicted and planned figures only: "
+NO_GPU = "no NVIDIA GPU here"
 
 
 class MemoryPanel(ChartPanel):
@@ -134,10 +135,10 @@ class MemoryPanel(ChartPanel):
         build = job.build
         assert build is not None
         if not build.ok:
-            return paragraph(f"planned: nothing, {build.source} refused build #{job.number}", width, "muted")
+            return paragraph(f"planned: nothing, {build.source} refused build #{job.nth}", width, "muted")
         stale = self.state.is_stale(job)
         role = "stale" if stale else "strong"
-        items: list[list[Span]] = [[(f"build #{job.number} planned{' (stale)' if stale else ''}", role)]]
+        items: list[list[Span]] = [[(f"build #{job.nth} planned{' (stale)' if stale else ''}", role)]]
         for at, planned in enumerate(build.activation_bytes):
             profile = f" of profile {at}" if len(build.activation_bytes) > 1 else ""
             items.append([(size_text(planned), role), (f" activations{profile} at max", "muted")])
@@ -182,7 +183,7 @@ class MemoryPanel(ChartPanel):
             levels,
         )
         legend: list[Span] = [("░ " if not self.state.ascii else ": ", "note"), ("predicted", "muted")]
-        legend += [("  weights ", "name")]
+        legend += [("  * " if self.state.ascii else "  ⠒ ", "name"), ("weights", "muted")]
         legend += (
             [("  ● " if not self.state.ascii else "  o ", "strong"), ("planned by TensorRT", "muted")] if dots else []
         )
@@ -257,8 +258,7 @@ class MemoryPanel(ChartPanel):
         if not self.state.gpu:
             if hello is None:
                 return []
-            why = f"; {hello.no_gpu}" if hello.no_gpu and hello.no_gpu not in NO_GPU else ""
-            text = "waiting for the first NVML sample" if hello.gpus else f"{NO_GPU}{why}"
+            text = "waiting for the first NVML sample" if hello.gpus else f"{PLANNED_ONLY}{hello.no_gpu or NO_GPU}"
             return paragraph(text, width, "muted")
         lines: list[Line] = []
         for device in range(len(self.state.gpu[-1].samples)):

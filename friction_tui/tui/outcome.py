@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from friction_tui.protocol import Proved
+from friction_tui.protocol import JobEnded, JobKind, Proved
+from friction_tui.report.units import size_text
+from friction_tui.tui.amounts import milliseconds_text, seconds_text
 from friction_tui.tui.state import AppState, Change, GraphChange, Notice
 
 NAMED = 2
@@ -59,6 +61,24 @@ def proved_notice(proof: Proved, change: Change | None) -> Notice:
         return Notice("warning", "; ".join(filter(None, (before, f"{names}: {proof_text(proof)}"))), "u undoes it")
     broke = change is not None and bool(change.broke)
     return Notice("warning" if broke else "info", "; ".join(filter(None, (before, proof_text(proof)))))
+
+
+def ended_notice(state: AppState, ended: JobEnded) -> Notice | None:
+    """What a build or a measurement came to, for who looks at another panel by then; errors are said elsewhere."""
+    job = next((job for job in state.jobs if job.number == ended.job), None)
+    if job is None or ended.kind not in (JobKind.BUILD, JobKind.MEASURE):
+        return None
+    if ended.cancelled:
+        return Notice("info", f"{ended.kind} #{job.nth} cancelled after {seconds_text(ended.seconds)}")
+    if ended.build is not None:
+        took = seconds_text(ended.build.seconds)
+        if not ended.build.ok:
+            return Notice("warning", f"build #{job.nth} refused after {took}", "4 says why")
+        return Notice("info", f"build #{job.nth} done in {took}: engine {size_text(ended.build.engine_bytes)}")
+    if ended.latency is not None:
+        run = ended.latency
+        return Notice("info", f"p50 {milliseconds_text(run.p50)} at {run.point}, measured by {run.source}")
+    return None
 
 
 def proof_text(proof: Proved) -> str:

@@ -11,13 +11,16 @@ from typing import ClassVar
 
 from rich.markup import escape
 from textual.message import Message
+from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 
 from friction_tui.finding import Finding
 from friction_tui.protocol import JobKind, Request
 from friction_tui.recipe import Recipe
+from friction_tui.tui.scrollbar import QuickBar
 from friction_tui.tui.state import AppState
 
+ScrollBar.renderer = QuickBar
 BORDER = 6
 """Columns of a border line that a text in it cannot have."""
 

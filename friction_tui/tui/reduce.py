@@ -162,7 +162,9 @@ def _relisted(state: AppState) -> AppState:
 
 
 def _judged(state: AppState, event: Judged) -> AppState:
-    change = state.change
+    change, unread = state.change, state.unread
+    if state.judged is None and unread is not None and unread.level == "info":
+        state = replace(state, read=state.told)  # such as that there was nothing yet
     state = replace(state, accepted=state.recipe, refused=None, reopening=False)
     if state.export_failed and state.judged is not None and state.graph is not None:
         # the model shown is the one before, and what was said of it is still true of it

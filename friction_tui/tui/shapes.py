@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.markup import escape
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
@@ -17,7 +18,7 @@ from friction_tui.recipe.changes import changes
 from friction_tui.recipe.export_sizes import FREED_BY_RANGES, why_export_again
 from friction_tui.recipe.text import RecipeTextError, parse_arguments, profile_for
 from friction_tui.tui.line_edit import LineEdit
-from friction_tui.tui.lines import Line, Span, paragraph, width_of
+from friction_tui.tui.lines import Line, Span, cut, paragraph, width_of
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panel import Edit, Say
 from friction_tui.tui.shape_rows import (
@@ -36,8 +37,6 @@ from friction_tui.tui.state import AppState
 
 KEY_WIDTH = 16
 """Cells of the column of names, at most."""
-ABOUT_WIDTH = 5
-"""Cells from which it is worth saying which inputs a row sizes."""
 CELL_WIDTH = 7
 """Cells of a size column, at least."""
 ONE_PROFILE = ("Enter edit", "+ - step", "a add profile")
@@ -115,7 +114,7 @@ class ShapesPanel(LinesPanel):
     def state_changed(self, before: AppState) -> None:
         """The keys that make sense depend on how many profiles there are."""
         several = self.state.recipe is not None and bool(self.state.recipe.others)
-        hints = SEVERAL_PROFILES if several else ONE_PROFILE
+        hints = SEVERAL_PROFILES if several else ONE_PROFILE if self._rows else ()
         if hints != self.hints:
             self.hints = hints
             self._show_hints(on=self.has_focus)
@@ -170,14 +169,15 @@ class ShapesPanel(LinesPanel):
                 spans += [(" " * max(room, 0), "text"), *typed_now]
                 continue
             cell = row.cell(point) or "not set"
-            cell = cell if len(cell) <= column - 2 else cell[: column - 3] + "…"
+            cell = cell if len(cell) < column else cell[: column - 2] + "…"
             pad = " " * (column - 1 - len(cell))
             style = "muted" if row.fixed or not row.cell(point) else "note" if row.guessed else "text"
             spans += [(pad, "text"), (cell, "cursor" if current else style), (" ", "text")]
         about = "values" if row.is_values else ", ".join(row.uses) if row.uses != (row.key,) else ""
-        room = width - width_of(spans) - width_of(_remark(row)) - 2
-        spans += [(f" {about}", "muted")] if room >= ABOUT_WIDTH else []
-        return Line(tuple(spans), _remark(row), key=row.key)
+        remark = _remark_in(row, width - width_of(spans) - 1)
+        room = width - width_of(spans) - width_of(remark) - 2
+        spans += [(f" {about}", "muted")] if room >= cell_len(about.partition(",")[0]) else []
+        return Line(tuple(spans), remark, key=row.key)
 
     def _rule(self, row: Row, width: int) -> list[Line]:
         """What Enter would do, or which rule forbids it."""
@@ -339,7 +339,9 @@ class ShapesPanel(LinesPanel):
     def action_add(self) -> None:
         """Another optimization profile behind this one, beginning as its copy."""
         recipe = self.state.recipe
-        if recipe is None or recipe.profile is None:
+        if not self._rows:
+            self.post_message(Say("every size is fixed: another profile would be the same", "info"))
+        elif recipe is None or recipe.profile is None:
             self.post_message(Say("there is no optimization profile to copy", "warning", "typing a range makes one"))
         else:
             self._take_profiles(with_copy(recipe), f"profile {recipe.position + 1}: a copy of {recipe.position}")
@@ -381,8 +383,17 @@ def _widths(made: list[Row], width: int) -> tuple[int, int]:
     names = min(max((len(row.key) for row in made), default=4), KEY_WIDTH, max(width // 3, 6)) + 1
     longest = max((len(row.cell(point)) for row in made for point in POINTS), default=1)
     remark = max((width_of(_remark(row)) for row in made), default=0)
-    room = (width - names - remark - 2) // 3
-    return names, max(min(max(longest + 2, CELL_WIDTH), room), 5)
+    wanted = min(max(longest + 2, CELL_WIDTH), (width - names - remark - 1) // 3)
+    needed = min(longest + 1, (width - names) // 3)  # the sizes matter more than the remark, which gives way
+    return names, max(wanted, needed, 5)
+
+
+def _remark_in(row: Row, room: int) -> tuple[Span, ...]:
+    """The remark in so many cells; `?` where a guess has no room to be called one, the title counts them."""
+    remark = _remark(row)
+    if width_of(remark) <= room:
+        return remark
+    return (("?", "note"),) if row.guessed and room else tuple(cut(remark, room))
 
 
 def _remark(row: Row) -> tuple[Span, ...]:

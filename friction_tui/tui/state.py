@@ -64,6 +64,8 @@ class Job:
     number: int
     kind: JobKind
     recipe: Recipe
+    nth: int = 1
+    """The how manieth of its kind: what it is called by."""
     running: bool = True
     phases: tuple[Phase, ...] = ()
     lines: tuple[LogLine, ...] = ()
@@ -302,7 +304,13 @@ def job_started(state: AppState, kind: JobKind) -> tuple[AppState, int]:
     if state.recipe is None:
         raise ValueError("a job needs an open model")
     number = max((job.number for job in state.jobs), default=EXPORT_JOB) + 1
-    return replace(state, jobs=(*state.jobs, Job(number=number, kind=kind, recipe=state.recipe))), number
+    return with_job(state, number, kind, state.recipe), number
+
+
+def with_job(state: AppState, number: int, kind: JobKind, recipe: Recipe) -> AppState:
+    """The state with one more running job."""
+    nth = 1 + sum(job.kind is kind for job in state.jobs)
+    return replace(state, jobs=(*state.jobs, Job(number=number, kind=kind, recipe=recipe, nth=nth)))
 
 
 def ticked(state: AppState, number: int, elapsed: float) -> AppState:

@@ -11,9 +11,11 @@ from friction_tui.tui.lines import Line, Span, cut, width_of
 from friction_tui.tui.outcome import proof_span
 from friction_tui.tui.problems import counts
 from friction_tui.tui.shared import presence
-from friction_tui.tui.state import AppState
+from friction_tui.tui.state import AppState, Job
 
 GAP: Span = ("   ", "text")
+TARGET = 4
+"""Rank of the target: what has a lower one stays longer on a narrow line."""
 
 
 def judge(state: AppState) -> EngineInfo | None:
@@ -31,12 +33,16 @@ def target_text(state: AppState) -> str:
     if state.hello is None:
         return "starting the worker …"
     engine = judge(state)
-    parts = [engine.label if engine else "no TensorRT here"]
-    if state.recipe is not None:
-        parts += [state.recipe.target] if state.recipe.target else []
-        precision = state.recipe.precision
-        parts += [precision.value] if precision is not Precision.AS_EXPORTED else []
-    return " · ".join(parts)
+    return " · ".join(filter(None, (engine.label if engine else "no TensorRT here", chosen_text(state))))
+
+
+def chosen_text(state: AppState) -> str:
+    """`SM89 · fp16`: target and precision as far as they are chosen."""
+    recipe = state.recipe
+    if recipe is None:
+        return ""
+    precision = recipe.precision.value if recipe.precision is not Precision.AS_EXPORTED else ""
+    return " · ".join(filter(None, (recipe.target, precision)))
 
 
 def opset_text(state: AppState) -> str:
@@ -61,14 +67,20 @@ def known(state: AppState) -> list[Span]:
     elif build.running:
         spans.append(("building …", "note"))
     else:
-        good = build.build is not None and build.build.ok
-        spans.append(_or_stale(f"builds {yes if good else no}", "good" if good else "error", state.is_stale(build)))
+        spans.append(_or_stale(*_built(build, yes, no), state.is_stale(build)))
     spans += _runs(state, yes)
     results = proof_span(state)
     if results is not None:
         mark = {"good": f"equal {yes}", "error": f"changed {no}"}.get(results[1], "?")
         spans.append((f"results {mark}", results[1]))
     return spans
+
+
+def _built(job: Job, yes: str, no: str) -> Span:
+    """What a build that is over says; one that died on the way says nothing of the model."""
+    if job.build is None:
+        return "builds ?", "warning"
+    return (f"builds {yes}", "good") if job.build.ok else (f"builds {no}", "error")
 
 
 def _runs(state: AppState, yes: str) -> list[Span]:
@@ -132,13 +144,19 @@ def checked_text(state: AppState) -> Span:
     return (f"checked {state.judged.seconds:.2f} s", "muted") if state.judged else ("", "text")
 
 
+def _instead(part: tuple[int, tuple[Span, ...]], state: AppState) -> list[tuple[int, tuple[Span, ...]]]:
+    """What is left of a part that has no room: of the target what the user chose."""
+    chosen = chosen_text(state)
+    return [(TARGET - 1, ((chosen, "muted"),))] if part[0] == TARGET and chosen else []
+
+
 def status(state: AppState, width: int) -> Line:
     """The line at `width` cells. What does not fit goes, least important first."""
     name = Path(state.recipe.source.path).name if state.recipe else "friction"
     parts: list[tuple[int, tuple[Span, ...]]] = [
         (0, ((name, "strong"),)),
         (3, ((opset_text(state), "text"),)),
-        (4, ((target_text(state), "muted"),)),
+        (TARGET, ((target_text(state), "muted"),)),
         (1, tuple(counts(state))),
     ]
     parts.append((2, (presence(state),)))
@@ -147,7 +165,8 @@ def status(state: AppState, width: int) -> Line:
         parts.append((5, (checked_text(state),)))
     parts = [(rank, spans) for rank, spans in parts if width_of(spans)]
     while len(parts) > 1 and sum(width_of(s) + len(GAP[0]) for _, s in parts) > width:
-        parts.remove(max(parts, key=lambda part: part[0]))
+        least = max(parts, key=lambda part: part[0])
+        parts[parts.index(least) : parts.index(least) + 1] = _instead(least, state)
     left = [part for rank, spans in parts if rank != 5 for part in (*spans, GAP)][:-1]
     right = [span for rank, spans in parts if rank == 5 for span in spans]
     return Line(tuple(cut(left, width)), tuple(right))

@@ -30,7 +30,7 @@ HALVES = (Precision.FP16, Precision.BF16)
 PRECISIONS = {
     Precision.AS_EXPORTED: "the model's own types, strongly typed",
     Precision.FP16: "half the memory; overflows above 65504",
-    Precision.BF16: "bfloat16: the range of float32, three digits",
+    Precision.BF16: "the range of float32, three digits",
     Precision.INT8: "8-bit integers; needs scales, from QDQ nodes or calibration",
     Precision.FP8: "8-bit floats; needs scales, from QDQ nodes",
 }
@@ -66,23 +66,21 @@ class TargetScreen(ChoiceScreen):
         engine = self._engine
         lines = [Line((("target", "strong"), (f"   {engine.label}", "muted")))]
         default = "every target it builds for by default"
-        lines.append(self._entry(("target", ""), "default", default, chosen=not self._recipe.target))
+        lines += self._entry(("target", ""), "default", default, width, chosen=not self._recipe.target)
         for target in engine.targets:
             known = ", ".join(gpu.name for gpu in GPUS if gpu.target == target)
             about = " · ".join(part for part in (ARCHITECTURES.get(target, ""), known) if part)
-            lines.append(self._entry(("target", target), target, about, chosen=self._recipe.target == target))
+            lines += self._entry(("target", target), target, about, width, chosen=self._recipe.target == target)
         stray = self._recipe.target
         if stray and stray not in engine.targets:
-            lines.append(self._entry(("target", stray), stray, f"not a target of {engine.label}", chosen=True))
+            lines += self._entry(("target", stray), stray, f"not a target of {engine.label}", width, chosen=True)
         lines += [Line(), Line((("precision", "strong"),))]
         for precision, about in PRECISIONS.items():
             taken = precision.value in (engine.precisions or (Precision.AS_EXPORTED.value,))
             how = self._how(precision, engine)
-            said = (
-                f"{about}{how}" if taken else f"{engine.label} has no such switch: edit the model's own types instead"
-            )
+            said = f"{about}{how}" if taken else "from QDQ nodes in the model, not by a switch here"
             key = ("precision", precision.value) if taken else None
-            lines.append(self._entry(key, precision.value, said, chosen=self._recipe.precision is precision))
+            lines += self._entry(key, precision.value, said, width, chosen=self._recipe.precision is precision)
         return [*lines, *self._kept(self._recipe, width)]
 
     def _kept(self, recipe: Recipe, width: int) -> list[Line]:
@@ -98,7 +96,7 @@ class TargetScreen(ChoiceScreen):
             lines += paragraph(said, width, "text", indent=(("  ", "text"),))
             lines.append(Line((("  none of them", "text"), ("   everything in half again", "muted")), key=("kept", "")))
         wanted = recipe.precision if recipe.precision in HALVES else Precision.FP16
-        about = f"   tries {wanted} on this model, with ONNX Runtime on the CPU"
+        about = f"   tries {wanted} with ONNX Runtime on the CPU"
         lines.append(Line((("  search for them", "key"), (about, "muted")), key=("kept", "search")))
         return lines
 
@@ -107,13 +105,13 @@ class TargetScreen(ChoiceScreen):
         if precision is Precision.AS_EXPORTED:
             return ""
         weak = Precision.INT8.value in engine.precisions
-        return "; the builder may choose it per layer" if weak else "; the model's types are edited"
+        return "; the builder may choose it per layer" if weak else "; edits types"
 
-    def _entry(self, key: tuple[str, str] | None, name: str, about: str, *, chosen: bool) -> Line:
+    def _entry(self, key: tuple[str, str] | None, name: str, about: str, width: int, *, chosen: bool) -> list[Line]:
         ticked, empty = ("(x)", "( )") if self._state.ascii else ("●", "○")
         mark: Span = (f"{ticked if chosen else empty} ", "good" if chosen else "muted")
         role = "strong" if chosen else "text" if key is not None else "muted"
-        return Line((mark, (f"{name:<13}", role), (about, "muted")), key=key)
+        return paragraph(about, width, "muted", indent=(mark, (f"{name:<13}", role)), key=key)
 
     def chosen(self, key: object) -> None:
         """Choose it at once; the dialog stays."""

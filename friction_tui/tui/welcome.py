@@ -1,4 +1,4 @@
-"""What is shown when no model is open: recent sessions, sample models, how to open one."""
+"""What is shown when no model is open, or a folder of them is: what can be opened, and how."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
-from friction_tui.recipe import Recipe, Source, SourceKind
+from friction_tui.onnx_folder import models_to_choose
+from friction_tui.report.units import size_text
 from friction_tui.samples import SAMPLES, sample
 from friction_tui.tui import sessions
 from friction_tui.tui.lines import Line, paragraph
@@ -39,15 +40,23 @@ class Choices(LinesPanel):
 
     NAME = "friction"
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, folder: Path | None = None) -> None:
         super().__init__(id="choices")
+        self._folder = folder
+        self._here = models_to_choose(folder) if folder is not None else ()
         self._recent = sessions.recent()
         self._samples = [(path, about) for name, about in SAMPLES.items() if (path := sample(name)) is not None]
         self._now = now
 
     def lines(self, width: int) -> list[Line]:
-        """Recent sessions, samples, the command line."""
+        """The models of the folder that was named, recent sessions, samples, the command line."""
         lines = [*paragraph(TAGLINE, width), Line()]
+        if self._folder is not None and self._here:
+            lines.append(Line(((f"Models in {self._folder}", "strong"),)))
+            for path in self._here:
+                size = size_text(path.stat().st_size) if path.exists() else ""
+                lines.append(Line(((f"  {path.relative_to(self._folder)}", "name"),), ((size, "muted"),), key=path))
+            lines.append(Line())
         if self._recent:
             lines.append(Line((("Recent sessions", "strong"),)))
             for path, saved in self._recent:
@@ -59,7 +68,7 @@ class Choices(LinesPanel):
         if self._samples:
             lines.append(Line((("Sample models, each with one real friction", "strong"),)))
             lines += [
-                Line(((f"  {path.name:<26}", "name"), (about, "muted")), key=path) for path, about in self._samples
+                Line(((f"  {path.stem:<21}", "name"), (about, "muted")), key=path) for path, about in self._samples
             ]
             lines.append(Line())
         lines.append(Line((("From the shell", "strong"),)))
@@ -82,9 +91,13 @@ class Welcome(Screen[None]):
     ]
     AUTO_FOCUS = "#choices"
 
+    def __init__(self, folder: Path | None = None) -> None:
+        super().__init__()
+        self._folder = folder
+
     def compose(self) -> ComposeResult:
         """The list, and a line for a path."""
-        choices = Choices(time.time())
+        choices = Choices(time.time(), self._folder)
         choices.border_subtitle = "Enter opens · / types a path · q leaves · ^p commands"
         yield choices
         field = Input(placeholder="path of a model, then Enter", id="path")
@@ -113,8 +126,3 @@ class Welcome(Screen[None]):
         """Open what was typed; what is wrong with it is said by whoever opens it."""
         if event.value.strip():
             self.friction.open_path(Path(event.value.strip()).expanduser())
-
-
-def recipe_for(path: Path) -> Recipe:
-    """A fresh recipe for a model file."""
-    return Recipe(source=Source(path=str(path), kind=SourceKind.AUTO))

@@ -205,12 +205,21 @@ class Why(LinesPanel):
     def action_verbatim(self) -> None:
         """Show the engine's text in full, or its first lines."""
         self._verbatim = not self._verbatim
-        self.rebuild()
+        self._show("Engine")
 
     def action_explain(self) -> None:
         """Show what is known of this kind of problem, or hide it."""
         self._explained = not self._explained
+        self._show("Kind")
+
+    def _show(self, section: str) -> None:
+        """Make the page again, and scroll to a section: what a key opened is not left below the edge."""
         self.rebuild()
+        starts = (at for at, line in enumerate(self._lines) if line.spans and line.spans[0][0].strip() == section)
+        at = next(starts, None)
+        opened = {"Engine": self._verbatim, "Kind": self._explained}[section]
+        if at is not None and opened:
+            self.scroll_to(y=at, animate=False, force=True)
 
     def on_lines_panel_chosen(self) -> None:
         """Go to the place in the graph."""

@@ -165,7 +165,7 @@ class Workbench(Screen[None]):
         """Run an action of the registry, or say why it means nothing now."""
         wanted = BY_ID[action]
         if not wanted.when(self.state):
-            self.friction.live.say(f"{wanted.label}: {why_not(wanted, self.state)}", "warning")
+            self.friction.live.say(f"{wanted.label}: {why_not(wanted, self.state)}")
             return
         done = wanted.do(self)
         if done is not None:
@@ -193,7 +193,7 @@ class Workbench(Screen[None]):
     def on_graph_view_selected(self, event: GraphView.Selected) -> None:
         """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""
         event.stop()
-        self.friction.live.select(event.path)
+        self.friction.live.select(event.path, moved=event.moved)
 
     def on_graph_view_entered(self) -> None:
         """Enter on a node: explain what is wrong with it, else inspect it."""

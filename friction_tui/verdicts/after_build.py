@@ -34,7 +34,7 @@ def repeated(said: Finding, findings: Sequence[Finding], build: BuildResult | No
     """Which of `findings` a build's message repeats; None for news.
 
     A build that got no further than parsing met what the parser refused before. After that, what it says of a place
-    that was known to fail is the same failure.
+    that was known to fail is the same failure, and so is the one failure of its kind where it names no node.
     """
     if said.severity is not Severity.ERROR:
         return None
@@ -42,7 +42,14 @@ def repeated(said: Finding, findings: Sequence[Finding], build: BuildResult | No
     verbatim = next((one for one in errors if set(said.words) & set(one.words)), None)
     named = {place.node or place.name for place in said.places} - {""}
     there = next((one for one in errors if named & {place.node or place.name for place in one.places}), None)
-    return verbatim or there or (_refusal(said, errors) if build is not None and _only_parsed(build) else None)
+    alike = _alike(said, errors)
+    return verbatim or there or alike or (_refusal(said, errors) if build is not None and _only_parsed(build) else None)
+
+
+def _alike(said: Finding, errors: list[Finding]) -> Finding | None:
+    """The only known error of the same kind, for a message that names tensors but no node that could tell."""
+    alike = [one for one in errors if one.kind == said.kind]
+    return alike[0] if len(alike) == 1 and not any(place.node for place in said.places) else None
 
 
 def _refusal(said: Finding, errors: list[Finding]) -> Finding | None:

@@ -11,6 +11,7 @@ from friction_tui.drawing.marks import Mark, Tally, marks_of
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
+from friction_tui.drawing.scopes import display_scopes, readers_of
 from friction_tui.drawing.search import SearchIndex
 from friction_tui.drawing.text import RowText
 from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier
@@ -222,3 +223,15 @@ def test_marks_come_from_findings() -> None:
         ]
     )
     assert marks == {"1": Mark.ERROR, "2": Mark.UNKNOWN, "<x": Mark.ERROR}
+
+
+def test_a_stored_value_passed_on_without_a_module_is_shown_with_what_uses_it() -> None:
+    b = graphs.Builder()
+    x = b.input("x")
+    for layer in range(2):
+        weight = b.node("Identity", "", (), name=f"Identity_{layer}")
+        x = b.node("MatMul", f"layers.{layer}", (x, weight))
+    b.output("y", x)
+    graph = b.graph()
+    paths = display_scopes(graph, readers_of(graph))
+    assert [paths[graph.names.index(f"Identity_{layer}")] for layer in range(2)] == [("layers.0",), ("layers.1",)]

@@ -185,3 +185,11 @@ def test_a_killed_build_leaves_no_plan(tmp_path: Path) -> None:
     assert job.wait(5) == -signal.SIGKILL
     assert time.monotonic() - before < 0.5
     assert not model.with_suffix(".plan").exists()
+
+
+def test_a_refused_build_ends_with_the_phase_that_failed(tmp_path: Path) -> None:
+    uneven = "g (float[N,8,H] x, float[N,8,7] y) => (float[N,8,H] z) { z = Add(x, y) }"
+    profile = Profile(ranges={"N": Range(1, 1, 1), "H": Range(5, 5, 5)})
+    result, _ = built(asked(saved(tmp_path, uneven), profile))
+    assert not result.ok
+    assert "serialize" not in [phase.name for phase in result.phases]

@@ -136,13 +136,17 @@ def test_scopes_come_from_metadata_first_and_from_names_otherwise() -> None:
         helper.make_node("Neg", ["x"], ["a"], name="/model/layers.0/attn/Neg"),
         helper.make_node("Neg", ["a"], ["b"], name="head/fc"),
         helper.make_node("Neg", ["b"], ["c"], name="Neg_3"),
-        helper.make_node("Neg", ["c"], ["y"], name="node_neg"),
+        helper.make_node("Neg", ["c"], ["d"], name="node_neg"),
+        helper.make_node("Neg", ["d"], ["y"], name="node_sym_size"),
     ]
     nodes[3].metadata_props.add(
         key="pkg.torch.onnx.name_scopes", value="['', 'model', 'model.layers.0', 'model.layers.0.mlp', 'neg']"
     )
+    nodes[4].metadata_props.add(
+        key="pkg.torch.onnx.name_scopes", value="['_empty_nn_module_stack_from_metadata_hook', 'sym_size']"
+    )
     value = helper.make_tensor_value_info
     graph = helper.make_graph(nodes, "g", [value("x", TensorProto.FLOAT, [1])], [value("y", TensorProto.FLOAT, [1])])
     data = graph_data(from_proto(helper.make_model(graph), PATH))
-    scopes = [data.scope_table[data.scopes[data.paths.index(str(number))]] for number in range(4)]
-    assert scopes == [("model", "layers.0", "attn"), ("head",), (), ("model", "layers.0", "mlp")]
+    scopes = [data.scope_table[data.scopes[data.paths.index(str(number))]] for number in range(5)]
+    assert scopes == [("model", "layers.0", "attn"), ("head",), (), ("model", "layers.0", "mlp"), ()]

@@ -5,15 +5,19 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
+
+from friction_tui.finding import Tier
 from friction_tui.protocol import BuildResult, JobKind, Kernel, LogLine, Phase, SaveEngine
 from friction_tui.recipe import Range, Recipe
-from friction_tui.tui import build_diff, build_history
+from friction_tui.tui import build_diff, build_history, build_views
 from friction_tui.tui.build import BuildPanel
 from friction_tui.tui.panel import Ask, Say
 from friction_tui.tui.path_prompt import PathPrompt, verdict
 from friction_tui.tui.state import AppState, Job
 from tests.tui.bench import Bench
 from tests.tui.test_shapes_panel import state_of
+from tests.verdicts.test_build_verdict import finding
 
 KERNELS = (
     Kernel("__myl_ConvRelu_0x1", ("stem/conv", "stem/relu"), "correlation"),
@@ -177,3 +181,27 @@ async def test_builds_are_remembered_for_the_next_session_but_only_for_a_model_o
     file.write_text("{")
     assert build_history.load(file) == ()
     assert build_history.estimate([], 1.0) == "first build of this model: no estimate"
+
+
+def test_a_refused_build_marks_the_phase_that_failed_and_a_cut_cause_goes_on() -> None:
+    cause = "The parts of the concatenation differ on axis 2. " * 8
+    refusal = finding("dynamic/concat", Tier.BUILDER, RESULT.source)
+    refusal = msgspec.structs.replace(refusal, cause=cause, words=())
+    job = built(1, recipe_of(state_of()), ok=False, engine_bytes=None, findings=(refusal,))
+    lines = build_views.result(job, None, [], 60, ascii_only=False)
+    assert sum("The parts" in "".join(text for text, _ in line.spans) for line in lines) >= 1
+    assert any(line.spans[-1][0] == " …" for line in lines)
+    marks = [line.spans[0][0] for line in build_views.phases(job, [], 3.0, ascii_only=False)]
+    assert marks == ["✓ ", "✗ "]
+
+
+def test_who_built_is_never_cut_off_and_a_narrow_history_says_what_changed() -> None:
+    recipe = recipe_of(state_of())
+    jobs = [built(1, recipe), built(2, msgspec.structs.replace(recipe, target="SM89"))]
+    narrow = [
+        "".join(text for text, _ in line.spans)
+        for line in build_views.result(jobs[1], recipe, [], 32, ascii_only=False)
+    ]
+    assert any("TensorRT-RTX 1.7.1 builder" in line for line in narrow)
+    past = [" ".join(text for text, _ in line.spans) for line in build_views.history(jobs, [], 40, ascii_only=False)]
+    assert any("SM89" in line for line in past)

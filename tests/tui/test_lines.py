@@ -45,3 +45,12 @@ def test_what_is_written_out_as_an_escape_is_cut_with_an_ellipsis() -> None:
     spans = fitted(line, 24)
     assert width_of(spans) == 24
     assert "…" in spans[0][0] and spans[-1][0] == "x fix"
+
+
+def test_a_path_is_broken_after_a_slash() -> None:
+    assert wrapped("at /models/detector/version_12/model.onnx", 24) == [
+        "at",
+        "/models/detector/",
+        "version_12/model.onnx",
+    ]
+    assert wrapped("x" * 30, 24) == ["x" * 24, "x" * 6]

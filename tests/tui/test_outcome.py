@@ -6,13 +6,14 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from friction_tui.protocol import Event, Hello, JobKind, LatencyResult, Proved
-from friction_tui.recipe import Recipe, Rewrite
+from friction_tui.protocol import Event, Hello, JobEnded, JobKind, LatencyResult, Proved
+from friction_tui.recipe import Precision, Recipe, Rewrite
 from friction_tui.tui.coverage import coverage
+from friction_tui.tui.follow import after
 from friction_tui.tui.outcome import proof_span, proved_notice
 from friction_tui.tui.reduce import reduce
-from friction_tui.tui.state import AppState, Job, opened, with_history
-from friction_tui.tui.status import known, short_name
+from friction_tui.tui.state import AppState, Job, job_started, opened, with_history
+from friction_tui.tui.status import known, short_name, status
 from friction_tui.tui.why import Why
 
 EQUAL = "equal on 6 inputs, max error 0 (ONNX Runtime 1.32.0 CPU)"
@@ -87,3 +88,28 @@ def test_the_why_page_of_a_solved_problem_shows_the_proof(state: AppState) -> No
     why.state = reduce(state, proved(state.revision, True, EQUAL))
     text = "\n".join("".join(part for part, _ in line.spans) for line in why.lines(100))
     assert "This problem is gone" in text and EQUAL in text
+
+
+def test_a_job_that_ends_says_so_by_the_number_of_its_kind(state: AppState) -> None:
+    state, _ = job_started(state, JobKind.OPSETS)
+    state, build = job_started(state, JobKind.BUILD)
+    assert state.jobs[-1].nth == 1
+    told = after(state, JobEnded(job=build, kind=JobKind.BUILD, seconds=2.0, cancelled=True))
+    assert told.unread is not None and told.unread.text == "build #1 cancelled after 2.0 s"
+    quiet = after(state, JobEnded(job=1, kind=JobKind.OPSETS, seconds=2.0))
+    assert quiet.told == state.told
+
+
+def test_a_build_that_died_says_nothing_of_the_model(state: AppState) -> None:
+    state, number = job_started(state, JobKind.BUILD)
+    died = after(state, JobEnded(job=number, kind=JobKind.BUILD, seconds=1.0, error="killed by SIGSEGV"))
+    assert ("builds ?", "warning") in known(died)
+
+
+def test_a_precision_that_is_chosen_is_on_the_narrowest_line(state: AppState) -> None:
+    assert state.history is not None and state.recipe is not None
+    chosen = msgspec.structs.replace(state.recipe, precision=Precision.FP16, target="SM89")
+    edited = with_history(state, state.history.edit(chosen))
+    said = "".join(text for text, _ in status(edited, 80).spans)
+    assert "SM89 · fp16" in said and "TensorRT-RTX" not in said
+    assert "TensorRT-RTX 1.7.1 · SM89 · fp16" in "".join(text for text, _ in status(edited, 160).spans)

@@ -258,3 +258,17 @@ def test_which_sizes_need_another_export() -> None:
     two = Recipe(source=source, profile=wide, others=(Profile(ranges={"x[0]": Range(16, 16, 32)}),))
     asked = asked_profile(two)
     assert asked is not None and asked.ranges == {"x[0]": Range(1, 4, 32)}, "one model serves all profiles"
+
+
+async def test_a_size_is_not_cut_off_for_the_word_beside_it() -> None:
+    ranges = {"N": Range(1, 4, 8), "H": Range(224, 448, 1024), "images[3]": Range(224, 448, 1024)}
+    guessed = state_of()
+    assert guessed.recipe is not None
+    profile = Profile(ranges=ranges, guessed=("N", "H", "images[3]"))
+    recipe = msgspec.structs.replace(guessed.recipe, profile=profile)
+    app = Bench(ShapesPanel(id="shapes"))
+    async with app.run_test(size=(29, 16)) as pilot:
+        app.show(replace(guessed, history=History(present=recipe)))
+        await pilot.pause()
+        lines = app.text().splitlines()
+        assert any(line.split()[1:5] == ["H", "224", "448", "1024"] for line in lines)

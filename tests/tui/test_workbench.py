@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 
 from friction_tui.finding import Severity
-from friction_tui.protocol import Apply, Detail, Event, Hello, Inspect, Judged, Request, WorkerDied
+from friction_tui.protocol import Apply, Detail, Event, GraphReady, Hello, Inspect, Judged, Request, WorkerDied
 from friction_tui.recipe import Range, Recipe
 from friction_tui.tui import inspector, locations, sessions
 from friction_tui.tui.app import FrictionApp
@@ -344,3 +344,20 @@ async def test_ctrl_c_says_which_key_leaves(open_app: OpenApp) -> None:
         await pilot.press("ctrl+c")
         await settled(pilot)
         assert "q saves the session and leaves" in screen_text(app)
+
+
+async def test_a_graph_drawn_anew_does_not_put_a_message_away(
+    open_app: OpenApp, told: Callable[..., list[Event]]
+) -> None:
+    async with open_app((80, 24)) as (app, pilot):
+        await pilot.press("down", "down")
+        await settled(pilot)
+        ready = next(event for event in told() if isinstance(event, GraphReady))
+        renumbered = [f"1{path}" if path.isdecimal() else path for path in ready.graph.paths]
+        app.live.say("fixed head/Reshape")
+        app.live.hear(msgspec.structs.replace(ready, graph=msgspec.structs.replace(ready.graph, paths=renumbered)))
+        await settled(pilot)
+        assert "fixed head/Reshape" in screen_text(app)
+        await pilot.press("down")
+        await settled(pilot)
+        assert "fixed head/Reshape" not in screen_text(app)

@@ -68,3 +68,13 @@ def test_the_build_panel_names_the_problem_that_the_builder_repeats() -> None:
     text = "\n".join("".join(said for said, _ in line.spans) for line in lines)
     assert text.count("operators/refused: n16") == 1
     assert "2 lists it, W explains" in text and "engine/other" not in text
+
+
+def test_a_message_that_names_no_node_is_the_one_known_failure_of_its_kind() -> None:
+    known = [finding("control/growing-state", Tier.BUILDER, "rule", "4")]
+    said = msgspec.structs.replace(
+        finding("control/growing-state", Tier.BUILDER, BUILDER), places=(Place(PlaceKind.TENSOR, "start"),)
+    )
+    assert [one.also for one in with_build(known, build("parse", "graph"), [said])] == [(BUILDER,)]
+    two = [*known, finding("control/growing-state", Tier.BUILDER, "rule", "9")]
+    assert len(with_build(two, build("parse", "graph"), [said])) == 3

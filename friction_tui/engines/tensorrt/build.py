@@ -78,6 +78,8 @@ class _Build:
         self._kernels: tuple[Kernel, ...] = ()
         self._errors: list[str] = []
         self._warnings: list[str] = []
+        self._failing = ""
+        """The phase in which the first error was heard."""
         self._shown = self._hidden = 0
         self._log = native.logger(trt, self._hear)
         self._monitor = _monitor(trt, self._phase_started, self._phase_finished)
@@ -182,6 +184,7 @@ class _Build:
             self._figures.read(text)
         elif level == "error":
             self._errors.append(text)
+            self._failing = self._failing or (self._open[0] if self._open else "")
         elif level == "warning":
             self._warnings.append(text)
         if not log.worth_showing(level, text) or (self._shown >= SHOWN_LINES and level != "error"):
@@ -233,11 +236,17 @@ class _Build:
             host_persistent_bytes=figures.host_persistent,
             device_persistent_bytes=figures.device_persistent,
             peak_host_bytes=figures.peak_host,
-            phases=tuple(self._phases.values()),
+            phases=self._phases_until(None if ok else self._failing),
             kernels=self._kernels,
             findings=tuple(self._findings(ok=ok)),
             engine_path=str(self._plan) if ok else "",
         )
+
+    def _phases_until(self, failing: str | None) -> tuple[Phase, ...]:
+        """The phases up to the one that failed: TensorRT goes through the rest of them without doing anything."""
+        names = list(self._phases)
+        last = names.index(failing) + 1 if failing in self._phases else len(names)
+        return tuple(self._phases[name] for name in names[:last])
 
     def _findings(self, *, ok: bool) -> list[Finding]:
         """Every message that counts, verbatim: errors in order, then warnings that mean the engine cannot run."""
