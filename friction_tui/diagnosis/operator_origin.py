@@ -175,13 +175,15 @@ def _unknown(model: OpenedModel, node: Node) -> Origin:
             (Fix(f"Set the node's domain to {home}, and expect TensorRT to need a plugin for it."),),
         )
     made_by = f" The model was made by {model.proto.producer_name}." if model.proto.producer_name else ""
-    aten = (
-        " A name in lower case like this usually comes from PyTorch's own operators." if _SNAKE_CASE.match(op) else ""
-    )
+    paddle = "paddle" in model.proto.producer_name.lower()
+    owners = "PaddlePaddle's" if paddle else "PyTorch's or PaddlePaddle's"
+    native = f" A name in lower case like this usually comes from {owners} own operators, left by the exporter."
+    aten = native if _SNAKE_CASE.match(op) else ""
     return Origin(
         "operators/unknown",
         f"{op} is not an ONNX operator: it is unknown in every opset, and no plugin has that name.{aten}{made_by}",
         (
+            *((Fix("Upgrade paddle2onnx, or raise its --opset_version, and export again."),) if paddle else ()),
             Fix(f"Replace {op} by standard operators and re-export, or load a plugin of that name."),
             Fix("Put it in a domain of its own if it is a custom operator, so that its origin is visible."),
         ),

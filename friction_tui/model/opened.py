@@ -158,8 +158,8 @@ def _decode(path: Path, content: bytes) -> OpenedModel:
 
 def _opened(proto: onnx.ModelProto, facts: FileFacts) -> OpenedModel:
     try:
-        _read_names(proto)
         index = GraphIndex(proto)
+        _read_names(proto, index)
     except TypeError:  # a name is not text, which str.join notices
         repair_text(proto)
         index = GraphIndex(proto)
@@ -167,15 +167,20 @@ def _opened(proto: onnx.ModelProto, facts: FileFacts) -> OpenedModel:
     return OpenedModel(facts.path, proto, facts, index, external)
 
 
-def _read_names(proto: onnx.ModelProto) -> None:
-    """Join the names outside of nodes. Raises TypeError when one of them is not text."""
+def _read_names(proto: onnx.ModelProto, index: GraphIndex) -> None:
+    """Join the names outside of nodes, of bodies and functions too. Raises TypeError when one of them is not text."""
     "".join((proto.producer_name, proto.producer_version, proto.graph.name))
     "".join(entry.domain for entry in proto.opset_import)
     "".join(text for entry in proto.metadata_props for text in (entry.key, entry.value))
-    for tensor in proto.graph.initializer:
-        "".join((tensor.name, *(text for entry in tensor.external_data for text in (entry.key, entry.value))))
-    for value in (*proto.graph.input, *proto.graph.output):
-        "".join((value.name, *(dim.dim_param for dim in value.type.tensor_type.shape.dim)))
+    for graph in index.graphs.values():
+        if isinstance(graph, onnx.FunctionProto):
+            "".join((*graph.input, *graph.output))
+            continue
+        for tensor in graph.initializer:
+            "".join((tensor.name, *(text for entry in tensor.external_data for text in (entry.key, entry.value))))
+        "".join(value.name for value in graph.value_info)
+        for value in (*graph.input, *graph.output):
+            "".join((value.name, *(dim.dim_param for dim in value.type.tensor_type.shape.dim)))
 
 
 def _border(plan: Path) -> onnx.ModelProto:

@@ -154,3 +154,17 @@ def test_external_data_that_leaves_the_folder(tmp_path: Path) -> None:
         assert opened(home, _external(location).SerializeToString()).external[0].escapes, location
     (home / "inner.bin").write_bytes(bytes(64))
     assert not opened(home, _external("./inner.bin").SerializeToString()).external[0].escapes
+
+
+@pytest.mark.parametrize("name", ["then_out", "local_in", "noted"])
+def test_a_name_in_a_body_that_is_no_text_is_spelt_out(name: str, tmp_path: Path) -> None:
+    text = """<ir_version: 10, opset_import: ["" : 21, "f" : 1]>
+    g (float[2] x, bool c) => (float[2] y) <float[2] noted> {
+        y = If (c) <then_branch = t () => (float[2] then_out) { a = f.same (x) },
+                    else_branch = e () => (float[2] b) { b = Neg (x) }> }
+    <domain: "f", opset_import: ["" : 21]> same (local_in) => (o) { o = Relu (x) }"""
+    content = onnx.parser.parse_model(text).SerializeToString()
+    model = opened(tmp_path, content.replace(name.encode(), b"\xbc" + name[1:].encode()))
+    found = [value.name for graph in (model.proto.graph, model.index.graphs["0.then_branch"]) for value in graph.output]
+    found += [*model.proto.functions[0].input, *(value.name for value in model.proto.graph.value_info)]
+    assert rf"\xbc{name[1:]}" in found
