@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from friction_tui.protocol import GraphData, Port
 from friction_tui.recipe import POINTS
-from friction_tui.tui.lines import Line, Span, paragraph
+from friction_tui.tui.lines import Line, Span, paragraph, width_of
 from friction_tui.tui.shape_rows import Row, rows
 from friction_tui.tui.state import AppState
 
@@ -25,7 +25,7 @@ def port_lines(state: AppState, path: str, width: int) -> list[Line]:
     lines = _labelled("decl", _declared(port, ascii_only=state.ascii), width)
     if path.startswith("<"):
         sized = rows(summary.inputs, state.recipe.profile if state.recipe else None)
-        lines += _ranges((row for row in sized if _sizes(row, port)), ascii_only=state.ascii)
+        lines += _ranges((row for row in sized if _sizes(row, port)), width, ascii_only=state.ascii)
         if port.shape_tensor:
             lines += _labelled("note", "TensorRT reads it as a shape: its values are part of the profile", width)
         lines += _labelled("read", _readers(graph, path), width)
@@ -47,15 +47,19 @@ def _sizes(row: Row, port: Port) -> bool:
     return row.key == port.name if row.is_values else any(use.rpartition("[")[0] == port.name for use in row.uses)
 
 
-def _ranges(found: Iterable[Row], *, ascii_only: bool) -> list[Line]:
+def _ranges(found: Iterable[Row], width: int, *, ascii_only: bool) -> list[Line]:
     """`N  1 · 4 · 8`, and who chose it."""
     between = " . " if ascii_only else " · "
     lines = []
     for row in found:
         cells = [row.cell(point) for point in POINTS]
         said: Span = (between.join(cells), "text") if all(cells) else ("no range yet, e sets one", "note")
-        beside: Span = ("guessed, e edits", "note") if row.guessed else ("chosen", "muted")
-        lines.append(Line((("size ", "muted"), (f"{row.key}  ", "name"), said), (beside,) if all(cells) else ()))
+        spans: tuple[Span, ...] = (("size ", "muted"), (f"{row.key}  ", "name"), said)
+        room = width - width_of(spans) - 1  # the sizes matter more than who chose them
+        words = ("guessed, e edits", "guessed", "?") if row.guessed else ("chosen", "")
+        beside = next((word for word in words if len(word) <= room), "")
+        tail: tuple[Span, ...] = ((beside, "note" if row.guessed else "muted"),) if beside and all(cells) else ()
+        lines.append(Line(spans, tail))
     return lines
 
 

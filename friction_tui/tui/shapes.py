@@ -18,9 +18,10 @@ from friction_tui.recipe.changes import changes
 from friction_tui.recipe.export_sizes import FREED_BY_RANGES, why_export_again
 from friction_tui.recipe.text import RecipeTextError, parse_arguments, profile_for
 from friction_tui.tui.line_edit import LineEdit
-from friction_tui.tui.lines import Line, Span, cut, paragraph, width_of
+from friction_tui.tui.lines import Line, Span, paragraph, width_of
 from friction_tui.tui.lines_panel import LinesPanel
-from friction_tui.tui.panel import Edit, Say
+from friction_tui.tui.panel import BORDER, Edit, Say
+from friction_tui.tui.shape_columns import remark_in, widths
 from friction_tui.tui.shape_rows import (
     Row,
     applied,
@@ -35,10 +36,6 @@ from friction_tui.tui.shape_rows import (
 )
 from friction_tui.tui.state import AppState
 
-KEY_WIDTH = 16
-"""Cells of the column of names, at most."""
-CELL_WIDTH = 7
-"""Cells of a size column, at least."""
 ONE_PROFILE = ("Enter edit", "+ - step", "a add profile")
 SEVERAL_PROFILES = ("[ ] profile", "a add", "D remove", "Enter edit", "+ - step")
 """The keys worth saying below the panel."""
@@ -109,7 +106,15 @@ class ShapesPanel(LinesPanel):
         parts += [f"{len(made)} range{'s' if len(made) != 1 else ''}"] if made else []
         guessed = sum(row.guessed for row in made)
         parts += [f"{guessed} guessed"] if guessed else []
-        return escape(" ─ ".join(parts))
+        whole = " ─ ".join(parts)
+        if guessed and 0 < self.outer_size.width < len(whole) + BORDER:
+            whole = f"{self.NAME} ─ {guessed} guessed"
+        return escape(whole)
+
+    def on_resize(self) -> None:
+        """The title has as many words as fit."""
+        self.border_title = self.title()
+        super().on_resize()
 
     def state_changed(self, before: AppState) -> None:
         """The keys that make sense depend on how many profiles there are."""
@@ -125,7 +130,7 @@ class ShapesPanel(LinesPanel):
         if self.state.summary is None:
             return paragraph("no model is open yet", width, "muted")
         made = self._rows
-        key_width, column = _widths(made, width)
+        key_width, column = widths(made, width)
         lines = []
         if self.state.recipe is not None and self.state.recipe.profile is None:
             lines += paragraph("no optimization profile, as asked; typing a range makes one", width, "note")
@@ -174,7 +179,7 @@ class ShapesPanel(LinesPanel):
             style = "muted" if row.fixed or not row.cell(point) else "note" if row.guessed else "text"
             spans += [(pad, "text"), (cell, "cursor" if current else style), (" ", "text")]
         about = "values" if row.is_values else ", ".join(row.uses) if row.uses != (row.key,) else ""
-        remark = _remark_in(row, width - width_of(spans) - 1)
+        remark = remark_in(row, width - width_of(spans) - 1)
         room = width - width_of(spans) - width_of(remark) - 2
         spans += [(f" {about}", "muted")] if room >= cell_len(about.partition(",")[0]) else []
         return Line(tuple(spans), remark, key=row.key)
@@ -339,7 +344,7 @@ class ShapesPanel(LinesPanel):
     def action_add(self) -> None:
         """Another optimization profile behind this one, beginning as its copy."""
         recipe = self.state.recipe
-        if not self._rows:
+        if self.state.summary is not None and not self._rows:
             self.post_message(Say("every size is fixed: another profile would be the same", "info"))
         elif recipe is None or recipe.profile is None:
             self.post_message(Say("there is no optimization profile to copy", "warning", "typing a range makes one"))
@@ -376,31 +381,3 @@ class ShapesPanel(LinesPanel):
             self.post_message(Edit(without(recipe, row), f"{row.key} dropped"))
         else:
             self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", "warning"))
-
-
-def _widths(made: list[Row], width: int) -> tuple[int, int]:
-    """Cells of the names and of a size column, so that sizes and remarks fit beside each other if at all possible."""
-    names = min(max((len(row.key) for row in made), default=4), KEY_WIDTH, max(width // 3, 6)) + 1
-    longest = max((len(row.cell(point)) for row in made for point in POINTS), default=1)
-    remark = max((width_of(_remark(row)) for row in made), default=0)
-    wanted = min(max(longest + 2, CELL_WIDTH), (width - names - remark - 1) // 3)
-    needed = min(longest + 1, (width - names) // 3)  # the sizes matter more than the remark, which gives way
-    return names, max(wanted, needed, 5)
-
-
-def _remark_in(row: Row, room: int) -> tuple[Span, ...]:
-    """The remark in so many cells; `?` where a guess has no room to be called one, the title counts them."""
-    remark = _remark(row)
-    if width_of(remark) <= room:
-        return remark
-    return (("?", "note"),) if row.guessed and room else tuple(cut(remark, room))
-
-
-def _remark(row: Row) -> tuple[Span, ...]:
-    if row.missing:
-        return (("no such input", "warning"),)
-    if row.fixed:
-        return (("fixed", "muted"),)
-    if row.overrides:
-        return ((f"over {row.overrides}", "warning"),)
-    return (("guessed", "note"),) if row.guessed else ()
