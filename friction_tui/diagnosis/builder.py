@@ -48,12 +48,13 @@ def message_findings(
 
 def _finding(case: Case, reading: Reading, text: str, source: str, severity: Severity) -> Finding:
     places, extra = _places(case, reading, text)
+    tier = _tier(reading.kind, text)
     names = ", ".join(place.name for place in places[:3])
     title = kinds().get(reading.kind) or "The builder refuses the model"
     return Finding(
         kind=reading.kind,
-        severity=severity,
-        tier=_tier(reading.kind, text),
+        severity=Severity.WARNING if tier is Tier.UNKNOWN else severity,
+        tier=tier,
         title=f"{title}: {names}" if names else title,
         cause=reading.cause + extra,
         source=source,

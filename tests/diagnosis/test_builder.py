@@ -81,3 +81,9 @@ def test_a_build_keeps_the_words_and_leaves_out_the_harmless(case: Case) -> None
     )
     (finding,) = build_findings(case, BuildResult(ok=False, source=SOURCE, seconds=1.0, findings=raw))
     assert (finding.kind, finding.words[0].text) == ("structure/no-outputs", said[1])
+
+
+def test_what_only_a_gpu_can_tell_is_no_error(case: Case) -> None:
+    text = "Assertion failed: plugin != nullptr: ROIAlign plugin was not found in the plugin registry!"
+    (finding,) = message_findings(case, [text], SOURCE)
+    assert (finding.kind, finding.severity, finding.tier) == ("engine/needs-gpu", Severity.WARNING, Tier.UNKNOWN)
