@@ -63,7 +63,7 @@ def test_a_state_dict_loads_into_its_module_and_alone_says_what_it_needs(tmp_pat
 
     alone = _export(understand(str(weights)), tmp_path)
     assert alone.onnx_path is None
-    assert "--state-dict" in alone.findings[0].cause
+    assert "--state-dict" in alone.findings[0].fixes[0].text
 
     torch.save({"other.weight": torch.ones(2, 6)}, weights)
     wrong = _export(understand(f"{code}:model", state_dict=str(weights)), tmp_path)
