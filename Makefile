@@ -42,7 +42,7 @@ samples: $(STAMP)  ## rebuild sample_models/*.onnx
 	$(BIN)/python -m sample_models.make
 
 test-tensorflow: $(STAMP) $(TENSORFLOW_VENV)/.installed  ## the TensorFlow source, in an environment of its own
-	$(TENSORFLOW_VENV)/bin/pytest tests/sources/test_tensorflow.py
+	$(TENSORFLOW_VENV)/bin/pytest tests/sources/tensorflow/test_tensorflow.py
 	FRICTION_TENSORFLOW_PYTHON=$(abspath $(TENSORFLOW_VENV))/bin/python $(BIN)/pytest -m tensorflow tests/test_python_to_engine.py
 
 $(STAMP): pyproject.toml constraints.txt

@@ -34,8 +34,8 @@ from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.finding import Finding, Severity, Tier
 from friction_tui.model.opened import from_proto
-from friction_tui.model.profile import default_profile, free_dims, shape_tensor_inputs
-from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.shapes.profile import default_profile, free_dims, shape_tensor_inputs
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.recipe import Profile, Range, Recipe, Source, Values
 
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"

@@ -285,7 +285,7 @@ def _run_app(recipe: Recipe | None, *, worker: list[str] | None = None, **option
 
 def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe of a command line and the friction.toml beside the model; a wrong one ends the command."""
-    from friction_tui.recipe.agreements import with_file
+    from friction_tui.commands.agreements import with_file
     from friction_tui.recipe.file import RecipeFileError
     from friction_tui.recipe.text import RecipeTextError
 

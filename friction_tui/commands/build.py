@@ -16,7 +16,7 @@ from friction_tui.finding import Finding, Severity
 from friction_tui.protocol import BuildResult, Event, JobKind, JobProgress
 from friction_tui.recipe import Recipe
 from friction_tui.report.text import ansi, describe, plain
-from friction_tui.report.units import size_text
+from friction_tui.units import size_text
 from friction_tui.worker.headless import Answer
 
 

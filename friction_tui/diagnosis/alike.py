@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from friction_tui.diagnosis.graph_structure import listed
+from friction_tui.diagnosis.structure.graph_structure import listed
 from friction_tui.finding import Finding, Fix
 
 FROM = 3

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from friction_tui.engines.base import Refusal
 from friction_tui.finding import Finding
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.recipe import Recipe
 
 RULE = "rule"

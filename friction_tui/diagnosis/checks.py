@@ -4,33 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.diagnosis import (
-    builder_limits,
-    control_flow,
-    dtypes,
-    dynamic_shapes,
-    external_data,
-    file_content,
-    folded_batch,
-    fragile_shapes,
-    graph_declarations,
-    graph_structure,
-    half_precision,
-    impossible_constants,
-    largest_activation,
-    older_tensorrt,
-    operators,
-    opset_and_ir,
-    performance,
-    profiles,
-    quantization,
-    recurrent_layout,
-    schema,
-    training,
-    type_constraints,
-    weights,
-)
+from friction_tui.diagnosis import largest_activation, performance, training
 from friction_tui.diagnosis.case import Case, Check
+from friction_tui.diagnosis.control import control_flow
+from friction_tui.diagnosis.file import external_data, file_content
+from friction_tui.diagnosis.operators import builder_limits, older_tensorrt, operators, recurrent_layout
+from friction_tui.diagnosis.shapes import dynamic_shapes, folded_batch, fragile_shapes, profiles
+from friction_tui.diagnosis.structure import graph_declarations, graph_structure, opset_and_ir, schema
+from friction_tui.diagnosis.types import dtypes, half_precision, quantization, type_constraints
+from friction_tui.diagnosis.weights import impossible_constants, weights
 from friction_tui.finding import Finding
 
 CHECKS: tuple[tuple[str, Check, str], ...] = (

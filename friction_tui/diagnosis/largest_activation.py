@@ -10,7 +10,7 @@ from friction_tui.diagnosis.tensor_bytes import tensor_bytes
 from friction_tui.finding import Finding, Fix, Severity, Tier
 from friction_tui.model.provenance import place_of
 from friction_tui.recipe import Profile
-from friction_tui.report.units import size_text
+from friction_tui.units import size_text
 
 LARGE = 4_000_000_000
 """Bytes of one activation from which on it is worth a note: a sixth of a GPU of 24 GB, held beside its own input."""

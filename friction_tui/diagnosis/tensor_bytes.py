@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from friction_tui.model.external import element_bits
+from friction_tui.model.file.external import element_bits
 from friction_tui.model.names import DTYPE_CODES
-from friction_tui.model.tensors import TensorType
+from friction_tui.model.shapes.tensors import TensorType
 
 
 def tensor_bytes(tensor: TensorType | None) -> int | None:

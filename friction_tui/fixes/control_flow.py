@@ -12,8 +12,8 @@ from friction_tui.fixes.editing import chosen, copy_of, forget_shapes
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.shapes import shapes_at
-from friction_tui.model.tensors import PointShapes
+from friction_tui.model.shapes.point_shapes import shapes_at
+from friction_tui.model.shapes.tensors import PointShapes
 
 
 def inline_if(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:

@@ -14,12 +14,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from friction_tui.diagnosis.element_types import element_types
-from friction_tui.diagnosis.operator_schema import Formal, schema_of
+from friction_tui.diagnosis.structure.operator_schema import Formal, schema_of
+from friction_tui.diagnosis.types.element_types import element_types
 from friction_tui.fixes.editing import replace_tensor
 from friction_tui.model.graph import Node
-from friction_tui.model.inference import opsets_of
 from friction_tui.model.opened import OpenedModel
+from friction_tui.model.shapes.inference import opsets_of
 
 HALVES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 """Element types by the name of the precision, as `Precision` spells it."""

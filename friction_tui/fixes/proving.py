@@ -14,7 +14,7 @@ from friction_tui.fixes import REWRITES
 from friction_tui.fixes.apply import apply
 from friction_tui.fixes.proof import Proof, prove
 from friction_tui.model.opened import OpenedModel, open_model
-from friction_tui.model.shapes import input_sizes
+from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.recipe import POINTS, Recipe
 
 LARGEST = 1 << 30

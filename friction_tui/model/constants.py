@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from friction_tui.model.external import element_bits
+from friction_tui.model.file.external import element_bits
 from friction_tui.model.opened import OpenedModel
 
 Array = npt.NDArray[np.generic]

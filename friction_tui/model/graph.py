@@ -61,7 +61,7 @@ class GraphIndex:
     graph's own in file order. `producer` names the first writer of a tensor. `consumers` counts a node with a body
     among the readers of what the body takes from outside. `graphs` maps a path prefix to its graph or function.
 
-    Raises TypeError for names that are not text; see `friction_tui.model.text_repair`.
+    Raises TypeError for names that are not text; see `friction_tui.model.file.text_repair`.
     """
 
     def __init__(self, proto: onnx.ModelProto) -> None:

@@ -13,10 +13,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from friction_tui.model.external import element_bits, external_files, tensor_bytes
+from friction_tui.model.file.external import element_bits, external_files, tensor_bytes
 from friction_tui.model.names import dtype_name
 from friction_tui.model.opened import OpenedModel, all_tensors
-from friction_tui.model.tensors import Array
+from friction_tui.model.shapes.tensors import Array
 from friction_tui.protocol import InitializerStats
 
 _PIECE = 1 << 22

@@ -14,8 +14,8 @@ from friction_tui.model.initializer_stats import initializer_stats
 from friction_tui.model.names import dtype_name, port
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import scope_of, source_line
-from friction_tui.model.shape_table import ShapeTable
-from friction_tui.model.tensors import Array
+from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.model.shapes.tensors import Array
 from friction_tui.protocol import NodeDetail, TensorDetail
 from friction_tui.recipe import POINTS
 

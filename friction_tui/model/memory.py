@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from friction_tui.model.external import element_bits
+from friction_tui.model.file.external import element_bits
 from friction_tui.model.graph import Node
 from friction_tui.model.names import DTYPE_CODES
 from friction_tui.model.opened import OpenedModel, weights_bytes
-from friction_tui.model.point_shapes import input_sizes, shapes_at
-from friction_tui.model.profile import free_dims
-from friction_tui.model.tensors import PointShapes
+from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
+from friction_tui.model.shapes.profile import free_dims
+from friction_tui.model.shapes.tensors import PointShapes
 from friction_tui.protocol import MemoryForecast
 from friction_tui.recipe import Profile, Range
 

@@ -14,13 +14,13 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto
 
-from friction_tui.model.external import ExternalFile, external_files, tensor_bytes
-from friction_tui.model.filetype import recognize
+from friction_tui.model.file.external import ExternalFile, external_files, tensor_bytes
+from friction_tui.model.file.filetype import recognize
+from friction_tui.model.file.plan_tensors import read_tensors
+from friction_tui.model.file.text_repair import repair_text
+from friction_tui.model.file.wire import salvage
 from friction_tui.model.graph import GraphIndex
 from friction_tui.model.names import port
-from friction_tui.model.plan_tensors import read_tensors
-from friction_tui.model.text_repair import repair_text
-from friction_tui.model.wire import salvage
 from friction_tui.protocol import ModelSummary
 
 _ONNX_NAMES = {
@@ -38,7 +38,7 @@ _HEAD = 512
 class FileFacts:
     """What a file is.
 
-    `kind` is one word of `friction_tui.model.filetype.KINDS`; `error` says, for the person who gave it to us, why
+    `kind` is one word of `friction_tui.model.file.filetype.KINDS`; `error` says, for the person who gave it to us, why
     it is not a whole ONNX model, "" when it is one. `size` in bytes, `head` its first bytes.
     """
 
@@ -92,7 +92,7 @@ def from_proto(proto: onnx.ModelProto, path: Path) -> OpenedModel:
 
 def summarize(model: OpenedModel) -> ModelSummary:
     """What there is to say about a model right after opening it."""
-    from friction_tui.model.profile import shape_tensor_inputs
+    from friction_tui.model.shapes.profile import shape_tensor_inputs
 
     proto, index = model.proto, model.index
     shape_tensors = shape_tensor_inputs(model)

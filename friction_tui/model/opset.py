@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError, EncodeError
 from onnx import inliner, version_converter
 
-from friction_tui.model.external import tensor_bytes
+from friction_tui.model.file.external import tensor_bytes
 from friction_tui.model.graph import GraphIndex, Node, body_attributes
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.versions import least_ir, newest_opset, operator_versions

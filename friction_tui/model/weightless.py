@@ -12,7 +12,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto
 
-from friction_tui.model.external import element_bits, external_files, tensor_bytes
+from friction_tui.model.file.external import element_bits, external_files, tensor_bytes
 from friction_tui.model.light_copy import light_copy
 
 ZEROS = "weightless.zeros"

@@ -92,7 +92,7 @@ from friction_tui.protocol.sharing import (
 )
 
 PROTOCOL = 1
-"""Counted up when a message changes so that an elder reader would take it wrongly; a new field or message is none."""
+"""Counted up when a message changes so that an older reader would take it wrongly; a new field or message is none."""
 
 __all__ = [
     "EXPORT_JOB",

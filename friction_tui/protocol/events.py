@@ -145,7 +145,7 @@ class CheckState(enum.StrEnum):
 
 
 class Findings(msgspec.Struct, frozen=True, tag="findings"):
-    """All findings of one check so far; replaces the same check's elder ones.
+    """All findings of one check so far; replaces the same check's older ones.
 
     `check` names who looks: `file`, `structure`, `parser`, `shapes`, `numerics`, `versions`, `builder`...
     """

@@ -13,7 +13,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     """Open the recipe's source, judge it; replaces whatever was open.
 
     `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
-    `again` reads what is open already once more: until the new model is there, the elder one stays.
+    `again` reads what is open already once more: until the new model is there, the older one stays.
     """
 
     revision: int
@@ -31,7 +31,7 @@ class Step(enum.StrEnum):
 
 
 class Apply(msgspec.Struct, frozen=True, tag="apply"):
-    """The recipe changed: judge again, doing only what the change touches. Supersedes elder ones."""
+    """The recipe changed: judge again, doing only what the change touches. Supersedes older ones."""
 
     revision: int
     recipe: Recipe

@@ -103,10 +103,10 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         )
 
 
-def from_recipe(recipe: Recipe, elder: RecipeFile | None = None) -> RecipeFile:
-    """The file that holds a recipe, with what the team agreed on in an `elder` one."""
+def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
+    """The file that holds a recipe, with what the team agreed on in an `older` one."""
     profile, *more = recipe.profiles or (Profile(),)
-    agreed = elder or RecipeFile()
+    agreed = older or RecipeFile()
     return RecipeFile(
         source=msgspec.structs.replace(recipe.source, consent_hash=""),
         opset=recipe.opset,

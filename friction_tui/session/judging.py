@@ -14,11 +14,11 @@ from dataclasses import dataclass, field, replace
 from friction_tui.child import Stopped
 from friction_tui.diagnosis.case import RULE, Case, Check
 from friction_tui.diagnosis.checks import CHECKS, OF_THE_RANGES
+from friction_tui.diagnosis.engine.second_opinion import objections, voiced
 from friction_tui.diagnosis.merge import merge
-from friction_tui.diagnosis.operators import TABLE, foreseen
-from friction_tui.diagnosis.operators import check as check_operators
-from friction_tui.diagnosis.second_opinion import objections, voiced
-from friction_tui.diagnosis.several_profiles import in_every_profile
+from friction_tui.diagnosis.operators.operators import TABLE, foreseen
+from friction_tui.diagnosis.operators.operators import check as check_operators
+from friction_tui.diagnosis.shapes.several_profiles import in_every_profile
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.onnxruntime_job import Verdict

@@ -7,8 +7,8 @@ import math
 import msgspec
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.profile import default_profile, free_dims, shape_tensor_inputs
-from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.shapes.profile import default_profile, free_dims, shape_tensor_inputs
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.protocol import GraphData
 from friction_tui.recipe import POINTS, Profile, Range, Recipe, Values
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from friction_tui.diagnosis.case import Case
-from friction_tui.diagnosis.operators import check
+from friction_tui.diagnosis.operators.operators import check
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.tensorrt.module import RTX, label
 from friction_tui.engines.tensorrt.parser import shared

@@ -17,8 +17,8 @@ import msgspec
 
 from friction_tui import __version__
 from friction_tui.child import Stopped
-from friction_tui.diagnosis.builder import build_findings
 from friction_tui.diagnosis.case import Case
+from friction_tui.diagnosis.engine.builder import build_findings
 from friction_tui.drawing.order import with_order
 from friction_tui.engines.found import found
 from friction_tui.finding import Finding, Tier, fix_first
@@ -30,8 +30,8 @@ from friction_tui.model.graph_data import graph_data
 from friction_tui.model.inspect import initializer_stats, node_detail
 from friction_tui.model.memory import forecast
 from friction_tui.model.opened import OpenedModel, open_model, summarize
-from friction_tui.model.shapes import ShapeTable
-from friction_tui.model.symbolic import infer_symbolic, known_symbolic
+from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.model.shapes.symbolic import infer_symbolic, known_symbolic
 from friction_tui.protocol import (
     Apply,
     AskOthers,

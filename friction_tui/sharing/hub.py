@@ -1,7 +1,7 @@
 """The hub of a shared session: one worker, any number of viewers, one order in which everything happens.
 
 It keeps the same state as its viewers do. An edit is granted when it was made on the newest revision, and then told
-to the others; who edited an elder one is sent the state as it is. Every viewer has a queue with a limit: whoever
+to the others; who edited an older one is sent the state as it is. Every viewer has a queue with a limit: whoever
 reads too slowly gets the state instead of what was missed. The hub ends with its last viewer.
 """
 
@@ -54,9 +54,9 @@ from friction_tui.protocol import (
 from friction_tui.protocol import Viewer as Who
 from friction_tui.sharing.place import Code, Start
 from friction_tui.sharing.viewer import Viewer
-from friction_tui.tui.follow import after, followed, snapshot
 from friction_tui.tui.log import LOG, start_log
-from friction_tui.tui.state import AppState, job_started
+from friction_tui.tui.state.app_state import AppState, job_started
+from friction_tui.tui.state.follow import after, followed, snapshot
 from friction_tui.worker.client import WorkerClient
 
 LONGEST_REQUEST = 16 << 20

@@ -15,12 +15,12 @@ import msgspec
 
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.recipe import SourceKind
-from friction_tui.report.units import size_text
 from friction_tui.sources import consent
 from friction_tui.sources.channel import Channel, end_with_parent
 from friction_tui.sources.export_request import Done, ExportRequest
 from friction_tui.sources.failure import place_of
 from friction_tui.sources.source_lines import context, of_exception
+from friction_tui.units import size_text
 
 _SHARE = 0.9
 """Part of the free memory an export may take when no limit was given: the rest keeps the machine answering."""
@@ -48,17 +48,17 @@ def _run(request: ExportRequest, channel: Channel) -> Done:
         match request.source.kind:
             case SourceKind.TENSORFLOW:
                 channel.stage("import TensorFlow")
-                from friction_tui.sources import tensorflow
+                from friction_tui.sources.tensorflow import export as tensorflow
 
                 return tensorflow.export(request, channel)
             case SourceKind.HUGGING_FACE:
                 channel.stage("import transformers")
-                from friction_tui.sources import hugging_face
+                from friction_tui.sources.pytorch import hugging_face
 
                 return hugging_face.export(request, channel)
             case _:
                 channel.stage("import torch")
-                from friction_tui.sources import pytorch
+                from friction_tui.sources.pytorch import export as pytorch
 
                 return pytorch.export(request, channel)
     except ImportError as error:

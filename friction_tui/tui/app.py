@@ -23,18 +23,19 @@ from textual.timer import Timer
 
 from friction_tui.protocol import ConsentNeeded, NetronStarted
 from friction_tui.recipe import Recipe, Source, SourceKind
-from friction_tui.tui import keymap, sessions
 from friction_tui.tui import panel as said
-from friction_tui.tui.ascii import InAscii
+from friction_tui.tui import sessions
+from friction_tui.tui.actions import keymap
+from friction_tui.tui.actions.keys_in_turn import KeysInTurn
+from friction_tui.tui.actions.palette import Commands
 from friction_tui.tui.hangup import watch_terminal
-from friction_tui.tui.keys_in_turn import KeysInTurn
 from friction_tui.tui.live import LiveSession
 from friction_tui.tui.log import LOG, start_log
-from friction_tui.tui.pace import slow_line
-from friction_tui.tui.palette import Commands
+from friction_tui.tui.look.ascii import InAscii
+from friction_tui.tui.look.pace import slow_line
+from friction_tui.tui.look.themes import THEMES, chosen_theme, default_theme
 from friction_tui.tui.panel import differs
-from friction_tui.tui.state import AppState, noticed
-from friction_tui.tui.themes import THEMES, chosen_theme, default_theme
+from friction_tui.tui.state.app_state import AppState, noticed
 from friction_tui.tui.workbench import Workbench
 from friction_tui.worker.client import Process
 
@@ -53,7 +54,7 @@ class NewState(Message, bubble=False):
     """The state changed. Whoever handles it reads the newest, so one in the queue is enough."""
 
     def can_replace(self, message: Message) -> bool:
-        """A newer one makes an elder needless."""
+        """A newer one makes an older needless."""
         return isinstance(message, NewState)
 
 
@@ -225,13 +226,13 @@ class FrictionApp(App[None]):
                 update(self.live.state)
         netron = self.live.state.netron
         if netron is not None and netron is not self._netron:
-            from friction_tui.tui.netron import netron_screen
+            from friction_tui.tui.dialogs.netron import netron_screen
 
             self._netron = netron
             self.push_screen(netron_screen(netron))
         asked = self.live.state.consent
         if asked is not None and asked is not self._asked:
-            from friction_tui.tui.consent import ConsentScreen
+            from friction_tui.tui.dialogs.consent import ConsentScreen
 
             self._asked = asked
             self.push_screen(ConsentScreen(asked), self._answered)

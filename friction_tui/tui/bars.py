@@ -9,14 +9,14 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from friction_tui.protocol import JobKind
-from friction_tui.tui.actions import BY_ID, Action, valid
-from friction_tui.tui.inspector import one_line
+from friction_tui.tui.actions.registry import BY_ID, Action, valid
+from friction_tui.tui.graph.inspector import one_line
 from friction_tui.tui.layout import PANELS
-from friction_tui.tui.lines import Line, Span, fitted, strip_of, width_of
+from friction_tui.tui.look.lines import Line, Span, fitted, strip_of, width_of
+from friction_tui.tui.look.roles import role_style
 from friction_tui.tui.panel import differs
-from friction_tui.tui.problems import counts
-from friction_tui.tui.roles import role_style
-from friction_tui.tui.state import AppState
+from friction_tui.tui.problems.panel import counts
+from friction_tui.tui.state.app_state import AppState
 from friction_tui.tui.status import status
 
 PALETTE_HINT: tuple[Span, ...] = (("^p", "key"), (" commands", "muted"))

@@ -14,10 +14,10 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-from friction_tui.tui.lines import Line, fitted, in_ascii, strip_of
+from friction_tui.tui.look.lines import Line, fitted, in_ascii, strip_of
+from friction_tui.tui.look.roles import cursor_style, role_style
 from friction_tui.tui.panel import Panel
-from friction_tui.tui.roles import cursor_style, role_style
-from friction_tui.tui.state import AppState
+from friction_tui.tui.state.app_state import AppState
 
 
 class LinesPanel(Panel, ScrollView):

@@ -28,11 +28,11 @@ from friction_tui.protocol import (
 )
 from friction_tui.recipe import Recipe
 from friction_tui.sharing.recording import Recorder
-from friction_tui.tui import export_history
-from friction_tui.tui import state as states
-from friction_tui.tui.follow import NOT_AGREED, after, step_of
 from friction_tui.tui.log import LEVELS, LOG
-from friction_tui.tui.state import AppState, PastExport
+from friction_tui.tui.source import export_history
+from friction_tui.tui.state import app_state as states
+from friction_tui.tui.state.app_state import AppState, PastExport
+from friction_tui.tui.state.follow import NOT_AGREED, after, step_of
 from friction_tui.worker.client import Process, WorkerClient
 
 AUTO_BUILD_DELAY = 0.8

@@ -17,8 +17,8 @@ from textual.widget import Widget
 from friction_tui.finding import Finding
 from friction_tui.protocol import JobKind, Request
 from friction_tui.recipe import Recipe
-from friction_tui.tui.scrollbar import QuickBar
-from friction_tui.tui.state import AppState
+from friction_tui.tui.look.scrollbar import QuickBar
+from friction_tui.tui.state.app_state import AppState
 
 ScrollBar.renderer = QuickBar
 BORDER = 6

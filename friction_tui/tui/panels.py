@@ -9,14 +9,14 @@ from friction_tui.tui.layout import DRAWER, PANELS
 from friction_tui.tui.panel import Panel
 
 TYPES = {
-    "graph": ("graph_view", "GraphView"),
-    "problems": ("problems", "Problems"),
-    "inspector": ("inspector", "Inspector"),
-    "source": ("source", "SourcePanel"),
-    "shapes": ("shapes", "ShapesPanel"),
-    "build": ("build", "BuildPanel"),
-    "memory": ("memory", "MemoryPanel"),
-    "latency": ("latency", "LatencyPanel"),
+    "graph": ("graph.view", "GraphView"),
+    "problems": ("problems.panel", "Problems"),
+    "inspector": ("graph.inspector", "Inspector"),
+    "source": ("source.panel", "SourcePanel"),
+    "shapes": ("shapes.panel", "ShapesPanel"),
+    "build": ("builds.panel", "BuildPanel"),
+    "memory": ("measured.memory", "MemoryPanel"),
+    "latency": ("measured.latency", "LatencyPanel"),
 }
 """Module and class of each panel, in the order in which the grids of workbench.tcss take them."""
 ORDER = tuple(TYPES)

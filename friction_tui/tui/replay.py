@@ -21,10 +21,10 @@ from friction_tui.sharing.recording import Recording
 from friction_tui.sharing.tape import Tape
 from friction_tui.tui.app import FrictionApp
 from friction_tui.tui.bars import Bar
-from friction_tui.tui.follow import MESSAGES, OWN, adopted
-from friction_tui.tui.lines import Line, Span
 from friction_tui.tui.live import LiveSession
-from friction_tui.tui.state import AppState, noticed
+from friction_tui.tui.look.lines import Line, Span
+from friction_tui.tui.state.app_state import AppState, noticed
+from friction_tui.tui.state.follow import MESSAGES, OWN, adopted
 
 KEPT = OWN - MESSAGES
 """What stays as the one who looks on has it; messages are told as they were."""

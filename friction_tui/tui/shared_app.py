@@ -11,9 +11,9 @@ from friction_tui.recipe import Recipe
 from friction_tui.sharing.joined import Connection, JoinedClient
 from friction_tui.sharing.recording import Recorder
 from friction_tui.tui.app import FrictionApp
-from friction_tui.tui.follow import after
 from friction_tui.tui.live import LiveSession
-from friction_tui.tui.state import AppState, noticed
+from friction_tui.tui.state.app_state import AppState, noticed
+from friction_tui.tui.state.follow import after
 
 
 class SharedApp(FrictionApp):

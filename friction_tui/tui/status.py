@@ -7,11 +7,11 @@ from pathlib import Path
 from friction_tui.finding import Severity, Tier
 from friction_tui.protocol import CheckState, EngineInfo, JobKind
 from friction_tui.recipe import Precision
-from friction_tui.tui.lines import Line, Span, cut, width_of
-from friction_tui.tui.outcome import proof_span
-from friction_tui.tui.problems import counts
-from friction_tui.tui.shared import presence
-from friction_tui.tui.state import AppState, Job
+from friction_tui.tui.dialogs.shared import presence
+from friction_tui.tui.look.lines import Line, Span, cut, width_of
+from friction_tui.tui.problems.panel import counts
+from friction_tui.tui.state.app_state import AppState, Job
+from friction_tui.tui.state.outcome import proof_span
 
 GAP: Span = ("   ", "text")
 TARGET = 4

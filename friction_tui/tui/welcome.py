@@ -12,11 +12,11 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 from friction_tui.onnx_folder import models_to_choose
-from friction_tui.report.units import size_text
 from friction_tui.samples import SAMPLES, sample
 from friction_tui.tui import sessions
-from friction_tui.tui.lines import Line, paragraph
 from friction_tui.tui.lines_panel import LinesPanel
+from friction_tui.tui.look.lines import Line, paragraph
+from friction_tui.units import size_text
 
 if TYPE_CHECKING:
     from friction_tui.tui.app import FrictionApp

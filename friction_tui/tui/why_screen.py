@@ -10,11 +10,11 @@ from textual.screen import Screen
 
 from friction_tui.finding import Place
 from friction_tui.tui.bars import Bar
-from friction_tui.tui.lines import Line
 from friction_tui.tui.lines_panel import LinesPanel
+from friction_tui.tui.look.lines import Line
 from friction_tui.tui.panel import Reveal
-from friction_tui.tui.state import AppState
-from friction_tui.tui.why import Why
+from friction_tui.tui.problems.why import Why
+from friction_tui.tui.state.app_state import AppState
 
 if TYPE_CHECKING:
     from friction_tui.tui.workbench import Workbench
@@ -83,7 +83,7 @@ class WhyScreen(Screen[None]):
     def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
         """A place in the user's code that is no node: to its line in the source panel."""
         if isinstance(event.key, Place) and event.key.source is not None and not event.key.node:
-            from friction_tui.tui.source import SourcePanel
+            from friction_tui.tui.source.panel import SourcePanel
 
             self.dismiss()
             self._bench.show_panel("source")

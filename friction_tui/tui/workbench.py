@@ -12,20 +12,20 @@ from textual.screen import Screen
 
 from friction_tui.finding import Finding
 from friction_tui.tui import panel as said
-from friction_tui.tui.actions import BY_ID, bindings, why_not
+from friction_tui.tui.actions.registry import BY_ID, bindings, why_not
 from friction_tui.tui.bars import Bar, KeyLine, MessageLine, PanelBar, StatusLine
-from friction_tui.tui.graph_view import GraphView
-from friction_tui.tui.inspector import findings_at
+from friction_tui.tui.graph.inspector import findings_at
+from friction_tui.tui.graph.view import GraphView
 from friction_tui.tui.layout import ARRANGEMENTS, BESIDE, DRAWER, PANELS, arrangement, shown
 from friction_tui.tui.lines_panel import LinesPanel
 from friction_tui.tui.panels import ORDER, made, panel_type
 from friction_tui.tui.sessions import SavedSession
-from friction_tui.tui.state import AppState
+from friction_tui.tui.state.app_state import AppState
 
 if TYPE_CHECKING:
     from friction_tui.tui.app import FrictionApp
-    from friction_tui.tui.problems import Problems
-    from friction_tui.tui.search_bar import SearchBar
+    from friction_tui.tui.graph.search_bar import SearchBar
+    from friction_tui.tui.problems.panel import Problems
 
 
 class Workbench(Screen[None]):
@@ -213,7 +213,7 @@ class Workbench(Screen[None]):
     async def open_search(self, purpose: str) -> None:
         """Show the search line, made at its first use."""
         if self._search is None:
-            from friction_tui.tui.search_bar import SearchBar
+            from friction_tui.tui.graph.search_bar import SearchBar
 
             self._search = SearchBar()
             await self.mount(self._search, before="#keys")

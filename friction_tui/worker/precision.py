@@ -20,7 +20,7 @@ from friction_tui.measure.inputs import example_inputs
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel, from_proto, open_model, weights_bytes
 from friction_tui.model.opset import opset_of
-from friction_tui.model.shapes import input_sizes
+from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.protocol import JobEnded, JobRequest, KeptNode, PrecisionResult
 from friction_tui.recipe import Precision
 from friction_tui.worker.progress import Progress

@@ -17,7 +17,7 @@ from friction_tui.fixes.edited import PROTOBUF_LIMIT, write
 from friction_tui.measure.inputs import example_inputs
 from friction_tui.measure.latency import with_onnxruntime, with_tensorrt
 from friction_tui.model.opened import OpenedModel, open_model
-from friction_tui.model.shapes import input_sizes
+from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.protocol import EngineInfo, JobEnded, JobRequest
 from friction_tui.recipe import Precision
 from friction_tui.worker.progress import Progress

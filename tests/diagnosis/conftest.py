@@ -13,7 +13,7 @@ from friction_tui.diagnosis.case import Case, Check
 from friction_tui.finding import Finding, Severity
 from friction_tui.kinds import kinds
 from friction_tui.model.opened import from_proto, open_model
-from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.recipe import Precision, Profile, Recipe, Source
 
 Judge = Callable[..., list[Finding]]

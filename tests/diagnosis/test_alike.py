@@ -1,7 +1,7 @@
 """One reason in many places is one finding."""
 
 from friction_tui.diagnosis.alike import FROM, united_alike
-from friction_tui.diagnosis.graph_structure import breach
+from friction_tui.diagnosis.structure.graph_structure import breach
 from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 
 

@@ -21,8 +21,8 @@ from friction_tui.diagnosis.merge import merge
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.finding import Finding, Severity
 from friction_tui.model.opened import from_proto
-from friction_tui.model.profile import default_profile
-from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.shapes.profile import default_profile
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.recipe import Profile, Range, Recipe, Source
 
 ERROR, WARNING = Severity.ERROR, Severity.WARNING

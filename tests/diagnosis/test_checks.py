@@ -9,7 +9,7 @@ import pytest
 from friction_tui.diagnosis.case import Case, Check
 from friction_tui.diagnosis.checks import CHECKS, OF_THE_RANGES
 from friction_tui.model.opened import open_model
-from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.recipe import Precision, Recipe
 from friction_tui.samples import sample
 

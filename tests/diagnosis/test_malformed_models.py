@@ -13,8 +13,8 @@ from friction_tui.diagnosis.case import Case
 from friction_tui.diagnosis.checks import CHECKS
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import from_proto, summarize
-from friction_tui.model.profile import default_profile
-from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.shapes.profile import default_profile
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.weightless import weightless
 from friction_tui.recipe import Recipe, Source
 from friction_tui.samples import SAMPLES, sample

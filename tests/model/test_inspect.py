@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper, parser
 from friction_tui.model.inspect import initializer_stats, node_detail
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.provenance import line_of_trace, place_of
-from friction_tui.model.shapes import ShapeTable
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.recipe import Profile, Range
 
 

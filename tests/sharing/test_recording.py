@@ -17,7 +17,7 @@ from friction_tui.sharing.recording import FORMAT, BrokenRecording, Recorder, re
 from friction_tui.sharing.tape import Tape
 from friction_tui.tui.live import LiveSession
 from friction_tui.tui.replay import ReplayApp
-from friction_tui.tui.state import AppState, with_history
+from friction_tui.tui.state.app_state import AppState, with_history
 from tests.sharing.viewers import is_judged, shared_part, until
 
 NOT_RECORDED = {"hello", "history", "accepted", "summary"}

@@ -11,9 +11,9 @@ from textual.screen import Screen
 
 import friction_tui.tui
 from friction_tui.tui import panel as said
+from friction_tui.tui.look.themes import DARK
 from friction_tui.tui.panel import Panel
-from friction_tui.tui.state import AppState
-from friction_tui.tui.themes import DARK
+from friction_tui.tui.state.app_state import AppState
 
 STYLES = Path(friction_tui.tui.__file__).parent
 

@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 
 from friction_tui.protocol import JobKind
-from friction_tui.tui.build import BuildPanel
-from friction_tui.tui.latency import LatencyPanel
-from friction_tui.tui.memory import MemoryPanel
+from friction_tui.tui.builds.panel import BuildPanel
+from friction_tui.tui.measured.latency import LatencyPanel
+from friction_tui.tui.measured.memory import MemoryPanel
 from friction_tui.tui.panel import Panel
-from friction_tui.tui.shapes import ShapesPanel
-from friction_tui.tui.state import AppState, Job
+from friction_tui.tui.shapes.panel import ShapesPanel
+from friction_tui.tui.state.app_state import AppState, Job
 from tests.tui.bench import Bench
-from tests.tui.test_build_panel import built
-from tests.tui.test_measuring_panels import FORECAST, NO_GPU, latency, recipe_of
-from tests.tui.test_shapes_panel import state_of
+from tests.tui.builds.test_build_panel import built
+from tests.tui.measured.test_measuring_panels import FORECAST, NO_GPU, latency, recipe_of
+from tests.tui.shapes.test_shapes_panel import state_of
 
 
 def shapes() -> tuple[Panel, AppState]:

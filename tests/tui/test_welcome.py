@@ -10,7 +10,7 @@ from friction_tui.recipe import Profile, Range, Recipe, Source, SourceKind
 from friction_tui.samples import sample
 from friction_tui.tui import sessions
 from friction_tui.tui.app import FrictionApp
-from friction_tui.tui.themes import default_theme
+from friction_tui.tui.look.themes import default_theme
 from tests.tui.test_workbench import screen_text, settled
 
 

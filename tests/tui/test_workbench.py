@@ -12,12 +12,13 @@ from textual.pilot import Pilot
 from friction_tui.finding import Severity
 from friction_tui.protocol import Apply, Detail, Event, GraphReady, Hello, Inspect, Judged, Request, WorkerDied
 from friction_tui.recipe import Range, Recipe
-from friction_tui.tui import inspector, locations, sessions
+from friction_tui.tui import locations, sessions
 from friction_tui.tui.app import FrictionApp
-from friction_tui.tui.graph_view import GraphView
-from friction_tui.tui.inspector import Inspector
+from friction_tui.tui.graph import inspector
+from friction_tui.tui.graph.inspector import Inspector
+from friction_tui.tui.graph.view import GraphView
 from friction_tui.tui.layout import PANELS, arrangement, shown
-from friction_tui.tui.pace import chart_seconds
+from friction_tui.tui.look.pace import chart_seconds
 from friction_tui.tui.panel import Edit
 from friction_tui.tui.why_screen import WhyScreen
 from friction_tui.tui.workbench import Workbench

@@ -5,8 +5,8 @@ import msgspec
 from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.protocol import BuildResult, JobKind, Phase
 from friction_tui.recipe import Range, Recipe, Source
-from friction_tui.tui.build_views import result
-from friction_tui.tui.state import Job
+from friction_tui.tui.builds.views import result
+from friction_tui.tui.state.app_state import Job
 from friction_tui.verdicts.after_build import repeated, with_build
 
 BUILDER = "TensorRT-RTX 1.7.1 builder"

@@ -16,7 +16,7 @@ from onnx import inliner
 from friction_tui.engines.tensorrt.assemble import node_field
 from friction_tui.engines.tensorrt.parser import ParserError
 from friction_tui.model.constants import constant_of, tensor_value
-from friction_tui.model.external import tensor_bytes
+from friction_tui.model.file.external import tensor_bytes
 from friction_tui.model.graph import GraphIndex, Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.weightless import weightless

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.shapes import input_sizes
+from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.recipe import POINTS, Profile
 
 Points = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]

@@ -1,0 +1,1 @@
+"""Loop, Scan and If: what their bodies may not do."""

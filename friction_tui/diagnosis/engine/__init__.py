@@ -1,0 +1,1 @@
+"""What engines said, in plain words: the builder's messages, and ONNX Runtime as a second opinion."""

@@ -1,0 +1,1 @@
+"""The model against the ONNX specification: graphs, declarations, operator schemas, versions."""

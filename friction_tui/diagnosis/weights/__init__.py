@@ -1,0 +1,1 @@
+"""Stored values: what is wrong, too long, too short or needless among them."""

@@ -1,0 +1,195 @@
+"""onnx's own shape inference, in C++: over a whole graph without its weights, and over one node."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import onnx
+import onnx.onnx_cpp2py_export.shape_inference as onnx_cpp
+from onnx import TensorProto, numpy_helper
+
+from friction_tui.model.constants import element_count, tensor_value
+from friction_tui.model.graph import body_attributes
+from friction_tui.model.opened import OpenedModel
+from friction_tui.model.shapes.tensors import UNKNOWN, Array, TensorType, tensor_type, type_proto
+from friction_tui.model.versions import newest_opset_of_ir
+
+Question = tuple[int, tuple[TensorType, ...], tuple[tuple[str, tuple[int, ...], bytes] | None, ...]]
+_GIVES_UP = (
+    onnx.shape_inference.InferenceError,
+    onnx.checker.ValidationError,
+    RuntimeError,
+    ValueError,
+    IndexError,
+    TypeError,
+)
+"""What the C++ code raises for graphs it cannot make sense of; its errors have no common class."""
+
+KEPT_ELEMENTS = 1024
+"""Constants up to this size keep their value for inference: shapes, axes, indices, scales."""
+
+
+def bare_copy(model: OpenedModel) -> onnx.ModelProto:
+    """The model as inference needs it: no large weights, no metadata, no recorded shapes but the inputs'.
+
+    A large initializer becomes an input of its type, so its dims count and its data need not be there. Recorded
+    shapes are left out because exporters and editing tools leave stale ones behind.
+    """
+    source = model.proto
+    bare = onnx.ModelProto(ir_version=max(source.ir_version, 4))
+    for domain, version in opsets_of(model).items():
+        bare.opset_import.add(domain=domain, version=version)
+    bare.functions.extend(source.functions)
+    graph = bare.graph
+    graph.name = "main"
+    graph.input.extend(model.index.inputs)
+    graph.output.extend(onnx.ValueInfoProto(name=value.name) for value in source.graph.output)
+    for tensor in source.graph.initializer:
+        _add_initializer(graph, tensor)
+    for sparse in source.graph.sparse_initializer:
+        dims = [max(dim, 0) for dim in sparse.dims]
+        _add_input(graph, sparse.values.name, sparse.values.data_type, dims)
+    for node in source.graph.node:
+        _add_node(graph, node)
+    return bare
+
+
+def opsets_of(model: OpenedModel) -> dict[str, int]:
+    """The opsets the model imports. A model that lost its imports gets the newest its IR version allows."""
+    opsets = dict(model.index.opsets)
+    if "" not in opsets:
+        opsets[""] = newest_opset_of_ir(model.proto.ir_version)
+    return opsets
+
+
+def _add_initializer(graph: onnx.GraphProto, tensor: onnx.TensorProto) -> None:
+    if element_count(tensor) <= KEPT_ELEMENTS and tensor_value(tensor, KEPT_ELEMENTS) is not None:
+        graph.initializer.append(tensor)
+    else:
+        _add_input(graph, tensor.name, tensor.data_type, [max(dim, 0) for dim in tensor.dims])
+
+
+def _add_input(graph: onnx.GraphProto, name: str, data_type: int, dims: Sequence[int]) -> None:
+    value = graph.input.add(name=name)
+    value.type.tensor_type.elem_type = data_type
+    value.type.tensor_type.shape.SetInParent()
+    for dim in dims:
+        value.type.tensor_type.shape.dim.add(dim_value=dim)
+
+
+def _add_node(graph: onnx.GraphProto, node: onnx.NodeProto) -> None:
+    """Add a node without metadata; a large Constant becomes an input like a large initializer."""
+    if node.op_type == "Constant" and len(node.output) == 1:
+        for attribute in node.attribute:
+            if attribute.name == "value" and element_count(attribute.t) > KEPT_ELEMENTS:
+                dims = [max(dim, 0) for dim in attribute.t.dims]
+                _add_input(graph, node.output[0], attribute.t.data_type, dims)
+                return
+    added = graph.node.add(op_type=node.op_type, domain=node.domain, name=node.name, overload=node.overload)
+    added.input.extend(node.input)
+    added.output.extend(node.output)
+    added.attribute.extend(node.attribute)
+    for _, body in body_attributes(added):
+        _strip_body(body)
+
+
+def _strip_body(graph: onnx.GraphProto) -> None:
+    """Drop the recorded shapes of a body and the bodies in it. Weights in bodies are small, they stay."""
+    pending = [graph]
+    while pending:
+        graph = pending.pop()
+        del graph.value_info[:]
+        for node in graph.node:
+            del node.metadata_props[:]
+            pending.extend(body for _, body in body_attributes(node))
+
+
+def infer_graph(bare: onnx.ModelProto, inputs: Mapping[str, TensorType]) -> dict[str, TensorType]:
+    """Types of the main graph's tensors for `inputs`, as far as onnx infers them; {} when it gives up."""
+    for value in bare.graph.input:
+        if value.name in inputs:
+            value.type.CopyFrom(type_proto(inputs[value.name]))
+    try:
+        inferred = onnx.ModelProto.FromString(onnx_cpp.infer_shapes(bare.SerializeToString(), False, False, True))
+    except _GIVES_UP:
+        return {}  # it gave up over the whole graph; node by node goes on
+    types: dict[str, TensorType] = {}
+    distinct: dict[bytes, TensorType] = {}  # most tensors of a model share a few types
+    for value in (*inferred.graph.value_info, *inferred.graph.output):
+        key = value.type.SerializeToString()
+        if key not in distinct:
+            distinct[key] = tensor_type(value.type)
+        types[value.name] = distinct[key]
+    return types
+
+
+def schema_of(node: onnx.NodeProto, opsets: Mapping[str, int]) -> onnx.defs.OpSchema | None:
+    """The operator's definition at the model's opset; None for an operator onnx does not know there."""
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    try:
+        return onnx.defs.get_schema(node.op_type, opsets.get(domain, 1), domain)
+    except (onnx.defs.SchemaError, TypeError):  # an opset beyond 32 bits is none
+        return None
+
+
+class NodeInference:
+    """onnx's strict inference over single nodes.
+
+    Equal questions (operator, attributes, types, constants) are asked of the C++ code once, so a hundred equal
+    layers cost one.
+    """
+
+    def __init__(self, opsets: Mapping[str, int]) -> None:
+        self._opsets = dict(opsets)
+        self._imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+        self._numbers: dict[bytes, int] = {}
+        self._canonical: list[tuple[onnx.NodeProto, onnx.defs.OpSchema | None]] = []
+        self._answers: dict[Question, tuple[TensorType, ...] | str] = {}
+
+    def number_of(self, node: onnx.NodeProto) -> int:
+        """The number of this operator with these attributes and this pattern of blank inputs and outputs."""
+        plain = onnx.NodeProto(op_type=node.op_type, domain=node.domain, overload=node.overload)
+        plain.input.extend(f"i{place}" if name else "" for place, name in enumerate(node.input))
+        plain.output.extend(f"o{place}" if name else "" for place, name in enumerate(node.output))
+        plain.attribute.extend(node.attribute)
+        key = plain.SerializeToString(deterministic=True)
+        if key not in self._numbers:
+            self._numbers[key] = len(self._canonical)
+            self._canonical.append((plain, schema_of(node, self._opsets)))
+        return self._numbers[key]
+
+    def ask(
+        self, number: int, types: Sequence[TensorType], values: Sequence[Array | None]
+    ) -> tuple[TensorType, ...] | str:
+        """Types of all outputs, UNKNOWN where not inferred; or the reason why the sizes cannot work.
+
+        `types` and `values` are those of the inputs; a blank input has any type and no value. Inputs of wrong
+        element types are not this question's concern: they give unknown outputs.
+        """
+        constants = tuple(
+            None if value is None else (value.dtype.str, value.shape, value.tobytes()) for value in values
+        )
+        question = (number, tuple(types), constants)
+        if question not in self._answers:
+            self._answers[question] = self._infer(number, types, values)
+        return self._answers[question]
+
+    def _infer(
+        self, number: int, types: Sequence[TensorType], values: Sequence[Array | None]
+    ) -> tuple[TensorType, ...] | str:
+        node, schema = self._canonical[number]
+        nothing = (UNKNOWN,) * len(node.output)
+        if schema is None:
+            return nothing
+        named = {name: type_proto(given) for name, given in zip(node.input, types, strict=True) if name}
+        data: dict[str, TensorProto] = {
+            name: numpy_helper.from_array(value)
+            for name, value in zip(node.input, values, strict=True)
+            if name and value is not None
+        }
+        try:
+            outputs = onnx.shape_inference.infer_node_outputs(schema, node, named, data, opset_imports=self._imports)
+        except _GIVES_UP as error:
+            text = str(error)
+            return text.replace("[ShapeInferenceError] ", "") if "[ShapeInferenceError]" in text else nothing
+        return tuple(tensor_type(outputs[name]) if name in outputs else UNKNOWN for name in node.output)

@@ -1,0 +1,1 @@
+"""PyTorch and Hugging Face to ONNX, and what is said when that fails. Runs in the export process only."""

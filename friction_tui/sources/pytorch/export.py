@@ -1,0 +1,323 @@
+"""From a PyTorch module to an ONNX file: capture, convert, compare with what was asked. Runs in the export process."""
+
+from __future__ import annotations
+
+import inspect
+import io
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import onnx
+import torch
+
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
+from friction_tui.sources.channel import Channel
+from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
+from friction_tui.sources.failure import read
+from friction_tui.sources.pytorch import (
+    assumptions,
+    compare_request,
+    failed_export,
+    guards,
+    kept_state,
+    legacy,
+    outputs,
+    parity,
+    training_parts,
+    user_code,
+)
+from friction_tui.sources.pytorch.compare_request import Came
+from friction_tui.sources.pytorch.dynamic_shapes import AskedDim, plan, relaxed
+from friction_tui.sources.pytorch.example_inputs import described
+from friction_tui.sources.pytorch.own_failure import model_fails, user_code_fails
+from friction_tui.sources.pytorch.user_code import Built, CannotBuild
+from friction_tui.sources.source_lines import definition, of_exception
+from friction_tui.sources.watch import project_files
+
+_OWN_OPTIONS = {"input_names", "output_names", "dynamic_axes", "custom_translation_table"}
+"""What `export_kwargs()` may set beside `dynamic_shapes`, `kwargs` and `opset_version`, which the recipe overrides."""
+
+
+_STAGES = {
+    "Run decompositions": "decompose",
+    "Translate the graph into ONNX": "translate to ONNX",
+    "Optimize the ONNX graph": "optimize",
+}
+
+
+def export(request: ExportRequest, channel: Channel) -> Done:
+    """Export, telling the channel everything on the way. Never raises for what the user's code or the exporter does."""
+    channel.stage("load the model")
+    with _overheard(channel):
+        try:
+            built = user_code.build(request.source)
+        except (Exception, SystemExit) as error:
+            _out_of_memory(error)
+            line = of_exception(error)
+            channel.found(user_code_fails(error, line, request.source, raised=not isinstance(error, CannotBuild)))
+            return Done(None, channel.elapsed)
+        return export_built(request, channel, built)
+
+
+def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done:
+    """Export a module that is already made."""
+    if request.opset is None and "opset_version" in built.options:
+        request = msgspec.structs.replace(request, opset=int(built.options["opset_version"]))
+    unused = sorted(built.options.keys() - _OWN_OPTIONS - {"dynamic_shapes", "kwargs", "opset_version"})
+    if unused:
+        channel.log("info", f"not taken from export_kwargs(), the recipe decides: {', '.join(unused)}")
+    bound = built.bound
+    channel.send(InputsUsed(described(bound), built.guessed))
+    if built.guessed:
+        channel.found(_guessed(built, request.source.factory))
+    source = source_label(request)
+    shapes, asked = plan(bound, built.options.get("dynamic_shapes"), request.profile)
+    if isinstance(built.module, torch.export.ExportedProgram):
+        shapes, asked = None, ()
+    channel.stage("set up the exporter")
+    heard: list[warnings.WarningMessage] = []
+    program = None
+    failed: Exception | None = None
+    try:
+        with _warnings(heard):
+            if legacy.is_used(request):
+                legacy.export(request, built, asked)
+            else:
+                program = _dynamo(request, built, shapes)
+    except Exception as error:
+        failed = error
+    if failed is not None:  # no longer handled: what is tried now must not be chained to it
+        _out_of_memory(failed)
+        channel.stage("explain")
+        forward = _forward_line(built.module)
+        for finding in failed_export.findings(failed, request, built, shapes, source, forward, channel):
+            channel.found(finding)  # one by one: those behind the first take their time
+        return _done(None, channel, built)
+    output = Path(request.output)
+    came = Came(onnx.load(output, load_external_data=False), program, source)
+    found = list(_compared(request, built, bound, shapes, asked, came))
+    if legacy.is_used(request):
+        found += legacy.findings(request, heard, source)
+    channel.found(*found)
+    channel.send(Exported(str(output), channel.elapsed))
+    # The legacy exporter traces the example: it decides nothing by the sizes asked for.
+    limits = {} if legacy.is_used(request) else {dim.key: (min(dim.min, dim.example), dim.max) for dim in asked}
+    done = msgspec.structs.replace(_done(str(output), channel, built, program, came.model), limits=limits)
+    if request.aftermath:
+        channel.stage("parity")
+        _check_parity(channel, built, bound, output, asked, came, found)
+    return msgspec.structs.replace(done, seconds=channel.elapsed)
+
+
+def _out_of_memory(error: BaseException) -> None:
+    """Raise MemoryError for torch's own word for it, a RuntimeError of its allocator."""
+    if isinstance(error, MemoryError) or re.search(r"can't allocate memory|std::bad_alloc", str(error)):
+        raise MemoryError(str(error)) from error
+
+
+def source_label(request: ExportRequest) -> str:
+    """Who gives the verdicts: `torch.onnx.export (torch 2.13.0)`."""
+    exporter = ", legacy exporter" if legacy.is_used(request) else ""
+    return f"torch.onnx.export (torch {torch.__version__.partition('+')[0]}{exporter})"
+
+
+def _dynamo(request: ExportRequest, built: Built, shapes: Any) -> torch.export.ExportedProgram | None:
+    options: dict[str, Any] = {key: value for key, value in built.options.items() if key in _OWN_OPTIONS}
+    program = torch.onnx.export(
+        built.module,
+        built.args,
+        request.output,
+        kwargs={**built.kwargs, **built.options.get("kwargs", {})} or None,
+        dynamo=True,
+        verbose=True,  # its progress lines become stages
+        opset_version=request.opset,
+        dynamic_shapes=shapes,
+        optimize=request.options.optimize,
+        external_data=request.options.external_data,
+        keep_initializers_as_inputs=request.options.keep_initializers,
+        **options,
+    )
+    return program.exported_program if program is not None else None
+
+
+def _compared(
+    request: ExportRequest,
+    built: Built,
+    bound: dict[str, Any],
+    shapes: Any,
+    asked: tuple[AskedDim, ...],
+    came: Came,
+) -> Iterator[Finding]:
+    """Everything that came out other than asked, or that only training needs."""
+    module, source = built.module, came.source
+
+    @cache
+    def added_guards() -> tuple[guards.Guard, ...]:
+        return guards.of_capture(module, built.args, built.kwargs, relaxed(shapes))
+
+    yield from compare_request.opset(came, request.opset)
+    narrowed = compare_request.dimensions(came, asked, added_guards)
+    yield from narrowed
+    if not narrowed:
+        yield from assumptions.dropped(came, asked, added_guards)
+    yield from compare_request.inputs(came, bound, _forward_line(module))
+    if isinstance(module, torch.nn.Module):
+        yield from training_parts.training_mode(module, built.made_at, request.source.factory, source)
+        if came.program is not None:
+            yield from training_parts.training_nodes(came.program, module, source)
+            yield from training_parts.training_only(came.program, source)
+            yield from kept_state.lost_state(came.program, module, source)
+
+
+def _check_parity(
+    channel: Channel,
+    built: Built,
+    bound: dict[str, Any],
+    output: Path,
+    asked: tuple[AskedDim, ...],
+    came: Came,
+    found: Sequence[Finding],
+) -> None:
+    """Run both models. State that forward keeps, and sizes already known not to work, are left out."""
+    module = built.module
+    if any(finding.kind == "export/training-mode" for finding in found):
+        channel.log("info", "parity not checked: the model runs in training mode")
+        return
+    try:
+        before = kept_state.attributes(module) if isinstance(module, torch.nn.Module) else {}
+        expected = _outputs(module, bound, channel)
+        if expected is None:
+            return
+        changed = (
+            [key for key, value in kept_state.attributes(module).items() if before.get(key) != value] if before else []
+        )
+        if changed:
+            matters = outputs.differ(expected, outputs.torch_outputs(module, bound))
+            source = f"torch {torch.__version__.partition('+')[0]}"
+            channel.found(*kept_state.changed_attributes(module, changed, source, matters=matters))
+        stateful = bool(changed) or any(finding.kind == "export/mutation" for finding in found)
+        known = any(finding.tier is Tier.SHAPES for finding in found)
+        sizes = () if known else compare_request.tied(came.program, asked)
+        channel.found(
+            *parity.check(
+                module,
+                bound,
+                expected,
+                output,
+                sizes,
+                lambda text: channel.log("info", text),
+                repeatable=not stateful,
+            )
+        )
+    except Exception as error:
+        channel.log("warning", f"parity could not be checked: {type(error).__name__}: {error}")
+
+
+def _outputs(module: Any, bound: dict[str, Any], channel: Channel) -> list[Any] | None:
+    """What the model gives on its example; None, with a finding, when it fails there though its capture did not."""
+    try:
+        return outputs.torch_outputs(module, bound)
+    except Exception as error:
+        failure = read(error, f"torch {torch.__version__.partition('+')[0]}", _forward_line(module))
+        channel.found(model_fails(failure))
+        return None
+
+
+def _done(
+    path: str | None,
+    channel: Channel,
+    built: Built,
+    program: torch.export.ExportedProgram | None = None,
+    model: onnx.ModelProto | None = None,
+) -> Done:
+    watched = project_files(built.root) if built.root else ()
+    return Done(
+        path,
+        channel.elapsed,
+        tuple(str(file) for file in watched),
+        sum(node.op == "call_function" for node in program.graph.nodes) if program is not None else 0,
+        len(model.graph.node) if model is not None else 0,
+    )
+
+
+def _forward_line(module: Any) -> SourceLine | None:
+    owner = type(module)
+    try:
+        file = inspect.getsourcefile(owner)
+    except TypeError:
+        return None
+    return definition(file, owner.__name__, "forward") if file else None
+
+
+def _guessed(built: Built, factory: str) -> Finding:
+    used = described(built.bound)
+    listed = ", ".join(f"{spec.name}: {'×'.join(map(str, spec.shape))} {spec.dtype}" for spec in used)
+    typed = " ".join(f"`--input {spec.name}:{'x'.join(map(str, spec.shape))}:{spec.dtype}`" for spec in used)
+    return Finding(
+        kind="export/guessed-inputs",
+        severity=Severity.NOTE,
+        tier=Tier.MODEL,
+        title=f"The example input was guessed: {listed}",
+        cause="Nobody gave example inputs, so these were made to fit the model. Confirm them, or give your own. A size "
+        "that gets no range stays what it is here.",
+        source="rule",
+        places=tuple(Place(PlaceKind.INPUT, spec.name) for spec in used),
+        fixes=(Fix(f"Give it: {typed}" + (", or return `(model, (x,))` from the factory." if factory else ".")),),
+    )
+
+
+@contextmanager
+def _warnings(heard: list[warnings.WarningMessage]) -> Iterator[None]:
+    with warnings.catch_warnings(record=True) as recorded:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            heard.extend(recorded)
+
+
+@contextmanager
+def _overheard(channel: Channel) -> Iterator[None]:
+    """What is printed becomes log lines; the exporter's own progress becomes stages."""
+    stdout = sys.stdout
+    sys.stdout = _Lines(lambda text: _progress(channel, text))
+    try:
+        yield
+    finally:
+        sys.stdout = stdout
+
+
+def _stage(said: str) -> str:
+    """The exporter's own name for a step, shorter; Dynamo is what it tries when the plain capture fails."""
+    if said.startswith("Obtain model graph"):
+        return "capture with Dynamo" if "strict=True" in said else "capture"
+    return _STAGES.get(said, said)
+
+
+def _progress(channel: Channel, text: str) -> None:
+    step = re.fullmatch(r"\[torch\.onnx\] (.+?)\.\.\.", text)
+    if step:
+        channel.stage(_stage(step.group(1)))
+    elif not text.startswith("[torch.onnx]"):
+        channel.log("info", text)
+
+
+class _Lines(io.TextIOBase):
+    """A text stream that hands on whole lines."""
+
+    def __init__(self, take: Callable[[str], None]) -> None:
+        self._take, self._rest = take, ""
+
+    def write(self, text: str) -> int:
+        *lines, self._rest = (self._rest + text).split("\n")
+        for line in lines:
+            if line.strip():
+                self._take(line)
+        return len(text)

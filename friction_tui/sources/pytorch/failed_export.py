@@ -1,0 +1,174 @@
+"""Everything that can be said about a failed torch export, in the process where it failed."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from friction_tui.finding import Finding, SourceLine
+from friction_tui.sources.channel import Channel
+from friction_tui.sources.export_request import ExportRequest
+from friction_tui.sources.failure import Failure, a_or_an, placed, read
+from friction_tui.sources.pytorch import draft_export, guards, operator_scan, uncapturable, violated_ranges
+from friction_tui.sources.pytorch.dynamic_shapes import relaxed
+from friction_tui.sources.pytorch.export_failure import explain, missing_function
+from friction_tui.sources.pytorch.own_failure import model_fails
+from friction_tui.sources.pytorch.signature import signature_of
+from friction_tui.sources.pytorch.user_code import Built
+from friction_tui.sources.source_lines import find_in
+
+_CERTAIN = (
+    "export/control-flow-operator",
+    "export/data-dependent",
+    "export/missing",
+    "export/dim",
+    "export/complex",
+    "export/unsupported-input",
+    "export/unsupported-output",
+)
+"""Findings that need no second look at whether the model itself runs."""
+
+
+_LOOK_BEHIND_S = 15.0
+"""Seconds the look behind the first failure may take, or half as long as everything before it."""
+_OWN = ("export/device-mismatch", "export/data-dependent-control-flow")
+"""Kinds that name the cause though the model fails without an export too."""
+
+
+def findings(
+    error: Exception,
+    request: ExportRequest,
+    built: Built,
+    shapes: Any,
+    source: str,
+    forward: SourceLine | None,
+    channel: Channel,
+) -> Iterator[Finding]:
+    """The failure itself first, then what lies behind it as far as that can be seen."""
+    failure = _with_line(read(error, source, forward), built, shapes)
+    found = [explain(failure)]
+    if found[0].kind == "export/unsupported-dtype" and not found[0].places:
+        line = _in_factory(built, request, r"quantiz|\bconvert\w*\(") or failure.forward
+        found = [placed(found[0], line)]
+    if found[0].kind == "export/unsupported-output":
+        found = [explain(dataclasses.replace(failure, returned=_beside_tensors(built)))]
+    if not found[0].kind.startswith(_CERTAIN):
+        own = _own_failure(built)
+        if own is not None:
+            failure = read(own, f"torch {torch.__version__.partition('+')[0]}", forward)
+            told = explain(failure)
+            yield told if told.kind in _OWN else model_fails(failure, _left_out(built))
+            return
+        if found[0].kind == "export/unknown" and _has_scripted_part(built):
+            line = _in_factory(built, request, r"\bjit\.(script|trace|load|freeze)|torch\.jit")
+            found = [placed(uncapturable.scripted(failure), line)]
+    if failure.has("ConversionError"):
+        found = _untranslatable(built, shapes, request.opset, source, channel) or found
+    yield from found
+    if request.aftermath and failure.has("TorchExportError") and isinstance(built.module, torch.nn.Module):
+        channel.stage("look further")
+        free = relaxed(shapes)
+        try:
+            with _at_most(max(_LOOK_BEHIND_S, channel.elapsed / 2)):
+                behind_it = draft_export.further(built.module, built.args, built.kwargs, free, request.opset, found)
+            yield from behind_it
+        except Exception as behind:
+            channel.log("info", f"draft_export could not go on behind the first failure: {type(behind).__name__}")
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError inside after `seconds`: a loop over values that draft_export unrolls may take minutes."""
+
+    def stop(_signal: int, _frame: object) -> None:
+        raise TimeoutError(f"not done after {seconds:.0f} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _with_line(failure: Failure, built: Built, shapes: Any) -> Failure:
+    """A violated constraint names no line; the guards of a capture with free dimensions do."""
+    if failure.line is not None or not violated_ranges.concerned(failure):
+        return failure
+    added = guards.of_capture(built.module, built.args, built.kwargs, relaxed(shapes))
+    return dataclasses.replace(failure, line=violated_ranges.line_of(failure, added))
+
+
+def _captured(built: Built, shapes: Any) -> torch.export.ExportedProgram:
+    """The model captured as the exporter does it: without Dynamo, and with it where that fails."""
+
+    def capture(*, strict: bool) -> torch.export.ExportedProgram:
+        return torch.export.export(built.module, built.args, kwargs=built.kwargs, dynamic_shapes=shapes, strict=strict)
+
+    try:
+        return capture(strict=False)
+    except Exception:
+        return capture(strict=True)
+
+
+def _in_factory(built: Built, request: ExportRequest, pattern: str) -> SourceLine | None:
+    """The line of the factory that matches: where a module that cannot be captured was made."""
+    return find_in(built.made_at.file, (request.source.factory,), pattern) if built.made_at else None
+
+
+def _has_scripted_part(built: Built) -> bool:
+    return any(isinstance(part, torch.jit.ScriptModule) for part in built.module.modules())
+
+
+def _left_out(built: Built) -> tuple[str, ...]:
+    """Parameters of forward whose default is None and that the example does not give."""
+    parameters = signature_of(built.module).parameters.values()
+    return tuple(p.name for p in parameters if p.default is None and p.name not in built.bound)
+
+
+def _beside_tensors(built: Built) -> str:
+    """What the model returns on its example that is no tensor: `a str at ['task']`; "" when it does not even run."""
+    try:
+        with torch.no_grad():
+            leaves, _ = torch.utils._pytree.tree_flatten_with_path(built.module(*built.args, **built.kwargs))
+    except Exception:
+        return ""  # what it raises is no answer to this question; the export's own failure is told either way
+    foreign = [(path, leaf) for path, leaf in leaves if not isinstance(leaf, torch.Tensor | None)]
+    return ", ".join(
+        f"{a_or_an(type(leaf).__name__)} at {torch.utils._pytree.keystr(path)}" for path, leaf in foreign[:3]
+    )
+
+
+def _untranslatable(built: Built, shapes: Any, opset: int | None, source: str, channel: Channel) -> list[Finding]:
+    """One finding per operator without an ONNX function; none when the capture cannot be repeated."""
+    try:
+        program = built.module
+        if not isinstance(program, torch.export.ExportedProgram):
+            program = _captured(built, shapes)
+        operators = operator_scan.unmapped(program, opset)
+    except Exception as error:
+        channel.log("info", f"the operators could not be listed: {type(error).__name__}: {error}")
+        return []
+    said = "No ONNX function found for {0}. Failure message: {1}"
+    return [
+        missing_function(source, o.op, o.lines, o.reason, o.lowest_opset, said.format(o.op, o.reason))
+        for o in operators
+    ]
+
+
+def _own_failure(built: Built) -> Exception | None:
+    """The exception of the model on its own example input, without any export; None when it runs."""
+    if not isinstance(built.module, torch.nn.Module):
+        return None
+    try:
+        with torch.no_grad():
+            built.module(*built.args, **built.kwargs)
+    except Exception as error:
+        return error
+    return None

@@ -1,0 +1,175 @@
+"""State that forward keeps or changes, which an ONNX model cannot: buffers, parameters, attributes, inputs in place."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections import deque
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import torch
+
+from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
+from friction_tui.sources.failure import place_of
+from friction_tui.sources.pytorch.diverging import in_forward
+from friction_tui.sources.source_lines import context, find_in, of_stack_text
+
+_IN_PLACE = r"\b{0}(\[[^\]]*\])*(\s*([-+*/|&@]|//|\*\*)=|\[[^=]+\]\s*=(?!=)|(\.data)?\.\w*[a-z]_\()"
+"""`x += 1`, `x[:, 0] = 1`, `x.mul_(2)`, `x[0].data.zero_()`."""
+
+
+def lost_state(program: torch.export.ExportedProgram, module: Any, source: str) -> list[Finding]:
+    """Buffers, parameters and inputs that forward changes in place: an ONNX model changes none, so that is lost."""
+    normalised = {
+        f"{name}.{buffer}"
+        for name, part in module.named_modules()
+        if isinstance(part, torch.nn.modules.batchnorm._NormBase)
+        for buffer in ("running_mean", "running_var", "num_batches_tracked")
+    }
+    signature = program.graph_signature
+    nodes = {node.name: node for node in program.graph.nodes}
+
+    def at(output: str, owner: Any, written: str) -> SourceLine | None:
+        node = nodes.get(output)
+        recorded = of_stack_text((node.meta.get("stack_trace") or "") if node is not None else "")
+        return in_forward(owner, _IN_PLACE.format(written)) or (recorded or (None,))[-1]
+
+    def kept_at(output: str, name: str) -> SourceLine | None:
+        path, _, attribute = name.rpartition(".")
+        return at(output, module.get_submodule(path), rf"self\.{attribute}")
+
+    kept = [
+        (output, name, "buffer")
+        for output, name in signature.buffers_to_mutate.items()
+        if name not in normalised and not _statistics(nodes.get(output))
+    ]
+    kept += [(output, name, "parameter") for output, name in signature.parameters_to_mutate.items()]
+    findings = [
+        _state(
+            source,
+            f"forward changes the {what} {name}; the ONNX model forgets it after every run",
+            f"The {what} {name} is mutated in forward. An ONNX model keeps no state: each run starts from the value "
+            f"the {what} had at the export.",
+            kept_at(output, name),
+        )
+        for output, name, what in kept
+    ]
+    findings += [
+        _changed_input(
+            source,
+            name,
+            at(output, module, name),
+            returned=output in signature.user_outputs,
+            filled=_writes_part(nodes.get(output)),
+        )
+        for output, name in signature.user_inputs_to_mutate.items()
+    ]
+    return sorted(findings, key=lambda found: found.severity is Severity.NOTE)
+
+
+def _statistics(node: Any) -> bool:
+    """Whether a new value is the running statistics of a batch normalisation, which a finding of its own tells."""
+    made_by = node.args[0] if node is not None and node.op == "call_function" and node.args else None
+    return "batch_norm" in str(getattr(made_by, "target", ""))
+
+
+def _writes_part(node: Any) -> bool:
+    """Whether a new value came from writing into a part of the old one, as a cache is filled."""
+    return bool(
+        re.search(r"scatter|index_put|index_copy|index_fill|masked_fill|copy", str(getattr(node, "target", "")))
+    )
+
+
+def _changed_input(source: str, name: str, line: SourceLine | None, *, returned: bool, filled: bool) -> Finding:
+    """An input that the caller finds changed in PyTorch and unchanged with ONNX.
+
+    A warning where a part of it is written and nothing returns it: arithmetic in place is most often a way of writing.
+    """
+    return Finding(
+        kind="export/mutation",
+        severity=Severity.WARNING if filled and not returned else Severity.NOTE,
+        tier=Tier.HAZARD,
+        title=f"forward changes its input {name} in place; the ONNX model leaves the caller's tensor as it is",
+        cause=f"PyTorch code that calls the model finds {name} changed afterwards (mutation). An ONNX model only reads "
+        + (
+            "its inputs; the changed tensor is one of its outputs."
+            if returned
+            else "its inputs, and the changed tensor is none of its outputs: what the caller relied on, such as a "
+            "cache that is filled, is lost."
+        ),
+        source=source,
+        places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, name),),
+        evidence=context(line) if line else (),
+        fixes=(
+            Fix(f"If nobody needs the change, make a new tensor: `{name} = {name} - …` for `{name} -= …`, or clone()."),
+            Fix(f"If the caller needs it, return it: `return y, {name}`, and feed it to the next run."),
+        ),
+    )
+
+
+def attributes(module: Any) -> dict[tuple[str, str], Any]:
+    """Plain Python values and tensors kept on modules, for a later comparison: (module, attribute) to value."""
+    known: dict[tuple[str, str], Any] = {}
+    for name, part in module.named_modules():
+        for key, value in vars(part).items():
+            if key.startswith("_") or key == "training":
+                continue
+            if isinstance(value, bool | int | float | str | None):
+                known[name, key] = value
+            elif isinstance(value, torch.Tensor):
+                known[name, key] = ("tensor", id(value))
+            elif isinstance(value, list | dict | set | deque):
+                known[name, key] = ("entries", len(value))
+    return known
+
+
+def changed_attributes(module: Any, names: Iterable[tuple[str, str]], source: str, *, matters: bool) -> list[Finding]:
+    """Attributes that forward assigns, as (module, attribute): the graph holds the value of one call.
+
+    `matters`: a second run of the PyTorch model gave another result.
+    """
+    parts = dict(module.named_modules())
+    findings = []
+    for part, key in names:
+        owner = type(parts.get(part, module))
+        try:
+            file = inspect.getsourcefile(owner)
+        except TypeError:
+            file = None
+        assigns = (
+            rf"self\.{key}\s*([-+*/|&@]|//|\*\*)?=(?!=)"
+            rf"|self\.{key}(\[.+\]\s*=(?!=)|\.(append|extend|insert|add|update|setdefault|pop|popleft|clear)\()"
+        )
+        inside = ((owner.__name__, "forward"), (owner.__name__,))
+        line = next((at for scope in inside if file and (at := find_in(file, scope, assigns))), None)
+        path = f"{part}.{key}" if part else key
+        effect = " A second run of the PyTorch model gives another result; the ONNX model's stays." if matters else ""
+        found = _state(
+            source,
+            f"forward changes the attribute {path}; the ONNX model forgets it after every run",
+            f"The attribute {path} changes in forward (mutation). The graph holds the value it had in one call as a "
+            f"constant.{effect}",
+            line,
+        )
+        findings.append(found if matters else msgspec.structs.replace(found, severity=Severity.NOTE))
+    return findings
+
+
+def _state(source: str, title: str, cause: str, line: SourceLine | None) -> Finding:
+    return Finding(
+        kind="export/mutation",
+        severity=Severity.WARNING,
+        tier=Tier.HAZARD,
+        title=title,
+        cause=cause,
+        source=source,
+        places=(place_of(line),) if line else (),
+        evidence=context(line) if line else (),
+        fixes=(
+            Fix("Make the state explicit: take it as an input and return the new value as an output."),
+            Fix("If it is a cache for debugging, skip it in an export: `if not torch.compiler.is_exporting():`."),
+            Fix("A constant that never changes belongs in `register_buffer` in the constructor."),
+        ),
+    )

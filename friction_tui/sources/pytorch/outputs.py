@@ -1,0 +1,96 @@
+"""What a PyTorch module and its ONNX model give for the same inputs, and by how much that differs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from friction_tui.sources.pytorch.dynamic_shapes import tensors
+from friction_tui.sources.pytorch.signature import signature_of
+
+_TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-6}
+"""Largest difference accepted, relative to the output's largest value; fp32 kernels differ by about 1e-6 a layer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """The worst output of one comparison: its difference relative to the largest value, and where it is."""
+
+    output: str
+    relative: float
+    absolute: float
+    index: tuple[int, ...]
+    expected: float
+    got: float
+
+
+def differ(one: Sequence[np.ndarray[Any, Any]], other: Sequence[np.ndarray[Any, Any]]) -> bool:
+    """Whether two runs of one model gave different results."""
+    return any(difference("", a, b) is not None for a, b in zip(one, other, strict=True))
+
+
+def torch_outputs(module: Any, inputs: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
+    """Every tensor the module returns for these inputs, flattened; a complex one as real with a last dimension of 2.
+
+    The inputs stay as they are: a module that writes into them gets copies.
+    """
+    inputs = torch.utils._pytree.tree_map_only(torch.Tensor, torch.Tensor.clone, dict(inputs))
+    with torch.no_grad():
+        if isinstance(module, torch.export.ExportedProgram):
+            result = module.module()(*inputs.values())
+        else:
+            call = signature_of(module).bind_partial()
+            call.arguments.update(inputs)
+            result = module(*call.args, **call.kwargs)
+    return [array(value) for value in torch.utils._pytree.tree_leaves(result) if isinstance(value, torch.Tensor)]
+
+
+def array(value: torch.Tensor) -> np.ndarray[Any, Any]:
+    """A tensor as ONNX Runtime has it: complex as real with a last dimension of 2, bfloat16 as float32."""
+    real = torch.view_as_real(value.resolve_conj()) if value.is_complex() else value
+    plain: np.ndarray[Any, Any] = (real.float() if real.dtype is torch.bfloat16 else real).detach().cpu().numpy()
+    return plain
+
+
+def feed(session: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors among `inputs` by the names of the session's inputs; by position where the names differ."""
+    given = tensors(inputs)
+    by_name = dict(given)
+    ports = session.get_inputs()
+    if all(port.name in by_name for port in ports):
+        return {port.name: array(by_name[port.name]) for port in ports}
+    return {port.name: array(value) for port, (_, value) in zip(ports, given, strict=False)}
+
+
+def worst(session: Any, expected: Sequence[Any], got: Sequence[Any]) -> Compared | None:
+    """The output that differs most beyond its tolerance; None when all agree."""
+    found = None
+    for port, want, have in zip(session.get_outputs(), expected, got, strict=False):
+        compared = difference(port.name, want, have)
+        if compared is not None and (found is None or compared.relative > found.relative):
+            found = compared
+    return found
+
+
+def difference(name: str, want: np.ndarray[Any, Any], have: Any) -> Compared | None:
+    """By how much an output differs where that is beyond its tolerance; infinitely for another shape, NaN or Inf."""
+    have = np.asarray(have)
+    if want.shape != have.shape:
+        return Compared(f"{name} (shape {list(have.shape)} instead of {list(want.shape)})", np.inf, np.inf, (), 0, 0)
+    if want.size == 0:
+        return None
+    a, b = want.astype(np.float64), have.astype(np.float64)
+    both_nan = np.isnan(a) & np.isnan(b)
+    gap = np.where(both_nan | (a == b), 0.0, np.abs(a - b))
+    gap = np.where(np.isnan(gap), np.inf, gap)
+    finite = np.abs(a[np.isfinite(a)])
+    scale = max(float(finite.max()) if finite.size else 1.0, 1e-3)
+    at = np.unravel_index(int(np.argmax(gap)), gap.shape)
+    relative = float(gap[at]) / scale
+    if relative <= _TOLERANCE.get(want.dtype.name, 0.0):
+        return None
+    return Compared(name, relative, float(gap[at]), tuple(int(i) for i in at), float(a[at]), float(b[at]))

@@ -1,0 +1,220 @@
+"""Failures of a capture that meets what no graph can hold: foreign types, native code, missing data, devices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from friction_tui.finding import Finding, Fix
+from friction_tui.sources.failure import Failure, a_or_an, finding, placed
+from friction_tui.sources.pytorch import size_rewrites
+from friction_tui.sources.source_lines import returned_at
+
+_NEEDS_DATA = (
+    r"Cannot access data pointer of Tensor",
+    r"unsupported format string passed to Sym",
+    r"numpy.*(not supported|FakeTensor)|(FakeTensor|Sym(Int|Float|Bool)).*numpy",
+    r"can't convert .*(Fake|Functional)?Tensor.* to numpy",
+    r"must be real number, not Sym|cannot be interpreted as an integer|Sym(Int|Float|Bool)' object",
+    r"(pickle|deepcopy).*(FakeTensor|weakref)",
+    r"Not available for 'meta' device type",
+)
+"""What Python says when code outside torch is handed a tensor or size of the capture, which has no data."""
+
+
+def _input(failure: Failure) -> Finding | None:
+    match = re.search(r"Unsupported input type <class '([^']+)'>", failure.text)
+    if match is None:
+        return None
+    short = match.group(1).rpartition(".")[2]
+    found = finding(
+        failure,
+        "export/unsupported-input",
+        f"forward takes {a_or_an(short)}, which cannot be an ONNX input",
+        f"An example input is {a_or_an(short)} ({match.group(1)}); an export takes tensors, numbers and tuples, lists "
+        "or dicts of these.",
+        (
+            Fix(f"Pass the tensors themselves: one parameter of forward for each tensor of {short}."),
+            Fix(f"For a dataclass call `torch.export.register_dataclass({short})` before the export: it flattens."),
+            Fix(f"Wrap the model: a small nn.Module whose forward takes tensors and builds the {short}."),
+        ),
+    )
+    return placed(found, failure.forward)
+
+
+def _output(failure: Failure) -> Finding | None:
+    unknown = re.search(r"Found <class '([^']+)'> in output, which is not a known type", failure.text)
+    if not unknown and not re.search(r"translating node return .*has no attribute 'name'", failure.text, re.S):
+        return None
+    short = unknown.group(1).rpartition(".")[2] if unknown else ""
+    what = a_or_an(short) if short else failure.returned or "something that is no tensor"
+    found = finding(
+        failure,
+        "export/unsupported-output",
+        f"forward returns {what}, which cannot be an ONNX output",
+        f"The model's result holds {what}. Outputs of an export are tensors in tuples, lists or dicts.",
+        (
+            Fix("Return the tensors alone, as a tuple or a dict; wrap the model when its own return type must stay."),
+            *(
+                (Fix(f"For a dataclass call `torch.export.register_dataclass({short})` before the export."),)
+                if short
+                else ()
+            ),
+        ),
+    )
+    return placed(found, returned_at(failure.forward, short) if failure.forward else None)
+
+
+def _custom_autograd(failure: Failure) -> Finding | None:
+    if not any("torch/autograd/function.py" in frame for frame in failure.frames):
+        return None
+    return finding(
+        failure,
+        "export/custom-autograd",
+        "A torch.autograd.Function cannot be captured",
+        f"The forward of a custom autograd.Function does what cannot be traced: {failure.root.splitlines()[0]}",
+        (
+            Fix(
+                "For the export use plain torch operators: `if torch.compiler.is_exporting(): return plain_forward(x)`."
+            ),
+            Fix(
+                "Make the kernel an operator of its own: `torch.library.custom_op` with `register_fake`, and a "
+                "custom_translation_table entry for ONNX."
+            ),
+            Fix("Write its forward in torch operators; backward does not matter for an export."),
+        ),
+    )
+
+
+def _side_effect(failure: Failure) -> Finding | None:
+    if not any(re.search(pattern, failure.text) for pattern in _NEEDS_DATA):
+        return None
+    return finding(
+        failure,
+        "export/python-side-effect",
+        "Python code outside torch needs a tensor's data (numpy, formatting, native code)",
+        f"The line hands a tensor's data to Python code that torch.export cannot follow: "
+        f"{failure.root.splitlines()[0]}. During the capture tensors are fake: they have shapes and no data.",
+        (
+            Fix("Write it in torch operators: torch has most of numpy; constants are made in the constructor."),
+            Fix(
+                "Move printing, logging, formatting and checks out of forward, or skip them: "
+                "`if not torch.compiler.is_exporting():`."
+            ),
+            Fix("Native code becomes an operator: `torch.library.custom_op` with `register_fake`."),
+        ),
+    )
+
+
+def _device(failure: Failure) -> Finding | None:
+    missing = r"not linked with support for (\w+) devices|Torch not compiled with CUDA|No CUDA GPUs|Found no NVIDIA"
+    if not failure.has("FakeTensorDeviceMismatchError") and not re.search(missing, failure.text):
+        return None
+    return finding(
+        failure,
+        "export/device-mismatch",
+        "The line puts tensors on a device that is not there, or mixes devices",
+        failure.root.splitlines()[0],
+        (
+            Fix("Create tensors where the input is, `torch.zeros(..., device=x.device)`, and write no `.cuda()`."),
+            Fix("Keep constants as buffers (`register_buffer`): they move with the module."),
+        ),
+    )
+
+
+def _dtype(failure: Failure) -> Finding | None:
+    if "torch.classes.quantized" in failure.text:
+        return _quantised(failure)
+    dtype = re.search(r"KeyError: (torch\.\w+)|TypeError: .*(torch\.(?:complex|q)\w+)", failure.root)
+    if dtype is None:
+        return None
+    named = dtype.group(1) or dtype.group(2)
+    quantised = ".q" in named
+    return finding(
+        failure,
+        "export/complex" if "complex" in named else "export/unsupported-dtype",
+        f"{named} has no ONNX type",
+        f"A tensor of type {named} would have to be in the graph, and ONNX has no such type.",
+        (
+            Fix("Export the float model and quantise the ONNX model with QuantizeLinear/DequantizeLinear pairs.")
+            if quantised
+            else Fix("Work on real tensors: `torch.view_as_real`."),
+        ),
+    )
+
+
+def _quantised(failure: Failure) -> Finding:
+    return finding(
+        failure,
+        "export/unsupported-dtype",
+        "Layers quantized by torch.ao hold packed int8 (qint8) weights, which cannot be captured",
+        "The model was quantized in PyTorch: its weights are packed objects of PyTorch's own CPU kernels, no tensors.",
+        (
+            Fix("Export the float model and quantize the ONNX model with QuantizeLinear/DequantizeLinear pairs."),
+            Fix("Use torchao's quantize_ with the PT2E flow: it keeps quantize and dequantize as operators."),
+        ),
+    )
+
+
+def scripted(failure: Failure) -> Finding:
+    """A module that holds TorchScript, and fails at nothing that is known otherwise."""
+    return finding(
+        failure,
+        "export/torchscript-part",
+        "A part compiled by torch.jit.script cannot be captured",
+        f"The line calls TorchScript, whose code torch.export does not see into: {failure.root.splitlines()[0]}",
+        (
+            Fix("Use the plain Python module or function: drop `torch.jit.script` for the export."),
+            Fix("The legacy exporter (option `legacy`) takes TorchScript; it freezes branches and lists no lines."),
+        ),
+    )
+
+
+def _mutation(failure: Failure) -> Finding | None:
+    if not re.search(r"in-place operation|mutat(e|ed|ing|ion)|is a view .* modified inplace", failure.text, re.I):
+        return None
+    return finding(
+        failure,
+        "export/mutation",
+        "A tensor is changed in place where the export does not allow it",
+        f"The line changes a tensor in place (mutation): {failure.root.splitlines()[0]}",
+        (
+            Fix("Make a new tensor: `x = x + 1` for `x += 1`, `x = x.clone()` first, `torch.where` for masked writes."),
+            Fix("State that must live between calls is an input and an output: `return y, new_state`."),
+        ),
+    )
+
+
+def _memory_layout(failure: Failure) -> Finding | None:
+    """A view recorded during the capture that the lowered graph's strides do not allow."""
+    if not re.search(
+        r"Cannot view a tensor with shape|view size is not compatible with input tensor's size", failure.text
+    ):
+        return None
+    return finding(
+        failure,
+        "export/memory-layout",
+        "A view needs another memory layout than the captured tensor has",
+        f"The line makes a view (view, or a reshape that became one) of a tensor that is not laid out for it, mostly "
+        f"behind a transpose or an attention kernel: {failure.root.splitlines()[0]}",
+        (
+            *size_rewrites.of_view(failure.line),
+            Fix("Copy first: `x.contiguous().view(...)`, or `x.flatten(...)` right behind the transpose."),
+            Fix(
+                "When it is an attention kernel's output, export with the plain implementation: in transformers load "
+                "the model with `attn_implementation='eager'`."
+            ),
+        ),
+    )
+
+
+RECOGNISERS: tuple[Callable[[Failure], Finding | None], ...] = (
+    _input,
+    _output,
+    _custom_autograd,
+    _side_effect,
+    _device,
+    _dtype,
+    _memory_layout,
+    _mutation,
+)

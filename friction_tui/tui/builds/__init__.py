@@ -1,0 +1,1 @@
+"""The build panel: the running build, its result, log and kernels, and the builds before it."""

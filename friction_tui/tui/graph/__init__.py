@@ -1,0 +1,1 @@
+"""The graph panel, the search in it, and the inspector of what is under its cursor."""

@@ -1,0 +1,49 @@
+"""What the graph panel says while there is no graph: opening, or what is wrong with the file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from friction_tui.finding import Severity
+from friction_tui.protocol import JobKind
+from friction_tui.tui.look.lines import Line, paragraph, symbol
+from friction_tui.tui.source.export_progress import progress
+from friction_tui.tui.state.app_state import AppState
+
+
+def graph_note(state: AppState, width: int) -> list[Line]:
+    """Lines for an empty graph panel."""
+    name = Path(state.recipe.source.path).name if state.recipe else ""
+    if state.refused is not None:
+        mark, role = symbol(Severity.ERROR, ascii_only=state.ascii)
+        what = paragraph(state.refused.what, width, "strong", indent=((f"{mark} ", role),))
+        why = [*paragraph(state.refused.why, width), Line(), *paragraph(state.refused.next, width, "muted")]
+        return [Line(), *what, Line(), *why]
+    if state.running(JobKind.EXPORT) is not None:
+        return [Line(), *paragraph(f"exporting {name}", width, "strong"), Line(), *progress(state, width)]
+    if not state.findings:
+        text = f"opening {name} …" if state.summary is None or state.checking else "The model has no nodes."
+        return paragraph(text, width, "muted")
+    finding = state.findings[0]
+    mark, role = symbol(finding.severity, finding.tier, ascii_only=state.ascii)
+    lines = [
+        Line(),
+        *(_export_failed(width) if state.export_failed else []),
+        *paragraph(finding.title, width, "strong", indent=((f"{mark} ", role),)),
+        Line(),
+        *paragraph(finding.cause, width),
+    ]
+    if state.open_file_only and not finding.kind.startswith("file/"):
+        lines += [Line(), *paragraph(state.open_file_only, width, "muted")]
+    if finding.line is not None:
+        lines += [Line(), *paragraph(f"{finding.line.file}:{finding.line.line}", width, "link")]
+        lines += paragraph(finding.line.code.strip(), width, "code", indent=(("  ", "text"),))
+    for at, fix in enumerate(finding.fixes, start=1):
+        lines += [Line(), *paragraph(fix.text, width, indent=((f"{at}  ", "key"),))]
+    return lines
+
+
+def _export_failed(width: int) -> list[Line]:
+    keys = (("W", "key"), (" explains  ", "muted"), ("8", "key"), (" the source  ", "muted"))
+    said = paragraph("The export failed; there is no graph to show.", width, "muted")
+    return [*said, Line((*keys, ("r", "key"), (" exports again", "muted"))), Line()]

@@ -1,0 +1,1 @@
+"""The panels with charts: memory and latency, planned or measured."""

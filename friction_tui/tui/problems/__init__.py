@@ -1,0 +1,1 @@
+"""The problem list, the "Why" page of one finding, and its fixes."""

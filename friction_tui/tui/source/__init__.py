@@ -1,0 +1,1 @@
+"""The source panel: the Python a model came from, and how its export is asked for and goes."""
