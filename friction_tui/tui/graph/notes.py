@@ -1,14 +1,32 @@
-"""What the graph panel says while there is no graph: opening, or what is wrong with the file."""
+"""What the graph panel says in words: its title, and what stands in it while there is no graph."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from friction_tui.finding import Severity
 from friction_tui.protocol import JobKind
 from friction_tui.tui.look.lines import Line, paragraph, symbol
 from friction_tui.tui.source.export_progress import progress
 from friction_tui.tui.state.app_state import AppState
+
+if TYPE_CHECKING:
+    from friction_tui.drawing.outline import Outline
+
+
+def graph_title(name: str, state: AppState, outline: Outline, cursor: int, *, hides: bool) -> str:
+    """`Graph ─ 412 nodes ─ neck`: how many, the scope the cursor is in, and what is not shown."""
+    nodes = (state.graph.nodes if state.graph else 0) or (state.summary.nodes if state.summary else 0)
+    scope = "/".join(outline.graph.scope_table[outline.graph.scopes[outline.item(cursor)]])
+    parts = (
+        name,
+        f"{nodes:,} node{'s' if nodes != 1 else ''}",
+        scope,
+        "part of the file" if state.open_file_only else "",
+        "shape arithmetic hidden" if hides else "",
+    )
+    return " ─ ".join(filter(None, parts))
 
 
 def graph_note(state: AppState, width: int) -> list[Line]:

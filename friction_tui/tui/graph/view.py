@@ -24,7 +24,7 @@ from textual.strip import Strip
 from friction_tui.drawing.marks import notes_of
 from friction_tui.protocol import GraphData
 from friction_tui.tui.graph.keys import GRAPH_KEYS
-from friction_tui.tui.graph.notes import graph_note
+from friction_tui.tui.graph.notes import graph_note, graph_title
 from friction_tui.tui.look.lines import Line, fitted, strip_of
 from friction_tui.tui.look.roles import role_style
 from friction_tui.tui.panel import Panel, differs
@@ -47,9 +47,7 @@ OPEN_ROWS = 120
 class GraphView(Panel, ScrollView):
     """The outline with its lanes. What the cursor is on is said with `Selected`."""
 
-    DEFAULT_CSS = """
-    GraphView { overflow-x: hidden; overflow-y: auto; }
-    """
+    DEFAULT_CSS = "GraphView { overflow-x: hidden; overflow-y: auto; }"
     NAME = "Graph"
     READS = frozenset(
         {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused", "jobs"}
@@ -103,21 +101,9 @@ class GraphView(Panel, ScrollView):
 
     def title(self) -> str:
         """`Graph ─ 412 nodes ─ /neck`, and the scope the cursor is in."""
-        state = self.state
-        if state.summary is None or self._shown is None:
+        if self.state.summary is None or self._shown is None:
             return self.NAME
-        nodes = (state.graph.nodes if state.graph is not None else 0) or state.summary.nodes
-        parts = [self.NAME, f"{nodes:,} node{'s' if nodes != 1 else ''}"]
-        scope = self._scope()
-        parts += [scope] if scope else []
-        parts += ["part of the file"] if state.open_file_only else []
-        parts += ["shape arithmetic hidden"] if self._plumbing_hidden else []
-        return escape(" ─ ".join(parts))
-
-    def _scope(self) -> str:
-        assert self.outline is not None
-        graph = self.outline.graph
-        return "/".join(graph.scope_table[graph.scopes[self.outline.item(self.cursor)]])
+        return escape(graph_title(self.NAME, self.state, self._shown, self.cursor, hides=self._plumbing_hidden))
 
     def state_changed(self, before: AppState) -> None:
         """Another graph is laid out; other marks and labels only redraw."""
@@ -142,12 +128,12 @@ class GraphView(Panel, ScrollView):
             self.outline = self._painter = None
             self._size_rows()
         elif len(graph.order) <= SMALL:
-            self._show_outline(_outline(graph, OPEN_ROWS))
+            self._show_outline(_laid_out(graph))
         else:
             self.run_worker(self._lay_out(graph), exclusive=True, group="outline")
 
     async def _lay_out(self, graph: GraphData) -> None:
-        outline = await asyncio.to_thread(_outline, graph, OPEN_ROWS)
+        outline = await asyncio.to_thread(_laid_out, graph)
         if self.state.graph is not graph:
             return
         self._show_outline(outline)
@@ -219,15 +205,10 @@ class GraphView(Panel, ScrollView):
     # ----------------------------------------------------------------------------------------- session
 
     def open_folds(self) -> tuple[str, ...]:
-        """For every open scope or body the path of its first item, which is enough to open it again."""
-        outline = self.outline
-        if outline is None:
-            return ()
-        from friction_tui.drawing.rows import Kind
+        """What is open, as paths that `restore` takes."""
+        from friction_tui.tui.graph.folds import open_folds
 
-        headers = (Kind.HEADER, Kind.REPEAT_HEADER, Kind.BODY)
-        rows = (row for row in range(len(outline)) if outline[row].kind in headers and outline.opens(row))
-        return tuple(dict.fromkeys(outline.graph.paths[outline.item(row)] for row in rows))
+        return open_folds(self.outline) if self.outline is not None else ()
 
     def restore(self, folds: tuple[str, ...], cursor: str) -> None:
         """Open these folds and go there as soon as the graph is here."""
@@ -238,16 +219,10 @@ class GraphView(Panel, ScrollView):
     def render_line(self, y: int) -> Strip:
         """One row of the visible part."""
         size = self.scrollable_content_region.size
-        if self._painter is None or self._shown is None:
-            return self._note_line(y, size.width)
-        return self._painter.line(y, self.scroll_offset.y, size, self.cursor)
-
-    def _note_line(self, y: int, width: int) -> Strip:
-        """What is said where there is no graph to draw."""
-        lines = graph_note(self.state, width)
-        y += self.scroll_offset.y
-        line = lines[y] if y < len(lines) else Line()
-        return strip_of(fitted(line, width), partial(role_style, self))
+        if self._painter is not None and self._shown is not None:
+            return self._painter.line(y, self.scroll_offset.y, size, self.cursor)
+        said = graph_note(self.state, size.width)[y + self.scroll_offset.y :]
+        return strip_of(fitted(said[0] if said else Line(), size.width), partial(role_style, self))
 
     def on_focus(self) -> None:
         """The cursor shows where keys go."""
@@ -344,9 +319,9 @@ class GraphView(Panel, ScrollView):
         if outline.opens(self.cursor):
             self.action_turn()
             return
-        depth = outline[self.cursor].depth
-        above = (row for row in range(self.cursor - 1, -1, -1) if outline[row].depth < depth)
-        self._go(next(above, self.cursor))
+        from friction_tui.tui.graph.folds import row_around
+
+        self._go(row_around(outline, self.cursor))
 
     def action_unfold_all(self) -> None:
         """Open everything."""
@@ -404,26 +379,22 @@ class GraphView(Panel, ScrollView):
 
     def search(self, text: str) -> str:
         """Go to the first match from here on; says how many there are."""
-        if self._search is None or not self.virtual_size.height:
-            return ""
-        path, said = self._search.start(text, self.cursor)
-        if path:
-            self.reveal(path)
-        return said
+        return self._searched(lambda search: search.start(text, self.cursor))
 
     def search_step(self, direction: int) -> str:
         """Go to the next or previous match."""
-        if self._search is None:
-            return ""
-        path, said = self._search.step(direction)
+        return self._searched(lambda search: search.step(direction))
+
+    def _searched(self, ask: Callable[[GraphSearch], tuple[str, str]]) -> str:
+        path, said = ask(self._search) if self._search is not None and self._shown is not None else ("", "")
         if path:
             self.reveal(path)
         return said
 
 
-def _outline(graph: GraphData, rows: int) -> Outline:
+def _laid_out(graph: GraphData) -> Outline:
     from friction_tui.drawing.outline import Outline
 
     outline = Outline(graph)
-    outline.unfold_to(rows)
+    outline.unfold_to(OPEN_ROWS)
     return outline
