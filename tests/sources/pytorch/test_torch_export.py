@@ -15,8 +15,8 @@ from tests.sources.exporting import export_code, export_file
 
 HERE = Path(__file__).parent
 FAILURES: dict[str, dict[str, Any]] = tomllib.loads((HERE / "torch_failures.toml").read_text(encoding="utf-8"))
-DEPLOYED = HERE.parent.parent / "benchmarks" / "torch_models.py"
-SAMPLES = HERE.parent.parent / "sample_models" / "pytorch"
+DEPLOYED = HERE.parents[2] / "benchmarks" / "torch_models.py"
+SAMPLES = HERE.parents[2] / "sample_models" / "pytorch"
 
 pytestmark = pytest.mark.slow
 
