@@ -276,11 +276,17 @@ def _run_app(recipe: Recipe | None, *, worker: list[str] | None = None, **option
     """Run the app. Its worker is spawned first: both take a moment to import what they need, at the same time."""
     from friction_tui.worker.client import spawn
 
-    early = spawn(worker)
+    early = spawn(worker, _first(recipe))
 
     from friction_tui.tui.app import run_app
 
     sys.exit(run_app(recipe, worker=worker, early=early, **options))
+
+
+def _first(recipe: Recipe | None) -> str:
+    """The ONNX file that a recipe opens, which the worker can read before it is asked; "" for any other source."""
+    source = recipe.source if recipe is not None else None
+    return source.path if source is not None and source.path.endswith(".onnx") and not source.factory else ""
 
 
 def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:

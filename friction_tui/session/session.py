@@ -60,6 +60,7 @@ from friction_tui.recipe.export_sizes import Limits, why_export_again
 from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_profile
 from friction_tui.session.edits import edits, exports, same_export
 from friction_tui.session.exporting import Origin, consent, export, understood
+from friction_tui.session.first_look import FirstLook
 from friction_tui.session.jobs import why_not
 from friction_tui.session.judging import Judgement, foretell, judge
 from friction_tui.session.opening import complete, row_labels
@@ -80,10 +81,13 @@ class Current:
 
 
 class Session:
-    """The open model and what was done with it. `folder` is a directory for temporary results."""
+    """The open model and what was done with it. `folder` is a directory for temporary results.
 
-    def __init__(self, emit: Callable[[Event], None], folder: Path) -> None:
-        self._emit, self._folder = emit, folder
+    `looked` is a model that was read already; it is used when that is what is opened first.
+    """
+
+    def __init__(self, emit: Callable[[Event], None], folder: Path, looked: FirstLook | None = None) -> None:
+        self._emit, self._folder, self._looked = emit, folder, looked
         self._engines = found()
         self.watched: tuple[Path, ...] = ()
         """The files the open model came from."""
@@ -141,12 +145,15 @@ class Session:
         if origin.path is None:
             judgement.finish()
             return
-        base, self._limits = open_model(origin.path), origin.limits
+        looked, self._looked = self._looked, None
+        if looked is None or looked.model.path != origin.path:
+            looked = None
+        base, self._limits = looked.model if looked else open_model(origin.path), origin.limits
         unedited = msgspec.structs.replace(origin.recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
         weights = dict.fromkeys(file.path for file in base.external if not file.escapes)
         self.watched = origin.files or (base.path, *weights)
         self._current = Current(base, base, unedited, ShapeTable(base, unedited.profile))
-        self._show(base, request.revision)
+        self._show(base, request.revision, looked)
         if edits(unedited) == edits(origin.recipe):
             self._ask_parser(judgement, base, origin.recipe)
         recipe = complete(base, origin.recipe)  # takes its time on a large graph, which is on the screen by now
@@ -280,10 +287,11 @@ class Session:
             if proof is not None:
                 self._emit(Proved(revision=revision, rewrites=names, holds=proof.holds, text=str(proof)))
 
-    def _show(self, model: OpenedModel, revision: int) -> None:
+    def _show(self, model: OpenedModel, revision: int, looked: FirstLook | None = None) -> None:
         why = "" if model.file.kind == "onnx" else model.file.error
-        self._graph = with_order(graph_data(model))
-        self._emit(GraphReady(revision=revision, graph=self._graph, open_file_only=why))
+        self._graph = looked.graph if looked else with_order(graph_data(model))
+        if looked is None or looked.shown_for != revision:
+            self._emit(GraphReady(revision=revision, graph=self._graph, open_file_only=why))
 
     @property
     def _tensorrt(self) -> EngineInfo | None:

@@ -36,13 +36,14 @@ Process = subprocess.Popen[bytes]
 _Heard = TypeVar("_Heard")
 
 
-def spawn(command: Sequence[str] | None = None) -> Process:
+def spawn(command: Sequence[str] | None = None, first: str = "") -> Process:
     """Start a worker process, this machine's own unless another command is given.
 
-    It gets a session of its own: a Ctrl+C in the terminal must not reach it, and its group dies with it.
+    It gets a session of its own: a Ctrl+C in the terminal must not reach it, and its group dies with it. `first` is
+    the ONNX file that it will be asked to open; a worker of this machine reads it before it is asked.
     """
     return subprocess.Popen(
-        command or [sys.executable, "-m", "friction_tui.worker.host"],
+        command or [sys.executable, "-m", "friction_tui.worker.host", *([first] if first else [])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

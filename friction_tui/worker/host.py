@@ -7,16 +7,19 @@ one answers questions about the model while judging goes on. Jobs have processes
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import queue
+import select
 import shutil
 import sys
 import tempfile
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -26,6 +29,7 @@ from friction_tui.protocol import (
     AskOthers,
     CancelJob,
     Forecast,
+    GraphReady,
     Inspect,
     JobEnded,
     Open,
@@ -42,11 +46,17 @@ from friction_tui.protocol import (
 )
 from friction_tui.stdio import LineWriter, take_stdout
 
+if TYPE_CHECKING:
+    from friction_tui.session.first_look import FirstLook
+
+ASKED_SOON_S = 1.0
+"""How long a worker that has read a model waits to be asked for it: the face imports its own libraries meanwhile."""
+
 
 class Host:
     """Dispatches requests to the session, the jobs and the watchers."""
 
-    def __init__(self, send: LineWriter, folder: Path) -> None:
+    def __init__(self, send: LineWriter, folder: Path, looked: FirstLook | None) -> None:
         from friction_tui.session.session import Session
         from friction_tui.worker.gpu_watch import GpuWatch
         from friction_tui.worker.jobs import Jobs
@@ -55,7 +65,7 @@ class Host:
 
         self.send = send
         self.folder = folder
-        self.session = Session(send, folder)
+        self.session = Session(send, folder, looked)
         self.jobs = Jobs(send.raw, self._job_ended)
         self.gpu = GpuWatch(send, self.jobs)
         self.netron = NetronServer()
@@ -209,35 +219,64 @@ class _Newest:
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.worker.host`, on this machine or behind ssh."""
+    """Entry point of `python -m friction_tui.worker.host [MODEL]`, on this machine or behind ssh.
+
+    MODEL is the file that will be asked for first.
+    """
     channel = take_stdout()
     with tempfile.TemporaryDirectory(prefix=f"friction-tui-{os.getpid()}-") as folder:
         _sweep()
-        serve(channel, Path(folder))
+        serve(channel, Path(folder), sys.argv[1] if len(sys.argv) > 1 else "")
         sys.stderr.flush()
     os._exit(0)  # native exit handlers are slow and nothing is left to do
 
 
-def serve(channel: BinaryIO, folder: Path) -> None:
-    """Answer requests until stdin ends. TensorRT's parser loads while nothing is asked yet."""
-    from friction_tui.engines.tensorrt.parser import prestart
+def serve(channel: BinaryIO, folder: Path, first: str) -> None:
+    """Answer requests until stdin ends. The model `first` is shown before what judges it is imported.
 
-    host = Host(LineWriter(channel), folder)
+    TensorRT's parser loads in its own process meanwhile.
+    """
     # An index of a large model allocates a great deal and frees nothing: looking for garbage meanwhile costs a fifth
     # of the time to a verdict.
-    gc.freeze()
     gc.set_threshold(100_000, 20, 20)
-    host.hello()
+    send = LineWriter(channel)
+    looked, asked = _shown(Path(first), send) if first else (None, b"")
+
+    from friction_tui.engines.tensorrt.parser import prestart
+
     prestart()
-    decoder: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-    for line in sys.stdin.buffer:
+    host = Host(send, folder, looked)
+    gc.freeze()
+    host.hello()
+    for line in itertools.chain([asked] if asked else [], sys.stdin.buffer):
         try:
-            request = decoder.decode(line)
+            request = _DECODER.decode(line)
         except msgspec.MsgspecError as error:
             host.send(Refused(what="A message could not be read", why=str(error)))
             continue
         host.handle(request)
     host.close()
+
+
+def _shown(first: Path, send: LineWriter) -> tuple[FirstLook | None, bytes]:
+    """Read a model, and show its graph if the first request opens it. That request is still to be handled."""
+    from friction_tui.session.first_look import first_look
+
+    looked = first_look(first)
+    if looked is None or not select.select([sys.stdin], [], [], ASKED_SOON_S)[0]:
+        return looked, b""
+    asked = sys.stdin.buffer.readline()
+    try:
+        request = _DECODER.decode(asked)
+    except msgspec.MsgspecError:
+        return looked, asked
+    if isinstance(request, Open) and Path(request.recipe.source.path) == looked.model.path:
+        send(GraphReady(revision=request.revision, graph=looked.graph))
+        looked = replace(looked, shown_for=request.revision)
+    return looked, asked
+
+
+_DECODER: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 
 
 def _sweep() -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from friction_tui.protocol import Event, Hello, Judged, Open, Opened, WorkerDied
+from friction_tui.protocol import Event, GraphReady, Hello, Judged, Open, Opened, WorkerDied
 from friction_tui.recipe import Recipe, Source
 from friction_tui.samples import sample
-from friction_tui.worker.client import QUICK_DEATHS, WorkerClient
+from friction_tui.worker.client import QUICK_DEATHS, WorkerClient, spawn
 
 
 class Ear:
@@ -40,6 +40,37 @@ def recipe_of(name: str) -> Recipe:
     path = sample(name)
     assert path is not None
     return Recipe(source=Source(str(path)))
+
+
+@pytest.mark.parametrize("ahead", ["detector", "healthy_cnn"])
+async def test_a_graph_read_ahead_is_shown_before_anything_else_and_once(ahead: str) -> None:
+    """What is opened then is what counts: another model than the one read ahead is read as ever."""
+    ear = Ear()
+    client = WorkerClient(ear, early=spawn(first=recipe_of(ahead).source.path))
+    client.send(Open(revision=1, recipe=recipe_of("detector")))
+    await client.start()
+    await ear.wait_for(Judged)
+    await client.close()
+    (shown,) = (event for event in ear.events if isinstance(event, GraphReady))
+    assert "NonZero" in shown.graph.ops
+    assert (ear.events.index(shown) == 0) == (ahead == "detector")
+    judged = next(event for event in ear.events if isinstance(event, Judged))
+    assert "operators/data-dependent" in {finding.kind for finding in judged.findings}
+
+
+@pytest.mark.parametrize("content", [None, b"<!DOCTYPE html>", b""])
+async def test_what_cannot_be_read_ahead_is_opened_as_ever(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "broken.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    ear = Ear()
+    client = WorkerClient(ear, early=spawn(first=str(path)))
+    client.send(Open(revision=1, recipe=Recipe(source=Source(str(path)))))
+    await client.start()
+    (judged,) = await ear.wait_for(Judged)
+    await client.close()
+    assert isinstance(judged, Judged)
+    assert judged.findings[0].kind.startswith("file/")
 
 
 async def test_a_killed_worker_comes_back_with_the_model() -> None:
