@@ -29,7 +29,8 @@ def chain(nodes: int, bad_every: int = 0) -> onnx.ModelProto:
         steps.append(helper.make_node(op, inputs, [f"t{i}"], name=f"{scope}/{op}_{i}"))
         current = f"t{i}"
     ports = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", WIDTH])]
-    ports.append(helper.make_tensor_value_info("square", TensorProto.FLOAT, [4, 4]))
+    if bad_every:
+        ports.append(helper.make_tensor_value_info("square", TensorProto.FLOAT, [4, 4]))
     outputs.append(helper.make_tensor_value_info(current, TensorProto.FLOAT, ["N", WIDTH]))
     graph = helper.make_graph(steps, "chain", ports, outputs, weights)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
