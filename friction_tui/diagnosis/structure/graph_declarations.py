@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 import msgspec
@@ -25,6 +26,7 @@ def check(case: Case) -> Iterator[Finding]:
     if model.file.kind != "onnx":
         return
     yield from _outputs(model)
+    yield from _listed_twice(model)
     yield from _passed_through(model)
     yield from _unread(model)
     yield from _types_and_shapes(model)
@@ -59,6 +61,25 @@ def _outputs(model: OpenedModel) -> Iterator[Finding]:
                 [Place(PlaceKind.OUTPUT, value.name)],
                 f"Rename the output to a tensor that exists, or remove {value.name} from the graph's outputs.",
             )
+
+
+def _listed_twice(model: OpenedModel) -> Iterator[Finding]:
+    """Outputs that are listed more than once: ONNX Runtime 1.32 returns each, TensorRT-RTX 1.7.1 has one."""
+    times = Counter(value.name for value in model.proto.graph.output if value.name)
+    for name, count in times.items():
+        if count > 1:
+            found = breach(
+                "output-twice",
+                f"Output {name} is listed {count} times",
+                f"The graph lists the output {name} {count} times. ONNX Runtime returns it {count} times, TensorRT once: "
+                "it logs `it was already set as network-level output` and builds. Callers that take the outputs by "
+                "their position get another one than they expect.",
+                [Place(PlaceKind.OUTPUT, name)],
+                f"List {name} once; for a second output of the same value, write it with Identity({name}) under a name "
+                "of its own.",
+                severity=Severity.WARNING,
+            )
+            yield msgspec.structs.replace(found, fixes=found.fixes[:1])  # the checker has no objection to it
 
 
 def _passed_through(model: OpenedModel) -> Iterator[Finding]:

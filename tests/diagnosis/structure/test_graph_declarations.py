@@ -73,3 +73,8 @@ def test_an_input_nothing_reads_is_a_note(judge: Any) -> None:
                     else_branch = e () => (float[2] b) { b = Relu (x) }> }"""
     (finding,) = judge(check, graph)
     assert (finding.kind, finding.severity, finding.names) == ("structure/unread-input", Severity.NOTE, ("idle",))
+
+
+def test_an_output_listed_twice_is_one_output_for_tensorrt(judge: Any) -> None:
+    (finding,) = judge(check, HEAD + "g (float[2] x) => (float[2] y, float[2] y) { y = Relu (x) }")
+    assert (finding.kind, finding.severity, finding.names) == ("structure/output-twice", Severity.WARNING, ("y",))
