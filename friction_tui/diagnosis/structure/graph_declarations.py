@@ -71,9 +71,9 @@ def _listed_twice(model: OpenedModel) -> Iterator[Finding]:
             found = breach(
                 "output-twice",
                 f"Output {name} is listed {count} times",
-                f"The graph lists the output {name} {count} times. ONNX Runtime returns it {count} times, TensorRT once: "
-                "it logs `it was already set as network-level output` and builds. Callers that take the outputs by "
-                "their position get another one than they expect.",
+                f"The graph lists the output {name} {count} times. ONNX Runtime returns it {count} times, TensorRT "
+                "once: it logs `it was already set as network-level output` and builds. Callers that take the outputs "
+                "by their position get another one than they expect.",
                 [Place(PlaceKind.OUTPUT, name)],
                 f"List {name} once; for a second output of the same value, write it with Identity({name}) under a name "
                 "of its own.",
