@@ -28,6 +28,7 @@ class Severity(enum.StrEnum):
 class Tier(enum.StrEnum):
     """Which question the finding answers. The tiers are never mixed up on screen."""
 
+    EXPORT = "export"
     MODEL = "model"
     PARSER = "parser"
     BUILDER = "builder"
@@ -39,6 +40,7 @@ class Tier(enum.StrEnum):
 
 
 TIER_WORDS: dict[Tier, str] = {
+    Tier.EXPORT: "the export to ONNX",
     Tier.MODEL: "the file or graph itself is broken",
     Tier.PARSER: "refused by the parser",
     Tier.BUILDER: "refused by the builder",
@@ -159,7 +161,7 @@ _TIER_RANK = {tier: rank for rank, tier in enumerate(Tier)}
 
 
 def fix_first(findings: Iterable[Finding]) -> list[Finding]:
-    """Findings sorted by what to fix first: errors before hazards, the file before the parser before shapes."""
+    """Findings sorted by what to fix first: errors before hazards, export and file before the parser before shapes."""
     return sorted(
         findings,
         key=lambda f: (_SEVERITY_RANK[f.severity], _TIER_RANK[f.tier], f.provisional, -len(f.places), f.kind),

@@ -175,7 +175,7 @@ def _finding(kind: str, title: str, cause: str, name: str, fix: Fix) -> Finding:
     return Finding(
         kind=kind,
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=title,
         cause=cause,
         source="export process",

@@ -102,7 +102,7 @@ def made(
     return Finding(
         kind=kind,
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=title,
         cause=cause,
         source=source,

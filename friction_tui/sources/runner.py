@@ -169,7 +169,7 @@ def _no_interpreter(request: ExportRequest, python: str) -> Finding:
     return Finding(
         kind="export/not-installed",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=f"There is no {python} to export with",
         cause=f"The environment variable {TENSORFLOW_PYTHON} names it, and it cannot be run.",
         source="export process",
@@ -182,7 +182,7 @@ def _incomplete(request: ExportRequest, python: str, package: str) -> Finding:
     return Finding(
         kind="export/not-installed",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=f"The environment of {python} lacks {package}",
         cause="The export process could not start in it.",
         source="export process",
@@ -207,7 +207,7 @@ def _ended_early(
         return Finding(
             kind="export/timeout",
             severity=Severity.ERROR,
-            tier=Tier.MODEL,
+            tier=Tier.EXPORT,
             title=f"The export took longer than {limit:g} s and was ended",
             cause=f"It was still busy with the stage '{stage}' after {limit:g} s.",
             source="export process",
@@ -227,7 +227,7 @@ def _ended_early(
     return Finding(
         kind="export/out-of-memory" if memory else "export/crashed",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title="The export ran out of memory and was killed" if memory else "The export process crashed",
         cause=(
             f"The process ended with {how} during the stage '{stage}'"

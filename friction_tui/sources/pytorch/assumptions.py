@@ -86,7 +86,7 @@ def _assertion(came: Came, line: SourceLine | None) -> list[Finding]:
         Finding(
             kind="export/assertion-dropped",
             severity=Severity.NOTE,
-            tier=Tier.MODEL,
+            tier=Tier.EXPORT,
             title="An assert on tensor values is not part of the ONNX model",
             cause=f"ONNX has no assertion: the check in `{line.code.split('#')[0].strip()}` is dropped.",
             source=came.source,

@@ -44,7 +44,7 @@ def opset(came: Came, asked: int | None) -> list[Finding]:
         Finding(
             kind="export/opset-differs",
             severity=Severity.WARNING,
-            tier=Tier.MODEL,
+            tier=Tier.EXPORT,
             title=f"Opset {asked} was asked for, the model has opset {came.opset}",
             cause=(
                 f"The exporter has translations for opset 18 and newer; for {asked} it writes 18 and converts, and "
@@ -100,7 +100,7 @@ def inputs(came: Came, bound: Mapping[str, Any], forward: SourceLine | None) -> 
             Finding(
                 kind="export/input-pruned",
                 severity=Severity.WARNING,
-                tier=Tier.MODEL,
+                tier=Tier.EXPORT,
                 title=f"forward takes {listed}, the ONNX model does not",
                 cause=(
                     (f"{told}: a Python value becomes a constant of the graph. " if told else "")
@@ -134,7 +134,7 @@ def _type_change(came: Came, name: str, tensor: torch.Tensor, port: onnx.ValueIn
             Finding(
                 kind="export/complex",
                 severity=Severity.NOTE,
-                tier=Tier.MODEL,
+                tier=Tier.EXPORT,
                 title=f"Complex input {name} became a real input with a last dimension of 2",
                 cause="ONNX has no complex type: feed real and imaginary part in a last dimension (view_as_real).",
                 source=came.source,
@@ -149,7 +149,7 @@ def _type_change(came: Came, name: str, tensor: torch.Tensor, port: onnx.ValueIn
         Finding(
             kind="export/dtype-differs",
             severity=Severity.WARNING,
-            tier=Tier.MODEL,
+            tier=Tier.EXPORT,
             title=f"Input {name} is {asked} in the example and {written} in the model",
             cause="The exporter changed the type of an input; feeding the old type is an error.",
             source=came.source,

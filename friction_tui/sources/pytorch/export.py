@@ -263,7 +263,7 @@ def _guessed(built: Built, factory: str) -> Finding:
     return Finding(
         kind="export/guessed-inputs",
         severity=Severity.NOTE,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=f"The example input was guessed: {listed}",
         cause="Nobody gave example inputs, so these were made to fit the model. Confirm them, or give your own. A size "
         "that gets no range stays what it is here.",

@@ -157,7 +157,7 @@ def _finding(folder: Path, title: str, cause: str, fix: str) -> Finding:
     return Finding(
         kind="export/user-code",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=title,
         cause=cause,
         source="rule",
@@ -170,7 +170,7 @@ def _no_weights(folder: Path, version: str) -> Finding:
     return Finding(
         kind="export/user-code",
         severity=Severity.WARNING,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=f"{folder.name} holds no weights: they are random",
         cause="There is no *.safetensors and no *.bin beside config.json, so the model is what its configuration says. "
         "What an engine refuses does not depend on the weights; results and their range do.",
@@ -184,7 +184,7 @@ def _cannot_load(folder: Path, error: Exception, version: str) -> Finding:
     return Finding(
         kind="export/user-code",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=f"transformers could not load {folder.name}",
         cause=f"{type(error).__name__}: {' '.join(str(error).split())[:600]}",
         source=f"transformers {version}",

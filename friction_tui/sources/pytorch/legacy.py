@@ -50,7 +50,7 @@ def findings(request: ExportRequest, heard: Iterable[warnings.WarningMessage], s
     yield Finding(
         kind="export/legacy-exporter",
         severity=Severity.NOTE,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title="Exported by the legacy TorchScript-based exporter",
         cause=(
             f"The legacy exporter was used ({why}). It traces: Python branches and loops are frozen as the example "

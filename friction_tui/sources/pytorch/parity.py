@@ -271,7 +271,7 @@ def _refused(error: BaseException, model: onnx.ModelProto, source: str) -> Findi
     return Finding(
         kind="export/invalid-model",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title="The exporter wrote a model that is not valid" + (f": {node.op_type} {name}" if node is not None else ""),
         cause=f"ONNX Runtime does not load it: {text.partition('failed:')[2].strip() or text}",
         source=source,

@@ -55,7 +55,7 @@ def _untranslated(op: str, layers: str, why: str, places: tuple[Place, ...], sou
         return Finding(
             kind="export/tf-function-left",
             severity=Severity.ERROR,
-            tier=Tier.MODEL,
+            tier=Tier.EXPORT,
             title=f"A TensorFlow function call ({op}) was not inlined",
             cause=f"tf2onnx could not inline a tf.function{used}, often because of a resource or a custom gradient "
             "inside.",
@@ -85,7 +85,7 @@ def _untranslated(op: str, layers: str, why: str, places: tuple[Place, ...], sou
     return Finding(
         kind="export/missing-onnx-function",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=f"TensorFlow op {op} has no ONNX translation" + (f" (layer {layers})" if layers else ""),
         cause=cause,
         source=source,
@@ -142,7 +142,7 @@ def opset_stays(asked: int, written: int, why: str, source: str) -> Finding:
     return Finding(
         kind="export/opset-differs",
         severity=Severity.WARNING,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=f"Opset {asked} was asked for, the model has opset {written}",
         cause=f"tf2onnx writes opset {written} at most, and the conversion upward failed: {why}",
         source=source,
@@ -156,7 +156,7 @@ def cannot_build(source: Source, error: CannotBuild, engine: str) -> Finding:
     return Finding(
         kind="export/user-code" if source.path.endswith(".py") else "export/unknown",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=f"{Path(source.path).name} could not be converted to ONNX",
         cause=f"{error}.",
         source=engine,
@@ -197,7 +197,7 @@ def not_converted(path: Path, error: Exception, source: str) -> Finding:
     return Finding(
         kind="export/user-code" if path.suffix == ".py" else "export/unknown",
         severity=Severity.ERROR,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=title,
         cause=cause,
         source=source,
@@ -214,7 +214,7 @@ def remark(text: str, path: Path, source: str) -> Finding:
     return Finding(
         kind="export/guessed-inputs",
         severity=Severity.NOTE,
-        tier=Tier.MODEL,
+        tier=Tier.EXPORT,
         title=said,
         cause="A SavedModel may hold several functions; one is judged at a time.",
         source=source,
