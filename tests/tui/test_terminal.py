@@ -90,8 +90,12 @@ def test_keys_resizing_and_cancel_during_a_build(open_terminal: OpenTerminal) ->
     before = len(terminal.heard)
     terminal.press("1/")
     assert terminal.seen("ame or operator", before) < 5, "seconds behind 200 keys that came five times as fast"
-    terminal.press("softmax\x1b", every=0.05)
-    time.sleep(0.5)  # so that Escape is no Alt
+    before = len(terminal.heard)
+    terminal.press("softmax", every=0.05)
+    terminal.seen("of 24", before)
+    before = len(terminal.heard)
+    terminal.press("\x1b")
+    terminal.seen("/softmax", before)  # the search is over: a key that is read together with Escape would be Alt
     terminal.press("4b", every=0.1)
     time.sleep(0.5)
     before = len(terminal.heard)
