@@ -264,12 +264,13 @@ def opened(state: AppState, recipe: Recipe) -> AppState:
 def reopened(state: AppState, recipe: Recipe | None = None) -> AppState:
     """The same source is read again: a new revision; what was open stays until the new model is there.
 
-    `recipe` is the present one with consent.
+    `recipe` is the present one with consent. The last message, such as that the source was not read, is put away.
     """
     history = state.history
     if history is not None and recipe is not None:
         history = msgspec.structs.replace(history, present=recipe)
-    return replace(state, history=history, revision=state.revision + 1, details={}, consent=None, refused=None)
+    state = replace(state, history=history, revision=state.revision + 1, details={}, consent=None, refused=None)
+    return replace(state, read=state.told)
 
 
 def taken_back(state: AppState) -> AppState | None:

@@ -21,7 +21,7 @@ from friction_tui.protocol import (
     WorkerDied,
 )
 from friction_tui.recipe import Range, Recipe, Source
-from friction_tui.tui.state.app_state import AppState, job_started, opened, with_history
+from friction_tui.tui.state.app_state import AppState, job_started, not_read, opened, reopened, with_history
 from friction_tui.tui.state.outcome import change_text
 from friction_tui.tui.state.reduce import reduce
 
@@ -63,7 +63,7 @@ def test_marks_follow_the_findings(judged: AppState) -> None:
 def test_an_edit_makes_the_verdict_stale_until_the_next(judged: AppState) -> None:
     state = edited(judged)
     assert state.revision == 2 and state.stale and state.checking
-    assert findings_of(state) == findings_of(judged), "the elder list stays on screen, marked"
+    assert findings_of(state) == findings_of(judged), "the older list stays on screen, marked"
 
     fixed = [f for f in findings_of(judged) if f.kind != "dynamic/baked-reshape"]
     state = reduce(state, Judged(revision=2, findings=fixed, seconds=0.1))
@@ -71,7 +71,15 @@ def test_an_edit_makes_the_verdict_stale_until_the_next(judged: AppState) -> Non
     assert change_text(state.change) == "fixed head/Reshape"
 
 
-def test_late_answers_to_an_elder_edit_change_nothing(judged: AppState) -> None:
+def test_reading_again_puts_away_that_it_was_not_read(judged: AppState) -> None:
+    declined = not_read(judged, "net.py was not opened", "you did not agree", "r asks again")
+    assert declined.unread is not None
+    assert "not opened" in declined.unread.text
+    assert reopened(declined).unread is None
+    assert reopened(declined).notices == declined.notices, "the list keeps it"
+
+
+def test_late_answers_to_an_older_edit_change_nothing(judged: AppState) -> None:
     state = edited(judged)
     assert reduce(state, Judged(revision=1, findings=[], seconds=9.0)) is state
     assert reduce(state, RowLabels(revision=1, labels=["late"])) is state
