@@ -61,7 +61,7 @@ from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_
 from friction_tui.session.edits import edits, exports, same_export
 from friction_tui.session.exporting import Origin, consent, export, understood
 from friction_tui.session.first_look import FirstLook
-from friction_tui.session.jobs import why_not
+from friction_tui.session.jobs import NOTHING_OPEN, why_not
 from friction_tui.session.judging import Judgement, foretell, judge
 from friction_tui.session.opening import complete, row_labels
 from friction_tui.session.other_engines import ask_others
@@ -396,6 +396,3 @@ class Session:
     def close(self) -> None:
         """Forget everything."""
         self._current = None
-
-
-NOTHING_OPEN = Refused(what="Nothing to do it with", why="no model is open", next="Open one first.")
