@@ -57,7 +57,9 @@ def after(state: AppState, heard: ToViewer) -> AppState:
             return _ended(state, heard.why)
     moved = reduce(state, heard)
     if isinstance(heard, Judged) and moved.judged is heard and state.judged is not None:
-        return _noticed(moved, judged_notice(moved, same_recipe=state.recipe == state.accepted))
+        # After a worker's death nobody asked for it to be read again: what died stays said.
+        asked = state.recipe == state.accepted and not state.reopening
+        return _noticed(moved, judged_notice(moved, same_recipe=asked))
     if isinstance(heard, Proved) and moved.proof is heard:
         return _noticed(moved, proved_notice(heard, moved.change))
     if isinstance(heard, JobEnded):

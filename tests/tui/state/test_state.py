@@ -22,6 +22,7 @@ from friction_tui.protocol import (
 )
 from friction_tui.recipe import Range, Recipe, Source
 from friction_tui.tui.state.app_state import AppState, job_started, not_read, opened, reopened, with_history
+from friction_tui.tui.state.follow import after
 from friction_tui.tui.state.outcome import change_text
 from friction_tui.tui.state.reduce import reduce
 
@@ -77,6 +78,18 @@ def test_reading_again_puts_away_that_it_was_not_read(judged: AppState) -> None:
     assert "not opened" in declined.unread.text
     assert reopened(declined).unread is None
     assert reopened(declined).notices == declined.notices, "the list keeps it"
+
+
+def test_a_dead_worker_stays_said_when_the_next_one_finds_the_same(judged: AppState) -> None:
+    assert judged.judged is not None
+    same = Judged(revision=1, findings=judged.judged.findings, seconds=0.1)
+    died = after(judged, WorkerDied(why="killed by SIGKILL", restarted=True))
+    again = after(died, same).unread
+    assert again is not None
+    assert again.text == "the worker died and was restarted: killed by SIGKILL"
+    asked = after(judged, same).unread
+    assert asked is not None
+    assert asked.text.startswith("opened again")
 
 
 def test_late_answers_to_an_older_edit_change_nothing(judged: AppState) -> None:
