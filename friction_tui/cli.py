@@ -125,9 +125,8 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
         raise click.UsageError(f"there is no sample {name!r}; the samples are {', '.join(SAMPLES)}")
     if sys.stdin.isatty() and sys.stdout.isatty():
         _run_app(_agreed(str(path), {}), **look)
-    main.main(
-        ["check", str(path), "--fail-on", "never"], prog_name="friction-tui"
-    )  # friction found is no failure of a demo
+    report = ["check", str(path), "--fail-on", "never"]  # friction found is no failure of a demo
+    main.main(report, prog_name="friction-tui")
 
 
 @main.command()
