@@ -27,16 +27,16 @@ import onnx
 from onnx import numpy_helper
 
 from benchmarks.engine_answers import ONNXRUNTIME, TENSORRT, Answers, EngineAnswer, Feeds
-from friction_tui.diagnosis.case import Case
-from friction_tui.diagnosis.checks import diagnose
-from friction_tui.diagnosis.merge import merge
 from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.refusals import refusals
-from friction_tui.finding import Finding, Severity, Tier
 from friction_tui.model.opened import from_proto
 from friction_tui.model.shapes.profile import default_profile, free_dims, shape_tensor_inputs
 from friction_tui.model.shapes.shape_table import ShapeTable
-from friction_tui.recipe import Profile, Range, Recipe, Source, Values
+from friction_tui.rules.checks import diagnose
+from friction_tui.rules.context import CheckContext
+from friction_tui.rules.merge import merge
+from friction_tui.vocabulary.finding import Finding, Severity, Tier
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, Values
 
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 ASKED_AT_ONCE = 3
@@ -84,12 +84,12 @@ def backend_tests() -> Iterator[BackendTest]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # tests of overflow overflow
         generated = collect_testcases(None)
-    for case in generated:
-        if case.model is not None:
-            names = [value.name for value in case.model.graph.input]
-            fed = case.data_sets[0][0] if case.data_sets else []
+    for context in generated:
+        if context.model is not None:
+            names = [value.name for value in context.model.graph.input]
+            fed = context.data_sets[0][0] if context.data_sets else []
             arrays = [np.asarray(one) if isinstance(one, np.generic) else one for one in fed]
-            yield BackendTest(case.name, case.model, dict(zip(names, arrays, strict=False)))
+            yield BackendTest(context.name, context.model, dict(zip(names, arrays, strict=False)))
     for file in sorted(DATA.glob("*/*/model.onnx")):
         model = onnx.load(file)
         yield BackendTest(f"{file.parent.parent.name}/{file.parent.name}", model, _stored(model, file.parent))
@@ -133,8 +133,8 @@ def ours(test: BackendTest) -> list[Finding]:
     recipe = Recipe(source=Source(str(model.path)), profile=profile)
     refused = tuple(refusals(model, on_batch=lambda _batch: None))
     label = module.preferred().label
-    case = Case(model, recipe, ShapeTable(model, profile), refused, label, "RTX" in label)
-    return merge([finding for _, found in diagnose(case) for finding in found])
+    context = CheckContext(model, recipe, ShapeTable(model, profile), refused, label, "RTX" in label)
+    return merge([finding for _, found in diagnose(context) for finding in found])
 
 
 def explanations() -> dict[str, str]:

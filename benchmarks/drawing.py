@@ -28,7 +28,7 @@ from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.search import SearchIndex
 from friction_tui.drawing.text import RowText
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.protocol import GraphData
 from tests.drawing import graphs
 
 RUNS = 7

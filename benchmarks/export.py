@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import machine, row
-from friction_tui.recipe import Source, SourceKind
 from friction_tui.sources import consent
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.runner import run_export
+from friction_tui.vocabulary.recipe import Source, SourceKind
 
 ROOT = Path(__file__).parent.parent
 MODELS = (

@@ -22,9 +22,9 @@ from onnx import TensorProto, helper, numpy_helper
 from benchmarks.machine import machine, row
 from friction_tui.model.memory import RTX_FLOOR, forecast
 from friction_tui.model.opened import open_model
-from friction_tui.protocol import JobKind
-from friction_tui.recipe import Profile, Range, Recipe, Source
 from friction_tui.samples import sample
+from friction_tui.vocabulary.protocol import JobKind
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 from friction_tui.worker.headless import Conversation
 
 OVER = 1.3

@@ -28,9 +28,9 @@ from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.measure.inputs import example_inputs
 from friction_tui.measure.latency import with_onnxruntime, with_tensorrt
 from friction_tui.model.opened import open_model
-from friction_tui.protocol import GpuSample, JobKind, LatencyResult
-from friction_tui.recipe import Profile, Range, Recipe, Source
 from friction_tui.samples import sample
+from friction_tui.vocabulary.protocol import GpuSample, JobKind, LatencyResult
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 from friction_tui.worker.headless import Answer, ask
 
 MODEL, KEY, SIZES = "healthy_cnn", "N", Range(1, 8, 64)
@@ -146,7 +146,7 @@ def tensorrt_runs() -> dict[str, Any]:
 
 async def app_charts(out: Path) -> dict[str, Any]:
     """Drive the app headless: build, measure, and photograph the memory and latency panels."""
-    from friction_tui.tui.app import FrictionApp
+    from friction_tui.ui.app import FrictionApp
 
     app = FrictionApp(_recipe())
     async with app.run_test(size=(160, 45)) as pilot:

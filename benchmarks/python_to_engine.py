@@ -16,11 +16,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from benchmarks.machine import machine, row
-from friction_tui.finding import Severity
-from friction_tui.protocol import JobKind
-from friction_tui.recipe import Profile, Range, Recipe, Source, SourceKind
 from friction_tui.sources.runner import TENSORFLOW_PYTHON
-from friction_tui.units import size_text
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.protocol import JobKind
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, SourceKind
+from friction_tui.vocabulary.units import size_text
 from friction_tui.worker.headless import Answer, ask
 
 HERE = Path(__file__).parent

@@ -7,7 +7,7 @@ import sys
 import msgspec
 
 from benchmarks.tui import RECIPE, findings, large_graph, summary
-from friction_tui.protocol import Event, GraphReady, Judged, Opened
+from friction_tui.vocabulary.protocol import Event, GraphReady, Judged, Opened
 
 
 def main() -> None:

@@ -120,8 +120,8 @@ class Bert(nn.Module):
         self.fc = nn.Linear(WIDTH, 3)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        places = torch.arange(tokens.shape[1], device=tokens.device)
-        x = self.encoder(self.embed(tokens) + self.position(places), src_key_padding_mask=mask == 0)
+        locations = torch.arange(tokens.shape[1], device=tokens.device)
+        x = self.encoder(self.embed(tokens) + self.position(locations), src_key_padding_mask=mask == 0)
         scores: Tensor = self.fc(x[:, 0])
         return scores
 

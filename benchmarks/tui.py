@@ -32,10 +32,10 @@ from textual.strip import Strip
 
 from benchmarks.first_screen import end, start, watch
 from friction_tui.drawing.order import with_order
-from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import GraphData, GraphReady, Judged, ModelSummary, Opened
-from friction_tui.recipe import Recipe, Source
-from friction_tui.tui.app import FrictionApp
+from friction_tui.ui.app import FrictionApp
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.protocol import GraphData, GraphReady, Judged, ModelSummary, Opened
+from friction_tui.vocabulary.recipe import Recipe, Source
 
 SILENT_WORKER = [sys.executable, "-c", "import sys; sys.stdin.read()"]
 RECIPE = Recipe(source=Source(path="/models/large.onnx"))
@@ -90,8 +90,8 @@ def large_graph(nodes: int) -> GraphData:
 
 def findings(nodes: int) -> list[Finding]:
     """One kind of refusal in every hundredth node."""
-    places = tuple(
-        Place(kind=PlaceKind.NODE, name=f"n{at}", op="Softmax", node=str(at)) for at in range(50, nodes - 1, 100)
+    locations = tuple(
+        Location(kind=LocationKind.NODE, name=f"n{at}", op="Softmax", node=str(at)) for at in range(50, nodes - 1, 100)
     )
     return [
         Finding(
@@ -101,7 +101,7 @@ def findings(nodes: int) -> list[Finding]:
             title="refused everywhere",
             cause="for the benchmark",
             source="rule",
-            places=places,
+            locations=locations,
         )
     ]
 

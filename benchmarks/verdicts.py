@@ -26,8 +26,8 @@ import psutil
 
 from benchmarks.machine import machine, row
 from benchmarks.models import chain
-from friction_tui.protocol import Apply, CheckState, Event, Findings, Judged, Open, Opened
-from friction_tui.recipe import Range, Recipe, Source
+from friction_tui.vocabulary.protocol import Apply, CheckState, Event, Findings, Judged, Open, Opened
+from friction_tui.vocabulary.recipe import Range, Recipe, Source
 from friction_tui.worker.client import WorkerClient
 
 RUNS = 5

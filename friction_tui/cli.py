@@ -23,7 +23,7 @@ from friction_tui.options import (
 )
 
 if TYPE_CHECKING:
-    from friction_tui.recipe import Recipe
+    from friction_tui.vocabulary.recipe import Recipe
 
 
 class OpensByDefault(click.Group):
@@ -236,7 +236,7 @@ def explain(kind: str | None) -> None:
 @main.command()
 def locate() -> None:
     """Print where settings, sessions and logs are kept."""
-    from friction_tui.tui.locations import all_places
+    from friction_tui.ui.locations import all_places
 
     for name, path in all_places().items():
         click.echo(f"{name:10} {path}")
@@ -279,7 +279,7 @@ def _run_app(recipe: Recipe | None, *, worker: list[str] | None = None, **option
 
     early = spawn(worker, _first(recipe))
 
-    from friction_tui.tui.app import run_app
+    from friction_tui.ui.app import run_app
 
     sys.exit(run_app(recipe, worker=worker, early=early, **options))
 
@@ -293,8 +293,8 @@ def _first(recipe: Recipe | None) -> str:
 def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe of a command line and the friction.toml beside the model; a wrong one ends the command."""
     from friction_tui.commands.agreements import with_file
-    from friction_tui.recipe.file import RecipeFileError
-    from friction_tui.recipe.text import RecipeTextError
+    from friction_tui.vocabulary.recipe.file import RecipeFileError
+    from friction_tui.vocabulary.recipe.text import RecipeTextError
 
     try:
         return with_file(_recipe(model, chosen))[0]
@@ -304,9 +304,9 @@ def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
 
 def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe that a command line describes. Raises click.UsageError or RecipeTextError naming the flag."""
-    from friction_tui.recipe import InputSpec, Precision, Profile, Recipe, Source, SourceKind
-    from friction_tui.recipe.export_options import parse_options
-    from friction_tui.recipe.text import SHAPE_FLAGS, parse_example, parse_profiles
+    from friction_tui.vocabulary.recipe import InputSpec, Precision, Profile, Recipe, Source, SourceKind
+    from friction_tui.vocabulary.recipe.export_options import parse_options
+    from friction_tui.vocabulary.recipe.text import SHAPE_FLAGS, parse_example, parse_profiles
 
     profiles = parse_profiles({flag: chosen.get(_parameter(flag)) or () for flag in SHAPE_FLAGS})
     first, *more = profiles or (Profile(),)

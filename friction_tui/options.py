@@ -10,7 +10,7 @@ import click
 
 def by_profile(args: list[str]) -> list[str]:
     """The arguments with each shape flag's value marked by the `--profile` before it, which click would forget."""
-    from friction_tui.recipe.text import PROFILE_MARK, SHAPE_FLAGS
+    from friction_tui.vocabulary.recipe.text import PROFILE_MARK, SHAPE_FLAGS
 
     marked: list[str] = []
     profile = ""

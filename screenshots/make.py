@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from friction_tui.recipe import Profile, Range, Recipe, Source
 from friction_tui.samples import sample
-from friction_tui.tui.app import FrictionApp
+from friction_tui.ui.app import FrictionApp
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 
 HERE = Path(__file__).parent
 FONTS = "ui-monospace, Menlo, Consolas, DejaVu Sans Mono, monospace"

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 NATIVE = {"numpy", "onnx", "onnx_ir", "onnxruntime", "tensorrt", "tensorrt_rtx", "torch", "tensorflow", "pynvml"}
-ROOMS = ("session", "model", "engines", "sources", "diagnosis", "fixes", "measure")
+ROOMS = ("session", "model", "engines", "sources", "rules", "rewrites", "measure")
 JUDGES = {f"friction_tui.{room}" for room in ROOMS}
 WIDGETS = {"textual", "rich", "plotext"}
 
@@ -28,7 +28,7 @@ def test_a_word_on_the_command_line_imports_no_judge_and_no_widget(arguments: tu
     assert not known & (NATIVE | JUDGES | WIDGETS)
 
 
-@pytest.mark.parametrize("face", ["friction_tui.tui.app", "friction_tui.tui.workbench", "friction_tui.worker.headless"])
+@pytest.mark.parametrize("face", ["friction_tui.ui.app", "friction_tui.ui.workbench", "friction_tui.worker.headless"])
 def test_the_face_imports_nothing_native(face: str) -> None:
     known = imported("-c", f"import {face}")
     assert face in known

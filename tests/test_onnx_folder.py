@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from friction_tui.commands.checking import NothingToCheckError, expand
-from friction_tui.recipe import SourceKind
 from friction_tui.sources.target import NotASource, kind_of, understand
+from friction_tui.vocabulary.recipe import SourceKind
 
 
 def test_a_folder_stands_for_its_only_model(tmp_path: Path) -> None:

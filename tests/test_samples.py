@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from friction_tui.finding import Severity
-from friction_tui.protocol import Event, Judged, Open
-from friction_tui.recipe import Profile, Range, Recipe, Source
 from friction_tui.samples import SAMPLES, sample
 from friction_tui.session.session import Session
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.protocol import Event, Judged, Open
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 
 AT_FAULT: dict[str, set[str]] = {
     "detector": {"head/Reshape", "post/NonZero"},
@@ -44,7 +44,7 @@ def judged(name: str, folder: Path, profile: Profile | None = None) -> Judged:
 def test_errors_name_what_is_wrong_and_nothing_else(name: str, tmp_path: Path) -> None:
     findings = judged(name, tmp_path).findings
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-    nodes = {place.name for finding in errors for place in finding.places if place.kind == "node"}
+    nodes = {location.name for finding in errors for location in finding.locations if location.kind == "node"}
     assert nodes == AT_FAULT[name]
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible_lines
-from friction_tui.protocol import Event
-from friction_tui.recipe import Recipe
+from friction_tui.vocabulary.protocol import Event
+from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.worker.headless import Answer, ask
 
 

@@ -12,11 +12,11 @@ import click
 from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun, writable
 from friction_tui.drawing.width import visible
-from friction_tui.finding import Finding, Severity
-from friction_tui.protocol import BuildResult, Event, JobKind, JobProgress
-from friction_tui.recipe import Recipe
 from friction_tui.report.text import ansi, describe, plain
-from friction_tui.units import size_text
+from friction_tui.vocabulary.finding import Finding, Severity
+from friction_tui.vocabulary.protocol import BuildResult, Event, JobKind, JobProgress
+from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.units import size_text
 from friction_tui.worker.headless import Answer
 
 

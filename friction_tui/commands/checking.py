@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.onnx_folder import instead
-from friction_tui.protocol import CheckState, Exported
-from friction_tui.recipe import Profile
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.protocol import CheckState, Exported
+from friction_tui.vocabulary.recipe import Profile
 from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
@@ -99,7 +99,7 @@ def refused_profile(path: str, why: str) -> ModelVerdict:
         title="The optimization profile is not valid",
         cause=f"{why}. TensorRT takes a profile whose sizes are in order only: min <= opt <= max everywhere.",
         source="rule",
-        places=(Place(PlaceKind.PROFILE, _named(why)),),
+        locations=(Location(LocationKind.PROFILE, _named(why)),),
         fixes=(Fix("Put min, opt and max of every dimension in rising order."),),
     )
     return ModelVerdict(path=path, findings=(finding,))

@@ -10,8 +10,8 @@ import click
 import msgspec
 
 from friction_tui.commands.failing import CouldNotRun, write
-from friction_tui.finding import Severity
 from friction_tui.stack.installed import Stack, differences, lock_of, read_lock, table
+from friction_tui.vocabulary.finding import Severity
 
 _TIMEOUT_S = 120.0
 

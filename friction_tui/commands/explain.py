@@ -6,20 +6,19 @@ import difflib
 
 import click
 
-from friction_tui.kinds import explain, kinds
+from friction_tui.kinds import KINDS, explain
 
 
 def run(kind: str | None) -> int:
     """Print one kind's page, or the list of kinds."""
-    known = kinds()
     if kind is None:
-        width = max(map(len, known))
-        for name, title in known.items():
-            click.echo(f"{name:{width}}  {title}")
+        width = max(map(len, KINDS))
+        for one in KINDS.values():
+            click.echo(f"{one.id:{width}}  {one.summary}")
         return 0
     page = explain(kind)
     if page is None:
-        near = difflib.get_close_matches(kind, known, n=3)
+        near = difflib.get_close_matches(kind, KINDS, n=3)
         hint = f"did you mean {' or '.join(near)}?" if near else "`friction-tui explain` lists them all"
         raise click.UsageError(f"there is no kind {kind!r}: {hint}")
     click.echo(page.rstrip())

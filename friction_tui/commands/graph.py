@@ -9,7 +9,7 @@ from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.marks import marks_of, notes_of
 from friction_tui.drawing.print import print_graph
-from friction_tui.recipe import Recipe
+from friction_tui.vocabulary.recipe import Recipe
 
 
 def run(recipe: Recipe, width: int | None, *, ascii_only: bool, unfolded: bool, allow: bool) -> int:

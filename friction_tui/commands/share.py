@@ -12,10 +12,10 @@ from typing import Any
 import click
 
 from friction_tui.commands.failing import CouldNotRun
-from friction_tui.recipe import Recipe
 from friction_tui.sharing.joined import CannotJoin, Connection, join, start_hub, wait_for
 from friction_tui.sharing.place import NoSuchPlace, read_code
 from friction_tui.sharing.recording import BrokenRecording, Recorder, read
+from friction_tui.vocabulary.recipe import Recipe
 
 
 def run_shared(
@@ -30,7 +30,7 @@ def run_shared(
     """Share a session and open the app on it."""
     try:
         hub, code = start_hub(worker, watch_only=watch_only)  # its worker starts while the app is imported
-        importlib.import_module("friction_tui.tui.shared_app")
+        importlib.import_module("friction_tui.ui.shared_app")
         wait_for(hub)
         connection = join(code, name or _login())
     except (NoSuchPlace, CannotJoin) as error:
@@ -49,16 +49,16 @@ def run_joined(code: str, *, name: str, watch_only: bool, record: Path | None, *
 
 
 def _run(connection: Connection, recipe: Recipe | None, record: Path | None, **look: Any) -> int:
-    from friction_tui.tui.app import run
-    from friction_tui.tui.shared_app import SharedApp
+    from friction_tui.ui.app import run
+    from friction_tui.ui.shared_app import SharedApp
 
     return run(SharedApp(connection, recipe, record=recorder(record, recipe), **look))
 
 
 def run_recorded(recipe: Recipe | None, record: Path, *, worker: Sequence[str] | None, **look: Any) -> int:
     """Open the app as usual, and write down what passes."""
-    from friction_tui.tui.app import FrictionApp, run
-    from friction_tui.tui.live import LiveSession
+    from friction_tui.ui.app import FrictionApp, run
+    from friction_tui.ui.live import LiveSession
 
     live = partial(LiveSession, worker=worker, record=recorder(record, recipe))
     return run(FrictionApp(recipe, live=live, **look))
@@ -70,8 +70,8 @@ def run_replay(file: Path, *, speed: float, **look: Any) -> int:
         recording = read(file)
     except BrokenRecording as error:
         raise CouldNotRun(str(error)) from None
-    from friction_tui.tui.app import run
-    from friction_tui.tui.replay import ReplayApp
+    from friction_tui.ui.app import run
+    from friction_tui.ui.replay import ReplayApp
 
     return run(ReplayApp(recording, speed=speed, **look))
 

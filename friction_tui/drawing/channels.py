@@ -99,12 +99,12 @@ def route(upper: Iterable[Spot], entry: dict[tuple[int, int], int]) -> Channel |
             for column in range(net.left, net.right):
                 own[track, column] = own.get((track, column), 0) | RIGHT
                 own[track, column + 1] = own.get((track, column + 1), 0) | LEFT
-        for place, directions in own.items():
-            there = cells.get(place)
+        for location, directions in own.items():
+            there = cells.get(location)
             if there is None:
-                cells[place] = directions
+                cells[location] = directions
             elif {there, directions} == {UP | DOWN, LEFT | RIGHT}:
-                cells[place] = UP | DOWN
+                cells[location] = UP | DOWN
             else:
                 return None
     return Channel(cells, height)

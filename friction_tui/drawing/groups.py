@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from friction_tui.drawing.scopes import number_free, spans
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.protocol import GraphData
 
 NONE = -1
 _REPEAT = 3
@@ -58,11 +58,11 @@ class Groups:
         found: list[int] = []
         siblings = self.roots.get(begin, [])
         while siblings:
-            place = bisect_right(siblings, position, key=lambda number: self.groups[number].first) - 1
-            if place < 0 or position >= self.groups[siblings[place]].last:
+            location = bisect_right(siblings, position, key=lambda number: self.groups[number].first) - 1
+            if location < 0 or position >= self.groups[siblings[location]].last:
                 break
-            found.append(siblings[place])
-            siblings = self.groups[siblings[place]].children
+            found.append(siblings[location])
+            siblings = self.groups[siblings[location]].children
         return found
 
 

@@ -33,7 +33,7 @@ class Spot:
         return self.column + self.width // 2
 
 
-def place(boxes: Sequence[int], reads: Mapping[int, Sequence[int]], widths: Mapping[int, int]) -> list[list[Spot]]:
+def location(boxes: Sequence[int], reads: Mapping[int, Sequence[int]], widths: Mapping[int, int]) -> list[list[Spot]]:
     """Layers of spots, each ordered from left to right, columns counted from 0.
 
     `boxes` come in an order in which each follows what it reads; `reads` are the boxes each reads.
@@ -94,7 +94,7 @@ def _reduce_crossings(layers: list[list[Spot]]) -> None:
 
 
 def _crossings(layers: Sequence[Sequence[Spot]]) -> int:
-    at = {id(spot): place for layer in layers for place, spot in enumerate(layer)}
+    at = {id(spot): location for layer in layers for location, spot in enumerate(layer)}
     count = 0
     for layer in layers:
         edges = sorted((at[id(spot)], at[id(lower)]) for spot in layer for lower in spot.below)

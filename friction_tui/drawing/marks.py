@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
 
-from friction_tui.finding import Finding, PlaceKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, LocationKind, Severity, Tier
 
 
 class Mark(enum.IntEnum):
@@ -21,7 +21,7 @@ class Mark(enum.IntEnum):
 
 
 _OF_SEVERITY = {Severity.ERROR: Mark.ERROR, Severity.WARNING: Mark.WARNING}
-_PORT = {PlaceKind.INPUT: "<", PlaceKind.OUTPUT: ">"}
+_PORT = {LocationKind.INPUT: "<", LocationKind.OUTPUT: ">"}
 
 
 def as_mark(judgement: Severity | Mark) -> Mark | None:
@@ -37,7 +37,7 @@ def marks_of(findings: Iterable[Finding]) -> dict[str, Mark]:
         mark = Mark.UNKNOWN if open_question else as_mark(finding.severity)
         if mark is None:
             continue
-        ports = (_PORT[place.kind] + place.name for place in finding.places if place.kind in _PORT)
+        ports = (_PORT[location.kind] + location.name for location in finding.locations if location.kind in _PORT)
         for path in (*finding.node_paths, *ports):
             marks[path] = max(mark, marks.get(path, mark))
     return marks
@@ -45,9 +45,9 @@ def marks_of(findings: Iterable[Finding]) -> dict[str, Mark]:
 
 def brief(finding: Finding) -> str:
     """The title for where the operator, its name and how many there are stand already: `works only at N = 1`."""
-    for place in finding.places[:1]:
-        counted = f"{len(finding.places)} × {place.op} "
-        for said in (f"{place.op} {place.name} ", f"{place.op} ", f"{place.name} ", counted):
+    for location in finding.locations[:1]:
+        counted = f"{len(finding.locations)} × {location.op} "
+        for said in (f"{location.op} {location.name} ", f"{location.op} ", f"{location.name} ", counted):
             if said.strip() and finding.title.startswith(said):
                 return finding.title[len(said) :]
     return finding.title

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from friction_tui.drawing.channels import DOWN, LEFT, RIGHT, UP, Channel, entries, route
 from friction_tui.drawing.glyphs import ASCII, UNICODE, Glyphs
-from friction_tui.drawing.layered import Spot, place
+from friction_tui.drawing.layered import Spot, location
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.roles import GLYPH_ROLES, Role, Segment
 from friction_tui.drawing.signs import item_glyph, item_name
@@ -95,7 +95,7 @@ def _draw(
     reads = {p: [q for q in outline.sources[p] if q in inside and q < p] for p in chosen}
     labels = {p: _label(outline, p, inside, label_width, glyphs) for p in chosen}
     widths = {p: max(columns(labels[p]) + 4, 2 * len(reads[p]) + 5) for p in chosen}
-    layers = place(chosen, reads, widths)
+    layers = location(chosen, reads, widths)
     if max(spot.column + spot.width for layer in layers for spot in layer) > width:
         return None
     canvas = _Canvas(glyphs)

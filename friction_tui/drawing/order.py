@@ -17,7 +17,7 @@ from itertools import pairwise
 import msgspec
 
 from friction_tui.drawing.scopes import INPUT, OUTER, OUTPUT, PSEUDO, Path, display_scopes, readers_of, spans
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.protocol import GraphData
 
 _Part = tuple[list[int], int]
 """Items that are placed together, and how many leading modules they share; -1 for a single item on its own."""
@@ -243,8 +243,8 @@ def _on_demand(parts: list[_Part], sources: list[list[int]], component: list[int
     depth = [0] * size
     read = bytearray(size)
     sources_first = [0] * size
-    for number, place in enumerate(component):
-        sources_first[place] = number
+    for number, location in enumerate(component):
+        sources_first[location] = number
     for number in sources_first:
         deepest = 0
         for source in sources[number]:

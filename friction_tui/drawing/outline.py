@@ -25,8 +25,8 @@ from friction_tui.drawing.plumbing import plumbing
 from friction_tui.drawing.ranks import display_ranks
 from friction_tui.drawing.rows import Folds, Frame, Kind, Row, RowLayer, Rows, spliced
 from friction_tui.drawing.scopes import PSEUDO, spans
-from friction_tui.finding import Severity
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.protocol import GraphData
 
 
 class Outline:
@@ -37,8 +37,8 @@ class Outline:
         self.version = 0
         self.position = array("i", bytes(4 * len(graph.order)))
         """The position of each item."""
-        for place, item in enumerate(graph.order):
-            self.position[item] = place
+        for location, item in enumerate(graph.order):
+            self.position[item] = location
         at, inputs = self.position.__getitem__, graph.inputs
         self.sources: list[tuple[int, ...]] = [tuple(map(at, inputs[item])) for item in graph.order]
         """The positions each position reads."""

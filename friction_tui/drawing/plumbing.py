@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.protocol import GraphData
 
 _SOURCES = frozenset(("Shape", "Size"))
 _ARITHMETIC = frozenset(

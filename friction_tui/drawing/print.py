@@ -11,8 +11,8 @@ from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
 from friction_tui.drawing.text import RowText, lanes_for
-from friction_tui.finding import Severity
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.protocol import GraphData
 
 AUTO_ROWS = 120
 """Scopes are opened level by level up to so many rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.protocol import GraphData
 
 
 def display_ranks(graph: GraphData) -> array[int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from friction_tui.drawing.groups import NONE, Groups
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.protocol import GraphData
 
 MAX_FRAMES = 4096
 """So many bodies are shown open at once; functions that call functions can make more than anyone can read."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from friction_tui.protocol import Body, GraphData
+from friction_tui.vocabulary.protocol import Body, GraphData
 
 Path = tuple[str, ...]
 

@@ -18,7 +18,7 @@ import platformdirs
 from friction_tui.engines.libraries import missing_libraries, wheel_libraries
 from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
 from friction_tui.engines.tensorrt import module
-from friction_tui.protocol import EngineInfo
+from friction_tui.vocabulary.protocol import EngineInfo
 
 _PROBE_TIMEOUT_S = 60.0
 _PROVIDERS = ("tensorrt", "nv_tensorrt_rtx", "cuda")

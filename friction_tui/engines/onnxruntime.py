@@ -23,12 +23,12 @@ import msgspec
 import onnx
 import platformdirs
 
-from friction_tui.child import Stopped
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.found import onnxruntime_distributions
 from friction_tui.engines.onnxruntime_job import Ask, Limits, Verdict
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.weightless import weightless
+from friction_tui.processes.child import Stopped
 
 LIMIT_S = 20.0
 """Longer than this nobody waits for a second opinion. 10,000 nodes take about a second."""
@@ -59,7 +59,7 @@ def prestart() -> None:
 def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
     """What both say of the model when they load it, its large weights replaced by zeros that are never read.
 
-    Raises EngineMissing, EngineCrashed (also after LIMIT_S seconds), and `friction_tui.child.Stopped` when `stop`
+    Raises EngineMissing, EngineCrashed (also after LIMIT_S seconds), and `Stopped` when `stop`
     says so or another model is asked about meanwhile.
     """
     label()

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Protocol
 
-from friction_tui.protocol import GpuSample
+from friction_tui.vocabulary.protocol import GpuSample
 
 
 class GpuMeter(Protocol):

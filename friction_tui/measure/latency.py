@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from friction_tui.protocol import LatencyResult
+from friction_tui.vocabulary.protocol import LatencyResult
 
 BUDGET_S = 2.0
 """Timed runs go on for about this long when their number is not given..."""

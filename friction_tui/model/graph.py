@@ -23,7 +23,7 @@ Graph = onnx.GraphProto | onnx.FunctionProto
 class Node:
     """A node and where it is.
 
-    `path` is as in `friction_tui.protocol.GraphData`; `graph` the path prefix of the graph it lives in ("" for the
+    `path` is as in `GraphData` of the protocol; `graph` the path prefix of the graph it lives in ("" for the
     main graph, `12.then_branch`, `@domain:name`); `index` counts in that graph. `name` is its own name or the one
     TensorRT's parser would give it. `inputs` and `outputs` are its tensors, blanks for what it leaves out.
     """

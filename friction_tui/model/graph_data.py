@@ -1,4 +1,4 @@
-"""A model's graph in the form in which it is drawn and sent: see `friction_tui.protocol.GraphData`."""
+"""A model's graph in the form in which it is drawn and sent: see `friction_tui.vocabulary.protocol.GraphData`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from friction_tui.model.graph import GraphIndex, Node, initializers_of
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import scope_of
-from friction_tui.protocol import Body, GraphData
+from friction_tui.vocabulary.protocol import Body, GraphData
 
 
 @dataclass(slots=True)

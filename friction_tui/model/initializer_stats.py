@@ -17,7 +17,7 @@ from friction_tui.model.file.external import element_bits, external_files, tenso
 from friction_tui.model.names import dtype_name
 from friction_tui.model.opened import OpenedModel, all_tensors
 from friction_tui.model.shapes.tensors import Array
-from friction_tui.protocol import InitializerStats
+from friction_tui.vocabulary.protocol import InitializerStats
 
 _PIECE = 1 << 22
 """Elements looked at together. Even, so that pieces of 4-bit data end on a byte."""

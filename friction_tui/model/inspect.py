@@ -16,8 +16,8 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import scope_of, source_line
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.tensors import Array
-from friction_tui.protocol import NodeDetail, TensorDetail
-from friction_tui.recipe import POINTS
+from friction_tui.vocabulary.protocol import NodeDetail, TensorDetail
+from friction_tui.vocabulary.recipe import POINTS
 
 __all__ = ["attribute_text", "initializer_stats", "node_detail", "value_text"]
 
@@ -48,13 +48,13 @@ def _of_node(model: OpenedModel, table: ShapeTable, node: Node) -> NodeDetail:
     opset = model.index.opsets.get(domain, 0)
     schema = _schema(proto.op_type, opset, domain)
     inputs = [
-        _tensor(model, table, node.graph, name, _formal(schema.inputs if schema else [], place))
-        for place, name in enumerate(proto.input)
+        _tensor(model, table, node.graph, name, _formal(schema.inputs if schema else [], location))
+        for location, name in enumerate(proto.input)
         if name
     ]
     outputs = [
-        _tensor(model, table, node.graph, name, _formal(schema.outputs if schema else [], place))
-        for place, name in enumerate(proto.output)
+        _tensor(model, table, node.graph, name, _formal(schema.outputs if schema else [], location))
+        for location, name in enumerate(proto.output)
         if name
     ]
     return NodeDetail(
@@ -98,10 +98,10 @@ def _schema(op: str, opset: int, domain: str) -> onnx.defs.OpSchema | None:
         return None
 
 
-def _formal(formals: Sequence[onnx.defs.OpSchema.FormalParameter], place: int) -> str:
+def _formal(formals: Sequence[onnx.defs.OpSchema.FormalParameter], location: int) -> str:
     """The operator's own name for an input or output; the last one may stand for any number more."""
-    if place < len(formals):
-        return str(formals[place].name)
+    if location < len(formals):
+        return str(formals[location].name)
     variadic = formals and formals[-1].option == onnx.defs.OpSchema.FormalParameterOption.Variadic
     return str(formals[-1].name) if variadic else ""
 

@@ -17,8 +17,8 @@ from friction_tui.model.opened import OpenedModel, weights_bytes
 from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
 from friction_tui.model.shapes.profile import free_dims
 from friction_tui.model.shapes.tensors import PointShapes
-from friction_tui.protocol import MemoryForecast
-from friction_tui.recipe import Profile, Range
+from friction_tui.vocabulary.protocol import MemoryForecast
+from friction_tui.vocabulary.recipe import Profile, Range
 
 RTX_FLOOR = 8_192_000
 """Bytes every TensorRT-RTX 1.7 engine plans on top of its tensors."""

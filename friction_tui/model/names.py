@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto
 
-from friction_tui.protocol import Dim, Port
+from friction_tui.vocabulary.protocol import Dim, Port
 
 DTYPE_NAMES: dict[int, str] = {
     value: {"FLOAT": "float32", "DOUBLE": "float64"}.get(name, name.lower())

@@ -21,7 +21,7 @@ from friction_tui.model.file.text_repair import repair_text
 from friction_tui.model.file.wire import salvage
 from friction_tui.model.graph import GraphIndex
 from friction_tui.model.names import port
-from friction_tui.protocol import ModelSummary
+from friction_tui.vocabulary.protocol import ModelSummary
 
 _ONNX_NAMES = {
     "float32": "float",

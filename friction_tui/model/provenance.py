@@ -10,9 +10,9 @@ import re
 
 import onnx
 
-from friction_tui.finding import Place, PlaceKind, SourceLine
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
+from friction_tui.vocabulary.finding import Location, LocationKind, SourceLine
 
 STACK_TRACE = "friction_tui.stack_trace"
 """Where friction_tui's own exports keep a node's stack, for exporters that record none."""
@@ -28,10 +28,10 @@ _TORCH = re.compile(
 )
 
 
-def place_of(model: OpenedModel, node: Node) -> Place:  # noqa: ARG001 - the model is part of the agreed signature
+def location_of(model: OpenedModel, node: Node) -> Location:  # noqa: ARG001 - the model is part of the agreed signature
     """The node as a place to point at, with its line of Python when the exporter recorded one."""
-    return Place(
-        kind=PlaceKind.NODE,
+    return Location(
+        kind=LocationKind.NODE,
         name=node.name,
         op=node.proto.op_type,
         node=node.path,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from friction_tui.drawing.width import visible_lines
-from friction_tui.finding import Finding, Severity
 from friction_tui.report.as_json import text_of
 from friction_tui.report.verdict import ModelVerdict
+from friction_tui.vocabulary.finding import Finding, Severity
 
 COMMAND = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
 

@@ -11,9 +11,9 @@ from importlib.resources import files
 from typing import Any
 
 from friction_tui import __version__
-from friction_tui.finding import Finding, Place
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import EngineVerdict
+from friction_tui.vocabulary.finding import Finding, Location
 
 SCHEMA = 1
 
@@ -55,7 +55,7 @@ def _engine(verdict: EngineVerdict) -> dict[str, Any]:
     said: dict[str, Any] = {"engine": f"{verdict.label} parser" if verdict.label else "", "python": verdict.python}
     if verdict.why_not:
         return said | {"asked": False, "why_not": verdict.why_not}
-    return said | {"asked": True, "refused": [_place(place) for place in verdict.refused]}
+    return said | {"asked": True, "refused": [_location(location) for location in verdict.refused]}
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -68,7 +68,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "cause": finding.cause,
         "evidence": list(finding.evidence),
         "nodes": list(finding.names),
-        "places": [_place(place) for place in finding.places],
+        "places": [_location(location) for location in finding.locations],
         "fix": " Or: ".join(fix.text for fix in finding.fixes),
         "fixes": [fix.text for fix in finding.fixes],
         "source": finding.source,
@@ -78,12 +78,12 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def _place(place: Place) -> dict[str, Any]:
-    where: dict[str, Any] = {"kind": place.kind.value, "name": place.name}
-    if place.op:
-        where["op"] = place.op
-    if place.node:
-        where["path"] = place.node
-    if place.source:
-        where |= {"file": place.source.file, "line": place.source.line}
+def _location(location: Location) -> dict[str, Any]:
+    where: dict[str, Any] = {"kind": location.kind.value, "name": location.name}
+    if location.op:
+        where["op"] = location.op
+    if location.node:
+        where["path"] = location.node
+    if location.source:
+        where |= {"file": location.source.file, "line": location.source.line}
     return where

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
-from friction_tui.finding import Severity
 from friction_tui.report.as_json import text_of
 from friction_tui.report.verdict import ModelVerdict
+from friction_tui.vocabulary.finding import Severity
 
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Characters XML 1.0 cannot hold, whatever the escaping."""

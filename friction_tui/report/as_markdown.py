@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from friction_tui.drawing.width import visible, visible_lines
-from friction_tui.finding import Finding
 from friction_tui.report.text import SYMBOL, WORD, summary, where
 from friction_tui.report.verdict import ModelVerdict
+from friction_tui.vocabulary.finding import Finding
 
 
 def report(verdicts: Sequence[ModelVerdict]) -> str:
@@ -37,10 +37,10 @@ def _finding(finding: Finding) -> Iterator[str]:
     yield ""
     yield _text(finding.cause)
     yield ""
-    for place in finding.places[:8]:
-        yield f"- {_code(where(place))}"
-    if len(finding.places) > 8:
-        yield f"- and {len(finding.places) - 8} more"
+    for location in finding.locations[:8]:
+        yield f"- {_code(where(location))}"
+    if len(finding.locations) > 8:
+        yield f"- and {len(finding.locations) - 8} more"
     yield ""
     for i, fix in enumerate(finding.fixes, 1):
         yield f"{i}. {_text(fix.text)}"

@@ -10,10 +10,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from friction_tui import __version__
-from friction_tui.finding import Finding, Severity
-from friction_tui.kinds import explain, kinds
+from friction_tui.kinds import KINDS, explain
 from friction_tui.report.as_json import text_of
 from friction_tui.report.verdict import ModelVerdict
+from friction_tui.vocabulary.finding import Finding, Severity
 
 LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
@@ -56,15 +56,13 @@ def report(verdicts: Sequence[ModelVerdict]) -> str:
 
 def _rule(kind: str) -> dict[str, Any]:
     """A kind with its page, which code scanning shows beside every result."""
-    titles, page = kinds(), explain(kind)
-    rule: dict[str, Any] = {
+    page = explain(kind) or ""
+    return {
         "id": kind,
         "name": _pascal(kind),
-        "shortDescription": {"text": titles.get(kind, kind).replace("`", "")},
+        "shortDescription": {"text": KINDS[kind].summary.replace("`", "")},
+        "help": {"text": page.replace("`", ""), "markdown": page},
     }
-    if kind in titles and page:
-        rule["help"] = {"text": page.replace("`", ""), "markdown": page}
-    return rule
 
 
 def _result(verdict: ModelVerdict, finding: Finding, rule: int) -> dict[str, Any]:
@@ -90,9 +88,9 @@ def _location(verdict: ModelVerdict, finding: Finding) -> dict[str, Any]:
             region["snippet"] = {"text": line.code}
         physical["region"] = region
     logical = [
-        {"name": place.name, "fullyQualifiedName": place.name, "kind": place.kind.value}
-        for place in finding.places[:20]
-        if place.name
+        {"name": location.name, "fullyQualifiedName": location.name, "kind": location.kind.value}
+        for location in finding.locations[:20]
+        if location.name
     ]
     return {"physicalLocation": physical, **({"logicalLocations": logical} if logical else {})}
 

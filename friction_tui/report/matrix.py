@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from friction_tui.finding import Place
 from friction_tui.verdicts.side_by_side import EngineVerdict, rows
+from friction_tui.vocabulary.finding import Location
 
 ROWS_SHOWN = 20
 SIGNS = {True: "✗", False: "✓", None: "?"}
@@ -20,8 +20,8 @@ def matrix(verdicts: Sequence[EngineVerdict]) -> Iterator[str]:
     if not table:
         return
     yield " ".join(f"{number:>{width}}" for number in range(1, len(verdicts) + 1))
-    for place, refused in table[:ROWS_SHOWN]:
-        yield f"{' '.join(f'{SIGNS[one]:>{width}}' for one in refused)}  {named(place)}"
+    for location, refused in table[:ROWS_SHOWN]:
+        yield f"{' '.join(f'{SIGNS[one]:>{width}}' for one in refused)}  {named(location)}"
     if len(table) > ROWS_SHOWN:
         yield f"and {len(table) - ROWS_SHOWN} more"
 
@@ -34,6 +34,6 @@ def about(verdict: EngineVerdict) -> str:
     return f"{verdict.label} parser: {f'refuses {len(verdict.refused)}' if verdict.refused else 'accepts all'}{where}"
 
 
-def named(place: Place) -> str:
+def named(location: Location) -> str:
     """`NonZero post/NonZero`, `input images`."""
-    return f"{place.op or place.kind.value} {place.name}"
+    return f"{location.op or location.kind.value} {location.name}"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.protocol import KeptNode, PrecisionResult
-from friction_tui.units import size_text
+from friction_tui.vocabulary.protocol import KeptNode, PrecisionResult
+from friction_tui.vocabulary.units import size_text
 
 CAVEAT = "TensorRT's own kernels may round differently: build, and compare the engine's outputs on a GPU"
 

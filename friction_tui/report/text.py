@@ -7,9 +7,9 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from friction_tui.drawing.width import visible, visible_lines
-from friction_tui.finding import Finding, Place, PlaceKind, Severity
 from friction_tui.report.matrix import matrix
 from friction_tui.report.verdict import ModelVerdict
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
 
 SYMBOL = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
 WORD = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -77,27 +77,27 @@ def describe(finding: Finding, paint: Paint = plain, width: int = 100) -> Iterat
     yield f"{paint(mark, COLOUR[finding.severity])}  {paint(finding.title, 'bold')}  {paint(finding.kind, 'dim')}"
     yield from _field("why", [finding.cause], width)
     yield from _field("evidence", finding.evidence, width)
-    yield from _field("where", _places(finding.places), width)
+    yield from _field("where", _places(finding.locations), width)
     yield from _field("says", [" · ".join((finding.source, *finding.also))], width)
     numbered = [f"{i} {fix.text}" for i, fix in enumerate(finding.fixes, 1)]
     yield from _field("fix", numbered, width)
     yield from _field("engine", [f"{w.source}: {' '.join(w.text.split())}" for w in finding.words[:2]], width)
 
 
-def _places(places: Sequence[Place]) -> list[str]:
-    shown = [where(place) for place in places[:PLACES_SHOWN] if place.kind is not PlaceKind.MODEL]
-    if len(places) > PLACES_SHOWN:
-        shown.append(f"and {len(places) - PLACES_SHOWN} more")
+def _places(locations: Sequence[Location]) -> list[str]:
+    shown = [where(location) for location in locations[:PLACES_SHOWN] if location.kind is not LocationKind.MODEL]
+    if len(locations) > PLACES_SHOWN:
+        shown.append(f"and {len(locations) - PLACES_SHOWN} more")
     return shown
 
 
-def where(place: Place) -> str:
+def where(location: Location) -> str:
     """A place in words, with the line of the user's code when it is known."""
-    name = f"{place.op} {place.name}" if place.op else f"{place.kind} {place.name}"
-    if place.source is None:
+    name = f"{location.op} {location.name}" if location.op else f"{location.kind} {location.name}"
+    if location.source is None:
         return name
-    code = f"  {place.source.code}" if place.source.code else ""
-    return f"{name}  ←  {place.source.file}:{place.source.line}{code}"
+    code = f"  {location.source.code}" if location.source.code else ""
+    return f"{name}  ←  {location.source.file}:{location.source.line}{code}"
 
 
 def _field(label: str, texts: Iterable[str], width: int) -> Iterator[str]:

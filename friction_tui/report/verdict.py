@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from friction_tui.finding import Finding, Severity
 from friction_tui.verdicts.side_by_side import EngineVerdict
+from friction_tui.vocabulary.finding import Finding, Severity
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,9 @@ from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import Refusal
 from friction_tui.engines.onnxruntime_job import Verdict
 from friction_tui.engines.tensorrt.refusals import refusals
-from friction_tui.finding import Finding
 from friction_tui.model.opened import OpenedModel
-from friction_tui.recipe import Recipe
+from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.recipe import Recipe
 
 Stop = Callable[[], bool]
 _POLL_S = 0.05

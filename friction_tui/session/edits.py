@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from friction_tui.recipe import Precision, Recipe
 from friction_tui.session.exporting import READ_AS_THEY_ARE, understood
 from friction_tui.sources.target import NotASource
+from friction_tui.vocabulary.recipe import Precision, Recipe
 
 
 def edits(recipe: Recipe) -> Recipe:

@@ -9,22 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.finding import Finding, fix_first
-from friction_tui.protocol import (
-    EXPORT_JOB,
-    CheckState,
-    ConsentNeeded,
-    Event,
-    Exported,
-    Findings,
-    JobEnded,
-    JobKind,
-    JobProgress,
-    LogLine,
-    Phase,
-)
-from friction_tui.recipe import Recipe, SourceKind
-from friction_tui.recipe.export_sizes import Limits, asked_profile
 from friction_tui.sources.consent import (
     code_files,
     fingerprint,
@@ -37,6 +21,22 @@ from friction_tui.sources.consent import (
 from friction_tui.sources.export_request import ExportEvent, ExportRequest, Found, Log, Stage
 from friction_tui.sources.runner import ExportOutcome, run_export
 from friction_tui.sources.target import understand
+from friction_tui.vocabulary.finding import Finding, fix_first
+from friction_tui.vocabulary.protocol import (
+    EXPORT_JOB,
+    CheckState,
+    ConsentNeeded,
+    Event,
+    Exported,
+    Findings,
+    JobEnded,
+    JobKind,
+    JobProgress,
+    LogLine,
+    Phase,
+)
+from friction_tui.vocabulary.recipe import Recipe, SourceKind
+from friction_tui.vocabulary.recipe.export_sizes import Limits, asked_profile
 
 READ_AS_THEY_ARE = (SourceKind.ONNX, SourceKind.ENGINE)
 """Kinds of source that are opened without an export."""

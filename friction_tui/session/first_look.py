@@ -8,7 +8,7 @@ from pathlib import Path
 from friction_tui.drawing.order import with_order
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import OpenedModel, open_model
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.protocol import GraphData
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.protocol import EngineInfo, JobKind, Refused
+from friction_tui.vocabulary.protocol import EngineInfo, JobKind, Refused
 
 NOTHING_OPEN = Refused(what="Nothing to do it with", why="no model is open", next="Open one first.")
 INSTALL_TENSORRT = "pip install 'friction-tui[cpu]' (TensorRT-RTX, builds without a GPU) or 'friction-tui[gpu]'."

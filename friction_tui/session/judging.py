@@ -11,20 +11,31 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from friction_tui.child import Stopped
-from friction_tui.diagnosis.case import RULE, Case, Check
-from friction_tui.diagnosis.checks import CHECKS, OF_THE_RANGES
-from friction_tui.diagnosis.engine.second_opinion import objections, voiced
-from friction_tui.diagnosis.merge import merge
-from friction_tui.diagnosis.operators.operators import TABLE, foreseen
-from friction_tui.diagnosis.operators.operators import check as check_operators
-from friction_tui.diagnosis.shapes.several_profiles import in_every_profile
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.onnxruntime_job import Verdict
-from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier, fix_first
-from friction_tui.protocol import CheckState, Event, Findings, Judged
+from friction_tui.processes.child import Stopped
+from friction_tui.rules.check import Check
+from friction_tui.rules.checks import CHECKS
+from friction_tui.rules.context import CheckContext
+from friction_tui.rules.engine.second_opinion import objections, voiced
+from friction_tui.rules.merge import merge
+from friction_tui.rules.operators.operators import TABLE, foreseen
+from friction_tui.rules.operators.operators import check as check_operators
+from friction_tui.rules.shapes.several_profiles import in_every_profile
 from friction_tui.session.asking import OpinionQuestion, Standing, Stop
+from friction_tui.vocabulary.finding import (
+    RULE,
+    EngineWords,
+    Finding,
+    Fix,
+    Location,
+    LocationKind,
+    Severity,
+    Tier,
+    fix_first,
+)
+from friction_tui.vocabulary.protocol import CheckState, Event, Findings, Judged
 
 PARSER = "parser"
 """The check that waits for TensorRT's parser."""
@@ -77,72 +88,77 @@ class Judgement:
         return findings
 
 
-def foretell(judgement: Judgement, case: Case) -> None:
+def foretell(judgement: Judgement, context: CheckContext) -> None:
     """Send what the operator table knows while TensorRT's parser, just asked, works it out."""
     since = time.monotonic()
-    note = f"looked up, until {case.engine} has answered"
-    judgement.tell(PARSER, CheckState.RUNNING, foreseen(case), source=TABLE, note=note, since=since)
+    note = f"looked up, until {context.engine} has answered"
+    judgement.tell(PARSER, CheckState.RUNNING, foreseen(context), source=TABLE, note=note, since=since)
 
 
-def judge(judgement: Judgement, case: Case, standing: Standing, on_shapes: Callable[[], None]) -> list[Finding] | None:
+def judge(
+    judgement: Judgement, context: CheckContext, standing: Standing, on_shapes: Callable[[], None]
+) -> list[Finding] | None:
     """Run every check on `case`, streaming; returns all findings, or None when stopped for a newer edit.
 
     What `standing` holds already is not worked out again, what can stand is added to it. The parser's answer is
     awaited beside the rules; a crash of it is a finding, not the end. `on_shapes` is called as soon as the shapes at
     min, opt and max are known.
     """
-    listening = threading.Thread(target=_hear_parser, args=(judgement, case, standing), name="listener", daemon=True)
+    listening = threading.Thread(target=_hear_parser, args=(judgement, context, standing), name="listener", daemon=True)
     listening.start()
     if standing.question is not None:
         standing.question.wait(HEAD_START_S)
     onnxruntime.prestart()
-    for name, check, _title in CHECKS:
+    for check in CHECKS:
         if judgement.stop():
             return None
-        if check is not check_operators:
-            _run_check(judgement, name, check, case, standing)
-        if name == SHAPES:
+        if check.name != PARSER:
+            _run_check(judgement, check, context, standing)
+        if check.name == SHAPES:
             on_shapes()
-    if standing.opinion is None and case.model.file.kind == "onnx":
-        standing.opinion = OpinionQuestion(case.model)
+    if standing.opinion is None and context.model.file.kind == "onnx":
+        standing.opinion = OpinionQuestion(context.model)
     while listening.is_alive():
         listening.join(0.05)
         if judgement.stop():
             return None
     if not judgement.stop():
-        _second_opinion(judgement, case, standing)
+        _second_opinion(judgement, context, standing)
     return None if judgement.stop() else judgement.finish()
 
 
-def _run_check(judgement: Judgement, name: str, check: Check, case: Case, standing: Standing) -> None:
+def _run_check(judgement: Judgement, check: Check, context: CheckContext, standing: Standing) -> None:
     since = time.monotonic()
+    name = check.name
     findings = standing.findings.get(name)
     if findings is None:
         try:
-            findings = list(in_every_profile(check, case) if name in OF_THE_RANGES else check(case))
+            findings = list(in_every_profile(check, context) if check.reads_sizes else check(context))
         except Exception as error:
             # One faulty rule must not take the verdicts of all the others with it.
             note = f"this check failed: {type(error).__name__}: {error}"
             judgement.tell(name, CheckState.FAILED, (), source=RULE, note=note, since=since)
             return
-        if name not in OF_THE_RANGES:
+        if not check.reads_sizes:
             standing.findings[name] = findings
     judgement.tell(name, CheckState.DONE, findings, source=RULE, since=since)
 
 
-def _hear_parser(judgement: Judgement, case: Case, standing: Standing) -> None:
+def _hear_parser(judgement: Judgement, context: CheckContext, standing: Standing) -> None:
     since = time.monotonic()
-    source = f"{case.engine} parser" if case.engine else TABLE
+    source = f"{context.engine} parser" if context.engine else TABLE
     if standing.question is None:
-        note = "TensorRT is not installed: the operator table answers" if not case.engine else "turned off: it crashed"
-        _tell_refused(judgement, case, CheckState.UNAVAILABLE, source, note, since)
+        note = (
+            "TensorRT is not installed: the operator table answers" if not context.engine else "turned off: it crashed"
+        )
+        _tell_refused(judgement, context, CheckState.UNAVAILABLE, source, note, since)
         return
     try:
         for refused, complete in standing.question.answers(judgement.stop):
             state = CheckState.DONE if complete else CheckState.RUNNING
-            _tell_refused(judgement, replace(case, refusals=refused), state, source, "", since)
+            _tell_refused(judgement, replace(context, refusals=refused), state, source, "", since)
     except EngineMissing as error:
-        _tell_refused(judgement, case, CheckState.UNAVAILABLE, source, str(error), since)
+        _tell_refused(judgement, context, CheckState.UNAVAILABLE, source, str(error), since)
     except EngineCrashed as error:
         judgement.tell(PARSER, CheckState.FAILED, [_crash(error, source)], source=source, note=str(error), since=since)
     except Exception as error:
@@ -150,11 +166,13 @@ def _hear_parser(judgement: Judgement, case: Case, standing: Standing) -> None:
         judgement.tell(PARSER, CheckState.FAILED, (), source=source, note=note, since=since)
 
 
-def _tell_refused(judgement: Judgement, case: Case, state: CheckState, source: str, note: str, since: float) -> None:
-    judgement.tell(PARSER, state, check_operators(case), source=source, note=note, since=since)
+def _tell_refused(
+    judgement: Judgement, context: CheckContext, state: CheckState, source: str, note: str, since: float
+) -> None:
+    judgement.tell(PARSER, state, check_operators(context), source=source, note=note, since=since)
 
 
-def _second_opinion(judgement: Judgement, case: Case, standing: Standing) -> None:
+def _second_opinion(judgement: Judgement, context: CheckContext, standing: Standing) -> None:
     """Hear ONNX Runtime and the checker, when all else is known. Without them the verdict stands as it is."""
     if standing.opinion is None:
         return
@@ -174,7 +192,7 @@ def _second_opinion(judgement: Judgement, case: Case, standing: Standing) -> Non
         return
     judgement.opinion = opinion
     told = merge([f for found in judgement.by_check.values() for f in found])
-    alone = objections(case.model, told, opinion, label, onnxruntime.checker_label())
+    alone = objections(context.model, told, opinion, label, onnxruntime.checker_label())
     judgement.tell(SECOND_OPINION, CheckState.DONE, alone, source=label, since=since)
 
 
@@ -186,7 +204,7 @@ def _crash(error: EngineCrashed, source: str) -> Finding:
         title="TensorRT's parser crashed on this model",
         cause=f"The parser's process {error.how} while it read the model; nothing it would have said is known.",
         source=source,
-        places=(Place(PlaceKind.MODEL, "model"),),
+        locations=(Location(LocationKind.MODEL, "model"),),
         fixes=(Fix("Fix what the other findings name first, then check again."), Fix("Try another TensorRT version.")),
         words=(EngineWords(source, error.last_words),) if error.last_words else (),
     )

@@ -9,8 +9,8 @@ import msgspec
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.profile import default_profile, free_dims, shape_tensor_inputs
 from friction_tui.model.shapes.shape_table import ShapeTable
-from friction_tui.protocol import GraphData
-from friction_tui.recipe import POINTS, Profile, Range, Recipe, Values
+from friction_tui.vocabulary.protocol import GraphData
+from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe, Values
 
 
 def complete(model: OpenedModel, recipe: Recipe) -> Recipe:

@@ -8,31 +8,31 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from friction_tui.diagnosis.case import Case
-from friction_tui.diagnosis.operators.operators import check
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.tensorrt.module import RTX, label
 from friction_tui.engines.tensorrt.parser import shared
 from friction_tui.engines.tensorrt.refusals import refusals
-from friction_tui.finding import Severity, Tier
-from friction_tui.protocol import OtherVerdict, OtherVerdicts
+from friction_tui.rules.context import CheckContext
+from friction_tui.rules.operators.operators import check
 from friction_tui.session.asking import Stop
+from friction_tui.vocabulary.finding import Severity, Tier
+from friction_tui.vocabulary.protocol import OtherVerdict, OtherVerdicts
 
 
 def ask_others(
-    case: Case, pythons: Sequence[str], revision: int, emit: Callable[[OtherVerdicts], None], stop: Stop
+    context: CheckContext, pythons: Sequence[str], revision: int, emit: Callable[[OtherVerdicts], None], stop: Stop
 ) -> None:
     """Ask one environment after the other, telling what is known after each."""
     known: list[OtherVerdict] = []
     for python in pythons:
         if stop():
             return
-        known.append(verdict_of(case, python, stop))
+        known.append(verdict_of(context, python, stop))
         if not stop():
             emit(OtherVerdicts(revision=revision, verdicts=tuple(known), complete=len(known) == len(pythons)))
 
 
-def verdict_of(case: Case, python: str, stop: Stop) -> OtherVerdict:
+def verdict_of(context: CheckContext, python: str, stop: Stop) -> OtherVerdict:
     """What the TensorRT of the environment with this interpreter refuses, or why that cannot be known.
 
     Only its parser's own answers count: what rules and tables know holds for the TensorRT they were made from.
@@ -42,14 +42,14 @@ def verdict_of(case: Case, python: str, stop: Stop) -> OtherVerdict:
         return OtherVerdict(python=python, why_not=why_not)
     started, parser = time.monotonic(), shared(python=python)
     try:
-        refused = tuple(refusals(case.model, on_batch=lambda _: None, stop=stop, parser=parser))
+        refused = tuple(refusals(context.model, on_batch=lambda _: None, stop=stop, parser=parser))
         engine, rtx = label(parser.module, parser.version), parser.module == RTX
     except EngineMissing as error:
         return OtherVerdict(python=python, why_not=str(error))
     except EngineCrashed as error:
         last = error.last_words.strip().splitlines()
         return OtherVerdict(python=python, why_not=f"{error}{f': {last[-1]}' if last else ''}")
-    findings = check(replace(case, refusals=refused, engine=engine, rtx=rtx))
+    findings = check(replace(context, refusals=refused, engine=engine, rtx=rtx))
     said = tuple(f for f in findings if f.severity is Severity.ERROR and f.tier is Tier.PARSER)
     return OtherVerdict(python=python, label=engine, findings=said, seconds=time.monotonic() - started)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from friction_tui.fixes.edited import write
 from friction_tui.model.opened import OpenedModel
-from friction_tui.protocol import Refused, Saved
+from friction_tui.rewrites.edited import write
+from friction_tui.vocabulary.protocol import Refused, Saved
 
 
 def save_model(base: OpenedModel, model: OpenedModel, path: Path) -> Saved | Refused:

@@ -16,15 +16,8 @@ from pathlib import Path
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.child import Stopped
-from friction_tui.diagnosis.case import Case
-from friction_tui.diagnosis.engine.builder import build_findings
 from friction_tui.drawing.order import with_order
 from friction_tui.engines.found import found
-from friction_tui.finding import Finding, Tier, fix_first
-from friction_tui.fixes.apply import RecipeRefused
-from friction_tui.fixes.edited import edited
-from friction_tui.fixes.proving import proof_of
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.inspect import initializer_stats, node_detail
@@ -32,7 +25,25 @@ from friction_tui.model.memory import forecast
 from friction_tui.model.opened import OpenedModel, open_model, summarize
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.symbolic import infer_symbolic, known_symbolic
-from friction_tui.protocol import (
+from friction_tui.processes.child import Stopped
+from friction_tui.rewrites.apply import RecipeRefused
+from friction_tui.rewrites.edited import edited
+from friction_tui.rewrites.proving import proof_of
+from friction_tui.rules.context import CheckContext
+from friction_tui.rules.engine.builder import build_findings
+from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_profile
+from friction_tui.session.edits import edits, exports, same_export
+from friction_tui.session.exporting import Origin, consent, export, understood
+from friction_tui.session.first_look import FirstLook
+from friction_tui.session.jobs import NOTHING_OPEN, why_not
+from friction_tui.session.judging import Judgement, foretell, judge
+from friction_tui.session.opening import complete, row_labels
+from friction_tui.session.other_engines import ask_others
+from friction_tui.session.saving import save_engine, save_model
+from friction_tui.session.source_text import source_text
+from friction_tui.sources.target import NotASource
+from friction_tui.vocabulary.finding import Finding, Tier, fix_first
+from friction_tui.vocabulary.protocol import (
     Apply,
     AskOthers,
     ConsentNeeded,
@@ -55,19 +66,8 @@ from friction_tui.protocol import (
     StartJob,
     Stats,
 )
-from friction_tui.recipe import Precision, Profile, Recipe, Source
-from friction_tui.recipe.export_sizes import Limits, why_export_again
-from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_profile
-from friction_tui.session.edits import edits, exports, same_export
-from friction_tui.session.exporting import Origin, consent, export, understood
-from friction_tui.session.first_look import FirstLook
-from friction_tui.session.jobs import NOTHING_OPEN, why_not
-from friction_tui.session.judging import Judgement, foretell, judge
-from friction_tui.session.opening import complete, row_labels
-from friction_tui.session.other_engines import ask_others
-from friction_tui.session.saving import save_engine, save_model
-from friction_tui.session.source_text import source_text
-from friction_tui.sources.target import NotASource
+from friction_tui.vocabulary.recipe import Precision, Profile, Recipe, Source
+from friction_tui.vocabulary.recipe.export_sizes import Limits, why_export_again
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +221,7 @@ class Session:
         except Stopped:
             return
         except RecipeRefused as error:
-            self._emit(Refused(error.what, error.why, error.next_step, error.place, revision))
+            self._emit(Refused(error.what, error.why, error.next_step, error.location, revision))
             return
         if current.model is not self._current.model:
             self._show(current.model, revision)
@@ -230,8 +230,8 @@ class Session:
         if standing is None or standing.model is not current.model or standing.asks != self._asks(recipe):
             standing = self._ask_parser(judgement, current.model, recipe)
         self._standing = standing = standing.under(recipe)
-        case = self._case(current.model, recipe, current.table)
-        if judge(judgement, case, standing, lambda: self._label(revision, current)) is not None:
+        context = self._case(current.model, recipe, current.table)
+        if judge(judgement, context, standing, lambda: self._label(revision, current)) is not None:
             self._prove(revision, current, judgement.stop)
             self._name_dims(revision, current, judgement.stop)
 
@@ -248,10 +248,10 @@ class Session:
     def _asks(self, recipe: Recipe) -> bool:
         return self._tensorrt is not None and recipe.parse
 
-    def _case(self, model: OpenedModel, recipe: Recipe, table: ShapeTable) -> Case:
+    def _case(self, model: OpenedModel, recipe: Recipe, table: ShapeTable) -> CheckContext:
         engine = self._tensorrt
         label, rtx = (engine.label, "RTX" in engine.label) if engine else ("", True)
-        return Case(model, recipe, table, None, label, rtx)
+        return CheckContext(model, recipe, table, None, label, rtx)
 
     def _label(self, revision: int, current: Current) -> None:
         assert self._graph is not None
@@ -314,13 +314,13 @@ class Session:
         if current is None:
             self._emit(NOTHING_OPEN)
             return
-        case = self._case(current.model, current.recipe, current.table)
+        context = self._case(current.model, current.recipe, current.table)
         asked = current.model
 
         def over() -> bool:
             return stop() or self._current is None or self._current.model is not asked
 
-        ask_others(case, request.pythons, request.revision, self._emit, over)
+        ask_others(context, request.pythons, request.revision, self._emit, over)
 
     def initializer(self, name: str) -> Stats | Refused:
         """Statistics of one initializer's values."""
@@ -390,8 +390,8 @@ class Session:
             return ended
         if ended.build.ok:
             self._engine_path = ended.build.engine_path
-        case = self._case(current.model, current.recipe, current.table)
-        return msgspec.structs.replace(ended, findings=tuple(fix_first(build_findings(case, ended.build))))
+        context = self._case(current.model, current.recipe, current.table)
+        return msgspec.structs.replace(ended, findings=tuple(fix_first(build_findings(context, ended.build))))
 
     def close(self) -> None:
         """Forget everything."""

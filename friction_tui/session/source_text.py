@@ -11,10 +11,10 @@ from pathlib import Path
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import own_frames
-from friction_tui.protocol import SourceText
-from friction_tui.recipe import Source
 from friction_tui.sources.consent import code_files
 from friction_tui.sources.watch import is_installed, project_root
+from friction_tui.vocabulary.protocol import SourceText
+from friction_tui.vocabulary.recipe import Source
 
 _LARGEST = 2_000_000
 """Bytes of a file that is still shown: nobody reads more, and a terminal should not have to colour it."""

@@ -19,7 +19,12 @@ from typing import Any
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.protocol import (
+from friction_tui.sharing.place import Code, Start
+from friction_tui.sharing.viewer import Viewer
+from friction_tui.state.app_state import AppState, job_started
+from friction_tui.state.follow import after, followed, snapshot
+from friction_tui.ui.log import LOG, start_log
+from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     LOOKS,
     PROTOCOL,
@@ -51,12 +56,7 @@ from friction_tui.protocol import (
     WatchGpu,
     WorkerDied,
 )
-from friction_tui.protocol import Viewer as Who
-from friction_tui.sharing.place import Code, Start
-from friction_tui.sharing.viewer import Viewer
-from friction_tui.tui.log import LOG, start_log
-from friction_tui.tui.state.app_state import AppState, job_started
-from friction_tui.tui.state.follow import after, followed, snapshot
+from friction_tui.vocabulary.protocol import Viewer as Who
 from friction_tui.worker.client import WorkerClient
 
 LONGEST_REQUEST = 16 << 20

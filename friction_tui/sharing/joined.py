@@ -15,8 +15,8 @@ from typing import BinaryIO
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.protocol import PROTOCOL, Ended, FromViewer, Join, Snapshot, Synced, ToViewer, TurnedAway
 from friction_tui.sharing.place import Code, Start, new_code
+from friction_tui.vocabulary.protocol import PROTOCOL, Ended, FromViewer, Join, Snapshot, Synced, ToViewer, TurnedAway
 from friction_tui.worker.client import Process
 
 ANSWER_SECONDS = 20.0

@@ -19,7 +19,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.protocol import (
+from friction_tui.vocabulary.protocol import (
     PROTOCOL,
     Apply,
     Asked,

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-from friction_tui.protocol import Asked, Detail, Event, Forecast, Forecasted, Inspect, ReadInitializer, Request, Stats
 from friction_tui.sharing.recording import Recording, is_mark
-from friction_tui.tui.state.app_state import AppState
-from friction_tui.tui.state.follow import after
+from friction_tui.state.app_state import AppState
+from friction_tui.state.follow import after
+from friction_tui.vocabulary.protocol import (
+    Asked,
+    Detail,
+    Event,
+    Forecast,
+    Forecasted,
+    Inspect,
+    ReadInitializer,
+    Request,
+    Stats,
+)
 
 KEPT_EVERY = 64
 """Entries between two states that are kept; what lies between is made again from the one before."""

@@ -6,9 +6,9 @@ import os
 import threading
 import time
 
-from friction_tui.finding import Finding
+from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.sources.export_request import ExportEvent, Found, Log, Stage
-from friction_tui.stdio import LineWriter, take_stdout
+from friction_tui.vocabulary.finding import Finding
 
 
 class Channel:

@@ -14,8 +14,8 @@ from pathlib import Path
 import msgspec
 import platformdirs
 
-from friction_tui.recipe import Source, SourceKind
 from friction_tui.sources.local_imports import local_imports
+from friction_tui.vocabulary.recipe import Source, SourceKind
 
 _CODELESS = {SourceKind.ONNX, SourceKind.ENGINE, SourceKind.HUGGING_FACE}
 """Kinds that are data. A Hugging Face directory is opened without its own code and with `weights_only` loading."""

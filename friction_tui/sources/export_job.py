@@ -13,14 +13,14 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
-from friction_tui.recipe import SourceKind
 from friction_tui.sources import consent
 from friction_tui.sources.channel import Channel, end_with_parent
 from friction_tui.sources.export_request import Done, ExportRequest
-from friction_tui.sources.failure import place_of
+from friction_tui.sources.failure import location_of
 from friction_tui.sources.source_lines import context, of_exception
-from friction_tui.units import size_text
+from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.recipe import SourceKind
+from friction_tui.vocabulary.units import size_text
 
 _SHARE = 0.9
 """Part of the free memory an export may take when no limit was given: the rest keeps the machine answering."""
@@ -154,7 +154,7 @@ def _out_of_memory(request: ExportRequest, limit: int, error: Exception) -> Find
     )
     if line is None:
         return found
-    return msgspec.structs.replace(found, places=(place_of(line),), evidence=context(line))
+    return msgspec.structs.replace(found, locations=(location_of(line),), evidence=context(line))
 
 
 def _unexpected(request: ExportRequest, error: Exception) -> Finding:
@@ -179,7 +179,7 @@ def _finding(kind: str, title: str, cause: str, name: str, fix: Fix) -> Finding:
         title=title,
         cause=cause,
         source="export process",
-        places=(Place(PlaceKind.FILE, name),),
+        locations=(Location(LocationKind.FILE, name),),
         fixes=(fix,),
     )
 

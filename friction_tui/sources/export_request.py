@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from friction_tui.finding import Finding
-from friction_tui.recipe import ExportOptions, InputSpec, Profile, Source
+from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.recipe import ExportOptions, InputSpec, Profile, Source
 
 
 class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):

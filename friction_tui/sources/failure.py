@@ -10,8 +10,17 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
 from friction_tui.sources.source_lines import chain, context, evaluated, of_exception, of_stack_text
+from friction_tui.vocabulary.finding import (
+    EngineWords,
+    Finding,
+    Fix,
+    Location,
+    LocationKind,
+    Severity,
+    SourceLine,
+    Tier,
+)
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _BOILERPLATE = re.compile(
@@ -74,9 +83,9 @@ def a_or_an(noun: str) -> str:
     return f"{'an' if noun[:1].lower() in 'aeio' else 'a'} {noun}"
 
 
-def place_of(line: SourceLine) -> Place:
+def location_of(line: SourceLine) -> Location:
     """A place in the user's code."""
-    return Place(PlaceKind.FILE, f"{Path(line.file).name}:{line.line}", source=line)
+    return Location(LocationKind.FILE, f"{Path(line.file).name}:{line.line}", source=line)
 
 
 def finding(
@@ -106,7 +115,7 @@ def made(
         title=title,
         cause=cause,
         source=source,
-        places=tuple(place_of(at) for at in lines),
+        locations=tuple(location_of(at) for at in lines),
         evidence=(*evidence, *(context(line) if line else ())),
         fixes=tuple(fixes),
         words=(EngineWords(source, words),) if words else (),
@@ -115,6 +124,6 @@ def made(
 
 def placed(found: Finding, line: SourceLine | None) -> Finding:
     """The finding at `line`, when it has no place of its own."""
-    if found.places or line is None:
+    if found.locations or line is None:
         return found
-    return msgspec.structs.replace(found, places=(place_of(line),), evidence=(*found.evidence, *context(line)))
+    return msgspec.structs.replace(found, locations=(location_of(line),), evidence=(*found.evidence, *context(line)))

@@ -18,9 +18,9 @@ from pathlib import Path
 import msgspec
 
 import friction_tui
-from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
-from friction_tui.recipe import InputSpec, Source, SourceKind
 from friction_tui.sources.export_request import Done, Exported, ExportEvent, ExportRequest, Found, InputsUsed, Stage
+from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
 
 TENSORFLOW_PYTHON = "FRICTION_TENSORFLOW_PYTHON"
 """Environment variable naming the interpreter of a separate TensorFlow environment."""
@@ -173,7 +173,7 @@ def _no_interpreter(request: ExportRequest, python: str) -> Finding:
         title=f"There is no {python} to export with",
         cause=f"The environment variable {TENSORFLOW_PYTHON} names it, and it cannot be run.",
         source="export process",
-        places=(Place(PlaceKind.FILE, request.source.path),),
+        locations=(Location(LocationKind.FILE, request.source.path),),
         fixes=(Fix(f"Let {TENSORFLOW_PYTHON} name the Python of an environment with `friction-tui[tensorflow]`."),),
     )
 
@@ -186,7 +186,7 @@ def _incomplete(request: ExportRequest, python: str, package: str) -> Finding:
         title=f"The environment of {python} lacks {package}",
         cause="The export process could not start in it.",
         source="export process",
-        places=(Place(PlaceKind.FILE, request.source.path),),
+        locations=(Location(LocationKind.FILE, request.source.path),),
         fixes=(Fix(f"Install it there: `{python} -m pip install 'friction-tui[tensorflow]'`."),),
     )
 
@@ -201,7 +201,7 @@ def _ended_early(
     request: ExportRequest, code: int | None, timed_out: bool, limit: float, stage: str, said: str
 ) -> Finding:
     """The finding for a process that ended without saying so: killed, crashed, or out of time."""
-    where = (Place(PlaceKind.FILE, request.source.path),)
+    where = (Location(LocationKind.FILE, request.source.path),)
     words = (EngineWords("export process", said[-_LAST_WORDS:]),) if said else ()
     if timed_out:
         return Finding(
@@ -211,7 +211,7 @@ def _ended_early(
             title=f"The export took longer than {limit:g} s and was ended",
             cause=f"It was still busy with the stage '{stage}' after {limit:g} s.",
             source="export process",
-            places=where,
+            locations=where,
             fixes=(
                 Fix(
                     "Raise the time limit, `--export timeout_s=1800` (I in the app), or export a smaller configuration "
@@ -234,7 +234,7 @@ def _ended_early(
             + (f": the system kills the largest process when memory runs out{limit_text}." if memory else ".")
         ),
         source="export process",
-        places=where,
+        locations=where,
         evidence=tuple(said.splitlines()[-3:]),
         fixes=(
             (Fix("Export a smaller configuration, or on a machine with more memory."),)

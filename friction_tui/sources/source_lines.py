@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 
 import friction_tui
-from friction_tui.finding import SourceLine
 from friction_tui.sources.watch import is_installed
+from friction_tui.vocabulary.finding import SourceLine
 
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)(?:, in (.+))?')
 _PACKAGE = Path(friction_tui.__file__).resolve().parent

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from friction_tui.onnx_folder import model_in
-from friction_tui.recipe import InputSpec, Source, SourceKind
+from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
 
 FACTORY_NAMES = ("model", "get_model", "make_model", "build_model", "create_model", "load_model", "build", "factory")
 """Names tried, in this order, when a Python file is given without `:factory`."""

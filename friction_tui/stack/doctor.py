@@ -20,10 +20,10 @@ from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.found import found, onnxruntime_distributions, providers
 from friction_tui.engines.nvidia import driver_missing
-from friction_tui.finding import fix_first
 from friction_tui.stack.installed import Item, Stack
 from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
-from friction_tui.units import size_text
+from friction_tui.vocabulary.finding import fix_first
+from friction_tui.vocabulary.units import size_text
 
 _EXPORTERS = ("onnx", "onnx-ir", "onnxscript", "onnxslim", "tf2onnx", "tensorflow", "tensorflow-cpu", "keras", "numpy")
 _ABSENT = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from friction_tui.finding import Finding, Severity
+from friction_tui.vocabulary.finding import Finding, Severity
 
 _MARKS = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
 

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
 
 SOURCE = "rule"
 
@@ -110,7 +110,7 @@ def _finding(kind: str, severity: Severity, title: str, cause: str, names: tuple
         title=title,
         cause=cause,
         source=SOURCE,
-        places=tuple(Place(PlaceKind.PACKAGE, name) for name in names),
+        locations=tuple(Location(LocationKind.PACKAGE, name) for name in names),
         fixes=tuple(Fix(text) for text in fixes),
     )
 

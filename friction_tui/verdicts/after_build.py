@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from friction_tui.finding import Finding, Severity, Tier, fix_first
-from friction_tui.protocol import BuildResult
+from friction_tui.vocabulary.finding import Finding, Severity, Tier, fix_first
+from friction_tui.vocabulary.protocol import BuildResult
 
 _BEFORE_BUILDING = frozenset({Tier.MODEL, Tier.PARSER})
 
@@ -40,8 +40,10 @@ def repeated(said: Finding, findings: Sequence[Finding], build: BuildResult | No
         return None
     errors = [finding for finding in findings if finding.severity is Severity.ERROR and finding.tier is not Tier.HAZARD]
     verbatim = next((one for one in errors if set(said.words) & set(one.words)), None)
-    named = {place.node or place.name for place in said.places} - {""}
-    there = next((one for one in errors if named & {place.node or place.name for place in one.places}), None)
+    named = {location.node or location.name for location in said.locations} - {""}
+    there = next(
+        (one for one in errors if named & {location.node or location.name for location in one.locations}), None
+    )
     alike = _alike(said, errors)
     return verbatim or there or alike or (_refusal(said, errors) if build is not None and _only_parsed(build) else None)
 
@@ -49,7 +51,7 @@ def repeated(said: Finding, findings: Sequence[Finding], build: BuildResult | No
 def _alike(said: Finding, errors: list[Finding]) -> Finding | None:
     """The only known error of the same kind, for a message that names tensors but no node that could tell."""
     alike = [one for one in errors if one.kind == said.kind]
-    return alike[0] if len(alike) == 1 and not any(place.node for place in said.places) else None
+    return alike[0] if len(alike) == 1 and not any(location.node for location in said.locations) else None
 
 
 def _refusal(said: Finding, errors: list[Finding]) -> Finding | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from friction_tui.finding import Finding, Place, Severity, Tier, fix_first
-from friction_tui.protocol import CheckState, Findings, OtherVerdict
+from friction_tui.vocabulary.finding import Finding, Location, Severity, Tier, fix_first
+from friction_tui.vocabulary.protocol import CheckState, Findings, OtherVerdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +21,16 @@ class EngineVerdict:
     label: str
     python: str = ""
     why_not: str = ""
-    refused: tuple[Place, ...] = ()
+    refused: tuple[Location, ...] = ()
 
     @property
     def name(self) -> str:
         """What to call it: its label, or the environment while that is not known."""
         return self.label or self.python
 
-    def refuses(self, place: Place) -> bool | None:
+    def refuses(self, location: Location) -> bool | None:
         """Whether its parser refuses a place; None when it was not asked."""
-        return None if self.why_not else _key(place) in {_key(one) for one in self.refused}
+        return None if self.why_not else _key(location) in {_key(one) for one in self.refused}
 
 
 def own_label(parser: Findings | None) -> str:
@@ -49,10 +49,10 @@ def engine_verdicts(own: str, parser: Iterable[Finding], others: Sequence[OtherV
     return (*([first] if first else []), *rest)
 
 
-def rows(verdicts: Sequence[EngineVerdict]) -> list[tuple[Place, tuple[bool | None, ...]]]:
+def rows(verdicts: Sequence[EngineVerdict]) -> list[tuple[Location, tuple[bool | None, ...]]]:
     """Every place that one of them refuses, with who does."""
-    places = {_key(place): place for verdict in verdicts for place in verdict.refused}
-    return [(place, tuple(verdict.refuses(place) for verdict in verdicts)) for place in places.values()]
+    locations = {_key(location): location for verdict in verdicts for location in verdict.refused}
+    return [(location, tuple(verdict.refuses(location) for verdict in verdicts)) for location in locations.values()]
 
 
 def with_others(
@@ -63,41 +63,43 @@ def with_others(
     `own` and `parser` as for `engine_verdicts`.
     """
     verdicts = engine_verdicts(own, parser, others)
-    known = {_key(place) for place in _refused(parser)}
+    known = {_key(location) for location in _refused(parser)}
     told = [_told(finding, known, verdicts[1:] if own else verdicts) for finding in findings]
     new: dict[tuple[object, ...], Finding] = {}
     for other in others:
         for finding in other.findings:
-            places = tuple(place for place in finding.places if _key(place) not in known)
-            if not places:
+            locations = tuple(location for location in finding.locations if _key(location) not in known)
+            if not locations:
                 continue
-            key = (finding.kind, *(_key(place) for place in places))
+            key = (finding.kind, *(_key(location) for location in locations))
             if key in new:
                 new[key] = msgspec.structs.replace(new[key], also=(*new[key].also, finding.source))
             else:
-                said = (*finding.evidence, *_accepted(places, verdicts))
-                new[key] = msgspec.structs.replace(finding, places=places, evidence=said)
+                said = (*finding.evidence, *_accepted(locations, verdicts))
+                new[key] = msgspec.structs.replace(finding, locations=locations, evidence=said)
     return fix_first([*told, *new.values()])
 
 
 def _told(finding: Finding, known: Set[tuple[str, str]], others: Sequence[EngineVerdict]) -> Finding:
     """A finding with the others' opinions on those of its places that the parser here refuses."""
-    places = [place for place in finding.places if _key(place) in known] if _is_refusal(finding) else []
-    if not places:
+    locations = [location for location in finding.locations if _key(location) in known] if _is_refusal(finding) else []
+    if not locations:
         return finding
     asked = [other for other in others if not other.why_not]
-    refused = {other.name: sum(bool(other.refuses(place)) for place in places) for other in asked}
-    same = tuple(f"{label} parser" for label, count in refused.items() if count == len(places))
+    refused = {other.name: sum(bool(other.refuses(location)) for location in locations) for other in asked}
+    same = tuple(f"{label} parser" for label, count in refused.items() if count == len(locations))
     partly = tuple(
-        f"{label} refuses {count} of these {len(places)}" for label, count in refused.items() if 0 < count < len(places)
+        f"{label} refuses {count} of these {len(locations)}"
+        for label, count in refused.items()
+        if 0 < count < len(locations)
     )
-    evidence = (*finding.evidence, *_accepted(places, asked), *partly)
+    evidence = (*finding.evidence, *_accepted(locations, asked), *partly)
     return msgspec.structs.replace(finding, also=(*finding.also, *same), evidence=evidence)
 
 
-def _accepted(places: Sequence[Place], verdicts: Sequence[EngineVerdict]) -> tuple[str, ...]:
+def _accepted(locations: Sequence[Location], verdicts: Sequence[EngineVerdict]) -> tuple[str, ...]:
     """Who takes all of these places."""
-    took = [v.label for v in verdicts if not v.why_not and not any(v.refuses(place) for place in places)]
+    took = [v.label for v in verdicts if not v.why_not and not any(v.refuses(location) for location in locations)]
     return (f"accepted by the parser of {', '.join(took)}",) if took else ()
 
 
@@ -105,11 +107,11 @@ def _is_refusal(finding: Finding) -> bool:
     return finding.severity is Severity.ERROR and finding.tier is Tier.PARSER
 
 
-def _refused(findings: Iterable[Finding]) -> tuple[Place, ...]:
-    places = {_key(place): place for f in findings if _is_refusal(f) for place in f.places}
-    return tuple(places.values())
+def _refused(findings: Iterable[Finding]) -> tuple[Location, ...]:
+    locations = {_key(location): location for f in findings if _is_refusal(f) for location in f.locations}
+    return tuple(locations.values())
 
 
-def _key(place: Place) -> tuple[str, str]:
+def _key(location: Location) -> tuple[str, str]:
     """Nodes by path: names need not be unique."""
-    return (place.kind, place.node or place.name)
+    return (location.kind, location.node or location.name)

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
-from friction_tui.protocol import Apply, Event, Open, Request, WorkerDied
+from friction_tui.vocabulary.protocol import Apply, Event, Open, Request, WorkerDied
 
 _ENCODER = msgspec.json.Encoder()
 

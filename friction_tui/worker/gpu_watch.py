@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 from friction_tui.measure.gpu_memory import GpuMeter, NvmlMeter
-from friction_tui.protocol import GpuSamples
+from friction_tui.vocabulary.protocol import GpuSamples
 from friction_tui.worker.jobs import Jobs
 
 

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from friction_tui.finding import Finding
-from friction_tui.protocol import (
+from friction_tui.verdicts.after_build import with_build
+from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     AskOthers,
     BuildResult,
@@ -28,8 +29,7 @@ from friction_tui.protocol import (
     StartJob,
     WorkerDied,
 )
-from friction_tui.recipe import Recipe
-from friction_tui.verdicts.after_build import with_build
+from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.worker.client import WorkerClient
 
 JobMaker = Callable[[int, JobKind], StartJob]

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
-from friction_tui.protocol import (
+from friction_tui.processes.stdio import LineWriter, take_stdout
+from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     Apply,
     AskOthers,
@@ -44,7 +45,6 @@ from friction_tui.protocol import (
     WatchGpu,
     WatchSource,
 )
-from friction_tui.stdio import LineWriter, take_stdout
 
 if TYPE_CHECKING:
     from friction_tui.session.first_look import FirstLook

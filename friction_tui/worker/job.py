@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from friction_tui.protocol import Event, JobEnded, JobKind, JobRequest
-from friction_tui.stdio import LineWriter, take_stdout
+from friction_tui.processes.stdio import LineWriter, take_stdout
+from friction_tui.vocabulary.protocol import Event, JobEnded, JobKind, JobRequest
 from friction_tui.worker.lifeline import die_with_stdin
 from friction_tui.worker.progress import Progress
 

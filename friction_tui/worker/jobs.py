@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from friction_tui.protocol import Event, JobEnded, JobKind, JobProgress, JobRequest
+from friction_tui.vocabulary.protocol import Event, JobEnded, JobKind, JobProgress, JobRequest
 from friction_tui.worker.client import describe_exit, kill_group
 
 _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)

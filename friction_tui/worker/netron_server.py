@@ -18,7 +18,7 @@ import urllib.parse
 from http.cookies import CookieError, SimpleCookie
 from pathlib import Path
 
-from friction_tui.protocol import NetronStarted
+from friction_tui.vocabulary.protocol import NetronStarted
 
 
 class NetronServer:

@@ -11,18 +11,18 @@ import msgspec
 import numpy as np
 import onnx
 
-from friction_tui.fixes.apply import BFLOAT16_SINCE, apply, with_weights
-from friction_tui.fixes.half import HALVES, rewritten
-from friction_tui.fixes.half_trials import OLDEST_OPSET, Arrays, CannotTry, Trials
-from friction_tui.fixes.keep_float32 import Kept, find
-from friction_tui.fixes.proving import LARGEST
 from friction_tui.measure.inputs import example_inputs
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel, from_proto, open_model, weights_bytes
 from friction_tui.model.opset import opset_of
 from friction_tui.model.shapes.point_shapes import input_sizes
-from friction_tui.protocol import JobEnded, JobRequest, KeptNode, PrecisionResult
-from friction_tui.recipe import Precision
+from friction_tui.rewrites.apply import BFLOAT16_SINCE, apply, with_weights
+from friction_tui.rewrites.half import HALVES, rewritten
+from friction_tui.rewrites.half_trials import OLDEST_OPSET, Arrays, CannotTry, Trials
+from friction_tui.rewrites.keep_float32 import Kept, find
+from friction_tui.rewrites.proving import LARGEST
+from friction_tui.vocabulary.protocol import JobEnded, JobRequest, KeptNode, PrecisionResult
+from friction_tui.vocabulary.recipe import Precision
 from friction_tui.worker.progress import Progress
 
 TOLERANCES = {"fp16": 0.01, "bf16": 0.05}

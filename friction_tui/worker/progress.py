@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from friction_tui.protocol import JobKind, JobProgress, LogLine, Phase
+from friction_tui.vocabulary.protocol import JobKind, JobProgress, LogLine, Phase
 
 INTERVAL = 0.1
 """Seconds between messages: TensorRT sends its log in bursts of thousands of lines."""

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from friction_tui.protocol import SourceChanged
 from friction_tui.sources.watch import changed, stamps
+from friction_tui.vocabulary.protocol import SourceChanged
 
 INTERVAL_S = 0.5
 """Between looks. A look is one stat a file, which also works on network file systems, where events do not."""

@@ -12,14 +12,14 @@ from onnx.external_data_helper import load_external_data_for_model
 from friction_tui.engines.found import found
 from friction_tui.engines.tensorrt.build import build as build_engine
 from friction_tui.engines.tensorrt.profiles import resolved
-from friction_tui.fixes.apply import apply, changes_model, edits_types
-from friction_tui.fixes.edited import PROTOBUF_LIMIT, write
 from friction_tui.measure.inputs import example_inputs
 from friction_tui.measure.latency import with_onnxruntime, with_tensorrt
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
-from friction_tui.protocol import EngineInfo, JobEnded, JobRequest
-from friction_tui.recipe import Precision
+from friction_tui.rewrites.apply import apply, changes_model, edits_types
+from friction_tui.rewrites.edited import PROTOBUF_LIMIT, write
+from friction_tui.vocabulary.protocol import EngineInfo, JobEnded, JobRequest
+from friction_tui.vocabulary.recipe import Precision
 from friction_tui.worker.progress import Progress
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from friction_tui.protocol import Body, GraphData
+from friction_tui.vocabulary.protocol import Body, GraphData
 
 
 class Builder:

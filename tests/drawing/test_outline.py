@@ -14,8 +14,8 @@ from friction_tui.drawing.rows import Kind
 from friction_tui.drawing.scopes import display_scopes, readers_of
 from friction_tui.drawing.search import SearchIndex
 from friction_tui.drawing.text import RowText
-from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.protocol import GraphData
 from tests.drawing import graphs
 
 
@@ -210,16 +210,16 @@ def test_heat_shows_where_problems_are_whatever_is_open() -> None:
 
 
 def test_marks_come_from_findings() -> None:
-    def finding(severity: Severity, tier: Tier, *places: Place) -> Finding:
-        return Finding(kind="k", severity=severity, tier=tier, title="t", cause="c", source="s", places=places)
+    def finding(severity: Severity, tier: Tier, *locations: Location) -> Finding:
+        return Finding(kind="k", severity=severity, tier=tier, title="t", cause="c", source="s", locations=locations)
 
     marks = marks_of(
         [
-            finding(Severity.WARNING, Tier.HAZARD, Place(PlaceKind.NODE, "a", node="1")),
-            finding(Severity.ERROR, Tier.PARSER, Place(PlaceKind.NODE, "a", node="1")),
-            finding(Severity.ERROR, Tier.UNKNOWN, Place(PlaceKind.NODE, "b", node="2")),
-            finding(Severity.NOTE, Tier.HAZARD, Place(PlaceKind.NODE, "c", node="3")),
-            finding(Severity.ERROR, Tier.SHAPES, Place(PlaceKind.INPUT, "x")),
+            finding(Severity.WARNING, Tier.HAZARD, Location(LocationKind.NODE, "a", node="1")),
+            finding(Severity.ERROR, Tier.PARSER, Location(LocationKind.NODE, "a", node="1")),
+            finding(Severity.ERROR, Tier.UNKNOWN, Location(LocationKind.NODE, "b", node="2")),
+            finding(Severity.NOTE, Tier.HAZARD, Location(LocationKind.NODE, "c", node="3")),
+            finding(Severity.ERROR, Tier.SHAPES, Location(LocationKind.INPUT, "x")),
         ]
     )
     assert marks == {"1": Mark.ERROR, "2": Mark.UNKNOWN, "<x": Mark.ERROR}

@@ -18,7 +18,7 @@ from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.sheets import Sheets
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import open_model
-from friction_tui.protocol import GraphData
+from friction_tui.vocabulary.protocol import GraphData
 from tests.drawing import graphs
 
 Edges = set[tuple[int, int]]
@@ -151,19 +151,19 @@ def test_real_models_read_back(path: Path) -> None:
 
 def shuffled(graph: GraphData, seed: int) -> GraphData:
     """The same graph with its main items in another order of the file."""
-    places = list(range(graph.main))
-    random.Random(seed).shuffle(places)
-    now = {old: new for new, old in enumerate(places)}
+    locations = list(range(graph.main))
+    random.Random(seed).shuffle(locations)
+    now = {old: new for new, old in enumerate(locations)}
 
     def moved(values: list[int]) -> list[int]:
         return [now[value] for value in values]
 
     return GraphData(
-        names=[graph.names[old] for old in places],
-        ops=[graph.ops[old] for old in places],
-        paths=[graph.paths[old] for old in places],
-        inputs=[moved(graph.inputs[old]) for old in places],
-        scopes=[graph.scopes[old] for old in places],
+        names=[graph.names[old] for old in locations],
+        ops=[graph.ops[old] for old in locations],
+        paths=[graph.paths[old] for old in locations],
+        inputs=[moved(graph.inputs[old]) for old in locations],
+        scopes=[graph.scopes[old] for old in locations],
         scope_table=graph.scope_table,
         order=[],
         main=graph.main,
@@ -198,7 +198,7 @@ def random_graphs(draw: st.DrawFn, cyclic: bool = False) -> GraphData:
 def test_random_graphs_read_back(graph: GraphData, lanes: int, depth: int) -> None:
     ordered = with_order(graph)
     assert sorted(ordered.order) == list(range(len(graph.ops)))
-    row = {item: place for place, item in enumerate(ordered.order)}
+    row = {item: location for location, item in enumerate(ordered.order)}
     assert all(row[source] < row[item] for item, inputs in enumerate(graph.inputs) for source in inputs)
     outline = Outline(ordered)
     outline.unfold(depth)

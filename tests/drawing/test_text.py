@@ -15,7 +15,7 @@ from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.print import print_graph
 from friction_tui.drawing.text import Role, RowText, lanes_for
 from friction_tui.drawing.width import columns, cut, cut_middle, visible
-from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
 from tests.drawing import graphs
 
 
@@ -126,9 +126,9 @@ def test_cutting_by_columns() -> None:
 
 def test_a_row_says_the_gravest_thing_about_its_node_without_its_name() -> None:
     def finding(title: str, severity: Severity) -> Finding:
-        place = Place(kind=PlaceKind.NODE, name="head/Reshape", op="Reshape", node="0")
+        location = Location(kind=LocationKind.NODE, name="head/Reshape", op="Reshape", node="0")
         return Finding(
-            kind="k", severity=severity, tier=Tier.SHAPES, title=title, cause="", source="rule", places=(place,)
+            kind="k", severity=severity, tier=Tier.SHAPES, title=title, cause="", source="rule", locations=(location,)
         )
 
     found = [

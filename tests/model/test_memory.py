@@ -10,7 +10,7 @@ from onnx import parser
 from friction_tui.model.memory import RTX_FLOOR, forecast
 from friction_tui.model.opened import OpenedModel, from_proto, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
-from friction_tui.recipe import POINTS, Profile, Range
+from friction_tui.vocabulary.recipe import POINTS, Profile, Range
 
 SAMPLES = Path(__file__).parents[2] / "sample_models"
 

@@ -117,8 +117,8 @@ def test_no_damage_makes_opening_raise(
     tmp_path_factory: pytest.TempPathFactory, cut: int, flips: list[tuple[int, int]]
 ) -> None:
     content = bytearray(chain(12).SerializeToString())
-    for place, byte in flips:
-        content[place % len(content)] = byte
+    for location, byte in flips:
+        content[location % len(content)] = byte
     use_everything(opened(tmp_path_factory.mktemp("damaged"), bytes(content[: max(cut, 1)])))
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from friction_tui.recipe import ExportOptions
-from friction_tui.recipe.export_options import options_text, parse_options
-from friction_tui.recipe.text import RecipeTextError
+from friction_tui.vocabulary.recipe import ExportOptions
+from friction_tui.vocabulary.recipe.export_options import options_text, parse_options
+from friction_tui.vocabulary.recipe.text import RecipeTextError
 
 
 def test_options_are_read_as_they_are_written() -> None:

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from friction_tui.recipe import Precision, Profile, Range, Recipe, Rewrite, Source, Values
-from friction_tui.recipe.changes import changes
+from friction_tui.vocabulary.recipe import Precision, Profile, Range, Recipe, Rewrite, Source, Values
+from friction_tui.vocabulary.recipe.changes import changes
 
 BEFORE = Recipe(
     source=Source("m.onnx"), profile=Profile(ranges={"N": Range(1, 4, 8)}, values={"k": Values((1,), (2,), (3,))})

@@ -10,9 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from friction_tui.kinds import kinds
-from friction_tui.recipe import InputSpec, Precision, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
-from friction_tui.recipe.file import Allowed, RecipeFileError, from_recipe, load, of_model, save
+from friction_tui.kinds import KINDS
+from friction_tui.vocabulary.recipe import (
+    InputSpec,
+    Precision,
+    Profile,
+    Range,
+    Recipe,
+    Rewrite,
+    Source,
+    SourceKind,
+    Values,
+)
+from friction_tui.vocabulary.recipe.file import Allowed, RecipeFileError, from_recipe, load, of_model, save
 
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 RANGES = st.lists(st.integers(0, 9999), min_size=3, max_size=3).map(sorted).filter(lambda s: s[2] > 0)
@@ -121,4 +131,4 @@ def test_the_example_in_the_documentation_is_a_recipe_file(tmp_path: Path) -> No
     path.write_text(page.split("```toml\n")[1].split("```")[0])
     held = load(path)
     assert (held.opset, held.recipe().at_profile(0).profile) == (17, held.recipe().profile)
-    assert held.allow[0].kind in kinds()
+    assert held.allow[0].kind in KINDS

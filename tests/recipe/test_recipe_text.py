@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from friction_tui.options import by_profile
-from friction_tui.protocol import Dim, Port
-from friction_tui.recipe import POINTS, InputSpec, Precision, Profile, Range, Recipe, Source, Values
-from friction_tui.recipe.commands import (
+from friction_tui.vocabulary.protocol import Dim, Port
+from friction_tui.vocabulary.recipe import POINTS, InputSpec, Precision, Profile, Range, Recipe, Source, Values
+from friction_tui.vocabulary.recipe.commands import (
     check_command,
     polygraphy,
     shapes_arguments,
@@ -21,7 +21,7 @@ from friction_tui.recipe.commands import (
     trtexec,
     trtexec_shapes,
 )
-from friction_tui.recipe.text import (
+from friction_tui.vocabulary.recipe.text import (
     RecipeTextError,
     Shapes,
     parse_arguments,

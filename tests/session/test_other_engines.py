@@ -13,17 +13,17 @@ import pytest
 from click.testing import CliRunner
 
 from friction_tui.cli import main
-from friction_tui.finding import Finding, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import OtherVerdict
 from friction_tui.report.as_json import schema
 from friction_tui.report.matrix import matrix
 from friction_tui.samples import sample
 from friction_tui.verdicts.side_by_side import engine_verdicts, with_others
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.protocol import OtherVerdict
 
 
 def refusal(source: str, *nodes: str) -> Finding:
     """What one engine's parser refuses."""
-    places = tuple(Place(PlaceKind.NODE, f"n{node}", "NonZero", node) for node in nodes)
+    locations = tuple(Location(LocationKind.NODE, f"n{node}", "NonZero", node) for node in nodes)
     return Finding(
         kind="operators/data-dependent",
         severity=Severity.ERROR,
@@ -31,7 +31,7 @@ def refusal(source: str, *nodes: str) -> Finding:
         title="NonZero is refused",
         cause="It is.",
         source=f"{source} parser",
-        places=places,
+        locations=locations,
     )
 
 
@@ -55,8 +55,8 @@ def test_each_refusal_says_who_shares_it_and_who_does_not() -> None:
 
 
 def test_what_a_rule_added_to_a_refusal_is_no_verdict_of_a_parser() -> None:
-    stored = Place(PlaceKind.INITIALIZER, "zero_point")
-    merged = msgspec.structs.replace(OWN[0], places=(*OWN[0].places, stored), also=("rule",))
+    stored = Location(LocationKind.INITIALIZER, "zero_point")
+    merged = msgspec.structs.replace(OWN[0], locations=(*OWN[0].locations, stored), also=("rule",))
     (ours, *_) = with_others("RTX 3", OWN, [merged], OTHERS[:1])
     assert ours.also == ("rule", "RTX 2 parser")
     assert ours.evidence == ()
@@ -105,7 +105,7 @@ def test_a_bare_environment_answers_for_itself(bare: Path, tmp_path: Path) -> No
     assert same["python"] == str(bare)
     assert same["engine"] == own["engine"]
     assert same["refused"] == own["refused"]
-    assert [place["name"] for place in same["refused"]] == ["post/NonZero"]
+    assert [location["name"] for location in same["refused"]] == ["post/NonZero"]
     assert none["asked"] is False
     assert "TensorRT is not installed" in none["why_not"]
     assert "refused" not in none
@@ -119,7 +119,7 @@ def test_an_environment_that_is_not_there_is_a_mistake() -> None:
 
 def test_a_file_that_came_with_a_model_runs_no_program(tmp_path: Path) -> None:
     from friction_tui.commands.agreements import also
-    from friction_tui.recipe import Recipe, Source
+    from friction_tui.vocabulary.recipe import Recipe, Source
 
     (tmp_path / "friction.toml").write_text('also = ["env/bin/python"]\n')
     recipe = Recipe(source=Source(str(tmp_path / "m.onnx")))

@@ -10,7 +10,10 @@ import onnx
 import onnx.parser
 import pytest
 
-from friction_tui.protocol import (
+from friction_tui.samples import sample
+from friction_tui.session.session import Session
+from friction_tui.sources.consent import with_consent
+from friction_tui.vocabulary.protocol import (
     Apply,
     CheckState,
     ConsentNeeded,
@@ -29,10 +32,7 @@ from friction_tui.protocol import (
     RowLabels,
     StartJob,
 )
-from friction_tui.recipe import InputSpec, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
-from friction_tui.samples import sample
-from friction_tui.session.session import Session
-from friction_tui.sources.consent import with_consent
+from friction_tui.vocabulary.recipe import InputSpec, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
 
 E = TypeVar("E")
 

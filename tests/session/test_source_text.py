@@ -9,9 +9,9 @@ import pytest
 from onnx import parser
 
 from friction_tui.model.opened import open_model
-from friction_tui.recipe import Source
 from friction_tui.samples import sample
 from friction_tui.session.source_text import source_text
+from friction_tui.vocabulary.recipe import Source
 
 MODEL = '<ir_version: 8, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { a = Relu(x) y = Exp(a) }'
 

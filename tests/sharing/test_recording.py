@@ -10,14 +10,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from friction_tui.protocol import Inspect
-from friction_tui.recipe import Range, Recipe, Source
 from friction_tui.samples import sample
 from friction_tui.sharing.recording import FORMAT, BrokenRecording, Recorder, read
 from friction_tui.sharing.tape import Tape
-from friction_tui.tui.live import LiveSession
-from friction_tui.tui.replay import ReplayApp
-from friction_tui.tui.state.app_state import AppState, with_history
+from friction_tui.state.app_state import AppState, with_history
+from friction_tui.ui.live import LiveSession
+from friction_tui.ui.replay import ReplayApp
+from friction_tui.vocabulary.protocol import Inspect
+from friction_tui.vocabulary.recipe import Range, Recipe, Source
 from tests.sharing.viewers import is_judged, shared_part, until
 
 NOT_RECORDED = {"hello", "history", "accepted", "summary"}

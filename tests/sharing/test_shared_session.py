@@ -14,12 +14,12 @@ import msgspec
 import psutil
 import pytest
 
-from friction_tui.protocol import PROTOCOL, Apply, JobKind, Join
-from friction_tui.recipe import Range, Recipe
 from friction_tui.sharing.joined import CannotJoin, join, start_hub, wait_for
 from friction_tui.sharing.place import Code, NoSuchPlace, new_code, read_code
 from friction_tui.sharing.viewer import QUEUE_BYTES, Viewer
-from friction_tui.tui.state.app_state import with_history
+from friction_tui.state.app_state import with_history
+from friction_tui.vocabulary.protocol import PROTOCOL, Apply, JobKind, Join
+from friction_tui.vocabulary.recipe import Range, Recipe
 from friction_tui.worker.client import Process
 from tests.sharing.viewers import Face, is_judged, joined, recipe_of, shared_part
 

@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import fields
 from functools import partial
 
-from friction_tui.recipe import Range, Recipe, Source
 from friction_tui.samples import sample
 from friction_tui.sharing.joined import Connection, JoinedClient, join
 from friction_tui.sharing.place import Code
-from friction_tui.tui.live import LiveSession
-from friction_tui.tui.state.app_state import AppState
-from friction_tui.tui.state.follow import OWN, after
+from friction_tui.state.app_state import AppState
+from friction_tui.state.follow import OWN, after
+from friction_tui.ui.live import LiveSession
+from friction_tui.vocabulary.recipe import Range, Recipe, Source
 
 PRIVATE = OWN | {"details", "stats", "present", "forecast", "forecast_note", "forecast_revision"}
 

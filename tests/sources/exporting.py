@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from friction_tui.recipe import ExportOptions, InputSpec, Profile, Range, Source, SourceKind
 from friction_tui.sources import consent
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.runner import ExportOutcome, run_export
+from friction_tui.vocabulary.recipe import ExportOptions, InputSpec, Profile, Range, Source, SourceKind
 
 
 def export_code(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from friction_tui.recipe import Source, SourceKind
 from friction_tui.sources import consent
+from friction_tui.vocabulary.recipe import Source, SourceKind
 
 
 def test_consent_is_for_these_bytes_and_this_factory(tmp_path: Path) -> None:

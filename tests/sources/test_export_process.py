@@ -9,10 +9,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from friction_tui.recipe import ExportOptions, Source, SourceKind
 from friction_tui.sources import consent
 from friction_tui.sources.export_request import ExportRequest, Stage
 from friction_tui.sources.runner import run_export
+from friction_tui.vocabulary.recipe import ExportOptions, Source, SourceKind
 from tests.sources.exporting import export_code
 
 

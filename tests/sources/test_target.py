@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from friction_tui.recipe import SourceKind
 from friction_tui.sources.target import NotASource, understand
+from friction_tui.vocabulary.recipe import SourceKind
 
 
 def test_a_python_file_names_its_factory_or_has_an_obvious_one(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from friction_tui.finding import Severity
 from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
+from friction_tui.vocabulary.finding import Severity
 
 L4 = Gpu("NVIDIA L4", 89, 23 << 30)
 SOUND = Facts(

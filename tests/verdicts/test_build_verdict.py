@@ -2,21 +2,21 @@
 
 import msgspec
 
-from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import BuildResult, JobKind, Phase
-from friction_tui.recipe import Range, Recipe, Source
-from friction_tui.tui.builds.views import result
-from friction_tui.tui.state.app_state import Job
+from friction_tui.state.app_state import Job
+from friction_tui.ui.builds.views import result
 from friction_tui.verdicts.after_build import repeated, with_build
+from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.protocol import BuildResult, JobKind, Phase
+from friction_tui.vocabulary.recipe import Range, Recipe, Source
 
 BUILDER = "TensorRT-RTX 1.7.1 builder"
 
 
 def finding(kind: str, tier: Tier, source: str, node: str = "", severity: Severity = Severity.ERROR) -> Finding:
-    places = (Place(PlaceKind.NODE, f"n{node}", node=node),) if node else ()
+    locations = (Location(LocationKind.NODE, f"n{node}", node=node),) if node else ()
     words = (EngineWords(source, f"{kind} said"),)
     return Finding(
-        kind=kind, severity=severity, tier=tier, title=kind, cause="", source=source, places=places, words=words
+        kind=kind, severity=severity, tier=tier, title=kind, cause="", source=source, locations=locations, words=words
     )
 
 
@@ -44,7 +44,7 @@ def test_what_the_builder_met_later_is_news_unless_the_place_was_known_to_fail()
 
 
 def test_a_hazard_is_no_reason_for_a_refusal() -> None:
-    known = [finding("weights/range", Tier.HAZARD, "rule", "4")]
+    known = [finding("weights/inf", Tier.HAZARD, "rule", "4")]
     assert repeated(finding("engine/other", Tier.BUILDER, BUILDER, "4"), known, build("parse")) is None
 
 
@@ -73,7 +73,7 @@ def test_the_build_panel_names_the_problem_that_the_builder_repeats() -> None:
 def test_a_message_that_names_no_node_is_the_one_known_failure_of_its_kind() -> None:
     known = [finding("control/growing-state", Tier.BUILDER, "rule", "4")]
     said = msgspec.structs.replace(
-        finding("control/growing-state", Tier.BUILDER, BUILDER), places=(Place(PlaceKind.TENSOR, "start"),)
+        finding("control/growing-state", Tier.BUILDER, BUILDER), locations=(Location(LocationKind.TENSOR, "start"),)
     )
     assert [one.also for one in with_build(known, build("parse", "graph"), [said])] == [(BUILDER,)]
     two = [*known, finding("control/growing-state", Tier.BUILDER, "rule", "9")]

@@ -11,9 +11,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from friction_tui.protocol import Event, GraphReady, Hello, Judged, Open, Opened, WorkerDied
-from friction_tui.recipe import Recipe, Source
 from friction_tui.samples import sample
+from friction_tui.vocabulary.protocol import Event, GraphReady, Hello, Judged, Open, Opened, WorkerDied
+from friction_tui.vocabulary.recipe import Recipe, Source
 from friction_tui.worker.client import QUICK_DEATHS, WorkerClient, spawn
 
 

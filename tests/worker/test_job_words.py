@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.tensorrt.run import PlanRefused
-from friction_tui.fixes.half_trials import CannotTry
-from friction_tui.protocol import JobKind, JobRequest
-from friction_tui.recipe import Recipe, Source
+from friction_tui.rewrites.half_trials import CannotTry
+from friction_tui.vocabulary.protocol import JobKind, JobRequest
+from friction_tui.vocabulary.recipe import Recipe, Source
 from friction_tui.worker.job import _in_words
 
 

@@ -14,8 +14,8 @@ from friction_tui.engines.nvidia import cannot_run
 from friction_tui.measure.latency import summarize
 from friction_tui.model import opened
 from friction_tui.model.file.plan_tensors import PlanTensor
-from friction_tui.protocol import JobKind, JobRequest, LatencyResult
-from friction_tui.recipe import Profile, Range, Recipe, Source, SourceKind
+from friction_tui.vocabulary.protocol import JobKind, JobRequest, LatencyResult
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, SourceKind
 from friction_tui.worker import work
 from friction_tui.worker.progress import Progress
 

@@ -16,9 +16,9 @@ from friction_tui.engines.tensorrt import layers, log, module, native
 from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.profiles import ResolvedProfile
-from friction_tui.finding import EngineWords, Finding, Place, PlaceKind, Severity, Tier
-from friction_tui.protocol import BuildResult, Kernel, Phase
-from friction_tui.recipe import Precision
+from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.protocol import BuildResult, Kernel, Phase
+from friction_tui.vocabulary.recipe import Precision
 
 SHOWN_LINES, LINE_LENGTH = 2000, 2000
 """How many log lines of a build are passed on, and how much of each."""
@@ -36,7 +36,7 @@ class Progress(Protocol):
         """It is over."""
 
     def log(self, level: str, text: str) -> None:
-        """A log line; `level` as in `friction_tui.protocol.LogLine`."""
+        """A log line; `level` as in `friction_tui.vocabulary.protocol.LogLine`."""
 
 
 def build(
@@ -267,7 +267,7 @@ def _finding(source: str, text: str, severity: Severity, tier: Tier) -> Finding:
         title="The builder refuses the model" if tier is Tier.BUILDER else "The engine cannot run in the whole profile",
         cause=text,
         source=source,
-        places=(Place(PlaceKind.MODEL, ""),),
+        locations=(Location(LocationKind.MODEL, ""),),
         words=(EngineWords(source, text),),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from friction_tui.protocol import Kernel
+from friction_tui.vocabulary.protocol import Kernel
 
 _LAYER = re.compile(r"^Name: (?P<name>.*?), LayerType: (?P<kind>[^,]*),(?P<rest>.*)$", re.MULTILINE)
 _METADATA = re.compile(r"Metadata: (?P<nodes>.*)$")

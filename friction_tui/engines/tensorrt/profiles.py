@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.point_shapes import input_sizes
-from friction_tui.recipe import POINTS, Profile
+from friction_tui.vocabulary.recipe import POINTS, Profile
 
 Points = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 """Something at min, opt and max."""

@@ -21,7 +21,7 @@ from friction_tui.model.constants import tensor_value
 from friction_tui.model.names import declared_dim
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
-from friction_tui.recipe import POINTS, Profile, Range, Values
+from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Values
 
 _SINGLE = Range(1, 1, 1)
 _BATCH = Range(1, 4, 8)
@@ -117,10 +117,10 @@ def _search(
     groups = [[item for item in unknowns if item.kind == kind] for kind in ("spatial", "sequence", "values")]
     groups += [[item] for item in unknowns]
     for group in groups:
-        for place in range(1, max((len(item.choices) for item in group), default=0)):
+        for position in range(1, max((len(item.choices) for item in group), default=0)):
             if least == _FREE or next(trials, None) is None:
                 return best
-            moved = {item.key: item.choices[min(place, len(item.choices) - 1)] for item in group}
+            moved = {item.key: item.choices[min(position, len(item.choices) - 1)] for item in group}
             found = cost({**best, **moved})
             if found < least:
                 best, least = {**best, **moved}, found

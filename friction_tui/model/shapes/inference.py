@@ -149,8 +149,8 @@ class NodeInference:
     def number_of(self, node: onnx.NodeProto) -> int:
         """The number of this operator with these attributes and this pattern of blank inputs and outputs."""
         plain = onnx.NodeProto(op_type=node.op_type, domain=node.domain, overload=node.overload)
-        plain.input.extend(f"i{place}" if name else "" for place, name in enumerate(node.input))
-        plain.output.extend(f"o{place}" if name else "" for place, name in enumerate(node.output))
+        plain.input.extend(f"i{position}" if name else "" for position, name in enumerate(node.input))
+        plain.output.extend(f"o{position}" if name else "" for position, name in enumerate(node.output))
         plain.attribute.extend(node.attribute)
         key = plain.SerializeToString(deterministic=True)
         if key not in self._numbers:

@@ -15,7 +15,7 @@ from friction_tui.model.shapes.inference import infer_graph
 from friction_tui.model.shapes.steps import Prepared, declared_type, prepared
 from friction_tui.model.shapes.tensors import Array, PointShapes, TensorType
 from friction_tui.model.shapes.walk import Knowledge, walk
-from friction_tui.recipe import Profile, dim_key
+from friction_tui.vocabulary.recipe import Profile, dim_key
 
 
 def input_sizes(model: OpenedModel, profile: Profile | None, point: str) -> dict[str, tuple[int, ...]]:

@@ -6,7 +6,7 @@ from friction_tui.model.graph import Node
 from friction_tui.model.names import declared_dim, dtype_name
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.shape_values import RULES
-from friction_tui.recipe import Profile, dim_key
+from friction_tui.vocabulary.recipe import Profile, dim_key
 
 SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
     "Reshape": (1,),
@@ -37,7 +37,7 @@ _PLUMBING = RULES.keys() - {"NonZero", "ConstantOfShape"}
 
 
 def free_dims(model: OpenedModel) -> dict[str, list[tuple[str, int]]]:
-    """Dim key (see `friction_tui.recipe.Profile`) to the (input, axis) pairs that take its size."""
+    """Dim key (see `friction_tui.vocabulary.recipe.Profile`) to the (input, axis) pairs that take its size."""
     free: dict[str, list[tuple[str, int]]] = {}
     for value in model.index.inputs:
         for axis, proto in enumerate(value.type.tensor_type.shape.dim):
@@ -89,16 +89,16 @@ def _sources(model: OpenedModel, writer: Node, tensor: str) -> list[tuple[str, s
     bodies = [function] if function is not None else index.bodies_of(writer.path)
     if not bodies:
         return [(writer.graph, name) for name in writer.inputs] if writer.proto.op_type in _PLUMBING else []
-    place = writer.outputs.index(tensor)
+    position = writer.outputs.index(tensor)
     sources = []
     if writer.proto.op_type == "Loop":
-        if place + 2 >= len(writer.inputs):
+        if position + 2 >= len(writer.inputs):
             return []  # rows of all iterations are computed on the device
-        sources.append((writer.graph, writer.inputs[place + 2]))
-        place += 1
+        sources.append((writer.graph, writer.inputs[position + 2]))
+        position += 1
     for prefix in bodies:
         results = [value if isinstance(value, str) else value.name for value in index.graphs[prefix].output]
-        sources.extend((prefix, name) for name in results[place : place + 1])
+        sources.extend((prefix, name) for name in results[position : position + 1])
     return sources
 
 
@@ -113,8 +113,12 @@ def _around(model: OpenedModel, graph: str, tensor: str) -> list[tuple[str, str]
     node = index.by_path[owner]
     if tensor not in names:
         return [(node.graph, tensor)]
-    place = names.index(tensor)
-    return [(node.graph, node.inputs[place])] if node.proto.op_type == "Loop" and 1 < place < len(node.inputs) else []
+    position = names.index(tensor)
+    return (
+        [(node.graph, node.inputs[position])]
+        if node.proto.op_type == "Loop" and 1 < position < len(node.inputs)
+        else []
+    )
 
 
 def shape_operands(node: Node) -> list[str]:

@@ -187,8 +187,8 @@ def _scatter_nd(_: Attributes, dims: Operands, values: Inputs, __: int) -> str:
 def _tuple_index_fault(indices: Any, sizes: Dims) -> str:
     if indices is None or not np.size(indices):
         return ""
-    for place, size in enumerate(sizes):
-        column = np.asarray(indices)[..., place]
+    for position, size in enumerate(sizes):
+        column = np.asarray(indices)[..., position]
         for index in (int(column.min()), int(column.max())):
             if not -size <= index < size:
                 return f"index {index} is out of range in a dimension of size {size}"
@@ -238,10 +238,10 @@ def _pad(attributes: Attributes, dims: Operands, values: Inputs, opset: int) -> 
     if len(pads) != 2 * len(axes):
         return f"{len(pads)} pads for {len(axes)} axes of {dims_text(shape)}: there must be two an axis"
     mode = attributes.get("mode", "constant")
-    for place, axis in enumerate(axes):
+    for position, axis in enumerate(axes):
         if not -len(shape) <= axis < len(shape):
             return f"axis {axis} is outside {dims_text(shape)}"
-        size, before, after = shape[axis], pads[place], pads[place + len(axes)]
+        size, before, after = shape[axis], pads[position], pads[position + len(axes)]
         where = f"axis {axis % len(shape)} of {dims_text(shape)}"
         left = size + min(before, 0) + min(after, 0)
         if left < 0:

@@ -9,7 +9,7 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
 from friction_tui.model.shapes.symbolic import known_symbolic
 from friction_tui.model.shapes.tensors import PointShapes
-from friction_tui.recipe import POINTS, Profile
+from friction_tui.vocabulary.recipe import POINTS, Profile
 
 _SIMPLE = re.compile(r"[A-Za-z_]\w*|\d+\*[A-Za-z_]\w*")
 """An expression short enough for a row: a symbol or a multiple of one."""

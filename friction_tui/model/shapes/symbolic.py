@@ -16,9 +16,9 @@ from weakref import WeakKeyDictionary
 import msgspec
 import onnx
 
-from friction_tui.child import run_module
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.inference import bare_copy
+from friction_tui.processes.child import run_module
 
 SymbolicDims = dict[str, tuple[str, ...]]
 
@@ -73,7 +73,7 @@ def _infer(bare: onnx.ModelProto) -> SymbolicDims:
 
 def main() -> None:
     """Entry point of `python -m friction_tui.model.shapes.symbolic`: a serialised model in, its dims out."""
-    from friction_tui.stdio import take_stdout
+    from friction_tui.processes.stdio import take_stdout
 
     os.nice(19)
     channel = take_stdout()

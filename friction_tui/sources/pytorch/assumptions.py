@@ -13,13 +13,13 @@ from typing import Any
 import sympy  # type: ignore[import-untyped]
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
-from friction_tui.sources.failure import place_of
+from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch import rewrites
 from friction_tui.sources.pytorch.compare_request import Came, symbols
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
 from friction_tui.sources.pytorch.guards import Guard
 from friction_tui.sources.source_lines import context, of_stack_text
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
 
 _SAMPLE_SIZES = 32
 """How many sizes of a range a dropped condition is tried at: enough for every stride people use."""
@@ -90,7 +90,7 @@ def _assertion(came: Came, line: SourceLine | None) -> list[Finding]:
             title="An assert on tensor values is not part of the ONNX model",
             cause=f"ONNX has no assertion: the check in `{line.code.split('#')[0].strip()}` is dropped.",
             source=came.source,
-            places=(place_of(line),),
+            locations=(location_of(line),),
             evidence=context(line),
             fixes=(Fix("Check the values outside the model if the check must hold in deployment."),),
         )
@@ -118,8 +118,8 @@ def _condition(came: Came, dims: Sequence[AskedDim], guard: Guard, broken: int) 
             "check, so the ONNX model fails or computes nonsense there."
         ),
         source=came.source,
-        places=((place_of(line),) if line else ())
-        + tuple(Place(PlaceKind.INPUT, n) for n in {d.input: 0 for d in dims}),
+        locations=((location_of(line),) if line else ())
+        + tuple(Location(LocationKind.INPUT, n) for n in {d.input: 0 for d in dims}),
         evidence=(f"dropped assertion: {guard.expression}", *(context(line) if line else ())),
         fixes=(
             Fix(
@@ -149,7 +149,7 @@ def _assumed_count(came: Came, expressions: Sequence[str], line: SourceLine | No
             "nonsense."
         ),
         source=came.source,
-        places=(place_of(line),) if line else (),
+        locations=(location_of(line),) if line else (),
         evidence=(*(f"dropped assertion: {said}" for said in expressions), *(context(line) if line else ())),
         fixes=(
             Fix("Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)`."),
@@ -183,8 +183,8 @@ def _can_hold(expression: Any) -> bool:
 
 def _step(guard: Guard, dim: AskedDim) -> int | None:
     """The k of a condition that says "a multiple of k" of the dimension: `Eq(Mod(s, k), 0)`, `Eq(s, k*(s//k))`."""
-    for symbol, place in guard.symbols.items():
+    for symbol, location in guard.symbols.items():
         found = re.search(rf"Mod\({symbol}, (\d+)\)|\b{symbol}//(\d+)", guard.expression)
-        if found and place == (dim.input, dim.axis):
+        if found and location == (dim.input, dim.axis):
             return int(found.group(1) or found.group(2))
     return None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from friction_tui.finding import Finding, Fix
 from friction_tui.sources.failure import Failure, finding
+from friction_tui.vocabulary.finding import Finding, Fix
 
 _FILE = re.compile(r"torch/_higher_order_ops/(cond|while_loop|map|scan|associative_scan)\.py$")
 _UNLIKE = (

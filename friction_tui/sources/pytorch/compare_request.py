@@ -13,13 +13,13 @@ from typing import Any
 import onnx
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
-from friction_tui.recipe import Range
-from friction_tui.sources.failure import place_of
+from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch import size_rewrites
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim, tensors
 from friction_tui.sources.pytorch.guards import Guard
 from friction_tui.sources.source_lines import context
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.recipe import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def opset(came: Came, asked: int | None) -> list[Finding]:
                 f"keeps opset {came.opset} when the conversion fails, without an error."
             ),
             source=came.source,
-            places=(Place(PlaceKind.MODEL, f"opset {came.opset}"),),
+            locations=(Location(LocationKind.MODEL, f"opset {came.opset}"),),
             fixes=(
                 Fix(f"Stay at opset {came.opset} if the target's parser takes it (TensorRT 8.6 and newer take 18)."),
                 Fix("The legacy exporter (option `legacy`) writes opset 7 to 20 directly, by tracing."),
@@ -91,7 +91,7 @@ def inputs(came: Came, bound: Mapping[str, Any], forward: SourceLine | None) -> 
     names = {port.name for port in written}
     if len(written) < len(given):
         frozen += [name for name, _ in given if name not in names][: len(given) - len(written)]
-    places = tuple(Place(PlaceKind.INPUT, name, source=forward) for name in frozen)
+    locations = tuple(Location(LocationKind.INPUT, name, source=forward) for name in frozen)
     if frozen:
         listed = ", ".join(frozen)
         values = {name: bound[name] for name in frozen if not isinstance(bound.get(name), torch.Tensor | None)}
@@ -108,7 +108,7 @@ def inputs(came: Came, bound: Mapping[str, Any], forward: SourceLine | None) -> 
                     + "Feeding it at run time is an error (`Invalid Feed Input Name`)."
                 ),
                 source=came.source,
-                places=places,
+                locations=locations,
                 evidence=context(forward, 1) if forward else (),
                 fixes=(
                     Fix(
@@ -138,7 +138,7 @@ def _type_change(came: Came, name: str, tensor: torch.Tensor, port: onnx.ValueIn
                 title=f"Complex input {name} became a real input with a last dimension of 2",
                 cause="ONNX has no complex type: feed real and imaginary part in a last dimension (view_as_real).",
                 source=came.source,
-                places=(Place(PlaceKind.INPUT, port.name),),
+                locations=(Location(LocationKind.INPUT, port.name),),
             )
         ]
     written = onnx.helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type).name
@@ -153,7 +153,7 @@ def _type_change(came: Came, name: str, tensor: torch.Tensor, port: onnx.ValueIn
             title=f"Input {name} is {asked} in the example and {written} in the model",
             cause="The exporter changed the type of an input; feeding the old type is an error.",
             source=came.source,
-            places=(Place(PlaceKind.INPUT, port.name),),
+            locations=(Location(LocationKind.INPUT, port.name),),
             fixes=(Fix(f"Give the example input as {written}, or feed {written}."),),
         )
     ]
@@ -182,7 +182,7 @@ def _specialised(came: Came, dim: AskedDim, size: int, guards: Sequence[Guard]) 
             f"exporter dropped the request without an error.{said}"
         ),
         source=came.source,
-        places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, dim.input),),
+        locations=((location_of(line),) if line else ()) + (Location(LocationKind.INPUT, dim.input),),
         evidence=((f"guard: {guard.expression}",) if guard else ()) + (context(line) if line else ()),
         fixes=size_rewrites.of_constant_size(line, size, dim.axis, dim.input),
     )
@@ -229,7 +229,7 @@ def _one_size(came: Came, dims: Sequence[AskedDim], guards: Sequence[Guard]) -> 
             + ", and the exporter gave them one name without an error: other sizes fail or compute nonsense."
         ),
         source=came.source,
-        places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, dims[0].input),),
+        locations=((location_of(line),) if line else ()) + (Location(LocationKind.INPUT, dims[0].input),),
         evidence=context(line) if line else (),
         fixes=(
             Fix(f'If they are always equal, say so: the same `Dim("{dims[0].symbol}")` for both in dynamic_shapes.'),
@@ -258,7 +258,8 @@ def _unequal(
             + f", and the sizes asked for differ ({asked_for}), so only {takes} is left."
         ),
         source=came.source,
-        places=((place_of(line),) if line else ()) + tuple(Place(PlaceKind.INPUT, d.input) for d in (dim, *others)),
+        locations=((location_of(line),) if line else ())
+        + tuple(Location(LocationKind.INPUT, d.input) for d in (dim, *others)),
         evidence=context(line) if line else (),
         fixes=(
             Fix(f"Give {listed} the same range.", ranges=dict.fromkeys(keys, fits) if fits else {}),
@@ -292,7 +293,7 @@ def _narrower(
             + f". The ONNX model checks nothing and fails or computes nonsense outside (asked: {dim.span})."
         ),
         source=came.source,
-        places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, dim.input),),
+        locations=((location_of(line),) if line else ()) + (Location(LocationKind.INPUT, dim.input),),
         evidence=context(line) if line else (),
         fixes=(
             Fix(f"Narrow the range of {dim.key} to {takes}.", ranges={dim.key: fits} if high is not None else {}),

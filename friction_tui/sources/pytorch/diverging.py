@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 import torch
 
-from friction_tui.finding import SourceLine
 from friction_tui.sources.pytorch.outputs import Compared, array, difference, feed, torch_outputs
 from friction_tui.sources.source_lines import find_in, of_stack_text
+from friction_tui.vocabulary.finding import SourceLine
 
 _ASKS = r"is_exporting\(|is_in_onnx_export\(|is_compiling\("
 _LEAVES_TORCH = r"\.numpy\(|\bnp\.|\bnumpy\.|\.item\(|\.tolist\("

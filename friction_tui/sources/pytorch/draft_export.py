@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import torch
 
-from friction_tui.finding import Finding, SourceLine
 from friction_tui.sources.failure import read
 from friction_tui.sources.pytorch.export_failure import data_dependent, explain, missing_function
 from friction_tui.sources.pytorch.operator_scan import unmapped
 from friction_tui.sources.source_lines import of_stack_text
+from friction_tui.vocabulary.finding import Finding, SourceLine
 
 
 def further(

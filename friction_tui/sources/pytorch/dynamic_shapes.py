@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch.export import Dim
 
-from friction_tui.recipe import Profile, Range, dim_key
 from friction_tui.sources.pytorch.example_inputs import leaves
+from friction_tui.vocabulary.recipe import Profile, Range, dim_key
 
 _NO_LIMIT = 2**31
 """torch.export's own default for the largest size is near sys.maxsize; anything above this means "no limit"."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from friction_tui.recipe import InputSpec
 from friction_tui.sources.pytorch.signature import signature_of
+from friction_tui.vocabulary.recipe import InputSpec
 
 _BATCH, _LENGTH, _IMAGE = 2, 16, 64
 """Sizes of a guess. The batch is 2: torch.export treats a size of 1 as a constant more readily."""

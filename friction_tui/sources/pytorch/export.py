@@ -17,7 +17,6 @@ import msgspec
 import onnx
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
 from friction_tui.sources.failure import read
@@ -40,6 +39,7 @@ from friction_tui.sources.pytorch.own_failure import model_fails, user_code_fail
 from friction_tui.sources.pytorch.user_code import Built, CannotBuild
 from friction_tui.sources.source_lines import definition, of_exception
 from friction_tui.sources.watch import project_files
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
 
 _OWN_OPTIONS = {"input_names", "output_names", "dynamic_axes", "custom_translation_table"}
 """What `export_kwargs()` may set beside `dynamic_shapes`, `kwargs` and `opset_version`, which the recipe overrides."""
@@ -268,7 +268,7 @@ def _guessed(built: Built, factory: str) -> Finding:
         cause="Nobody gave example inputs, so these were made to fit the model. Confirm them, or give your own. A size "
         "that gets no range stays what it is here.",
         source="rule",
-        places=tuple(Place(PlaceKind.INPUT, spec.name) for spec in used),
+        locations=tuple(Location(LocationKind.INPUT, spec.name) for spec in used),
         fixes=(Fix(f"Give it: {typed}" + (", or return `(model, (x,))` from the factory." if factory else ".")),),
     )
 

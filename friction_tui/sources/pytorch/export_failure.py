@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from friction_tui.finding import Finding, Fix, SourceLine
 from friction_tui.sources.failure import Failure, finding, made
 from friction_tui.sources.pytorch import branch_operators, rewrites, size_rewrites, uncapturable, violated_ranges
 from friction_tui.sources.pytorch.replacements import instead_of
+from friction_tui.vocabulary.finding import Finding, Fix, SourceLine
 
 _EXPRESSION = re.compile(r"data-dependent expression (.+?)(?: \(unhinted|\.\s|\n|$)")
 _ORDINARY = {"", "Tensor", "Scalar", "out", "dim", "int", "default"}

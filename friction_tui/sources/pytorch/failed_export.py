@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from friction_tui.finding import Finding, SourceLine
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.failure import Failure, a_or_an, placed, read
@@ -21,6 +20,7 @@ from friction_tui.sources.pytorch.own_failure import model_fails
 from friction_tui.sources.pytorch.signature import signature_of
 from friction_tui.sources.pytorch.user_code import Built
 from friction_tui.sources.source_lines import find_in
+from friction_tui.vocabulary.finding import Finding, SourceLine
 
 _CERTAIN = (
     "export/control-flow-operator",
@@ -52,7 +52,7 @@ def findings(
     """The failure itself first, then what lies behind it as far as that can be seen."""
     failure = _with_line(read(error, source, forward), built, shapes)
     found = [explain(failure)]
-    if found[0].kind == "export/unsupported-dtype" and not found[0].places:
+    if found[0].kind == "export/unsupported-dtype" and not found[0].locations:
         line = _in_factory(built, request, r"quantiz|\bconvert\w*\(") or failure.forward
         found = [placed(found[0], line)]
     if found[0].kind == "export/unsupported-output":

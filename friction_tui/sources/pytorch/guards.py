@@ -18,8 +18,8 @@ import torch
 from torch._logging import _internal as trace_switch
 from torch._logging import structured
 
-from friction_tui.finding import SourceLine
 from friction_tui.sources.source_lines import of_stack_text
+from friction_tui.vocabulary.finding import SourceLine
 
 _SIZE = re.compile(r"L\['?([^'\]]+)'?\]((?:\[[^\]]+\])*)\.size\(\)\[(\d+)\]")
 

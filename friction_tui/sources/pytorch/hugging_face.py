@@ -14,12 +14,12 @@ from typing import Any
 
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, ExportRequest
 from friction_tui.sources.pytorch import example_inputs
 from friction_tui.sources.pytorch import export as pytorch
 from friction_tui.sources.pytorch.user_code import Built
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
 
 _BATCH, _LENGTH = 2, 16
 
@@ -161,7 +161,7 @@ def _finding(folder: Path, title: str, cause: str, fix: str) -> Finding:
         title=title,
         cause=cause,
         source="rule",
-        places=(Place(PlaceKind.FILE, str(folder)),),
+        locations=(Location(LocationKind.FILE, str(folder)),),
         fixes=(Fix(fix),),
     )
 
@@ -175,7 +175,7 @@ def _no_weights(folder: Path, version: str) -> Finding:
         cause="There is no *.safetensors and no *.bin beside config.json, so the model is what its configuration says. "
         "What an engine refuses does not depend on the weights; results and their range do.",
         source=f"transformers {version}",
-        places=(Place(PlaceKind.FILE, str(folder)),),
+        locations=(Location(LocationKind.FILE, str(folder)),),
         fixes=(Fix("Download the weights into the folder."),),
     )
 
@@ -188,7 +188,7 @@ def _cannot_load(folder: Path, error: Exception, version: str) -> Finding:
         title=f"transformers could not load {folder.name}",
         cause=f"{type(error).__name__}: {' '.join(str(error).split())[:600]}",
         source=f"transformers {version}",
-        places=(Place(PlaceKind.FILE, str(folder)),),
+        locations=(Location(LocationKind.FILE, str(folder)),),
         fixes=(
             Fix("Check that config.json, the weights (*.safetensors) and the index of sharded weights are complete."),
             Fix("A newer transformers may know the model: `pip install --upgrade transformers`."),

@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
-from friction_tui.sources.failure import place_of
+from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch.diverging import in_forward
 from friction_tui.sources.source_lines import context, find_in, of_stack_text
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
 
 _IN_PLACE = r"\b{0}(\[[^\]]*\])*(\s*([-+*/|&@]|//|\*\*)=|\[[^=]+\]\s*=(?!=)|(\.data)?\.\w*[a-z]_\()"
 """`x += 1`, `x[:, 0] = 1`, `x.mul_(2)`, `x[0].data.zero_()`."""
@@ -100,7 +100,7 @@ def _changed_input(source: str, name: str, line: SourceLine | None, *, returned:
             "cache that is filled, is lost."
         ),
         source=source,
-        places=((place_of(line),) if line else ()) + (Place(PlaceKind.INPUT, name),),
+        locations=((location_of(line),) if line else ()) + (Location(LocationKind.INPUT, name),),
         evidence=context(line) if line else (),
         fixes=(
             Fix(f"If nobody needs the change, make a new tensor: `{name} = {name} - …` for `{name} -= …`, or clone()."),
@@ -165,7 +165,7 @@ def _state(source: str, title: str, cause: str, line: SourceLine | None) -> Find
         title=title,
         cause=cause,
         source=source,
-        places=(place_of(line),) if line else (),
+        locations=(location_of(line),) if line else (),
         evidence=context(line) if line else (),
         fixes=(
             Fix("Make the state explicit: take it as an input and return the new value as an output."),

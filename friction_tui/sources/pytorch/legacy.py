@@ -9,14 +9,14 @@ from typing import Any
 
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
-from friction_tui.recipe import SourceKind
 from friction_tui.sources.export_request import ExportRequest
-from friction_tui.sources.failure import place_of
+from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
 from friction_tui.sources.pytorch.example_inputs import described
 from friction_tui.sources.pytorch.user_code import Built
 from friction_tui.sources.source_lines import context
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.recipe import SourceKind
 
 
 def is_used(request: ExportRequest) -> bool:
@@ -57,7 +57,7 @@ def findings(request: ExportRequest, heard: Iterable[warnings.WarningMessage], s
             "took them, and nodes carry no source lines."
         ),
         source=source,
-        places=(Place(PlaceKind.MODEL, "model"),),
+        locations=(Location(LocationKind.MODEL, "model"),),
     )
     seen = set()
     for warning in heard:
@@ -72,7 +72,7 @@ def findings(request: ExportRequest, heard: Iterable[warnings.WarningMessage], s
             title="A tensor's value became a Python constant while tracing",
             cause=str(warning.message).split(". ", 1)[0] + ": the exported model takes this path for every input.",
             source=source,
-            places=(place_of(line),),
+            locations=(location_of(line),),
             evidence=context(line),
             fixes=(
                 Fix("Keep the condition a tensor: `torch.where(condition, a, b)`, or `torch.cond` with dynamo."),

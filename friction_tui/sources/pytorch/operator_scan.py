@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch.onnx._internal.exporter import _core, _dispatching, _registration
 
-from friction_tui.finding import SourceLine
 from friction_tui.sources.pytorch.export_failure import written
 from friction_tui.sources.source_lines import of_stack_text
+from friction_tui.vocabulary.finding import SourceLine
 
 LOWEST_OPSET = 18
 """The lowest opset torch's exporter translates to (`torch.onnx._internal.exporter._constants.TORCHLIB_OPSET`)."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, SourceLine
-from friction_tui.recipe import Source
 from friction_tui.sources.failure import Failure, finding, made, placed
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, SourceLine
+from friction_tui.vocabulary.recipe import Source
 
 _NO_CUDA = r"Torch not compiled with CUDA|No CUDA GPUs|Found no NVIDIA|not linked with support for \w+ devices"
 
@@ -26,8 +26,8 @@ def user_code_fails(error: BaseException, line: SourceLine | None, source: Sourc
     head = f"{head} {rest[0]}" if head.endswith(":") and rest else head  # "Error(s) in loading state_dict for Net:"
     title = f"The model could not be made: {head[:160]}"
     finding = made("the user's code", line, "export/user-code", title, said[:1200], fixes)
-    places = finding.places or (Place(PlaceKind.FILE, source.path),)
-    return msgspec.structs.replace(finding, places=places)
+    locations = finding.locations or (Location(LocationKind.FILE, source.path),)
+    return msgspec.structs.replace(finding, locations=locations)
 
 
 def _way_out(error: BaseException, source: Source) -> Fix:

@@ -12,12 +12,12 @@ import numpy as np
 import onnx
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
-from friction_tui.sources.failure import place_of, read
+from friction_tui.sources.failure import location_of, read
 from friction_tui.sources.pytorch.diverging import Parting, first_diverging, in_forward, recorded_line
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
 from friction_tui.sources.pytorch.outputs import Compared, differ, feed, torch_outputs, worst
 from friction_tui.sources.source_lines import context
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
 
 _RANDOM_OPS = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _GROWTH = 3
@@ -144,7 +144,7 @@ def _draws(module: Any, source: str) -> Finding:
             "value of that one moment is a constant in the ONNX model. Parity cannot be checked."
         ),
         source=source,
-        places=(place_of(line) if line else Place(PlaceKind.MODEL, "model"),),
+        locations=(location_of(line) if line else Location(LocationKind.MODEL, "model"),),
         evidence=context(line) if line else (),
         fixes=(
             Fix("If a constant is meant, draw it once in the constructor and keep it with `register_buffer`."),
@@ -191,7 +191,8 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
             )
         ),
         source=source,
-        places=((place_of(line),) if line else ()) + (Place(PlaceKind.OUTPUT, compared.output.partition(" (")[0]),),
+        locations=((location_of(line),) if line else ())
+        + (Location(LocationKind.OUTPUT, compared.output.partition(" (")[0]),),
         evidence=context(line) if line else (),
         fixes=(
             *(
@@ -229,7 +230,7 @@ def _refuses(error: BaseException, label: str, asked: Sequence[AskedDim], source
         title=f"The PyTorch model itself fails {label}, inside the range asked for",
         cause=f"{keys}: {failure.root.splitlines()[0]}",
         source=source,
-        places=((place_of(failure.line),) if failure.line else ()),
+        locations=((location_of(failure.line),) if failure.line else ()),
         evidence=context(failure.line) if failure.line else (),
         fixes=(
             Fix("Narrow the range to sizes the model takes, or to multiples of its stride."),
@@ -250,7 +251,7 @@ def _cannot_run(error: BaseException, label: str, source: str) -> Finding:
         title=f"The ONNX model fails {label}, where PyTorch works",
         cause=f"ONNX Runtime says: {text.splitlines()[0][:300]}",
         source=source,
-        places=(Place(PlaceKind.NODE, name) if name else Place(PlaceKind.MODEL, "model"),),
+        locations=(Location(LocationKind.NODE, name) if name else Location(LocationKind.MODEL, "model"),),
         fixes=(
             Fix(
                 "Something of the example's size is fixed in the graph: take sizes from x.shape, `-1` in view/reshape."
@@ -267,7 +268,11 @@ def _refused(error: BaseException, model: onnx.ModelProto, source: str) -> Findi
     name = next((group for group in named.groups() if group), "") if named else ""
     node = next((node for node in model.graph.node if node.name and node.name == name), None)
     line = recorded_line(node) if node is not None else None
-    place = Place(PlaceKind.NODE, name, op=node.op_type) if node is not None else Place(PlaceKind.MODEL, "model")
+    location = (
+        Location(LocationKind.NODE, name, op=node.op_type)
+        if node is not None
+        else Location(LocationKind.MODEL, "model")
+    )
     return Finding(
         kind="export/invalid-model",
         severity=Severity.ERROR,
@@ -275,7 +280,7 @@ def _refused(error: BaseException, model: onnx.ModelProto, source: str) -> Findi
         title="The exporter wrote a model that is not valid" + (f": {node.op_type} {name}" if node is not None else ""),
         cause=f"ONNX Runtime does not load it: {text.partition('failed:')[2].strip() or text}",
         source=source,
-        places=((place_of(line),) if line else ()) + (place,),
+        locations=((location_of(line),) if line else ()) + (location,),
         evidence=context(line) if line else (),
         fixes=(
             Fix("Write the line in other operators: the exporter's translation of this one is wrong for these types."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from friction_tui.finding import Fix
+from friction_tui.vocabulary.finding import Fix
 
 _MATRIX = r"inv|solve|lu_|cholesky|_qr|svd|eig|lstsq|slogdet|geqrf|householder"
 _INSTEAD = (

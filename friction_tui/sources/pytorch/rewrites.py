@@ -12,8 +12,8 @@ import linecache
 import re
 from collections.abc import Iterator
 
-from friction_tui.finding import Fix, SourceLine
 from friction_tui.sources.source_lines import following, statement_at
+from friction_tui.vocabulary.finding import Fix, SourceLine
 
 INDEX = "index"
 """The word for an element of a Python list or dict that is chosen by a tensor's value."""

@@ -6,9 +6,9 @@ import ast
 import copy
 from collections.abc import Iterator
 
-from friction_tui.finding import Fix, SourceLine
 from friction_tui.sources.pytorch.rewrites import head
 from friction_tui.sources.source_lines import statement_at
+from friction_tui.vocabulary.finding import Fix, SourceLine
 
 
 def of_constant_size(line: SourceLine | None, value: int, axis: int, tensor: str) -> tuple[Fix, ...]:

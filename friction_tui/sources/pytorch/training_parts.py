@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from friction_tui.finding import Finding, Fix, Place, PlaceKind, Severity, SourceLine, Tier
-from friction_tui.sources.failure import place_of
+from friction_tui.sources.failure import location_of
 from friction_tui.sources.source_lines import context, find_in, of_stack_text
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
 
 _MODE_SENSITIVE = (
     torch.nn.modules.batchnorm._BatchNorm,
@@ -60,7 +60,7 @@ def training_mode(module: Any, made_at: SourceLine | None, factory: str, source:
                 "normalises with the batch's own statistics; eval() turns both off."
             ),
             source=source,
-            places=(place_of(line) if line else Place(PlaceKind.MODEL, names[0]),),
+            locations=(location_of(line) if line else Location(LocationKind.MODEL, names[0]),),
             evidence=context(line) if line else (),
             fixes=(
                 Fix("Call `model.eval()` before the export, in the factory: `return model.eval()`."),
@@ -93,7 +93,7 @@ def training_nodes(program: torch.export.ExportedProgram, module: Any, source: s
                     "are random or depend on the batch. eval() does not reach it."
                 ),
                 source=source,
-                places=(place_of(line),) if line else (),
+                locations=(location_of(line),) if line else (),
                 evidence=context(line) if line else (),
                 fixes=(
                     Fix(f"Pass the module's mode: `F.{short}(..., training=self.training)`, and call model.eval()."),
@@ -128,7 +128,7 @@ def training_only(program: torch.export.ExportedProgram, source: str) -> list[Fi
             title=f"A loss is part of the exported graph: {what}",
             cause=f"The graph computes {what}, which only training needs; it costs time and its targets become inputs.",
             source=source,
-            places=(place_of(line),) if line else (),
+            locations=(location_of(line),) if line else (),
             evidence=context(line) if line else (),
             fixes=(
                 Fix(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from friction_tui.finding import Finding, Fix
 from friction_tui.sources.failure import Failure, a_or_an, finding, placed
 from friction_tui.sources.pytorch import size_rewrites
 from friction_tui.sources.source_lines import returned_at
+from friction_tui.vocabulary.finding import Finding, Fix
 
 _NEEDS_DATA = (
     r"Cannot access data pointer of Tensor",

@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 
-from friction_tui.finding import SourceLine
-from friction_tui.recipe import InputSpec, Source, SourceKind
 from friction_tui.sources import python_code
 from friction_tui.sources.failure import a_or_an
 from friction_tui.sources.python_code import CannotBuild as CannotBuild  # noqa: PLC0414 - part of what build() says
@@ -22,6 +20,8 @@ from friction_tui.sources.pytorch import example_inputs
 from friction_tui.sources.pytorch.signature import signature_of
 from friction_tui.sources.source_lines import definition
 from friction_tui.sources.watch import project_root
+from friction_tui.vocabulary.finding import SourceLine
+from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
 
 
 @dataclass(slots=True)

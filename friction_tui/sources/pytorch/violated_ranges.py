@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from friction_tui.finding import Finding, Fix, SourceLine
 from friction_tui.sources.failure import Failure, finding
 from friction_tui.sources.pytorch import size_rewrites
 from friction_tui.sources.pytorch.guards import Guard
+from friction_tui.vocabulary.finding import Finding, Fix, SourceLine
 
 _NAMED = re.compile(r"You marked (\S+) as dynamic but your code specialized it to be a constant \((\d+)\)")
 _INFERRED = re.compile(r"inferred a static shape of (\d+) for dimension inputs((?:\[[^\]]+\])+)\.shape\[(\d+)\]")

@@ -18,15 +18,15 @@ import numpy as np
 import onnx
 import onnx.version_converter
 
-from friction_tui.finding import Finding
 from friction_tui.model.opened import from_proto
-from friction_tui.recipe import Source
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
 from friction_tui.sources.python_code import CannotBuild
 from friction_tui.sources.tensorflow import findings as found
 from friction_tui.sources.tensorflow import parity
 from friction_tui.sources.tensorflow.lines import Lines, record
+from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.recipe import Source
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # A conversion needs no GPU, and TensorFlow would take all of its memory.

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import onnx
 
-from friction_tui.finding import EngineWords, Finding, Fix, Place, PlaceKind, Severity, Tier
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.provenance import place_of
-from friction_tui.recipe import Source
+from friction_tui.model.provenance import location_of
 from friction_tui.sources.python_code import CannotBuild
 from friction_tui.sources.source_lines import context, of_exception
 from friction_tui.sources.tensorflow.lines import Lines
+from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.recipe import Source
 
 _NHWC_TO_NCHW, _NCHW_TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
@@ -43,14 +43,14 @@ def left_over(model: OpenedModel, failed: Mapping[str, str], lines: Lines, sourc
     for op, nodes in met.items():
         layers = ", ".join(dict.fromkeys(layer for node in nodes if (layer := layer_of(node.name, lines))))
         why = next((failed[node.name] for node in nodes if node.name in failed), "")
-        yield _untranslated(op, layers, why, tuple(place_of(model, node) for node in nodes), source)
+        yield _untranslated(op, layers, why, tuple(location_of(model, node) for node in nodes), source)
 
 
-def _untranslated(op: str, layers: str, why: str, places: tuple[Place, ...], source: str) -> Finding:
+def _untranslated(op: str, layers: str, why: str, locations: tuple[Location, ...], source: str) -> Finding:
     used = f", used in layer {layers}" if layers else ""
-    line = next((place.source for place in places if place.source), None)
+    line = next((location.source for location in locations if location.source), None)
     evidence = context(line) if line else ()
-    words = (EngineWords(source, f"Tensorflow op [{places[0].name}: {op}] is not supported"),)
+    words = (EngineWords(source, f"Tensorflow op [{locations[0].name}: {op}] is not supported"),)
     if op in _CALLS:
         return Finding(
             kind="export/tf-function-left",
@@ -60,7 +60,7 @@ def _untranslated(op: str, layers: str, why: str, places: tuple[Place, ...], sou
             cause=f"tf2onnx could not inline a tf.function{used}, often because of a resource or a custom gradient "
             "inside.",
             source=source,
-            places=places,
+            locations=locations,
             evidence=evidence,
             fixes=(
                 Fix("Save again with TensorFlow 2: `model.export(folder)`, or `tf.saved_model.save` of model.call."),
@@ -89,7 +89,7 @@ def _untranslated(op: str, layers: str, why: str, places: tuple[Place, ...], sou
         title=f"TensorFlow op {op} has no ONNX translation" + (f" (layer {layers})" if layers else ""),
         cause=cause,
         source=source,
-        places=places,
+        locations=locations,
         evidence=evidence,
         fixes=fixes,
         words=words,
@@ -128,7 +128,7 @@ def layout(model: OpenedModel, source: str) -> Iterator[Finding]:
         cause="TensorFlow works on NHWC, ONNX convolutions on NCHW: tf2onnx puts a Transpose at each change of layout. "
         + ("Those inside copy a whole tensor at every inference." if inside else "At the border each copies a tensor."),
         source=source,
-        places=tuple(place_of(model, node) for node in inside or at),
+        locations=tuple(location_of(model, node) for node in inside or at),
         fixes=(
             Fix("Reshape, Flatten and layers with an axis change the layout back: keep them behind the convolutions.")
             if inside
@@ -146,7 +146,7 @@ def opset_stays(asked: int, written: int, why: str, source: str) -> Finding:
         title=f"Opset {asked} was asked for, the model has opset {written}",
         cause=f"tf2onnx writes opset {written} at most, and the conversion upward failed: {why}",
         source=source,
-        places=(Place(PlaceKind.MODEL, f"opset {written}"),),
+        locations=(Location(LocationKind.MODEL, f"opset {written}"),),
         fixes=(Fix(f"Stay at opset {written} if the target takes it."),),
     )
 
@@ -160,7 +160,7 @@ def cannot_build(source: Source, error: CannotBuild, engine: str) -> Finding:
         title=f"{Path(source.path).name} could not be converted to ONNX",
         cause=f"{error}.",
         source=engine,
-        places=(Place(PlaceKind.FILE, source.path),),
+        locations=(Location(LocationKind.FILE, source.path),),
         fixes=(Fix("Do that, and press r."),),
     )
 
@@ -201,7 +201,7 @@ def not_converted(path: Path, error: Exception, source: str) -> Finding:
         title=title,
         cause=cause,
         source=source,
-        places=(Place(PlaceKind.FILE, str(path), source=line),),
+        locations=(Location(LocationKind.FILE, str(path), source=line),),
         evidence=context(line) if line else (),
         fixes=fixes,
         words=(EngineWords(source, said),),
@@ -218,7 +218,7 @@ def remark(text: str, path: Path, source: str) -> Finding:
         title=said,
         cause="A SavedModel may hold several functions; one is judged at a time.",
         source=source,
-        places=(Place(PlaceKind.FILE, str(path)),),
+        locations=(Location(LocationKind.FILE, str(path)),),
         fixes=(Fix(how),),
     )
 
@@ -228,7 +228,7 @@ def differs(output: str, absolute: float, relative: float, at: str, source: str)
     return _parity(
         f"TensorFlow and ONNX outputs differ: {output}",
         f"Output {output} differs by {absolute:.3g} ({relative:.2%} of its largest value) on random inputs of {at}.",
-        Place(PlaceKind.OUTPUT, output),
+        Location(LocationKind.OUTPUT, output),
         source,
     )
 
@@ -238,7 +238,7 @@ def shape_differs(output: str, wanted: tuple[int, ...], got: tuple[int, ...], at
     return _parity(
         f"TensorFlow and ONNX outputs differ in shape: {output}",
         f"Output {output} is {list(wanted)} in TensorFlow and {list(got)} in ONNX, for inputs of {at}.",
-        Place(PlaceKind.OUTPUT, output),
+        Location(LocationKind.OUTPUT, output),
         source,
     )
 
@@ -248,12 +248,12 @@ def does_not_run(error: str, at: str, engine: str, source: str) -> Finding:
     return _parity(
         "The converted model does not run where the TensorFlow model does",
         f"{engine} refuses inputs of {at}: {error}",
-        Place(PlaceKind.MODEL, "converted model"),
+        Location(LocationKind.MODEL, "converted model"),
         f"{engine} against {source}",
     )
 
 
-def _parity(title: str, cause: str, place: Place, source: str) -> Finding:
+def _parity(title: str, cause: str, location: Location, source: str) -> Finding:
     return Finding(
         kind="export/parity",
         severity=Severity.ERROR,
@@ -261,7 +261,7 @@ def _parity(title: str, cause: str, place: Place, source: str) -> Finding:
         title=title,
         cause=cause,
         source=source,
-        places=(place,),
+        locations=(location,),
         fixes=(
             Fix("Check for layers that behave differently in training: save the model for inference."),
             Fix("Convert at another opset, and compare layer by layer."),

@@ -10,9 +10,9 @@ from typing import Any
 
 import onnx
 
-from friction_tui.finding import SourceLine
 from friction_tui.model.provenance import STACK_TRACE
 from friction_tui.sources.source_lines import of_stack_text
+from friction_tui.vocabulary.finding import SourceLine
 
 _MADE = re.compile(r"__\d+$")
 """What tf2onnx appends to the name of the operation it made a node for."""

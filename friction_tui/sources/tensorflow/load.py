@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from friction_tui.finding import SourceLine
-from friction_tui.recipe import InputSpec, Source
 from friction_tui.sources import python_code
 from friction_tui.sources.python_code import CannotBuild
 from friction_tui.sources.source_lines import of_stack_text
 from friction_tui.sources.tensorflow.lines import Lines, of_function, of_saved_model
 from friction_tui.sources.watch import project_files, project_root
+from friction_tui.vocabulary.finding import SourceLine
+from friction_tui.vocabulary.recipe import InputSpec, Source
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Mapping[str, Array]], Sequence[Array]]

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import onnx
 
-from friction_tui.finding import Finding
-from friction_tui.recipe import InputSpec, Profile, dim_key
 from friction_tui.sources.tensorflow import findings as found
+from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.recipe import InputSpec, Profile, dim_key
 
 Array = np.ndarray[Any, Any]
 Feed = Mapping[str, Array]

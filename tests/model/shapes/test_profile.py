@@ -10,7 +10,7 @@ from onnx import parser
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.profile import default_profile, free_dims, shape_tensor_inputs
 from friction_tui.model.shapes.shape_table import ShapeTable
-from friction_tui.recipe import POINTS, Profile, Range, Values
+from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Values
 
 HEADER = '<ir_version: 10, opset_import: ["" : 21]>'
 

@@ -13,7 +13,7 @@ from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes import point_shapes
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.symbolic import infer_symbolic
-from friction_tui.recipe import Profile, Range
+from friction_tui.vocabulary.recipe import Profile, Range
 
 
 def model_of(text: str) -> OpenedModel:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from friction_tui.finding import SourceLine
 from friction_tui.sources.pytorch import rewrites, size_rewrites
+from friction_tui.vocabulary.finding import SourceLine
 
 
 def _line(folder: Path, code: str, number: int) -> SourceLine:

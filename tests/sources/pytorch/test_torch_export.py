@@ -9,8 +9,8 @@ from typing import Any
 import onnx
 import pytest
 
-from friction_tui.finding import Severity
-from friction_tui.recipe import ExportOptions, InputSpec
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
 from tests.sources.exporting import export_code, export_file
 
 HERE = Path(__file__).parent

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import torch
 
-from friction_tui.recipe import InputSpec, Source, SourceKind
 from friction_tui.sources import consent
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.runner import ExportOutcome, run_export
 from friction_tui.sources.target import understand
+from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
 
 pytestmark = pytest.mark.slow
 

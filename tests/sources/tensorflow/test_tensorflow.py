@@ -12,12 +12,12 @@ from pathlib import Path
 import onnx
 import pytest
 
-from friction_tui.finding import Finding, Severity
-from friction_tui.recipe import InputSpec
 from friction_tui.sources import consent
 from friction_tui.sources.export_request import ExportEvent, ExportRequest, Log
 from friction_tui.sources.runner import TENSORFLOW_PYTHON, ExportOutcome, run_export
 from friction_tui.sources.target import understand
+from friction_tui.vocabulary.finding import Finding, Severity
+from friction_tui.vocabulary.recipe import InputSpec
 
 PYTHON = os.environ.get(TENSORFLOW_PYTHON, sys.executable)
 MISSING = TENSORFLOW_PYTHON not in os.environ and importlib.util.find_spec("tensorflow") is None

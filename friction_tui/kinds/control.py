@@ -1,0 +1,151 @@
+"""Control flow.
+
+If, Loop and Scan. The parser takes nearly all of them; the builder refuses what follows.
+"""
+
+from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.kind import Kind
+from friction_tui.vocabulary.finding import Severity, Tier
+
+GROWING_STATE = Kind(
+    id="control/growing-state",
+    summary="A loop carries a tensor that changes its shape",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+TensorRT's recurrence (IRecurrenceLayer) keeps one shape for all iterations. A state that grows by one column
+per step, as in a decoder that appends to its output, does not.
+""",
+    evidence="""
+The carried tensor, its shape on entry and after each of the first iterations, the node that changes it.
+""",
+    example="""`ids = torch.cat([ids, next], 1)` in a scripted loop: `First input has shape [3,1] and second [3,2]`.""",
+    fix="""Pre-allocate the tensor at its final size and write into it; unroll the loop; or export one step.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"sizes"}),
+)
+
+LOOP_CONDITION = Kind(
+    id="control/loop-condition",
+    summary="A loop without a condition whose body reads one",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+The condition of a Loop may be left blank: then only the trip count ends it, and the body is given true. TensorRT
+makes no tensor for a blank input, so a body that reads its condition reads nothing.
+""",
+    evidence="""The loop, the body's name for the condition, and the node that reads it.""",
+    example="""`Loop(M, "", x)` with `cond_out = Identity(cond_in)` in the body: `Node input was not registered`.""",
+    fix="""Give the loop a constant true as its condition.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"sizes"}),
+)
+
+SLICE_BY_ITERATION = Kind(
+    id="control/slice-by-iteration",
+    summary="A slice whose bounds move with the iterations of a loop",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+TensorRT-RTX 1.7.1 cannot build a Slice inside a Loop whose bounds are computed from the iteration number or
+from the carried state; it stops with an internal error. A Gather by the same number builds.
+""",
+    evidence="""The slice, the bound that changes, the loop.""",
+    example="""`x[i:i+1]` in a scripted `for i in range(n)`.""",
+    fix="""`x[i]` (Gather), or a Scan over the rows.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"sizes"}),
+)
+
+NESTED_IF = Kind(
+    id="control/nested-if",
+    summary="An If in a branch of another If, with dynamic sizes",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+TensorRT-RTX 1.7.1 cannot build an If inside a branch of another one when both are decided at run time and the
+inner one works on a dynamic shape.
+""",
+    evidence="""Both nodes and their conditions.""",
+    example="""`if a: (if b: x * m else: -x) else: relu(x)` with a dynamic batch.""",
+    fix="""`torch.where` for the inner choice, or fixed sizes.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"sizes"}),
+)
+
+DYNAMIC_TRIP_COUNT = Kind(
+    id="control/dynamic-trip-count",
+    summary="The number of iterations depends on values",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+A Loop with scan outputs stacks one row per iteration; if the trip count is computed from values, the number of
+rows is data-dependent.
+""",
+    evidence="""The trip count and what computes it.""",
+    example="""`for i in range(int(lengths.max())): outs.append(...)`.""",
+    fix="""A constant trip count, or one taken from x.shape; a pre-allocated result.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"sizes"}),
+)
+
+IF_BRANCHES = Kind(
+    id="control/if-branches",
+    summary="The branches of an If differ in rank",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+TensorRT wants the same rank from both branches, unless the condition is known when it builds: computed from
+constants and from sizes without a range. A condition that merely happens to be the same for every size is not folded.
+""",
+    evidence="""Both shapes and the condition.""",
+    example="""`x.squeeze(1)` on a size the exporter did not know becomes `If(size == 1, Squeeze, Identity)`.""",
+    fix="""Squeeze an axis that is always 1, keep the dimension, or fix the size the condition tests.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"sizes"}),
+)
+
+BRANCH_CANNOT_WORK = Kind(
+    id="control/branch-cannot-work",
+    summary="A branch that cannot work at these sizes",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+TensorRT works out the shapes of both branches, whichever is taken at run time, so a branch that would never be
+taken at these sizes still has to be valid.
+""",
+    evidence="""The node in the branch, with its sizes.""",
+    example="""Squeeze of axis 1 in the then branch of `If(size == 1)`, for sizes 2..4.""",
+    fix="""Make the branch valid at every size, or fold the If.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"sizes"}),
+)
+
+LOOP_BODY = Kind(
+    id="control/loop-body",
+    summary="Not supported inside a loop",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The builder has operators and patterns it does not take inside a loop body.""",
+    evidence="""Its text: `operation not supported within a loop body`.""",
+    example="""LSTM with sequence lengths on TensorRT 8.""",
+    fix="""Move it out, unroll, or drop the lengths.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"sizes"}),
+)

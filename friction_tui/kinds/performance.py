@@ -1,0 +1,57 @@
+"""Wasted work.
+
+Notes only: the result is right.
+"""
+
+from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.kind import Kind
+from friction_tui.vocabulary.finding import Severity, Tier
+
+UNFOLDED_BATCH_NORM = Kind(
+    id="performance/unfolded-batch-norm",
+    summary="A BatchNorm that is not folded",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""Conv and BatchNormalization with constant parameters are one Conv. TensorRT fuses them itself; quantization
+tools do not.""",
+    evidence="""The pairs.""",
+    example="""An export without constant folding.""",
+    fix="""Fold it with onnxscript's optimizer or onnxslim.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+)
+
+TRANSPOSE_PAIR = Kind(
+    id="performance/transpose-pair",
+    summary="Transposes that cancel",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""Two permutations, perhaps with element-wise operators between, that undo each other.""",
+    evidence="""The pairs and their perm.""",
+    example="""tf2onnx's NHWC ↔ NCHW sandwich around every Conv.""",
+    fix="""`--inputs-as-nchw`, or an optimizer.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+)
+
+LARGE_ACTIVATION = Kind(
+    id="performance/large-activation",
+    summary="An activation too large for most GPUs",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+One tensor takes 4 GB or more at the max of the ranges, often because an operator grows with the square of a
+size: attention scores are L × L.
+""",
+    evidence="""The tensor, its size at max, its bytes at min, opt and max. A note; a warning when no GPU holds it.""",
+    example="""
+`softmax(q @ k.T)` with a sequence of 65,536: 17.2 GB, where opt's 1,024 take 4 MB. TensorRT says `Skipping
+tactic 3 due to insufficient memory on requested size of 68719476736`.
+""",
+    fix="""Lower the max; give rare sizes a profile of their own; compute in chunks or with fused attention; fp16.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+)

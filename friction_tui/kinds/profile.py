@@ -1,0 +1,216 @@
+"""Optimization profiles.
+
+TensorRT builds an engine for ranges of sizes: min, opt and max for every dynamic dimension of every input.
+"""
+
+from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.kind import Kind
+from friction_tui.vocabulary.finding import Severity, Tier
+
+MISSING = Kind(
+    id="profile/missing",
+    summary="Dynamic inputs and no optimization profile",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The model has dynamic dimensions and no ranges were given.""",
+    evidence="""
+The inputs. The builder says `Network has dynamic or shape inputs, but no optimization profile has been defined`.
+""",
+    example="""`trtexec --onnx=model.onnx` for an input `[N, 3, 224, 224]`.""",
+    fix="""`--minShapes=x:1x3x224x224 --optShapes=x:4x3x224x224 --maxShapes=x:8x3x224x224`.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+MISSING_RANGE = Kind(
+    id="profile/missing-range",
+    summary="An input without a range",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+Ranges were given for some inputs and not for this one. The tool goes on with a guess; TensorRT refuses.
+""",
+    evidence="""The input, and the guess.""",
+    example="""Shapes for `input_ids` and none for `attention_mask`.""",
+    fix="""Give min, opt and max for it.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+UNORDERED = Kind(
+    id="profile/unordered",
+    summary="min, opt and max out of order",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+min <= opt <= max does not hold. TensorRT refuses the profile; a second invalid profile it drops silently.
+""",
+    evidence="""The three sizes.""",
+    example="""min 4, opt 2, max 8.""",
+    fix="""Put them in order (the tool does).""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+NEGATIVE = Kind(
+    id="profile/negative",
+    summary="A negative size",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""-1 was given as a size. TensorRT then says that the profile is *missing dimensions*.""",
+    evidence="""The range.""",
+    example="""`--minShapes=x:-1x4`.""",
+    fix="""A positive size.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+ZERO_LENGTH = Kind(
+    id="profile/zero-length",
+    summary="A size may be 0",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""Not a fault for TensorRT 10 and later, which build and run empty tensors; TensorRT 8 refuses them.""",
+    evidence="""The range.""",
+    example="""`past_key_values` of length 0 in the first decode step.""",
+    fix="""For TensorRT 8: min 1 and a separate prefill model.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+RANK = Kind(
+    id="profile/rank",
+    summary="A shape with too few dimensions",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""A dimension was left out of the shape, so every size after it stands at the wrong axis.""",
+    evidence="""
+The dimensions of the input and those given. The builder says `has 4 dimensions but profile 0 has 3`.
+""",
+    example="""`--shapes images:3x640x640` for an input of batch, channels, height and width.""",
+    fix="""Give all dimensions, the batch included.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+STATIC_SIZE = Kind(
+    id="profile/static-size",
+    summary="A range for a size that is fixed",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The model fixes the dimension and the profile asks for others.""",
+    evidence="""
+The fixed size and the range. The builder says `has static dimensions that don't match kMIN dimensions`.
+""",
+    example="""Batch 1..8 for a model exported with batch 4.""",
+    fix="""Re-export with that axis dynamic, or take it out of the profile.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+SAME_SYMBOL = Kind(
+    id="profile/same-symbol",
+    summary="One symbol, different ranges",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+Inputs that share a symbol must have equal sizes at run time, and the profile gives them different ranges. If
+they differ at opt, the build fails: `Dimensions with name batch must be equal`.
+""",
+    evidence="""The ranges by input.""",
+    example="""`ids [batch, 128]` with opt 2 and `mask [batch, 128]` with opt 3.""",
+    fix="""The same range for both, or different symbols.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+SHAPE_VALUES = Kind(
+    id="profile/shape-values",
+    summary="A shape tensor without values",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""An integer input decides the shape of other tensors. TensorRT needs its *values* at min, opt and max.""",
+    evidence="""The input, and where it ends up. The builder says `missing values for shape input tensor`.""",
+    example="""An input `target` that feeds Reshape.""",
+    fix="""`set_shape_input`, or make it a constant or compute it from x.shape.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+VALUES_UNORDERED = Kind(
+    id="profile/values-unordered",
+    summary="Values of a shape tensor that fall from min to max",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""TensorRT wants min <= opt <= max for every entry of a shape tensor's values, as for every dimension.""",
+    evidence="""The entry and its three values.""",
+    example="""`[2, 12]`, `[4, 6]`, `[4, 6]` for the target of a reshape: its second entry falls from 12 to 6.""",
+    fix="""Values that do not fall; several profiles where one entry grows as another shrinks.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+UNKNOWN_KEY = Kind(
+    id="profile/unknown-key",
+    summary="A range for something the model does not have",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""A misspelt input, axis or symbol.""",
+    evidence="""The key, and the model's inputs.""",
+    example="""`--shapes image:1x3x224x224` for an input called `images`.""",
+    fix="""Correct the name.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)
+
+INVALID = Kind(
+    id="profile/invalid",
+    summary="The sizes that were given make no profile",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""
+The ranges or values on the command line, or in friction.toml, break a rule that holds for every model: min ≤ opt
+≤ max, no negative sizes, as many values at the three points. The model was not opened.
+""",
+    evidence="""The input or symbol, and the three sizes or values.""",
+    example="""`--shapes "x:8x3..4x3..16x3"`: the optimum 4 is below the minimum 8.""",
+    fix="""Put min, opt and max of every dimension in rising order.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)

@@ -1,0 +1,210 @@
+"""Operator schemas.
+
+Nodes against ONNX's own definition of their operator at the model's opset. A wrong attribute is ignored by TensorRT
+in silence and refused by everyone else.
+"""
+
+from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.kind import Kind
+from friction_tui.vocabulary.finding import Severity, Tier
+
+ATTRIBUTE_BECAME_INPUT = Kind(
+    id="schema/attribute-became-input",
+    summary="An attribute that is an input by now",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""From some opset on the attribute is an input. At the model's opset it no longer exists: TensorRT mostly
+ignores it and runs with the default (measured: Clip without limits, Squeeze of all axes), ONNX Runtime refuses it.""",
+    evidence="""The node, the attribute with its value, the last opset in which it was one.""",
+    example="""`Squeeze(axes=[1])` in a model stamped opset 13, `Clip(min, max)` at 11, `ReduceMean(axes)` at 18.""",
+    fix="""Pass it as an input, or stamp the model with the opset it was written for and convert it with
+`onnx.version_converter`.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+ATTRIBUTE_REMOVED = Kind(
+    id="schema/attribute-removed",
+    summary="An attribute that no longer exists",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""ONNX removed the attribute in a later opset than the one the node was written for.""",
+    evidence="""The attribute, and the last opset that had it.""",
+    example="""`BatchNormalization(spatial=1)` at opset 15, `Add(broadcast=1)` at 13.""",
+    fix="""Remove it if it has no meaning any more, or stamp the older opset and convert.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+ATTRIBUTE_TOO_NEW = Kind(
+    id="schema/attribute-too-new",
+    summary="An attribute from a later opset",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The attribute exists only in a newer version of the operator than the model's opset gives.""",
+    evidence="""The opset that brings it.""",
+    example="""`Reshape(allowzero=1)` in a model stamped opset 13.""",
+    fix="""Convert the model to that opset, or remove the attribute.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+UNKNOWN_ATTRIBUTE = Kind(
+    id="schema/unknown-attribute",
+    summary="An attribute the operator never had",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""Misspelt, or invented by an exporter. Its value counts for nothing in TensorRT.""",
+    evidence="""The attribute, the ones there are, and the nearest name.""",
+    example="""`LeakyRelu(aplha=0.1)`.""",
+    fix="""Correct the name, or remove it.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+ATTRIBUTE_TYPE = Kind(
+    id="schema/attribute-type",
+    summary="An attribute of the wrong type",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The value is stored in another field than the schema says, for instance an INT where a FLOAT is wanted; who
+reads the right field finds nothing.""",
+    evidence="""Both types and the value.""",
+    example="""`LeakyRelu` with `alpha` written as the integer 1.""",
+    fix="""Write it with `onnx.helper.make_attribute` and a value of the right type.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+ATTRIBUTE_TWICE = Kind(
+    id="schema/attribute-twice",
+    summary="An attribute given twice",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""Engines disagree on which of the two counts.""",
+    evidence="""The node and the attribute.""",
+    example="""`node.attribute.append` on a node that had it already.""",
+    fix="""Remove one.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+MISSING_ATTRIBUTE = Kind(
+    id="schema/missing-attribute",
+    summary="A required attribute is missing",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The operator has no default for it.""",
+    evidence="""The attribute.""",
+    example="""`Cast` without `to`, `Concat` without `axis`.""",
+    fix="""Add it, or re-export.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+MISSING_INPUT = Kind(
+    id="schema/missing-input",
+    summary="A required input is missing",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The node has fewer inputs than the operator needs at this opset, or an empty name in a required place.
+TensorRT builds some of these in silence.""",
+    evidence="""The input's name and position; whether it was an attribute before.""",
+    example="""`Add` with one input; `Pad(pads=…)` at opset 11, where pads is an input.""",
+    fix="""Give the input, or stamp the right opset and convert.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+TOO_MANY_INPUTS = Kind(
+    id="schema/too-many-inputs",
+    summary="More inputs than the operator takes",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""Usually a model stamped with too low an opset: the extra input belongs to a newer version.""",
+    evidence="""The extra input, and the opset that has it.""",
+    example="""`ReduceMean(x, axes)` at opset 13.""",
+    fix="""Raise the opset, or give it as an attribute.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+TOO_MANY_OUTPUTS = Kind(
+    id="schema/too-many-outputs",
+    summary="More outputs than the operator gives",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The extra outputs can get no value.""",
+    evidence="""The outputs.""",
+    example="""`BatchNormalization` with five outputs at opset 14.""",
+    fix="""Remove them, or stamp the opset the model was written for.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+MISSING_OUTPUT = Kind(
+    id="schema/missing-output",
+    summary="A required output has no name",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""An empty name is only allowed for optional outputs.""",
+    evidence="""The node and the output.""",
+    example="""`helper.make_node("Neg", ["x"], [""])`.""",
+    fix="""Name the output or remove the node.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+NOT_IN_OPSET = Kind(
+    id="schema/not-in-opset",
+    summary="An operator newer than the model's opset",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The operator exists in ONNX, but not yet at this opset. Engines that know it take it by rules nobody
+promises.""",
+    evidence="""The opset that brings it.""",
+    example="""`LayerNormalization` in a model stamped opset 13.""",
+    fix="""Convert to that opset, or correct the import.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)
+
+DEPRECATED = Kind(
+    id="schema/deprecated",
+    summary="An operator that is gone at this opset",
+    title="{title}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""ONNX replaced it. TensorRT still takes it, ONNX Runtime does not. One that was deprecated in the version
+that brought it (GroupNormalization of opset 18) both still take: a note.""",
+    evidence="""The operator, its successor, the opset.""",
+    example="""`Upsample` at opset 11.""",
+    fix="""Use the successor (Resize, ScatterElements), or stamp the older opset and convert.""",
+    shows=Shown(""),
+    quiet=Shown(""),
+    matters=frozenset({"specification"}),
+)

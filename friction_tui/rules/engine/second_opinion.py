@@ -1,0 +1,187 @@
+"""ONNX Runtime and ONNX's checker beside TensorRT: voices for what is found already, findings where they alone object.
+
+That a runtime refuses what our rules explain is one more name under the finding. That it takes what TensorRT refuses
+tells a limit of TensorRT from a broken model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from friction_tui.engines.onnxruntime_job import Verdict
+from friction_tui.model.graph import Node
+from friction_tui.model.opened import OpenedModel
+from friction_tui.model.provenance import location_of
+from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+
+_PREFIX = re.compile(
+    r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from \S+ failed:)?(?:This is an invalid model\. )?"
+)
+_SOURCE = re.compile(r"/onnxruntime_src\S+:\d+ [^(]*\((?:[^()]|\([^()]*\))*\)(?: const)? ")
+_CHECKED = re.compile(r"name: (?P<name>.*?) OpType: (?P<op>\w+)", re.IGNORECASE)
+_NO_KERNEL = "NOT_IMPLEMENTED"
+_NO_OPERATOR = "is not a registered function/op"
+_NO_SCHEMA = "No Op registered for"
+_ABOUT_VERSIONS = re.compile(
+    r"Unsupported model IR version|is under development|opset_import|Missing model IR version|No opset import"
+)
+"""What the versions check says in full."""
+
+_NOBODY_RUNS = frozenset(
+    {
+        *("dynamic/layer-parameters", "quantization/scale-length", "quantization/axis-range"),
+        *("quantization/nan-scale", "quantization/scale-not-positive"),
+    }
+)
+"""What ONNX Runtime loads as well, and then fails on, or computes nothing of use."""
+
+
+def voiced(findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str) -> list[Finding]:
+    """`findings` with what ONNX Runtime and the checker say of the same nodes; they are signed with these labels."""
+    every = list(findings)
+    refused = {node.path: said(node.text) for node in verdict.nodes if _kind(node.text) != "onnxruntime/no-kernel"}
+    broken = any(one.tier is Tier.MODEL and one.severity is Severity.ERROR for one in every)
+    told = []
+    for one in every:
+        outer = [path.partition(".")[0] for path in one.node_paths]
+        texts = [refused[path] for path in outer if path in refused] if one.severity is not Severity.NOTE else []
+        if texts and one.source != runtime:
+            told.append(_with_words(one, EngineWords(runtime, texts[0])))
+        elif _is_limit(one) and not broken and not verdict.error:
+            evidence = (*one.evidence, f"{runtime} loads the model: it is a limit of TensorRT, the graph is valid")
+            told.append(msgspec.structs.replace(one, evidence=evidence))
+        elif verdict.checker and one.source != checker and set(one.names) & _named(verdict.checker):
+            told.append(_with_words(one, EngineWords(checker, verdict.checker.splitlines()[0])))
+        else:
+            told.append(one)
+    return told
+
+
+def objections(
+    model: OpenedModel, findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str
+) -> list[Finding]:
+    """What only ONNX Runtime or only the checker object to: nothing in `findings` speaks of the node, or the model."""
+    if _ABOUT_VERSIONS.search(verdict.error):
+        return []
+    known = [one for one in findings if one.severity is not Severity.NOTE]
+    explained = {path.partition(".")[0] for one in known for path in one.node_paths}
+    named = {name for one in known for name in one.names}
+    alone: dict[str, list[tuple[Node, str]]] = {}
+    for error in verdict.nodes:
+        node, kind = model.index.by_path[error.path], _kind(error.text)
+        if error.path not in explained and not named & set(model.index.reads(node)):
+            reason = f"{node.proto.domain} {node.proto.op_type}" if kind == "onnxruntime/refuses" else kind
+            alone.setdefault(reason, []).append((node, error.text))
+    found = [_refused(model, nodes, runtime) for nodes in alone.values()]
+    if verdict.error and not verdict.nodes and not known:
+        found.append(_refused_whole(model, verdict.error, runtime))
+    if verdict.checker and not found:
+        found.extend(_forbidden(model, known, verdict.checker, checker))
+    return found
+
+
+def said(text: str) -> str:
+    """ONNX Runtime's text without the code, the path of our copy and the place in its source."""
+    return _SOURCE.sub("", _PREFIX.sub("", text)).strip()
+
+
+def _with_words(finding: Finding, words: EngineWords) -> Finding:
+    return msgspec.structs.replace(
+        finding,
+        also=tuple(dict.fromkeys((*finding.also, words.source))),
+        words=tuple(dict.fromkeys((*finding.words, words))),
+    )
+
+
+def _is_limit(finding: Finding) -> bool:
+    """Whether TensorRT refuses it, as a node, for what it cannot do and not for what nobody can."""
+    if finding.kind in _NOBODY_RUNS:
+        return False
+    refuses = finding.tier in (Tier.PARSER, Tier.BUILDER) and finding.severity is Severity.ERROR
+    return refuses and bool(finding.node_paths)
+
+
+def _kind(text: str) -> str:
+    if _NO_KERNEL in text:
+        return "onnxruntime/no-kernel"
+    if _NO_OPERATOR in text or _NO_SCHEMA in text:
+        return "onnxruntime/unknown-operator"
+    return "onnxruntime/refuses"
+
+
+def _refused(model: OpenedModel, nodes: list[tuple[Node, str]], runtime: str) -> Finding:
+    """Nodes that only ONNX Runtime refuses, for one reason. What it merely lacks says nothing against the model."""
+    node, text = nodes[0]
+    kind, op = _kind(text), node.proto.op_type
+    ops = ", ".join(dict.fromkeys(one.proto.op_type for one, _ in nodes))
+    domains = ", ".join(dict.fromkeys(one.proto.domain for one, _ in nodes if one.proto.domain))
+    causes = {
+        "onnxruntime/no-kernel": f"ONNX Runtime has no CPU kernel for {ops} with the element types used here.",
+        "onnxruntime/unknown-operator": f"ONNX Runtime does not know {ops}" + (f" of {domains}." if domains else "."),
+        "onnxruntime/refuses": f"ONNX Runtime refuses {op} {node.name}: {said(text).splitlines()[0]}",
+    }
+    return Finding(
+        kind=kind,
+        severity=Severity.WARNING if kind == "onnxruntime/refuses" else Severity.NOTE,
+        tier=Tier.HAZARD,
+        title=f"Only ONNX Runtime refuses {op} {node.name}" + (f" and {len(nodes) - 1} more" if nodes[1:] else ""),
+        cause=f"{causes[kind]} TensorRT is not concerned, but the model cannot be run on the CPU to compare results.",
+        source=runtime,
+        locations=tuple(location_of(model, one) for one, _ in nodes),
+        fixes=(Fix("Nothing needs to be done for TensorRT. To compare results, run the model it was exported from."),)
+        if kind != "onnxruntime/refuses"
+        else (
+            Fix(f"Look at the attributes and inputs of {node.name}: what ONNX Runtime does not take, others may not."),
+        ),
+        words=tuple(EngineWords(runtime, one) for one in dict.fromkeys(said(text) for _, text in nodes)),
+    )
+
+
+def _refused_whole(model: OpenedModel, text: str, runtime: str) -> Finding:
+    named = [node for node in model.index.nodes if node.proto.name and node.proto.name in text]
+    return Finding(
+        kind="onnxruntime/refuses",
+        severity=Severity.WARNING,
+        tier=Tier.HAZARD,
+        title="Only ONNX Runtime refuses the model",
+        cause=f"ONNX Runtime does not load the model: {said(text).splitlines()[0]} TensorRT does.",
+        source=runtime,
+        locations=tuple(location_of(model, node) for node in named[:1]) or (Location(LocationKind.MODEL, "model"),),
+        fixes=(Fix("Re-export the model, or repair what ONNX Runtime names: other tools may refuse it as well."),),
+        words=(EngineWords(runtime, said(text)),),
+    )
+
+
+def _named(complaint: str) -> set[str]:
+    return {found["name"] for found in _CHECKED.finditer(complaint) if found["name"]}
+
+
+def _forbidden(model: OpenedModel, known: list[Finding], complaint: str, checker: str) -> Iterator[Finding]:
+    """A breach of the specification in a node, which no rule has named. The checker stops at its first.
+
+    What it says of the whole graph is either a rule's, or of no consequence (an output without a shape).
+    """
+    found = _CHECKED.search(complaint)
+    if found is None or _ABOUT_VERSIONS.search(complaint) or any(one.tier is Tier.MODEL for one in known):
+        return
+    wanted = (found["op"], found["name"])
+    node = next((one for one in model.index.nodes if (one.proto.op_type, one.proto.name) == wanted), None)
+    if node is None or any(node.path in one.node_paths for one in known):
+        return
+    if node.proto.domain == "ai.onnx":
+        return  # the long name of ONNX's own domain, which engines read and the checker does not
+    yield Finding(
+        kind="structure/checker",
+        severity=Severity.WARNING,
+        tier=Tier.MODEL,
+        title=f"ONNX's checker objects to {node.proto.op_type} {node.name}",
+        cause=f"The node breaks the ONNX specification: {complaint.splitlines()[0].partition('  ==>')[0].strip(' .')}. "
+        "TensorRT takes it, other tools may not.",
+        source=checker,
+        locations=(location_of(model, node),),
+        fixes=(Fix("Re-export the model, or repair what edited it; `onnx.checker.check_model` then agrees."),),
+        words=(EngineWords(checker, complaint),),
+    )

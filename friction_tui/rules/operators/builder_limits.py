@@ -1,0 +1,179 @@
+"""What TensorRT-RTX parses and then cannot build: known before the build from what was measured.
+
+Observed with tensorrt_rtx 1.7.1 without a GPU, over the backend tests of the onnx package and one-node models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onnx import TensorProto
+
+from friction_tui.kinds import KINDS
+from friction_tui.model.constants import constant_value
+from friction_tui.model.graph import Node
+from friction_tui.model.provenance import location_of
+from friction_tui.rules.check import Check
+from friction_tui.rules.context import CheckContext
+from friction_tui.rules.operators.operator_tables import support
+from friction_tui.rules.types.element_types import type_in
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.recipe import POINTS
+
+_LOW_PRECISION: dict[int, str] = {
+    TensorProto.FLOAT8E4M3FN: "FP8",
+    TensorProto.FLOAT4E2M1: "FP4",
+    TensorProto.INT4: "INT4",
+}
+_LARGEST_K = 3840
+"""`ITopKLayer`: `K exceeds the maximum value allowed (3840)`."""
+_SMALLEST_HEAD = 12
+"""Head size from which the fused kernels take 16-bit attention; 4 and 8 fail, 12 to 256 build."""
+
+
+def check(context: CheckContext) -> Iterator[Finding]:
+    """Attention without a kernel, a K that is too large, a depth that varies, low precision outside Q/DQ."""
+    if not context.rtx or not context.engine:
+        return
+    refused = {refusal.path for refusal in context.refusals or ()}
+    cast: set[str] = set()
+    for node in context.model.index.nodes:
+        op = node.proto.op_type
+        if node.proto.domain not in ("", "ai.onnx") or node.path in refused:
+            continue  # what the parser refuses never comes to the builder
+        if op == "Attention":
+            yield from _attention(context, node)
+        elif op == "TopK":
+            yield from _top_k(context, node)
+        elif op == "OneHot":
+            yield from _one_hot(context, node)
+        elif op in ("Cast", "CastLike"):
+            yield from _low_precision(context, node, cast)
+
+
+def _finding(
+    kind: str,
+    context: CheckContext,
+    node: Node,
+    title: str,
+    cause: str,
+    *fixes: str,
+    locations: tuple[Location, ...] = (),
+) -> Finding:
+    return Finding(
+        kind=kind,
+        severity=Severity.ERROR,
+        tier=Tier.BUILDER,
+        title=title,
+        cause=cause,
+        source=f"operator table ({support().rtx})",
+        locations=(location_of(context.model, node), *locations),
+        fixes=tuple(Fix(text) for text in fixes),
+    )
+
+
+def _attention(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """Only 16-bit attention has fused kernels; plain 3-D multi-head attention is taken apart and builds in any type."""
+    inputs = list(node.proto.input)
+    attributes = {attribute.name: attribute.i for attribute in node.proto.attribute}
+    query = context.table.opt.types.get(inputs[0]) if inputs and not node.graph else None
+    if query is None or not query.dims:
+        return
+    if len(inputs) > 6 and inputs[6] and query.dims[-2:-1] == (1,):
+        return  # one step of decoding has a kernel of its own
+    heads, groups = attributes.get("q_num_heads", 0), attributes.get("kv_num_heads", 0)
+    masked = len(inputs) > 3 and bool(inputs[3])
+    if len(query.dims) == 3 and not masked and not attributes.get("is_causal") and heads == groups:
+        return
+    width = query.dims[-1]
+    size = width if len(query.dims) == 4 or not heads or width is None else width // heads
+    if query.dtype in ("float16", "bfloat16") and (size is None or size >= _SMALLEST_HEAD):
+        return
+    why = f"its inputs are {query.dtype}" if query.dtype == "float32" else f"its head size is {size}"
+    yield _finding(
+        "operators/no-implementation",
+        context,
+        node,
+        f"Attention {node.name} has no kernel",
+        f"Attention {node.name} parses, and the builder has no implementation of it: {why}, and the fused kernels take "
+        f"float16 and bfloat16 with heads of {_SMALLEST_HEAD} or more only. The operator is not supported in this form "
+        "(`CHECK(composite_op->is_decomposable()) failed`).",
+        "Build in float16 or bfloat16: convert the model's precision.",
+        "Write it as MatMul, Softmax and MatMul: export at opset 22 or lower, which decomposes it.",
+    )
+
+
+def _top_k(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """A constant K beyond what the layer can do."""
+    name = node.proto.input[1] if len(node.proto.input) > 1 else ""
+    value = constant_value(context.model, name, 1, node.graph) if name else None
+    k = int(value.ravel()[0]) if value is not None and value.size else 0
+    k = k or next((attribute.i for attribute in node.proto.attribute if attribute.name == "k"), 0)
+    if k > _LARGEST_K:
+        yield _finding(
+            "operators/size-limit",
+            context,
+            node,
+            f"TopK {node.name} asks for {k} elements",
+            f"TopK {node.name} has K = {k}, larger than the limit of {_LARGEST_K}: it parses, and the builder refuses "
+            f"it (`K exceeds the maximum value allowed ({_LARGEST_K})`).",
+            f"Use a K of {_LARGEST_K} or smaller: keep fewer candidates (max_det, pre_nms_top_n), and re-export.",
+            "Take the top elements of slices first, then the top of these; or sort outside the engine.",
+        )
+
+
+def _one_hot(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """A depth that is not known at the build."""
+    depth = node.proto.input[1] if len(node.proto.input) > 1 else ""
+    if not depth or not _varies(context, node, depth):
+        return
+    yield _finding(
+        "operators/needs-constant",
+        context,
+        node,
+        f"OneHot {node.name} has a depth that varies",
+        f"OneHot {node.name} takes its depth from {depth}, which is no constant: it parses, and the builder refuses it "
+        "(`Depth input of IOneHotLayer must be a build time constant`).",
+        "Make the depth constant: the number of classes, as an initializer; and re-export (num_classes=... in "
+        "torch.nn.functional.one_hot).",
+        "Compare the indices with Range(depth) instead: Equal(Unsqueeze(indices), Range), and a Cast.",
+        locations=(Location(LocationKind.TENSOR, depth),),
+    )
+
+
+def _varies(context: CheckContext, node: Node, tensor: str) -> bool:
+    """Whether a shape value differs between min, opt and max; an input's does unless its values are one."""
+    points = [context.table.at(point).inside(node.graph).values.get(tensor) for point in POINTS]
+    known = {tuple(value.ravel().tolist()) for value in points if value is not None}
+    from_outside = any(value.name == tensor for value in context.model.index.inputs)
+    return len(known) > 1 or (from_outside and not known)
+
+
+def _low_precision(context: CheckContext, node: Node, told: set[str]) -> Iterator[Finding]:
+    """FP8, FP4 and INT4 exist between QuantizeLinear and DequantizeLinear only; a Cast cannot make or read them.
+
+    `told` are the tensors a finding has named already, of which the Cast behind is not another.
+    """
+    ends = [(name, "makes") for name in node.proto.output[:1]] + [(name, "reads") for name in node.proto.input[:1]]
+    for name, role in ends:
+        kind = _LOW_PRECISION.get(type_in(context.model, node.graph, name))
+        constant = name in context.model.index.initializers
+        if kind is None or constant or name in told:
+            continue
+        told.add(name)
+        yield _finding(
+            "operators/low-precision-cast",
+            context,
+            node,
+            f"{node.proto.op_type} {node.name} {role} {kind}",
+            f"{node.proto.op_type} {node.name} {role} the {kind} tensor {name}. TensorRT has {kind} tensors only "
+            "between QuantizeLinear and DequantizeLinear: the builder refuses one that is not produced or consumed "
+            "by these.",
+            f"Use QuantizeLinear and DequantizeLinear with a scale of 1 instead of the Cast to or from {kind}.",
+            "Keep the border of the model in float16 or float32.",
+            locations=(Location(LocationKind.TENSOR, name),),
+        )
+        return
+
+
+CHECK = Check("builder limits", "what parses and cannot be built", check, tuple(KINDS.values()))

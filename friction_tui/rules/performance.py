@@ -1,0 +1,146 @@
+"""Right results, wasted work: batch norms that could be folded, transposes that undo each other. Notes only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from friction_tui.kinds import KINDS
+from friction_tui.model.graph import Node
+from friction_tui.model.opened import OpenedModel
+from friction_tui.model.provenance import location_of
+from friction_tui.rules.check import Check
+from friction_tui.rules.context import CheckContext
+from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+
+_ELEMENTWISE = frozenset(
+    {
+        "Relu",
+        "LeakyRelu",
+        "Sigmoid",
+        "Tanh",
+        "Elu",
+        "Selu",
+        "Celu",
+        "Gelu",
+        "Mish",
+        "HardSwish",
+        "HardSigmoid",
+        "Softplus",
+        "Clip",
+        "Identity",
+        "Cast",
+        "Abs",
+        "Neg",
+        "Exp",
+        "Sqrt",
+        "Erf",
+    }
+)
+"""One tensor in, one out, each element for itself: a transpose can move through them."""
+
+
+def check(context: CheckContext) -> Iterator[Finding]:
+    """Notes on work that changes nothing in the result."""
+    model = context.model
+    if model.file.kind != "onnx":
+        return
+    yield from _batch_norms(model)
+    yield from _transposes(model)
+
+
+def _only_reader(model: OpenedModel, tensor: str) -> Node | None:
+    """The one node that reads a tensor; None when several do or it is an output."""
+    readers = model.index.consumers.get(tensor, [])
+    if len(readers) != 1 or any(value.name == tensor for value in model.proto.graph.output):
+        return None
+    return readers[0]
+
+
+def _batch_norms(model: OpenedModel) -> Iterator[Finding]:
+    """BatchNormalization right behind a convolution, both with constant parameters."""
+    known = model.index.initializers
+    pairs: list[tuple[Node, Node]] = []
+    for norm in model.index.main:
+        if norm.proto.op_type != "BatchNormalization" or len(norm.proto.output) > 1:
+            continue
+        writer = model.index.producer.get(norm.proto.input[0]) if norm.proto.input else None
+        if (
+            writer is not None
+            and writer.proto.op_type in ("Conv", "ConvTranspose")
+            and _only_reader(model, norm.proto.input[0]) is norm
+            and all(name in known for name in (*writer.proto.input[1:], *norm.proto.input[1:]) if name)
+        ):
+            pairs.append((writer, norm))
+    if pairs:
+        conv, norm = pairs[0]
+        more = f" and {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""
+        yield Finding(
+            kind="performance/unfolded-batch-norm",
+            severity=Severity.NOTE,
+            tier=Tier.HAZARD,
+            title=f"{len(pairs)} BatchNorm not folded into its Conv"
+            if len(pairs) == 1
+            else f"{len(pairs)} BatchNorms not folded",
+            cause=f"BatchNormalization (BN) {norm.name} follows {conv.proto.op_type} {conv.name}{more} with constant "
+            "parameters and is not folded into its weights. TensorRT fuses the pair when it builds; other engines, "
+            "and quantization tools that look at the Conv's weights, see two operators.",
+            source=RULE,
+            locations=tuple(location_of(model, node) for pair in pairs for node in pair),
+            fixes=(
+                Fix(
+                    "Export after model.eval() with constant folding, or fold (fuse) BN into Conv with onnxscript's "
+                    "optimizer or onnxslim; before quantization it should be."
+                ),
+            ),
+        )
+
+
+def _permutation(node: Node) -> list[int] | None:
+    return next((list(attribute.ints) for attribute in node.proto.attribute if attribute.name == "perm"), None)
+
+
+def _transposes(model: OpenedModel) -> Iterator[Finding]:
+    """Pairs of Transpose that cancel, next to each other or with element-wise operators between."""
+    pairs: list[tuple[Node, Node]] = []
+    for first in model.index.main:
+        permutation = _permutation(first) if first.proto.op_type == "Transpose" else None
+        if permutation is None or not first.proto.output:
+            continue
+        following = _only_reader(model, first.proto.output[0])
+        for _ in range(16):
+            if following is None or following.proto.op_type not in _ELEMENTWISE or not following.proto.output:
+                break
+            following = _only_reader(model, following.proto.output[0])
+        if following is None or following.proto.op_type != "Transpose":
+            continue
+        second = _permutation(following)
+        ordered = list(range(len(permutation)))
+        if sorted(permutation) != ordered or second is None or sorted(second) != ordered:
+            continue  # no permutations of these axes
+        if [permutation[axis] for axis in second] == ordered:
+            pairs.append((first, following))
+    if pairs:
+        first, second_node = pairs[0]
+        shown = _permutation(first)
+        nhwc = " It is the NHWC/NCHW sandwich of a TensorFlow export." if shown in ([0, 3, 1, 2], [0, 2, 3, 1]) else ""
+        more = f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""
+        yield Finding(
+            kind="performance/transpose-pair",
+            severity=Severity.NOTE,
+            tier=Tier.HAZARD,
+            title=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''} of Transpose that cancel",
+            cause=f"Transpose {first.name} (perm {shown}) and Transpose {second_node.name} (perm "
+            f"{_permutation(second_node)}) cancel each other{more}: the pair is redundant, and costs two copies of "
+            f"the tensor where it is not removed.{nhwc}",
+            source=RULE,
+            locations=tuple(location_of(model, node) for pair in pairs for node in pair),
+            fixes=(
+                Fix(
+                    "Remove the pairs: export with tf2onnx --inputs-as-nchw (and --outputs-as-nchw), or optimize with "
+                    "onnxslim or tf2onnx's transpose optimizer, which fold them."
+                ),
+            ),
+        )
+
+
+CHECK = Check("performance", "what costs time without need", check, tuple(KINDS.values()))

@@ -1,0 +1,372 @@
+"""Whether the optimization profile is one: present, complete, in order, and in agreement with the model."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+import msgspec
+import onnx
+
+from friction_tui.kinds import KINDS
+from friction_tui.model.names import declared_dim
+from friction_tui.model.shapes.profile import free_dims, shape_tensor_inputs
+from friction_tui.rules.check import Check
+from friction_tui.rules.context import CheckContext
+from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Values, dim_key
+
+
+def check(context: CheckContext) -> Iterator[Finding]:
+    """Everything TensorRT would refuse a profile for, and what it drops without a word."""
+    if context.model.file.kind != "onnx":
+        return
+    free = free_dims(context.model)
+    wanted = needed_values(context)
+    profile = context.recipe.profile
+    if profile is None:
+        if free or wanted:
+            yield _missing(context, sorted({name for uses in free.values() for name, _ in uses} | wanted))
+        return
+    yield from _orders(context, profile)
+    yield from _contradictions(context, profile)
+    yield from _symbols(profile, free)
+    yield from _left_out(profile, free)
+    yield from _values(context, profile, wanted)
+    yield from _unknown_keys(context, profile, free)
+
+
+def needed_values(context: CheckContext) -> set[str]:
+    """The inputs whose values decide shapes; a trip count decides one only where a Loop has scan outputs."""
+    inputs = shape_tensor_inputs(context.model)
+    if not inputs:
+        return inputs
+    loops = [node for node in context.model.index.main if node.proto.op_type == "Loop" and node.proto.input]
+    without_rows = {node.proto.input[0] for node in loops if len(node.proto.output) <= len(node.proto.input) - 2}
+    index = context.model.index
+    return {
+        name
+        for name in inputs
+        if name not in without_rows or any(node.proto.op_type != "Loop" for node in index.consumers.get(name, ()))
+    }
+
+
+def _input(name: str) -> Location:
+    return Location(LocationKind.INPUT, name)
+
+
+def _finding(
+    kind: str,
+    title: str,
+    cause: str,
+    locations: tuple[Location, ...],
+    *fixes: Fix,
+    severity: Severity = Severity.ERROR,
+) -> Finding:
+    return Finding(
+        kind=f"profile/{kind}",
+        severity=severity,
+        tier=Tier.SHAPES,
+        title=title,
+        cause=cause,
+        source=RULE,
+        locations=locations,
+        fixes=fixes,
+    )
+
+
+def _missing(context: CheckContext, names: list[str]) -> Finding:
+    shapes = []
+    for value in context.model.index.inputs:
+        if value.name in names and value.type.tensor_type.HasField("shape"):
+            dims = [declared_dim(dim) for dim in value.type.tensor_type.shape.dim]
+            shapes.append(
+                f"{value.name}:{'x'.join(str(d.size if d.size is not None else d.symbol or '?') for d in dims)}"
+            )
+    flags = " ".join(f"--{point}Shapes={','.join(shapes)}" for point in POINTS)
+    return _finding(
+        "missing",
+        f"No optimization profile for {', '.join(names)}",
+        f"{', '.join(names)} {'have' if len(names) > 1 else 'has'} dynamic dimensions and there is no optimization "
+        "profile: TensorRT refuses to build without a range (min, opt, max) for each.",
+        tuple(_input(name) for name in names),
+        Fix(f"Give a range for every dynamic dimension: {flags} with your numbers in place of the symbols."),
+        Fix("Export the model with fixed sizes."),
+    )
+
+
+def _orders(context: CheckContext, profile: Profile) -> Iterator[Finding]:
+    """Whether min <= opt <= max holds and nothing is negative; TensorRT drops a second invalid profile silently."""
+    uses = free_dims(context.model)
+    for key, chosen in profile.ranges.items():
+        names = dict.fromkeys(name for name, _ in uses.get(key, ((key.partition("[")[0], 0),)))
+        locations = tuple(_input(name) for name in names)
+        told = f"min {chosen.min}, opt {chosen.opt}, max {chosen.max}"
+        if min(chosen.min, chosen.opt, chosen.max) < 0:
+            yield _finding(
+                "negative",
+                f"A negative size for {key}",
+                f"The profile's range of {key} has a negative size ({told}); TensorRT refuses such a profile and "
+                "then says that it is missing dimensions.",
+                locations,
+                Fix(f"Use a positive range for {key}, with min at 1 or more."),
+            )
+        elif not chosen.min <= chosen.opt <= chosen.max:
+            low, opt, high = sorted((chosen.min, chosen.opt, chosen.max))
+            yield _finding(
+                "unordered",
+                f"The range of {key} is out of order",
+                f"The profile of {', '.join(names)} has {told} for {key}, which does not satisfy min <= opt <= max. "
+                "TensorRT refuses it, or drops it silently when it is not the first profile.",
+                locations,
+                Fix(f"Put the sizes in order: {low}, {opt}, {high}.", ranges={key: Range(low, opt, high)}),
+            )
+        elif chosen.min == 0:
+            yield _finding(
+                "zero-length",
+                f"{key} may be 0: an empty tensor",
+                f"The profile lets {key} be 0 (zero length, as an empty past in the first decode step). TensorRT 10 "
+                "and later build and run that; TensorRT 8 refuses empty tensors.",
+                locations,
+                Fix(f"For TensorRT 8: min 1 for {key}, and a separate prefill model without past.", ranges={}),
+                severity=Severity.NOTE,
+            )
+
+
+def _contradictions(context: CheckContext, profile: Profile) -> Iterator[Finding]:
+    """Ranges for dimensions whose sizes the model fixes, a finding for each input."""
+    for value in context.model.index.inputs:
+        given = _too_few(value, profile)
+        if given:
+            yield _wrong_rank(value, given)
+            continue
+        wrong = {
+            axis: (size, chosen)
+            for axis, proto in enumerate(value.type.tensor_type.shape.dim)
+            if (size := declared_dim(proto).size) is not None
+            and (chosen := profile.ranges.get(f"{value.name}[{axis}]")) is not None
+            and chosen != Range(size, size, size)
+        }
+        if wrong:
+            yield _static(value.name, wrong)
+
+
+def _static(name: str, wrong: dict[int, tuple[int, Range]]) -> Finding:
+    """`wrong` is, for each axis of the input, the size the model fixes and the range the profile asks for."""
+    axes = f"axis {next(iter(wrong))}" if len(wrong) == 1 else f"axes {', '.join(map(str, wrong))}"
+    fixed = "; ".join(
+        f"axis {axis} is fixed at {size}, the profile asks for min {chosen.min}, opt {chosen.opt}, max {chosen.max}"
+        for axis, (size, chosen) in wrong.items()
+    )
+    sizes = " × ".join(str(size) for size, _ in wrong.values())
+    spec = ", ".join(f"{axis}: Dim.DYNAMIC" for axis in wrong)
+    names = ", ".join(f'{axis}: "{"batch" if axis == 0 else f"d{axis}"}"' for axis in wrong)
+    return _finding(
+        "static-size",
+        f"{name} has the fixed size {sizes} on {axes}",
+        f"The input {name} is static in the model where the profile wants a range: {fixed}. TensorRT refuses a profile "
+        "that differs from a static dimension.",
+        (_input(name),),
+        Fix(
+            f"Re-export with {axes} of {name} dynamic: dynamic_shapes={{{name!r}: {{{spec}}}}}, or "
+            f"dynamic_axes={{{name!r}: {{{names}}}}} with dynamo=False."
+        ),
+        Fix(f"Or remove {', '.join(f'{name}[{axis}]' for axis in wrong)} from the profile and keep the size {sizes}."),
+    )
+
+
+def _too_few(value: onnx.ValueInfoProto, profile: Profile) -> list[Range]:
+    """What was chosen for an input whose first sizes contradict the model and whose last ones were not given.
+
+    A channel or batch left out moves every size by one axis. [] when it does not look like that.
+    """
+    dims = [declared_dim(dim) for dim in value.type.tensor_type.shape.dim]
+    chosen: list[Range | None] = []
+    for axis, dim in enumerate(dims):
+        keys = (f"{value.name}[{axis}]", dim.symbol)
+        key = next((key for key in keys if key and key in profile.ranges and key not in profile.guessed), "")
+        chosen.append(profile.ranges[key] if key else None)
+    count = next((axis for axis, own in enumerate(chosen) if own is None), len(chosen))
+    contradict = any(
+        own is not None and dim.size is not None and own != Range(dim.size, dim.size, dim.size)
+        for own, dim in zip(chosen, dims, strict=True)
+    )
+    left = dims[count:]
+    open_end = all(own is None for own in chosen[count:]) and any(dim.size is None for dim in left)
+    return [own for own in chosen[:count] if own is not None] if contradict and count and open_end else []
+
+
+def _wrong_rank(value: onnx.ValueInfoProto, given: list[Range]) -> Finding:
+    dims = [declared_dim(dim) for dim in value.type.tensor_type.shape.dim]
+    shape = " × ".join(str(dim.size) if dim.size is not None else dim.symbol or "?" for dim in dims)
+    told = " × ".join(str(chosen.opt) for chosen in given)
+    return _finding(
+        "rank",
+        f"The profile gives {value.name} {len(given)} dimensions, the model {len(dims)}",
+        f"The input {value.name} has {len(dims)} dimensions ({shape}), and the profile's shape has {len(given)} "
+        f"({told} at opt): one is missing, so the others stand at the wrong axes. TensorRT refuses it (`Dynamic-shaped "
+        f"input tensor {value.name} has {len(dims)} dimensions but profile 0 has {len(given)} dimensions`).",
+        (_input(value.name),),
+        Fix(f"Give all {len(dims)} dimensions of {value.name} in the shape, the batch included: {shape}."),
+    )
+
+
+def fitting(context: CheckContext) -> Profile:
+    """The profile without the ranges that contradict a size fixed in the model, which are a finding already."""
+    profile = context.recipe.profile or Profile()
+    fixed = {
+        f"{value.name}[{axis}]"
+        for value in context.model.index.inputs
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim)
+        if declared_dim(dim).size is not None
+    }
+    if fixed.isdisjoint(profile.ranges):
+        return profile
+    return msgspec.structs.replace(
+        profile, ranges={key: chosen for key, chosen in profile.ranges.items() if key not in fixed}
+    )
+
+
+def _symbols(profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:
+    """Dimensions with one symbol and different ranges: TensorRT keeps them equal at run time."""
+    for symbol, uses in free.items():
+        ranges = {
+            f"{name}[{axis}]": profile.ranges.get(f"{name}[{axis}]") or profile.ranges.get(symbol)
+            for name, axis in uses
+        }
+        different = {chosen for chosen in ranges.values() if chosen is not None}
+        if len(different) < 2:
+            continue
+        told = "; ".join(f"{key} {r.min} · {r.opt} · {r.max}" for key, r in ranges.items() if r is not None)
+        fatal = len({chosen.opt for chosen in different}) > 1
+        low, high = max(r.min for r in different), min(r.max for r in different)
+        opt = min(max(min(r.opt for r in different), low), high)
+        common = {symbol: Range(low, opt, high)} if low <= high else {}
+        yield _finding(
+            "same-symbol",
+            f"Inputs that share the symbol {symbol} have different ranges",
+            f"{', '.join(dict.fromkeys(name for name, _ in uses))} share the symbol {symbol}, so their sizes must "
+            f"be the same at run time, and the profile gives them ranges that differ: {told}. "
+            + (
+                "At opt they conflict, and the build fails."
+                if fatal
+                else "Sizes outside the common range can never be used."
+            ),
+            tuple(_input(name) for name in dict.fromkeys(name for name, _ in uses)),
+            Fix(f"Give {symbol} the same range everywhere.", ranges=common),
+            Fix("If the sizes are independent, export them under different names (rename one symbol)."),
+            severity=Severity.ERROR if fatal else Severity.WARNING,
+        )
+
+
+def _left_out(profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:
+    """Inputs without any range although others have one; the tool's guess stands in, TensorRT would refuse."""
+    if not profile.ranges.keys() - set(profile.guessed):
+        return
+    open_dims: dict[str, list[str]] = {}
+    chosen_inputs: set[str] = set()
+    for key, uses in free.items():
+        for name, axis in uses:
+            own = f"{name}[{axis}]"
+            given = key if key in profile.ranges else own if own in profile.ranges else ""
+            if given and given not in profile.guessed:
+                chosen_inputs.add(name)
+            else:
+                open_dims.setdefault(name, []).append(dim_key(name, axis, key if key != own else ""))
+    for name, keys in open_dims.items():
+        absent = any(key not in profile.ranges for key in keys)
+        if name in chosen_inputs and not absent:
+            continue
+        guesses = ", ".join(f"{k} {r.min} · {r.opt} · {r.max}" for k in keys if (r := profile.ranges.get(k)))
+        yield _finding(
+            "missing-range",
+            f"No range was chosen for {name}",
+            f"The profile is missing the dynamic input {name} ({', '.join(keys)}): TensorRT refuses a profile "
+            "without it." + (f" The tool goes on with a guess: {guesses}." if guesses else ""),
+            (_input(name),),
+            Fix(
+                f"Give min, opt and max for {name}: a range for {', '.join(keys)} (--minShapes, --optShapes, "
+                "--maxShapes)."
+            ),
+            severity=Severity.ERROR if absent else Severity.WARNING,
+        )
+
+
+def _values(context: CheckContext, profile: Profile, wanted: set[str]) -> Iterator[Finding]:
+    """Inputs that TensorRT reads as shapes, without values or with the wrong number of them."""
+    for value in context.model.index.inputs:
+        name = value.name
+        if name not in wanted:
+            continue
+        given = profile.values.get(name)
+        guessed = name in profile.guessed
+        if given is None or guessed:
+            guess = (
+                f" The tool goes on with a guess: {given.min} · {given.opt} · {given.max}." if given is not None else ""
+            )
+            yield _finding(
+                "shape-values",
+                f"{name} is a shape tensor and has no values",
+                f"{name} is an integer input that decides the shape of other tensors (a shape tensor): the profile "
+                f"needs its values at min, opt and max, not only its shape, and none were given.{guess}",
+                (_input(name),),
+                Fix(
+                    f"Give the values of {name}, three lists of integers (set_shape_input, setShapeValues; "
+                    "--shape-values here)."
+                ),
+                Fix("Make it a constant, or compute it from the shape of another input."),
+                severity=Severity.ERROR if given is None or _chosen_any(profile) else Severity.WARNING,
+            )
+        elif falling := _falling(given):
+            position, (low, opt, high) = falling
+            yield _finding(
+                "values-unordered",
+                f"The values of {name} are out of order",
+                f"The profile's values of the shape tensor {name} are {given.min} (min), {given.opt} (opt) and "
+                f"{given.max} (max): entry {position} is {low} · {opt} · {high}. TensorRT wants min <= opt <= max for "
+                "every entry and refuses the profile, even where each of the three shapes would work.",
+                (_input(name),),
+                Fix(
+                    f"Raise or lower entry {position} of {name} so that it does not fall from min to max. Where one "
+                    "entry grows as another shrinks, make several profiles."
+                ),
+            )
+
+
+def _falling(given: Values) -> tuple[int, tuple[int, int, int]] | None:
+    """The first entry that is smaller at a larger point, with its three values."""
+    for position, (low, opt, high) in enumerate(zip(given.min, given.opt, given.max, strict=False)):
+        if not low <= opt <= high:
+            return position, (low, opt, high)
+    return None
+
+
+def _chosen_any(profile: Profile) -> bool:
+    return bool((profile.ranges.keys() | profile.values.keys()) - set(profile.guessed))
+
+
+def _unknown_keys(context: CheckContext, profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:
+    """Ranges for something the model does not have, a finding for each input or symbol; nothing uses them."""
+    axes = {
+        f"{value.name}[{axis}]"
+        for value in context.model.index.inputs
+        for axis in range(len(value.type.tensor_type.shape.dim))
+    }
+    names = ", ".join(value.name for value in context.model.index.inputs)
+    unknown = [key for key in (*profile.ranges, *profile.values) if key not in free and key not in axes]
+    known = {value.name for value in context.model.index.inputs}
+    for name in dict.fromkeys(key.rpartition("[")[0] or key for key in unknown if key not in known):
+        rank = f"{name} has fewer dimensions" if name in known else f"there is no input or symbol {name}"
+        near = difflib.get_close_matches(name, known, n=1)
+        yield _finding(
+            "unknown-key",
+            f"The profile has a range for {name}, and {rank}",
+            f"The range for {name} is used by nothing: {rank} in the model; its inputs are {names}. TensorRT's tools "
+            f"stop at such a name.",
+            (Location(LocationKind.PROFILE, name),),
+            Fix(f"Write {near[0]} instead of {name}." if near else f"Correct the name (inputs: {names})."),
+            Fix(f"Remove {name} from the profile."),
+        )
+
+
+CHECK = Check("profile", "whether the optimization profile is one", check, tuple(KINDS.values()))

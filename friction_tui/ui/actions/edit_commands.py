@@ -1,0 +1,143 @@
+"""Commands that change the recipe or write files: each opens the panel or dialog where it is chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import msgspec
+
+from friction_tui.ui.panel import Ask, Edit, Say
+from friction_tui.vocabulary.protocol import SaveModel
+from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
+
+if TYPE_CHECKING:
+    from friction_tui.ui.builds.panel import BuildPanel
+    from friction_tui.ui.shapes.panel import ShapesPanel
+    from friction_tui.ui.workbench import Workbench
+
+
+def edit_shapes(bench: Workbench) -> None:
+    """To the shape editor, with the cell under its cursor open."""
+    bench.show_panel("shapes")
+    cast("ShapesPanel", bench.panel("shapes")).begin_edit()
+
+
+def edit_inputs(bench: Workbench) -> None:
+    """The example inputs and the options of the export."""
+    from friction_tui.ui.source.export_progress import spec_text
+    from friction_tui.ui.source.inputs_dialog import InputsScreen
+    from friction_tui.vocabulary.recipe.export_options import options_text
+
+    exported, recipe = bench.state.exported, bench.state.recipe
+    if exported is None or recipe is None:
+        return
+
+    def take(answer: tuple[tuple[InputSpec, ...], ExportOptions] | None) -> None:
+        if answer is None:
+            return
+        inputs, options = answer
+        edited, said = recipe, []
+        if inputs != exported.inputs or exported.inputs_guessed:  # the source's own may be more than tensors
+            edited = msgspec.structs.replace(edited, source=msgspec.structs.replace(recipe.source, inputs=inputs))
+            said.append("example inputs " + ", ".join(spec_text(spec) for spec in inputs))
+        if options != recipe.export:
+            edited = msgspec.structs.replace(edited, export=options)
+            said.append(f"exported with {options_text(options)}")
+        if said:
+            bench.post_message(Edit(edited, "; ".join(said)))
+
+    bench.app.push_screen(InputsScreen(exported.inputs, recipe.export, guessed=exported.inputs_guessed), take)
+
+
+def choose_opset(bench: Workbench) -> None:
+    """The opset dialog."""
+    from friction_tui.ui.dialogs.opset import OpsetScreen
+
+    bench.app.push_screen(OpsetScreen(bench.state))
+
+
+def choose_target(bench: Workbench) -> None:
+    """The target and precision dialog."""
+    from friction_tui.ui.dialogs.target import TargetScreen
+
+    bench.app.push_screen(TargetScreen(bench.state))
+
+
+def other_engines(bench: Workbench) -> None:
+    """Ask the TensorRT of other environments, and show who refuses what."""
+    from friction_tui.ui.dialogs.other_engines import OtherEngines
+
+    bench.app.push_screen(OtherEngines(bench.state))
+
+
+def fix(bench: Workbench) -> None:
+    """The fixes for the chosen problem, or for the gravest."""
+    from friction_tui.ui.problems.fixes import FixesScreen
+
+    finding = bench.state.problem or next(iter(bench.state.findings), None)
+    if finding is not None:
+        bench.app.push_screen(FixesScreen(bench.state, finding))
+
+
+def copy_as(bench: Workbench) -> None:
+    """The recipe as a command."""
+    from friction_tui.ui.dialogs.copy_as import CopyScreen
+
+    bench.app.push_screen(CopyScreen(bench.state))
+
+
+def compare_builds(bench: Workbench) -> None:
+    """The last two builds beside each other."""
+    cast("BuildPanel", bench.panel("build")).compare()
+
+
+def save_engine(bench: Workbench) -> None:
+    """Ask where to save the newest engine."""
+    cast("BuildPanel", bench.panel("build")).action_save()
+
+
+def save_model(bench: Workbench) -> None:
+    """Ask where to write the model with the recipe applied."""
+    from friction_tui.ui.dialogs.path_prompt import PathPrompt
+
+    recipe = bench.state.recipe
+    if recipe is None:
+        return
+    source = Path(recipe.source.path)
+
+    def answer(path: Path | None) -> None:
+        if path is not None:
+            bench.post_message(Ask(SaveModel(path=str(path))))
+
+    proposed = source.with_name(f"{source.stem}-edited.onnx")
+    bench.app.push_screen(PathPrompt("Save the model with this recipe applied.", proposed), answer)
+
+
+def save_recipe(bench: Workbench) -> None:
+    """Ask where to write friction.toml; what the team agreed on in an older one stays."""
+    from friction_tui.ui.dialogs.path_prompt import PathPrompt
+    from friction_tui.vocabulary.recipe import file as recipe_file
+
+    recipe = bench.state.recipe
+    if recipe is None:
+        return
+
+    try:
+        proposed, agreed = recipe_file.of_model(Path(recipe.source.path))
+    except recipe_file.RecipeFileError as error:
+        bench.post_message(Say(f"the recipe was not written: {error}", "error"))
+        return
+
+    def answer(path: Path | None) -> None:
+        if path is None:
+            return
+        try:
+            older = recipe_file.load(path) if path.exists() else agreed
+            recipe_file.save(recipe_file.from_recipe(recipe, older), path)
+        except (recipe_file.RecipeFileError, OSError) as error:
+            bench.post_message(Say(f"the recipe was not written: {error}", "error"))
+        else:
+            bench.post_message(Say(f"recipe written to {path}", "info", "commit it beside the model: CI reads it too"))
+
+    bench.app.push_screen(PathPrompt("Write the recipe to a file that people and CI read.", proposed), answer)

@@ -1,0 +1,65 @@
+"""The help page: every key, what it does, and what the symbols mean. Made from the registry and the panels."""
+
+from __future__ import annotations
+
+from textual.binding import Binding
+
+from friction_tui.ui.actions.registry import ACTIONS
+from friction_tui.ui.dialogs.text_screen import TextScreen
+from friction_tui.ui.look.lines import Line, Span, paragraph
+
+KEY_WIDTH = 12
+NICE_NAMES = {
+    "slash": "/",
+    "question_mark": "?",
+    "escape": "Esc",
+    "enter": "Enter",
+    "space": "Space",
+    "pageup": "PgUp",
+    "pagedown": "PgDn",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+}
+MEANINGS: tuple[tuple[Span, str], ...] = (
+    (("✗", "error"), "refused, or cannot run somewhere in the requested range, or gives a wrong result"),
+    (("!", "warning"), "a hazard: it runs, and may hurt"),
+    (("?", "note"), "not checked, or nobody can tell without a GPU"),
+    (("stale", "stale"), "true of an older recipe; a new answer is on its way, or press b or m again"),
+    (("parses", "good"), "the parser took every node: not yet that an engine can be built"),
+    (("builds", "good"), "an engine was built: not yet that it runs at every shape"),
+    (("runs", "good"), "it ran, at the point named, by what the Latency panel names"),
+)
+
+
+def nice(keys: str) -> str:
+    """Keys as people write them."""
+    return " ".join(NICE_NAMES.get(key, key.replace("ctrl+", "^")) for key in keys.split(","))
+
+
+def _row(keys: str, text: str, width: int) -> list[Line]:
+    return paragraph(text, width, indent=((f"  {nice(keys):<{KEY_WIDTH - 2}}", "key"),))
+
+
+def page(panels: dict[str, list[Binding]], width: int) -> list[Line]:
+    """The page; `panels` are the bindings of each panel, by its name."""
+    lines: list[Line] = []
+    for noun in dict.fromkeys(action.noun for action in ACTIONS):
+        lines.append(Line(((noun, "strong"),)))
+        for action in ACTIONS:
+            if action.noun == noun:
+                lines.extend(_row(action.keys or "^p", action.tooltip, width))
+        lines.append(Line())
+    for name, bindings in panels.items():
+        lines.append(Line(((f"In {name}", "strong"),)))
+        for binding in bindings:
+            lines.extend(_row(binding.key, binding.tooltip or binding.description, width))
+        lines.append(Line())
+    lines.append(Line((("What the marks mean", "strong"),)))
+    for (mark, role), text in MEANINGS:
+        lines.extend(paragraph(text, width, indent=((f"  {mark:<{KEY_WIDTH - 2}}", role),)))
+    return lines
+
+
+def help_screen(panels: dict[str, list[Binding]]) -> TextScreen:
+    """The page on a screen."""
+    return TextScreen("Keys", lambda width: page(panels, width))

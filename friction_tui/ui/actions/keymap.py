@@ -1,0 +1,20 @@
+"""Keys of the user's own: `keys.toml` in the configuration directory, one line an action: `"build.start" = "f5"`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from friction_tui.ui.locations import keymap_file
+
+
+def read(path: Path | None = None) -> tuple[dict[str, str], str]:
+    """Action id to keys, comma separated, and what is wrong with the file; both empty where there is none."""
+    path = path or keymap_file()
+    try:
+        return msgspec.toml.decode(path.read_bytes(), type=dict[str, str]), ""
+    except FileNotFoundError:
+        return {}, ""
+    except (OSError, msgspec.DecodeError) as error:
+        return {}, f"{path.name} was not used: {error} ({path})"

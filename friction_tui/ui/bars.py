@@ -1,0 +1,158 @@
+"""The one-line widgets: status line, panel bar, message line, key line."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import ClassVar
+
+from textual.strip import Strip
+from textual.widget import Widget
+
+from friction_tui.state.app_state import AppState
+from friction_tui.ui.actions.registry import BY_ID, Action, valid
+from friction_tui.ui.graph.inspector import one_line
+from friction_tui.ui.layout import PANELS
+from friction_tui.ui.look.lines import Line, Span, fitted, strip_of, width_of
+from friction_tui.ui.look.roles import role_style
+from friction_tui.ui.panel import differs
+from friction_tui.ui.problems.panel import counts
+from friction_tui.ui.status import status
+from friction_tui.vocabulary.protocol import JobKind
+
+PALETTE_HINT: tuple[Span, ...] = (("^p", "key"), (" commands", "muted"))
+ENDING = {
+    JobKind.MEASURE: "stop measuring",
+    JobKind.OPSETS: "stop trying opsets",
+    JobKind.PRECISION: "stop the search",
+}
+"""What Escape does to a job whose kind is no noun."""
+LEVEL_ROLES = {"error": "error", "warning": "warning", "info": "good"}
+LEVEL_MARKS = {"error": "✗", "warning": "!", "info": "·"}
+
+
+class Bar(Widget):
+    """One line made from the state."""
+
+    DEFAULT_CSS = "Bar { height: 1; padding: 0 1; }"
+
+    READS: ClassVar[frozenset[str]] = frozenset()
+    """Fields of the state that the line is made from."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.state = AppState()
+
+    def update_state(self, state: AppState) -> None:
+        """Show the newest state, if that can change the line."""
+        before, self.state = self.state, state
+        if differs(before, state, self.READS):
+            self.refresh()
+
+    def line(self, width: int) -> Line:
+        """What to show in `width` cells."""
+        raise NotImplementedError
+
+    def render_line(self, y: int) -> Strip:  # noqa: ARG002
+        """The line."""
+        width = self.content_size.width
+        return strip_of(fitted(self.line(width), width), partial(role_style, self))
+
+
+class StatusLine(Bar):
+    """What is open, for which target, what is known."""
+
+    DEFAULT_CSS = "StatusLine { background: $panel; }"
+    READS = frozenset(
+        {
+            "hello",
+            "worker_lost",
+            "summary",
+            "history",
+            "jobs",
+            "checks",
+            "judged",
+            "findings",
+            "revision",
+            "ascii",
+            "proof",
+            "reopening",
+            "refused",
+            "present",
+            "recorded",
+        }
+    )
+
+    def line(self, width: int) -> Line:
+        """See `friction_tui.ui.status`."""
+        return status(self.state, width)
+
+
+class PanelBar(Bar):
+    """`1 Graph  2 Problems ✗ 2 …`: shown where panels do not fit beside each other."""
+
+    READS = frozenset({"findings", "ascii"})
+    current = PANELS[0]
+
+    def line(self, width: int) -> Line:
+        """The panels, the current one strong, the problems with their counts."""
+        numbered = [(PANELS.index(panel) + 1, panel) for panel in PANELS if panel != "inspector"]
+        names = self._names(numbered, width)
+        if width_of(names) > width and self.current != "source":
+            names = self._names(numbered[:-1], width)
+        if width_of(names) <= width:
+            return Line(names)
+        short = [(f"{digit} ", "strong" if panel == self.current else "muted") for digit, panel in numbered]
+        return Line((*short, (self.current.capitalize(), "strong")))
+
+    def _names(self, numbered: list[tuple[int, str]], width: int) -> tuple[Span, ...]:
+        spans: list[Span] = []
+        for digit, panel in numbered:
+            role = "strong" if panel == self.current else "muted"
+            spans += [(f"{digit}", "key"), (f" {panel.capitalize()}", role)]
+            if panel == "problems" and self.state.findings and width >= 72:
+                spans += [(" ", "text"), *counts(self.state)]
+            spans.append(("  ", "text"))
+        return tuple(spans[:-1])
+
+
+class MessageLine(Bar):
+    """The newest message until it is put away; else the selected item in one line."""
+
+    DEFAULT_CSS = "MessageLine { background: $panel; }"
+    READS = frozenset({"told", "read", "selected", "details", "findings", "ascii"})
+
+    def line(self, width: int) -> Line:  # noqa: ARG002
+        """The message with what to do next, or the item. Of a long detail the last line says most."""
+        notice = self.state.unread
+        if notice is None:
+            return Line(one_line(self.state))
+        mark = LEVEL_MARKS[notice.level]
+        if self.state.ascii and notice.level != "warning":
+            mark = "X" if notice.level == "error" else "-"
+        detail = next((line.strip() for line in reversed(notice.detail.splitlines()) if line.strip()), "")
+        spans: tuple[Span, ...] = ((f"{mark} ", LEVEL_ROLES[notice.level]), (" ".join(notice.text.split()), "text"))
+        return Line((*spans, (f"  {detail}" if detail else "", "muted")), (("l", "key"), (" all", "muted")))
+
+
+class KeyLine(Bar):
+    """What the keys do now; as many as fit, help and palette always."""
+
+    READS = frozenset({"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening"})
+
+    def line(self, width: int) -> Line:
+        """Valid actions by rank."""
+        tail: tuple[Span, ...] = (*_entry(BY_ID["app.help"]), ("  ", "text"), *PALETTE_HINT)
+        room = width - width_of(tail) - 2
+        spans: list[Span] = []
+        running = self.state.running()
+        if running is not None:
+            spans = [("Esc", "key"), (f" {ENDING.get(running.kind, f'cancel {running.kind}')}", "muted")]
+        for action in sorted((a for a in valid(self.state) if 0 < a.rank < 9), key=lambda a: a.rank):
+            entry = [*([("  ", "text")] if spans else []), *_entry(action)]
+            if width_of([*spans, *entry]) <= room:
+                spans += entry
+        return Line(tuple(spans), tail)
+
+
+def _entry(action: Action) -> list[Span]:
+    return [(action.key, "key"), (f" {action.label}", "muted")]

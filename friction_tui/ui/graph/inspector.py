@@ -1,0 +1,188 @@
+"""The inspector: everything about the item under the graph's cursor."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from textual.timer import Timer
+
+from friction_tui.drawing.scopes import PSEUDO
+from friction_tui.state.app_state import AppState
+from friction_tui.ui.graph.inspected_input import port_lines
+from friction_tui.ui.lines_panel import LinesPanel
+from friction_tui.ui.look.lines import Line, Span, paragraph, symbol, width_of
+from friction_tui.ui.panel import Ask, Choose
+from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.protocol import InitializerStats, Inspect, NodeDetail, ReadInitializer, TensorDetail
+from friction_tui.vocabulary.recipe import POINTS
+
+REST_SECONDS = 0.08
+BLOCKS = " ▁▂▃▄▅▆▇█"
+ASCII_BLOCKS = " .:-=+*#@"
+
+
+def shape_text(shapes: tuple[tuple[int, ...] | None, ...]) -> str:
+    """Min, opt and max shapes in one: `1·4·8 × 3 × 320`; `?` where no point is known."""
+    known = [shape for shape in shapes if shape is not None]
+    if not known:
+        return "shape unknown"
+    if any(len(shape) != len(known[0]) for shape in known):
+        return " · ".join(str(list(shape)) for shape in known)
+    if not known[0]:
+        return "scalar"
+    sizes = ("·".join(map(str, axis)) if len(set(axis)) > 1 else str(axis[0]) for axis in zip(*known, strict=True))
+    points = [point for point, shape in zip(POINTS, shapes, strict=False) if shape is not None]
+    return " × ".join(sizes) + ("" if len(known) == len(shapes) else f" at {' and '.join(points)} only")
+
+
+def histogram_text(counts: tuple[int, ...], *, ascii_only: bool = False) -> str:
+    """Counts as a row of bars."""
+    blocks = ASCII_BLOCKS if ascii_only else BLOCKS
+    top = max(counts, default=0) or 1
+    return "".join(blocks[-(-count * (len(blocks) - 1) // top)] for count in counts)
+
+
+def stats_text(stats: InitializerStats) -> str:
+    """What an initializer's statistics say, in one paragraph."""
+    if stats.error:
+        return f"cannot be read: {stats.error}"
+    if stats.min is None or stats.max is None or stats.mean is None or stats.std is None:
+        return f"{stats.bytes:,} bytes"
+    parts = [f"{stats.min:.4g} … {stats.max:.4g}", f"mean {stats.mean:.4g}", f"std {stats.std:.4g}"]
+    counted = {
+        "zeros": stats.zeros,
+        "NaN": stats.nans,
+        "infinite": stats.infs,
+        "too small for fp16": stats.fp16_subnormal,
+        "too large for fp16": stats.fp16_overflow,
+    }
+    parts += [f"{count:,} {what}" for what, count in counted.items() if count]
+    return " · ".join((*parts, f"{stats.bytes:,} bytes"))
+
+
+def findings_at(state: AppState, path: str) -> list[Finding]:
+    """The findings that name a node."""
+    if path not in state.marks:
+        return []
+    return [finding for finding in state.findings if path in finding.node_paths]
+
+
+def one_line(state: AppState) -> tuple[Span, ...]:
+    """The selected item in one line, for terminals too narrow for the inspector."""
+    found = findings_at(state, state.selected)
+    if found:
+        mark, role = symbol(found[0].severity, found[0].tier, ascii_only=state.ascii)
+        return ((f"{mark} ", role), (found[0].title, "text"))
+    node = state.details.get(state.selected)
+    if node is None:
+        return ()
+    arrow = "->" if state.ascii else "→"
+    ins = ", ".join(shape_text(t.shapes) for t in node.inputs if t.role not in ("initializer", "missing"))
+    outs = ", ".join(f"{t.dtype} {shape_text(t.shapes)}" for t in node.outputs)
+    return ((f"{node.op} ", "strong"), (f"{node.name}  ", "name"), (f"{ins} {arrow} {outs}", "muted"))
+
+
+class Inspector(LinesPanel):
+    """Attributes, inputs, outputs, source and findings of one item. Enter reads an initializer's values."""
+
+    NAME = "Inspector"
+    READS = frozenset({"selected", "details", "stats", "findings", "recipe", "summary", "graph", "ascii"})
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._asking: Timer | None = None
+        self._shows_node = False
+
+    def title(self) -> str:
+        """`Inspector ─ head/Reshape`."""
+        node = self.state.details.get(self.state.selected)
+        return escape(f"{self.NAME} ─ {node.name}") if node else self.NAME
+
+    def state_changed(self, before: AppState) -> None:
+        """While the worker is asked about another node, the older one stays rather than flicker."""
+        waiting = self.state.selected and self.state.selected not in self.state.details
+        if waiting:
+            self._ask_soon()
+        if not (waiting and self._shows_node):
+            super().state_changed(before)
+
+    def _ask_soon(self) -> None:
+        """Ask once the cursor rests: holding a key down must not ask about every row."""
+        if self._asking is not None:
+            self._asking.stop()
+        self._asking = self.set_timer(REST_SECONDS, self._ask)
+
+    def _ask(self) -> None:
+        if self.state.selected and self.state.selected not in self.state.details:
+            self.post_message(Ask(Inspect(path=self.state.selected)))
+
+    def lines(self, width: int) -> list[Line]:
+        """Findings first, then what goes in and out, then the rest."""
+        node = self.state.details.get(self.state.selected)
+        lines: list[Line] = []
+        for finding in findings_at(self.state, self.state.selected):
+            mark, role = symbol(finding.severity, finding.tier, ascii_only=self.state.ascii)
+            lines.extend(paragraph(finding.title, width, indent=((f"{mark} ", role),), key=finding))
+        self._shows_node = node is not None
+        if node is None:
+            return lines or paragraph(self._nothing(), width, "muted")
+        for tensor in node.inputs:
+            lines.extend(self._tensor("in", tensor, width))
+        for tensor in node.outputs:
+            lines.extend(self._tensor("out", tensor, width))
+        return [*lines, *port_lines(self.state, self.state.selected, width), *_facts(node, width)]
+
+    def _nothing(self) -> str:
+        """Why there is nothing to inspect."""
+        if self.state.graph is None or not self.state.graph.main:
+            return "There is no graph to inspect." if self.state.graph is not None else "Nothing to inspect yet."
+        return "asking …" if self.state.selected else "A module, no node of its own: Space opens or folds it."
+
+    def _tensor(self, label: str, tensor: TensorDetail, width: int) -> list[Line]:
+        if tensor.role == "missing":
+            return [Line(((f"{label:<5}", "muted"), (f"{tensor.formal} ", "text"), ("left out", "muted")))]
+        key = tensor.name if tensor.role == "initializer" else None
+        role = f" {tensor.role}" if tensor.role in ("initializer", "constant") else ""
+        head: tuple[Span, ...] = ((f"{label:<5}", "muted"), (f"{tensor.formal or tensor.name}  ", "strong"))
+        name = ((tensor.name, "name"),) if tensor.formal else ()
+        spans = (*head, (tensor.dtype, "code"), (role, "muted"), ("  " + shape_text(tensor.shapes), "text"))
+        fits = width_of((*spans, *name)) + 2 <= width
+        lines = [Line(spans, name if fits else (), key=key)]
+        if name and not fits:
+            lines.append(Line((("       ", "text"), *name), key=key))
+        if tensor.value:
+            lines.extend(paragraph(tensor.value, width, "code", indent=(("       = ", "muted"),), key=key))
+        stats = self.state.stats.get(tensor.name)
+        if stats is not None:
+            lines.extend(paragraph(stats_text(stats), width, "muted", indent=(("       ", "text"),), key=key))
+            if stats.histogram:
+                bars = histogram_text(stats.histogram, ascii_only=self.state.ascii)
+                lines.append(Line((("       ", "text"), (bars, "note")), key=key))
+        return lines
+
+    def on_lines_panel_chosen(self) -> None:
+        """Read an initializer's values, or explain a finding."""
+        if isinstance(self.cursor_key, str):
+            self.post_message(Ask(ReadInitializer(name=self.cursor_key)))
+        elif isinstance(self.cursor_key, Finding):
+            self.post_message(Choose(self.cursor_key, explain=True))
+
+
+def _facts(node: NodeDetail, width: int) -> list[Line]:
+    """Attributes, then where the node comes from."""
+    lines: list[Line] = []
+    for name, value in node.attributes:
+        lines.extend(paragraph(value, width, "code", indent=(("attr ", "muted"), (f"{name} = ", "text"))))
+    if node.op not in PSEUDO:
+        op = f"{node.op}, {node.domain or 'ai.onnx'} opset {node.opset}, node {node.path}"
+        lines.extend(paragraph(op, width, indent=(("op   ", "muted"),)))
+    if node.source:
+        source = f"{node.source.file}:{node.source.line}"
+        function = f" in {node.source.function}" if node.source.function else ""
+        lines.extend(paragraph(source + function, width, "link", indent=(("from ", "muted"),)))
+        if node.source.code:
+            lines.extend(paragraph(node.source.code.strip(), width, "code", indent=(("     ", "text"),)))
+    if node.scope:
+        lines.extend(paragraph(" / ".join(node.scope), width, "muted", indent=(("in   ", "muted"),)))
+    if node.doc:
+        lines.extend(paragraph(node.doc, width, "muted", indent=(("doc  ", "muted"),)))
+    return lines

@@ -1,0 +1,278 @@
+"""The running session: the newest state, the worker that feeds it, and what edits and jobs send to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Protocol
+
+from friction_tui.sharing.recording import Recorder
+from friction_tui.state import app_state as states
+from friction_tui.state.app_state import AppState, PastExport
+from friction_tui.state.follow import NOT_AGREED, after, step_of
+from friction_tui.ui.log import LEVELS, LOG
+from friction_tui.ui.source import export_history
+from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.protocol import (
+    EXPORT_JOB,
+    Apply,
+    Asked,
+    CancelJob,
+    ConsentNeeded,
+    Exported,
+    JobEnded,
+    JobKind,
+    JobProgress,
+    Open,
+    Opened,
+    Request,
+    SourceChanged,
+    StartJob,
+    ToViewer,
+    WatchSource,
+)
+from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.worker.client import Process, WorkerClient
+
+AUTO_BUILD_DELAY = 0.8
+"""Seconds without an edit before an automatic build starts."""
+TICK = 0.5
+"""Seconds between two looks at the clock while an export runs."""
+
+
+class Client(Protocol):
+    """The other end: a worker of one's own, a shared session's hub, or a recording."""
+
+    async def start(self) -> None:
+        """Begin; what is heard arrives on the running loop."""
+
+    async def close(self) -> None:
+        """End."""
+
+    def send(self, request: Request) -> None:
+        """Ask for something."""
+
+
+class LiveSession:
+    """Owns the state; every change goes through `show`, and `on_state` is told.
+
+    `watch` reads the source again, exporting it where it is code, whenever one of its files is saved. `client` makes
+    the other end, where it is another than a worker of one's own; `record` writes down what passes.
+    """
+
+    def __init__(
+        self,
+        on_state: Callable[[AppState], None],
+        worker: Sequence[str] | None = None,
+        *,
+        early: Process | None = None,
+        ascii_only: bool = False,
+        watch: bool = False,
+        client: Callable[[Callable[[ToViewer], None]], Client] | None = None,
+        record: Recorder | None = None,
+    ) -> None:
+        self.state = AppState(ascii=ascii_only)
+        self._on_state = on_state
+        self._client: Client = client(self.hear) if client else WorkerClient(self.hear, worker, early)
+        self._record = record
+        self._opened_here = True
+        """Whether it was this face that had the model read."""
+        self.watch = watch
+        self.allow_code = False
+        """Whether the code of what is opened first was agreed to on the command line."""
+        self._trusted = ("", "")
+        """Path and factory of the source whose code may run in this session however often it is edited."""
+        self._ticking: asyncio.TimerHandle | None = None
+        self._auto_build: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Spawn the worker."""
+        await self._client.start()
+
+    async def close(self) -> None:
+        """Kill the worker and whatever it runs."""
+        for timer in (self._auto_build, self._ticking):
+            if timer is not None:
+                timer.cancel()
+        await self._client.close()
+        if self._record is not None:
+            self._record.close()
+
+    def show(self, state: AppState) -> None:
+        """Take a new state."""
+        if state is not self.state:
+            if state.told > self.state.told and state.notices is not self.state.notices:
+                notice = state.notices[-1]
+                LOG.log(LEVELS[notice.level], "%s%s", notice.text, f" ({notice.detail})" if notice.detail else "")
+            self.state = state
+            self._on_state(state)
+
+    def say(self, text: str, level: str = "info", detail: str = "") -> None:
+        """A line for the user."""
+        self.show(states.noticed(self.state, level, text, detail))
+
+    def hear(self, event: ToViewer) -> None:
+        """Take what the worker says, or another viewer of a shared session did."""
+        if self._record is not None:
+            self._record.heard(event)
+            self._look_after_record()
+        if isinstance(event, ConsentNeeded) and self.allow_code:
+            self.allow_code, self._trusted = False, _named(event.recipe)
+        if isinstance(event, ConsentNeeded) and _named(event.recipe) == self._trusted:
+            self._read_again(event.recipe)
+            return
+        if isinstance(event, Asked) and isinstance(event.request, Open):
+            self._opened_here = False
+        state = after(self.state, event)
+        if isinstance(event, Exported) and state.exported is event:
+            self.ask(WatchSource(on=True))
+        if isinstance(event, Opened) and state.exported is None and not self.state.only_watching:
+            self.ask(WatchSource(on=True))
+        if isinstance(event, JobEnded) and event.job == EXPORT_JOB and self._opened_here:
+            state = _remembered(state)
+        self.show(state)
+        if isinstance(event, JobProgress) and event.job == EXPORT_JOB:
+            self._tick_from(event.elapsed)
+        if isinstance(event, SourceChanged) and event.files and self.watch:
+            self.reopen()
+
+    def may_change(self) -> bool:
+        """Whether anything can be changed here; says why not."""
+        if self.state.only_watching:
+            self.say(f"nothing can be changed: {self.state.only_watching}", "warning", "y copies what it shows")
+        return not self.state.only_watching
+
+    def _look_after_record(self) -> None:
+        if self._record is not None and self._record.failed:
+            failed, self._record = self._record.failed, None
+            self.say(failed, "warning", "what was recorded so far can be replayed")
+
+    def _tick_from(self, elapsed: float) -> None:
+        """An export says nothing for seconds on end: the clock goes on by itself until it ends."""
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
+        if self.state.running(JobKind.EXPORT) is not None:
+            self._ticking = asyncio.get_running_loop().call_later(TICK, self._tick, elapsed + TICK)
+
+    def _tick(self, elapsed: float) -> None:
+        if self.state.running(JobKind.EXPORT) is not None:
+            self.show(states.ticked(self.state, EXPORT_JOB, elapsed))
+        self._tick_from(elapsed)
+
+    def open(self, recipe: Recipe) -> None:
+        """Open a source; what was open is closed."""
+        if not self.may_change():
+            return
+        for job in self.state.jobs:
+            if job.running:
+                self.ask(CancelJob(job=job.number))
+        self._opened_here = True
+        past = export_history.load(export_history.file_of(recipe))
+        self.show(replace(states.opened(self.state, recipe), past_exports=past))
+        self.ask(Open(revision=self.state.revision, recipe=recipe))
+
+    def reopen(self) -> None:
+        """Read the same source again, exporting it where it is code."""
+        if self.state.recipe is not None:
+            self._read_again(self.state.recipe)
+
+    def agree(self, *, remember: bool = False, edited_too: bool = False) -> None:
+        """Let the source's code run: this time, these bytes from now on, or whatever is saved in it till the end."""
+        asked = self.state.consent
+        if asked is not None:
+            self._trusted = _named(asked.recipe) if edited_too else ("", "")
+            self._read_again(asked.recipe, remember=remember)
+
+    def decline(self) -> None:
+        """The source's code may not run: what was open stays."""
+        self.ask(CancelJob(job=EXPORT_JOB))
+        self.show(states.not_read(self.state, *NOT_AGREED))
+
+    def _read_again(self, recipe: Recipe, *, remember: bool = False) -> None:
+        if not self.may_change():
+            return
+        self._opened_here = True
+        self.show(states.reopened(self.state, recipe))
+        self.ask(Open(revision=self.state.revision, recipe=recipe, remember=remember, again=True))
+
+    def edit(self, recipe: Recipe, what: str = "") -> None:
+        """One edit of the recipe."""
+        if self.state.history is not None:
+            self.move(states.with_history(self.state, self.state.history.edit(recipe)), what)
+
+    def move(self, state: AppState, what: str = "") -> None:
+        """Take a state with another recipe, and have it judged."""
+        before = self.state.history
+        if state.revision == self.state.revision or state.history is None or before is None or not self.may_change():
+            return
+        self.show(states.noticed(state, "info", what) if what else state)
+        step = step_of(before, state.history)
+        self.ask(Apply(revision=state.revision, recipe=state.history.present, step=step))
+        if state.auto_build:
+            self._build_soon()
+
+    def choose(self, finding: Finding) -> None:
+        """From now on this problem is the one that is explained and fixed."""
+        if finding != self.state.problem:
+            self.show(replace(self.state, problem=finding))
+
+    def select(self, path: str, *, moved: bool = True) -> None:
+        """The graph's cursor is on another item; a message that only informs has been read once the user `moved`."""
+        if path == self.state.selected:
+            return  # a graph drawn anew says where its cursor is
+        state = replace(self.state, selected=path)
+        if moved and state.unread is not None and state.unread.level == "info":
+            state = replace(state, read=state.told)
+        self.show(state)
+
+    def ask(self, request: Request) -> None:
+        """Send something; what changes the recipe or starts a job has its own ways above and below."""
+        if self._record is not None:
+            self._record.asked(request)
+            self._look_after_record()
+        self._client.send(request)
+
+    def begin(self, kind: JobKind, point: str = "opt", runs: int = 0) -> None:
+        """Start a job on the present recipe."""
+        if self.state.recipe is None:
+            self.say("there is no model open", "warning", "open one first")
+            return
+        if not self.may_change():
+            return
+        state, number = states.job_started(self.state, kind)
+        self.show(state)
+        self.ask(StartJob(job=number, kind=kind, point=point, runs=runs))
+
+    def cancel(self, job: int) -> None:
+        """Kill a job."""
+        if self.may_change():
+            self.ask(CancelJob(job=job))
+
+    def _build_soon(self) -> None:
+        if self._auto_build is not None:
+            self._auto_build.cancel()
+        self._auto_build = asyncio.get_running_loop().call_later(AUTO_BUILD_DELAY, self._build_now)
+
+    def _build_now(self) -> None:
+        running = self.state.running(JobKind.BUILD)
+        if running is not None:
+            self.cancel(running.number)
+        self.begin(JobKind.BUILD)
+
+
+def _named(recipe: Recipe) -> tuple[str, str]:
+    return recipe.source.path, recipe.source.factory
+
+
+def _remembered(state: AppState) -> AppState:
+    """An export that gave a model is what the next one is measured against."""
+    job = next((job for job in state.jobs if job.number == EXPORT_JOB), None)
+    if job is None or job.cancelled or job.error:
+        return state
+    past = PastExport(job.elapsed, states.ended_phases(job))
+    try:
+        return replace(state, past_exports=export_history.add(export_history.file_of(job.recipe), past))
+    except OSError as error:
+        return states.noticed(state, "warning", f"how long this export took is not remembered: {error}")

@@ -1,0 +1,337 @@
+"""Memory: what the model needs along one dimension, predicted and planned, and what a GPU really uses.
+
+A band is a prediction, a dot is TensorRT's own plan from a build, a line over time is measured through NVML.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+from rich.markup import escape
+from textual.binding import Binding, BindingType
+
+from friction_tui.state.app_state import AppState
+from friction_tui.ui.gpus import GPUS, RESERVE, extrapolated, fits_up_to, needed
+from friction_tui.ui.look.amounts import round_steps, seconds_text
+from friction_tui.ui.look.charts import Axis, Chart, Series, drawn
+from friction_tui.ui.look.lines import Line, Span, cut, packed, paragraph, width_of
+from friction_tui.ui.measured.chart_panel import ChartPanel
+from friction_tui.ui.panel import Ask
+from friction_tui.vocabulary.protocol import EngineInfo, Forecast, GpuSample, MemoryForecast, WatchGpu
+from friction_tui.vocabulary.recipe import Range
+from friction_tui.vocabulary.units import size_text
+
+BESIDE = 96
+"""Columns from which the live chart stands beside the forecast."""
+WATCH_EVERY = 1.0
+"""Seconds between NVML samples."""
+FAR = 32
+"""Times the largest size tried, from where an extrapolated figure would only pretend to know."""
+PLANNED_ONLY = "predicted and planned figures only: "
+NO_GPU = "no NVIDIA GPU here"
+
+
+class MemoryPanel(ChartPanel):
+    """Left and right choose the dimension the forecast runs along."""
+
+    DEFAULT_CSS = "MemoryPanel { scrollbar-gutter: stable; }"
+    NAME = "Memory"
+    READS = frozenset(
+        {"forecast", "forecast_note", "forecast_revision", "revision", "judged", "jobs", "gpu", "hello", "ascii"}
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(
+            "left", "along(-1)", "Dimension", show=False, id="memory.previous", tooltip="Forecast along another one"
+        ),
+        Binding("right", "along(1)", "Dimension", show=False, id="memory.next", tooltip="Forecast along the next one"),
+    ]
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
+        super().__init__(id=id, classes=classes)
+        self._key = ""
+        self._asked: tuple[int, str] | None = None
+        self._watching = False
+        self._seen = False
+        """Whether someone can see it: forecasts of large models take time, so nobody asks for them in vain."""
+
+    # ------------------------------------------------------------------------------------- questions
+
+    def state_changed(self, before: AppState) -> None:
+        """Ask for a forecast of every new verdict while someone looks, and for samples where there is a GPU."""
+        self._ask()
+        super().state_changed(before)
+
+    def on_show(self) -> None:
+        """Ask for what was not asked while hidden."""
+        self._seen = True
+        self._ask()
+
+    def on_hide(self) -> None:
+        """Ask no more."""
+        self._seen = False
+
+    def _ask(self) -> None:
+        state = self.state
+        if not self._seen or state.summary is None:
+            return
+        wanted = (state.revision, self._key)
+        judged = state.judged is not None and state.judged.revision == state.revision
+        if judged and wanted != self._asked:
+            self._asked = wanted
+            self.post_message(Ask(Forecast(key=self._key)))
+        if state.hello is not None and state.hello.gpus and not self._watching:
+            self._watching = True
+            self.post_message(Ask(WatchGpu(interval=WATCH_EVERY)))
+
+    @property
+    def _keys(self) -> list[str]:
+        recipe = self.state.recipe
+        return list(recipe.profile.ranges) if recipe is not None and recipe.profile is not None else []
+
+    def _range(self, key: str) -> Range | None:
+        recipe = self.state.recipe
+        return recipe.profile.ranges.get(key) if recipe is not None and recipe.profile is not None else None
+
+    # --------------------------------------------------------------------------------------- drawing
+
+    def title(self) -> str:
+        """`Memory ─ along N ─ predicted and planned`."""
+        parts = [self.NAME]
+        if self.state.forecast is not None:
+            parts += [f"along {self.state.forecast.key}"] if self.state.forecast.key else []
+            if self._stale(self.state):
+                parts.append("stale")
+        return escape(" ─ ".join(parts))
+
+    @staticmethod
+    def _stale(state: AppState) -> bool:
+        return state.forecast is not None and state.forecast_revision != state.revision
+
+    def lines(self, width: int) -> list[Line]:
+        """The forecast and its chart, the live chart, the GPUs it fits, the largest tensors."""
+        forecast = self.state.forecast
+        if forecast is not None and not forecast.sizes:
+            forecast = None
+        height = max(min(self.scrollable_content_region.height - 6, 16), 7)
+        left = width if width < BESIDE or not self.state.gpu else (width - 2) * 3 // 5
+        lines = self._plan(width)
+        planned = self._forecast(forecast, left, height) if forecast is not None else self._no_forecast(left)
+        live = self._live(width - left - 2 if left < width else width, height)
+        if left < width:
+            rows = max(len(planned), len(live))
+            planned += [Line()] * (rows - len(planned))
+            live += [Line()] * (rows - len(live))
+            lines += [_beside(a, b, left) for a, b in zip(planned, live, strict=True)]
+        else:
+            lines += [*planned, *live]
+        return [*lines, *(self._fits(forecast, width) if forecast is not None else [])]
+
+    def _plan(self, width: int) -> list[Line]:
+        """What the last build planned, in one line."""
+        if not self.state.builds:
+            return paragraph("planned: nothing yet, b builds and TensorRT says what it plans", width, "muted")
+        job = self.state.builds[-1]
+        build = job.build
+        assert build is not None
+        if not build.ok:
+            return paragraph(f"planned: nothing, {build.source} refused build #{job.nth}", width, "muted")
+        stale = self.state.is_stale(job)
+        role = "stale" if stale else "strong"
+        items: list[list[Span]] = [[(f"build #{job.nth} planned{' (stale)' if stale else ''}", role)]]
+        for at, planned in enumerate(build.activation_bytes):
+            profile = f" of profile {at}" if len(build.activation_bytes) > 1 else ""
+            items.append([(size_text(planned), role), (f" activations{profile} at max", "muted")])
+        items.append([(size_text(build.weights_bytes), role), (" weights", "muted")])
+        return packed([*items, [(build.source, "muted")]], width, gap=2)
+
+    def _no_forecast(self, width: int) -> list[Line]:
+        if self.state.forecast_note:
+            return paragraph(f"no forecast: {self.state.forecast_note}", width, "muted")
+        if self.state.forecast is not None:
+            text = f"no forecast: at no size of {self.state.forecast.key or 'the inputs'} are all shapes known"
+            return paragraph(text, width, "muted")
+        return paragraph("forecast: waiting for the shapes to be known", width, "muted")
+
+    def _forecast(self, forecast: MemoryForecast, width: int, height: int) -> list[Line]:
+        """The band against the size, a dot for each build's plan, a line for the weights, GPUs as levels."""
+        sizes = tuple(map(float, forecast.sizes))
+        top = tuple(float(needed(forecast, at)) for at in range(len(sizes)))
+        low = tuple(float(needed(forecast, at, fused=True)) for at in range(len(sizes)))
+        series = [
+            Series(sizes, top, "note", "band", low),
+            Series(sizes, (float(forecast.weights),) * len(sizes), "name"),
+        ]
+        dots = [(float(size), float(planned + forecast.weights)) for size, planned in self._plans(forecast)]
+        if dots:
+            series.append(Series(tuple(x for x, _ in dots), tuple(y for _, y in dots), "strong", "points"))
+        if len(sizes) == 1:
+            at = f"at {forecast.key} = {forecast.sizes[0]}" if forecast.key else "at the model's own sizes"
+            return paragraph(
+                f"predicted {size_text(low[0])} to {size_text(top[0])}, weights included, {at}", width, "note"
+            )
+        high = max(*top, *(y for _, y in dots), 1.0) * 1.08
+        limits = [gpu for gpu in GPUS if high / 4 < gpu.usable < high]
+        limits = limits[:: max(len(limits) // 2, 1)][:2]
+        levels = tuple((float(gpu.usable), "warning") for gpu in limits)
+        chosen = self._range(forecast.key)
+        marks = sorted({sizes[0], sizes[-1], *((float(chosen.max),) if chosen else ())})
+        chart = Chart(
+            tuple(series),
+            Axis(sizes[0], max(sizes[-1], sizes[0] + 1), tuple((at, f"{at:g}") for at in marks)),
+            Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 4))),
+            levels,
+        )
+        legend: list[Span] = [("░ " if not self.state.ascii else ": ", "note"), ("predicted", "muted")]
+        legend += [("  * " if self.state.ascii else "  ⠒ ", "name"), ("weights", "muted")]
+        legend += (
+            [("  ● " if not self.state.ascii else "  o ", "strong"), ("planned by TensorRT", "muted")] if dots else []
+        )
+        names = ", ".join(gpu.name for gpu in limits)
+        legend += [("  - " if self.state.ascii else "  ─ ", "warning"), (names, "muted")] if limits else []
+        stale = (("stale", "stale"),) if self._stale(self.state) else ()
+        return [
+            Line(tuple(cut(legend, max(width - width_of(stale) - 1, 8))), stale),
+            *drawn(chart, width, height, ascii_only=self.state.ascii),
+        ]
+
+    def _plans(self, forecast: MemoryForecast) -> list[tuple[int, int]]:
+        """(size, bytes) of each build that planned for the forecast's dimension with everything else as in it.
+
+        The forecast keeps the other dimensions at opt, TensorRT plans for their max: only builds where these are the
+        same sizes can stand in one chart.
+        """
+        found = dict(forecast.planned)
+        recipe = self.state.recipe
+        if recipe is None or recipe.profile is None:
+            return sorted(found.items())
+        others = {key: chosen.opt for key, chosen in recipe.profile.ranges.items() if key != forecast.key}
+        for job in self.state.builds:
+            same = {"profile": recipe.profile, "others": recipe.others, "position": recipe.position}
+            if job.build is None or msgspec.structs.replace(job.recipe, **same) != recipe:
+                continue
+            for profile, planned in zip(job.recipe.profiles, job.build.activation_bytes, strict=False):
+                planned_for = {key: chosen.max for key, chosen in profile.ranges.items() if key != forecast.key}
+                if forecast.key in profile.ranges and planned_for == others:
+                    found[profile.ranges[forecast.key].max] = planned
+        return sorted(found.items())
+
+    def _fits(self, forecast: MemoryForecast, width: int) -> list[Line]:
+        """Up to which size each GPU holds it, by the higher estimate."""
+        engine = self._engine
+        about: tuple[Span, ...] = ((f"targets of {engine.label}", "muted"),) if engine is not None else ()
+        lines = [
+            Line(),
+            Line((("fits", "strong"), (f"   predicted, with {size_text(RESERVE)} left for CUDA", "muted")), about),
+        ]
+        chosen = self._range(forecast.key)
+        wanted = chosen.max if chosen is not None else forecast.sizes[-1]
+        answers = {gpu: _fit(forecast, gpu.usable, wanted) for gpu in GPUS}
+        if len(set(answers.values())) == 1:  # one sentence for all of them
+            said, role = answers[GPUS[0]]
+            mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
+            text = f"{said} on every GPU looked at, {GPUS[0].name} ({GPUS[0].gigabytes} GB) to {GPUS[-1].name}"
+            lines += paragraph(text, width, role, indent=((f"{mark} ", role),))
+            answers = {}
+        for gpu, (said, role) in answers.items():
+            foreign = engine is not None and gpu.target not in engine.targets
+            tail: Span = (f"{gpu.target}, no target", "warning") if foreign else (gpu.target, "muted")
+            mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
+            name = f"{gpu.name} ({gpu.gigabytes} GB)" if "GB" not in gpu.name else gpu.name
+            lines.append(Line(((f"{mark} ", role), (f"{name:<17}", "text"), (said, role)), (tail,)))
+        if forecast.sizes[-1] < wanted:
+            known = f"not every shape is known above {forecast.key} = {forecast.sizes[-1]}: Problems says why"
+            lines += paragraph(known, width, "warning", indent=(("! ", "warning"),))
+        if forecast.largest:
+            lines += [Line(), Line((("largest tensors", "strong"), ("   predicted, at max", "muted")))]
+            lines += [Line(((f"  {name}", "name"),), ((size_text(count), "text"),)) for name, count in forecast.largest]
+        return [Line(tuple(cut(line.spans, width)), line.tail) for line in lines]
+
+    @property
+    def _engine(self) -> EngineInfo | None:
+        engines = self.state.hello.engines if self.state.hello is not None else ()
+        return next((engine for engine in engines if engine.can_build and engine.targets), None)
+
+    def _live(self, width: int, height: int) -> list[Line]:
+        """Each GPU's memory over time, as NVML measures it."""
+        hello = self.state.hello
+        if not self.state.gpu:
+            if hello is None:
+                return []
+            text = "waiting for the first NVML sample" if hello.gpus else f"{PLANNED_ONLY}{hello.no_gpu or NO_GPU}"
+            return paragraph(text, width, "muted")
+        lines: list[Line] = []
+        for device in range(len(self.state.gpu[-1].samples)):
+            samples = [sent.samples[device] for sent in self.state.gpu if device < len(sent.samples)]
+            lines += self._device(samples, width, height)
+        return lines
+
+    def _device(self, samples: list[GpuSample], width: int, height: int) -> list[Line]:
+        last = samples[-1]
+        start = samples[0].t
+        times = tuple(sample.t - start for sample in samples)
+        high = max(max(sample.used for sample in samples) * 1.15, 1.0)
+        mine = [(at, sample.process) for at, sample in zip(times, samples, strict=True) if sample.process is not None]
+        series = [Series(times, tuple(float(sample.used) for sample in samples), "warning")]
+        if mine:
+            series.append(Series(tuple(at for at, _ in mine), tuple(float(used) for _, used in mine), "good"))
+        chart = Chart(
+            tuple(series),
+            Axis(0, max(times[-1], 1), tuple((at, f"{at:g} s") for at in round_steps(0, max(times[-1], 1), 4))),
+            Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 3))),
+        )
+        spans: list[Span] = [(f"{last.name}  ", "strong"), (f"used {size_text(last.used)}", "warning")]
+        spans += [(f" of {size_text(last.total)}", "muted")]
+        if last.process is not None:
+            spans += [("  this process ", "muted"), (size_text(last.process), "good")]
+        if last.phase:
+            spans += [(f"  {last.phase}", "note")]
+        phases = _phases(samples, start)
+        lines = [Line(tuple(cut([*spans, ("  measured, NVML", "muted")], width)))]
+        lines += drawn(chart, width, height, ascii_only=self.state.ascii)
+        return [*lines, *(paragraph(f"phases: {phases}", width, "muted") if phases else [])]
+
+    def action_along(self, step: int) -> None:
+        """Forecast along another dimension."""
+        keys = self._keys
+        if keys:
+            shown = self.state.forecast.key if self.state.forecast is not None else keys[0]
+            at = keys.index(shown) if shown in keys else 0
+            self._key = keys[(at + step) % len(keys)]
+            self._ask()
+
+
+def _fit(forecast: MemoryForecast, usable: int, wanted: int) -> tuple[str, str]:
+    """Up to which size so many bytes suffice, and the role it is said in: a warning below the size `wanted`."""
+    key, largest = forecast.key, forecast.sizes[-1]
+    size = fits_up_to(forecast, usable)
+    if not key:
+        return ("fits", "good") if size is not None else ("does not fit", "warning")
+    if size is None:
+        return f"does not fit, not even at {key} = {forecast.sizes[0]}", "warning"
+    if size < largest:
+        return f"fits up to {key} = {size}", "warning" if size < wanted else "good"
+    beyond = extrapolated(forecast, usable)
+    if beyond is not None and beyond > FAR * largest:
+        return f"fits up to {key} = {largest} and far beyond", "good"
+    if beyond is not None and beyond > largest:
+        return f"fits up to {key} = {beyond:,}, extrapolated", "good"
+    return f"fits up to {key} = {largest}, the largest tried", "good"
+
+
+def _phases(samples: list[GpuSample], start: float) -> str:
+    """When each phase of a job began: `build 3.0 s, run 9.2 s`."""
+    said: list[str] = []
+    before = ""
+    for sample in samples:
+        if sample.phase and sample.phase != before:
+            said.append(f"{sample.phase} at {seconds_text(sample.t - start)}")
+        before = sample.phase
+    return ", ".join(said[-4:])
+
+
+def _beside(left: Line, right: Line, width: int) -> Line:
+    room = width - width_of(left.tail)
+    spans = cut(left.spans, room)
+    gap = " " * (room - width_of(spans))
+    return Line((*spans, (gap, "text"), *left.tail, ("  ", "text"), *right.spans), right.tail)

@@ -1,0 +1,66 @@
+"""What was checked and what was not, for when nothing is wrong: no finding is not yet a working engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from friction_tui.state.app_state import AppState
+from friction_tui.state.outcome import proof_span
+from friction_tui.ui.look.lines import Line, Span, paragraph
+from friction_tui.vocabulary.protocol import CheckState, JobKind
+
+LABEL_WIDTH = 9
+
+
+def coverage(state: AppState, width: int) -> list[Line]:
+    """`no problem found`, then a line for each question: parses, rules, builds, runs, results."""
+    good = "+" if state.ascii else "✓"
+    lines = paragraph("no problem found", width, "good", indent=((f"{good} ", "good"),))
+    for name, text, role in _answers(state):
+        mark: Span = (f"{good} ", "good") if role == "good" else ("? ", "note")
+        label: Span = (f"{name:<{LABEL_WIDTH}}", "muted")
+        lines += paragraph(text, width, "text" if role == "good" else "muted", indent=(mark, label))
+    return lines
+
+
+def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
+    """Question, answer, and the role `good` where somebody answered yes."""
+    parser = state.checks.get("parser")
+    if parser is not None and parser.state is CheckState.DONE:
+        yield "parses", f"{parser.source} takes every node", "good"
+    else:
+        yield "parses", (parser.note if parser is not None else "") or "nobody looked", "note"
+    rules = [check for name, check in state.checks.items() if name != "parser"]
+    done = sum(check.state is CheckState.DONE for check in rules)
+    if done:
+        yield "rules", f"{done} checks of file, graph, types, shapes and weights found nothing", "good"
+    for check in rules:
+        if check.state in (CheckState.UNAVAILABLE, CheckState.FAILED):
+            yield "rules", f"{check.check}: {check.note or check.state.value}", "note"
+    yield _built(state)
+    yield _ran(state)
+    proof = proof_span(state)
+    if proof is not None:
+        yield "results", proof[0], "good" if proof[1] == "good" else "note"
+
+
+def _built(state: AppState) -> tuple[str, str, str]:
+    last = state.builds[-1] if state.builds else None
+    if state.running(JobKind.BUILD):
+        return "builds", "building …", "note"
+    if last is None or last.build is None:
+        return "builds", "not tried; b builds", "note"
+    if state.is_stale(last):
+        return "builds", "not tried since the recipe changed; b builds again", "note"
+    return ("builds", f"{last.build.source} built it", "good") if last.build.ok else ("builds", "refused", "note")
+
+
+def _ran(state: AppState) -> tuple[str, str, str]:
+    last = state.latencies[-1] if state.latencies else None
+    engines = state.hello.engines if state.hello is not None else ()
+    tensorrt = next((engine for engine in engines if engine.can_build or engine.can_parse), None)
+    why = f"{tensorrt.label}: {tensorrt.why_not or 'cannot run here'}" if tensorrt and not tensorrt.can_run else ""
+    if last is None or last.latency is None or state.is_stale(last):
+        return "runs", "; ".join(filter(None, ("not tried at any shape; m measures", why))), "note"
+    only = f"; {why}" if why and "TensorRT" not in last.latency.source else ""
+    return "runs", f"{last.latency.source} ran it at {last.latency.point}{only}", "good"

@@ -1,0 +1,176 @@
+"""The app on a recording: no worker, no model file; what was shown then is shown again, at any speed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import Any, ClassVar
+
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.widgets import Input
+
+from friction_tui.sharing.recording import Recording
+from friction_tui.sharing.tape import Tape
+from friction_tui.state.app_state import AppState, noticed
+from friction_tui.state.follow import MESSAGES, OWN, adopted
+from friction_tui.ui.app import FrictionApp
+from friction_tui.ui.bars import Bar
+from friction_tui.ui.live import LiveSession
+from friction_tui.ui.look.lines import Line, Span
+from friction_tui.vocabulary.protocol import (
+    LOOKS,
+    Request,
+    ToViewer,
+)
+
+KEPT = OWN - MESSAGES
+"""What stays as the one who looks on has it; messages are told as they were."""
+SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+TRACK = 30
+"""Cells of the line that shows how far it is."""
+
+
+class Answers:
+    """Stands where a worker does: knows what was answered in the recording."""
+
+    def __init__(self, tape: Tape, on_event: Callable[[ToViewer], None]) -> None:
+        self._tape, self._on_event = tape, on_event
+
+    async def start(self) -> None:
+        """There is nothing to start."""
+
+    async def close(self) -> None:
+        """There is nothing to end."""
+
+    def send(self, request: Request) -> None:
+        """Answer what was answered then; whatever would change something cannot be done."""
+        answer = self._tape.answer(request)
+        if answer is not None:
+            asyncio.get_running_loop().call_soon(self._on_event, answer)
+
+
+class ReplaySession(LiveSession):
+    """A session that shows a tape."""
+
+    def __init__(self, on_state: Callable[[AppState], None], tape: Tape, **options: Any) -> None:
+        super().__init__(on_state, client=partial(Answers, tape), **options)
+
+    def ask(self, request: Request) -> None:
+        """Questions are answered from the tape, anything else is refused in words."""
+        if isinstance(request, LOOKS) or self.may_change():
+            super().ask(request)
+
+
+class ReplayBar(Bar):
+    """`▶ 0:12 ━━━━━───── 3:40  ×1`, and the keys."""
+
+    DEFAULT_CSS = "ReplayBar { background: $panel; }"
+
+    position, length, now, seconds, speed, playing = 0, 0, 0.0, 0.0, 1.0, True
+
+    def line(self, width: int) -> Line:
+        """Where the recording stands; the keys as far as they fit."""
+        plain = self.state.ascii
+        sign = ("> " if plain else "▶ ") if self.playing else ("= " if plain else "⏸ ")
+        done = round(TRACK * self.position / self.length) if self.length else TRACK
+        full, empty = ("#", "-") if plain else ("━", "─")
+        spans: list[Span] = [(sign, "note"), (f"{_clock(self.now)} ", "strong")]
+        if width >= 100:
+            spans += [(full * done, "note"), (empty * (TRACK - done), "muted"), (" ", "text")]
+        spans += [(f"of {_clock(self.seconds)}  {'x' if plain else '×'}{self.speed:g}   ", "muted")]
+        for key, word in (("space", "pause" if self.playing else "play"), ("[ ]", "step"), ("< >", "speed")):
+            spans += [(key, "key"), (f" {word}  ", "muted")]
+        return Line(tuple(spans))
+
+
+def _first_state(recording: Recording) -> AppState:
+    """What is shown before anything happens."""
+    header = recording.header
+    about = f"recorded by friction-tui {header.friction_tui} on {header.began.replace('T', ' at ')}"
+    state = noticed(AppState(), "info", f"a recording of {header.model or 'a session'}", about)
+    if recording.cut_off:
+        state = noticed(state, "warning", "this recording ends in the middle of a line", "as after a crash")
+    return state
+
+
+def _clock(seconds: float) -> str:
+    return f"{int(seconds) // 60}:{int(seconds) % 60:02}"
+
+
+class ReplayApp(FrictionApp):
+    """Plays a recording. Its keys win over those of the panels: folding is on the arrow keys here."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding(key, action, label, show=False, id=f"replay.{name}", tooltip=tooltip, priority=True)
+        for key, action, label, name, tooltip in (
+            ("space", "pause", "Pause", "pause", "Pause or go on"),
+            ("right_square_bracket", "step(1)", "Step", "forward", "To the next edit, job or verdict"),
+            ("left_square_bracket", "step(-1)", "Back", "back", "To the edit, job or verdict before"),
+            ("greater_than_sign", "speed(1)", "Faster", "faster", "Twice as fast"),
+            ("less_than_sign", "speed(-1)", "Slower", "slower", "Half as fast"),
+        )
+    ]
+
+    def __init__(self, recording: Recording, *, speed: float = 1.0, **look: Any) -> None:
+        self._tape = Tape(recording, _first_state(recording))
+        super().__init__(live=partial(ReplaySession, tape=self._tape), **look)
+        self._position, self._speed, self._playing = 0, speed, True
+        self._bar = ReplayBar(id="replay")
+        self._next: asyncio.TimerHandle | None = None
+        self.live.state = adopted(replace(self.live.state, recorded=True), self._tape.state(0), KEPT)
+
+    def get_default_screen(self) -> Screen[None]:
+        """The workbench, whatever comes."""
+        return self._workbench()
+
+    def on_mount(self) -> None:
+        """Begin once there is something to see."""
+        self.call_after_refresh(self._begin)
+
+    def _begin(self) -> None:
+        if self.workbench is not None:
+            self.workbench.mount(self._bar, before="#keys")
+        self._go_to(0)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What is typed into a line is text, not a key of the player."""
+        typing = action in ("pause", "step", "speed") and isinstance(self.focused, Input)
+        return not typing and super().check_action(action, parameters)
+
+    def action_pause(self) -> None:
+        """Pause, go on, or begin again at the end."""
+        self._playing = not self._playing
+        at_end = self._position == len(self._tape)
+        self._go_to(0 if self._playing and at_end else self._position)
+
+    def action_step(self, steps: int) -> None:
+        """To the next edit, verdict or job, or the one before; it stays there."""
+        self._playing = False
+        self._go_to(self._tape.mark_after(self._position, steps))
+
+    def action_speed(self, steps: int) -> None:
+        """Faster or slower."""
+        nearest = min(range(len(SPEEDS)), key=lambda at: abs(SPEEDS[at] - self._speed))
+        self._speed = SPEEDS[min(max(nearest + steps, 0), len(SPEEDS) - 1)]
+        self._go_to(self._position)
+
+    def _go_to(self, position: int) -> None:
+        """Show the state at a position, and wait for the next entry if it plays."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        if position != self._position:
+            self._position = position
+            self.live.show(adopted(self.live.state, self._tape.state(position), KEPT))
+        self._playing = self._playing and position < len(self._tape)
+        if self._playing:
+            wait = self._tape.pause(position) / self._speed
+            self._next = asyncio.get_running_loop().call_later(wait, self._go_to, position + 1)
+        bar, tape = self._bar, self._tape
+        bar.position, bar.length, bar.now, bar.seconds = position, len(tape), tape.at(position), tape.seconds
+        bar.speed, bar.playing = self._speed, self._playing
+        bar.update_state(self.live.state)
+        bar.refresh()

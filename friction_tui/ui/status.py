@@ -1,0 +1,172 @@
+"""The status line: what is open, for which target, what is known, and how it stands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from friction_tui.state.app_state import AppState, Job
+from friction_tui.state.outcome import proof_span
+from friction_tui.ui.dialogs.shared import presence
+from friction_tui.ui.look.lines import Line, Span, cut, width_of
+from friction_tui.ui.problems.panel import counts
+from friction_tui.vocabulary.finding import Severity, Tier
+from friction_tui.vocabulary.protocol import CheckState, EngineInfo, JobKind
+from friction_tui.vocabulary.recipe import Precision
+
+GAP: Span = ("   ", "text")
+TARGET = 4
+"""Rank of the target: what has a lower one stays longer on a narrow line."""
+
+
+def judge(state: AppState) -> EngineInfo | None:
+    """The engine whose verdicts count: the first found that parses or builds."""
+    if state.hello is None:
+        return None
+    usable = [e for e in state.hello.engines if e.can_parse or e.can_build]
+    return next(iter(usable), None)
+
+
+def target_text(state: AppState) -> str:
+    """`TensorRT-RTX 1.7.1 · SM89 · fp16`."""
+    if state.worker_lost:
+        return "no worker"
+    if state.hello is None:
+        return "starting the worker …"
+    engine = judge(state)
+    return " · ".join(filter(None, (engine.label if engine else "no TensorRT here", chosen_text(state))))
+
+
+def chosen_text(state: AppState) -> str:
+    """`SM89 · fp16`: target and precision as far as they are chosen."""
+    recipe = state.recipe
+    if recipe is None:
+        return ""
+    precision = recipe.precision.value if recipe.precision is not Precision.AS_EXPORTED else ""
+    return " · ".join(filter(None, (recipe.target, precision)))
+
+
+def opset_text(state: AppState) -> str:
+    """`opset 17`, or `opset 17 → 18` once it is edited."""
+    if state.summary is None:
+        return ""
+    own = state.summary.opsets.get("")
+    chosen = state.recipe.opset if state.recipe else None
+    arrow = "->" if state.ascii else "→"
+    if chosen is not None and chosen != own:
+        return f"opset {own if own is not None else '?'} {arrow} {chosen}"
+    return f"opset {own}" if own is not None else ""
+
+
+def known(state: AppState) -> list[Span]:
+    """Whether it parses, builds and runs, each only as far as somebody tried, none inferred from another."""
+    yes, no = ("+", "X") if state.ascii else ("✓", "✗")
+    spans = [_parses(state, yes, no)]
+    build = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.cancelled), None)
+    if build is None:
+        spans.append(("builds -", "muted"))
+    elif build.running:
+        spans.append(("building …", "note"))
+    else:
+        spans.append(_or_stale(*_built(build, yes, no), state.is_stale(build)))
+    spans += _runs(state, yes)
+    results = proof_span(state)
+    if results is not None:
+        mark = {"good": f"equal {yes}", "error": f"changed {no}"}.get(results[1], "?")
+        spans.append((f"results {mark}", results[1]))
+    return spans
+
+
+def _built(job: Job, yes: str, no: str) -> Span:
+    """What a build that is over says; one that died on the way says nothing of the model."""
+    if job.build is None:
+        return "builds ?", "warning"
+    return (f"builds {yes}", "good") if job.build.ok else (f"builds {no}", "error")
+
+
+def _runs(state: AppState, yes: str) -> list[Span]:
+    """What ran it, by name: that ONNX Runtime runs a model says nothing of TensorRT."""
+    spans: list[Span] = []
+    run = next(iter(reversed(state.latencies)), None)
+    if run is not None and run.latency is not None:
+        ran = f"runs {yes} {run.latency.point} ({short_name(run.latency.source)})"
+        spans.append(_or_stale(ran, "good", state.is_stale(run)))
+        if "TensorRT" in run.latency.source:
+            return spans
+    engine = judge(state)
+    if engine is None or engine.can_run:
+        return spans or [("runs -", "muted")]
+    no_gpu = state.hello is not None and not state.hello.gpus
+    why = "no GPU" if no_gpu else "cannot tell here"
+    return [*spans, (f"TRT ? {why}" if spans else f"runs ? {why}", "note")]
+
+
+def short_name(source: str) -> str:
+    """`ORT CPU` for `ONNX Runtime 1.32.0 CPU, 2 threads`, `TRT` for any TensorRT."""
+    if "TensorRT" in source:
+        return "TRT"
+    return " ".join(("ORT", *(word for word in ("CUDA", "CPU") if word in source.split(",", maxsplit=1)[0].split())))
+
+
+def _or_stale(text: str, role: str, stale: bool) -> Span:
+    return (f"{text} stale", "stale") if stale else (text, role)
+
+
+def _parses(state: AppState, yes: str, no: str) -> Span:
+    if state.summary is not None and state.summary.nodes == 0:
+        return "parses -", "muted"  # an empty network parses, which says nothing about the file
+    if state.open_file_only:
+        return "parses ?", "note"  # only a part of the file could be read
+    answer = state.checks.get("parser")
+    if answer is None or answer.state in (CheckState.PENDING, CheckState.RUNNING):
+        return ("parses …", "muted") if state.checking else ("parses -", "muted")
+    if answer.state is not CheckState.DONE:
+        return ("parses ?", "note")
+    refused = any(f.tier is Tier.PARSER and f.severity is Severity.ERROR for f in answer.findings)
+    return _or_stale(f"parses {no if refused else yes}", "error" if refused else "good", state.stale)
+
+
+def checked_text(state: AppState) -> Span:
+    """How long the last verdict took, or that one is on its way."""
+    if state.worker_lost:
+        return "not checked", "error"
+    if state.refused is not None:
+        return "not opened", "error"
+    export = state.running(JobKind.EXPORT)
+    if export is not None:
+        stage = f": {export.phases[-1].name.lower()}" if export.phases else ""
+        return f"exporting {export.elapsed:.0f} s{stage}", "note"
+    if state.export_failed and not state.checking:
+        return "export failed", "error"
+    if state.summary is None:
+        return ("opening …", "note") if state.revision else ("", "text")
+    if state.checking:
+        return ("rechecking …", "note") if state.judged else ("checking …", "note")
+    return (f"checked {state.judged.seconds:.2f} s", "muted") if state.judged else ("", "text")
+
+
+def _instead(part: tuple[int, tuple[Span, ...]], state: AppState) -> list[tuple[int, tuple[Span, ...]]]:
+    """What is left of a part that has no room: of the target what the user chose."""
+    chosen = chosen_text(state)
+    return [(TARGET - 1, ((chosen, "muted"),))] if part[0] == TARGET and chosen else []
+
+
+def status(state: AppState, width: int) -> Line:
+    """The line at `width` cells. What does not fit goes, least important first."""
+    name = Path(state.recipe.source.path).name if state.recipe else "friction"
+    parts: list[tuple[int, tuple[Span, ...]]] = [
+        (0, ((name, "strong"),)),
+        (3, ((opset_text(state), "text"),)),
+        (TARGET, ((target_text(state), "muted"),)),
+        (1, tuple(counts(state))),
+    ]
+    parts.append((2, (presence(state),)))
+    if state.recipe is not None:
+        parts.append((2, tuple(part for span in known(state) for part in (("  ", "text"), span))[1:]))
+        parts.append((5, (checked_text(state),)))
+    parts = [(rank, spans) for rank, spans in parts if width_of(spans)]
+    while len(parts) > 1 and sum(width_of(s) + len(GAP[0]) for _, s in parts) > width:
+        least = max(parts, key=lambda part: part[0])
+        parts[parts.index(least) : parts.index(least) + 1] = _instead(least, state)
+    left = [part for rank, spans in parts if rank != 5 for part in (*spans, GAP)][:-1]
+    right = [span for rank, spans in parts if rank == 5 for span in spans]
+    return Line(tuple(cut(left, width)), tuple(right))

@@ -1,0 +1,254 @@
+"""The workbench: the screen where everything happens. It arranges panels and passes messages on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Grid
+from textual.events import DescendantFocus, Resize
+from textual.screen import Screen
+
+from friction_tui.state.app_state import AppState
+from friction_tui.ui import panel as said
+from friction_tui.ui.actions.registry import BY_ID, bindings, why_not
+from friction_tui.ui.bars import Bar, KeyLine, MessageLine, PanelBar, StatusLine
+from friction_tui.ui.graph.inspector import findings_at
+from friction_tui.ui.graph.view import GraphView
+from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, PANELS, arrangement, shown
+from friction_tui.ui.lines_panel import LinesPanel
+from friction_tui.ui.panels import ORDER, made, panel_type
+from friction_tui.ui.sessions import SavedSession
+from friction_tui.vocabulary.finding import Finding
+
+if TYPE_CHECKING:
+    from friction_tui.ui.app import FrictionApp
+    from friction_tui.ui.graph.search_bar import SearchBar
+    from friction_tui.ui.problems.panel import Problems
+
+
+class Workbench(Screen[None]):
+    """Graph, problems, inspector, shapes, build, memory, latency; beside each other or one at a time."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
+    AUTO_FOCUS = "#graph"
+
+    def __init__(self, state: AppState, session: SavedSession | None = None) -> None:
+        super().__init__()
+        self.state = state
+        self._session = session
+        self._panels: dict[str, said.Panel] = {}
+        self._bars: list[Bar] = []
+        self._search: SearchBar | None = None
+        self.current = PANELS[0]
+        self.drawer = DRAWER[0]
+        self.beside = BESIDE[0]
+        self.zoomed = False
+
+    @property
+    def friction(self) -> FrictionApp:
+        """The app."""
+        return cast("FrictionApp", self.app)
+
+    @property
+    def graph(self) -> GraphView:
+        """The graph panel."""
+        return cast("GraphView", self.panel("graph"))
+
+    @property
+    def problems(self) -> Problems:
+        """The problem list."""
+        return cast("Problems", self.panel("problems"))
+
+    def compose(self) -> ComposeResult:
+        """The lines above and below, and the panels of the first screen; the others come once that is painted."""
+        self._bars = [StatusLine(id="status"), PanelBar(id="panel-bar"), MessageLine(id="message"), KeyLine(id="keys")]
+        _, on_screen = self._arranged(*self.app.size)
+        self._panels = {name: made(name) for name in ORDER if name in on_screen}
+        yield from self._bars[:2]
+        with Grid(id="body"):
+            yield from self._panels.values()
+        yield from self._bars[2:]
+
+    def panel(self, name: str) -> said.Panel:
+        """The panel of this name, made at its first use."""
+        if name not in self._panels:
+            new = made(name)
+            before = next((p for n, p in self._panels.items() if ORDER.index(n) > ORDER.index(name)), None)
+            self._panels[name] = new
+            self._panels = {known: self._panels[known] for known in ORDER if known in self._panels}
+            self.query_one("#body").mount(new, before=before)
+            new.update_state(self.state)
+        return self._panels[name]
+
+    def _make_rest(self) -> None:
+        """The panels that are not there yet, one between two paints, so that a key finds them made."""
+        missing = next((name for name in ORDER if name not in self._panels), None)
+        if missing is not None:
+            self.panel(missing)
+            self.call_after_refresh(self._make_rest)
+
+    def on_mount(self) -> None:
+        """First arrangement and first state; a saved session is looked at as it was left."""
+        if self._session is not None:
+            self.graph.restore(self._session.open_folds, self._session.cursor)
+            self.show_panel(self._session.panel if self._session.panel in PANELS else PANELS[0])
+        self.lay_out()
+        self.update_state(self.state)
+        self.call_after_refresh(self._make_rest)
+
+    def on_resize(self, event: Resize) -> None:
+        """What fits changes with the terminal."""
+        self.lay_out(event.size.width, event.size.height)
+
+    def update_state(self, state: AppState) -> None:
+        """Hand the newest state to everything on the screen."""
+        self.state = state
+        for bar in self._bars:
+            bar.update_state(state)
+        for panel in self._panels.values():
+            panel.update_state(state)
+
+    # ------------------------------------------------------------------------------------------- layout
+
+    def lay_out(self, width: int = 0, height: int = 0) -> None:
+        """Show the panels that fit, the current one always."""
+        width, height = width or self.app.size.width, height or self.app.size.height
+        arranged, on_screen = self._arranged(width, height)
+        body = self.query_one("#body")
+        for name in ARRANGEMENTS:
+            body.set_class(name == arranged, f"-{name}")
+        for name in ORDER:
+            if name in on_screen or name in self._panels:
+                self.panel(name).display = name in on_screen
+        bar = self.query_one(PanelBar)
+        bar.current = self.current
+        bar.display = arranged == "single" and height >= 8
+        bar.refresh()
+        self.query_one(MessageLine).display = height >= 10
+
+    def _arranged(self, width: int, height: int) -> tuple[str, set[str]]:
+        arranged = arrangement(width, height, zoomed=self.zoomed)
+        return shown(arranged, self.current, self.drawer, self.beside)
+
+    def show_panel(self, name: str, *, focus: bool = True) -> None:
+        """Bring a panel to the front."""
+        self._look_at(name)
+        self.lay_out()
+        if focus or (self.focused is not None and not self.focused.display):
+            self.panel(name).focus()
+
+    def on_descendant_focus(self, event: DescendantFocus) -> None:
+        """The panel with the focus is the current one."""
+        if event.widget is not self.focused:
+            return  # the focus has moved on since
+        for widget in event.widget.ancestors_with_self:
+            if widget.id in PANELS and widget.id != self.current:
+                self._look_at(widget.id)
+                self.lay_out()
+
+    def _look_at(self, name: str) -> None:
+        self.current = name
+        self.drawer = name if name in DRAWER else self.drawer
+        self.beside = name if name in BESIDE else self.beside
+
+    # ------------------------------------------------------------------------------------------- actions
+
+    def panel_bindings(self) -> dict[str, list[Binding]]:
+        """The keys of each panel, by the panel's name, for the help page."""
+        kinds: list[type[said.Panel]] = [LinesPanel, *map(panel_type, PANELS)]
+        keys = {kind.NAME: [b for b in vars(kind).get("BINDINGS", []) if isinstance(b, Binding)] for kind in kinds}
+        return {name or "every list": bindings for name, bindings in keys.items() if bindings}
+
+    async def action_do(self, action: str) -> None:
+        """Run an action of the registry, or say why it means nothing now."""
+        wanted = BY_ID[action]
+        if not wanted.when(self.state):
+            self.friction.live.say(f"{wanted.label}: {why_not(wanted, self.state)}")
+            return
+        done = wanted.do(self)
+        if done is not None:
+            await done
+
+    # ------------------------------------------------------------------------------- what panels say
+
+    def on_reveal(self, event: said.Reveal) -> None:
+        """Show an item in the graph; the panel that asked keeps the focus where both are visible."""
+        self.graph.reveal(event.path)
+
+    def on_choose(self, event: said.Choose) -> None:
+        """A panel chose a problem."""
+        self.choose(event.finding, explain=event.explain)
+
+    def choose(self, finding: Finding, *, explain: bool = False) -> None:
+        """From now on this problem is the one to fix; `explain` opens its page, unless one is open."""
+        self.friction.live.choose(finding)
+        self.problems.select(finding)
+        if explain and self.app.screen is self:
+            from friction_tui.ui.why_screen import WhyScreen
+
+            self.app.push_screen(WhyScreen(self))
+
+    def on_graph_view_selected(self, event: GraphView.Selected) -> None:
+        """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""
+        event.stop()
+        self.friction.live.select(event.path, moved=event.moved)
+
+    def on_graph_view_entered(self) -> None:
+        """Enter on a node: explain what is wrong with it, else inspect it."""
+        found = findings_at(self.state, self.state.selected)
+        if found:
+            self.choose(found[0], explain=True)
+        else:
+            self.show_panel("inspector")
+
+    def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
+        """Enter in the problem list: explain, or go to the place."""
+        if event.panel is self.problems:
+            self.problems.open_entry()
+
+    # ------------------------------------------------------------------------------------------- search
+
+    async def open_search(self, purpose: str) -> None:
+        """Show the search line, made at its first use."""
+        if self._search is None:
+            from friction_tui.ui.graph.search_bar import SearchBar
+
+            self._search = SearchBar()
+            await self.mount(self._search, before="#keys")
+        self._search.open(purpose, self.problems.filter if purpose == "problems" else "")
+        if purpose == "graph" and not self.graph.display:
+            self.show_panel("graph", focus=False)
+
+    def close_search(self) -> bool:
+        """Hide the search line; says whether it was shown."""
+        if self._search is None or not self._search.display:
+            return False
+        self._search.display = False
+        return True
+
+    def on_search_bar_typed(self, event: SearchBar.Typed) -> None:
+        """Search as one types."""
+        if event.purpose == "problems":
+            self.problems.set_filter(event.text)
+            count = f"{len(self.problems.shown())}"
+        else:
+            count = self.graph.search(event.text)
+        self._count(count)
+
+    def _count(self, text: str) -> None:
+        if self._search is not None:
+            self._search.count(text)
+
+    def on_search_bar_step(self, event: SearchBar.Step) -> None:
+        """Another match in the graph."""
+        if event.purpose == "graph":
+            self._count(self.graph.search_step(event.direction))
+
+    def on_search_bar_closed(self, event: SearchBar.Closed) -> None:
+        """Back to where the search was about."""
+        if event.purpose == "problems" and not event.keep:
+            self.problems.set_filter("")
+        self.close_search()
+        self.panel("problems" if event.purpose == "problems" else "graph").focus()

@@ -1,0 +1,1 @@
+"""What every part may say: findings, recipes, messages between processes, units. Imports nothing heavy."""

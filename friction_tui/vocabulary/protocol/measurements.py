@@ -1,0 +1,165 @@
+"""Results of builds, runs, forecasts and GPU samples as they cross the boundary. Sizes in bytes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from friction_tui.vocabulary.finding import Finding
+
+
+class Kernel(msgspec.Struct, frozen=True):
+    """One layer of a built engine and the ONNX nodes fused into it."""
+
+    name: str
+    onnx_nodes: tuple[str, ...]
+    kind: str = ""
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """One phase of a job. `seconds` None while it runs."""
+
+    name: str
+    seconds: float | None = None
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line of an engine's log. `level`: `error`, `warning`, `info` or `verbose`; `t` seconds into the job."""
+
+    level: str
+    text: str
+    t: float
+
+
+class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a build gave. Sizes in bytes, as the builder's own log and the plan give them; None: not said."""
+
+    ok: bool
+    source: str
+    seconds: float
+    engine_bytes: int | None = None
+    activation_bytes: tuple[int, ...] = ()
+    """Planned activation memory, one entry per optimization profile (at the profile's max)."""
+    weights_bytes: int | None = None
+    scratch_bytes: int | None = None
+    host_persistent_bytes: int | None = None
+    device_persistent_bytes: int | None = None
+    peak_host_bytes: int | None = None
+    phases: tuple[Phase, ...] = ()
+    kernels: tuple[Kernel, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    engine_path: str = ""
+    """Where the plan lies: a temporary file of the worker until the user saves it."""
+
+
+class LatencyResult(msgspec.Struct, frozen=True, kw_only=True):
+    """A timed run. All times in milliseconds, one entry a run, after `warmup` uncounted runs."""
+
+    source: str
+    """What ran it: `ONNX Runtime 1.32.0 CPU, 2 threads`."""
+    point: str
+    shapes: dict[str, tuple[int, ...]]
+    times_ms: tuple[float, ...]
+    warmup: int
+    load_ms: float
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    per_second: float
+    note: str = ""
+    """Why it was not something faster: `TensorRT cannot run here: no NVIDIA GPU`."""
+
+
+class KeptNode(msgspec.Struct, frozen=True, kw_only=True):
+    """A node that has to stay float32, and what that does at its output.
+
+    Errors are relative to the largest magnitude there; None: a number became NaN or Inf, or the tensor is not float.
+    `weight_bytes` is what its weights take beyond the half they would have taken.
+    """
+
+    path: str
+    name: str
+    op: str
+    before: float | None
+    after: float | None
+    weight_bytes: int
+
+
+class PrecisionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest set of nodes found that must stay float32 when the rest is fp16 or bf16.
+
+    `error_in_half` is the largest relative error of an output with all `nodes` nodes in half, `error` with `kept`
+    in float32; None: a number became NaN or Inf. `minimal`: none of them can be left out. `inputs` says in words what
+    it ran on, `casts` how many Casts keeping them adds.
+    """
+
+    source: str
+    precision: str
+    tolerance: float
+    inputs: str
+    nodes: int
+    kept: tuple[KeptNode, ...]
+    error_in_half: float | None
+    error: float | None
+    minimal: bool
+    casts: int
+    runs: int
+    seconds: float
+
+
+class OpsetPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What converting the model to one opset gave, tried out.
+
+    `refusal` is why it does not convert, "" when it does; `node_name`, `op` and `adapter` (`Relu 14 → 13`) what is in
+    the way, `node` its path. Else, by `source`: how many nodes it refuses there, those it takes at the model's own
+    opset (`lost`), those it only takes there (`gained`). `standard` are operators of other domains that ONNX itself
+    has there, `became` operators that come and go, `inputs` attributes that become inputs. `holds`: whether the
+    outputs stayed equal, None where that was not tried; `proof` says how.
+    """
+
+    opset: int
+    refusal: str = ""
+    node: str = ""
+    node_name: str = ""
+    op: str = ""
+    adapter: str = ""
+    source: str = ""
+    refused: int = 0
+    lost: tuple[str, ...] = ()
+    gained: tuple[str, ...] = ()
+    standard: tuple[str, ...] = ()
+    became: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+    holds: bool | None = None
+    proof: str = ""
+
+
+class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Predicted activation memory along one dimension key, everything else at opt. Bytes.
+
+    `naive` keeps every tensor apart until its last use, `fused` assumes element-wise chains in place; the
+    truth is usually between. `planned` are (size, bytes) from builds of this model.
+    """
+
+    key: str
+    sizes: tuple[int, ...]
+    naive: tuple[int, ...]
+    fused: tuple[int, ...]
+    weights: int
+    floor: int
+    planned: tuple[tuple[int, int], ...] = ()
+    largest: tuple[tuple[str, int], ...] = ()
+    """The largest tensors at max: (name, bytes)."""
+
+
+class GpuSample(msgspec.Struct, frozen=True):
+    """GPU memory at one moment, from NVML. Bytes; `t` in seconds of the worker's clock."""
+
+    t: float
+    device: int
+    name: str
+    total: int
+    used: int
+    process: int | None
+    utilization: int | None = None
+    phase: str = ""

@@ -1,0 +1,173 @@
+"""What the terminal asks of the worker, and the worker of a job."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from friction_tui.vocabulary.recipe import Recipe
+
+
+class Open(msgspec.Struct, frozen=True, tag="open"):
+    """Open the recipe's source, judge it; replaces whatever was open.
+
+    `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
+    `again` reads what is open already once more: until the new model is there, the older one stays.
+    """
+
+    revision: int
+    recipe: Recipe
+    remember: bool = False
+    again: bool = False
+
+
+class Step(enum.StrEnum):
+    """How a recipe came after the one before."""
+
+    EDIT = "edit"
+    UNDO = "undo"
+    REDO = "redo"
+
+
+class Apply(msgspec.Struct, frozen=True, tag="apply"):
+    """The recipe changed: judge again, doing only what the change touches. Supersedes older ones."""
+
+    revision: int
+    recipe: Recipe
+    step: Step = Step.EDIT
+
+
+class Inspect(msgspec.Struct, frozen=True, tag="inspect"):
+    """Ask for `NodeDetail` of one node path."""
+
+    path: str
+
+
+class ReadInitializer(msgspec.Struct, frozen=True, tag="read_initializer"):
+    """Ask for `InitializerStats`."""
+
+    name: str
+
+
+class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
+    """Ask for `MemoryForecast` along one dimension key ("" lets the worker choose)."""
+
+    key: str = ""
+
+
+class JobKind(enum.StrEnum):
+    """What a job does."""
+
+    BUILD = "build"
+    MEASURE = "measure"
+    EXPORT = "export"
+    PRECISION = "precision"
+    OPSETS = "opsets"
+
+
+EXPORT_JOB = 0
+"""The job number of an export, which opening starts by itself; jobs of the terminal count from 1."""
+
+
+class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
+    """Start a killable job for the current model. `job` is the terminal's own number for it."""
+
+    job: int
+    kind: JobKind
+    point: str = "opt"
+    """The profile point to measure at."""
+    runs: int = 0
+    """Timed runs; 0 lets the worker choose for about two seconds."""
+    tolerance: float = 0.0
+    """Of a search for the nodes that must stay float32, relative; 0 lets the worker choose."""
+    data: str = ""
+    """An .npz of the worker's machine with the inputs to search on; "" for made-up ones."""
+
+
+class CancelJob(msgspec.Struct, frozen=True, tag="cancel_job"):
+    """Kill a job whatever it is doing."""
+
+    job: int
+
+
+class SaveEngine(msgspec.Struct, frozen=True, tag="save_engine"):
+    """Copy the last built engine to `path`."""
+
+    path: str
+
+
+class SaveModel(msgspec.Struct, frozen=True, tag="save_model"):
+    """Write the model with the recipe applied to `path`."""
+
+    path: str
+
+
+class WatchGpu(msgspec.Struct, frozen=True, tag="watch_gpu"):
+    """Send a `GpuSamples` every `interval` seconds; 0 stops."""
+
+    interval: float
+
+
+class AskOthers(msgspec.Struct, frozen=True, tag="ask_others"):
+    """Put the present model to the TensorRT of other Python environments too; `pythons` are run as programs."""
+
+    revision: int
+    pythons: tuple[str, ...]
+
+
+class ReadSource(msgspec.Struct, frozen=True, tag="read_source"):
+    """Ask for the `SourceText` of a Python file that the model came from; "" for the one that most of it is from."""
+
+    file: str = ""
+
+
+class WatchSource(msgspec.Struct, frozen=True, tag="watch_source"):
+    """Say `SourceChanged` whenever a file that the export read is saved; `on` False stops."""
+
+    on: bool
+
+
+class StartNetron(msgspec.Struct, frozen=True, tag="start_netron"):
+    """Serve the current model in Netron on loopback."""
+
+
+Request = (
+    Open
+    | Apply
+    | Inspect
+    | ReadInitializer
+    | Forecast
+    | StartJob
+    | CancelJob
+    | SaveEngine
+    | SaveModel
+    | WatchGpu
+    | ReadSource
+    | WatchSource
+    | StartNetron
+    | AskOthers
+)
+
+LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource)
+"""Requests that change nothing for anybody else: who only watches may make them, and a recording answers them."""
+
+
+class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the worker tells a job process, as one JSON line on its stdin.
+
+    `model` is the ONNX file to start from (an export's result for PyTorch and TensorFlow), `folder` a directory
+    of the worker's for results. `runs` 0 means for about two seconds.
+    """
+
+    job: int
+    kind: JobKind
+    recipe: Recipe
+    model: str
+    folder: str
+    point: str = "opt"
+    runs: int = 0
+    engine: str = ""
+    """A plan built before, for a measurement on TensorRT."""
+    tolerance: float = 0.0
+    data: str = ""

@@ -1,0 +1,42 @@
+"""What an edit of the ranges asks again, and what it need not."""
+
+from __future__ import annotations
+
+from typing import NoReturn, cast
+
+import pytest
+
+from friction_tui.model.opened import open_model
+from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.rules.check import Check
+from friction_tui.rules.checks import CHECKS
+from friction_tui.rules.context import CheckContext
+from friction_tui.samples import sample
+from friction_tui.vocabulary.recipe import Precision, Recipe
+
+
+class NoSizes:
+    """A table, or a recipe, that fails whoever asks it for sizes."""
+
+    target, precision, keep_float32 = "", Precision.FP16, ()
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise AssertionError(f"{name} was asked for")
+
+
+RANGELESS = [pytest.param(check, id=check.name) for check in CHECKS if not check.reads_sizes]
+
+
+@pytest.mark.parametrize("check", RANGELESS)
+def test_a_check_that_is_kept_over_edits_of_the_ranges_does_not_look_at_them(check: Check) -> None:
+    for name in ("detector", "baked_batch", "qdq_asymmetric", "fp16_hazard", "growing_loop", "healthy_transformer"):
+        path = sample(name)
+        assert path is not None
+        no_sizes = NoSizes()
+        list(
+            check(
+                CheckContext(
+                    open_model(path), cast(Recipe, no_sizes), cast(ShapeTable, no_sizes), (), "TensorRT-RTX 1.7.1"
+                )
+            )
+        )
