@@ -45,7 +45,7 @@ class Rewriter:
     CannotRewrite. `changes` says how results or the interface change, for CHANGES.
 
     `ops` are the (domain, operator) pairs it applies to: it is offered where such a node is refused, and where a kind
-    names it (`Kind.rewrites`). () for one that is not about single nodes. `node` replaces one node, where `run` does that.
+    names it (`Kind.rewrites`); () for one that is not about single nodes. `node` replaces one node, where `run` does.
     """
 
     name: str
