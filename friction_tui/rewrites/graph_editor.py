@@ -371,7 +371,7 @@ def replaced(model: OpenedModel, paths: Iterable[str], rewrite: NodeRewrite) -> 
         raise CannotRewrite("no node was named")
     # From the back, so that indices before it stay, and bodies before the node they belong to.
     for node in sorted(nodes, key=lambda one: _order(one.path), reverse=True):
-        graph = _graph_at(proto, node.graph)
+        graph = graph_at(proto, node.graph)
         target = graph.node[node.index]
         editor.place(graph, node.index, lambda target=target: rewrite(target, editor))  # type: ignore[misc]
     forget_shapes(proto)
@@ -403,7 +403,7 @@ def _order(path: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in path.split("."))
 
 
-def _graph_at(proto: onnx.ModelProto, prefix: str) -> onnx.GraphProto:
+def graph_at(proto: onnx.ModelProto, prefix: str) -> onnx.GraphProto:
     """The graph at a path prefix such as `12.then_branch`, "" for the main graph."""
     graph, parts = proto.graph, prefix.split(".") if prefix else []
     for index, name in zip(parts[::2], parts[1::2], strict=True):
