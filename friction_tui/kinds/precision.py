@@ -1,6 +1,6 @@
 """float16 inside the graph.
 
-Spoken of only when the model or the precision asked for computes in float16.
+Reported only when the model or the precision asked for computes in float16.
 """
 
 from friction_tui.kinds.examples import ModelText, Weights

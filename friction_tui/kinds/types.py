@@ -1,8 +1,8 @@
 """Element types.
 
-What TensorRT does with each type was measured with one-node models: float64 is narrowed in silence; int16, uint16 and
-wider unsigned integers, strings, complex and some 8-bit floats are refused even where nothing reads them; uint8 lives
-only at the border.
+What TensorRT does with each type was measured with one-node models: float64 is narrowed without an error; int16, uint16
+and wider unsigned integers, strings, complex and some 8-bit floats are refused even where nothing reads them; uint8 is
+taken only at the border.
 """
 
 from friction_tui.kinds.examples import ModelText, Weights
@@ -80,7 +80,8 @@ UNSUPPORTED_OUTPUT = Kind(
     title="Output {name} is {dtype}",
     severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),
-    cause="""As for inputs.""",
+    cause="""As for inputs, TensorRT says `Failed to convert ONNX date type to TensorRT data type`, without node or
+type.""",
     evidence="""The output and its type.""",
     example="""String labels of a classifier.""",
     fix="""Return integer ids and look the label up outside.""",
@@ -132,7 +133,7 @@ UNSUPPORTED_CAST = Kind(
 
 NOT_A_TENSOR = Kind(
     id="types/not-a-tensor",
-    summary="An input or output that is no tensor",
+    summary="An input or output that is not a tensor",
     title="{place} {name} is {type}, not a tensor",
     severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),

@@ -63,7 +63,8 @@ INF = Kind(
     title="Inf in {name}",
     severities=(Severity.ERROR,),
     tiers=(Tier.HAZARD,),
-    cause="""As NaN. Bounds and attention masks (a lone -Inf, a mask of 0 and -Inf) are not meant.""",
+    cause="""As for NaN: every output that depends on it is Inf or NaN, in every engine, without an error. Bounds and
+attention masks (a lone -Inf, a mask of 0 and -Inf) are not reported.""",
     evidence="""How many, in which tensor, who reads it.""",
     example="""+Inf in a bias.""",
     fix="""An earlier checkpoint; clamp a bound to a finite value.""",
