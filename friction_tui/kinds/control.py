@@ -10,9 +10,9 @@ from friction_tui.vocabulary.finding import Severity, Tier
 GROWING_STATE = Kind(
     id="control/growing-state",
     summary="A loop carries a tensor that changes its shape",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} carries a tensor that changes its shape",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER, Tier.PARSER),
     cause="""
 TensorRT's recurrence (IRecurrenceLayer) keeps one shape for all iterations. A state that grows by one column
 per step, as in a decoder that appends to its output, does not.
@@ -24,15 +24,16 @@ The carried tensor, its shape on entry and after each of the first iterations, t
     fix="""Pre-allocate the tensor at its final size and write into it; unroll the loop; or export one step.""",
     shows=Shown(""),
     quiet=Shown(""),
+    reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
 
 LOOP_CONDITION = Kind(
     id="control/loop-condition",
     summary="A loop without a condition whose body reads one",
-    title="{title}",
+    title="Loop {node} has no condition, and its body reads it",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""
 The condition of a Loop may be left blank: then only the trip count ends it, and the body is given true. TensorRT
 makes no tensor for a blank input, so a body that reads its condition reads nothing.
@@ -48,9 +49,9 @@ makes no tensor for a blank input, so a body that reads its condition reads noth
 SLICE_BY_ITERATION = Kind(
     id="control/slice-by-iteration",
     summary="A slice whose bounds move with the iterations of a loop",
-    title="{title}",
+    title="Slice {slice} moves with the iterations of Loop {loop}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.BUILDER,),
     cause="""
 TensorRT-RTX 1.7.1 cannot build a Slice inside a Loop whose bounds are computed from the iteration number or
 from the carried state; it stops with an internal error. A Gather by the same number builds.
@@ -66,9 +67,9 @@ from the carried state; it stops with an internal error. A Gather by the same nu
 NESTED_IF = Kind(
     id="control/nested-if",
     summary="An If in a branch of another If, with dynamic sizes",
-    title="{title}",
+    title="If {inner} stands in a branch of If {outer}, with dynamic sizes",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.BUILDER,),
     cause="""
 TensorRT-RTX 1.7.1 cannot build an If inside a branch of another one when both are decided at run time and the
 inner one works on a dynamic shape.
@@ -78,15 +79,16 @@ inner one works on a dynamic shape.
     fix="""`torch.where` for the inner choice, or fixed sizes.""",
     shows=Shown(""),
     quiet=Shown(""),
+    reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
 
 DYNAMIC_TRIP_COUNT = Kind(
     id="control/dynamic-trip-count",
     summary="The number of iterations depends on values",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="The number of iterations depends on values",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""
 A Loop with scan outputs stacks one row per iteration; if the trip count is computed from values, the number of
 rows is data-dependent.
@@ -102,9 +104,9 @@ rows is data-dependent.
 IF_BRANCHES = Kind(
     id="control/if-branches",
     summary="The branches of an If differ in rank",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="The branches of If {node} differ in rank",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER, Tier.PARSER),
     cause="""
 TensorRT wants the same rank from both branches, unless the condition is known when it builds: computed from
 constants and from sizes without a range. A condition that merely happens to be the same for every size is not folded.
@@ -114,15 +116,16 @@ constants and from sizes without a range. A condition that merely happens to be 
     fix="""Squeeze an axis that is always 1, keep the dimension, or fix the size the condition tests.""",
     shows=Shown(""),
     quiet=Shown(""),
+    reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
 
 BRANCH_CANNOT_WORK = Kind(
     id="control/branch-cannot-work",
     summary="A branch that cannot work at these sizes",
-    title="{title}",
+    title="{op} {node} {breaks}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""
 TensorRT works out the shapes of both branches, whichever is taken at run time, so a branch that would never be
 taken at these sizes still has to be valid.
@@ -132,15 +135,16 @@ taken at these sizes still has to be valid.
     fix="""Make the branch valid at every size, or fold the If.""",
     shows=Shown(""),
     quiet=Shown(""),
+    reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
 
 LOOP_BODY = Kind(
     id="control/loop-body",
     summary="Not supported inside a loop",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Not supported inside a loop",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER, Tier.PARSER),
     cause="""The builder has operators and patterns it does not take inside a loop body.""",
     evidence="""Its text: `operation not supported within a loop body`.""",
     example="""LSTM with sequence lengths on TensorRT 8.""",

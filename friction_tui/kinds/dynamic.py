@@ -15,9 +15,9 @@ from friction_tui.vocabulary.finding import Severity, Tier
 BAKED_RESHAPE = Kind(
     id="dynamic/baked-reshape",
     summary="A size of the example became a constant in a reshape",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""
 `x.shape[0]` was a Python number while tracing, so the target of Reshape is a constant that fits one size only.
 `[1, -1]` fits them all, and folds a larger batch into the features: then it is a node behind it that breaks.
@@ -37,9 +37,9 @@ BAKED_RESHAPE = Kind(
 RESHAPE_REMAINDER = Kind(
     id="dynamic/reshape-remainder",
     summary="The elements do not divide by the fixed entries of a reshape",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""
 The target leaves one dimension to compute (-1) and the rest do not divide the element count at this size.
 """,
@@ -56,9 +56,9 @@ The target leaves one dimension to compute (-1) and the rest do not divide the e
 RESHAPE_VOLUME = Kind(
     id="dynamic/reshape-volume",
     summary="A reshape that changes the number of elements",
-    title="{title}",
+    title="{op} {node} {breaks}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""Input and target are both fixed and do not have the same number of elements.""",
     evidence="""Both shapes.""",
     example="""[2, 3] to [7].""",
@@ -73,9 +73,9 @@ RESHAPE_VOLUME = Kind(
 BAKED_CONSTANT = Kind(
     id="dynamic/baked-constant",
     summary="A constant of the example's size meets a dynamic one",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""
 A mask, a class token, an initial state or a position table was built from the example's size at export: the
 target of Expand or Tile, the bounds of a Slice, or the tensor itself is a constant.
@@ -93,9 +93,9 @@ target of Expand or Tile, the bounds of a Slice, or the tensor itself is a const
 BAKED_RESIZE = Kind(
     id="dynamic/baked-resize",
     summary="A Resize that also resizes the batch",
-    title="{title}",
+    title="Resize {node} also resizes the batch",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""Resize has a constant for all sizes, the batch included. Another batch is interpolated to that size: every
 runtime runs it and the result is wrong.""",
     evidence="""The sizes and the batches.""",
@@ -111,9 +111,9 @@ runtime runs it and the result is wrong.""",
 STRIDE_MULTIPLE = Kind(
     id="dynamic/stride-multiple",
     summary="Only multiples of a stride work",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""
 A size is halved and doubled again, or cut into blocks. Other sizes lose their remainder on the way, and the
 skip connection no longer fits.
@@ -131,9 +131,9 @@ skip connection no longer fits.
 TABLE_TOO_SHORT = Kind(
     id="dynamic/table-too-short",
     summary="A table runs out",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""A constant (position embedding, mask) is sliced to the input's length and has fewer entries.""",
     evidence="""The constant, its length, the first size that is too long.""",
     example="""512 positions and a sequence of 1024.""",
@@ -148,9 +148,9 @@ TABLE_TOO_SHORT = Kind(
 MUST_BE_EQUAL = Kind(
     id="dynamic/must-be-equal",
     summary="Two sizes that must be equal and need not be",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""Two operands follow different sizes, which the ranges allow to differ.""",
     evidence="""Which operand follows which size.""",
     example="""`a [N, 4] + b [M, 4]`.""",
@@ -165,9 +165,9 @@ MUST_BE_EQUAL = Kind(
 BROADCAST = Kind(
     id="dynamic/broadcast",
     summary="Sizes that cannot be broadcast",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""Sizes that meet in an element-wise operation must be equal, or 1.""",
     evidence="""Both shapes, the axis.""",
     example="""[1, 4, 8] + [1, 16, 8].""",
@@ -182,9 +182,9 @@ BROADCAST = Kind(
 CONCAT = Kind(
     id="dynamic/concat",
     summary="Parts that do not join",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""Parts to concatenate must agree on every other axis.""",
     evidence="""The shapes, the axis.""",
     example="""[1, 4, 32] and [1, 4, 33] along axis 1.""",
@@ -199,9 +199,9 @@ CONCAT = Kind(
 MATMUL = Kind(
     id="dynamic/matmul",
     summary="A matrix product whose inner size changes",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""The number of features depends on the size of the input, and the weights are made for one.""",
     evidence="""Both sizes, and the Flatten or Reshape that made features of the spatial size.""",
     example="""Flatten, then Gemm for 3×8×8 = 192 features, with dynamic height and width.""",
@@ -216,9 +216,9 @@ MATMUL = Kind(
 SQUEEZE = Kind(
     id="dynamic/squeeze",
     summary="A squeeze of an axis that is not always 1",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""
 The axis was 1 in the example. Without axes Squeeze removes every axis of size 1, so that even the rank depends
 on the input; TensorRT fixes the rank when it builds.
@@ -236,9 +236,9 @@ on the input; TensorRT fixes the rank when it builds.
 INDEX_RANGE = Kind(
     id="dynamic/index-range",
     summary="An index out of range",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""A constant index lies outside its axis, always or at some sizes. TensorRT does not check indices and reads
 beyond the tensor.""",
     evidence="""Index, axis, size.""",
@@ -254,9 +254,9 @@ beyond the tensor.""",
 UNROLLED_LOOP = Kind(
     id="dynamic/unrolled-loop",
     summary="A loop over a dynamic axis that was unrolled for the example",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.SHAPES,),
     cause="""`for t in range(x.shape[1])` is a Python loop: the export holds one Gather for each step of the example. A
 shorter input is read out of range, of a longer one the rest is ignored, and nothing says so.""",
     evidence="""The indices 0, 1, 2... of one axis that follows the input.""",
@@ -272,9 +272,9 @@ shorter input is read out of range, of a longer one the rest is ignored, and not
 PAD = Kind(
     id="dynamic/pad",
     summary="Pads that do not fit",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""
 Reflection needs a dimension larger than the pad; cropping (negative pads) cannot take more than there is.
 """,
@@ -291,9 +291,9 @@ Reflection needs a dimension larger than the pad; cropping (negative pads) canno
 TOPK = Kind(
     id="dynamic/topk",
     summary="K larger than the axis",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""K is a constant, and at small sizes the axis has fewer elements.""",
     evidence="""K and the size.""",
     example="""The best 100 of 50 boxes.""",
@@ -308,9 +308,9 @@ TOPK = Kind(
 COLLAPSED = Kind(
     id="dynamic/collapsed",
     summary="Nothing is left after the kernel",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""The input is smaller than the kernel at this size.""",
     evidence="""Window and size.""",
     example="""A 7×7 pooling on a 4×4 map.""",
@@ -325,9 +325,9 @@ COLLAPSED = Kind(
 SPLIT = Kind(
     id="dynamic/split",
     summary="Parts that do not add up",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""The sizes of the parts are constants and the axis is dynamic.""",
     evidence="""The parts and the size.""",
     example="""`torch.split(x, [4, 4], 1)` for 12 channels.""",
@@ -342,9 +342,9 @@ SPLIT = Kind(
 SLICE = Kind(
     id="dynamic/slice",
     summary="A slice beyond the tensor",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""Bounds, axes or steps do not fit the shape.""",
     evidence="""The bounds and the shape.""",
     example="""An axis that does not exist.""",
@@ -359,9 +359,9 @@ SLICE = Kind(
 RANGE = Kind(
     id="dynamic/range",
     summary="A Range that never ends",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""The step is 0 or leads away from the limit.""",
     evidence="""Start, limit, step.""",
     example="""Range(0, 4, 0).""",
@@ -376,9 +376,9 @@ RANGE = Kind(
 SHAPE_VALUES = Kind(
     id="dynamic/shape-values",
     summary="Values of a shape tensor that do not fit",
-    title="{title}",
+    title="{op} {node} {breaks}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""The values given for a shape-tensor input ask for a shape the data cannot have.""",
     evidence="""The node and both shapes.""",
     example="""Values [3, 4] for the target of a reshape of 8 elements.""",
@@ -393,9 +393,9 @@ SHAPE_VALUES = Kind(
 CANNOT_WORK = Kind(
     id="dynamic/cannot-work",
     summary="Sizes an operator does not allow",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""The operator's own rules are broken at this size.""",
     evidence="""The shapes and the rule.""",
     example="""Two inputs of a custom layout with different ranks.""",
@@ -411,9 +411,9 @@ CANNOT_WORK = Kind(
 BREAKS = Kind(
     id="dynamic/breaks",
     summary="The builder says that a point cannot run",
-    title="{title}",
+    title="The builder says that a point cannot run",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""
 TensorRT warns `Profile kMIN values are not self-consistent` and builds an engine that cannot run there.
 """,
@@ -431,9 +431,9 @@ TensorRT warns `Profile kMIN values are not self-consistent` and builds an engin
 LAYER_PARAMETERS = Kind(
     id="dynamic/layer-parameters",
     summary="Stored weights that are made for another number of channels",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""
 The weights of a convolution, or scale and bias of a normalization, fix the channels of the input, and these
 are others: a layout was swapped, a Concat lost, a group count changed. GroupNormalization takes one value a group at
@@ -452,9 +452,9 @@ opset 18 to 20 and one a channel from 21 on.
 AXIS = Kind(
     id="dynamic/axis",
     summary="An axis the input does not have",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    tiers=(Tier.SHAPES,),
     cause="""Axis or perm counts more dimensions than the input has.""",
     evidence="""The axis and the shape.""",
     example="""Softmax with axis 5 on a matrix.""",
@@ -469,9 +469,9 @@ AXIS = Kind(
 FOLDED_BATCH = Kind(
     id="dynamic/folded-batch",
     summary="A reshape that folds the batch into another axis",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} {breaks}",
+    severities=(Severity.WARNING, Severity.ERROR),
+    tiers=(Tier.HAZARD, Tier.SHAPES),
     cause="""
 The first entry of the target is the batch of the example, and a -1 behind it takes in whatever a larger batch
 brings. Or the -1 stands in front and takes in the batch together with a size whose example is in the entries behind it.

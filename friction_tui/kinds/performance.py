@@ -10,9 +10,9 @@ from friction_tui.vocabulary.finding import Severity, Tier
 UNFOLDED_BATCH_NORM = Kind(
     id="performance/unfolded-batch-norm",
     summary="A BatchNorm that is not folded",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{norms} not folded into a Conv",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.HAZARD,),
     cause="""Conv and BatchNormalization with constant parameters are one Conv. TensorRT fuses them itself; quantization
 tools do not.""",
     evidence="""The pairs.""",
@@ -25,9 +25,9 @@ tools do not.""",
 TRANSPOSE_PAIR = Kind(
     id="performance/transpose-pair",
     summary="Transposes that cancel",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{pairs} of Transpose that cancel",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.HAZARD,),
     cause="""Two permutations, perhaps with element-wise operators between, that undo each other.""",
     evidence="""The pairs and their perm.""",
     example="""tf2onnx's NHWC ↔ NCHW sandwich around every Conv.""",
@@ -39,9 +39,9 @@ TRANSPOSE_PAIR = Kind(
 LARGE_ACTIVATION = Kind(
     id="performance/large-activation",
     summary="An activation too large for most GPUs",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{op} {node} makes {size} at max",
+    severities=(Severity.NOTE, Severity.WARNING),
+    tiers=(Tier.HAZARD,),
     cause="""
 One tensor takes 4 GB or more at the max of the ranges, often because an operator grows with the square of a
 size: attention scores are L × L.
@@ -54,4 +54,5 @@ tactic 3 due to insufficient memory on requested size of 68719476736`.
     fix="""Lower the max; give rare sizes a profile of their own; compute in chunks or with fused attention; fp16.""",
     shows=Shown(""),
     quiet=Shown(""),
+    reads_sizes=True,
 )

@@ -10,9 +10,9 @@ from friction_tui.vocabulary.finding import Severity, Tier
 MISSING = Kind(
     id="profile/missing",
     summary="Dynamic inputs and no optimization profile",
-    title="{title}",
+    title="No optimization profile for {inputs}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""The model has dynamic dimensions and no ranges were given.""",
     evidence="""
 The inputs. The builder says `Network has dynamic or shape inputs, but no optimization profile has been defined`.
@@ -28,9 +28,9 @@ The inputs. The builder says `Network has dynamic or shape inputs, but no optimi
 MISSING_RANGE = Kind(
     id="profile/missing-range",
     summary="An input without a range",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="No range was chosen for {input}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.SHAPES,),
     cause="""
 Ranges were given for some inputs and not for this one. The tool goes on with a guess; TensorRT refuses.
 """,
@@ -46,9 +46,9 @@ Ranges were given for some inputs and not for this one. The tool goes on with a 
 UNORDERED = Kind(
     id="profile/unordered",
     summary="min, opt and max out of order",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="The range of {dimension} is out of order",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.SHAPES,),
     cause="""
 min <= opt <= max does not hold. TensorRT refuses the profile; a second invalid profile it drops silently.
 """,
@@ -64,9 +64,9 @@ min <= opt <= max does not hold. TensorRT refuses the profile; a second invalid 
 NEGATIVE = Kind(
     id="profile/negative",
     summary="A negative size",
-    title="{title}",
+    title="A negative size for {dimension}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""-1 was given as a size. TensorRT then says that the profile is *missing dimensions*.""",
     evidence="""The range.""",
     example="""`--minShapes=x:-1x4`.""",
@@ -80,9 +80,9 @@ NEGATIVE = Kind(
 ZERO_LENGTH = Kind(
     id="profile/zero-length",
     summary="A size may be 0",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{dimension} may be 0: an empty tensor",
+    severities=(Severity.NOTE, Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.SHAPES,),
     cause="""Not a fault for TensorRT 10 and later, which build and run empty tensors; TensorRT 8 refuses them.""",
     evidence="""The range.""",
     example="""`past_key_values` of length 0 in the first decode step.""",
@@ -96,9 +96,9 @@ ZERO_LENGTH = Kind(
 RANK = Kind(
     id="profile/rank",
     summary="A shape with too few dimensions",
-    title="{title}",
+    title="The profile gives {input} {given} dimensions, the model {rank}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""A dimension was left out of the shape, so every size after it stands at the wrong axis.""",
     evidence="""
 The dimensions of the input and those given. The builder says `has 4 dimensions but profile 0 has 3`.
@@ -114,9 +114,9 @@ The dimensions of the input and those given. The builder says `has 4 dimensions 
 STATIC_SIZE = Kind(
     id="profile/static-size",
     summary="A range for a size that is fixed",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{input} has the fixed size {size} on {axes}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.SHAPES,),
     cause="""The model fixes the dimension and the profile asks for others.""",
     evidence="""
 The fixed size and the range. The builder says `has static dimensions that don't match kMIN dimensions`.
@@ -132,9 +132,9 @@ The fixed size and the range. The builder says `has static dimensions that don't
 SAME_SYMBOL = Kind(
     id="profile/same-symbol",
     summary="One symbol, different ranges",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Inputs that share the symbol {symbol} have different ranges",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.SHAPES,),
     cause="""
 Inputs that share a symbol must have equal sizes at run time, and the profile gives them different ranges. If
 they differ at opt, the build fails: `Dimensions with name batch must be equal`.
@@ -151,9 +151,9 @@ they differ at opt, the build fails: `Dimensions with name batch must be equal`.
 SHAPE_VALUES = Kind(
     id="profile/shape-values",
     summary="A shape tensor without values",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{input} is a shape tensor and has no values",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.SHAPES,),
     cause="""An integer input decides the shape of other tensors. TensorRT needs its *values* at min, opt and max.""",
     evidence="""The input, and where it ends up. The builder says `missing values for shape input tensor`.""",
     example="""An input `target` that feeds Reshape.""",
@@ -167,9 +167,9 @@ SHAPE_VALUES = Kind(
 VALUES_UNORDERED = Kind(
     id="profile/values-unordered",
     summary="Values of a shape tensor that fall from min to max",
-    title="{title}",
+    title="The values of {input} are out of order",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""TensorRT wants min <= opt <= max for every entry of a shape tensor's values, as for every dimension.""",
     evidence="""The entry and its three values.""",
     example="""`[2, 12]`, `[4, 6]`, `[4, 6]` for the target of a reshape: its second entry falls from 12 to 6.""",
@@ -183,9 +183,9 @@ VALUES_UNORDERED = Kind(
 UNKNOWN_KEY = Kind(
     id="profile/unknown-key",
     summary="A range for something the model does not have",
-    title="{title}",
+    title="The profile has a range for {key}, and {mismatch}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""A misspelt input, axis or symbol.""",
     evidence="""The key, and the model's inputs.""",
     example="""`--shapes image:1x3x224x224` for an input called `images`.""",
@@ -199,9 +199,9 @@ UNKNOWN_KEY = Kind(
 INVALID = Kind(
     id="profile/invalid",
     summary="The sizes that were given make no profile",
-    title="{title}",
+    title="The optimization profile is not valid",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.SHAPES,),
     cause="""
 The ranges or values on the command line, or in friction.toml, break a rule that holds for every model: min ≤ opt
 ≤ max, no negative sizes, as many values at the three points. The model was not opened.
