@@ -8,9 +8,10 @@ A size the tool guessed is never reported as your error: the finding then says w
 three good ones that only need to be a multiple: no profile can say so, and the finding is a note.
 """
 
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import Message, ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
+from friction_tui.vocabulary.recipe import Values
 
 BAKED_RESHAPE = Kind(
     id="dynamic/baked-reshape",
@@ -27,8 +28,8 @@ BAKED_RESHAPE = Kind(
     fix="""
 `x.flatten(1)`, or -1 for that entry; export again with the dimension dynamic. The tool can rewrite the entry.
 """,
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,3,8,8] x) => (float[a,b] y) <int64[2] s = {4, 192}> { [view] y = Reshape (x, s) }"),
+    quiet=ModelText("g (float[n,3,8,8] x) => (float[a,b] y) <int64[2] s = {-1, 192}> { [view] y = Reshape (x, s) }"),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -46,8 +47,14 @@ The target leaves one dimension to compute (-1) and the rest do not divide the e
     evidence="""The target, the count, and the multiple that works.""",
     example="""Windows of 7: `reshape(n, -1, 7, c)` for a length of 30.""",
     fix="""Pad to a multiple, or keep to sizes that divide.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[1,t,4] x) => (float[1,b,7,4] y) <int64[4] s = {0, -1, 7, 4}> { [windows] y = Reshape (x, s) }",
+        ranges={"t": (14, 28, 30)},
+    ),
+    quiet=ModelText(
+        "g (float[1,t,4] x) => (float[1,b,7,4] y) <int64[4] s = {0, -1, 7, 4}> { [windows] y = Reshape (x, s) }",
+        ranges={"t": (28, 28, 28)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -63,8 +70,8 @@ RESHAPE_VOLUME = Kind(
     evidence="""Both shapes.""",
     example="""[2, 3] to [7].""",
     fix="""Correct the target.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[2,3] x) => (float[a] y) <int64[1] s = {7}> { [view] y = Reshape (x, s) }", ranges={}),
+    quiet=ModelText("g (float[2,3] x) => (float[a] y) <int64[1] s = {6}> { [view] y = Reshape (x, s) }", ranges={}),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -83,8 +90,22 @@ target of Expand or Tile, the bounds of a Slice, or the tensor itself is a const
     evidence="""The constant with its size, the tensor it meets, the size that tensor follows.""",
     example="""`torch.zeros(1, 1, 8, 8)` as a causal mask in a Where against `[N, h, q, k]`.""",
     fix="""Build it from `x.shape`, or make it as large as needed and slice it; export again.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,t,t] scores) => (float[1,t,t] y) <float low = {-1e9}> {
+            [mask] y = Where (causal, scores, low) }
+    """,
+        ranges={"t": (4, 8, 16)},
+        weights=(Weights("causal", (1, 8, 8), dtype="bool"),),
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,t,t] scores) => (float[1,t,t] y) <float low = {-1e9}> {
+            [mask] y = Where (causal, scores, low) }
+    """,
+        ranges={"t": (8, 8, 8)},
+        weights=(Weights("causal", (1, 8, 8), dtype="bool"),),
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -101,8 +122,10 @@ runtime runs it and the result is wrong.""",
     evidence="""The sizes and the batches.""",
     example="""`F.interpolate(x, size=...)` in old exporters.""",
     fix="""Scales instead of sizes, or sizes computed from x.shape; from opset 18 on, axes [2, 3].""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,2,8,8] x) => (float[a,2,16,16] y) <int64[4] s = {1, 2, 16, 16}> { y = Resize (x, , , s) }"
+    ),
+    quiet=ModelText("g (float[n,2,8,8] x) => (float[n,2,16,16] y) <float[4] s = {1, 1, 2, 2}> { y = Resize (x, , s) }"),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -121,8 +144,26 @@ skip connection no longer fits.
     evidence="""The node, the two sizes that meet, the divisor.""",
     example="""A U-Net with three levels needs multiples of 8: `Axis 2 has mismatched dimensions of 16 and 17`.""",
     fix="""Ranges of multiples (the tool offers them), padding, or a resize of the skip connection.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,4,h,64] x) => (float[1,8,h,64] y) {
+            [pool] p = MaxPool <kernel_shape = [4, 4], strides = [4, 4]> (x)
+            [up] u = ConvTranspose <strides = [4, 4]> (p, k)
+            [skip] y = Concat <axis = 1> (u, x) }
+    """,
+        ranges={"h": (32, 66, 128)},
+        weights=(Weights("k", (4, 4, 4, 4)),),
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,4,h,64] x) => (float[1,8,h,64] y) {
+            [pool] p = MaxPool <kernel_shape = [4, 4], strides = [4, 4]> (x)
+            [up] u = ConvTranspose <strides = [4, 4]> (p, k)
+            [skip] y = Concat <axis = 1> (u, x) }
+    """,
+        ranges={"h": (64, 64, 64)},
+        weights=(Weights("k", (4, 4, 4, 4)),),
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -138,8 +179,28 @@ TABLE_TOO_SHORT = Kind(
     evidence="""The constant, its length, the first size that is too long.""",
     example="""512 positions and a sequence of 1024.""",
     fix="""Keep the max at its length, or export with a longer table.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (int64[1,t] ids) => (float[1,t,8] y) <int64[1] zero = {0}, int64[1] one = {1}> {
+            e = Gather (tokens, ids)
+            length = Shape <start = 1, end = 2> (ids)
+            p = Slice (positions, zero, length, one)
+            [embed] y = Add (e, p) }
+    """,
+        ranges={"t": (1, 8, 32)},
+        weights=(Weights("tokens", (30, 8)), Weights("positions", (1, 16, 8))),
+    ),
+    quiet=ModelText(
+        """
+        g (int64[1,t] ids) => (float[1,t,8] y) <int64[1] zero = {0}, int64[1] one = {1}> {
+            e = Gather (tokens, ids)
+            length = Shape <start = 1, end = 2> (ids)
+            p = Slice (positions, zero, length, one)
+            [embed] y = Add (e, p) }
+    """,
+        ranges={"t": (1, 8, 16)},
+        weights=(Weights("tokens", (30, 8)), Weights("positions", (1, 16, 8))),
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -155,8 +216,11 @@ MUST_BE_EQUAL = Kind(
     evidence="""Which operand follows which size.""",
     example="""`a [N, 4] + b [M, 4]`.""",
     fix="""The same sizes at every point; one symbol for both.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] a, float[m,4] b) => (float[c,4] y) { [sum] y = Add (a, b) }",
+        ranges={"n": (1, 2, 4), "m": (1, 3, 4)},
+    ),
+    quiet=ModelText("g (float[n,4] a, float[n,4] b) => (float[c,4] y) { [sum] y = Add (a, b) }"),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -172,8 +236,8 @@ BROADCAST = Kind(
     evidence="""Both shapes, the axis.""",
     example="""[1, 4, 8] + [1, 16, 8].""",
     fix="""Make both follow the same size.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[1,4,8] x, float[1,16,8] z) => (float[1,c,8] y) { [sum] y = Add (x, z) }", ranges={}),
+    quiet=ModelText("g (float[1,4,8] x, float[1,1,8] z) => (float[1,c,8] y) { [sum] y = Add (x, z) }", ranges={}),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -189,8 +253,12 @@ CONCAT = Kind(
     evidence="""The shapes, the axis.""",
     example="""[1, 4, 32] and [1, 4, 33] along axis 1.""",
     fix="""Pad or crop one of them.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[1,4,32] x, float[1,4,33] z) => (float[1,8,32] y) { [join] y = Concat <axis = 1> (x, z) }", ranges={}
+    ),
+    quiet=ModelText(
+        "g (float[1,4,32] x, float[1,4,32] z) => (float[1,8,32] y) { [join] y = Concat <axis = 1> (x, z) }", ranges={}
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -206,8 +274,16 @@ MATMUL = Kind(
     evidence="""Both sizes, and the Flatten or Reshape that made features of the spatial size.""",
     example="""Flatten, then Gemm for 3×8×8 = 192 features, with dynamic height and width.""",
     fix="""Fix the size, or pool to a fixed size before flattening.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[1,3,h,8] x) => (float[1,10] y) { [flat] f = Flatten (x) [fc] y = Gemm (f, w) }",
+        ranges={"h": (8, 16, 32)},
+        weights=(Weights("w", (192, 10)),),
+    ),
+    quiet=ModelText(
+        "g (float[1,3,h,8] x) => (float[1,10] y) { [flat] f = Flatten (x) [fc] y = Gemm (f, w) }",
+        ranges={"h": (8, 8, 8)},
+        weights=(Weights("w", (192, 10)),),
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -226,8 +302,8 @@ on the input; TensorRT fixes the rank when it builds.
     evidence="""The axis and its sizes.""",
     example="""`x.squeeze()` or `x.squeeze(0)` with a dynamic batch.""",
     fix="""Remove it, or name an axis that is always 1.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4,1] x) => (float[a,b] y) <int64[1] axes = {0}> { [drop] y = Squeeze (x, axes) }"),
+    quiet=ModelText("g (float[n,4,1] x) => (float[a,b] y) <int64[1] axes = {2}> { [drop] y = Squeeze (x, axes) }"),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -244,8 +320,14 @@ beyond the tensor.""",
     evidence="""Index, axis, size.""",
     example="""Token 7 in a table of 4; `x[:, 15]` for a length that may be 4.""",
     fix="""Correct the index or the table; -1 for the last one; raise the min.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[1,t,8] x) => (float[1,8] y) <int64 i = {15}> { [last] y = Gather <axis = 1> (x, i) }",
+        ranges={"t": (4, 16, 32)},
+    ),
+    quiet=ModelText(
+        "g (float[1,t,8] x) => (float[1,8] y) <int64 i = {-1}> { [last] y = Gather <axis = 1> (x, i) }",
+        ranges={"t": (4, 16, 32)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -262,8 +344,28 @@ shorter input is read out of range, of a longer one the rest is ignored, and not
     evidence="""The indices 0, 1, 2... of one axis that follows the input.""",
     example="""A GRUCell called step by step over 6 frames.""",
     fix="""Work on the whole axis, or a scripted loop or scan; export again with the size dynamic.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,t,4] x) => (float[1,4] y) <int64 i = {0}, int64 j = {1}, int64 k = {2}, int64 l = {3}> {
+            [step0] a = Gather <axis = 1> (x, i)
+            [step1] b = Gather <axis = 1> (x, j)
+            [step2] c = Gather <axis = 1> (x, k)
+            [step3] d = Gather <axis = 1> (x, l)
+            y = Sum (a, b, c, d) }
+    """,
+        ranges={"t": (2, 4, 9)},
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,t,4] x) => (float[1,4] y) <int64 i = {0}, int64 j = {1}, int64 k = {2}, int64 l = {3}> {
+            [step0] a = Gather <axis = 1> (x, i)
+            [step1] b = Gather <axis = 1> (x, j)
+            [step2] c = Gather <axis = 1> (x, k)
+            [step3] d = Gather <axis = 1> (x, l)
+            y = Sum (a, b, c, d) }
+    """,
+        ranges={"t": (4, 4, 4)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -281,8 +383,20 @@ Reflection needs a dimension larger than the pad; cropping (negative pads) canno
     evidence="""Pads and size.""",
     example="""Reflection by 4 at size 2.""",
     fix="""Raise the min, or pad with constants.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,1,w] x) => (float[1,1,v] y) <int64[6] pads = {0, 0, 4, 0, 0, 4}> {
+            [pad] y = Pad <mode = "reflect"> (x, pads) }
+    """,
+        ranges={"w": (2, 16, 32)},
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,1,w] x) => (float[1,1,v] y) <int64[6] pads = {0, 0, 4, 0, 0, 4}> {
+            [pad] y = Pad <mode = "reflect"> (x, pads) }
+    """,
+        ranges={"w": (5, 16, 32)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -298,8 +412,14 @@ TOPK = Kind(
     evidence="""K and the size.""",
     example="""The best 100 of 50 boxes.""",
     fix="""Raise the min to K, or `min(k, n)` at export.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[1,t] x) => (float[1,k] y) <int64[1] k = {100}> { [best] y, i = TopK (x, k) }",
+        ranges={"t": (50, 200, 400)},
+    ),
+    quiet=ModelText(
+        "g (float[1,t] x) => (float[1,k] y) <int64[1] k = {100}> { [best] y, i = TopK (x, k) }",
+        ranges={"t": (100, 200, 400)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -315,8 +435,14 @@ COLLAPSED = Kind(
     evidence="""Window and size.""",
     example="""A 7×7 pooling on a 4×4 map.""",
     fix="""Raise the min, or pool globally.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[1,3,h,h] x) => (float[1,3,p,p] y) { [pool] y = AveragePool <kernel_shape = [7, 7]> (x) }",
+        ranges={"h": (4, 14, 28)},
+    ),
+    quiet=ModelText(
+        "g (float[1,3,h,h] x) => (float[1,3,p,p] y) { [pool] y = AveragePool <kernel_shape = [7, 7]> (x) }",
+        ranges={"h": (7, 14, 28)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -332,8 +458,20 @@ SPLIT = Kind(
     evidence="""The parts and the size.""",
     example="""`torch.split(x, [4, 4], 1)` for 12 channels.""",
     fix="""`torch.chunk`, or sizes computed from the shape.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,c] x) => (float[1,4] a, float[1,4] b) <int64[2] sizes = {4, 4}> {
+            [parts] a, b = Split <axis = 1> (x, sizes) }
+    """,
+        ranges={"c": (8, 8, 12)},
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,c] x) => (float[1,4] a, float[1,4] b) <int64[2] sizes = {4, 4}> {
+            [parts] a, b = Split <axis = 1> (x, sizes) }
+    """,
+        ranges={"c": (8, 8, 8)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -349,8 +487,20 @@ SLICE = Kind(
     evidence="""The bounds and the shape.""",
     example="""An axis that does not exist.""",
     fix="""Take the bounds from the input's shape.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,8] x) => (float[1,4] y) <int64[1] start = {0}, int64[1] end = {4}, int64[1] axis = {3}> {
+            [cut] y = Slice (x, start, end, axis) }
+    """,
+        ranges={},
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,8] x) => (float[1,4] y) <int64[1] start = {0}, int64[1] end = {4}, int64[1] axis = {1}> {
+            [cut] y = Slice (x, start, end, axis) }
+    """,
+        ranges={},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -366,8 +516,22 @@ RANGE = Kind(
     evidence="""Start, limit, step.""",
     example="""Range(0, 4, 0).""",
     fix="""Correct the limits.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (int64 first) => (int64[m] y) <int64 start = {0}, int64 limit = {4}, int64 step = {0}> {
+            [count] r = Range (start, limit, step)
+            y = Add (r, first) }
+    """,
+        ranges={},
+    ),
+    quiet=ModelText(
+        """
+        g (int64 first) => (int64[m] y) <int64 start = {0}, int64 limit = {4}, int64 step = {1}> {
+            [count] r = Range (start, limit, step)
+            y = Add (r, first) }
+    """,
+        ranges={},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -383,8 +547,14 @@ SHAPE_VALUES = Kind(
     evidence="""The node and both shapes.""",
     example="""Values [3, 4] for the target of a reshape of 8 elements.""",
     fix="""Correct the values, or the other ranges.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] x, int64[2] target) => (float[a,b] y) { [view] y = Reshape (x, target) }",
+        values={"target": Values((1, 4), (2, 3), (4, 4))},
+    ),
+    quiet=ModelText(
+        "g (float[n,4] x, int64[2] target) => (float[a,b] y) { [view] y = Reshape (x, target) }",
+        values={"target": Values((1, 4), (2, 4), (4, 4))},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -400,8 +570,12 @@ CANNOT_WORK = Kind(
     evidence="""The shapes and the rule.""",
     example="""Two inputs of a custom layout with different ranks.""",
     fix="""Change the sizes, or the node.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[1,6,4,4] x) => (float[1,c,8,8] y) { [up] y = DepthToSpace <blocksize = 2> (x) }", ranges={}
+    ),
+    quiet=ModelText(
+        "g (float[1,8,4,4] x) => (float[1,c,8,8] y) { [up] y = DepthToSpace <blocksize = 2> (x) }", ranges={}
+    ),
     reads_sizes=True,
     vague=True,
     matters=frozenset({"sizes"}),
@@ -420,8 +594,8 @@ TensorRT warns `Profile kMIN values are not self-consistent` and builds an engin
     evidence="""Its text.""",
     example="""kMAX sizes beyond a position table.""",
     fix="""Change the range.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("Profile kMAX values are not self-consistent: positions has 512 entries"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
     reads_sizes=True,
     vague=True,
     matters=frozenset({"sizes"}),
@@ -442,8 +616,12 @@ opset 18 to 20 and one a channel from 21 on.
     evidence="""The shapes of input and parameter.""",
     example="""A weight [4, 1, 3, 3] for an input of 3 channels.""",
     fix="""Correct the weight or the input; for GroupNormalization export at the opset the parameters are made for.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,3,8,8] x) => (float[n,4,6,6] y) { [conv] y = Conv (x, w) }", weights=(Weights("w", (4, 1, 3, 3)),)
+    ),
+    quiet=ModelText(
+        "g (float[n,3,8,8] x) => (float[n,4,6,6] y) { [conv] y = Conv (x, w) }", weights=(Weights("w", (4, 3, 3, 3)),)
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -459,8 +637,8 @@ AXIS = Kind(
     evidence="""The axis and the shape.""",
     example="""Softmax with axis 5 on a matrix.""",
     fix="""Correct the axis; -1 is the last one.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,8] x) => (float[n,8] y) { [probs] y = Softmax <axis = 5> (x) }"),
+    quiet=ModelText("g (float[n,8] x) => (float[n,8] y) { [probs] y = Softmax <axis = -1> (x) }"),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
@@ -480,8 +658,12 @@ No runtime objects where the elements divide: the samples of a batch end up in o
     evidence="""The shapes before and behind for a batch of 2; no result has the batch as an axis again.""",
     example="""`x.view(1, -1)` with a dynamic batch; `x.view(-1, 16 * 8)` with a dynamic length of 16 at export.""",
     fix="""`x.flatten(1)`, or -1 for the first entry; export again with the batch dynamic.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,16] x) => (float[a,m] y) <int64[2] s = {1, -1}> { [view] r = Reshape (x, s) y = Relu (r) }"
+    ),
+    quiet=ModelText(
+        "g (float[n,16] x) => (float[a,m] y) <int64[2] s = {-1, 16}> { [view] r = Reshape (x, s) y = Relu (r) }"
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("dynamic/baked-reshape",),

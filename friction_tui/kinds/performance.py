@@ -3,7 +3,7 @@
 Notes only: the result is right.
 """
 
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
@@ -18,8 +18,24 @@ tools do not.""",
     evidence="""The pairs.""",
     example="""An export without constant folding.""",
     fix="""Fold it with onnxscript's optimizer or onnxslim.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,2,4,4] x) => (float[1,2,4,4] y) {
+            [conv] h = Conv (x, w)
+            [bn] y = BatchNormalization (h, s, s, s, s) }
+    """,
+        ranges={},
+        weights=(Weights("w", (2, 2, 1, 1)), Weights("s", (2,))),
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,2,4,4] x) => (float[1,2,4,4] y) {
+            [conv] h = Relu (x)
+            [bn] y = BatchNormalization (h, s, s, s, s) }
+    """,
+        ranges={},
+        weights=(Weights("w", (2, 2, 1, 1)), Weights("s", (2,))),
+    ),
 )
 
 TRANSPOSE_PAIR = Kind(
@@ -32,8 +48,24 @@ TRANSPOSE_PAIR = Kind(
     evidence="""The pairs and their perm.""",
     example="""tf2onnx's NHWC ↔ NCHW sandwich around every Conv.""",
     fix="""`--inputs-as-nchw`, or an optimizer.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,4,4,2] x) => (float[1,4,a,b] y) {
+            [first] h = Transpose <perm = [0, 3, 1, 2]> (x)
+            r = Relu (h)
+            [second] y = Transpose <perm = [0, 2, 3, 1]> (r) }
+    """,
+        ranges={},
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,4,4,2] x) => (float[1,4,a,b] y) {
+            [first] h = Transpose <perm = [0, 3, 1, 2]> (x)
+            r = Relu (h)
+            [second] y = Transpose <perm = [0, 3, 1, 2]> (r) }
+    """,
+        ranges={},
+    ),
 )
 
 LARGE_ACTIVATION = Kind(
@@ -52,7 +84,25 @@ size: attention scores are L × L.
 tactic 3 due to insufficient memory on requested size of 68719476736`.
 """,
     fix="""Lower the max; give rare sizes a profile of their own; compute in chunks or with fused attention; fp16.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        """
+        g (float[1,t,64] x) => (float[1,t,64] y) {
+            k = Transpose <perm = [0, 2, 1]> (x)
+            [scores] s = MatMul (x, k)
+            p = Softmax (s)
+            y = MatMul (p, x) }
+    """,
+        ranges={"t": (128, 1024, 65536)},
+    ),
+    quiet=ModelText(
+        """
+        g (float[1,t,64] x) => (float[1,t,64] y) {
+            k = Transpose <perm = [0, 2, 1]> (x)
+            [scores] s = MatMul (x, k)
+            p = Softmax (s)
+            y = MatMul (p, x) }
+    """,
+        ranges={"t": (128, 1024, 8192)},
+    ),
     reads_sizes=True,
 )

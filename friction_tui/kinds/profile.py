@@ -3,9 +3,10 @@
 TensorRT builds an engine for ranges of sizes: min, opt and max for every dynamic dimension of every input.
 """
 
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import Message, ModelText, Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
+from friction_tui.vocabulary.recipe import Values
 
 MISSING = Kind(
     id="profile/missing",
@@ -19,8 +20,8 @@ The inputs. The builder says `Network has dynamic or shape inputs, but no optimi
 """,
     example="""`trtexec --onnx=model.onnx` for an input `[N, 3, 224, 224]`.""",
     fix="""`--minShapes=x:1x3x224x224 --optShapes=x:4x3x224x224 --maxShapes=x:8x3x224x224`.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("Dynamic input tensor images is missing dimensions in profile 0"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -37,8 +38,11 @@ Ranges were given for some inputs and not for this one. The tool goes on with a 
     evidence="""The input, and the guess.""",
     example="""Shapes for `input_ids` and none for `attention_mask`.""",
     fix="""Give min, opt and max for it.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x, float[4,m] z) => (float[n,m] y) { y = MatMul (x, z) }"),
+    quiet=ModelText(
+        "g (float[n,4] x, float[4,m] z) => (float[n,m] y) { y = MatMul (x, z) }",
+        ranges={"n": (1, 2, 4), "m": (1, 2, 4)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -55,8 +59,8 @@ min <= opt <= max does not hold. TensorRT refuses the profile; a second invalid 
     evidence="""The three sizes.""",
     example="""min 4, opt 2, max 8.""",
     fix="""Put them in order (the tool does).""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }", ranges={"n": (4, 2, 8)}),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }", ranges={"n": (2, 4, 8)}),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -71,8 +75,8 @@ NEGATIVE = Kind(
     evidence="""The range.""",
     example="""`--minShapes=x:-1x4`.""",
     fix="""A positive size.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }", ranges={"n": (-1, 2, 8)}),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }", ranges={"n": (1, 2, 8)}),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -87,8 +91,8 @@ ZERO_LENGTH = Kind(
     evidence="""The range.""",
     example="""`past_key_values` of length 0 in the first decode step.""",
     fix="""For TensorRT 8: min 1 and a separate prefill model.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }", ranges={"n": (0, 2, 8)}),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }", ranges={"n": (1, 2, 8)}),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -105,8 +109,14 @@ The dimensions of the input and those given. The builder says `has 4 dimensions 
 """,
     example="""`--shapes images:3x640x640` for an input of batch, channels, height and width.""",
     fix="""Give all dimensions, the batch included.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,3,h,w] images) => (float[n,3,h,w] y) { y = Relu (images) }",
+        ranges={"images[0]": (3, 3, 3), "images[1]": (640, 640, 640), "images[2]": (640, 640, 640)},
+    ),
+    quiet=ModelText(
+        "g (float[n,3,h,w] images) => (float[n,3,h,w] y) { y = Relu (images) }",
+        ranges={"n": (1, 1, 1), "h": (640, 640, 640), "w": (640, 640, 640)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -123,8 +133,8 @@ The fixed size and the range. The builder says `has static dimensions that don't
 """,
     example="""Batch 1..8 for a model exported with batch 4.""",
     fix="""Re-export with that axis dynamic, or take it out of the profile.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[4,3] x) => (float[4,3] y) { y = Relu (x) }", ranges={"x[0]": (1, 4, 8)}),
+    quiet=ModelText("g (float[4,3] x) => (float[4,3] y) { y = Relu (x) }", ranges={"x[0]": (4, 4, 4)}),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -142,8 +152,14 @@ they differ at opt, the build fails: `Dimensions with name batch must be equal`.
     evidence="""The ranges by input.""",
     example="""`ids [batch, 128]` with opt 2 and `mask [batch, 128]` with opt 3.""",
     fix="""The same range for both, or different symbols.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] a, float[n,4] b) => (float[n,4] y) { y = Add (a, b) }",
+        ranges={"a[0]": (1, 2, 4), "b[0]": (1, 3, 4)},
+    ),
+    quiet=ModelText(
+        "g (float[n,4] a, float[n,4] b) => (float[n,4] y) { y = Add (a, b) }",
+        ranges={"a[0]": (1, 2, 4), "b[0]": (1, 2, 4)},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -158,8 +174,11 @@ SHAPE_VALUES = Kind(
     evidence="""The input, and where it ends up. The builder says `missing values for shape input tensor`.""",
     example="""An input `target` that feeds Reshape.""",
     fix="""`set_shape_input`, or make it a constant or compute it from x.shape.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x, int64[2] target) => (float[a,b] y) { [view] y = Reshape (x, target) }"),
+    quiet=ModelText(
+        "g (float[n,4] x, int64[2] target) => (float[a,b] y) { [view] y = Reshape (x, target) }",
+        values={"target": Values((1, 4), (2, 4), (4, 4))},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -174,8 +193,16 @@ VALUES_UNORDERED = Kind(
     evidence="""The entry and its three values.""",
     example="""`[2, 12]`, `[4, 6]`, `[4, 6]` for the target of a reshape: its second entry falls from 12 to 6.""",
     fix="""Values that do not fall; several profiles where one entry grows as another shrinks.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[3,8] x, int64[2] target) => (float[a,b] y) { [view] y = Reshape (x, target) }",
+        ranges={},
+        values={"target": Values((2, 12), (4, 6), (4, 6))},
+    ),
+    quiet=ModelText(
+        "g (float[3,8] x, int64[2] target) => (float[a,b] y) { [view] y = Reshape (x, target) }",
+        ranges={},
+        values={"target": Values((4, 6), (4, 6), (4, 6))},
+    ),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -190,8 +217,10 @@ UNKNOWN_KEY = Kind(
     evidence="""The key, and the model's inputs.""",
     example="""`--shapes image:1x3x224x224` for an input called `images`.""",
     fix="""Correct the name.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }", ranges={"n": (1, 2, 4), "image[0]": (1, 1, 1)}
+    ),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }", ranges={"n": (1, 2, 4), "x[1]": (4, 4, 4)}),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
@@ -209,8 +238,10 @@ The ranges or values on the command line, or in friction.toml, break a rule that
     evidence="""The input or symbol, and the three sizes or values.""",
     example="""`--shapes "x:8x3..4x3..16x3"`: the optimum 4 is below the minimum 8.""",
     fix="""Put min, opt and max of every dimension in rising order.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Shown(
+        "tests/commands/test_check.py::test_sizes_out_of_order_are_a_finding_and_no_sizes_at_all_a_wrong_command"
+    ),
+    quiet=Shown("tests/commands/test_check.py::test_a_healthy_model_passes"),
     reads_sizes=True,
     matters=frozenset({"sizes"}),
 )
