@@ -4,8 +4,8 @@ What the model cannot do at some size of its ranges. Every node is followed at m
 between; then the sizes are varied one by one to find which one is to blame and which sizes work. TensorRT checks opt
 when it builds, min and max with a warning at most, and the rest never: most of these build and fail at run time.
 
-A size the tool guessed is never reported as your error: the finding then says which sizes work. Nor are sizes between
-three good ones that only need to be a multiple: no profile can say so, and the finding is a note.
+A size the tool guessed is never reported as your error: the finding then says which sizes work. Where min, opt and max
+work and the sizes between them only have to be multiples, the finding is a note: a profile cannot say so.
 """
 
 from friction_tui.kinds.examples import Message, ModelText, Weights
@@ -171,7 +171,7 @@ skip connection no longer fits.
 
 TABLE_TOO_SHORT = Kind(
     id="dynamic/table-too-short",
-    summary="A table runs out",
+    summary="A constant table shorter than the input",
     title="{op} {node} {breaks}",
     severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
@@ -340,7 +340,7 @@ UNROLLED_LOOP = Kind(
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.SHAPES,),
     cause="""`for t in range(x.shape[1])` is a Python loop: the export holds one Gather for each step of the example. A
-shorter input is read out of range, of a longer one the rest is ignored, and nothing says so.""",
+shorter input is read out of range; the rest of a longer one is ignored without an error.""",
     evidence="""The indices 0, 1, 2... of one axis that follows the input.""",
     example="""A GRUCell called step by step over 6 frames.""",
     fix="""Work on the whole axis, or a scripted loop or scan; export again with the size dynamic.""",
@@ -427,7 +427,7 @@ TOPK = Kind(
 
 COLLAPSED = Kind(
     id="dynamic/collapsed",
-    summary="Nothing is left after the kernel",
+    summary="An input smaller than the kernel",
     title="{op} {node} {breaks}",
     severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
@@ -653,7 +653,7 @@ FOLDED_BATCH = Kind(
     cause="""
 The first entry of the target is the batch of the example, and a -1 behind it takes in whatever a larger batch
 brings. Or the -1 stands in front and takes in the batch together with a size whose example is in the entries behind it.
-No runtime objects where the elements divide: the samples of a batch end up in one row, or one sample in several.
+No runtime refuses it where the elements divide: the samples of a batch end up in one row, or one sample in several.
 """,
     evidence="""The shapes before and behind for a batch of 2; no result has the batch as an axis again.""",
     example="""`x.view(1, -1)` with a dynamic batch; `x.view(-1, 16 * 8)` with a dynamic length of 16 at export.""",

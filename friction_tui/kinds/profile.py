@@ -227,7 +227,7 @@ UNKNOWN_KEY = Kind(
 
 INVALID = Kind(
     id="profile/invalid",
-    summary="The sizes that were given make no profile",
+    summary="The sizes that were given are not a valid profile",
     title="The optimization profile is not valid",
     severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES,),

@@ -37,21 +37,18 @@ def severity(broken: Broken, studied: Study, explained: Explanation) -> Severity
     dimensions = studied.dimensions
     if not dimensions:
         return Severity.ERROR
-    if explained.kind is dynamic.MUST_BE_EQUAL and (
-        not broken.at_points or all(dimension.guessed for dimension in dimensions)
-    ):
+    guessed = all(one.guessed for one in dimensions)
+    has_batch = any(one.is_batch for one in dimensions)
+    if explained.kind is dynamic.MUST_BE_EQUAL and (not broken.at_points or guessed):
         return Severity.NOTE  # they are equal wherever the user said so; only our own sizes are not
     kinds = {pattern.kind for _, pattern in studied.blamed.values()}
-    guessed = all(dimension.guessed for dimension in dimensions)
     if not explained.by_size:
         named = bool(broken.at_points) and not guessed
-        baked = explained.kind is dynamic.BAKED_RESHAPE and any(dimension.is_batch for dimension in dimensions)
+        baked = explained.kind is dynamic.BAKED_RESHAPE and has_batch
         return Severity.ERROR if named or baked else Severity.WARNING
     if kinds == {"only"}:
         # Declared dynamic, and only one size works: that is wrong whoever chose the sizes.
-        return (
-            Severity.ERROR if not guessed or any(dimension.is_batch for dimension in dimensions) else Severity.WARNING
-        )
+        return Severity.ERROR if not guessed or has_batch else Severity.WARNING
     if guessed:
         return Severity.WARNING if kinds == {"none"} else Severity.NOTE
     if broken.at_points:

@@ -18,8 +18,8 @@ from friction_tui.vocabulary.recipe import POINTS
 
 _SHAPE_IN_TEXT = re.compile(r"\[[\d, ]*\]")
 
-_NODES_ASKED = 60_000
-"""Nodes followed in the search for one broken node: a thousand-node model is asked at sixty sizes."""
+_NODES_FOLLOWED = 60_000
+"""Nodes followed in the search for one broken node: a thousand-node model is tried at sixty sizes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asker:
+class _Trial:
     """Whether one node works at an assignment."""
 
     dimensions: Dimensions
@@ -115,12 +115,12 @@ def study(dimensions: Dimensions, broken: Broken, *, search: bool) -> Study:
     """Turn the dimensions one by one until it is clear which sizes of which of them work."""
     if not dimensions.all or dimensions.shape_values:
         return Study({}, None)
-    ask = _Asker(dimensions, broken.node)
+    trial = _Trial(dimensions, broken.node)
     tried = [(label, dimensions.at(label)) for label in POINTS]
-    good = [assignment for label, assignment in tried if label not in broken.at and ask.node(assignment)]
-    budget = max(16, min(160, _NODES_ASKED // (len(dimensions.model.index.nodes) + 1)))
+    good = [assignment for label, assignment in tried if label not in broken.at and trial.node(assignment)]
+    budget = max(16, min(160, _NODES_FOLLOWED // (len(dimensions.model.index.nodes) + 1)))
     if not good:
-        return _without_example(dimensions, broken, ask, budget) if search else Study({}, None, searched=False)
+        return _without_example(dimensions, broken, trial, budget) if search else Study({}, None, searched=False)
     base = good[-1]
     blamed: dict[str, tuple[Dimension, Pattern]] = {}
     for dimension in dimensions.all.values():
@@ -129,7 +129,7 @@ def study(dimensions: Dimensions, broken: Broken, *, search: bool) -> Study:
             for assignment, _ in broken.at.values()
             if assignment[dimension.key] != base[dimension.key]
         ]
-        works = ask.varied(base, dimension.key)
+        works = trial.varied(base, dimension.key)
         fails = [size for size in dict.fromkeys(sizes) if works(size) is False]
         if not fails:
             continue
@@ -140,7 +140,7 @@ def study(dimensions: Dimensions, broken: Broken, *, search: bool) -> Study:
             pattern = find_pattern(own, dimension.range, hints)
             if pattern.kind == "unclear":
                 # The sizes at which the whole model works are simpler than those at which one node does.
-                pattern = find_pattern(Search(ask.all_varied(base, dimension.key), budget), dimension.range, hints)
+                pattern = find_pattern(Search(trial.all_varied(base, dimension.key), budget), dimension.range, hints)
             if pattern.kind == "unclear":
                 own.budget = max(own.budget, budget // 2)
                 pattern = rounded_multiples(own, dimension.range) or pattern
@@ -152,32 +152,32 @@ def study(dimensions: Dimensions, broken: Broken, *, search: bool) -> Study:
         for key, dimension in dimensions.all.items()
         if any(s[key] != base[key] for s, _ in broken.at.values())
     ]
-    return Study({}, base, tuple(_that_matter(ask, base, broken.assignment, differing)), searched=search)
+    return Study({}, base, tuple(_that_matter(trial, base, broken.assignment, differing)), searched=search)
 
 
-def _that_matter(ask: _Asker, base: Assignment, bad: Assignment, dimensions: list[Dimension]) -> list[Dimension]:
+def _that_matter(trial: _Trial, base: Assignment, bad: Assignment, dimensions: list[Dimension]) -> list[Dimension]:
     """The dimensions without whose change the node would still work."""
     needed = []
     for dimension in dimensions:
-        if ask.node({**bad, dimension.key: base[dimension.key]}) is not False:
+        if trial.node({**bad, dimension.key: base[dimension.key]}) is not False:
             needed.append(dimension)
     return needed or dimensions
 
 
-def _without_example(dimensions: Dimensions, broken: Broken, ask: _Asker, budget: int) -> Study:
+def _without_example(dimensions: Dimensions, broken: Broken, trial: _Trial, budget: int) -> Study:
     """Nothing given works: look for a size that does, one dimension at a time, then height and width together."""
     bad = broken.assignment
     for dimension in dimensions.all.values():
         hints = _solved(dimensions, broken, dimension)
         if not hints and not _moves(dimensions, broken, dimension):
             continue
-        search = Search(ask.varied(bad, dimension.key), budget // 2)
+        search = Search(trial.varied(bad, dimension.key), budget // 2)
         pattern = find_pattern(search, dimension.range, hints)
         if pattern.kind != "none":
             return Study({dimension.key: (dimension, pattern)}, {**bad, dimension.key: search.good[0]})
     square = [dimension for dimension in dimensions.all.values() if not dimension.is_batch]
     if len(square) > 1:
-        search = Search(ask.varied(bad, *(dimension.key for dimension in square)), budget // 2)
+        search = Search(trial.varied(bad, *(dimension.key for dimension in square)), budget // 2)
         pattern = find_pattern(search, square[0].range)
         if pattern.kind != "none":
             base = {**bad, **{dimension.key: search.good[0] for dimension in square}}
