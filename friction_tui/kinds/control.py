@@ -251,17 +251,17 @@ constants and from sizes without a range. A condition that merely happens to be 
 
 BRANCH_CANNOT_WORK = Kind(
     id="control/branch-cannot-work",
-    summary="A branch that cannot work at these sizes",
+    summary="A branch that cannot work at any size",
     title="{op} {node} {breaks}",
     severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES,),
     cause="""
 TensorRT works out the shapes of both branches, whichever is taken at run time, so a branch that would never be
-taken at these sizes still has to be valid.
+taken still has to be valid. Where it fails at some sizes only, the finding is the one of the node.
 """,
     evidence="""The node in the branch, with its sizes.""",
-    example="""Squeeze of axis 1 in the then branch of `If(size == 1)`, for sizes 2..4.""",
-    fix="""Make the branch valid at every size, or fold the If.""",
+    example="""Reshape of 8 elements to [7] in the then branch, where the else branch works.""",
+    fix="""Make the branch valid, or fold the If.""",
     shows=ModelText(
         """
         g (float[2,4] x, bool k) => (float[a] y) <int64[1] s = {7}, int64[1] all = {-1}> {

@@ -568,7 +568,7 @@ CANNOT_WORK = Kind(
     tiers=(Tier.SHAPES,),
     cause="""The operator's own rules are broken at this size.""",
     evidence="""The shapes and the rule.""",
-    example="""Two inputs of a custom layout with different ranks.""",
+    example="""DepthToSpace in blocks of 2 × 2 of 6 channels, which are not a multiple of 4.""",
     fix="""Change the sizes, or the node.""",
     shows=ModelText(
         "g (float[1,6,4,4] x) => (float[1,c,8,8] y) { [up] y = DepthToSpace <blocksize = 2> (x) }", ranges={}

@@ -12,30 +12,11 @@ from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.vocabulary.finding import Finding
 
-_ELEMENTWISE = frozenset(
-    {
-        "Relu",
-        "LeakyRelu",
-        "Sigmoid",
-        "Tanh",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Gelu",
-        "Mish",
-        "HardSwish",
-        "HardSigmoid",
-        "Softplus",
-        "Clip",
-        "Identity",
-        "Cast",
-        "Abs",
-        "Neg",
-        "Exp",
-        "Sqrt",
-        "Erf",
-    }
-)
+_ELEMENTWISE_NAMES = """
+Relu LeakyRelu Sigmoid Tanh Elu Selu Celu Gelu Mish HardSwish HardSigmoid Softplus Clip Identity Cast Abs Neg
+Exp Sqrt Erf
+"""
+_ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
 """One tensor in, one out, each element for itself: a transpose can move through them."""
 
 
