@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from friction_tui.rewrites import constants, control_flow, expansion, masks, names, shapes, structure, training, types
+from friction_tui.rewrites import (
+    constants,
+    control_flow,
+    expansion,
+    fused,
+    fused_attention,
+    fused_norms,
+    inverse,
+    masks,
+    names,
+    shapes,
+    structure,
+    training,
+    types,
+)
 from friction_tui.rewrites.base import Rewriter
 
 FAMILIES = (
@@ -14,6 +28,10 @@ FAMILIES = (
     structure,
     control_flow,
     masks,
+    fused,
+    fused_norms,
+    fused_attention,
+    inverse,
     expansion,
 )
 """The order in which rewrites are offered; those for any refusal (`Rewriter.general`) come after all others."""

@@ -224,6 +224,10 @@ class GraphEditor:
         self._new.append(helper.make_node(op, list(inputs), names, name=node_name, domain=domain, **given))
         return names[0]
 
+    def put(self, node: onnx.NodeProto) -> None:
+        """A node made elsewhere, as it is; its name and outputs must be new."""
+        self._new.append(node)
+
     def ops(self, op: str, inputs: Sequence[str], count: int, **attributes: Any) -> list[str]:
         """A new node with `count` outputs; gives their names."""
         names = [self.fresh(f"{self._scope}/{op}_output") for _ in range(count)]
@@ -319,7 +323,10 @@ class GraphEditor:
         after = list(graph.node[index + 1 :])
         origin = node.metadata_props
         for new in self._new:
-            new.metadata_props.extend(origin)  # the exporter's record of the Python line stays with what replaces it
+            if not new.metadata_props:  # what comes from a body has its own
+                new.metadata_props.extend(
+                    origin
+                )  # the exporter's record of the Python line stays with what replaces it
             if not new.doc_string:
                 new.doc_string = node.doc_string
         del graph.node[index:]
