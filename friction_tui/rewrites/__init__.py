@@ -10,11 +10,13 @@ from friction_tui.rewrites import (
     fused_attention,
     fused_norms,
     inverse,
+    linear_models,
     masks,
     names,
     shapes,
     structure,
     training,
+    trees,
     types,
 )
 from friction_tui.rewrites.base import Rewriter
@@ -23,6 +25,7 @@ FAMILIES = (
     shapes,
     types,
     training,
+    trees,
     constants,
     names,
     structure,
@@ -32,6 +35,7 @@ FAMILIES = (
     fused_norms,
     fused_attention,
     inverse,
+    linear_models,
     expansion,
 )
 """The order in which rewrites are offered; those for any refusal (`Rewriter.general`) come after all others."""
