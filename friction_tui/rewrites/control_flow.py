@@ -57,7 +57,7 @@ def inline_if(node: onnx.NodeProto, graph: GraphEditor) -> None:
     value = KnownValues(graph).of(node.input[0])
     if value is None or value.size != 1:
         raise CannotRewrite(f"the condition {node.input[0]} of {node.name} depends on the input")
-    _branch(node, graph, taken=bool(value.reshape(-1)[0]))
+    keep_branch(node, graph, taken=bool(value.reshape(-1)[0]))
 
 
 @node_rewrite("if-to-where", "compute both branches and choose the result with Where", ("", "If"))
@@ -103,7 +103,7 @@ def if_branch_that_fits(node: onnx.NodeProto, graph: GraphEditor) -> None:
         raise CannotRewrite("the branches do not differ in rank")
     declared = _declared_rank(node.output[0], graph)
     if declared in ranks:
-        _branch(node, graph, taken=declared == ranks[0])
+        keep_branch(node, graph, taken=declared == ranks[0])
         return
     model = from_proto(graph.proto, graph.folder / "model.onnx")
     profile = default_profile(model)
@@ -114,10 +114,11 @@ def if_branch_that_fits(node: onnx.NodeProto, graph: GraphEditor) -> None:
     middle = found.get("opt")
     if middle is None or middle.size != 1:
         raise CannotRewrite(f"the condition {node.input[0]} depends on values, not on sizes")
-    _branch(node, graph, taken=bool(middle.reshape(-1)[0]))
+    keep_branch(node, graph, taken=bool(middle.reshape(-1)[0]))
 
 
-def _branch(node: onnx.NodeProto, graph: GraphEditor, *, taken: bool) -> None:
+def keep_branch(node: onnx.NodeProto, graph: GraphEditor, *, taken: bool) -> None:
+    """Add the nodes of one branch of an If, ending in the If's outputs."""
     branch = body_of(node, "then_branch" if taken else "else_branch")
     results = put_in(graph, branch, body_constants(graph, branch), node.name or "If")
     for result, output in zip(results, node.output, strict=True):
