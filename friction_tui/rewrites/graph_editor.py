@@ -20,6 +20,7 @@ from friction_tui.model.graph import body_attributes
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NodeRewrite, Rewriter
+from friction_tui.rewrites.stand_ins import stand_in
 
 Array = npt.NDArray[Any]
 Dims = list[int | str | None]
@@ -273,7 +274,8 @@ class GraphEditor:
 
     def reshape(self, tensor: str, shape: Sequence[int] | str, output: str = "") -> str:
         """Reshape to numbers or to an int64 tensor."""
-        return self.op("Reshape", [tensor, shape if isinstance(shape, str) else self.const(list(shape))], output)
+        target = shape if isinstance(shape, str) else self.const(np.array(shape, np.int64))
+        return self.op("Reshape", [tensor, target], output)
 
     def shape(self, tensor: str) -> str:
         """The sizes of a tensor as int64."""
@@ -447,6 +449,7 @@ def _every_name(proto: onnx.ModelProto) -> set[str]:
 def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with inferred types, without its large weights; the model itself where inference fails."""
     light = light_copy(proto, _without_values)
+    stand_in(light)
     try:
         return shape_inference.infer_shapes(light, data_prop=True)
     except Exception:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from friction_tui.kinds.control import GROWING_STATE, IF_BRANCHES, LOOP_CONDITION, NESTED_IF, SLICE_BY_ITERATION
+from friction_tui.kinds.examples import ModelText
 from friction_tui.kinds.kind import Kind
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites import REWRITES
@@ -29,9 +30,9 @@ def loop(
 ) -> OpenedModel:
     """y = Loop(trips, true, states) with one carried tensor s and the body's lines; `rows` is a second output."""
     return model_of(
-        f"""g ({inputs}) => (float[a,b] y{rows and ", float[t,c,d] z"})
+        f"""g (float[n,2] x) => (float[a,b] y{rows and ", float[t,c,d] z"})
             <int64 trips = {trips}, bool on = {{1}}, int64 one = {{1}}, int64[1] axis = {{0}}, int64 four = {{4}}> {{
-            [main] y{rows and ", z"} = Loop (trips, on, {states}) <
+            [main] y{rows and ", z"} = Loop (trips, on, x) <
                 body = b (int64 i, bool ci, float[p,q] s) => (bool co, float[u,v] out{rows}) {{ {body} }}> }}"""
     )
 
@@ -41,7 +42,8 @@ def loop(
     [
         "co = Identity (ci) out = Concat <axis = 1> (s, s)",
         "co = Identity (ci) m = ReduceMean <axes = [1]> (s) out = Concat <axis = 1> (s, m)",
-        "next = Add (i, one) co = Less (next, four) f = Cast <to = 1> (i) k = Add (s, f) out = Concat <axis = 1> (s, k)",
+        """next = Add (i, one) co = Less (next, four)
+           f = Cast <to = 1> (i) k = Add (s, f) out = Concat <axis = 1> (s, k)""",
     ],
 )
 def test_a_growing_state_is_written_out(body: str) -> None:
@@ -154,7 +156,8 @@ def squeezed(sizes: str, declared: str) -> OpenedModel:
 @pytest.mark.parametrize(("sizes", "op"), [("n,1,4", "Squeeze"), ("n,3,4", "Identity")])
 def test_a_condition_from_a_fixed_size_decides(sizes: str, op: str) -> None:
     model = squeezed(sizes, "a,b" if op == "Squeeze" else "a,b,c")
-    after = check_mends(model, inline_if, "If", refused=False)
+    # ONNX Runtime does not load a Squeeze of an axis of 3, even where it is not taken.
+    after = check_mends(model, inline_if, "If", refused=False, run=ran if op == "Squeeze" else None)
     assert op in {node.op_type for node in after.graph.node}
 
 
@@ -185,7 +188,13 @@ NESTED_IF_MODEL = """g (float[n,6] x, bool a, bool b) => (float[n,6] y) {
 
 
 def test_both_branches_and_where() -> None:
-    check_mends(model_of(NESTED_IF_MODEL), if_to_where, "If")
+    model = model_of(NESTED_IF_MODEL)
+    after = check_mends(model, if_to_where, "If", run=None)
+    for outer in (False, True):
+        for inner in (False, True):
+            feeds = {"x": np.linspace(-1, 1, 12, dtype=np.float32).reshape(2, 6)}
+            feeds |= {"a": np.array(outer), "b": np.array(inner)}
+            assert difference(ran(model.proto, feeds), ran(after, feeds)) == 0.0
 
 
 def test_where_for_a_fixed_shape_and_a_condition_of_one_element() -> None:
@@ -210,8 +219,8 @@ def test_a_branch_that_may_fail_where_it_is_not_taken_is_refused() -> None:
 
 
 def of_kind(kind: Kind) -> OpenedModel:
-    shows = kind.shows
-    return model_of(shows.text)  # type: ignore[union-attr]
+    assert isinstance(kind.shows, ModelText)
+    return model_of(kind.shows.graph)
 
 
 def test_a_blank_condition_becomes_true() -> None:
@@ -230,7 +239,8 @@ def test_a_slice_by_iteration_becomes_a_gather() -> None:
 
 def test_a_slice_of_constant_bounds_is_left() -> None:
     model = model_of(
-        "g (float[9] x) => (float[1] y) <int64[1] s = {2}, int64[1] e = {3}, int64[1] a = {0}> { y = Slice (x, s, e, a) }"
+        """g (float[9] x) => (float[1] y) <int64[1] s = {2}, int64[1] e = {3}, int64[1] a = {0}> {
+            y = Slice (x, s, e, a) }"""
     )
     with pytest.raises(CannotRewrite, match="constant"):
         rewritten(model, slice_to_gather, "Slice")

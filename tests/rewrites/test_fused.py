@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from friction_tui.model.opened import OpenedModel
+from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.base import CannotRewrite
 from friction_tui.rewrites.fused import (
     plain_bias_softmax,
@@ -18,7 +18,7 @@ from friction_tui.rewrites.fused import (
     plain_matmul,
 )
 from friction_tui.rewrites.fused_norms import plain_embed_layer_norm, plain_rms_norm, plain_skip_layer_norm
-from tests.rewrites.mended import check_mends, difference, model_of, ran, random_feeds, rewritten
+from tests.rewrites.mended import built, check_mends, difference, model_of, ran, random_feeds, rewritten
 
 RNG = np.random.default_rng(7)
 
@@ -30,7 +30,7 @@ def normal(*sizes: int) -> np.ndarray:
 def fused(text: str, *, opset: int = 17, **weights: np.ndarray) -> OpenedModel:
     """A model that may use `ms.Op`."""
     header = f'<ir_version: 10, opset_import: ["" : {opset}, "com.microsoft" : 1]>\n'
-    return model_of(header + text.replace("ms.", "com.microsoft."), **weights)
+    return model_of(header + text.replace("ms.", "com.microsoft."), opset=opset, **weights)
 
 
 @pytest.mark.parametrize("call", ["BiasGelu(x, b)", "FastGelu(x)", "FastGelu(x, b)", "QuickGelu<alpha=1.5>(x)"])
@@ -52,7 +52,7 @@ def test_matmul(attributes: str, sizes: str) -> None:
     second = "w" if "transA=1, transB=1" in attributes else "x"
     model = fused(
         f"g (float[n,t,16] x) => (float[{sizes}] y) {{ y = ms.FusedMatMul<{attributes}>(x, {second}) }}",
-        **({"w": normal(5, 4)} if second == "w" else {}),
+        w=normal(5, 4),
     )
     check_mends(model, plain_matmul, "FusedMatMul", shapes={"x": [(1, 4, 16), (2, 4, 16), (3, 4, 16)]})
 
@@ -204,3 +204,22 @@ def test_gelu_of_any_shape(lead: list[int], call: str) -> None:
     after = rewritten(model, plain_gelu, call.split("(", maxsplit=1)[0])
     feeds = random_feeds(model.proto, None, 0, 1)
     assert difference(ran(model.proto, feeds), ran(after, feeds)) < 1e-6
+
+
+def test_types_and_ranks_are_known_behind_fused_operators() -> None:
+    model = fused(
+        """g (float[n,3,8,8] x) => (float[n,a,b] y) <int64[3] shape = {0, 4, -1}> {
+            c = ms.FusedConv<kernel_shape=[3,3], pads=[1,1,1,1], activation="Relu">(x, w, b)
+            q = ms.QuickGelu(c)
+            r = Reshape(q, shape)
+            m = ms.FusedMatMul<transB=1, alpha=0.5>(r, r)
+            y = ms.FusedMatMul<transA=1, alpha=2.0>(m, m) }""",
+        w=normal(4, 3, 3, 3),
+        b=normal(4),
+    )
+    after = model
+    for rewriter, op in ((plain_conv, "FusedConv"), (plain_matmul, "FusedMatMul"), (plain_gelu, "QuickGelu")):
+        after = from_proto(rewritten(after, rewriter, op), model.path)
+    feeds = random_feeds(model.proto, None, 1, 0)
+    assert difference(ran(model.proto, feeds), ran(after.proto, feeds)) < 1e-5
+    assert built(after.proto).verdict == "ok"

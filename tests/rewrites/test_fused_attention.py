@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ def test_attention(mask: str, attributes: str) -> None:
         w=normal(16, 48),
         b=normal(48),
     )
-    shapes = {"x": X}
+    shapes: dict[str, Sequence[Sequence[int]]] = {"x": X}
     if mask:
         shapes["m"] = [
             size[:2] if mask == "int32[n,t] m" else size[:1] if mask == "int32[n] m" else (size[0], size[1], size[1])
@@ -53,7 +55,7 @@ def test_attention_with_a_past() -> None:
         w=normal(16, 48),
         b=normal(48),
     )
-    shapes = {"x": X, "p": [(2, 1, 2, 1, 8), (2, 2, 2, 8, 8), (2, 4, 2, 16, 8)]}
+    shapes: dict[str, Sequence[Sequence[int]]] = {"x": X, "p": [(2, 1, 2, 1, 8), (2, 2, 2, 8, 8), (2, 4, 2, 16, 8)]}
     check_mends(model, plain_attention, "Attention", shapes=shapes)
 
 
@@ -73,7 +75,7 @@ def test_multi_head_attention_with_bias_and_mask() -> None:
             y = ms.MultiHeadAttention<num_heads=2>(x, k, v, b, m) }""",
         b=normal(48),
     )
-    shapes = {"x": X, "k": LONGER, "v": LONGER, "m": [size[:2] for size in LONGER]}
+    shapes: dict[str, Sequence[Sequence[int]]] = {"x": X, "k": LONGER, "v": LONGER, "m": [size[:2] for size in LONGER]}
     check_mends(model, plain_multi_head_attention, "MultiHeadAttention", shapes=shapes, integers=(0, 2))
 
 
@@ -83,7 +85,12 @@ def test_multi_head_attention_with_attention_bias_and_presents() -> None:
             => (float[n,t,16] y, float[n,2,s,8] pk, float[n,2,s,8] pv) {
             y, pk, pv = ms.MultiHeadAttention<num_heads=2>(x, k, v, , , a) }"""
     )
-    shapes = {"x": X, "k": LONGER, "v": LONGER, "a": [(1, 2, 4, 5), (1, 2, 8, 9), (1, 2, 16, 20)]}
+    shapes: dict[str, Sequence[Sequence[int]]] = {
+        "x": X,
+        "k": LONGER,
+        "v": LONGER,
+        "a": [(1, 2, 4, 5), (1, 2, 8, 9), (1, 2, 16, 20)],
+    }
     check_mends(model, plain_multi_head_attention, "MultiHeadAttention", shapes=shapes)
 
 
@@ -94,7 +101,7 @@ def test_multi_head_attention_with_a_past() -> None:
             y, pk, pv = ms.MultiHeadAttention<num_heads=2>(x, k, v, , , , c, d) }"""
     )
     past = [(1, 2, 3, 8), (2, 2, 4, 8), (4, 2, 5, 8)]
-    shapes = {"x": X, "k": X, "v": X, "c": past, "d": past}
+    shapes: dict[str, Sequence[Sequence[int]]] = {"x": X, "k": X, "v": X, "c": past, "d": past}
     check_mends(model, plain_multi_head_attention, "MultiHeadAttention", shapes=shapes, refused=False)
 
 
@@ -129,7 +136,10 @@ def test_group_query_attention(packed: bool, rotary: str, extra: str) -> None:
     )
     after = rewritten(model, plain_group_query_attention, "GroupQueryAttention")
     lengths, pasts = (1, 4, 8), (3, 8, 20)
-    shapes = {"x": [(1, n, 128 if packed else 64) for n in lengths], "pk": [(1, 2, p, 16) for p in pasts]}
+    shapes: dict[str, Sequence[Sequence[int]]] = {
+        "x": [(1, n, 128 if packed else 64) for n in lengths],
+        "pk": [(1, 2, p, 16) for p in pasts],
+    }
     shapes["pv"] = shapes["pk"]
     if not packed:
         shapes["k"] = shapes["v"] = [(1, n, 32) for n in lengths]
@@ -160,7 +170,7 @@ def test_rotary_embedding(interleaved: int, sizes: str, positions: str, attribut
         c=np.cos(normal(32, half)),
         s=np.sin(normal(32, half)),
     )
-    shapes = {"x": X, "p": [size[:2] for size in X]}
+    shapes: dict[str, Sequence[Sequence[int]]] = {"x": X, "p": [size[:2] for size in X]}
     if sizes == "n,2,t,8":
         shapes = {"x": [(1, 2, 4, 8), (2, 2, 8, 8), (4, 2, 16, 8)]}
     check_mends(model, plain_rotary_embedding, "RotaryEmbedding", shapes=shapes, refused=False, integers=(0, 8))

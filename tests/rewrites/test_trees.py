@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ FEATURES = 5
 
 def one_node(
     op: str,
-    outputs: dict[str, tuple[int, list[Any]]],
+    outputs: Mapping[str, tuple[int, Sequence[Any]]],
     *,
     inputs: int = TensorProto.FLOAT,
     version: int = 3,
@@ -84,7 +85,7 @@ def forest(
     return nodes | leaves
 
 
-def labelled(labels: int, scores: int = 0) -> dict[str, tuple[int, list[Any]]]:
+def labelled(labels: int, scores: int = 0) -> Mapping[str, tuple[int, Sequence[Any]]]:
     return {"label": (TensorProto.INT64, ["n"]), "scores": (TensorProto.FLOAT, ["n", scores or labels])}
 
 
@@ -143,7 +144,10 @@ def test_tree_classifier_of_two_classes_and_one_score(transform: str, positive: 
 
 
 def test_text_labels_are_refused() -> None:
-    labels = {"label": (TensorProto.STRING, ["n"]), "scores": (TensorProto.FLOAT, ["n", 3])}
+    labels: Mapping[str, tuple[int, Sequence[Any]]] = {
+        "label": (TensorProto.STRING, ["n"]),
+        "scores": (TensorProto.FLOAT, ["n", 3]),
+    }
     model = one_node("TreeEnsembleClassifier", labels, classlabels_strings=["a", "b", "c"], **forest(3, "class", 3))
     with pytest.raises(CannotRewrite, match="text"):
         rewritten(model, tree_classifier, "TreeEnsembleClassifier")
@@ -226,7 +230,7 @@ FLOATS = {"y": (TensorProto.FLOAT, ["n", FEATURES])}
     ],
 )
 def test_what_stands_around_a_model(
-    rewriter: Rewriter, op: str, outputs: dict[str, tuple[int, list[Any]]], attributes: dict[str, Any]
+    rewriter: Rewriter, op: str, outputs: Mapping[str, tuple[int, Sequence[Any]]], attributes: dict[str, Any]
 ) -> None:
     check_mends(one_node(op, outputs, **attributes), rewriter, op)
 
