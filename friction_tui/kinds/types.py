@@ -88,6 +88,7 @@ type.""",
     shows=ModelText("g (float[n,4] x) => (int16[n,4] y) { y = Cast <to = 5> (x) }"),
     quiet=ModelText("g (float[n,4] x) => (int32[n,4] y) { y = Cast <to = 6> (x) }"),
     matters=frozenset({"element type"}),
+    rewrites=("number-labels",),
     moot_under=("weights/size-mismatch",),
 )
 
@@ -112,6 +113,7 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
         weights=(Weights("table", (4,), dtype="int32"),),
     ),
     matters=frozenset({"element type"}),
+    rewrites=("number-labels",),
     moot_under=("weights/size-mismatch",),
 )
 
@@ -144,6 +146,7 @@ NOT_A_TENSOR = Kind(
     shows=ModelText("g (float[n,4] x) => (seq(float[n,4]) y) { y = SequenceConstruct (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Identity (x) }"),
     matters=frozenset({"element type"}),
+    rewrites=("number-labels",),
     moot_under=("weights/size-mismatch",),
 )
 

@@ -10,6 +10,7 @@ from friction_tui.rewrites import (
     fused_attention,
     fused_norms,
     inverse,
+    labels,
     linear_models,
     masks,
     names,
@@ -38,6 +39,7 @@ FAMILIES = (
     inverse,
     trees,
     linear_models,
+    labels,
     expansion,
 )
 """The order in which rewrites are offered; those for any refusal (`Rewriter.general`) come after all others."""
