@@ -251,7 +251,7 @@ constants and from sizes without a range. A condition that merely happens to be 
         ranges={"n": (1, 2, 4), "c": (1, 1, 1)},
     ),
     reads_sizes=True,
-    rewrites=("inline-if", "if-branch-that-fits"),
+    rewrites=("inline-if", "if-branch-of-larger-sizes"),
     matters=frozenset({"sizes"}),
 )
 

@@ -10,15 +10,15 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
+from onnx import shape_inference
 
-from friction_tui.model.opened import from_proto
+from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
 from friction_tui.model.shapes.profile import default_profile
-from friction_tui.rewrites.base import CannotRewrite, Exactness
+from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.bodies import body_constants, body_of, put_in
-from friction_tui.rewrites.graph_editor import Dims, GraphEditor, graphs_of, node_rewrite
+from friction_tui.rewrites.graph_editor import Dims, GraphEditor, graphs_of, node_rewrite, replaced
 from friction_tui.rewrites.known_values import KnownValues
-from friction_tui.vocabulary.recipe import POINTS
 
 LONGEST = 128
 """Iterations up to which a loop is unrolled."""
@@ -84,37 +84,55 @@ def if_to_where(node: onnx.NodeProto, graph: GraphEditor) -> None:
         graph.op("Where", [condition, then, other], output)
 
 
-@node_rewrite(
-    "if-branch-that-fits",
-    "keep the branch that the rest of the model goes on with",
-    ("", "If"),
-    exactness=Exactness.CHANGES,
-    changes="the condition is not tested any more: right for sizes at which it chose this branch",
-)
-def if_branch_that_fits(node: onnx.NodeProto, graph: GraphEditor) -> None:
-    """One branch of an If whose branches differ in rank, as `x.squeeze(1)` on a size not known at export makes it.
+def if_branch_of_larger_sizes(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
+    """One branch of each If whose branches differ in rank, as `x.squeeze(1)` on a size not known at export makes it.
 
-    The branch whose result has the rank that the model declares for it; else the one that the condition chooses at
-    every point of the default profile, or at its middle point.
+    The one that the condition chooses where every size that is not fixed is above 1: TensorRT decides the condition
+    itself where the size that it tests is fixed, so it is refused only where that has a range. Declared outputs lose
+    the shape that the other branch had.
     """
+    proto = replaced(model, _ifs(model, paths), _branch_of_larger_sizes)
+    loose = onnx.ModelProto()
+    loose.CopyFrom(proto)
+    for output in loose.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    for output, value in zip(proto.graph.output, _inferred_outputs(loose), strict=True):
+        known, declared = value.type.tensor_type, output.type.tensor_type
+        if declared.HasField("shape") and len(known.shape.dim) != len(declared.shape.dim):
+            declared.ClearField("shape")
+            if known.HasField("shape"):
+                declared.shape.CopyFrom(known.shape)
+    return proto
+
+
+def _inferred_outputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    try:
+        return list(shape_inference.infer_shapes(proto).graph.output)
+    except Exception:
+        # onnx raises errors of many types for graphs it does not understand; then the rank is left open.
+        return list(proto.graph.output)
+
+
+def _ifs(model: OpenedModel, paths: Sequence[str]) -> list[str]:
+    found = (model.index.by_path.get(path) for path in paths)
+    return [node.path for node in found if node is not None and node.proto.op_type == "If"]
+
+
+def _branch_of_larger_sizes(node: onnx.NodeProto, graph: GraphEditor) -> None:
     branches = [body_of(node, name) for name in ("then_branch", "else_branch")]
     ranks = [_rank_of(branch.output[0], graph) for branch in branches]
     if None in ranks or ranks[0] == ranks[1]:
         raise CannotRewrite("the branches do not differ in rank")
-    declared = _declared_rank(node.output[0], graph)
-    if declared in ranks:
-        keep_branch(node, graph, taken=declared == ranks[0])
-        return
     model = from_proto(graph.proto, graph.folder / "model.onnx")
-    profile = default_profile(model)
-    found = {
-        point: shapes_at(model, input_sizes(model, profile, point), label=point).values.get(node.input[0])
-        for point in POINTS
-    }
-    middle = found.get("opt")
-    if middle is None or middle.size != 1:
+    sizes = input_sizes(model, default_profile(model), "max")
+    for value in model.index.inputs:
+        if value.name in sizes:
+            dims = zip(sizes[value.name], value.type.tensor_type.shape.dim, strict=True)
+            sizes[value.name] = tuple(size if dim.HasField("dim_value") else max(size, 2) for size, dim in dims)
+    condition = shapes_at(model, sizes, label="max").values.get(node.input[0])
+    if condition is None or condition.size != 1:
         raise CannotRewrite(f"the condition {node.input[0]} depends on values, not on sizes")
-    keep_branch(node, graph, taken=bool(middle.reshape(-1)[0]))
+    keep_branch(node, graph, taken=bool(condition.reshape(-1)[0]))
 
 
 def keep_branch(node: onnx.NodeProto, graph: GraphEditor, *, taken: bool) -> None:
@@ -157,15 +175,6 @@ def _dims_of(value: onnx.ValueInfoProto, graph: GraphEditor) -> Dims | None:
 def _rank_of(value: onnx.ValueInfoProto, graph: GraphEditor) -> int | None:
     dims = _dims_of(value, graph)
     return len(dims) if dims is not None else None
-
-
-def _declared_rank(name: str, graph: GraphEditor) -> int | None:
-    """The rank that the file itself states for a tensor."""
-    for each in graphs_of(graph.proto.graph):
-        for value in (*each.output, *each.value_info):
-            if value.name == name and value.type.tensor_type.HasField("shape"):
-                return len(value.type.tensor_type.shape.dim)
-    return None
 
 
 # -------------------------------------------------------------------------------------------------- Loop, Scan
@@ -369,6 +378,14 @@ def _offset(name: str, graph: GraphEditor) -> tuple[str, int]:
     return name, offset
 
 
+IF_BRANCH_OF_LARGER_SIZES = Rewriter(
+    "if-branch-of-larger-sizes",
+    "keep the branch that is taken where sizes are above 1",
+    if_branch_of_larger_sizes,
+    Exactness.CHANGES,
+    changes="the condition is not tested any more: right for sizes at which it chose this branch",
+    ops=(("", "If"),),
+)
 REWRITES = (
     inline_if,
     loop_condition,
@@ -376,5 +393,5 @@ REWRITES = (
     unroll_loop,
     unroll_scan,
     if_to_where,
-    if_branch_that_fits,
+    IF_BRANCH_OF_LARGER_SIZES,
 )
