@@ -287,6 +287,7 @@ taken still has to be valid. Where it fails at some sizes only, the finding is t
         ranges={},
     ),
     reads_sizes=True,
+    rewrites=("inline-if", "working-branch"),
     matters=frozenset({"sizes"}),
 )
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
-from onnx import shape_inference
+from onnx import TensorProto, helper
 
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
@@ -92,25 +92,41 @@ def if_branch_of_larger_sizes(model: OpenedModel, paths: Sequence[str]) -> onnx.
     the shape that the other branch had.
     """
     proto = replaced(model, _ifs(model, paths), _branch_of_larger_sizes)
-    loose = onnx.ModelProto()
-    loose.CopyFrom(proto)
-    for output in loose.graph.output:
-        output.type.tensor_type.ClearField("shape")
-    for output, value in zip(proto.graph.output, _inferred_outputs(loose), strict=True):
-        known, declared = value.type.tensor_type, output.type.tensor_type
-        if declared.HasField("shape") and len(known.shape.dim) != len(declared.shape.dim):
-            declared.ClearField("shape")
-            if known.HasField("shape"):
-                declared.shape.CopyFrom(known.shape)
+    declared = [onnx.TensorShapeProto.FromString(_shape_of(value).SerializeToString()) for value in proto.graph.output]
+    for value in proto.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    editor = GraphEditor(proto, model.path.parent)
+    for value, before in zip(proto.graph.output, declared, strict=True):
+        now = editor.dims(value.name)
+        if now is None or len(now) == len(before.dim):
+            _shape_of(value).CopyFrom(before)
+        else:
+            _shape_of(value).CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, now).tensor_type.shape)
     return proto
 
 
-def _inferred_outputs(proto: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    try:
-        return list(shape_inference.infer_shapes(proto).graph.output)
-    except Exception:
-        # onnx raises errors of many types for graphs it does not understand; then the rank is left open.
-        return list(proto.graph.output)
+def _shape_of(value: onnx.ValueInfoProto) -> onnx.TensorShapeProto:
+    return value.type.tensor_type.shape
+
+
+def working_branch(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
+    """The other branch in place of each If that has one of the nodes at `paths`, which cannot work, in a branch.
+
+    Exact where the original runs: it stops with an error where its condition chooses the branch that cannot work.
+    """
+    broken = {tuple(path.rsplit(".", 2)[:2]) for path in paths if "." in path}
+    branches = {path: name for path, name in broken if name in ("then_branch", "else_branch")}
+    if not branches:
+        raise CannotRewrite("the node is not in a branch of an If")
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    for path in sorted(branches, key=len, reverse=True):
+
+        def other(node: onnx.NodeProto, graph: GraphEditor, name: str = branches[path]) -> None:
+            keep_branch(node, graph, taken=name == "else_branch")
+
+        proto = replaced(from_proto(proto, model.path), [path], other)
+    return proto
 
 
 def _ifs(model: OpenedModel, paths: Sequence[str]) -> list[str]:
@@ -386,6 +402,7 @@ IF_BRANCH_OF_LARGER_SIZES = Rewriter(
     changes="the condition is not tested any more: right for sizes at which it chose this branch",
     ops=(("", "If"),),
 )
+WORKING_BRANCH = Rewriter("working-branch", "keep the branch that can work", working_branch)
 REWRITES = (
     inline_if,
     loop_condition,
@@ -394,4 +411,5 @@ REWRITES = (
     unroll_scan,
     if_to_where,
     IF_BRANCH_OF_LARGER_SIZES,
+    WORKING_BRANCH,
 )

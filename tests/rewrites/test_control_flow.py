@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from friction_tui.kinds.control import GROWING_STATE, IF_BRANCHES, LOOP_CONDITION, NESTED_IF, SLICE_BY_ITERATION
+from friction_tui.kinds.control import (
+    BRANCH_CANNOT_WORK,
+    GROWING_STATE,
+    IF_BRANCHES,
+    LOOP_CONDITION,
+    NESTED_IF,
+    SLICE_BY_ITERATION,
+)
 from friction_tui.kinds.examples import ModelText
 from friction_tui.kinds.kind import Kind
 from friction_tui.model.opened import OpenedModel
@@ -17,6 +24,7 @@ from friction_tui.rewrites.control_flow import (
     IF_BRANCH_OF_LARGER_SIZES as BRANCH,
 )
 from friction_tui.rewrites.control_flow import (
+    WORKING_BRANCH,
     if_to_where,
     inline_if,
     loop_condition,
@@ -267,3 +275,19 @@ def test_a_slice_of_constant_bounds_is_left() -> None:
 def test_each_kind_names_rewrites_that_exist(kind: Kind) -> None:
     assert kind.rewrites
     assert set(kind.rewrites) <= set(REWRITES)
+
+
+def test_the_branch_that_can_work_is_kept() -> None:
+    model = of_kind(BRANCH_CANNOT_WORK)
+    broken = next(node.path for node in model.index.nodes if node.proto.name == "view")
+    after = WORKING_BRANCH.run(model, [broken, path_of(model, "If")])
+    assert built(model.proto).verdict != "ok"
+    assert built(after).verdict == "ok"
+    [y] = ran(after, {"x": np.ones((2, 4), np.float32), "k": np.array(False)})
+    assert y.shape == (8,)
+
+
+def test_a_node_outside_of_branches_has_no_other_branch() -> None:
+    model = model_of("g (float[n] x) => (float[n] y) { y = Relu (x) }")
+    with pytest.raises(CannotRewrite, match="not in a branch"):
+        WORKING_BRANCH.run(model, ["0"])
