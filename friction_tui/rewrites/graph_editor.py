@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 from friction_tui.model.file.external import element_bits
 from friction_tui.model.graph import body_attributes
 from friction_tui.model.light_copy import light_copy
-from friction_tui.model.opened import OpenedModel
+from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NodeRewrite, Rewriter
 from friction_tui.rewrites.stand_ins import stand_in
 
@@ -363,21 +363,23 @@ def node_rewrite(
 def replaced(model: OpenedModel, paths: Iterable[str], rewrite: NodeRewrite) -> onnx.ModelProto:
     """A copy of the model with `rewrite` applied at each path, bodies included. Raises CannotRewrite at a misfit.
 
-    Nodes in local functions are out of reach: inline these first.
+    Where a node is in a local function, the functions are put in place of their calls first; then every node of its
+    operator that the rewrite fits is replaced.
     """
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
-    editor = GraphEditor(proto, model.path.parent)
     nodes = []
     for path in dict.fromkeys(paths):
         node = model.index.by_path.get(path)
         if node is None:
             raise CannotRewrite(f"node {path} is not in the model any more")
-        if node.graph.startswith("@"):
-            raise CannotRewrite(f"{node.name} is inside a local function; inline the functions first")
         nodes.append(node)
     if not nodes:
         raise CannotRewrite("no node was named")
+    if any(node.graph.startswith("@") for node in nodes):
+        ops = {(node.proto.domain, node.proto.op_type) for node in nodes}
+        return _replaced_in_functions(model, ops, rewrite)
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    editor = GraphEditor(proto, model.path.parent)
     # From the back, so that indices before it stay, and bodies before the node they belong to.
     for node in sorted(nodes, key=lambda one: _order(one.path), reverse=True):
         graph = graph_at(proto, node.graph)
@@ -385,6 +387,19 @@ def replaced(model: OpenedModel, paths: Iterable[str], rewrite: NodeRewrite) -> 
         editor.place(graph, node.index, lambda target=target: rewrite(target, editor))  # type: ignore[misc]
     forget_shapes(proto)
     return proto
+
+
+def _replaced_in_functions(model: OpenedModel, ops: set[tuple[str, str]], rewrite: NodeRewrite) -> onnx.ModelProto:
+    from friction_tui.rewrites.expansion import inline_functions
+
+    inlined = from_proto(inline_functions(model, []), model.path)
+    editor = GraphEditor(inlined.proto, model.path.parent)
+    found = [node for node in inlined.index.nodes if (node.proto.domain, node.proto.op_type) in ops]
+    why = [editor.misfit(graph_at(inlined.proto, node.graph), node.index, rewrite) for node in found]
+    fitting = [node.path for node, misfit in zip(found, why, strict=True) if not misfit]
+    if not fitting:
+        raise CannotRewrite(why[0] if why else "the function is not called")
+    return replaced(inlined, fitting, rewrite)
 
 
 def forget_shapes(proto: onnx.ModelProto) -> None:

@@ -223,3 +223,18 @@ def test_types_and_ranks_are_known_behind_fused_operators() -> None:
     feeds = random_feeds(model.proto, None, 1, 0)
     assert difference(ran(model.proto, feeds), ran(after.proto, feeds)) < 1e-5
     assert built(after.proto).verdict == "ok"
+
+
+def test_a_node_in_a_local_function_is_rewritten_at_each_call() -> None:
+    model = model_of(
+        """<ir_version: 10, opset_import: ["" : 17, "my" : 1, "com.microsoft" : 1]>
+        g (float[n,8] x) => (float[n,8] y) { a = my.block(x) y = my.block(a) }
+        <domain: "my", opset_import: ["" : 17, "com.microsoft" : 1]>
+        block (x) => (y) { [inner] q = com.microsoft.QuickGelu(x) y = Relu(q) }"""
+    )
+    path = next(node.path for node in model.index.nodes if node.proto.op_type == "QuickGelu")
+    after = plain_gelu.run(model, [path])
+    assert built(model.proto).verdict != "ok"
+    assert built(after).verdict == "ok"
+    feeds = random_feeds(model.proto, None, 1, 0)
+    assert difference(ran(model.proto, feeds), ran(after, feeds)) < 1e-6
