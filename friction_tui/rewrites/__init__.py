@@ -1,4 +1,4 @@
-"""Rewrites that remove a problem, each with its proof. One file a family."""
+"""Rewrites that remove a problem, each verified by running the model before and after. One file a family."""
 
 from __future__ import annotations
 

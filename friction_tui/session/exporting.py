@@ -32,6 +32,7 @@ from friction_tui.vocabulary.protocol import (
     JobEnded,
     JobKind,
     JobProgress,
+    LogLevel,
     LogLine,
     Phase,
 )
@@ -157,7 +158,7 @@ class _Telling:
             self._stages.append((event.name, event.elapsed))
             self._tell(event.elapsed, ())
         elif isinstance(event, Log):
-            self._tell(event.elapsed, (LogLine(event.level, event.text, event.elapsed),))
+            self._tell(event.elapsed, (LogLine(LogLevel(event.level), event.text, event.elapsed),))
         elif isinstance(event, Found):
             # Why it failed is known long before what lies behind that.
             self._found.append(event.finding)

@@ -28,7 +28,7 @@ from friction_tui.model.shapes.symbolic import infer_symbolic, known_symbolic
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.rewrites.edited import edited
-from friction_tui.rewrites.proving import proof_of
+from friction_tui.rewrites.verifying import verification_of
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.builder import build_findings
 from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_profile
@@ -58,13 +58,13 @@ from friction_tui.vocabulary.protocol import (
     JobRequest,
     Open,
     Opened,
-    Proved,
     Refused,
     RowLabels,
     Saved,
     SourceText,
     StartJob,
     Stats,
+    Verified,
 )
 from friction_tui.vocabulary.recipe import Precision, Profile, Recipe, Source
 from friction_tui.vocabulary.recipe.export_sizes import Limits, why_export_again
@@ -232,7 +232,7 @@ class Session:
         self._standing = standing = standing.under(recipe)
         context = self._case(current.model, recipe, current.table)
         if judge(judgement, context, standing, lambda: self._label(revision, current)) is not None:
-            self._prove(revision, current, judgement.stop)
+            self._verify(revision, current, judgement.stop)
             self._name_dims(revision, current, judgement.stop)
 
     def _ask_parser(self, judgement: Judgement, model: OpenedModel, recipe: Recipe) -> Standing:
@@ -279,13 +279,15 @@ class Session:
                 self._current = current = replace(current, table=table)
                 self._label(revision, current)
 
-    def _prove(self, revision: int, current: Current, stop: Stop) -> None:
+    def _verify(self, revision: int, current: Current, stop: Stop) -> None:
         """Say whether the rewrites keep the results, after the verdict: it takes longer than judging."""
         names = tuple(rewrite.name for rewrite in current.recipe.rewrites)
         with contextlib.suppress(Stopped):
-            proof = proof_of(current.base, current.recipe, stop)
-            if proof is not None:
-                self._emit(Proved(revision=revision, rewrites=names, holds=proof.holds, text=str(proof)))
+            verification = verification_of(current.base, current.recipe, stop)
+            if verification is not None:
+                self._emit(
+                    Verified(revision=revision, rewrites=names, holds=verification.holds, text=str(verification))
+                )
 
     def _show(self, model: OpenedModel, revision: int, looked: FirstLook | None = None) -> None:
         why = "" if model.file.kind == "onnx" else model.file.error

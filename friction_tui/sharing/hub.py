@@ -21,8 +21,10 @@ import msgspec
 from friction_tui import __version__
 from friction_tui.sharing.place import Code, Start
 from friction_tui.sharing.viewer import Viewer
-from friction_tui.state.app_state import AppState, job_started
-from friction_tui.state.follow import after, followed, snapshot
+from friction_tui.state.app_state import AppState
+from friction_tui.state.dispatch import dispatch
+from friction_tui.state.user_actions import next_job
+from friction_tui.state.viewer_messages import snapshot
 from friction_tui.ui.log import LOG, start_log
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -185,7 +187,7 @@ class Hub:
                 self._change(viewer, request)
                 return
             case CancelJob() if request.job == EXPORT_JOB and self._state.consent is not None:
-                self._state = followed(self._state, Asked(viewer.name, request))
+                self._state = dispatch(self._state, request)
                 for other in self._viewers:
                     if other is not viewer:
                         other.resync(f"{viewer.name} did not let the source's code run")
@@ -203,7 +205,7 @@ class Hub:
         """What moves the state: granted to whoever was looking at the newest one."""
         state = self._state
         if isinstance(request, StartJob):
-            newest = state.recipe is not None and request.job == job_started(state, request.kind)[1]
+            newest = state.recipe is not None and request.job == next_job(state)
         else:
             newest = request.revision == state.revision + 1
         if not newest or not viewer.in_step:
@@ -211,7 +213,7 @@ class Hub:
             viewer.resync(f"your {what}: somebody else was quicker")
             return
         asked = Asked(viewer.name, request, state.recipe if isinstance(request, StartJob) else None)
-        self._state = followed(state, asked)
+        self._state = dispatch(state, request)
         if isinstance(request, Open):
             self._opened_by = viewer
         self._tell(asked, apart=viewer)
@@ -231,7 +233,7 @@ class Hub:
             return
         if isinstance(event, WorkerDied):
             self._asked.clear()
-        self._state = after(self._state, event)
+        self._state = dispatch(self._state, event)
         if isinstance(event, ConsentNeeded):
             if self._opened_by in self._viewers and self._opened_by is not None:
                 self._opened_by.tell(_line(event))

@@ -6,7 +6,7 @@ from bisect import bisect_right
 
 from friction_tui.sharing.recording import Recording, is_mark
 from friction_tui.state.app_state import AppState
-from friction_tui.state.follow import after
+from friction_tui.state.dispatch import dispatch
 from friction_tui.vocabulary.protocol import (
     Asked,
     Detail,
@@ -90,8 +90,8 @@ class Tape:
     def _step(self, state: AppState, number: int) -> AppState:
         entry = self._entries[number]
         if entry.asked is not None:
-            return after(state, Asked("", entry.asked))
-        return after(state, entry.heard) if entry.heard is not None else state
+            return dispatch(state, Asked("", entry.asked))
+        return dispatch(state, entry.heard) if entry.heard is not None else state
 
 
 def _topic(answer: Detail | Stats | Forecasted) -> object:

@@ -21,7 +21,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
-from friction_tui.state.app_state import AppState, noticed
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui import panel as said
 from friction_tui.ui import sessions
 from friction_tui.ui.actions import keymap
@@ -41,7 +41,7 @@ from friction_tui.worker.client import Process
 
 IN_ASCII, NO_COLOUR = InAscii(), NoColor()
 FOLLOW_SECONDS = 0.03
-STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "read"}
+STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "dismissed_count"}
 TEXTUAL_COMMANDS = frozenset({"Theme", "Screenshot"})
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
@@ -109,8 +109,8 @@ class FrictionApp(App[None]):
             self.theme = theme
             return
         self.theme = default_theme(os.environ)
-        self.live.state = noticed(
-            self.live.state, "warning", f"there is no theme {theme}", "dark, light, ansi, or ^p Theme lists them"
+        self.live.state = self.live.state.with_notice(
+            NoticeLevel.WARNING, f"there is no theme {theme}", "dark, light, ansi, or ^p Theme lists them"
         )
 
     @property
@@ -149,7 +149,7 @@ class FrictionApp(App[None]):
         keys, wrong = keymap.read()
         self.set_keymap(keys)
         if wrong:
-            self.live.say(wrong, "warning", 'a line reads "build.start" = "f5"; ? lists the actions')
+            self.live.say(wrong, NoticeLevel.WARNING, 'a line reads "build.start" = "f5"; ? lists the actions')
         self.call_after_refresh(self.live.start)
 
     async def on_event(self, event: Event) -> None:
@@ -200,7 +200,9 @@ class FrictionApp(App[None]):
         if self.workbench is None:
             super().action_help_quit()
         else:
-            self.live.say("Ctrl+C stops nothing here", "info", "q saves the session and leaves, Esc stops what runs")
+            self.live.say(
+                "Ctrl+C stops nothing here", NoticeLevel.INFO, "q saves the session and leaves, Esc stops what runs"
+            )
 
     # ------------------------------------------------------------------------------------------- state
 
@@ -284,7 +286,9 @@ class FrictionApp(App[None]):
                 sessions.new(recipe, bench.graph.open_folds(), self.live.state.selected, bench.current)
             )
         except OSError as error:
-            self.live.say(f"the session could not be saved: {error}", "error", "is the disk full or read-only?")
+            self.live.say(
+                f"the session could not be saved: {error}", NoticeLevel.ERROR, "is the disk full or read-only?"
+            )
             return
         if not quiet:
             self.live.say(f"session saved to {path}")
@@ -345,6 +349,8 @@ def run(app: FrictionApp) -> int:
         return 2
     unlogged = start_log()
     if unlogged:
-        app.live.state = noticed(app.live.state, "warning", f"there is no log: {unlogged}", "friction-tui locate")
+        app.live.state = app.live.state.with_notice(
+            NoticeLevel.WARNING, f"there is no log: {unlogged}", "friction-tui locate"
+        )
     app.run()
     return app.return_code or 0

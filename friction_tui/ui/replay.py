@@ -14,8 +14,8 @@ from textual.widgets import Input
 
 from friction_tui.sharing.recording import Recording
 from friction_tui.sharing.tape import Tape
-from friction_tui.state.app_state import AppState, noticed
-from friction_tui.state.follow import MESSAGES, OWN, adopted
+from friction_tui.state.app_state import AppState, NoticeLevel
+from friction_tui.state.viewer_messages import NOTICE_FIELDS, OWN_FIELDS, adopted
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.bars import Bar
 from friction_tui.ui.live import LiveSession
@@ -26,7 +26,7 @@ from friction_tui.vocabulary.protocol import (
     ToViewer,
 )
 
-KEPT = OWN - MESSAGES
+KEPT = OWN_FIELDS - NOTICE_FIELDS
 """What stays as the one who looks on has it; messages are told as they were."""
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 TRACK = 30
@@ -90,9 +90,11 @@ def _first_state(recording: Recording) -> AppState:
     """What is shown before anything happens."""
     header = recording.header
     about = f"recorded by friction-tui {header.friction_tui} on {header.began.replace('T', ' at ')}"
-    state = noticed(AppState(), "info", f"a recording of {header.model or 'a session'}", about)
+    state = AppState().with_notice(NoticeLevel.INFO, f"a recording of {header.model or 'a session'}", about)
     if recording.cut_off:
-        state = noticed(state, "warning", "this recording ends in the middle of a line", "as after a crash")
+        state = state.with_notice(
+            NoticeLevel.WARNING, "this recording ends in the middle of a line", "as after a crash"
+        )
     return state
 
 

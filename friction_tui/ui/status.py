@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from friction_tui.state.app_state import AppState, Job
-from friction_tui.state.outcome import proof_span
+from friction_tui.state.derived import verification_span
 from friction_tui.ui.dialogs.shared import presence
 from friction_tui.ui.look.lines import Line, Span, cut, width_of
 from friction_tui.ui.problems.panel import counts
@@ -69,9 +69,9 @@ def known(state: AppState) -> list[Span]:
     else:
         spans.append(_or_stale(*_built(build, yes, no), state.is_stale(build)))
     spans += _runs(state, yes)
-    results = proof_span(state)
+    results = verification_span(state)
     if results is not None:
-        mark = {"good": f"equal {yes}", "error": f"changed {no}"}.get(results[1], "?")
+        mark = {"good": f"verified {yes}", "error": f"changed {no}"}.get(results[1], "?")
         spans.append((f"results {mark}", results[1]))
     return spans
 

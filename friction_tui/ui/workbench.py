@@ -11,8 +11,9 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
 from friction_tui.state.app_state import AppState
+from friction_tui.state.user_actions import ChooseProblem, SelectItem
 from friction_tui.ui import panel as said
-from friction_tui.ui.actions.registry import BY_ID, bindings, why_not
+from friction_tui.ui.actions.registry import BY_ID, bindings
 from friction_tui.ui.bars import Bar, KeyLine, MessageLine, PanelBar, StatusLine
 from friction_tui.ui.graph.inspector import findings_at
 from friction_tui.ui.graph.view import GraphView
@@ -164,8 +165,9 @@ class Workbench(Screen[None]):
     async def action_do(self, action: str) -> None:
         """Run an action of the registry, or say why it means nothing now."""
         wanted = BY_ID[action]
-        if not wanted.when(self.state):
-            self.friction.live.say(f"{wanted.label}: {why_not(wanted, self.state)}")
+        why_not = wanted.why_not(self.state)
+        if why_not:
+            self.friction.live.say(f"{wanted.label}: {why_not}")
             return
         done = wanted.do(self)
         if done is not None:
@@ -183,7 +185,7 @@ class Workbench(Screen[None]):
 
     def choose(self, finding: Finding, *, explain: bool = False) -> None:
         """From now on this problem is the one to fix; `explain` opens its page, unless one is open."""
-        self.friction.live.choose(finding)
+        self.friction.live.dispatch(ChooseProblem(finding))
         self.problems.select(finding)
         if explain and self.app.screen is self:
             from friction_tui.ui.why_screen import WhyScreen
@@ -193,7 +195,8 @@ class Workbench(Screen[None]):
     def on_graph_view_selected(self, event: GraphView.Selected) -> None:
         """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""
         event.stop()
-        self.friction.live.select(event.path, moved=event.moved)
+        if event.path != self.friction.live.state.selected:  # a graph drawn anew says where its cursor is
+            self.friction.live.dispatch(SelectItem(event.path, by_user=event.moved))
 
     def on_graph_view_entered(self) -> None:
         """Enter on a node: explain what is wrong with it, else inspect it."""

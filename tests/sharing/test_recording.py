@@ -13,7 +13,7 @@ import pytest
 from friction_tui.samples import sample
 from friction_tui.sharing.recording import FORMAT, BrokenRecording, Recorder, read
 from friction_tui.sharing.tape import Tape
-from friction_tui.state.app_state import AppState, with_history
+from friction_tui.state.app_state import AppState
 from friction_tui.ui.live import LiveSession
 from friction_tui.ui.replay import ReplayApp
 from friction_tui.vocabulary.protocol import Inspect
@@ -60,7 +60,7 @@ async def _session(tmp_path: Path) -> tuple[bytes, AppState]:
     live.edit(state.recipe.with_range("N", Range(1, 1, 4)), "N max 8 → 4")
     state = await until(live, is_judged)
     assert state.history is not None
-    live.move(with_history(state, state.history.undo()), "undone")
+    live.move(state.history.undo(), "undone")
     state = await until(live, is_judged)
     await live.close()
     assert file.stat().st_mode & 0o077 == 0

@@ -17,7 +17,6 @@ import pytest
 from friction_tui.sharing.joined import CannotJoin, join, start_hub, wait_for
 from friction_tui.sharing.place import Code, NoSuchPlace, new_code, read_code
 from friction_tui.sharing.viewer import QUEUE_BYTES, Viewer
-from friction_tui.state.app_state import with_history
 from friction_tui.vocabulary.protocol import PROTOCOL, Apply, JobKind, Join
 from friction_tui.vocabulary.recipe import Range, Recipe
 from friction_tui.worker.client import Process
@@ -69,7 +68,7 @@ async def test_a_late_viewer_sees_everything_and_undo_is_shared(hub: tuple[Proce
     assert bo.state.present is not None
     assert bo.state.present.you == "ann 2"
     assert bo.state.history is not None
-    bo.move(with_history(bo.state, bo.state.history.undo()), "undone")
+    bo.move(bo.state.history.undo(), "undone")
     await bo.until(is_judged)
     await ann.until(lambda state: state.revision == bo.state.revision and is_judged(state))
     await agree(ann, bo)

@@ -11,11 +11,12 @@ from friction_tui.samples import sample
 from friction_tui.sharing.joined import Connection, JoinedClient, join
 from friction_tui.sharing.place import Code
 from friction_tui.state.app_state import AppState
-from friction_tui.state.follow import OWN, after
+from friction_tui.state.dispatch import dispatch
+from friction_tui.state.viewer_messages import OWN_FIELDS
 from friction_tui.ui.live import LiveSession
 from friction_tui.vocabulary.recipe import Range, Recipe, Source
 
-PRIVATE = OWN | {"details", "stats", "present", "forecast", "forecast_note", "forecast_revision"}
+PRIVATE = OWN_FIELDS | {"details", "stats", "present", "forecast", "forecast_note", "forecast_revision"}
 
 
 def recipe_of(name: str) -> Recipe:
@@ -37,7 +38,7 @@ class Face(LiveSession):
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(lambda _: None, client=partial(JoinedClient, connection))
-        self.state = after(self.state, connection.first)
+        self.state = dispatch(self.state, connection.first)
 
     async def until(self, what: Callable[[AppState], object]) -> AppState:
         """Wait until something is true of the state."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.dialogs.path_prompt import PathPrompt
 from friction_tui.ui.look.lines import Line, paragraph
@@ -72,11 +72,15 @@ class CopyScreen(ChoiceScreen):
         """Copy it."""
         text = self._text(key)
         if len(text.encode()) > OSC_52_LIMIT:
-            self.post_message(Say("too long for a terminal's clipboard", "warning", "s saves it to a file"))
+            self.post_message(Say("too long for a terminal's clipboard", NoticeLevel.WARNING, "s saves it to a file"))
             return
         self.app.copy_to_clipboard(text)
         self.post_message(
-            Say(f"{key} command copied", "info", "nothing there? your terminal takes no OSC 52: y, then s saves it")
+            Say(
+                f"{key} command copied",
+                NoticeLevel.INFO,
+                "nothing there? your terminal takes no OSC 52: y, then s saves it",
+            )
         )
         self.dismiss(None)
 
@@ -95,7 +99,7 @@ class CopyScreen(ChoiceScreen):
         try:
             path.write_text(f"{head}{self._text(form)}\n")
         except OSError as error:
-            self.post_message(Say(f"{path} could not be written: {error.strerror or error}", "error"))
+            self.post_message(Say(f"{path} could not be written: {error.strerror or error}", NoticeLevel.ERROR))
             return
         self.post_message(Say(f"wrote {path}"))
         self.dismiss(None)

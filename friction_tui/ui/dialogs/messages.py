@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.dialogs.text_screen import TextScreen
 from friction_tui.ui.look.lines import Line, paragraph
 
-ROLES = {"error": "error", "warning": "warning", "info": "good"}
+ROLES = {NoticeLevel.ERROR: "error", NoticeLevel.WARNING: "warning", NoticeLevel.INFO: "good"}
 
 
 def page(state: AppState, width: int) -> list[Line]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from friction_tui.state.app_state import AppState
-from friction_tui.state.outcome import proof_span
+from friction_tui.state.derived import verification_span
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.vocabulary.protocol import CheckState, JobKind
 
@@ -39,9 +39,9 @@ def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
             yield "rules", f"{check.check}: {check.note or check.state.value}", "note"
     yield _built(state)
     yield _ran(state)
-    proof = proof_span(state)
-    if proof is not None:
-        yield "results", proof[0], "good" if proof[1] == "good" else "note"
+    verification = verification_span(state)
+    if verification is not None:
+        yield "results", verification[0], "good" if verification[1] == "good" else "note"
 
 
 def _built(state: AppState) -> tuple[str, str, str]:

@@ -10,7 +10,8 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 
 from friction_tui.drawing.marks import brief
-from friction_tui.state.app_state import AppState, Identity, identity
+from friction_tui.state.app_state import AppState
+from friction_tui.state.derived import Identity, identity
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.ui.panel import Choose, Reveal, differs
@@ -100,7 +101,7 @@ class Problems(LinesPanel):
     CURSOR_AT_REST = True
     LISTED = frozenset({"findings", "judged", "revision", "checks", "ascii", "change", "refused"})
     """What the list is made of."""
-    READS = LISTED | {"jobs", "hello", "proof", "history"}
+    READS = LISTED | {"jobs", "hello", "verification", "history"}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "unfold", "Places", show=False, id="problems.unfold", tooltip="Show every place of it"),
         Binding("g", "group", "Group", show=False, id="problems.group", tooltip="Group by tier, kind, source, not"),

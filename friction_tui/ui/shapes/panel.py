@@ -12,7 +12,7 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
 
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.line_edit import LineEdit
 from friction_tui.ui.look.lines import Line, Span, paragraph, width_of
@@ -269,7 +269,7 @@ class ShapesPanel(LinesPanel):
             shapes, values = parse_arguments(event.text)
             pasted = profile_for(self._inputs, shapes, values)
         except RecipeTextError as error:
-            self.post_message(Say(f"not pasted: {error}", "warning"))
+            self.post_message(Say(f"not pasted: {error}", NoticeLevel.WARNING))
             return
         edited = merged(recipe, pasted, shapes)
         self.post_message(Edit(edited, f"pasted: {', '.join(changes(recipe, edited)) or 'the same shapes'}"))
@@ -339,15 +339,17 @@ class ShapesPanel(LinesPanel):
         try:
             self._choose(stepped(row, POINTS[self._column], steps))
         except RecipeTextError as error:
-            self.post_message(Say(str(error), "warning"))
+            self.post_message(Say(str(error), NoticeLevel.WARNING))
 
     def action_add(self) -> None:
         """Another optimization profile behind this one, beginning as its copy."""
         recipe = self.state.recipe
         if self.state.summary is not None and not self._rows:
-            self.post_message(Say("every size is fixed: another profile would be the same", "info"))
+            self.post_message(Say("every size is fixed: another profile would be the same", NoticeLevel.INFO))
         elif recipe is None or recipe.profile is None:
-            self.post_message(Say("there is no optimization profile to copy", "warning", "typing a range makes one"))
+            self.post_message(
+                Say("there is no optimization profile to copy", NoticeLevel.WARNING, "typing a range makes one")
+            )
         else:
             self._take_profiles(with_copy(recipe), f"profile {recipe.position + 1}: a copy of {recipe.position}")
 
@@ -355,7 +357,7 @@ class ShapesPanel(LinesPanel):
         """One profile less; the last one stays."""
         recipe = self.state.recipe
         if recipe is None or not recipe.others:
-            self.post_message(Say("the only optimization profile cannot be removed", "warning"))
+            self.post_message(Say("the only optimization profile cannot be removed", NoticeLevel.WARNING))
             return
         self._take_profiles(without_shown(recipe), f"profile {recipe.position} removed")
 
@@ -363,7 +365,7 @@ class ShapesPanel(LinesPanel):
         """Look at another profile, and have it judged in the first place."""
         recipe = self.state.recipe
         if recipe is None or not recipe.others:
-            self.post_message(Say("there is one optimization profile", "info", "a adds another"))
+            self.post_message(Say("there is one optimization profile", NoticeLevel.INFO, "a adds another"))
             return
         shown = recipe.at_profile(recipe.position + step)
         self._take_profiles(shown, f"profile {shown.position} of {len(shown.profiles)}")
@@ -380,4 +382,4 @@ class ShapesPanel(LinesPanel):
         if row.overrides or row.missing or row.freed:
             self.post_message(Edit(without(recipe, row), f"{row.key} dropped"))
         else:
-            self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", "warning"))
+            self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", NoticeLevel.WARNING))

@@ -10,7 +10,7 @@ from typing import ClassVar
 from rich.markup import escape
 from textual.binding import Binding, BindingType
 
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.ui.look.python_lines import coloured
@@ -254,7 +254,7 @@ class SourcePanel(LinesPanel):
         elif found:
             self.post_message(Choose(found[0], explain=True))
         else:
-            self.post_message(Say(f"no node comes from line {line}", "info"))
+            self.post_message(Say(f"no node comes from line {line}", NoticeLevel.INFO))
 
     def _nodes_here(self) -> list[str]:
         """The nodes of the line under the cursor: its own, else those of what it calls."""
