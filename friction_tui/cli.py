@@ -236,7 +236,7 @@ def explain(kind: str | None) -> None:
 @main.command()
 def locate() -> None:
     """Print where settings, sessions and logs are kept."""
-    from friction_tui.ui.locations import all_places
+    from friction_tui.locations import all_places
 
     for name, path in all_places().items():
         click.echo(f"{name:10} {path}")

@@ -22,9 +22,10 @@ from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.inspect import initializer_stats, node_detail
 from friction_tui.model.memory import forecast
-from friction_tui.model.opened import OpenedModel, open_model, summarize
+from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.symbolic import infer_symbolic, known_symbolic
+from friction_tui.model.summary import summarize
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.rewrites.edited import edited

@@ -19,13 +19,13 @@ from typing import Any
 import msgspec
 
 from friction_tui import __version__
+from friction_tui.log import LOG, start_log
 from friction_tui.sharing.place import Code, Start
 from friction_tui.sharing.viewer import Viewer
 from friction_tui.state.app_state import AppState
 from friction_tui.state.dispatch import dispatch
 from friction_tui.state.user_actions import next_job
 from friction_tui.state.viewer_messages import snapshot
-from friction_tui.ui.log import LOG, start_log
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     LOOKS,

@@ -7,10 +7,9 @@ from typing import TypeAlias
 
 from friction_tui.drawing.scopes import PSEUDO
 from friction_tui.state.app_state import AppState, GraphChange, Job, Notice, NoticeLevel, VerdictChange
-from friction_tui.ui.look.amounts import milliseconds_text, seconds_text
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import GraphData, JobEnded, JobKind, Phase, Verified
-from friction_tui.vocabulary.units import size_text
+from friction_tui.vocabulary.units import milliseconds_text, seconds_text, size_text
 
 NAMED = 2
 """Nodes named in one line; the others are counted."""

@@ -21,6 +21,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
+from friction_tui.log import LOG, start_log
 from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui import panel as said
 from friction_tui.ui import sessions
@@ -29,7 +30,6 @@ from friction_tui.ui.actions.keys_in_turn import KeysInTurn
 from friction_tui.ui.actions.palette import Commands
 from friction_tui.ui.hangup import watch_terminal
 from friction_tui.ui.live import LiveSession
-from friction_tui.ui.log import LOG, start_log
 from friction_tui.ui.look.ascii import InAscii
 from friction_tui.ui.look.pace import slow_line
 from friction_tui.ui.look.themes import THEMES, chosen_theme, default_theme

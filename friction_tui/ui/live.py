@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from friction_tui.log import LOG
 from friction_tui.sharing.recording import Recorder
 from friction_tui.state.app_state import AppState, Notice, NoticeLevel, PastExport
 from friction_tui.state.derived import ended_phases
@@ -18,7 +20,6 @@ from friction_tui.state.user_actions import (
     job_request,
     open_request,
 )
-from friction_tui.ui.log import LOG, LOG_LEVELS
 from friction_tui.ui.source import export_history
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -39,6 +40,11 @@ from friction_tui.vocabulary.protocol import (
 from friction_tui.vocabulary.recipe import History, Recipe
 from friction_tui.worker.client import Process, WorkerClient
 
+LOG_LEVELS = {
+    NoticeLevel.ERROR: logging.ERROR,
+    NoticeLevel.WARNING: logging.WARNING,
+    NoticeLevel.INFO: logging.INFO,
+}
 AUTO_BUILD_DELAY = 0.8
 """Seconds without an edit before an automatic build starts."""
 TICK = 0.5

@@ -162,6 +162,12 @@ class Workbench(Screen[None]):
         keys = {kind.NAME: [b for b in vars(kind).get("BINDINGS", []) if isinstance(b, Binding)] for kind in kinds}
         return {name or "every list": bindings for name, bindings in keys.items() if bindings}
 
+    def show_help(self) -> None:
+        """The help page, over this screen."""
+        from friction_tui.ui.actions.help import help_screen
+
+        self.app.push_screen(help_screen(self.panel_bindings()))
+
     async def action_do(self, action: str) -> None:
         """Run an action of the registry, or say why it means nothing now."""
         wanted = BY_ID[action]

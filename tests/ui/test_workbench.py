@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from friction_tui.ui import locations, sessions
+from friction_tui import locations
+from friction_tui.ui import sessions
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.graph import inspector
 from friction_tui.ui.graph.inspector import Inspector

@@ -182,9 +182,7 @@ def toggle_light(bench: Workbench) -> None:
 
 def show_help(bench: Workbench) -> None:
     """Every key."""
-    from friction_tui.ui.actions.help import help_screen
-
-    bench.app.push_screen(help_screen(bench.panel_bindings()))
+    bench.show_help()
 
 
 def back(bench: Workbench) -> None:

@@ -9,14 +9,13 @@ from rich.cells import cell_len
 
 from friction_tui.state.app_state import Job
 from friction_tui.ui.builds.history import BuildRecord, Timed, estimate, last_seconds
-from friction_tui.ui.look.amounts import seconds_text
 from friction_tui.ui.look.lines import Line, Span, cut, paragraph, symbol, width_of
 from friction_tui.verdicts.after_build import repeated, said_by
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, Kernel, LogLevel, LogLine
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.changes import changes
-from friction_tui.vocabulary.units import size_text
+from friction_tui.vocabulary.units import seconds_text, size_text
 
 LEVELS = tuple(LogLevel)
 AMOUNT_WIDTH = 20

@@ -10,12 +10,12 @@ from textual.binding import Binding, BindingType
 from friction_tui.report.precision import cells, summary
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.dialogs.choice import ChoiceScreen
-from friction_tui.ui.look.amounts import seconds_text
 from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.ui.panel import Begin, Cancel, Edit, Reveal
 from friction_tui.vocabulary.protocol import JobKind, PrecisionResult
 from friction_tui.vocabulary.recipe import Precision, Recipe
 from friction_tui.vocabulary.recipe.changes import changes
+from friction_tui.vocabulary.units import seconds_text
 
 TRIES_SHOWN = 8
 COLUMN = 12

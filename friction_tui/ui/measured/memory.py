@@ -13,14 +13,13 @@ from textual.binding import Binding, BindingType
 
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.gpus import GPUS, RESERVE, extrapolated, fits_up_to, needed
-from friction_tui.ui.look.amounts import round_steps, seconds_text
-from friction_tui.ui.look.charts import Axis, Chart, Series, drawn
+from friction_tui.ui.look.charts import Axis, Chart, Series, drawn, round_steps
 from friction_tui.ui.look.lines import Line, Span, cut, packed, paragraph, width_of
 from friction_tui.ui.measured.chart_panel import ChartPanel
 from friction_tui.ui.panel import Ask
 from friction_tui.vocabulary.protocol import EngineInfo, Forecast, GpuSample, MemoryForecast, WatchGpu
 from friction_tui.vocabulary.recipe import Range
-from friction_tui.vocabulary.units import size_text
+from friction_tui.vocabulary.units import seconds_text, size_text
 
 BESIDE = 96
 """Columns from which the live chart stands beside the forecast."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.builds import views as build_views
-from friction_tui.ui.look.amounts import seconds_text
 from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.vocabulary.protocol import JobKind
 from friction_tui.vocabulary.recipe import InputSpec
+from friction_tui.vocabulary.units import seconds_text
 
 LOG_SHOWN = 200
 """Log lines shown at most, the newest."""

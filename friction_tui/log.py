@@ -7,17 +7,11 @@ import logging
 from logging.handlers import RotatingFileHandler
 
 from friction_tui import __version__
-from friction_tui.state.app_state import NoticeLevel
-from friction_tui.ui.locations import crash_file, log_file
+from friction_tui.locations import crash_file, log_file
 
 LOG = logging.getLogger("friction_tui")
 LOG_BYTES = 1_000_000
 LOGS_KEPT = 3
-LOG_LEVELS = {
-    NoticeLevel.ERROR: logging.ERROR,
-    NoticeLevel.WARNING: logging.WARNING,
-    NoticeLevel.INFO: logging.INFO,
-}
 
 
 def start_log() -> str:
