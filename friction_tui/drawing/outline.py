@@ -20,11 +20,11 @@ from functools import cached_property
 from itertools import accumulate
 
 from friction_tui.drawing.groups import NONE, find_groups
-from friction_tui.drawing.marks import Mark, MarkCounts, Tally, as_mark
-from friction_tui.drawing.plumbing import plumbing
+from friction_tui.drawing.marks import MarkCounts, ProblemMark, Tally, as_mark
 from friction_tui.drawing.ranks import display_ranks
 from friction_tui.drawing.rows import Folds, Frame, Kind, Row, RowLayer, Rows, spliced
 from friction_tui.drawing.scopes import PSEUDO, spans
+from friction_tui.drawing.shape_only import shape_only_nodes
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import GraphData
 
@@ -43,7 +43,7 @@ class Outline:
         self.sources: list[tuple[int, ...]] = [tuple(map(at, inputs[item])) for item in graph.order]
         """The positions each position reads."""
         self.tree = find_groups(graph, self.sources)
-        self.marks: dict[int, Mark] = {}
+        self.marks: dict[int, ProblemMark] = {}
         """The mark of each marked item."""
         self.rows = Rows()
         self._item_of = {path: item for item, path in enumerate(graph.paths)}
@@ -112,7 +112,7 @@ class Outline:
         """How many marked items lie at positions `first` <= p < `last`, bodies included."""
         return self._counts.between(first, last)
 
-    def mark(self, row: int) -> Mark | None:
+    def mark(self, row: int) -> ProblemMark | None:
         """The mark of a node's own, None for any other row."""
         return self.marks.get(self.item(row)) if self.rows.kind[row] == Kind.NODE else None
 
@@ -126,7 +126,7 @@ class Outline:
         groups = self.tree.groups
         return [m for m in self.tree.repeats[number].members if first <= groups[m].first < last]
 
-    def members_with(self, row: int, mark: Mark) -> int:
+    def members_with(self, row: int, mark: ProblemMark) -> int:
         """How many members of a repeat's row hold a mark of this kind."""
         groups = self.tree.groups
         return sum(
@@ -240,11 +240,13 @@ class Outline:
             seen.add(body)
             item = self._owners[body][0]
 
-    def set_filter(self, hide_plumbing: bool) -> None:
-        """Leave shape plumbing out, or show it again. What has a mark is always shown."""
-        self._filtered = hide_plumbing
+    def set_filter(self, hide_shape_only: bool) -> None:
+        """Leave shape-only nodes out, or show it again. What has a mark is always shown."""
+        self._filtered = hide_shape_only
         self._hidden = (
-            plumbing(self.graph, self.sources, self.readers) if hide_plumbing else bytearray(len(self.sources))
+            shape_only_nodes(self.graph, self.sources, self.readers)
+            if hide_shape_only
+            else bytearray(len(self.sources))
         )
         self._show_marked()
         self._lay()
@@ -260,14 +262,14 @@ class Outline:
 
     # ------------------------------------------------------------------------------------------- marks
 
-    def set_marks(self, judgements: Mapping[str, Severity | Mark]) -> None:
+    def set_marks(self, judgements: Mapping[str, Severity | ProblemMark]) -> None:
         """Replace all marks. Paths that are not in the graph are ignored, and so are notes."""
-        marks: dict[int, Mark] = {}
+        marks: dict[int, ProblemMark] = {}
         for path, judgement in judgements.items():
             item, mark = self._item_of.get(path), as_mark(judgement)
             if item is not None and mark is not None:
                 marks[item] = mark
-        weights: dict[Mark, dict[int, int]] = {mark: {} for mark in Mark}
+        weights: dict[ProblemMark, dict[int, int]] = {mark: {} for mark in ProblemMark}
         for item, mark in marks.items():
             for holder in self._holders(item):
                 at = self.position[holder]

@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
+
 from friction_tui.drawing.fit import Parts, arranged, merged
 from friction_tui.drawing.glyphs import UNICODE, Glyphs
-from friction_tui.drawing.marks import Mark, Tally
+from friction_tui.drawing.marks import ProblemMark, Tally
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.roles import GLYPH_ROLES, MARK_ROLES, Role, Segment
 from friction_tui.drawing.rows import Kind
 from friction_tui.drawing.sheets import Sheets
 from friction_tui.drawing.signs import item_glyph, item_name, mark_glyph
-from friction_tui.drawing.width import columns, visible
+from friction_tui.drawing.width import visible
 
 __all__ = ["Role", "RowText", "Segment", "lanes_for"]
 
@@ -74,7 +76,7 @@ class RowText:
         left = self._gutter(row, width * 2 // 3)
         indent = " " * min(2 * self._depth(row), max(width // 4, 2))
         left.append((f" {indent}", Role.GUTTER))
-        room = width - sum(columns(text) for text, _ in left)
+        room = width - sum(cell_len(text) for text, _ in left)
         if self.outline[row].kind == Kind.NODE:
             left += self._node(row, room)
         else:
@@ -159,7 +161,11 @@ class RowText:
         return arranged(Parts((head, Role.SCOPE), (name, Role.SCOPE), far, None, tail), room, self.glyphs.dots)
 
     def _tally(self, tally: Tally) -> list[Segment]:
-        counted = ((Mark.ERROR, tally.errors), (Mark.WARNING, tally.warnings), (Mark.UNKNOWN, tally.unknown))
+        counted = (
+            (ProblemMark.ERROR, tally.errors),
+            (ProblemMark.WARNING, tally.warnings),
+            (ProblemMark.UNKNOWN, tally.unknown),
+        )
         return [(f"{mark_glyph(mark, self.glyphs)}{count}", MARK_ROLES[mark]) for mark, count in counted if count]
 
     def _far(self, row: int) -> list[str]:

@@ -34,7 +34,7 @@ from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.builder import build_findings
 from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_profile
 from friction_tui.session.edits import edits, exports, same_export
-from friction_tui.session.exporting import Origin, consent, export, understood
+from friction_tui.session.exporting import LocatedModel, consent, export, understood
 from friction_tui.session.first_look import FirstLook
 from friction_tui.session.jobs import NOTHING_OPEN, why_not
 from friction_tui.session.judging import Judgement, foretell, judge
@@ -161,7 +161,7 @@ class Session:
         self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
         self._judge(judgement, recipe)
 
-    def _export(self, revision: int, recipe: Recipe, stop: Stop, because: str) -> Origin:
+    def _export(self, revision: int, recipe: Recipe, stop: Stop, because: str) -> LocatedModel:
         self._source, self.exporting = recipe.source, True
         try:
             return export(revision, recipe, self._folder, self._emit, stop, because)

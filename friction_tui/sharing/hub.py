@@ -20,8 +20,8 @@ import msgspec
 
 from friction_tui import __version__
 from friction_tui.log import LOG, start_log
-from friction_tui.sharing.place import Code, Start
-from friction_tui.sharing.viewer import Viewer
+from friction_tui.sharing.session_code import SessionCode, Start
+from friction_tui.sharing.viewer import ViewerConnection
 from friction_tui.state.app_state import AppState
 from friction_tui.state.dispatch import dispatch
 from friction_tui.state.user_actions import next_job
@@ -55,10 +55,10 @@ from friction_tui.vocabulary.protocol import (
     Synced,
     ToViewer,
     TurnedAway,
+    Viewer,
     WatchGpu,
     WorkerDied,
 )
-from friction_tui.vocabulary.protocol import Viewer as Who
 from friction_tui.worker.client import WorkerClient
 
 LONGEST_REQUEST = 16 << 20
@@ -71,15 +71,15 @@ EMPTY_SECONDS = 30.0
 class Hub:
     """Orders what viewers ask and the worker says."""
 
-    def __init__(self, start: Start, code: Code) -> None:
+    def __init__(self, start: Start, code: SessionCode) -> None:
         self._start, self._code = start, str(code)
         self._worker = WorkerClient(self.hear, start.worker or None)
         self._state = AppState()
-        self._viewers: list[Viewer] = []
-        self._asked: dict[object, list[Viewer]] = {}
+        self._viewers: list[ViewerConnection] = []
+        self._asked: dict[object, list[ViewerConnection]] = {}
         """Who waits for the answer to a question."""
-        self._opened_by: Viewer | None = None
-        self._gpu_every: dict[Viewer, float] = {}
+        self._opened_by: ViewerConnection | None = None
+        self._gpu_every: dict[ViewerConnection, float] = {}
         self.over = asyncio.Event()
 
     def end_if_empty(self) -> None:
@@ -113,7 +113,7 @@ class Hub:
             writer.close()
             return
         watch_only = join.watch_only or (self._start.watch_only and bool(self._viewers))
-        viewer = Viewer(self._free_name(join.name), writer, self._snapshot_for, watch_only=watch_only)
+        viewer = ViewerConnection(self._free_name(join.name), writer, self._snapshot_for, watch_only=watch_only)
         self._viewers.append(viewer)
         self._tell_who_is_there(f"{viewer.name} joined")
         viewer.resync("")
@@ -138,7 +138,7 @@ class Hub:
         taken = {viewer.name for viewer in self._viewers}
         return next(free for n in range(1, len(taken) + 2) if (free := name if n == 1 else f"{name} {n}") not in taken)
 
-    async def _listen(self, viewer: Viewer, reader: asyncio.StreamReader) -> None:
+    async def _listen(self, viewer: ViewerConnection, reader: asyncio.StreamReader) -> None:
         decoder: msgspec.json.Decoder[FromViewer] = msgspec.json.Decoder(FromViewer)
         while True:
             try:
@@ -154,7 +154,7 @@ class Hub:
             else:
                 self.asked(viewer, said)
 
-    def _left(self, viewer: Viewer) -> None:
+    def _left(self, viewer: ViewerConnection) -> None:
         self._viewers.remove(viewer)
         self._gpu_every.pop(viewer, None)
         for waiting in self._asked.values():
@@ -167,17 +167,17 @@ class Hub:
         for viewer in self._viewers:
             viewer.tell(_line(self._present(viewer, said)))
 
-    def _present(self, viewer: Viewer, said: str = "") -> Present:
-        here = tuple(Who(viewer.name, viewer.watch_only) for viewer in self._viewers)
+    def _present(self, viewer: ViewerConnection, said: str = "") -> Present:
+        here = tuple(Viewer(viewer.name, viewer.watch_only) for viewer in self._viewers)
         return Present(viewers=here, you=viewer.name, code=self._code, said=said)
 
-    def _snapshot_for(self, viewer: Viewer, number: int, why: str) -> bytes:
+    def _snapshot_for(self, viewer: ViewerConnection, number: int, why: str) -> bytes:
         state = replace(self._state, present=self._present(viewer))
         return _line(snapshot(state if viewer is self._opened_by else replace(state, consent=None), number, why))
 
     # -------------------------------------------------------------------------------------------- requests
 
-    def asked(self, viewer: Viewer, request: Request) -> None:
+    def asked(self, viewer: ViewerConnection, request: Request) -> None:
         """Grant a request or not; what is granted happens for everybody in the same order."""
         if viewer.watch_only and not isinstance(request, LOOKS):
             viewer.resync("nothing was changed: you are only watching")
@@ -201,7 +201,7 @@ class Hub:
                 self._asked.setdefault(key, []).append(viewer)
         self._worker.send(request)
 
-    def _change(self, viewer: Viewer, request: Open | Apply | StartJob) -> None:
+    def _change(self, viewer: ViewerConnection, request: Open | Apply | StartJob) -> None:
         """What moves the state: granted to whoever was looking at the newest one."""
         state = self._state
         if isinstance(request, StartJob):
@@ -240,7 +240,7 @@ class Hub:
             return
         self._tell(event)
 
-    def _tell(self, message: ToViewer, apart: Viewer | None = None) -> None:
+    def _tell(self, message: ToViewer, apart: ViewerConnection | None = None) -> None:
         line = _line(message)
         for viewer in self._viewers:
             if viewer is not apart:
@@ -294,7 +294,7 @@ def main() -> None:
 
 async def _serve(start: Start) -> None:
     socket = Path(start.socket)
-    hub, loop = Hub(start, Code(socket, start.token)), asyncio.get_running_loop()
+    hub, loop = Hub(start, SessionCode(socket, start.token)), asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.sharing.place import Code, Start, new_code
+from friction_tui.sharing.session_code import SessionCode, Start, new_code
 from friction_tui.vocabulary.protocol import PROTOCOL, Ended, FromViewer, Join, Snapshot, Synced, ToViewer, TurnedAway
 from friction_tui.worker.client import Process
 
@@ -42,7 +42,7 @@ class Connection:
             self.socket.sendall(_ENCODER.encode(message) + b"\n")
 
 
-def start_hub(worker: Sequence[str] | None, *, watch_only: bool) -> tuple[Process, Code]:
+def start_hub(worker: Sequence[str] | None, *, watch_only: bool) -> tuple[Process, SessionCode]:
     """Start a hub with a worker of its own, and the code to join it with; it lives as long as it has viewers."""
     code = new_code()
     hub = subprocess.Popen(
@@ -68,7 +68,7 @@ def wait_for(hub: Process) -> None:
         raise CannotJoin(f"the session could not be shared: {words[-1] if words else 'its process ended at once'}")
 
 
-def join(code: Code, name: str, *, watch_only: bool = False) -> Connection:
+def join(code: SessionCode, name: str, *, watch_only: bool = False) -> Connection:
     """Join a shared session. CannotJoin says why that is not possible."""
     try:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

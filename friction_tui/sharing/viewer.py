@@ -11,14 +11,14 @@ QUEUE_BYTES = 8 << 20
 """What may wait for a viewer beside the graph of a large model (3 MB at 10k nodes); more, and it is resynced."""
 
 
-class Viewer:
+class ViewerConnection:
     """Sends lines to one connection. `snapshot` makes the line that stands for everything missed."""
 
     def __init__(
         self,
         name: str,
         writer: asyncio.StreamWriter,
-        snapshot: Callable[[Viewer, int, str], bytes],
+        snapshot: Callable[[ViewerConnection, int, str], bytes],
         *,
         watch_only: bool,
     ) -> None:

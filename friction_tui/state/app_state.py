@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from friction_tui.drawing.marks import Mark
+from friction_tui.drawing.marks import ProblemMark
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import (
     BuildResult,
@@ -137,7 +137,7 @@ class AppState:
     """Why the source could not be opened; None once it could."""
     findings: tuple[Finding, ...] = ()
     """What to list: the last complete verdict, or what has arrived so far, plus what builds found."""
-    marks: Mapping[str, Mark] = field(default_factory=dict)
+    marks: Mapping[str, ProblemMark] = field(default_factory=dict)
     """Most severe mark per item path."""
     change: VerdictChange | None = None
     """What the last edit fixed and broke; None before the second verdict."""

@@ -16,12 +16,12 @@ from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     Apply,
     CancelJob,
+    EditStep,
     JobKind,
     Open,
     Refused,
     Request,
     StartJob,
-    Step,
 )
 from friction_tui.vocabulary.recipe import History, Recipe
 
@@ -143,8 +143,8 @@ def edit_request(state: AppState, history: History) -> Apply | None:
     before = state.history
     if before is None or history.present == before.present:
         return None
-    other = Step.REDO if history == before.redo() else Step.EDIT
-    step = Step.UNDO if history == before.undo() else other
+    other = EditStep.REDO if history == before.redo() else EditStep.EDIT
+    step = EditStep.UNDO if history == before.undo() else other
     return Apply(revision=state.revision + 1, recipe=history.present, step=step)
 
 
@@ -214,8 +214,8 @@ def _reopened(state: AppState, request: Open) -> AppState:
 
 def _stepped(history: History, request: Apply) -> History:
     match request.step:
-        case Step.UNDO:
+        case EditStep.UNDO:
             return history.undo()
-        case Step.REDO:
+        case EditStep.REDO:
             return history.redo()
     return history.edit(request.recipe)

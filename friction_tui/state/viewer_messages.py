@@ -13,13 +13,13 @@ from friction_tui.vocabulary.protocol import (
     Apply,
     Asked,
     CancelJob,
+    EditStep,
     Ended,
     Open,
     Present,
     Request,
     Snapshot,
     StartJob,
-    Step,
     TurnedAway,
 )
 from friction_tui.vocabulary.recipe.changes import changes
@@ -90,7 +90,7 @@ def _what(state: AppState, request: Request) -> str:
             return f"opens {request.recipe.source.path}"
         case Apply() if state.recipe is not None:
             said = ", ".join(changes(state.recipe, request.recipe))
-            return {Step.UNDO: f"undid: {said}", Step.REDO: f"redid: {said}"}.get(request.step, said)
+            return {EditStep.UNDO: f"undid: {said}", EditStep.REDO: f"redid: {said}"}.get(request.step, said)
         case StartJob():
             return f"starts a {request.kind}"
         case CancelJob():

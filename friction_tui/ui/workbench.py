@@ -250,7 +250,7 @@ class Workbench(Screen[None]):
         if self._search is not None:
             self._search.count(text)
 
-    def on_search_bar_step(self, event: SearchBar.Step) -> None:
+    def on_search_bar_jump(self, event: SearchBar.Jump) -> None:
         """Another match in the graph."""
         if event.purpose == "graph":
             self._count(self.graph.search_step(event.direction))

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from friction_tui.drawing.marks import Mark
+from friction_tui.drawing.marks import ProblemMark
 from friction_tui.state.app_state import AppState
 from friction_tui.state.derived import change_text
 from friction_tui.state.dispatch import dispatch
@@ -75,7 +75,12 @@ def test_guesses_complete_the_recipe_without_being_an_edit(judged: AppState) -> 
 
 
 def test_marks_follow_the_findings(judged: AppState) -> None:
-    assert judged.marks == {"10": Mark.ERROR, "8": Mark.ERROR, "7": Mark.WARNING, "11": Mark.UNKNOWN}
+    assert judged.marks == {
+        "10": ProblemMark.ERROR,
+        "8": ProblemMark.ERROR,
+        "7": ProblemMark.WARNING,
+        "11": ProblemMark.UNKNOWN,
+    }
     assert not judged.stale and not judged.checking
 
 

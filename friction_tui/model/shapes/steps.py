@@ -36,7 +36,7 @@ PointKey = tuple[tuple[tuple[str, tuple[int, ...]], ...], tuple[tuple[str, tuple
 
 
 @dataclass(slots=True)
-class Step:
+class NodeStep:
     """One node on the way: its tensors, its attributes in Python's types, and where its bodies are."""
 
     path: str
@@ -63,7 +63,7 @@ class Step:
 class Block:
     """The steps of one graph, and the types and values that are the same for every input."""
 
-    steps: list[Step]
+    steps: list[NodeStep]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     types: dict[str, TensorType]
@@ -158,14 +158,14 @@ def _block(model: OpenedModel, prefix: str, given: dict[str, AttributeProto]) ->
     return Block(steps, tuple(names), outputs, types, values, prefix)
 
 
-def _step(model: OpenedModel, node: Node, given: dict[str, AttributeProto]) -> Step:
+def _step(model: OpenedModel, node: Node, given: dict[str, AttributeProto]) -> NodeStep:
     proto = _with_arguments(node.proto, given)
     domain = "" if proto.domain == "ai.onnx" else proto.domain
     op = f"{domain}.{proto.op_type}" if domain else proto.op_type
     attributes = {attribute.name: plain(attribute) for attribute in proto.attribute} if proto.attribute else {}
     if proto.op_type == "Split":
         attributes["#outputs"] = len(proto.output)  # the rules see inputs only, and Split's result depends on this
-    return Step(
+    return NodeStep(
         path=node.path,
         op=op,
         node=proto,

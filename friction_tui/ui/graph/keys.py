@@ -17,7 +17,14 @@ GRAPH_KEYS: list[BindingType] = [
     Binding("right", "unfold", "Unfold", show=False, id="graph.unfold", tooltip="Unfold"),
     Binding("E", "unfold_all", "Unfold all", show=False, id="graph.unfold-all", tooltip="Unfold everything"),
     Binding("C", "fold_all", "Fold all", show=False, id="graph.fold-all", tooltip="Fold everything"),
-    Binding("H", "plumbing", "Plumbing", show=False, id="graph.plumbing", tooltip="Hide or show shape arithmetic"),
+    Binding(
+        "H",
+        "shape_only",
+        "Shape-only",
+        show=False,
+        id="graph.shape_only",
+        tooltip="Hide or show shape-only nodes",
+    ),
     Binding(
         "left_square_bracket",
         "follow(-1)",

@@ -79,7 +79,7 @@ class GraphView(Panel, ScrollView):
         self._painter: GraphPainter | None = None
         self._search: GraphSearch | None = None
         self._jumps: Jumps | None = None
-        self._plumbing_hidden = False
+        self._shape_only_hidden = False
         self._notes: dict[str, str] = {}
         """What the mark of an item is about, by its path."""
         self._sized = -1
@@ -103,7 +103,7 @@ class GraphView(Panel, ScrollView):
         """`Graph ─ 412 nodes ─ /neck`, and the scope the cursor is in."""
         if self.state.summary is None or self._shown is None:
             return self.NAME
-        return escape(graph_title(self.NAME, self.state, self._shown, self.cursor, hides=self._plumbing_hidden))
+        return escape(graph_title(self.NAME, self.state, self._shown, self.cursor, hides=self._shape_only_hidden))
 
     def state_changed(self, before: AppState) -> None:
         """Another graph is laid out; other marks and labels only redraw."""
@@ -151,7 +151,7 @@ class GraphView(Panel, ScrollView):
             folds, path = self.open_folds(), self.outline.path(self.cursor) if len(self.outline) else ""
         self._restore = ((), "")
         self.outline = outline
-        if self._plumbing_hidden:
+        if self._shape_only_hidden:
             outline.set_filter(True)
         outline.set_marks(self.state.marks)
         self._notes = notes_of(self.state.findings)
@@ -331,10 +331,10 @@ class GraphView(Panel, ScrollView):
         """Fold everything."""
         self._relaid(lambda outline: outline.fold_all())
 
-    def action_plumbing(self) -> None:
+    def action_shape_only(self) -> None:
         """Hide the nodes that only compute shapes, or show them again."""
-        self._plumbing_hidden = not self._plumbing_hidden
-        self._relaid(lambda outline: outline.set_filter(self._plumbing_hidden))
+        self._shape_only_hidden = not self._shape_only_hidden
+        self._relaid(lambda outline: outline.set_filter(self._shape_only_hidden))
 
     def _relaid(self, change: Callable[[Outline], None]) -> None:
         """Change what is shown; the cursor stays on its item, or on what it is folded into."""

@@ -79,7 +79,7 @@ class InputsScreen(ModalScreen[Answer | None]):
         field.set_class(False, "refused")
         return options
 
-    def _judge(self) -> Answer | None:
+    def _read_inputs(self) -> Answer | None:
         label = self.query_one("#verdict", Label)
         try:
             specs, options = self.specs(), self.options()
@@ -107,10 +107,10 @@ class InputsScreen(ModalScreen[Answer | None]):
 
     def on_input_changed(self) -> None:
         """Judge while typing."""
-        self._judge()
+        self._read_inputs()
 
     def on_input_submitted(self) -> None:
         """Take them, if all can be read."""
-        answer = self._judge()
+        answer = self._read_inputs()
         if answer is not None:
             self.dismiss(answer)

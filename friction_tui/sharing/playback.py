@@ -1,4 +1,4 @@
-"""A recording as a tape: where it stands, what the screen showed there, and when the next thing happens."""
+"""A recording as a playback: where it stands, what the screen showed there, and when the next thing happens."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LONGEST_PAUSE = 3.0
 """Seconds of the recording in which nothing happens that are waited for at most."""
 
 
-class Tape:
+class Playback:
     """The states of a recording: `begin`, and position n after its first n entries."""
 
     def __init__(self, recording: Recording, begin: AppState) -> None:
