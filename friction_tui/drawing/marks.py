@@ -12,7 +12,7 @@ from friction_tui.vocabulary.finding import Finding, LocationKind, Severity, Tie
 
 
 class ProblemMark(enum.IntEnum):
-    """What is wrong with an item, gravest last. Shown as `?`, `!` and `✗`."""
+    """What is wrong with an item, most severe last. Shown as `?`, `!` and `✗`."""
 
     UNKNOWN = 1
     """Not checked, or not known without a GPU."""
@@ -30,7 +30,7 @@ def as_mark(judgement: Severity | ProblemMark) -> ProblemMark | None:
 
 
 def marks_of(findings: Iterable[Finding]) -> dict[str, ProblemMark]:
-    """The gravest mark per item path (nodes, graph inputs and outputs), ready for `Outline.set_marks`."""
+    """The most severe mark per item path (nodes, graph inputs and outputs), ready for `Outline.set_marks`."""
     marks: dict[str, ProblemMark] = {}
     for finding in findings:
         open_question = finding.tier in (Tier.UNKNOWN, Tier.UNCHECKED)
@@ -54,7 +54,7 @@ def brief(finding: Finding) -> str:
 
 
 def notes_of(findings: Iterable[Finding]) -> dict[str, str]:
-    """In a few words what the mark of each item is about: the gravest finding's title, the first of equals."""
+    """In a few words what the mark of each item is about: the most severe finding's title, the first of equals."""
     notes: dict[str, str] = {}
     gravest: dict[str, ProblemMark] = {}
     for finding in findings:
@@ -78,7 +78,7 @@ class Tally:
 
     @property
     def worst(self) -> ProblemMark | None:
-        """The gravest mark counted."""
+        """The most severe mark counted."""
         if self.errors:
             return ProblemMark.ERROR
         if self.warnings:

@@ -87,7 +87,7 @@ class Outline:
         return self.graph.order[self.rows.first[row]]
 
     def path(self, row: int) -> str:
-        """The node path of a node's row, "" for a row that is no single item."""
+        """The node path of a node's row, "" for a row that is not a single item."""
         return self.graph.paths[self.item(row)] if self.rows.kind[row] == Kind.NODE else ""
 
     def item_of(self, path: str) -> int | None:

@@ -17,7 +17,7 @@ from friction_tui.vocabulary.protocol import GraphData
 AUTO_ROWS = 120
 """Scopes are opened level by level up to so many rows."""
 AUTO_MARKS = 24
-"""So many of the gravest problems are opened in any case."""
+"""So many of the most severe problems are opened in any case."""
 
 
 def print_graph(

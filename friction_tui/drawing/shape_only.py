@@ -1,4 +1,4 @@
-"""Shape-only nodes: those that only compute shapes for others (Shape → Gather → Unsqueeze → Concat → Reshape).
+"""Shape-only nodes only compute shapes for others (Shape → Gather → Unsqueeze → Concat → Reshape).
 
 Half the nodes of an export can be that. Hiding them leaves what the model is about.
 """

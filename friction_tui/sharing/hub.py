@@ -1,7 +1,7 @@
 """The hub of a shared session: one worker, any number of viewers, one order in which everything happens.
 
-It keeps the same state as its viewers do. An edit is granted when it was made on the newest revision, and then told
-to the others; who edited an older one is sent the state as it is. Every viewer has a queue with a limit: whoever
+It keeps the same state as its viewers do. An edit is granted when it was made on the newest revision, and then sent
+to the others; an edit of an older one is answered with the present state. Every viewer has a queue with a limit: who
 reads too slowly gets the state instead of what was missed. The hub ends with its last viewer.
 """
 
@@ -83,7 +83,7 @@ class Hub:
         self.over = asyncio.Event()
 
     def end_if_empty(self) -> None:
-        """Nobody is there: nobody will miss it."""
+        """End when no viewer is connected."""
         if not self._viewers:
             self.over.set()
 
@@ -128,8 +128,8 @@ class Hub:
             return "the code is wrong: its second part is not this session's"
         if join.protocol != PROTOCOL:
             return (
-                f"it is shared by friction-tui {__version__}, and you have {join.version}, which speaks otherwise: "
-                "install the same version"
+                f"it is shared by friction-tui {__version__}, and you have {join.version}, which uses another "
+                "protocol: install the same version"
             )
         return ""
 
@@ -147,7 +147,7 @@ class Hub:
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
                 return
             except msgspec.MsgspecError as error:
-                LOG.warning("%s said what cannot be read: %s", viewer.name, error)
+                LOG.warning("%s sent what cannot be read: %s", viewer.name, error)
                 return
             if isinstance(said, Synced):
                 viewer.synced = said.number
@@ -202,7 +202,7 @@ class Hub:
         self._worker.send(request)
 
     def _change(self, viewer: ViewerConnection, request: Open | Apply | StartJob) -> None:
-        """What moves the state: granted to whoever was looking at the newest one."""
+        """What moves the state: granted to a viewer that saw the newest one."""
         state = self._state
         if isinstance(request, StartJob):
             newest = state.recipe is not None and request.job == next_job(state)
@@ -210,7 +210,7 @@ class Hub:
             newest = request.revision == state.revision + 1
         if not newest or not viewer.in_step:
             what = "job was not started" if isinstance(request, StartJob) else "edit was not made"
-            viewer.resync(f"your {what}: somebody else was quicker")
+            viewer.resync(f"your {what}: somebody else changed the session first")
             return
         asked = Asked(viewer.name, request, state.recipe if isinstance(request, StartJob) else None)
         self._state = dispatch(state, request)
@@ -252,7 +252,7 @@ ONE_AT_A_TIME = (Forecast, StartNetron)
 
 
 def _question(request: Request) -> object:
-    """What the answer to a question will be recognised by; None for what is no question of one viewer's."""
+    """What the answer to a question will be recognised by; None for what is not a question of one viewer."""
     match request:
         case Inspect():
             return Inspect, request.path

@@ -1,4 +1,4 @@
-"""A viewer's end of a shared session: the way in, and a connection in place of a worker."""
+"""A viewer's end of a shared session: joining it, and a connection in place of a worker."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Connection:
     first: Snapshot
 
     def send(self, message: FromViewer) -> None:
-        """Send one line. That nobody is left to read it is noticed by who listens."""
+        """Send one line. A closed connection is noticed by the listening thread."""
         with contextlib.suppress(OSError):
             self.socket.sendall(_ENCODER.encode(message) + b"\n")
 
@@ -79,9 +79,11 @@ def join(code: SessionCode, name: str, *, watch_only: bool = False) -> Connectio
         lines = link.makefile("rb")
         said = msgspec.json.decode(lines.readline(), type=ToViewer)
     except (OSError, msgspec.MsgspecError) as error:
-        raise CannotJoin(f"{code.socket}: {error}. Is the session over? Whoever shares it sees its code.") from error
+        raise CannotJoin(
+            f"{code.socket}: {error}. Is the session over? The user who shares it sees the code."
+        ) from error
     if not isinstance(said, Snapshot):
-        raise CannotJoin(said.why if isinstance(said, TurnedAway | Ended) else "it answers what cannot be understood")
+        raise CannotJoin(said.why if isinstance(said, TurnedAway | Ended) else "its answer cannot be understood")
     link.settimeout(None)
     connection = Connection(link, lines, said)
     connection.send(Synced(said.number))
@@ -121,7 +123,7 @@ class JoinedClient:
                 try:
                     heard = decoder.decode(line)
                 except msgspec.MsgspecError as error:
-                    why = f"it says what cannot be understood ({error})"
+                    why = f"it sent a message that cannot be understood ({error})"
                     break
                 self._on_loop(heard)
                 if isinstance(heard, Ended):
@@ -131,7 +133,7 @@ class JoinedClient:
     def _on_loop(self, heard: ToViewer) -> None:
         assert self._loop is not None
         if not self._closing:
-            with contextlib.suppress(RuntimeError):  # the loop closed in between: nobody listens any more
+            with contextlib.suppress(RuntimeError):  # the loop closed in between
                 self._loop.call_soon_threadsafe(self._take, heard)
 
     def _take(self, heard: ToViewer) -> None:

@@ -77,14 +77,14 @@ class Playback:
         return stops[min(max(here + steps, 0), len(stops) - 1)]
 
     def answer(self, request: Request) -> Event | None:
-        """What was once answered to a question; for a node that nobody inspected, that nothing is known of it."""
+        """The recorded answer to a question; for a node that was not inspected, that nothing is known of it."""
         match request:
             case Inspect():
                 return self._answers.get((Inspect, request.path), Detail(path=request.path, node=None))
             case ReadInitializer():
                 return self._answers.get((ReadInitializer, request.name))
             case Forecast():
-                return self._answers.get(Forecast, Forecasted(None, "nobody looked at the forecast in this recording"))
+                return self._answers.get(Forecast, Forecasted(None, "this recording holds no forecast"))
         return None
 
     def _step(self, state: AppState, number: int) -> AppState:

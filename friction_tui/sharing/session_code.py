@@ -1,7 +1,7 @@
-"""Where shared sessions are found, and the code that opens one: `a7k2-m3n4p5q6r7s8t9v2`.
+"""Session codes: where a shared session is found, and the secret that opens it: `a7k2-m3n4p5q6r7s8t9v2`.
 
 The first part names the socket, the second is the secret. Sockets lie in a directory that only this account can
-enter; the secret is for whoever shares the account, and is nowhere on disk.
+enter; the secret protects it from other users of the account, and is not written to disk.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class SessionCode:
 
 
 class Start(msgspec.Struct, frozen=True):
-    """What a hub is told on its stdin: where to listen, and the worker's command (none for the usual one)."""
+    """What a hub reads from its stdin: where to listen, and the worker's command (none for the usual one)."""
 
     socket: str
     token: str
@@ -57,13 +57,13 @@ def runtime_dir() -> Path:
 
 
 def new_code() -> SessionCode:
-    """A code for a session that begins now; its directory is made, and is nobody else's."""
+    """A code for a session that begins now; its directory is made for this account only."""
     folder = runtime_dir()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise BadSessionCode(
-            f"{folder} cannot be made: {error.strerror}. Set XDG_RUNTIME_DIR to a place of yours."
+            f"{folder} cannot be made: {error.strerror}. Set XDG_RUNTIME_DIR to a directory of your own."
         ) from error
     _check_is_ours(folder)
     _sweep(folder)
@@ -78,12 +78,13 @@ def read_code(text: str) -> SessionCode:
     folder, _, last = text.strip().rpartition("/")
     name, _, token = last.partition("-")
     if not name or not token or not set(name + token) <= set(ALPHABET):
-        raise BadSessionCode(f"{text!r} is no code of a shared session; it looks like a7k2-m3n4p5q6r7s8t9v2")
+        raise BadSessionCode(f"{text!r} is not the code of a shared session; a code looks like a7k2-m3n4p5q6r7s8t9v2")
     socket = (Path(folder) if folder else runtime_dir()) / f"{name}.sock"
     if not socket.exists():
         raise BadSessionCode(
             f"there is no shared session {name} in {socket.parent}: it is over, or belongs to another account or "
-            "machine. Log in as whoever shares it; if XDG_RUNTIME_DIR differs there, put its directory before the code."
+            "machine. Log in as the user who shares it; if XDG_RUNTIME_DIR is different there, put "
+            "that directory before the code."
         )
     _check_is_ours(socket.parent)
     return SessionCode(socket, token)
@@ -94,7 +95,7 @@ def _check_is_ours(folder: Path) -> None:
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
         raise BadSessionCode(
-            f"{folder} is open to others: `chmod 700 {folder}`, or set XDG_RUNTIME_DIR to a place of yours."
+            f"{folder} is open to others: `chmod 700 {folder}`, or set XDG_RUNTIME_DIR to a directory of your own."
         )
 
 

@@ -126,7 +126,9 @@ def after_request(state: AppState, request: Request, recipe: Recipe | None = Non
         case Apply() if state.history is not None:
             return replace(state, history=_stepped(state.history, request), revision=request.revision, details={})
         case CancelJob() if request.job == EXPORT_JOB and state.consent is not None:
-            return with_source_kept(state, "the source was not opened", "its code may not run", "r asks again")
+            return with_source_kept(
+                state, "the source was not opened", "you did not allow its code to run", "r asks again"
+            )
         case StartJob() if (started_on := recipe or state.recipe) is not None:
             nth = 1 + sum(job.kind is request.kind for job in state.jobs)
             return replace(state, jobs=(*state.jobs, Job(request.job, request.kind, started_on, nth)))

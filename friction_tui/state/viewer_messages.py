@@ -77,7 +77,7 @@ def _synced(state: AppState, given: Snapshot) -> AppState:
 def _ended(state: AppState, why: str) -> AppState:
     jobs = tuple(replace(job, running=False, error="the session ended") if job.running else job for job in state.jobs)
     state = replace(state, worker_lost=True, present=None, jobs=jobs)
-    text, detail = f"the shared session is over: {why}", "w saves it; friction-tui FILE goes on alone"
+    text, detail = f"the shared session is over: {why}", "w saves it; `friction-tui FILE` continues without the others"
     return state.with_notice(NoticeLevel.ERROR, text, detail)
 
 

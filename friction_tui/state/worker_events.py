@@ -118,17 +118,17 @@ def _moved(state: AppState, event: Event) -> AppState:
 
 
 def _saved(state: AppState, event: SourceChanged) -> AppState:
-    """What is shown is as it was read; the files say something else by now, or are no more."""
+    """What is shown was read before; the files have changed since, or are gone."""
     if event.gone:
         state = state.with_notice(
-            NoticeLevel.WARNING, f"moved or deleted: {', '.join(event.gone)}", "shown is what was read"
+            NoticeLevel.WARNING, f"moved or deleted: {', '.join(event.gone)}", "what is shown was read before that"
         )
     if not event.files:
         return state
     files = ", ".join(event.files)
     if state.exported is not None:
         return state.with_notice(NoticeLevel.INFO, f"saved: {files}", "r exports the model again")
-    return state.with_notice(NoticeLevel.WARNING, f"changed on disk: {files}", "r opens it again, as it is now")
+    return state.with_notice(NoticeLevel.WARNING, f"changed on disk: {files}", "r opens it again")
 
 
 def _exported(state: AppState, event: Exported) -> AppState:
@@ -155,7 +155,7 @@ def _drawn(state: AppState, event: GraphReady) -> AppState:
 
 
 def _opened(state: AppState, event: Opened) -> AppState:
-    """Guesses are filled in by the worker: they complete the recipe and are no edit of the user's."""
+    """Guesses are filled in by the worker: they complete the recipe and are not an edit of the user's."""
     if state.history is None:
         return state
     history = msgspec.structs.replace(state.history, present=event.recipe)
@@ -186,7 +186,7 @@ def _judged(state: AppState, event: Judged) -> AppState:
         state = replace(state, dismissed_count=state.notice_count)  # such as that there was nothing yet
     state = replace(state, accepted=state.recipe, refused=None, reopening=False)
     if state.export_failed and state.judged is not None and state.graph is not None:
-        # the model shown is the one before, and what was said of it is still true of it
+        # the previous model is still shown, and what was said of it is still true of it
         kept = [f for f in state.judged.findings if not f.kind.startswith(EXPORT_KINDS)]
         event = msgspec.structs.replace(event, findings=fix_first([*event.findings, *kept]))
     if state.judged is not None:
@@ -204,7 +204,7 @@ def _job(state: AppState, number: int, step: Callable[[Job], Job]) -> AppState:
 
 
 def _with_export(state: AppState, event: JobProgress) -> AppState:
-    """Opening a source that is code starts its export by itself: a job that nobody here began."""
+    """Opening a source that is code starts its export by itself: a job that was not started here."""
     started = any(job.number == event.job and job.running for job in state.jobs)
     if event.job != EXPORT_JOB or started or state.recipe is None:
         return state
@@ -234,7 +234,7 @@ def _ended(state: AppState, event: JobEnded) -> AppState:
 
     state = _job(state, event.job, over)
     if event.error:
-        shown = "the model shown is the one before" if event.job == EXPORT_JOB and state.graph is not None else ""
+        shown = "the previous model is still shown" if event.job == EXPORT_JOB and state.graph is not None else ""
         state = state.with_notice(NoticeLevel.ERROR, f"{event.kind} failed: {event.error}", shown)
     return _relisted(state)
 
@@ -251,7 +251,7 @@ def _refused(state: AppState, event: Refused) -> AppState:
 def _died(state: AppState, event: WorkerDied) -> AppState:
     """Its jobs died with it. What is on screen stays; the client replays the session if it restarted it."""
     jobs = tuple(replace(j, running=False, error="the worker died") if j.running else j for j in state.jobs)
-    what = "the worker died and was restarted" if event.restarted else "the worker died and keeps dying"
+    what = "the worker died and was restarted" if event.restarted else "the worker died again and was not restarted"
     words = "\n".join(line for line in event.last_words.splitlines() if line.strip())
     reopening = event.restarted and state.recipe is not None
     state = replace(state, jobs=jobs, worker_lost=not event.restarted, reopening=reopening)

@@ -47,7 +47,7 @@ ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 LiveMaker: TypeAlias = Callable[..., LiveSession]
-"""Makes a session; called as `LiveSession` is, with what is to be told of a new state, `ascii_only` and `watch`."""
+"""Makes a session; called as `LiveSession` is, with a function that takes new states, `ascii_only` and `watch`."""
 
 
 class NewState(Message, bubble=False):
@@ -149,7 +149,7 @@ class FrictionApp(App[None]):
         keys, wrong = keymap.read()
         self.set_keymap(keys)
         if wrong:
-            self.live.say(wrong, NoticeLevel.WARNING, 'a line reads "build.start" = "f5"; ? lists the actions')
+            self.live.say(wrong, NoticeLevel.WARNING, 'a line looks like "build.start" = "f5"; ? lists the actions')
         self.call_after_refresh(self.live.start)
 
     async def on_event(self, event: Event) -> None:
@@ -201,7 +201,7 @@ class FrictionApp(App[None]):
             super().action_help_quit()
         else:
             self.live.say(
-                "Ctrl+C stops nothing here", NoticeLevel.INFO, "q saves the session and leaves, Esc stops what runs"
+                "Ctrl+C does nothing here", NoticeLevel.INFO, "q saves the session and leaves, Esc stops what runs"
             )
 
     # ------------------------------------------------------------------------------------------- state

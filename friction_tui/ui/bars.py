@@ -25,7 +25,7 @@ ENDING = {
     JobKind.OPSETS: "stop trying opsets",
     JobKind.PRECISION: "stop the search",
 }
-"""What Escape does to a job whose kind is no noun."""
+"""What Escape does to a job, where the kind's name does not say it."""
 LEVEL_ROLES = {NoticeLevel.ERROR: "error", NoticeLevel.WARNING: "warning", NoticeLevel.INFO: "good"}
 LEVEL_MARKS = {NoticeLevel.ERROR: "✗", NoticeLevel.WARNING: "!", NoticeLevel.INFO: "·"}
 

@@ -155,7 +155,9 @@ class LiveSession:
         """Whether anything can be changed here; says why not."""
         if self.state.only_watching:
             self.say(
-                f"nothing can be changed: {self.state.only_watching}", NoticeLevel.WARNING, "y copies what it shows"
+                f"nothing can be changed: {self.state.only_watching}",
+                NoticeLevel.WARNING,
+                "y copies the recipe as a command",
             )
         return not self.state.only_watching
 
@@ -238,7 +240,7 @@ class LiveSession:
     def begin(self, kind: JobKind, point: str = "opt", runs: int = 0) -> None:
         """Start a job on the present recipe."""
         if self.state.recipe is None:
-            self.say("there is no model open", NoticeLevel.WARNING, "open one first")
+            self.say("no model is open", NoticeLevel.WARNING, "open one first")
             return
         if not self.may_change():
             return
@@ -274,4 +276,4 @@ def _remembered(state: AppState) -> AppState:
     try:
         return dispatch(state, SetPastExports(export_history.add(export_history.file_of(job.recipe), past)))
     except OSError as error:
-        return state.with_notice(NoticeLevel.WARNING, f"how long this export took is not remembered: {error}")
+        return state.with_notice(NoticeLevel.WARNING, f"the time of this export was not saved: {error}")

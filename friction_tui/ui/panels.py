@@ -21,7 +21,7 @@ TYPES = {
 """Module and class of each panel, in the order in which the grids of workbench.tcss take them."""
 ORDER = tuple(TYPES)
 HINTS = {
-    "graph": ("Enter why", "Space fold", "G around", "E open all", "C fold all", "H hide shape arithmetic"),
+    "graph": ("Enter why", "Space fold", "G around", "E open all", "C fold all", "H hide shape-only nodes"),
     "problems": ("Enter why", "Space places", "g group", "F filter"),
     "inspector": ("Enter go there or compute",),
     "source": ("← → other files", "Enter go to the node"),

@@ -27,7 +27,7 @@ from friction_tui.vocabulary.protocol import (
 )
 
 KEPT = OWN_FIELDS - NOTICE_FIELDS
-"""What stays as the one who looks on has it; messages are told as they were."""
+"""What belongs to the one who watches; notices are shown as they were recorded."""
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 TRACK = 30
 """Cells of the line that shows how far it is."""
@@ -59,7 +59,7 @@ class ReplaySession(LiveSession):
         super().__init__(on_state, client=partial(Answers, playback), **options)
 
     def ask(self, request: Request) -> None:
-        """Questions are answered from the playback, anything else is refused in words."""
+        """Questions are answered from the recording, anything else is refused with a reason."""
         if isinstance(request, LOOKS) or self.may_change():
             super().ask(request)
 

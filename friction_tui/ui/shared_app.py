@@ -17,7 +17,7 @@ from friction_tui.vocabulary.recipe import Recipe
 
 
 class SharedApp(FrictionApp):
-    """One viewer's face. `recipe` is what the one who shares opens; those who join see what is open."""
+    """One viewer's UI. `recipe` is what the one who shares opens; those who join see what is open."""
 
     def __init__(
         self, connection: Connection, recipe: Recipe | None = None, *, record: Recorder | None = None, **look: Any
@@ -31,12 +31,12 @@ class SharedApp(FrictionApp):
         if present is not None and len(present.viewers) == 1:
             said = f"shared: others type  friction-tui join {present.code}"
             state = state.with_notice(
-                NoticeLevel.WARNING, said, "Esc puts this away"
+                NoticeLevel.WARNING, said, "Esc dismisses this"
             )  # a warning stays until it is put away
         self.live.state = state
 
     def get_default_screen(self) -> Screen[None]:
-        """What the others look at; else as for somebody alone."""
+        """What the others look at; without others as usual."""
         return self._workbench() if self.live.state.recipe is not None else super().get_default_screen()
 
     def _state_changed(self, state: AppState) -> None:

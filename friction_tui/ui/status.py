@@ -58,7 +58,7 @@ def opset_text(state: AppState) -> str:
 
 
 def known(state: AppState) -> list[Span]:
-    """Whether it parses, builds and runs, each only as far as somebody tried, none inferred from another."""
+    """Whether it parses, builds and runs, each only as far as it was tried, none inferred from another."""
     yes, no = ("+", "X") if state.ascii else ("✓", "✗")
     spans = [_parses(state, yes, no)]
     build = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.cancelled), None)

@@ -213,7 +213,7 @@ class Workbench(Screen[None]):
             self.show_panel("inspector")
 
     def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
-        """Enter in the problem list: explain, or go to the place."""
+        """Enter in the problem list: explain, or go to the location."""
         if event.panel is self.problems:
             self.problems.open_entry()
 

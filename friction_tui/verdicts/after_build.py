@@ -1,4 +1,4 @@
-"""What a build says against what was known before it: a builder that repeats a refusal is one more voice for it."""
+"""What a build says against what was known before it: a builder that repeats a refusal is one more source of it."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def _only_parsed(build: BuildResult) -> bool:
 
 
 def _joined(host: Finding, said: Finding) -> Finding:
-    voices = (*host.also, said.source, *said.also)
+    sources = (*host.also, said.source, *said.also)
     return msgspec.structs.replace(
         host,
-        also=tuple(voice for voice in dict.fromkeys(voices) if voice != host.source),
+        also=tuple(source for source in dict.fromkeys(sources) if source != host.source),
         words=tuple(dict.fromkeys((*host.words, *said.words))),
     )

@@ -29,7 +29,7 @@ class EngineVerdict:
         return self.label or self.python
 
     def refuses(self, location: Location) -> bool | None:
-        """Whether its parser refuses a place; None when it was not asked."""
+        """Whether its parser refuses a location; None when it was not asked."""
         return None if self.why_not else _key(location) in {_key(one) for one in self.refused}
 
 
@@ -50,7 +50,7 @@ def engine_verdicts(own: str, parser: Iterable[Finding], others: Sequence[OtherV
 
 
 def rows(verdicts: Sequence[EngineVerdict]) -> list[tuple[Location, tuple[bool | None, ...]]]:
-    """Every place that one of them refuses, with who does."""
+    """Every location that one of them refuses, with who does."""
     locations = {_key(location): location for verdict in verdicts for location in verdict.refused}
     return [(location, tuple(verdict.refuses(location) for verdict in verdicts)) for location in locations.values()]
 
@@ -64,7 +64,7 @@ def with_others(
     """
     verdicts = engine_verdicts(own, parser, others)
     known = {_key(location) for location in _refused(parser)}
-    told = [_told(finding, known, verdicts[1:] if own else verdicts) for finding in findings]
+    joined = [_joined(finding, known, verdicts[1:] if own else verdicts) for finding in findings]
     new: dict[tuple[object, ...], Finding] = {}
     for other in others:
         for finding in other.findings:
@@ -77,10 +77,10 @@ def with_others(
             else:
                 said = (*finding.evidence, *_accepted(locations, verdicts))
                 new[key] = msgspec.structs.replace(finding, locations=locations, evidence=said)
-    return fix_first([*told, *new.values()])
+    return fix_first([*joined, *new.values()])
 
 
-def _told(finding: Finding, known: Set[tuple[str, str]], others: Sequence[EngineVerdict]) -> Finding:
+def _joined(finding: Finding, known: Set[tuple[str, str]], others: Sequence[EngineVerdict]) -> Finding:
     """A finding with the others' opinions on those of its places that the parser here refuses."""
     locations = [location for location in finding.locations if _key(location) in known] if _is_refusal(finding) else []
     if not locations:

@@ -139,7 +139,7 @@ def _newer(data: bytes) -> bytes:
         (_damaged, "damaged in line 4"),
         (_newer, "recorded by friction-tui 9.9.0, which is newer"),
         (lambda _: b"", "is empty"),
-        (lambda _: b"<html>", "is no recording"),
+        (lambda _: b"<html>", "is not a friction-tui recording"),
     ],
 )
 async def test_what_cannot_be_replayed_is_said(

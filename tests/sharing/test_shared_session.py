@@ -87,7 +87,7 @@ async def test_of_two_edits_at_once_one_is_made_and_the_other_is_told(
     for largest in (4, 5):  # the second is made on the first, which may not be granted
         for viewer in (ann, bo):
             viewer.edit_range("N", largest + (10 if viewer is bo else 0))
-    loser = await first_told("quicker", ann, bo)
+    loser = await first_told("changed the session first", ann, bo)
     await agree(ann, bo)
     assert ann.state.recipe is not None
     assert ann.state.recipe.profile is not None
@@ -204,7 +204,7 @@ async def test_the_way_in_is_narrow(hub: tuple[Process, SessionCode], ann: Viewe
     assert await asyncio.to_thread(_say, code, b'{"type":"open"}\n') == b""
     assert read_code(str(code)) == code
     assert read_code(f"{code.socket.parent}/{code.socket.stem}-{code.token}") == code
-    with pytest.raises(BadSessionCode, match="no code of a shared session"):
+    with pytest.raises(BadSessionCode, match="not the code of a shared session"):
         read_code("what?")
     with pytest.raises(BadSessionCode, match="no shared session"):
         read_code("2222-3333")

@@ -1,7 +1,7 @@
 """Following shapes into what a node contains: If branches, Loop and Scan bodies, local functions.
 
 A body is followed with the sizes it really meets. Of an If whose condition is known only the branch taken
-counts, so a branch that could not work at sizes where it is never taken is no failure.
+counts, so a branch that could not work at sizes where it is never taken is not a failure.
 """
 
 from __future__ import annotations

@@ -74,14 +74,14 @@ class Block:
 
 @dataclass(slots=True)
 class Prepared:
-    """What is kept with a model until nobody else holds it. `points` are the latest results, oldest first."""
+    """What is kept with a model as long as it is referenced. `points` are the latest results, oldest first."""
 
     of: ref[OpenedModel]
     opsets: dict[str, int]
     bare: onnx.ModelProto
     nodes: NodeInference
     recorded: dict[str, onnx.ValueInfoProto]
-    """What the model says of outputs of main graph nodes whose operator nobody here knows."""
+    """What the model says of outputs of main graph nodes whose operator is not known here."""
     blocks: dict[tuple[str, bytes], Block] = field(default_factory=dict)
     points: OrderedDict[PointKey, PointShapes] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
@@ -89,7 +89,7 @@ class Prepared:
 
     @property
     def model(self) -> OpenedModel:
-        """The model. It is there: whoever asks about its shapes holds it."""
+        """The model. The caller who asks about its shapes keeps it alive."""
         model = self.of()
         assert model is not None
         return model

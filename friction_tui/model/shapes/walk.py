@@ -42,7 +42,7 @@ class Knowledge:
 
 _MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError)
 """What rules raise for a node that breaks its operator's schema: too few inputs, an attribute of another type. That
-is no matter of sizes, and for a check of the schema to report."""
+does not depend on sizes; a check of the schema reports it."""
 
 BodyRule = Callable[[Prepared, NodeStep, Knowledge], list[TensorType]]
 """How a node with bodies gets its output types. Nodes in a body that cannot work go to the failures of `Knowledge`."""
@@ -95,7 +95,7 @@ def _outputs(
             except _MALFORMED:
                 return [UNKNOWN] * len(step.outputs)
     sizes = [found.sizes for found in inputs]
-    # A blank input has no sizes either, and that is no lack.
+    # A blank input has no sizes either, and that is not a failure.
     complete = None not in sizes or all(
         given is not None or not name for given, name in zip(sizes, step.inputs, strict=True)
     )

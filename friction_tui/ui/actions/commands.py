@@ -134,7 +134,7 @@ def export(bench: Workbench) -> None:
 def toggle_auto_build(bench: Workbench) -> None:
     """Rebuild after each edit from now on, or no more."""
     on = not bench.state.auto_build
-    said = "every edit now rebuilds the engine" if on else "edits no longer rebuild; b does"
+    said = "every edit now rebuilds the engine" if on else "edits no longer rebuild the engine; b builds"
     bench.friction.live.dispatch(SetAutoBuild(on))
     bench.friction.live.say(said)
 

@@ -73,7 +73,7 @@ def other_engines(bench: Workbench) -> None:
 
 
 def fix(bench: Workbench) -> None:
-    """The fixes for the chosen problem, or for the gravest."""
+    """The fixes for the chosen problem, or for the most severe."""
     from friction_tui.ui.problems.fixes import FixesScreen
 
     finding = bench.state.problem or next(iter(bench.state.findings), None)

@@ -57,7 +57,7 @@ def needs_export(state: AppState) -> str:
     """The source is code that was exported, or that should have been."""
     if state.exported is not None:
         return ""
-    return needs_source(state) or "this model is read as it is, so nothing is exported"
+    return needs_source(state) or "this model needs no export"
 
 
 def needs_problem(state: AppState) -> str:
@@ -82,12 +82,12 @@ def needs_future(state: AppState) -> str:
 
 def needs_job(state: AppState) -> str:
     """A job runs."""
-    return "" if state.running() is not None else needs_model(state) or "nothing runs"
+    return "" if state.running() is not None else needs_model(state) or "nothing is running"
 
 
 def needs_two_builds(state: AppState) -> str:
     """There are two builds to compare."""
-    return "" if len(state.builds) > 1 else needs_model(state) or "it takes two builds to compare"
+    return "" if len(state.builds) > 1 else needs_model(state) or "two builds are needed for a comparison"
 
 
 def needs_engine(state: AppState) -> str:
@@ -113,7 +113,7 @@ def needs_runner(state: AppState) -> str:
 
 def _needs_idle_worker(state: AppState, kind: JobKind) -> str:
     if state.running(kind) is not None:
-        return f"a {kind} runs already; Esc stops it"
+        return f"a {kind} is already running; Esc stops it"
     if state.hello is None:
         return "the worker is still starting"
     return "" if state.graph is not None and not state.reopening else "the worker is still reading the model"
@@ -168,7 +168,7 @@ ACTIONS: tuple[Action, ...] = (
         commands.show("source"),
         needs_source,
     ),
-    Action("panel.zoom", "z", "zoom", "Give the panel the whole screen, and back", "Panel", commands.zoom, rank=8),
+    Action("panel.zoom", "z", "zoom", "Show the panel on the whole screen, or go back", "Panel", commands.zoom, rank=8),
     Action(
         "problem.next",
         "n",
@@ -192,7 +192,7 @@ ACTIONS: tuple[Action, ...] = (
         "problem.why",
         "W",
         "why",
-        "Explain the chosen problem: evidence, who says so, what to do",
+        "Explain the chosen problem: evidence, sources, what to do",
         "Problem",
         commands.explain,
         needs_problem,
@@ -257,8 +257,8 @@ ACTIONS: tuple[Action, ...] = (
         edit_commands.save_recipe,
         needs_model,
     ),
-    Action("recipe.undo", "u", "undo", "Take the last edit back", "Recipe", commands.undo, needs_past, rank=3),
-    Action("recipe.redo", "ctrl+r", "redo", "Do the undone edit again", "Recipe", commands.redo, needs_future),
+    Action("recipe.undo", "u", "undo", "Undo the last edit", "Recipe", commands.undo, needs_past, rank=3),
+    Action("recipe.redo", "ctrl+r", "redo", "Redo the undone edit", "Recipe", commands.redo, needs_future),
     Action("build.start", "b", "build", "Build the TensorRT engine", "Build", commands.build, needs_builder, rank=2),
     Action(
         "build.auto",
@@ -290,12 +290,12 @@ ACTIONS: tuple[Action, ...] = (
         needs_model,
     ),
     Action("latency.measure", "m", "measure", "Measure latency", "Latency", commands.measure, needs_runner, rank=2),
-    Action("job.cancel", "", "cancel", "Stop what runs (Esc)", "Build", commands.cancel_job, needs_job),
+    Action("job.cancel", "", "cancel", "Stop the running job (Esc)", "Build", commands.cancel_job, needs_job),
     Action(
         "model.export",
         "r",
         "re-export",
-        "Read the source again, exporting it where it is code",
+        "Read the source again; code is exported again",
         "Model",
         commands.export,
         needs_source,
@@ -327,13 +327,15 @@ ACTIONS: tuple[Action, ...] = (
         "engines.others",
         "",
         "other TensorRTs",
-        "Put this model to the TensorRT of other Python environments",
+        "Check this model with the TensorRT of other Python environments",
         "Model",
         edit_commands.other_engines,
         needs_nodes,
     ),
     Action("messages.show", "l", "messages", "Show every message so far", "Session", commands.messages),
-    Action("app.ascii", "", "ASCII drawing", "Draw with ASCII characters only, or not", "Look", commands.toggle_ascii),
+    Action(
+        "app.ascii", "", "ASCII drawing", "Draw with ASCII characters only, on or off", "Look", commands.toggle_ascii
+    ),
     Action("app.light", "", "light or dark", "Change between light and dark", "Look", commands.toggle_light),
     Action("app.help", "question_mark", "help", "Every key and what it does", "App", commands.show_help, rank=0),
     Action("app.back", "escape", "back", "Stop the running job, close, or leave zoom", "App", commands.back),

@@ -94,7 +94,7 @@ class BuildPanel(LinesPanel):
                 try:
                     build_history.add(build_history.history_file(job.recipe), record)
                 except OSError as error:
-                    self.post_message(Say(f"this build is not remembered: {error}", NoticeLevel.WARNING))
+                    self.post_message(Say(f"this build was not added to the history: {error}", NoticeLevel.WARNING))
 
     def _tick(self) -> None:
         if self.view == "result":
@@ -147,7 +147,7 @@ class BuildPanel(LinesPanel):
             found = job.build.kernels if job.build is not None else ()
             made = build_views.kernels(found, self._search.text, width, ascii_only=ascii_only)
             if not found:
-                return paragraph("kernels are known when a build has ended well", width, "muted")
+                return paragraph("kernels are known after a successful build", width, "muted")
             return [self._filter(f"{len(found)} kernels"), *(made or paragraph("no such kernel", width, "muted"))]
         past = [record for record in self._comparable if not (job.build and record.recipe is job.recipe)]
         known = () if self.state.is_stale(job) else self.state.findings
@@ -156,7 +156,7 @@ class BuildPanel(LinesPanel):
         if job.running:
             lines += self._newest(job)
         elif job.build is not None and job.build.engine_path:
-            lines += paragraph("saves the engine, temporary until then", width, "muted", indent=(("s ", "key"),))
+            lines += paragraph("saves the engine; it is temporary until then", width, "muted", indent=(("s ", "key"),))
         return lines
 
     def _newest(self, job: Job) -> list[Line]:

@@ -96,7 +96,7 @@ def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: in
 
 
 def _head(head: tuple[Span, ...], by: str, width: int) -> list[Line]:
-    """How it came out and who says so: in one line where that fits, nobody's name cut off where it does not."""
+    """How it came out and who says so: in one line where that fits, without cutting off a name where it does not."""
     whole: tuple[Span, ...] = (*head, (f" · {by}", "muted"))
     if width_of(whole) <= width:
         return [Line(whole)]
@@ -148,7 +148,7 @@ def _amounts(build: BuildResult, width: int) -> list[Line]:
     ]
     if build.kernels:
         fused = sum(len(kernel.onnx_nodes) > 1 for kernel in build.kernels)
-        remark = _remark(f"{fused} fused, each several nodes", room)
+        remark = _remark(f"{fused} fused, of several nodes each", room)
         lines.append(Line((("kernels     ", "muted"), (f"{len(build.kernels):>8}", "strong"), *remark)))
     return lines
 

@@ -1,4 +1,4 @@
-"""The recipe as somebody else's command: trtexec, polygraphy, torch.onnx.export, a CI check. Copied or saved.
+"""The recipe as a command of another tool: trtexec, polygraphy, torch.onnx.export, a CI check. Copied or saved.
 
 Copying goes through the terminal (OSC 52), which works over SSH where the terminal allows it and up to about 74 kB;
 so saving to a file is always beside it.
@@ -24,7 +24,9 @@ from friction_tui.vocabulary.recipe import commands as recipe_commands
 OSC_52_LIMIT = 74_000
 """Bytes a terminal may be sent for its clipboard: xterm's limit, the lowest in use."""
 
-REWRITES_LEFT_OUT = "this recipe rewrites the model, which no command can say: save the edited model and name that file"
+REWRITES_LEFT_OUT = (
+    "this recipe rewrites the model, which a command cannot express: save the edited model and use that file"
+)
 
 Writer = Callable[[Recipe, Sequence[Port]], str]
 FORMS: dict[str, tuple[str, str, Writer]] = {
@@ -79,7 +81,7 @@ class CopyScreen(ChoiceScreen):
             Say(
                 f"{key} command copied",
                 NoticeLevel.INFO,
-                "nothing there? your terminal takes no OSC 52: y, then s saves it",
+                "nothing pasted? your terminal does not support OSC 52: y, then s saves it",
             )
         )
         self.dismiss(None)

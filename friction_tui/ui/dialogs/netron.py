@@ -21,7 +21,7 @@ def page(started: NetronStarted, width: int) -> list[Line]:
             Line(),
             *paragraph(started.forward, width, "code", indent=(("  ", "text"),)),
         ]
-    return [*lines, Line(), *paragraph("It listens on loopback only and ends with friction.", width, "muted")]
+    return [*lines, Line(), *paragraph("It listens on loopback only and ends with friction-tui.", width, "muted")]
 
 
 def netron_screen(started: NetronStarted) -> TextScreen:

@@ -22,14 +22,14 @@ from friction_tui.vocabulary.recipe import environments
 from friction_tui.vocabulary.recipe.file import RecipeFileError
 
 QUESTION = "Ask the TensorRT of another Python environment: its interpreter, which is run"
-KEYS = "Enter asks; several with spaces between them   Esc leaves"
+KEYS = "Enter asks; separate several with spaces   Esc leaves"
 
 
 def table(state: AppState, width: int) -> list[Line]:
     """Who refuses which node, as far as they have answered."""
     asked = state.others
     if asked is None:
-        return paragraph("Nobody else has been asked yet.", width, "muted")
+        return paragraph("No other environment has been asked yet.", width, "muted")
     parser = state.checks.get("parser")
     verdicts = engine_verdicts(own_label(parser), parser.findings if parser else (), asked.verdicts)
     lines = [line for text in matrix(verdicts) for line in paragraph(text, width)]

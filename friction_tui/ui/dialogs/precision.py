@@ -91,7 +91,7 @@ class PrecisionScreen(ChoiceScreen):
             )
         edited = _with(recipe, found)
         if edited == recipe:
-            return [*lines, Line(), *paragraph("the recipe has it so already", width, "muted")]
+            return [*lines, Line(), *paragraph("the recipe already says so", width, "muted")]
         kept = f" but for {'this node' if len(found.kept) == 1 else f'these {len(found.kept)} nodes'}"
         said = f"make it {found.precision}{kept if found.kept else ''}"
         return [*lines, Line(), Line(((f"{'>' if self._state.ascii else '▸'} {said}", "key"),), key="keep")]

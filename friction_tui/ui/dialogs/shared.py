@@ -12,7 +12,7 @@ NAMED = 24
 
 
 def presence(state: AppState) -> Span:
-    """`with bo, eve (watching)`, `recording`; empty for somebody alone with a worker."""
+    """`with bo, eve (watching)`, `recording`; empty for a session that is not shared."""
     if state.recorded:
         return "recording", "note"
     present = state.present
@@ -31,7 +31,7 @@ def _named(viewer: Viewer) -> str:
 
 
 def page(state: AppState, width: int) -> list[Line]:
-    """Who is there, how to join, and what happens when somebody leaves."""
+    """Who is there, how to join, and what happens when a viewer leaves."""
     present = state.present
     if present is None:
         said = "This session is not shared. `friction-tui share MODEL` opens one that others can join."
@@ -39,11 +39,11 @@ def page(state: AppState, width: int) -> list[Line]:
     lines = [line for viewer in present.viewers for line in _viewer(viewer, present, width)]
     lines += [Line(()), *paragraph("To join, in another terminal of this account on this machine:", width)]
     lines += paragraph(f"friction-tui join {present.code}", width, "code", indent=(("  ", "text"),))
-    lines += paragraph("Only to look on:", width)
+    lines += paragraph("To watch only:", width)
     lines += paragraph(f"friction-tui join {present.code} --watch-only", width, "code", indent=(("  ", "text"),))
     about = (
-        "Everybody has their own cursor, folds and panels; edits, undo, builds and measurements are shared. Whoever "
-        "leaves does not end it: it ends with the last one."
+        "Everybody has their own cursor, folds and panels; edits, undo, builds and measurements are shared. The "
+        "session ends when the last viewer leaves."
     )
     return [*lines, Line(()), *paragraph(about, width, "muted")]
 

@@ -135,7 +135,7 @@ class Inspector(LinesPanel):
         """Why there is nothing to inspect."""
         if self.state.graph is None or not self.state.graph.main:
             return "There is no graph to inspect." if self.state.graph is not None else "Nothing to inspect yet."
-        return "asking …" if self.state.selected else "A module, no node of its own: Space opens or folds it."
+        return "asking …" if self.state.selected else "A module, not a node: Space opens or folds it."
 
     def _tensor(self, label: str, tensor: TensorDetail, width: int) -> list[Line]:
         if tensor.role == "missing":

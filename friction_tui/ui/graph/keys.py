@@ -13,7 +13,7 @@ GRAPH_KEYS: list[BindingType] = [
     Binding("end", "end(1)", "Last", show=False, id="graph.last", tooltip="Last row"),
     Binding("enter", "inspect", "Inspect", show=False, id="graph.inspect", tooltip="Explain or inspect this node"),
     Binding("space", "turn", "Fold", show=False, id="graph.toggle", tooltip="Fold or unfold"),
-    Binding("left", "fold", "Fold", show=False, id="graph.fold", tooltip="Fold, or go to what it is in"),
+    Binding("left", "fold", "Fold", show=False, id="graph.fold", tooltip="Fold, or go to the module around it"),
     Binding("right", "unfold", "Unfold", show=False, id="graph.unfold", tooltip="Unfold"),
     Binding("E", "unfold_all", "Unfold all", show=False, id="graph.unfold-all", tooltip="Unfold everything"),
     Binding("C", "fold_all", "Fold all", show=False, id="graph.fold-all", tooltip="Fold everything"),
@@ -31,7 +31,7 @@ GRAPH_KEYS: list[BindingType] = [
         "To input",
         show=False,
         id="graph.to-input",
-        tooltip="Go to what it reads",
+        tooltip="Go to where its inputs come from",
     ),
     Binding(
         "right_square_bracket",
@@ -39,7 +39,7 @@ GRAPH_KEYS: list[BindingType] = [
         "To reader",
         show=False,
         id="graph.to-reader",
-        tooltip="Go to what reads it",
+        tooltip="Go to the nodes that read it",
     ),
-    Binding("backspace", "return", "Return", show=False, id="graph.return", tooltip="Back to before the jump"),
+    Binding("backspace", "return", "Return", show=False, id="graph.return", tooltip="Back to where the jump began"),
 ]

@@ -12,7 +12,7 @@ from textual.widgets import Input, Label
 
 HINTS = {
     "graph": "name or operator; Enter next, Up previous, Esc done",
-    "problems": "words; tier: kind: by: op: at: narrow; Esc shows all",
+    "problems": "text, or tier: kind: by: op: at: before it; Esc shows all",
 }
 
 COUNT_WIDTH = 18

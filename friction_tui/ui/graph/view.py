@@ -55,7 +55,7 @@ class GraphView(Panel, ScrollView):
     BINDINGS: ClassVar[list[BindingType]] = GRAPH_KEYS
 
     class Selected(Message):
-        """The cursor is on another item; `path` is empty on a row that is no single item.
+        """The cursor is on another item; `path` is empty on a row that is not a single item.
 
         `moved`: the user put it there. Otherwise the graph was drawn anew and its items are numbered anew.
         """

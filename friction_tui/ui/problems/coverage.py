@@ -24,12 +24,12 @@ def coverage(state: AppState, width: int) -> list[Line]:
 
 
 def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
-    """Question, answer, and the role `good` where somebody answered yes."""
+    """Question, answer, and the role `good` where the answer is yes."""
     parser = state.checks.get("parser")
     if parser is not None and parser.state is CheckState.DONE:
         yield "parses", f"{parser.source} takes every node", "good"
     else:
-        yield "parses", (parser.note if parser is not None else "") or "nobody looked", "note"
+        yield "parses", (parser.note if parser is not None else "") or "not checked", "note"
     rules = [check for name, check in state.checks.items() if name != "parser"]
     done = sum(check.state is CheckState.DONE for check in rules)
     if done:

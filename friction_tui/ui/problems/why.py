@@ -1,4 +1,4 @@
-"""The "Why" page: one finding in full. What, where, the evidence, who says so, what to do, the engine's words."""
+"""The "Why" page: one finding in full. What, where, the evidence, who says so, what to do, the engine's message."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _to_do(fixes: tuple[Fix, ...], width: int) -> list[Line]:
             margin = (*margin, ("x  ", "key"))
         lines.extend(paragraph(fix.text, width, indent=margin))
     if not fixes:
-        lines = paragraph("no fix is known for this; the engine's words may help to search", width, indent=_label("Do"))
+        lines = paragraph("no fix is known; searching for the engine's message may help", width, indent=_label("Do"))
     return [*lines, Line()]
 
 
@@ -159,12 +159,14 @@ def _about_kind(kind: str, width: int, *, shown: bool) -> list[Line]:
 
 
 class Why(LinesPanel):
-    """Explains the chosen finding. Enter on a place goes there."""
+    """Explains the chosen finding. Enter on a location goes there."""
 
     NAME = "Why"
     READS = frozenset({"problem", "ascii", "verification", "history", "revision"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("v", "verbatim", "Engine's words", show=False, id="why.verbatim", tooltip="Engine's own text in full"),
+        Binding(
+            "v", "verbatim", "Engine's message", show=False, id="why.verbatim", tooltip="Engine's own text in full"
+        ),
         Binding(
             "a", "explain", "This kind", show=False, id="why.kind", tooltip="Everything about this kind of problem"
         ),
@@ -199,7 +201,7 @@ class Why(LinesPanel):
         lines = paragraph("This problem is gone. Escape goes back.", width, "good")
         if verification is not None:
             lines += [Line(), *_section("Rewritten", verification[0], width, verification[1])]
-            lines += [Line((("u", "key"), ("  takes the last edit back", "muted")))]
+            lines += [Line((("u", "key"), ("  undoes the last edit", "muted")))]
         return lines
 
     def action_verbatim(self) -> None:
@@ -222,6 +224,6 @@ class Why(LinesPanel):
             self.scroll_to(y=at, animate=False, force=True)
 
     def on_lines_panel_chosen(self) -> None:
-        """Go to the place in the graph."""
+        """Go to the location in the graph."""
         if isinstance(self.cursor_key, Location) and self.cursor_key.node:
             self.post_message(Reveal(self.cursor_key.node))

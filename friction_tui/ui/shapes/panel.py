@@ -1,6 +1,6 @@
 """The shape editor: min, opt and max of every free dimension, edited in place and refused while typing.
 
-A symbol shared by several inputs is one row, edited once. What nobody chose says `guessed`.
+A symbol shared by several inputs is one row, edited once. What was not chosen says `guessed`.
 """
 
 from __future__ import annotations
@@ -365,7 +365,7 @@ class ShapesPanel(LinesPanel):
         """Look at another profile, and have it judged in the first place."""
         recipe = self.state.recipe
         if recipe is None or not recipe.others:
-            self.post_message(Say("there is one optimization profile", NoticeLevel.INFO, "a adds another"))
+            self.post_message(Say("there is only one optimization profile", NoticeLevel.INFO, "a adds another"))
             return
         shown = recipe.at_profile(recipe.position + step)
         self._take_profiles(shown, f"profile {shown.position} of {len(shown.profiles)}")

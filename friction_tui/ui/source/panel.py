@@ -22,12 +22,12 @@ from friction_tui.vocabulary.protocol import ReadSource, SourceText
 EXPORT = "export"
 """The view behind the files."""
 TITLES_SHOWN = 2
-"""Findings told below their line; the others are counted."""
+"""Findings shown below their line; the others are counted."""
 spans_of = lru_cache(maxsize=4)(coloured)
 
 
 def findings_by_line(findings: tuple[Finding, ...], names: tuple[str, ...]) -> dict[int, list[Finding]]:
-    """The findings that name a line of the file met under `names`, gravest first."""
+    """The findings that name a line of the file met under `names`, most severe first."""
     found: dict[int, list[Finding]] = {}
     for finding in findings:
         for line in {
@@ -76,7 +76,7 @@ class SourcePanel(LinesPanel):
     # ------------------------------------------------------------------------------------------- state
 
     def on_show(self) -> None:
-        """Nothing is read before somebody looks."""
+        """Nothing is read before the panel is shown."""
         self._follow_problem() if self.state.export_failed else self._follow()
         self._ask()
 

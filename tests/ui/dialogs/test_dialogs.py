@@ -144,7 +144,7 @@ async def test_target_and_precision_are_chosen_one_after_the_other_and_what_is_m
         edits = [edit for edit in app.heard if isinstance(edit, Edit)]
         assert [edit.what for edit in edits] == ["target default → SM89", "precision as-exported → fp16"]
         assert (edits[-1].recipe.target, edits[-1].recipe.precision) == ("SM89", Precision.FP16)
-        assert "from QDQ nodes in the model, not by a switch here" in app.text()
+        assert "comes from QDQ nodes in the model, not from a switch here" in app.text()
 
 
 async def test_fixes_are_applied_as_one_edit_and_hand_made_ones_are_copied() -> None:

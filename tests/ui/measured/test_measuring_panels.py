@@ -151,7 +151,7 @@ async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
         assert "build #1 planned  3 GB activations at max  400 MB weights" in shown
         assert "░ predicted" in shown and "● planned by TensorRT" in shown
         assert "L4 (24 GB)       fits up to N = 45" in shown
-        assert "targets of TensorRT-RTX 1.7.1" in shown and "SM75, no target" in shown
+        assert "targets of TensorRT-RTX 1.7.1" in shown and "SM75, not a target" in shown
 
 
 async def test_memory_with_a_gpu_watches_it_and_marks_a_forecast_of_an_elder_recipe() -> None:

@@ -186,7 +186,7 @@ async def test_a_save_exports_again_and_says_what_changed(
         await hear(app, pilot, SourceChanged((FILE,)), *failed(3))
         kinds = {finding.kind for finding in app.live.state.findings}
         assert BRANCH.kind in kinds and "operator/nonzero" in kinds, "what was said of the model shown still holds"
-        assert "the model shown is the one before" in screen_text(app)
+        assert "the previous model is still shown" in screen_text(app)
 
 
 async def test_code_agreed_to_on_the_command_line_is_not_asked_about(running: Running) -> None:
@@ -220,7 +220,7 @@ async def test_not_agreeing_leaves_a_reason(running: Running) -> None:
         await hear(app, pilot, ConsentNeeded(revision=1, recipe=RECIPE, files=(FILE,), sha256="0" * 64, runs="it runs"))
         await pilot.press("escape")
         await settled(pilot)
-        assert "its code may not run" in screen_text(app) and not app.live.state.checking
+        assert "you did not allow its code to run" in screen_text(app) and not app.live.state.checking
 
 
 async def test_lines_and_nodes_lead_to_each_other(
