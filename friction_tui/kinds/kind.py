@@ -99,11 +99,41 @@ class Kind:
         severity, tier = severity or self.severities[0], tier or self.tiers[0]
         if severity not in self.severities or tier not in self.tiers:
             raise ValueError(f"{self.id} is not declared as {severity.name} in tier {tier.name}")
+        return self.decoded(
+            self.title.format(**title),
+            severity=severity,
+            tier=tier,
+            cause=cause,
+            locations=locations,
+            fixes=fixes,
+            source=source,
+            evidence=evidence,
+            words=words,
+            also=also,
+            provisional=provisional,
+        )
+
+    def decoded(
+        self,
+        title: str,
+        *,
+        severity: Severity,
+        tier: Tier,
+        cause: str,
+        locations: Iterable[Location],
+        fixes: Iterable[Fix | str],
+        source: str,
+        evidence: Iterable[str] = (),
+        words: Iterable[EngineWords] = (),
+        also: Sequence[str] = (),
+        provisional: bool = False,
+    ) -> Finding:
+        """A finding that an engine's message decodes to: the engine decides how severe it is and at which tier."""
         return Finding(
             kind=self.id,
             severity=severity,
             tier=tier,
-            title=self.title.format(**title),
+            title=title,
             cause=cause,
             source=source,
             locations=tuple(locations),
