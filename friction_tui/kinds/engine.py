@@ -1,6 +1,6 @@
 """Messages of engines.
 
-What TensorRT, ONNX Runtime and old scripts print, and what it means.
+What TensorRT, ONNX Runtime and scripts for older releases print, and what it means.
 """
 
 from friction_tui.kinds.examples import Message, Shown
@@ -9,8 +9,8 @@ from friction_tui.vocabulary.finding import Severity, Tier
 
 OTHER = Kind(
     id="engine/other",
-    summary="A message nobody knows yet",
-    title="A message nobody knows yet",
+    summary="A message that is not known yet",
+    title="A message that is not known yet",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.BUILDER, Tier.PARSER, Tier.SHAPES),
     cause="""The text is not in the table of messages.""",
@@ -24,11 +24,11 @@ OTHER = Kind(
 
 MESSAGE = Kind(
     id="engine/message",
-    summary="What the builder said",
+    summary="A message of the builder",
     title="{outcome}",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.BUILDER, Tier.SHAPES),
-    cause="""The builder's own words, before they are read against the model.""",
+    cause="""The builder's own text, before its names are found in the model.""",
     evidence="""The text.""",
     example="""`IBuilder::buildSerializedNetwork: Error Code 4`.""",
     fix="""See the finding it becomes.""",
@@ -43,9 +43,9 @@ PARSER_CRASHED = Kind(
     severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),
     cause="""TensorRT's parser ended in a signal while reading the model.""",
-    evidence="""The signal, and its last words.""",
+    evidence="""The signal, and the last lines that it wrote.""",
     example="""SIGSEGV on a graph with an operator in an unknown state.""",
-    fix="""Mend what the other findings name; try another TensorRT.""",
+    fix="""Fix what the other findings name; try another TensorRT.""",
     shows=Shown("tests/session/test_judging.py::test_a_crash_of_the_parser_is_a_finding"),
     quiet=Shown("tests/session/test_judging.py::test_a_parser_that_answers_has_not_crashed"),
     moot_with=("structure/recursive-function",),
@@ -67,8 +67,8 @@ NO_GPU = Kind(
 
 NEEDS_GPU = Kind(
     id="engine/needs-gpu",
-    summary="Cannot be told without a GPU",
-    title="Cannot be told without a GPU",
+    summary="Cannot be judged without a GPU",
+    title="Cannot be judged without a GPU",
     severities=(Severity.WARNING,),
     tiers=(Tier.UNKNOWN,),
     cause="""What was asked exists only where a GPU is.""",
@@ -101,7 +101,7 @@ WORKSPACE_TOO_SMALL = Kind(
     title="The workspace limit is too small",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.BUILDER,),
-    cause="""Every kernel needs more scratch memory than allowed; TensorRT then speaks of missing implementations.""",
+    cause="""Every kernel needs more scratch memory than allowed; TensorRT then reports missing implementations.""",
     evidence="""The text.""",
     example="""A limit of 1 MiB.""",
     fix="""`config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, bytes)`.""",
@@ -121,7 +121,7 @@ one operator in it does not fit; the message does not say which.
 """,
     evidence="""The nodes between A and B, the most suspicious first: odd operators, then the largest results.""",
     example="""`Could not find any implementation for node {ForeignNode[/enc/Reshape.../dec/Add]}`.""",
-    fix="""Lower the max or raise the workspace if the log speaks of memory; else break the region at a suspect.""",
+    fix="""Lower the max or raise the workspace if the log mentions memory; else break the region at a suspect.""",
     shows=Message("Could not find any implementation for node {ForeignNode[/enc/Reshape.../dec/Add]}."),
     quiet=Message("Could not find any implementation for node /dec/Add."),
 )

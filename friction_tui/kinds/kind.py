@@ -20,9 +20,9 @@ class Kind:
 
     `id` is stable: baselines, SARIF results and `[[allow]]` match by it; it never gets another meaning. `summary` is
     the heading of its page. `title` is the pattern of a finding's title: `{field}` is filled by `finding`.
-    `severities` and `tiers` are all that its findings may have, the usual one first. The page is `cause`, `evidence`,
-    `example` and `fix`, in Markdown. `shows` is an input that makes the finding appear, `quiet` one close to it that
-    must not.
+    `severities` and `tiers` are all that a rule may give its findings, the usual one first; what an engine's message
+    decodes to may have others (`decoded`). The page is `cause`, `evidence`, `example` and `fix`, in Markdown. `shows`
+    is an input that makes the finding appear, `quiet` one close to it that must not.
 
     Relations, which decide what is reported once:
     `reads_sizes`: whether the finding depends on the ranges of the profile.

@@ -1,8 +1,8 @@
 """Only ONNX Runtime objects.
 
 ONNX Runtime's CPU provider is asked last, in a process of its own and without the weights. Where it refuses what is
-found already, its words stand under that finding; where it takes what TensorRT refuses, that is evidence of a limit of
-TensorRT. These kinds are what it alone objects to.
+found already, its message is listed under that finding; where it takes what TensorRT refuses, that is evidence of a
+limit of TensorRT. These kinds are what it alone objects to.
 """
 
 from friction_tui.kinds.examples import Shown
@@ -19,7 +19,7 @@ REFUSES = Kind(
 ONNX Runtime does not load the node, and TensorRT does: an attribute it does not implement, types or shapes that
 do not fit, or a breach of the specification that TensorRT passes over. Results cannot be compared on the CPU.
 """,
-    evidence="""ONNX Runtime's own words, without its prefix.""",
+    evidence="""ONNX Runtime's own text, without its prefix.""",
     example="""`Batchwise recurrent operations (layout == 1) are not supported` for an LSTM.""",
     fix="""Look at the attributes and inputs of the node; re-export it in the form all runtimes take.""",
     shows=Shown(
@@ -35,7 +35,7 @@ NO_KERNEL = Kind(
     severities=(Severity.NOTE,),
     tiers=(Tier.HAZARD,),
     cause="""The operator is known, but not for these element types on a CPU. TensorRT is not concerned: a note.""",
-    evidence="""ONNX Runtime's own words, such as `Could not find an implementation for MatMul(13) node`.""",
+    evidence="""ONNX Runtime's own text, such as `Could not find an implementation for MatMul(13) node`.""",
     example="""A model in bfloat16.""",
     fix="""Nothing for TensorRT. To compare results, run the float32 model, or the framework it was exported from.""",
     shows=Shown(
@@ -54,7 +54,7 @@ UNKNOWN_OPERATOR = Kind(
 The operator is of a domain ONNX Runtime does not have, such as a TensorRT plugin. TensorRT is not concerned: a
 note.
 """,
-    evidence="""ONNX Runtime's own words, such as `is not a registered function/op`.""",
+    evidence="""ONNX Runtime's own text, such as `is not a registered function/op`.""",
     example="""`EfficientNMS_TRT`.""",
     fix="""Nothing for TensorRT. To compare results, register a custom operator, or cut the model before it.""",
     shows=Shown(

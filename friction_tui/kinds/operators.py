@@ -14,8 +14,8 @@ UNSUPPORTED = Kind(
     title="{nodes} is not supported",
     severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),
-    cause="""It is a proper ONNX operator, and this TensorRT has no importer for it. The parser's own text is the word
-`false`: the check that failed, printed.""",
+    cause="""It is an operator of ONNX, and this TensorRT has no importer for it. The parser's own text is `false`:
+the check that failed, printed.""",
     evidence="""The operator and every node it stands for; which TensorRT, if any, takes it.""",
     example="""`Det` on a batch of 3×3 matrices: `UNSUPPORTED_NODE: false`.""",
     fix="""Replace it by other operators (the finding says by which), move it outside the model, or write a plug-in.""",
@@ -40,6 +40,7 @@ outside the model.
 """,
     shows=ModelText("g (float[4] x, bool[4] c) => (float[m] y) { y = Compress (x, c) }"),
     quiet=ModelText("g (float[4] x, bool[4] c) => (float[4] y) <float zero = {0}> { y = Where (c, x, zero) }"),
+    rewrites=("nonzero-mask",),
 )
 
 SEQUENCE = Kind(
@@ -49,7 +50,7 @@ SEQUENCE = Kind(
     severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),
     cause="""
-SequenceEmpty, SequenceInsert, SplitToSequence, ConcatFromSequence and their kin work on lists; TensorRT has
+SequenceEmpty, SequenceInsert, SplitToSequence, ConcatFromSequence and similar operators work on lists; TensorRT has
 tensors only. They come from scripted Python lists.
 """,
     evidence="""All sequence nodes of the graph.""",
@@ -225,7 +226,8 @@ PLUGIN = Kind(
     severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),
     cause="""The operator is in a domain of its own, or has the name of a TensorRT plug-in. TensorRT needs a plug-in of
-exactly that name, version and namespace, and none is loaded. (It says the same of every operator it does not know.)""",
+exactly that name, version and namespace, and none is loaded. (Its message is the same for every operator that it does
+not know.)""",
     evidence="""Operator and domain.""",
     example="""`MMCVModulatedDeformConv2d` of `mmdeploy`; `EfficientNMS_TRT` without `init_libnvinfer_plugins`.""",
     fix="""Load the library that implements it before parsing, or re-export with standard operators.""",
@@ -247,9 +249,10 @@ No opset of ONNX has an operator of this name, and one has nearly it. A script t
 """,
     evidence="""Both names.""",
     example="""`LeakyReLU` for `LeakyRelu`.""",
-    fix="""Rename it (the tool does), and mend the script.""",
+    fix="""Rename it (the tool can), and correct the script.""",
     shows=ModelText("g (float[2] x) => (float[2] y) { y = LeakyReLU (x) }"),
     quiet=ModelText("g (float[2] x) => (float[2] y) { y = LeakyRelu (x) }"),
+    rewrites=("rename-op",),
 )
 
 UNKNOWN = Kind(
@@ -259,7 +262,7 @@ UNKNOWN = Kind(
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""
-No opset of ONNX has an operator of this name and nothing tells where it comes from. TensorRT takes it for a
+No opset of ONNX has an operator of this name, and its origin is not known. TensorRT takes it for a
 plug-in and says `Plugin not found`.
 """,
     evidence="""The name, and who produced the model.""",
@@ -501,7 +504,7 @@ refuses: `has datatype FP8 but is not produced by IQuantizeLayer`.
 """,
     evidence="""The Cast, the tensor and its type.""",
     example="""`x.to(torch.float8_e4m3fn)` as the model's last operation.""",
-    fix="""QuantizeLinear and DequantizeLinear; float16 at the border.""",
+    fix="""QuantizeLinear and DequantizeLinear; float16 at the inputs and outputs of the model.""",
     shows=ModelText("g (float[1,8] x) => (float[1,8] y) { q = Cast <to = 17> (x) y = Cast <to = 1> (q) }", opset=19),
     quiet=ModelText("g (float[1,8] x) => (float[1,8] y) { h = Cast <to = 10> (x) y = Cast <to = 1> (h) }", opset=19),
 )
@@ -543,11 +546,11 @@ enterprise TensorRT.""",
 
 REFUSED = Kind(
     id="operators/refused",
-    summary="Refused for a reason of its own",
+    summary="Refused for another reason",
     title="{nodes} is refused",
     severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),
-    cause="""The parser refuses the node in words nothing else here explains; they are given as they are.""",
+    cause="""The parser refuses the node with a message that is not in the table of messages; it is given as it is.""",
     evidence="""The text.""",
     example="""An assertion of one operator's importer.""",
     fix="""Change what the message names, or replace the operator.""",

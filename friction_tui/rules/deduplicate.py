@@ -1,8 +1,8 @@
 """Deduplication: what several checks and engines found for the same reason is one finding.
 
 A rule knows why; an engine knows that it refuses. Where both name the same node, the rule's finding stays and keeps the
-engine's message. What an engine alone finds stays as it is. One reason met in many places is one finding, also where
-every check's sentence names its own place.
+engine's message. What an engine alone finds stays as it is. One reason met at many locations is one finding, also where
+every check's sentence names its own location.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
         nodes = {location.node for location in one.locations if location.node and location.op != "Constant"}
         if not nodes:
             return False
-        # What a broken node makes says nothing of a declaration behind it; damaged data explain whatever reads them.
+        # The result of a broken node proves nothing about declarations behind it; damaged data explain what reads them.
         return nodes <= nodes_of(kind.moot_under) or bool(nodes & nodes_of(kind.moot_beside))
 
     return [one for one in findings if not moot(one)]
@@ -92,8 +92,8 @@ def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
     """Whether a refusal of the model as a whole is explained by what a rule found."""
     if reasoned.kind == other.kind or other.kind in KINDS[reasoned.kind].explains:
         return True
-    at_the_border = any(location.kind in (LocationKind.MODEL, LocationKind.OUTPUT) for location in reasoned.locations)
-    known = at_the_border and reasoned.severity is Severity.ERROR and KINDS[reasoned.kind].explains_model
+    of_the_model = any(location.kind in (LocationKind.MODEL, LocationKind.OUTPUT) for location in reasoned.locations)
+    known = of_the_model and reasoned.severity is Severity.ERROR and KINDS[reasoned.kind].explains_model
     return known and (KINDS[other.kind].vague or _same_reason(reasoned, other))
 
 
@@ -195,5 +195,5 @@ def _one(group: list[Finding]) -> Finding:
 
 
 def _everywhere(fixes: tuple[Fix, ...]) -> Fix:
-    """One fix for every place."""
+    """One fix for every location."""
     return msgspec.structs.replace(fixes[0], nodes=tuple(dict.fromkeys(node for fix in fixes for node in fix.nodes)))

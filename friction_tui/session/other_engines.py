@@ -64,5 +64,6 @@ def _why_no_python(python: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{python} cannot be run: {error}"
     if done.returncode or done.stdout.strip() not in ("True", "False"):
-        return f"{python} is no Python: it says {(done.stderr or done.stdout).strip()[-200:] or 'nothing'}"
+        printed = (done.stderr or done.stdout).strip()[-200:] or "nothing"
+        return f"{python} is not a Python interpreter: it prints {printed}"
     return "" if done.stdout.strip() == "True" else f"{python} is older than Python 3.10, which is the least that works"

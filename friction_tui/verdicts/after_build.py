@@ -50,7 +50,7 @@ def repeated(built: Finding, findings: Sequence[Finding], build: BuildResult | N
 
 
 def _same_kind(built: Finding, errors: list[Finding]) -> Finding | None:
-    """The only known error of the same kind, for a message that names tensors but no node that could tell."""
+    """The only known error of the same kind, for a message that names tensors and no node."""
     same = [one for one in errors if one.kind == built.kind]
     return same[0] if len(same) == 1 and not any(location.node for location in built.locations) else None
 

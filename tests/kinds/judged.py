@@ -18,8 +18,8 @@ from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.engine.builder import message_findings
 from friction_tui.rules.deduplicate import deduplicate
+from friction_tui.rules.engine.builder import message_findings
 from friction_tui.stack.rules import Facts
 from friction_tui.stack.rules import judge as judge_stack
 from friction_tui.vocabulary.finding import Finding

@@ -1,4 +1,4 @@
-"""Engine messages in plain words: what a text of TensorRT, ONNX Runtime or an old script means.
+"""Engine messages decoded: what a text of TensorRT, ONNX Runtime or a script for an older release means.
 
 The knowledge is the table `messages.toml`; this file only looks texts up in it.
 """
@@ -91,12 +91,12 @@ def decode(text: str) -> Reading:
             groups = {key: value for key, value in found.groupdict().items() if value}
             if "code" in groups:
                 groups["code"] = _element_type(groups["code"])
-            words = defaultdict(str, groups)
+            fields = defaultdict(str, groups)
             named = (groups[key].lstrip("(") for key in ("name", "name2", "tensor", "tensor2") if key in groups)
             return Reading(
                 kind=entry.kind,
-                cause=entry.cause.format_map(words),
-                fixes=tuple(fix.format_map(words) for fix in entry.fixes),
+                cause=entry.cause.format_map(fields),
+                fixes=tuple(fix.format_map(fields) for fix in entry.fixes),
                 names=tuple(dict.fromkeys(named)),
                 groups=groups,
                 tier=entry.tier,

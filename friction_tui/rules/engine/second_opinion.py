@@ -1,7 +1,7 @@
 """ONNX Runtime and ONNX's checker beside TensorRT: evidence for known findings, findings where they alone object.
 
 That a runtime refuses what our rules explain is one more name under the finding. That it takes what TensorRT refuses
-tells a limit of TensorRT from a broken model.
+separates a limit of TensorRT from a broken model.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NO_SCHEMA = "No Op registered for"
 _ABOUT_VERSIONS = re.compile(
     r"Unsupported model IR version|is under development|opset_import|Missing model IR version|No opset import"
 )
-"""What the versions check says in full."""
+"""What the check of versions reports in full."""
 
 _NOBODY_RUNS = frozenset(
     kind.id
@@ -69,7 +69,7 @@ def with_second_opinion(findings: Iterable[Finding], verdict: Verdict, runtime: 
 def objections(
     model: OpenedModel, findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str
 ) -> list[Finding]:
-    """What only ONNX Runtime or only the checker object to: nothing in `findings` speaks of the node, or the model."""
+    """What only ONNX Runtime or only the checker object to: nothing in `findings` names the node, or the model."""
     if _ABOUT_VERSIONS.search(verdict.error):
         return []
     known = [one for one in findings if one.severity is not Severity.NOTE]
@@ -90,7 +90,7 @@ def objections(
 
 
 def without_prefix(text: str) -> str:
-    """ONNX Runtime's text without the code, the path of our copy and the place in its source."""
+    """ONNX Runtime's text without the code, the path of our copy and the line of its source."""
     return _SOURCE.sub("", _PREFIX.sub("", text)).strip()
 
 
@@ -103,7 +103,7 @@ def _with_words(finding: Finding, words: EngineWords) -> Finding:
 
 
 def _is_limit(finding: Finding) -> bool:
-    """Whether TensorRT refuses it, as a node, for what it cannot do and not for what nobody can."""
+    """Whether TensorRT refuses it, as a node, for what only TensorRT cannot do."""
     if finding.kind in _NOBODY_RUNS:
         return False
     refuses = finding.tier in (Tier.PARSER, Tier.BUILDER) and finding.severity is Severity.ERROR
@@ -119,7 +119,7 @@ def _kind(text: str) -> Kind:
 
 
 def _refused(model: OpenedModel, nodes: list[tuple[Node, str]], runtime: str) -> Finding:
-    """Nodes that only ONNX Runtime refuses, for one reason. What it merely lacks says nothing against the model."""
+    """Nodes that only ONNX Runtime refuses, for one reason. What it merely lacks is not a fault of the model."""
     node, text = nodes[0]
     kind, op = _kind(text), node.proto.op_type
     ops = ", ".join(dict.fromkeys(one.proto.op_type for one, _ in nodes))

@@ -23,7 +23,7 @@ _WORTH_SAYING = 8
 class Partition:
     """A subgraph TensorRT can take whole.
 
-    `paths` are its nodes, `inputs` and `outputs` the tensors that cross its border to or from a node outside (graph
+    `paths` are its nodes, `inputs` and `outputs` the tensors that cross to or from a node outside (graph
     inputs, outputs and weights do not count).
     """
 

@@ -1,4 +1,4 @@
-"""Why TensorRT takes a node or tensor not: from its parser's refusals, or from a table where it is not installed."""
+"""Why TensorRT refuses a node or tensor: from its parser's refusals, or from a table where it is not installed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TABLE = "operator table"
 _NO_IMPORTER = frozenset(
     {operators.UNKNOWN, operators.UNSUPPORTED, operators.PLUGIN_MISSING, operators.NO_IMPLEMENTATION}
 )
-"""What a message decodes to that says only that the operator is not taken: the tables know more."""
+"""What a message means that gives no reason: the tables know more."""
 _SCALES = {"Resize": (2, 1), "Upsample": (1,)}
 """The input that scales, at opset 11 and at 10."""
 _LARGEST = 1 << 20
@@ -73,7 +73,7 @@ def _from_refusals(context: CheckContext, refusals: Iterable[Refusal]) -> Iterat
 
 
 def _text(refusal: Refusal) -> str:
-    """What to decode: the description, and the log where that says nothing."""
+    """What to decode: the description, with the log where that is empty."""
     vague = refusal.text.startswith("Failed to import initializer") or not refusal.text
     return "\n".join((*refusal.log, refusal.text)) if vague else refusal.text
 
