@@ -34,7 +34,7 @@ def finding(
     )
 
 
-def test_a_rule_takes_over_the_engines_refusal_with_its_words() -> None:
+def test_a_rule_takes_over_the_engines_refusal_with_its_message() -> None:
     rule = finding("types/mismatch", "3")
     refusal = finding("types/mismatch", "3", source=PARSER, tier=Tier.PARSER, words="must have same input types")
     (merged,) = deduplicate([refusal, rule])

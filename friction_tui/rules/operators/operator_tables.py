@@ -68,9 +68,9 @@ def advice(op: str) -> Advice:
 
 
 def extra_output_advice(op: str) -> str:
-    """What to do about an operator whose additional outputs are not computed."""
+    """What to do about an operator whose additional outputs are not computed; "" when only the message knows."""
     known: str = _read("replacements.toml")["extra-output"].get(op, "")
-    return known or f"Remove what uses the additional outputs of {op}, or compute them with other operators."
+    return known
 
 
 def onnx_name_of_aten(op: str) -> str:

@@ -20,6 +20,8 @@ _NAMES_SHOWN = 3
 _OPS_SHOWN = 4
 _ONE_CAUSE = frozenset({operators.SEQUENCE, operators.CLASSICAL_ML, operators.ORT_OPTIMISED})
 """Kinds whose operators all have one cause and one way out, whatever they are called."""
+_TITLES = {operators.SIZE_LIMIT: "is not supported", types.MISMATCH: "gets inputs of different types"}
+"""For kinds whose own title is not about refused nodes."""
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
@@ -104,7 +106,7 @@ def _title(refused: Refused, nodes: str) -> str:
     """The kind's own title where it is one about refused nodes."""
     if refused.kind.fields == {"nodes"}:
         return refused.kind.title.format(nodes=nodes)
-    return f"{nodes} gets inputs of different types" if refused.kind is types.MISMATCH else f"{nodes} is refused"
+    return f"{nodes} {_TITLES.get(refused.kind, 'is refused')}"
 
 
 def _nameless(location: Location) -> str:

@@ -101,7 +101,7 @@ def _of_node(context: CheckContext, node: Node, refusal: Refusal, reading: Readi
             base,
             kind=reading.kind,
             cause=f"TensorRT computes only the first output of {op}; the {outputs} ({extra}) are not supported.",
-            fixes=(extra_output_advice(op), *reading.fixes),
+            fixes=tuple(filter(None, (extra_output_advice(op), *reading.fixes))),
         )
     if op == "Loop" and (reading.kind is engine.SHAPE_ANALYSIS or "is a shape tensor" in refusal.text):
         return _trip_count(context, node, base)

@@ -56,7 +56,7 @@ def test_what_is_explained_gets_a_source_and_no_second_finding() -> None:
     assert one.words[0].text.startswith("In Node")
 
 
-def test_a_limit_of_tensorrt_is_told_from_a_broken_graph() -> None:
+def test_a_limit_of_tensorrt_is_not_a_broken_graph() -> None:
     model = opened("(float[2,2] x) => (float y) { [n] y = Det (x) }")
     (one,) = with_second_opinion([found("0")], onnxruntime.verdict(model), RUNTIME, CHECKER)
     assert "a limit of TensorRT" in one.evidence[0]

@@ -103,7 +103,7 @@ def test_an_attribute_is_refused_and_shown(asked: Asked, said: Callable[[Iterabl
     assert "p=3" in finding.evidence[0]
 
 
-def test_what_rtx_refuses_only_when_it_builds_is_said_before(asked: Asked) -> None:
+def test_what_rtx_refuses_only_when_it_builds_is_known_before(asked: Asked) -> None:
     boxes = [
         helper.make_tensor_value_info("b", FLOAT, [1, 10, 4]),
         helper.make_tensor_value_info("s", FLOAT, [1, 2, 10]),
