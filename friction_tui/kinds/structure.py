@@ -247,8 +247,8 @@ NAMELESS_INITIALIZER = Kind(
 FALSE_SHAPE = Kind(
     id="structure/false-shape",
     summary="An output that never has its declared shape",
-    title="{title}",
-    severities=(Severity.ERROR,),
+    title="Output {name} {mismatch}",
+    severities=(Severity.WARNING, Severity.NOTE),
     tiers=(Tier.MODEL,),
     cause="""An edit or a merge changed the model and left the declaration. Engines go by what they compute; the checker
 refuses, and servers that read the declaration allocate the wrong size.""",
