@@ -325,8 +325,8 @@ other tools may drop it, and feeding it then fails with `Invalid Feed Input Name
 CHECKER = Kind(
     id="structure/checker",
     summary="ONNX's checker objects",
-    title="{title}",
-    severities=(Severity.ERROR,),
+    title="ONNX's checker objects to {node}",
+    severities=(Severity.WARNING,),
     tiers=(Tier.MODEL,),
     cause="""
 `onnx.checker` refuses the model for a reason that no rule here knows. TensorRT takes it, other tools may not.
@@ -334,8 +334,8 @@ CHECKER = Kind(
     evidence="""The checker's own text, and the node it names. It stops at the first breach it meets.""",
     example="""A node whose required attribute is missing, where the engine has a default for it.""",
     fix="""Re-export the model, or repair what edited it, until `onnx.checker.check_model` agrees.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Shown("tests/rules/engine/test_second_opinion.py::test_the_checker_objects_where_no_rule_does"),
+    quiet=Shown("tests/rules/engine/test_second_opinion.py::test_the_long_name_of_onnx_s_own_domain_is_healthy"),
     matters=frozenset({"sizes", "specification"}),
     explains_model=True,
 )

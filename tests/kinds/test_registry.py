@@ -15,8 +15,8 @@ from friction_tui.kinds.examples import Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.rewrites import REWRITES
 from friction_tui.rules.checks import CHECKS
+from friction_tui.rules.deduplicate import ANY
 from friction_tui.rules.engine.decode import decoded_kinds
-from friction_tui.rules.merge import ANY
 
 SOURCE = Path(friction_tui.__file__).parent
 CONSTANTS = {id(value): name for module in FAMILIES for name, value in vars(module).items() if isinstance(value, Kind)}
