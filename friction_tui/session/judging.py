@@ -6,6 +6,7 @@ after them, ONNX Runtime and the checker last.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -15,7 +16,9 @@ from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.onnxruntime_job import Verdict
 from friction_tui.kinds.engine import PARSER_CRASHED
+from friction_tui.model.opened import OpenedModel
 from friction_tui.processes.child import Stopped
+from friction_tui.rewrites.offers import offered
 from friction_tui.rules.check import Check
 from friction_tui.rules.checks import CHECKS
 from friction_tui.rules.context import CheckContext
@@ -73,11 +76,14 @@ class Judgement:
         """The findings of all checks so far, without repeats."""
         return deduplicate([f for found in self.by_check.values() for f in found])
 
-    def finish(self) -> list[Finding]:
-        """Deduplicate, sort and send everything."""
+    def finish(self, model: OpenedModel | None = None) -> list[Finding]:
+        """Deduplicate, add the rewrites that fit `model`, sort and send everything."""
         findings = self.deduplicated()
         if self.opinion is not None:
             findings = with_second_opinion(findings, self.opinion, onnxruntime.label(), onnxruntime.checker_label())
+        if model is not None:
+            with contextlib.suppress(Stopped):
+                findings = offered(model, findings, stop=self.stop)
         findings = fix_first(findings)
         self.emit(Judged(revision=self.revision, findings=findings, seconds=time.monotonic() - self.started))
         return findings
@@ -121,7 +127,7 @@ def judge(
             return None
     if not judgement.stop():
         _second_opinion(judgement, context, kept)
-    return None if judgement.stop() else judgement.finish()
+    return None if judgement.stop() else judgement.finish(context.model)
 
 
 def _run_check(judgement: Judgement, check: Check, context: CheckContext, kept: ProfileFreeResults) -> None:
