@@ -1,7 +1,7 @@
 """One reason in many places is one finding."""
 
+from friction_tui.kinds import structure
 from friction_tui.rules.alike import FROM, united_alike
-from friction_tui.rules.structure.graph_structure import breach
 from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
 
 
@@ -32,5 +32,5 @@ def test_another_constant_or_too_few_are_told_apart() -> None:
 
 
 def test_what_names_no_place_stays() -> None:
-    findings = [breach("no-outputs", "The graph has no outputs", "…", []) for _ in range(4)]
+    findings = [structure.NO_OUTPUTS.finding(cause="…", locations=[], fixes=["…"]) for _ in range(4)]
     assert united_alike(findings) == findings

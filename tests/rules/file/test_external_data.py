@@ -67,7 +67,7 @@ def test_another_length_than_the_dims_need(model: Path, judge: Any) -> None:
 
 
 @pytest.mark.parametrize("key", ["offset", "length"])
-def test_an_offset_that_is_no_number(model: Path, judge: Any, key: str) -> None:
+def test_an_offset_that_is_not_a_number(model: Path, judge: Any, key: str) -> None:
     proto = onnx.load(model, load_external_data=False)
     for entry in proto.graph.initializer[0].external_data:
         if entry.key == key:

@@ -1,4 +1,4 @@
-"""What a graph declares at its border, and whether its bodies fit their nodes."""
+"""What a graph declares, and whether its bodies fit their nodes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_an_output_that_nothing_computes(judge: Any) -> None:
     assert (finding.kind, finding.names) == ("structure/undefined-output", ("y",))
 
 
-def test_a_whole_graph_is_left_in_peace(judge: Any) -> None:
+def test_nothing_is_found_in_a_sound_graph(judge: Any) -> None:
     assert judge(check, HEAD + "g (float[2] x) => (float[2] y) { y = Relu (x) }") == []
 
 

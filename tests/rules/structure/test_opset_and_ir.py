@@ -82,7 +82,7 @@ def test_opset_6_matters_where_it_broadcasts(judge: Any) -> None:
     assert loud.severity is Severity.WARNING
 
 
-def test_initializers_that_are_no_inputs_before_ir_4(judge: Any) -> None:
+def test_initializers_that_are_not_inputs_before_ir_4(judge: Any) -> None:
     proto = model(9, 3, GRAPH.replace("Relu (x)", "Add (x, w)"))
     proto.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [2], [1, 2]))
     (finding,) = judge(check, proto)
