@@ -381,6 +381,9 @@ class Session:
             engine=str(file.path) if file.kind == "engine" else self._engine_path,
             tolerance=request.tolerance,
             data=request.data,
+            level=request.level,
+            only=request.only,
+            output=request.output,
         )
 
     def job_ended(self, ended: JobEnded) -> JobEnded:
