@@ -86,7 +86,7 @@ def test_what_it_alone_refuses_is_told_once_for_all_its_nodes(text: str, kind: s
     assert only.names == ("n",)
 
 
-def test_the_checker_speaks_where_no_rule_does() -> None:
+def test_the_checker_objects_where_no_rule_does() -> None:
     model = opened("(float[2] x) => (float[2] y) { [n] y = Neg (z) [m] z = Relu (x) }")
     (only,) = alone(model)
     assert (only.kind, only.severity, only.source) == ("structure/checker", Severity.WARNING, CHECKER)
