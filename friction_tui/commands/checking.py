@@ -8,11 +8,12 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import CheckState, Exported
 from friction_tui.vocabulary.recipe import Profile
 from friction_tui.worker.headless import Answer
@@ -92,15 +93,10 @@ def _export_took(exported: Exported | None) -> str:
 
 def refused_profile(path: str, why: str) -> ModelVerdict:
     """The verdict on a profile that breaks TensorRT's rule before any model is opened."""
-    finding = Finding(
-        kind="profile/invalid",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title="The optimization profile is not valid",
+    finding = kinds.INVALID.finding(
         cause=f"{why}. TensorRT takes a profile whose sizes are in order only: min <= opt <= max everywhere.",
-        source="rule",
         locations=(Location(LocationKind.PROFILE, _named(why)),),
-        fixes=(Fix("Put min, opt and max of every dimension in rising order."),),
+        fixes=("Put min, opt and max of every dimension in rising order.",),
     )
     return ModelVerdict(path=path, findings=(finding,))
 

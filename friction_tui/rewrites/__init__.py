@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from friction_tui.rewrites import constants, control_flow, expansion, masks, names, shapes, training, types
+from friction_tui.rewrites import constants, control_flow, expansion, masks, names, shapes, structure, training, types
 from friction_tui.rewrites.base import Rewriter
 
 FAMILIES = (
@@ -11,6 +11,7 @@ FAMILIES = (
     training,
     constants,
     names,
+    structure,
     control_flow,
     masks,
     expansion,
