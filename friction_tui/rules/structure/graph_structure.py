@@ -244,9 +244,9 @@ def _functions(model: OpenedModel) -> Iterator[Finding]:
     calls = {prefix: set[str]() for prefix in index.functions.values()}
     for node in index.nodes:
         called = index.function_of(node.proto)
-        home = next((prefix for prefix in calls if node.graph == prefix or node.graph.startswith(prefix + ".")), None)
-        if called and home:
-            calls[home].add(called)
+        caller = next((prefix for prefix in calls if node.graph == prefix or node.graph.startswith(prefix + ".")), None)
+        if called and caller:
+            calls[caller].add(called)
     finished: set[str] = set()
     while ready := [prefix for prefix, called in calls.items() if prefix not in finished and called <= finished]:
         finished.update(ready)
