@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper, numpy_helper, parser
+from onnx import TensorProto, numpy_helper
 
 from friction_tui.rules.structure.schema import check
 from friction_tui.vocabulary.finding import Severity
@@ -205,14 +205,6 @@ def test_nodes_of_a_custom_domain_are_not_judged(judge: Any) -> None:
         "<foo = 1> (x) }"
     )
     assert judge(check, text) == []
-
-
-def test_an_attribute_given_twice(judge: Any) -> None:
-    model = parser.parse_model(
-        '<ir_version: 10, opset_import: ["" : 21]>\ng (float[2] x) => (float[2] y) { y = Softmax <axis = 0> (x) }'
-    )
-    model.graph.node[0].attribute.append(helper.make_attribute("axis", 1))
-    assert [one.kind for one in judge(check, model)] == ["schema/attribute-twice"]
 
 
 def test_two_attributes_that_became_inputs_are_one_finding(judge: Any) -> None:
