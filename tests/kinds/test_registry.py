@@ -22,8 +22,8 @@ from friction_tui.kinds.kind import Kind
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import Rewriter
 from friction_tui.rules.checks import CHECKS
+from friction_tui.rules.deduplicate import ANY
 from friction_tui.rules.engine.decode import decoded_kinds
-from friction_tui.rules.merge import ANY
 
 SOURCE = Path(friction_tui.__file__).parent
 PACKAGE = "friction_tui.kinds"

@@ -64,7 +64,7 @@ def test_a_cycle_has_no_order() -> None:
 
 def test_the_first_of_two_initializers_stays() -> None:
     def twice(proto: onnx.ModelProto) -> None:
-        proto.graph.initializer.append(numpy_helper.from_array(np.float32(5), "c"))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(5, np.float32), "c"))
 
     opened = model([helper.make_node("Mul", ["x", "c"], ["y"])], weights={"c": np.array(2, np.float32)}, edit=twice)
     proto = repaired(opened, "keep-first-initializer")
