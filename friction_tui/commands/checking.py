@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from friction_tui.kinds import file
 from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.report.as_sarif import fingerprint
@@ -20,9 +21,6 @@ from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
 """What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
-
-NOT_THERE = "file/missing"
-"""The kind of finding that says there was nothing to judge."""
 
 
 class NothingToCheckError(Exception):
@@ -136,7 +134,7 @@ def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:
 
 def exit_code(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> int:
     """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there."""
-    if any(verdict.failure or any(f.kind == NOT_THERE for f in verdict.findings) for verdict in verdicts):
+    if any(verdict.failure or any(f.kind == file.MISSING.id for f in verdict.findings) for verdict in verdicts):
         return 2
     return int(any(finding.severity in fail_on for verdict in verdicts for finding in verdict.findings))
 
