@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from friction_tui.rewrites import constants, control_flow, expansion, masks, names, shapes, training, types
+from friction_tui.rewrites import (
+    baked_sizes,
+    constants,
+    control_flow,
+    expansion,
+    masks,
+    names,
+    shapes,
+    structure,
+    training,
+    types,
+)
 from friction_tui.rewrites.base import Rewriter
 
 FAMILIES = (
+    baked_sizes,
     shapes,
     types,
     training,
     constants,
     names,
+    structure,
     control_flow,
     masks,
     expansion,

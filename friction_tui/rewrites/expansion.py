@@ -13,11 +13,10 @@ import onnx
 from onnx import TensorProto, defs, inliner, shape_inference
 
 from friction_tui.model.file.external import element_bits
-from friction_tui.model.graph import body_attributes
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
-from friction_tui.rewrites.graph_editor import forget_shapes, remove_unused
+from friction_tui.rewrites.graph_editor import forget_shapes, graphs_of, remove_unused
 
 _ROUNDS = 4
 """How often bodies are expanded that call functions themselves."""
@@ -110,7 +109,7 @@ def without_weights(
         # Libraries raise errors of every type for graphs they do not expect; the model is left as it was.
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise CannotRewrite(f"{what} does not take the model: {first}") from None
-    for graph in _all_graphs(edited.graph):
+    for graph in graphs_of(edited.graph):
         for tensor in graph.initializer:
             if tensor.name in kept and tensor.data_location == TensorProto.EXTERNAL:
                 tensor.CopyFrom(kept[tensor.name])
@@ -158,17 +157,8 @@ def _elements(tensor: TensorProto) -> int:
     return count
 
 
-def _all_graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
-    found, pending = [], [graph]
-    while pending:
-        current = pending.pop()
-        found.append(current)
-        pending.extend(body for node in current.node for _, body in body_attributes(node))
-    return found
-
-
 def _all_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
-    return [node for graph in _all_graphs(proto.graph) for node in graph.node]
+    return [node for graph in graphs_of(proto.graph) for node in graph.node]
 
 
 EXPAND = Rewriter(

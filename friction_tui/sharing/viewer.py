@@ -49,7 +49,7 @@ class ViewerConnection:
         self._news.set()
 
     def resync(self, why: str) -> None:
-        """Send the state as it will be when the line is free, instead of what waits until then; the viewer reads `why`."""
+        """Send the state as it will be when the line is free, instead of what waits now; the viewer reads `why`."""
         self._behind, self._why = True, why
         self._queue.clear()
         self._queued = 0
