@@ -21,7 +21,6 @@ from itertools import accumulate
 
 from friction_tui.drawing.groups import NONE, find_groups
 from friction_tui.drawing.marks import MarkCounts, ProblemMark, Tally, as_mark
-from friction_tui.drawing.ranks import display_ranks
 from friction_tui.drawing.rows import Folds, Frame, Kind, Row, RowLayer, Rows, spliced
 from friction_tui.drawing.scopes import PSEUDO, spans
 from friction_tui.drawing.shape_only import shape_only_nodes
@@ -285,7 +284,7 @@ class Outline:
         if not self.graph.bodies:
             return self.position[item]
         if self._ranks is None:
-            self._ranks = display_ranks(self.graph)
+            self._ranks = _display_ranks(self.graph)
         return self._ranks[item]
 
     # ------------------------------------------------------------------------------------------ private
@@ -375,3 +374,28 @@ class Outline:
             changed |= item not in folds.items or body in folds.closed_bodies
             folds.items.add(item)
             folds.closed_bodies.discard(body)
+
+
+def _display_ranks(graph: GraphData) -> array[int]:
+    """The rank of each item: a body's items come right after the first node they belong to."""
+    ranks = array("i", [-1]) * len(graph.order)
+    rank = 0
+    entered: set[int] = set()
+    work = [iter(graph.order[: graph.main])]
+    while work:
+        for item in work[-1]:
+            ranks[item] = rank
+            rank += 1
+            bodies = [body for body in graph.owners.get(item, ()) if body not in entered]
+            if bodies:
+                entered.update(bodies)
+                inside = (graph.order[graph.bodies[body].first : graph.bodies[body].last] for body in bodies)
+                work.append(iter([each for items in inside for each in items]))
+                break
+        else:
+            work.pop()
+    for item in graph.order:
+        if ranks[item] < 0:
+            ranks[item] = rank
+            rank += 1
+    return ranks

@@ -228,7 +228,7 @@ class FrictionApp(App[None]):
                 update(self.live.state)
         netron = self.live.state.netron
         if netron is not None and netron is not self._netron:
-            from friction_tui.ui.dialogs.netron import netron_screen
+            from friction_tui.ui.dialogs.pages import netron_screen
 
             self._netron = netron
             self.push_screen(netron_screen(netron))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.state.derived import verification_span
-from friction_tui.ui.dialogs.shared import presence
+from friction_tui.ui.dialogs.pages import presence
 from friction_tui.ui.look.lines import Line, Span, cut, width_of
 from friction_tui.ui.problems.panel import counts
 from friction_tui.vocabulary.finding import Severity, Tier

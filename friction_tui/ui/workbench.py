@@ -17,9 +17,8 @@ from friction_tui.ui.actions.registry import BY_ID, bindings
 from friction_tui.ui.bars import Bar, KeyLine, MessageLine, PanelBar, StatusLine
 from friction_tui.ui.graph.inspector import findings_at
 from friction_tui.ui.graph.view import GraphView
-from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, PANELS, arrangement, shown
+from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, ORDER, PANELS, arrangement, made, panel_type, shown
 from friction_tui.ui.lines_panel import LinesPanel
-from friction_tui.ui.panels import ORDER, made, panel_type
 from friction_tui.ui.sessions import SavedSession
 from friction_tui.vocabulary.finding import Finding
 

@@ -158,14 +158,14 @@ def save(bench: Workbench) -> None:
 
 def messages(bench: Workbench) -> None:
     """Show every message of this session."""
-    from friction_tui.ui.dialogs.messages import messages_screen
+    from friction_tui.ui.dialogs.pages import messages_screen
 
     bench.app.push_screen(messages_screen(bench.state))
 
 
 def who(bench: Workbench) -> None:
     """Show who shares this session, and how others come in."""
-    from friction_tui.ui.dialogs.shared import sharing_screen
+    from friction_tui.ui.dialogs.pages import sharing_screen
 
     bench.app.push_screen(sharing_screen(bench.state))
 

@@ -15,9 +15,8 @@ from textual.events import Key, Paste
 from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.line_edit import LineEdit
-from friction_tui.ui.look.lines import Line, Span, paragraph, width_of
+from friction_tui.ui.look.lines import Line, Span, cut, paragraph, width_of
 from friction_tui.ui.panel import BORDER, Edit, Say
-from friction_tui.ui.shapes.columns import remark_in, widths
 from friction_tui.ui.shapes.rows import (
     Row,
     applied,
@@ -383,3 +382,37 @@ class ShapesPanel(LinesPanel):
             self.post_message(Edit(without(recipe, row), f"{row.key} dropped"))
         else:
             self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", NoticeLevel.WARNING))
+
+
+KEY_WIDTH = 16
+"""Cells of the column of names, at most."""
+CELL_WIDTH = 7
+"""Cells of a size column, at least."""
+
+
+def widths(made: list[Row], width: int) -> tuple[int, int]:
+    """Cells of the names and of a size column, so that sizes and remarks fit beside each other if at all possible."""
+    names = min(max((len(row.key) for row in made), default=4), KEY_WIDTH, max(width // 3, 6)) + 1
+    longest = max((len(row.cell(point)) for row in made for point in POINTS), default=1)
+    remark = max((width_of(_remark(row)) for row in made), default=0)
+    wanted = min(max(longest + 2, CELL_WIDTH), (width - names - remark - 1) // 3)
+    needed = min(longest + 1, (width - names) // 3)  # the sizes matter more than the remark, which gives way
+    return names, max(wanted, needed, 5)
+
+
+def remark_in(row: Row, room: int) -> tuple[Span, ...]:
+    """The remark in so many cells; `?` where a guess has no room to be called one, the title counts them."""
+    remark = _remark(row)
+    if width_of(remark) <= room:
+        return remark
+    return (("?", "note"),) if row.guessed and room else tuple(cut(remark, room))
+
+
+def _remark(row: Row) -> tuple[Span, ...]:
+    if row.missing:
+        return (("no such input", "warning"),)
+    if row.fixed:
+        return (("fixed", "muted"),)
+    if row.overrides:
+        return ((f"over {row.overrides}", "warning"),)
+    return (("guessed", "note"),) if row.guessed else ()
