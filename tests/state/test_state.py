@@ -5,10 +5,22 @@ from collections.abc import Callable
 import pytest
 
 from friction_tui.drawing.marks import ProblemMark
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, Notice, NoticeLevel, PastExport
 from friction_tui.state.derived import change_text
-from friction_tui.state.dispatch import dispatch
-from friction_tui.state.user_actions import edit_request, job_request, open_request
+from friction_tui.state.dispatch import Message, dispatch
+from friction_tui.state.user_actions import (
+    ChooseProblem,
+    DismissNotice,
+    SelectItem,
+    SetAscii,
+    SetAutoBuild,
+    SetElapsed,
+    SetPastExports,
+    ShowNotice,
+    edit_request,
+    job_request,
+    open_request,
+)
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -17,6 +29,7 @@ from friction_tui.vocabulary.protocol import (
     ConsentNeeded,
     Event,
     Findings,
+    Inspect,
     JobEnded,
     JobKind,
     JobProgress,
@@ -195,3 +208,29 @@ def test_a_source_that_cannot_be_opened_says_why() -> None:
         Refused(what="no such file", why="it was moved", revision=1),
     )
     assert state.refused is not None and not state.checking
+
+
+def test_every_message_is_dispatched(judged: AppState) -> None:
+    actions: tuple[tuple[Message, str, object], ...] = (
+        (SelectItem("8"), "selected", "8"),
+        (ChooseProblem(judged.findings[0]), "problem", judged.findings[0]),
+        (ShowNotice(Notice(NoticeLevel.INFO, "hello")), "notice_count", judged.notice_count + 1),
+        (SetAutoBuild(True), "auto_build", True),
+        (SetAscii(True), "ascii", True),
+        (SetPastExports((PastExport(2.0, ()),)), "past_exports", (PastExport(2.0, ()),)),
+        (Inspect("8"), "details", {}),
+    )
+    for message, field, value in actions:
+        assert getattr(dispatch(judged, message), field) == value
+    warned = dispatch(judged, ShowNotice(Notice(NoticeLevel.WARNING, "look here")))
+    assert dispatch(warned, SelectItem("8")).unread is not None, "a warning stays until it is dismissed"
+    assert dispatch(warned, DismissNotice()).unread is None
+    job, number = started(judged, JobKind.BUILD)
+    assert dispatch(job, SetElapsed(number, 3.0)).jobs[-1].elapsed == 3.0
+
+
+def test_the_same_notice_again_is_counted_and_kept_once(judged: AppState) -> None:
+    once = judged.with_notice(NoticeLevel.INFO, "no such line")
+    twice = once.with_notice(NoticeLevel.INFO, "no such line")
+    assert twice.notices == once.notices
+    assert twice.notice_count == once.notice_count + 1
