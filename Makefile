@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV := hypothesis import-linter jsonschema mypy psutil pytest pytest-asyncio pytest-textual-snapshot pytest-timeout pytest-xdist ruff transformers
 
-.PHONY: demo test test-fast test-tensorflow check lint types walls bench gpu-check screenshots samples clean
+.PHONY: demo test test-fast test-tensorflow check lint types contracts bench gpu-check screenshots samples clean
 
 demo: $(STAMP)  ## open the app on a sample model with real friction
 	$(BIN)/friction-tui demo
@@ -17,7 +17,7 @@ test: $(STAMP)  ## every test
 test-fast: $(STAMP)  ## without the slow ones
 	$(BIN)/pytest -n 2 -m "not slow"
 
-check: lint types walls test  ## what CI runs
+check: lint types contracts test  ## what CI runs
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -26,7 +26,7 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-walls: $(STAMP)
+contracts: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP)  ## measure the budgets; prints medians and the machine
