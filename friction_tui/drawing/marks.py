@@ -56,12 +56,12 @@ def brief(finding: Finding) -> str:
 def notes_of(findings: Iterable[Finding]) -> dict[str, str]:
     """In a few words what the mark of each item is about: the most severe finding's title, the first of equals."""
     notes: dict[str, str] = {}
-    gravest: dict[str, ProblemMark] = {}
+    worst: dict[str, ProblemMark] = {}
     for finding in findings:
         said = brief(finding)
         for path, mark in marks_of([finding]).items():
-            if path not in gravest or mark > gravest[path]:
-                gravest[path], notes[path] = mark, said
+            if path not in worst or mark > worst[path]:
+                worst[path], notes[path] = mark, said
     return notes
 
 

@@ -93,7 +93,7 @@ class Hub:
 
     async def end(self, why: str) -> None:
         """Tell everybody and end the worker."""
-        self._tell(Ended(why))
+        self._send_all(Ended(why))
         await asyncio.sleep(0.1)  # for those who read
         await self._worker.close()
 
@@ -115,7 +115,7 @@ class Hub:
         watch_only = join.watch_only or (self._start.watch_only and bool(self._viewers))
         viewer = ViewerConnection(self._free_name(join.name), writer, self._snapshot_for, watch_only=watch_only)
         self._viewers.append(viewer)
-        self._tell_who_is_there(f"{viewer.name} joined")
+        self._announce(f"{viewer.name} joined")
         viewer.resync("")
         try:
             await self._listen(viewer, reader)
@@ -159,13 +159,13 @@ class Hub:
         self._gpu_every.pop(viewer, None)
         for waiting in self._asked.values():
             waiting[:] = [other for other in waiting if other is not viewer]
-        self._tell_who_is_there(f"{viewer.name} left")
+        self._announce(f"{viewer.name} left")
         self.end_if_empty()
 
-    def _tell_who_is_there(self, said: str) -> None:
+    def _announce(self, said: str) -> None:
         LOG.info("shared session: %s", said)
         for viewer in self._viewers:
-            viewer.tell(_line(self._present(viewer, said)))
+            viewer.send(_line(self._present(viewer, said)))
 
     def _present(self, viewer: ViewerConnection, said: str = "") -> Present:
         here = tuple(Viewer(viewer.name, viewer.watch_only) for viewer in self._viewers)
@@ -192,7 +192,7 @@ class Hub:
                     if other is not viewer:
                         other.resync(f"{viewer.name} did not let the source's code run")
             case CancelJob():
-                self._tell(Asked(viewer.name, request), apart=viewer)
+                self._send_all(Asked(viewer.name, request), apart=viewer)
             case WatchGpu():
                 self._gpu_every[viewer] = request.interval
                 wanted = [every for every in self._gpu_every.values() if every]
@@ -216,7 +216,7 @@ class Hub:
         self._state = dispatch(state, request)
         if isinstance(request, Open):
             self._opened_by = viewer
-        self._tell(asked, apart=viewer)
+        self._send_all(asked, apart=viewer)
         self._worker.send(request)
 
     # ---------------------------------------------------------------------------------------------- events
@@ -228,7 +228,7 @@ class Hub:
             line = _line(event)
             waiting = self._asked.get(key, [])
             for viewer in waiting[:1] if key in ONE_AT_A_TIME else waiting:
-                viewer.tell(line)
+                viewer.send(line)
             self._asked[key] = waiting[1:] if key in ONE_AT_A_TIME else []
             return
         if isinstance(event, WorkerDied):
@@ -236,15 +236,15 @@ class Hub:
         self._state = dispatch(self._state, event)
         if isinstance(event, ConsentNeeded):
             if self._opened_by in self._viewers and self._opened_by is not None:
-                self._opened_by.tell(_line(event))
+                self._opened_by.send(_line(event))
             return
-        self._tell(event)
+        self._send_all(event)
 
-    def _tell(self, message: ToViewer, apart: ViewerConnection | None = None) -> None:
+    def _send_all(self, message: ToViewer, apart: ViewerConnection | None = None) -> None:
         line = _line(message)
         for viewer in self._viewers:
             if viewer is not apart:
-                viewer.tell(line)
+                viewer.send(line)
 
 
 ONE_AT_A_TIME = (Forecast, StartNetron)

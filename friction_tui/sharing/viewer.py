@@ -38,7 +38,7 @@ class ViewerConnection:
         """Whether what it asks is meant for the state that it was last sent."""
         return not self._behind and self.synced == self._number
 
-    def tell(self, line: bytes) -> None:
+    def send(self, line: bytes) -> None:
         """Queue a line; too many, and a snapshot stands for all of them."""
         if self._behind:
             return

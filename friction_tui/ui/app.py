@@ -99,11 +99,11 @@ class FrictionApp(App[None]):
         self.live.allow_code = allow_code
         for known in THEMES:
             self.register_theme(known)
-        self._wear(wanted)
+        self._set_theme(wanted)
         if slow_line():
             self.animation_level = "none"
 
-    def _wear(self, theme: str) -> None:
+    def _set_theme(self, theme: str) -> None:
         """Take a theme; one that does not exist leaves the usual one and says so."""
         if theme in self.available_themes:
             self.theme = theme

@@ -18,7 +18,7 @@ TARGET = 4
 """Rank of the target: what has a lower one stays longer on a narrow line."""
 
 
-def judge(state: AppState) -> EngineInfo | None:
+def verdict_engine(state: AppState) -> EngineInfo | None:
     """The engine whose verdicts count: the first found that parses or builds."""
     if state.hello is None:
         return None
@@ -32,7 +32,7 @@ def target_text(state: AppState) -> str:
         return "no worker"
     if state.hello is None:
         return "starting the worker …"
-    engine = judge(state)
+    engine = verdict_engine(state)
     return " · ".join(filter(None, (engine.label if engine else "no TensorRT here", chosen_text(state))))
 
 
@@ -92,7 +92,7 @@ def _runs(state: AppState, yes: str) -> list[Span]:
         spans.append(_or_stale(ran, "good", state.is_stale(run)))
         if "TensorRT" in run.latency.source:
             return spans
-    engine = judge(state)
+    engine = verdict_engine(state)
     if engine is None or engine.can_run:
         return spans or [("runs -", "muted")]
     no_gpu = state.hello is not None and not state.hello.gpus

@@ -174,7 +174,7 @@ async def test_a_viewer_that_reads_nothing_keeps_nobody_waiting_and_is_sent_the_
     viewer = ViewerConnection("slow", writer, snapshot, watch_only=False)
     line = b"x" * (1 << 20) + b"\n"
     for _ in range(3 * QUEUE_BYTES // len(line)):
-        viewer.tell(line)
+        viewer.send(line)
         await asyncio.sleep(0)
     assert not viewer.in_step
     assert viewer._queued <= QUEUE_BYTES
@@ -185,7 +185,7 @@ async def test_a_viewer_that_reads_nothing_keeps_nobody_waiting_and_is_sent_the_
             got += await asyncio.get_running_loop().sock_recv(theirs, 1 << 20)
     assert made == [1]
     assert len(got) < QUEUE_BYTES
-    viewer.tell(b"news\n")
+    viewer.send(b"news\n")
     async with asyncio.timeout(20):
         while b"news\n" not in got:
             got += await asyncio.get_running_loop().sock_recv(theirs, 1 << 20)

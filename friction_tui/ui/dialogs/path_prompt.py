@@ -63,7 +63,7 @@ class PathPrompt(ModalScreen[Path | None]):
         return good
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Judge while typing."""
+        """Check while typing."""
         self._check(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -106,7 +106,7 @@ class InputsScreen(ModalScreen[Answer | None]):
         return f"without {', '.join(gone)}, which the export had. Enter exports anyway" if gone else ""
 
     def on_input_changed(self) -> None:
-        """Judge while typing."""
+        """Check while typing."""
         self._read_inputs()
 
     def on_input_submitted(self) -> None:
