@@ -1,0 +1,14 @@
+"""Imported by the server that exports of examples are forked from: torch and its exporter, loaded and used once."""
+
+from __future__ import annotations
+
+import onnxruntime
+import torch
+
+import friction_tui.sources.export_job
+import friction_tui.sources.pytorch.export
+
+assert onnxruntime and friction_tui.sources  # what an export imports first, beside torch
+
+torch.set_num_threads(1)  # threads do not survive a fork
+torch.onnx.export(torch.nn.Linear(2, 2).eval(), (torch.ones(1, 2),), dynamo=True, verbose=False)
