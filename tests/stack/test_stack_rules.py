@@ -31,7 +31,7 @@ def with_(**changes: object) -> Facts:
     return replace(SOUND, **changes)  # type: ignore[arg-type]
 
 
-def test_a_sound_stack_is_left_in_peace() -> None:
+def test_a_sound_stack_gives_no_finding() -> None:
     assert list(judge(SOUND)) == []
 
 

@@ -29,7 +29,7 @@ _SAMPLE_SIZES = 32
 def dropped(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence[Guard]]) -> list[Finding]:
     """Findings for conditions that can fail: on sizes in the range asked for, on counts, on values.
 
-    `guards` tells the lines and is called only when there is something to tell.
+    `guards` gives the lines and is called only when there is something to report.
     """
     if came.program is None:
         return []

@@ -62,7 +62,7 @@ def recognise(failure: Failure) -> Finding | None:
             export.CONTROL_FLOW_OPERATOR,
             f"{name} becomes one node with one output type, and here they differ: {unlike.strip().rstrip('.')}.",
             (
-                f"Make {both} alike: pad, expand or cast inside, so that the same number of tensors of the same "
+                f"Make {both} match: pad, expand or cast inside, so that the same number of tensors of the same "
                 "shape and dtype comes out. A slice also needs `.contiguous()`, a result that is its own input "
                 "`.clone()`.",
                 "When both are cheap compute both: `torch.where(condition, a, b)`.",

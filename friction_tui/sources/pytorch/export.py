@@ -56,7 +56,7 @@ _STAGES = {
 def export(request: ExportRequest, channel: Channel) -> Done:
     """Export, telling the channel everything on the way. Never raises for what the user's code or the exporter does."""
     channel.stage("load the model")
-    with _overheard(channel):
+    with _prints_logged(channel):
         try:
             built = user_code.build(request.source)
         except (Exception, SystemExit) as error:
@@ -83,11 +83,11 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     if isinstance(built.module, torch.export.ExportedProgram):
         shapes, asked = None, ()
     channel.stage("set up the exporter")
-    heard: list[warnings.WarningMessage] = []
+    warned: list[warnings.WarningMessage] = []
     program = None
     failed: Exception | None = None
     try:
-        with _warnings(heard):
+        with _warnings(warned):
             if legacy.is_used(request):
                 legacy.export(request, built, asked)
             else:
@@ -105,7 +105,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     came = Came(onnx.load(output, load_external_data=False), program, source)
     found = list(_compared(request, built, bound, shapes, asked, came))
     if legacy.is_used(request):
-        found += legacy.findings(request, heard, source)
+        found += legacy.findings(request, warned, source)
     channel.found(*found)
     channel.send(Exported(str(output), channel.elapsed))
     # The legacy exporter traces the example: it decides nothing by the sizes asked for.
@@ -272,17 +272,17 @@ def _guessed(built: Built, factory: str) -> Finding:
 
 
 @contextmanager
-def _warnings(heard: list[warnings.WarningMessage]) -> Iterator[None]:
+def _warnings(warned: list[warnings.WarningMessage]) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as recorded:
         warnings.simplefilter("always")
         try:
             yield
         finally:
-            heard.extend(recorded)
+            warned.extend(recorded)
 
 
 @contextmanager
-def _overheard(channel: Channel) -> Iterator[None]:
+def _prints_logged(channel: Channel) -> Iterator[None]:
     """What is printed becomes log lines; the exporter's own progress becomes stages."""
     stdout = sys.stdout
     sys.stdout = _Lines(lambda text: _progress(channel, text))

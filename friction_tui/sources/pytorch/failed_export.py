@@ -1,22 +1,26 @@
-"""Everything that can be said about a failed torch export, in the process where it failed."""
+"""Everything that can be said about a failed torch export, in the process where it failed.
+
+The failures behind the first come from torch.export.draft_export, which goes on with real values where an export stops.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import torch
 
 from friction_tui.kinds import export
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.failure import Failure, a_or_an, placed, read
-from friction_tui.sources.pytorch import draft_export, guards, operator_scan, uncapturable, violated_ranges
+from friction_tui.sources.pytorch import guards, operator_scan, uncapturable, violated_ranges
 from friction_tui.sources.pytorch.dynamic_shapes import relaxed
-from friction_tui.sources.pytorch.export_failure import explain, missing_function
+from friction_tui.sources.pytorch.export_failure import data_dependent, explain, missing_function
 from friction_tui.sources.pytorch.own_failure import model_fails
 from friction_tui.sources.pytorch.signature import signature_of
 from friction_tui.sources.pytorch.user_code import Built
@@ -82,10 +86,53 @@ def findings(
         free = relaxed(shapes)
         try:
             with _at_most(max(_LOOK_BEHIND_S, channel.elapsed / 2)):
-                behind_it = draft_export.further(built.module, built.args, built.kwargs, free, request.opset, found)
+                behind_it = _further(built.module, built.args, built.kwargs, free, request.opset, found)
             yield from behind_it
         except Exception as behind:
             channel.log("info", f"draft_export could not go on behind the first failure: {type(behind).__name__}")
+
+
+def _further(
+    module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Any, opset: int | None, known: Sequence[Finding]
+) -> list[Finding]:
+    """Findings that `known` does not hold yet, marked provisional: they are met on the example's path only.
+
+    An example for which the model itself fails gives nothing.
+    """
+    source = f"torch.export.draft_export (torch {torch.__version__.partition('+')[0]})"
+    program: Any = torch.export.draft_export(module, args, kwargs=kwargs, dynamic_shapes=shapes)
+    report = program._report
+    found = []
+    for failure in report.failures:
+        data = failure.data
+        line = guards.line_of_stack(data.get("user_stack") or [], report.str_to_filename)
+        match failure.failure_type.name:
+            case "DATA_DEPENDENT_ERROR":
+                found.append(data_dependent(source, line, str(data["expr"])))
+            case "MISSING_FAKE_KERNEL":
+                said = f"There was no fake impl registered for {str(data['op']).replace('.', '::', 1)}"
+                found.append(explain(read(RuntimeError(said), source)))
+    found += [
+        missing_function(source, op.op, op.lines, op.reason, op.lowest_opset)
+        for op in operator_scan.unmapped(program, opset)
+    ]
+    return [msgspec.structs.replace(f, provisional=True) for f in _new(found, known)]
+
+
+def _new(found: Sequence[Finding], known: Sequence[Finding]) -> list[Finding]:
+    """Those at a line, or about an operator, that no finding is about yet."""
+    lines = {(f.line.file, f.line.line) for f in known if f.line}
+    titles = {f.title for f in known}
+    fresh = []
+    for finding in found:
+        at = (finding.line.file, finding.line.line) if finding.line else None
+        if at in lines or (finding.title in titles and at is None):
+            continue
+        fresh.append(finding)
+        if at:
+            lines.add(at)
+        titles.add(finding.title)
+    return fresh
 
 
 @contextmanager

@@ -45,7 +45,7 @@ def export(request: ExportRequest, built: Built, asked: Iterable[AskedDim]) -> N
     )
 
 
-def findings(request: ExportRequest, heard: Iterable[warnings.WarningMessage], source: str) -> Iterator[Finding]:
+def findings(request: ExportRequest, warned: Iterable[warnings.WarningMessage], source: str) -> Iterator[Finding]:
     """The label, and what the tracer warned about: Python values that became constants, with their lines."""
     why = "a TorchScript file has no other way" if request.source.kind is SourceKind.TORCHSCRIPT else "as asked"
     yield LEGACY_EXPORTER.finding(
@@ -58,7 +58,7 @@ def findings(request: ExportRequest, heard: Iterable[warnings.WarningMessage], s
         fixes=("For source lines and checked dimensions export the Python module without the option `legacy`.",),
     )
     seen = set()
-    for warning in heard:
+    for warning in warned:
         line = SourceLine(warning.filename, warning.lineno, "", _code(warning))
         if warning.category.__name__ != "TracerWarning" or line in seen:
             continue

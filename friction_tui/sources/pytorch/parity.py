@@ -92,9 +92,9 @@ def _points(asked: Sequence[AskedDim]) -> list[tuple[str, dict[str, int]]]:
     larger: dict[str, int] = {}
     # The same axis with the same size and range in several inputs is one thing (the batch, the length): models
     # expect it equal, so it varies together.
-    alike = list(dict.fromkeys((dim.axis, dim.example, dim.min, dim.max) for dim in asked))
+    same = list(dict.fromkeys((dim.axis, dim.example, dim.min, dim.max) for dim in asked))
     for dim in asked:
-        number = alike.index((dim.axis, dim.example, dim.min, dim.max))
+        number = same.index((dim.axis, dim.example, dim.min, dim.max))
         limit = dim.max if dim.max is not None else dim.example * _GROWTH
         larger[dim.symbol] = max(dim.min, min(limit, dim.example * _GROWTH, dim.example + 1 + number))
     for sizes in (larger, smallest):
@@ -126,7 +126,7 @@ def _resized(bound: Mapping[str, Any], asked: Sequence[AskedDim], sizes: Mapping
         picks = [generator.randrange(max(1, flat.numel())) for _ in range(int(np.prod(shape)))]
         return flat[picks].reshape(shape) if flat.numel() else value
 
-    # Drawn alike every time: a difference that is found once is found again.
+    # The same seed every time: a difference that is found once is found again.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return {name: visit(name, value) for name, value in bound.items()}

@@ -22,9 +22,9 @@
     until = 2027-01-31
     why = "token ids fit 32 bits"
 
-`friction.toml` speaks of every model in its folder, or of the one it names; `detector.friction.toml` of detector.onnx
-alone, and then only it counts. Every table may be left out. Leave to run the code in a model is never written here: it
-belongs to one person.
+`friction.toml` applies to every model in its folder, or to the one it names; `detector.friction.toml` to detector.onnx
+alone, and then only it counts. Every table may be left out. Consent to run the code in a model is never written here:
+it belongs to one person.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Allowed(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
         return self.kind + (f" at {', '.join(self.names)}" if self.names else "")
 
     def covers(self, kind: str, names: tuple[str, ...]) -> bool:
-        """Whether it speaks of a finding of this kind, all of whose locations are `names`."""
+        """Whether it is about a finding of this kind, all of whose locations are `names`."""
         return kind == self.kind and (not self.names or (bool(names) and set(names) <= set(self.names)))
 
     def holds(self, today: datetime.date) -> bool:
