@@ -23,6 +23,7 @@ ignores it and runs with the default (measured: Clip without limits, Squeeze of 
     shows=ModelText("g (float[n,1] x) => (float[n] y) { y = Squeeze <axes = [1]> (x) }", opset=13),
     quiet=ModelText("g (float[n,1] x) => (float[n] y) { y = Squeeze <axes = [1]> (x) }", opset=12),
     matters=frozenset({"specification"}),
+    rewrites=("move-attributes",),
 )
 
 ATTRIBUTE_REMOVED = Kind(
@@ -38,6 +39,7 @@ ATTRIBUTE_REMOVED = Kind(
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Add <broadcast = 1> (x, x) }", opset=13),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Add (x, x) }", opset=13),
     matters=frozenset({"specification"}),
+    rewrites=("drop-attributes",),
 )
 
 ATTRIBUTE_TOO_NEW = Kind(
@@ -61,6 +63,10 @@ ATTRIBUTE_TOO_NEW = Kind(
         opset=14,
     ),
     matters=frozenset({"specification"}),
+    rewrites=(
+        "raise-opset",
+        "drop-attributes",
+    ),
 )
 
 UNKNOWN_ATTRIBUTE = Kind(
@@ -76,6 +82,7 @@ UNKNOWN_ATTRIBUTE = Kind(
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = LeakyRelu <aplha = 0.1> (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = LeakyRelu <alpha = 0.1> (x) }"),
     matters=frozenset({"specification"}),
+    rewrites=("drop-attributes",),
 )
 
 ATTRIBUTE_TYPE = Kind(
@@ -107,6 +114,7 @@ ATTRIBUTE_TWICE = Kind(
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Softmax <axis = 0, axis = 1> (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Softmax <axis = 1> (x) }"),
     matters=frozenset({"specification"}),
+    rewrites=("drop-attributes",),
 )
 
 MISSING_ATTRIBUTE = Kind(
@@ -138,6 +146,7 @@ TensorRT builds some of these in silence.""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Add (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Clip (x) }"),
     matters=frozenset({"specification"}),
+    rewrites=("move-attributes",),
 )
 
 TOO_MANY_INPUTS = Kind(
@@ -153,6 +162,10 @@ TOO_MANY_INPUTS = Kind(
     shows=ModelText("g (float[n,4] x) => (float[n,1] y) <int64[1] a = {1}> { y = ReduceMean (x, a) }", opset=13),
     quiet=ModelText("g (float[n,4] x) => (float[n,1] y) <int64[1] a = {1}> { y = ReduceMean (x, a) }", opset=18),
     matters=frozenset({"specification"}),
+    rewrites=(
+        "move-attributes",
+        "raise-opset",
+    ),
 )
 
 TOO_MANY_OUTPUTS = Kind(
@@ -203,6 +216,7 @@ promises.""",
         "g (float[n,4] x) => (float[n,4] y) <float[4] s = {1, 1, 1, 1}> { y = LayerNormalization (x, s) }", opset=17
     ),
     matters=frozenset({"specification"}),
+    rewrites=("raise-opset",),
 )
 
 DEPRECATED = Kind(
@@ -223,4 +237,8 @@ version that brought it (GroupNormalization of opset 18) is still taken by both:
         "g (float[n,1,2,2] x) => (float[n,1,4,4] y) <float[4] s = {1, 1, 2, 2}> { y = Upsample (x, s) }", opset=9
     ),
     matters=frozenset({"specification"}),
+    rewrites=(
+        "move-attributes",
+        "raise-opset",
+    ),
 )

@@ -61,6 +61,7 @@ UNDEFINED_INPUT = Kind(
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) <float[4] bias = {1, 2, 3, 4}> { y = Add (x, bias) }"),
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("drop-dangling-inputs",),
 )
 
 UNSORTED = Kind(
@@ -80,6 +81,7 @@ does with the Cast behind each input.""",
     quiet=_SOUND,
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("sort-nodes",),
 )
 
 CYCLE = Kind(
@@ -115,6 +117,10 @@ as a sorting failure.""",
     quiet=_SOUND,
     matters=_MATTERS,
     explains_model=True,
+    rewrites=(
+        "keep-first-initializer",
+        "rename-second-writer",
+    ),
 )
 
 SHADOWED_NAME = Kind(
@@ -136,6 +142,7 @@ TensorRT builds it.""",
         else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("rename-shadowed",),
 )
 
 NO_TYPE = Kind(
@@ -152,6 +159,7 @@ NO_TYPE = Kind(
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
     matters=_MATTERS | {"undeclared type"},
     explains_model=True,
+    rewrites=("drop-false-shapes",),
 )
 
 SPARSE_INITIALIZER = Kind(
@@ -174,6 +182,7 @@ SPARSE_INITIALIZER = Kind(
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) <float[4] w = {0, 0, 3, 0}> { y = Add (x, w) }"),
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("dense-initializers",),
 )
 
 _FUNCTIONS = """<ir_version: 9, opset_import: ["" : 17, "f" : 1]>
@@ -233,6 +242,7 @@ SAME_NODE_NAMES = Kind(
     gives_reason=False,
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("name-nodes",),
 )
 
 NO_SHAPE = Kind(
@@ -249,6 +259,7 @@ NO_SHAPE = Kind(
     quiet=ModelText("g (float x) => (float y) { y = Relu (x) }", ranges={}),
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("drop-false-shapes",),
 )
 
 NAMELESS_INITIALIZER = Kind(
@@ -290,6 +301,7 @@ the declaration allocate the wrong size.""",
     matters=_MATTERS,
     explains_model=True,
     moot_beside=("*",),
+    rewrites=("drop-false-shapes",),
 )
 
 INPUT_IS_OUTPUT = Kind(
@@ -309,6 +321,7 @@ the caller does (a warning).""",
     gives_reason=False,
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("separate-output",),
 )
 
 OUTPUT_TWICE = Kind(

@@ -24,6 +24,7 @@ NO_IR = Kind(
     shows=ModelText(_RELU, ir_version=0),
     quiet=ModelText(_RELU, ir_version=8),
     matters=frozenset({"specification"}),
+    rewrites=("complete-versions",),
 )
 
 IR_TOO_NEW = Kind(
@@ -40,6 +41,7 @@ IR_TOO_NEW = Kind(
     shows=ModelText(_RELU, ir_version=99),
     quiet=ModelText(_RELU, ir_version=10),
     matters=frozenset({"specification"}),
+    rewrites=("complete-versions",),
 )
 
 IR_INITIALIZERS = Kind(
@@ -71,6 +73,7 @@ NO_OPSET = Kind(
     shows=ModelText('<ir_version: 9, opset_import: ["acme" : 1]> ' + _RELU),
     quiet=ModelText('<ir_version: 9, opset_import: ["" : 17, "acme" : 1]> ' + _RELU),
     matters=frozenset({"specification"}),
+    rewrites=("complete-versions",),
 )
 
 TWO_OPSETS = Kind(
@@ -86,6 +89,7 @@ TWO_OPSETS = Kind(
     shows=ModelText('<ir_version: 9, opset_import: ["" : 17, "ai.onnx" : 13]> ' + _RELU),
     quiet=ModelText('<ir_version: 9, opset_import: ["" : 17, "ai.onnx" : 17]> ' + _RELU),
     matters=frozenset({"specification"}),
+    rewrites=("complete-versions",),
 )
 
 OPSET_TOO_NEW = Kind(
@@ -101,6 +105,7 @@ OPSET_TOO_NEW = Kind(
     shows=ModelText(_RELU, opset=99),
     quiet=ModelText(_RELU, opset=17),
     matters=frozenset({"specification"}),
+    rewrites=("complete-versions",),
 )
 
 OPSET_TOO_OLD = Kind(
