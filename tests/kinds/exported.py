@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import multiprocessing
 import os
 import sys
@@ -12,14 +11,14 @@ import msgspec
 
 from friction_tui.kinds.examples import TorchModule
 from friction_tui.sources import consent
-from friction_tui.sources.export_request import ExportEvent, ExportRequest, Found
+from friction_tui.sources.export_request import Done, ExportEvent, ExportRequest, Found
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import Profile, Range, Source, SourceKind
 
-_LOADED = ["tests.kinds.exporter_loaded"]
-"""It has imported what every export imports, which is most of the time that a small one takes."""
+_LIMIT_S = 200
 _FORKED = multiprocessing.get_context("forkserver")
-_FORKED.set_forkserver_preload(_LOADED)
+# It has imported what every export imports, which is most of the time that a small one takes.
+_FORKED.set_forkserver_preload(["tests.kinds.exporter_loaded"])
 
 
 def export_findings(example: TorchModule, folder: Path) -> list[Finding]:
@@ -33,18 +32,24 @@ def export_findings(example: TorchModule, folder: Path) -> list[Finding]:
         profile=Profile(ranges={key: Range(*sizes) for key, sizes in example.ranges.items()}),
         options=example.options,
     )
-    process = _FORKED.Process(target=_export, args=(msgspec.json.encode(request), str(events)))
+    asked = folder / "request.json"
+    asked.write_bytes(msgspec.json.encode(request) + b"\n")
+    process = _FORKED.Process(target=_export, args=(str(asked), str(events)))
     process.start()
-    process.join()
-    lines = events.read_bytes().splitlines()
-    heard = [msgspec.json.decode(line, type=ExportEvent) for line in lines]
-    return [event.finding for event in heard if isinstance(event, Found)]
+    process.join(_LIMIT_S)
+    if process.is_alive():
+        process.kill()
+        raise TimeoutError(f"the export took longer than {_LIMIT_S} s")
+    sent = [msgspec.json.decode(line, type=ExportEvent) for line in events.read_bytes().splitlines()]
+    assert isinstance(sent[-1], Done), "the export process did not end by itself"
+    return [event.finding for event in sent if isinstance(event, Found)]
 
 
-def _export(request: bytes, events: str) -> None:
+def _export(request: str, events: str) -> None:
     """The export process: the request comes on stdin, the events go to stdout."""
     from friction_tui.sources.export_job import main
 
-    sys.stdin = io.TextIOWrapper(io.BytesIO(request + b"\n"))
+    os.dup2(os.open(request, os.O_RDONLY), 0)
     os.dup2(os.open(events, os.O_WRONLY | os.O_CREAT), 1)
+    sys.stdin = open(0)  # noqa: SIM115 - the file descriptor, for as long as the process lives
     main()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import onnxruntime
+import importlib
+
 import torch
 
-import friction_tui.sources.export_job
-import friction_tui.sources.pytorch.export
-
-assert onnxruntime and friction_tui.sources  # what an export imports first, beside torch
-
+for name in ("onnxruntime", "friction_tui.sources.export_job", "friction_tui.sources.pytorch.export"):
+    importlib.import_module(name)
 torch.set_num_threads(1)  # threads do not survive a fork
 torch.onnx.export(torch.nn.Linear(2, 2).eval(), (torch.ones(1, 2),), dynamo=True, verbose=False)
