@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from friction_tui.kinds import file
+from friction_tui.kinds import KINDS, file, unknown
 from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.report.as_sarif import fingerprint
@@ -114,12 +114,19 @@ def only_new(verdict: ModelVerdict, baseline: frozenset[str]) -> ModelVerdict:
 
 
 def read_baseline(path: Path) -> frozenset[str]:
-    """Fingerprints of a baseline made by `as_baseline`. Raises ValueError naming the file when it is none."""
+    """Fingerprints of a baseline made by `as_baseline`.
+
+    Raises ValueError naming the file when it is not a baseline, or names a kind that does not exist.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return frozenset(str(entry["fingerprint"]) for entry in document["known"])
+        known = {str(entry["fingerprint"]): str(entry["kind"]) for entry in document["known"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a friction-tui baseline: {error}") from error
+        raise ValueError(f"{path} is not a baseline of friction-tui: {error}") from error
+    for kind in known.values():
+        if kind not in KINDS:
+            raise ValueError(f"{path}: {unknown(kind)}")
+    return frozenset(known)
 
 
 def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:

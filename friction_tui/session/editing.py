@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.drawing.order import with_order
+from friction_tui.kinds import READING_SIZES
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.shape_table import ShapeTable
@@ -194,7 +195,7 @@ class Editing:
 
     def _apply_without_export(self, request: Apply, stop: Stop, failed: Recipe) -> None:
         """An edit of what does not decide the export that failed. Ranges do when it failed at one, and only then."""
-        about_sizes = any(found.tier is Tier.SHAPES or "/dim-" in found.kind for found in self._export_findings)
+        about_sizes = any(found.tier is Tier.SHAPES or found.kind in READING_SIZES for found in self._export_findings)
         if about_sizes and request.recipe.profile != failed.profile:
             because = "exporting again: the export failed at the sizes asked for, and these have changed"
             self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)

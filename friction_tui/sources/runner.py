@@ -18,8 +18,9 @@ from pathlib import Path
 import msgspec
 
 import friction_tui
+from friction_tui.kinds import export
 from friction_tui.sources.export_request import Done, Exported, ExportEvent, ExportRequest, Found, InputsUsed, Stage
-from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
 from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
 
 TENSORFLOW_PYTHON = "FRICTION_TENSORFLOW_PYTHON"
@@ -166,28 +167,22 @@ def _nothing(finding: Finding) -> ExportOutcome:
 
 
 def _no_interpreter(request: ExportRequest, python: str) -> Finding:
-    return Finding(
-        kind="export/not-installed",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=f"There is no {python} to export with",
+    return export.NOT_INSTALLED.finding(
+        missing=f"the interpreter {python}, which does not exist",
         cause=f"The environment variable {TENSORFLOW_PYTHON} names it, and it cannot be run.",
         source="export process",
         locations=(Location(LocationKind.FILE, request.source.path),),
-        fixes=(Fix(f"Let {TENSORFLOW_PYTHON} name the Python of an environment with `friction-tui[tensorflow]`."),),
+        fixes=(f"Let {TENSORFLOW_PYTHON} name the Python of an environment with `friction-tui[tensorflow]`.",),
     )
 
 
 def _incomplete(request: ExportRequest, python: str, package: str) -> Finding:
-    return Finding(
-        kind="export/not-installed",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=f"The environment of {python} lacks {package}",
+    return export.NOT_INSTALLED.finding(
+        missing=f"{package}, which the environment of {python} lacks",
         cause="The export process could not start in it.",
         source="export process",
         locations=(Location(LocationKind.FILE, request.source.path),),
-        fixes=(Fix(f"Install it there: `{python} -m pip install 'friction-tui[tensorflow]'`."),),
+        fixes=(f"Install it there: `{python} -m pip install 'friction-tui[tensorflow]'`.",),
     )
 
 
@@ -204,31 +199,22 @@ def _ended_early(
     where = (Location(LocationKind.FILE, request.source.path),)
     words = (EngineWords("export process", said[-_LAST_WORDS:]),) if said else ()
     if timed_out:
-        return Finding(
-            kind="export/timeout",
-            severity=Severity.ERROR,
-            tier=Tier.EXPORT,
-            title=f"The export took longer than {limit:g} s and was ended",
+        return export.TIMEOUT.finding(
+            limit=f"{limit:g} s",
             cause=f"It was still busy with the stage '{stage}' after {limit:g} s.",
             source="export process",
             locations=where,
             fixes=(
-                Fix(
-                    "Raise the time limit, `--export timeout_s=1800` (I in the app), or export a smaller configuration "
-                    "of the model (fewer layers)."
-                ),
-                Fix("A Python loop over a large count unrolls into as many nodes: vectorise it or make it shorter."),
+                "Raise the time limit, `--export timeout_s=1800` (I in the app), or export a smaller configuration "
+                "of the model (fewer layers).",
+                "A Python loop over a large count unrolls into as many nodes: vectorise it or make it shorter.",
             ),
             words=words,
         )
     memory = code == -signal.SIGKILL
     how = signal.Signals(-code).name if code is not None and code < 0 else f"status {code}"
     limit_text = f" (limit {request.options.memory_limit_mb} MB)" if request.options.memory_limit_mb else ""
-    return Finding(
-        kind="export/out-of-memory" if memory else "export/crashed",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title="The export ran out of memory and was killed" if memory else "The export process crashed",
+    return (export.OUT_OF_MEMORY if memory else export.CRASHED).finding(
         cause=(
             f"The process ended with {how} during the stage '{stage}'"
             + (f": the system kills the largest process when memory runs out{limit_text}." if memory else ".")
@@ -237,11 +223,9 @@ def _ended_early(
         locations=where,
         evidence=tuple(said.splitlines()[-3:]),
         fixes=(
-            (Fix("Export a smaller configuration, or on a machine with more memory."),)
+            "Export a smaller configuration, or on a machine with more memory."
             if memory
-            else (
-                Fix("Run the factory and one forward pass alone in Python: native code it calls is likely at fault."),
-            )
+            else "Run the factory and one forward pass alone in Python: native code it calls is likely at fault.",
         ),
         words=words,
     )

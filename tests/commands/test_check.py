@@ -65,6 +65,40 @@ def test_a_baseline_silences_what_is_known(tmp_path: Path) -> None:
     assert _check(model, "--baseline", baseline).exit_code == 1, "what is new counts"
 
 
+def test_a_baseline_that_names_no_kind_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    model, baseline = _model(tmp_path / "det.onnx", "Det", (4, 4)), tmp_path / "known.json"
+    _check(model, "--write-baseline", baseline)
+    baseline.write_text(baseline.read_text().replace('"operators/', '"operator/'))
+    done = _check(model, "--baseline", baseline)
+    assert done.exit_code == 2
+    assert "there is no kind operator/" in done.output
+    assert "did you mean operators/" in done.output
+
+
+def test_an_allow_is_applied_reported_when_unused_and_refused_when_it_names_no_kind(tmp_path: Path) -> None:
+    model, agreed = _model(tmp_path / "det.onnx", "Det", (4, 4)), tmp_path / "friction.toml"
+    (error,) = json.loads(_check(model, "--format", "json").stdout)["models"][0]["findings"]
+    agreed.write_text(f'[[allow]]\nkind = "{error["kind"]}"\n\n[[allow]]\nkind = "types/float64"\nnames = ["w"]\n')
+    done = _check(model)
+    assert done.exit_code == 0, done.output
+    assert "1 allowed by friction.toml" in done.output
+    assert "types/float64 at w is allowed and was found in no model checked" in done.output
+    assert f"{error['kind']} is allowed and was" not in done.output
+
+    agreed.write_text('[[allow]]\nkind = "types/float46"\n')
+    refused = _check(model)
+    assert refused.exit_code == 2
+    assert "friction.toml:2: there is no kind types/float46; did you mean types/float64?" in refused.output
+
+
+def test_an_allow_that_another_model_needs_is_used(tmp_path: Path) -> None:
+    models = [_model(tmp_path / "det.onnx", "Det", (4, 4)), _model(tmp_path / "fine.onnx", "Relu", (4, 4))]
+    (error,) = json.loads(_check(models[0], "--format", "json").stdout)["models"][0]["findings"]
+    (tmp_path / "friction.toml").write_text(f'[[allow]]\nkind = "{error["kind"]}"\n')
+    assert "found in no model" not in _check(*models).output
+    assert "found in no model" in _check(models[1]).output
+
+
 def test_a_report_goes_into_a_file(tmp_path: Path) -> None:
     report = tmp_path / "report.sarif"
     done = _check(_model(tmp_path / "fine.onnx"), "--format", "sarif", "--output", report)

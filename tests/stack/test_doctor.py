@@ -53,7 +53,7 @@ def test_a_lock_says_what_changed(stack: Stack, tmp_path: Path) -> None:
     changed = differences(older, lock)
     assert f"package onnx: 1.16.1 → {lock.packages['onnx']}" in changed
     assert "package gone: 1.0 → none" in changed
-    with pytest.raises(ValueError, match="no lock"):
+    with pytest.raises(ValueError, match="not a lock"):
         read_lock(b"{}")
 
 
