@@ -245,7 +245,10 @@ def locate() -> None:
 @main.command()
 def worker() -> None:
     """Run as a worker on stdin and stdout, for an app at the other end of ssh."""
-    os.execv(sys.executable, [sys.executable, "-m", "friction_tui.worker.host"])
+    from friction_tui.processes import begin
+
+    run = begin.command("friction_tui.worker.host", parent=os.getppid())
+    os.execve(run[0], run, begin.environment())
 
 
 @main.command()

@@ -1,4 +1,4 @@
-"""The export process: `python -m friction_tui.sources.export_job`, one ExportRequest in, ExportEvents out.
+"""The export process: one ExportRequest in, ExportEvents out.
 
 The user's code runs here and nowhere else: after consent, under a memory limit, in a process that is killed to cancel.
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.sources import consent
-from friction_tui.sources.channel import Channel, end_with_parent
+from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, ExportRequest
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.source_lines import context, of_exception
@@ -29,7 +29,6 @@ _SHARE = 0.9
 def main() -> None:
     """Entry point."""
     channel = Channel()
-    end_with_parent()
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=ExportRequest)
     channel.stage("start")
     channel.send(_run(request, channel))
@@ -182,7 +181,3 @@ def _finding(kind: str, title: str, cause: str, name: str, fix: Fix) -> Finding:
         locations=(Location(LocationKind.FILE, name),),
         fixes=(fix,),
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -9,10 +9,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +16,9 @@ from typing import TypeVar
 
 import msgspec
 
+from friction_tui.processes import begin
+from friction_tui.processes.child import Child
 from friction_tui.vocabulary.protocol import Apply, Event, Open, Request, WorkerDied
-
-_ENCODER = msgspec.json.Encoder()
 
 QUICK_DEATHS = 3
 """A worker that dies this often within `QUICK_SECONDS` is not restarted again."""
@@ -32,23 +28,17 @@ GRACE_SECONDS = 0.4
 LAST_WORDS = 12
 """Lines of a dead worker's stderr that are worth showing."""
 
-Process = subprocess.Popen[bytes]
+Process = Child
 _Heard = TypeVar("_Heard")
 
 
 def spawn(command: Sequence[str] | None = None, first: str = "") -> Process:
     """Start a worker process, this machine's own unless another command is given.
 
-    It gets a session of its own: a Ctrl+C in the terminal must not reach it, and its group dies with it. `first` is
-    the ONNX file that it will be asked to open; a worker of this machine reads it before it is asked.
+    A Ctrl+C in the terminal does not reach it. `first` is the ONNX file that it will be asked to open; a worker of this
+    machine reads it before it is asked.
     """
-    return subprocess.Popen(
-        command or [sys.executable, "-m", "friction_tui.worker.host", *([first] if first else [])],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    return Child(command or begin.command("friction_tui.worker.host", *([first] if first else [])), own_group=True)
 
 
 class WorkerClient:
@@ -64,7 +54,7 @@ class WorkerClient:
         self._process: Process | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsent: list[Request] = []
-        self._last_words: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
+        self._unreadable = ""
         self._deaths: collections.deque[float] = collections.deque(maxlen=QUICK_DEATHS)
         self._model: Open | None = None
         self._closing = False
@@ -86,14 +76,10 @@ class WorkerClient:
             self._model = request
         elif isinstance(request, Apply) and self._model:
             self._model = Open(revision=request.revision, recipe=request.recipe)
-        process = self._process
-        if process is None or process.stdin is None:
+        if self._process is None:
             self._unsent.append(request)
-            return
-        # A dying worker's pipe breaks here first; its listener sees the death and a new one is started.
-        with contextlib.suppress(OSError, ValueError):
-            process.stdin.write(_ENCODER.encode(request) + b"\n")
-            process.stdin.flush()
+        else:
+            self._process.send(request)
 
     async def close(self) -> None:
         """End the worker and every job it started; returns within `GRACE_SECONDS`."""
@@ -101,18 +87,14 @@ class WorkerClient:
         process, self._process = self._process or self._early, None
         if process is None:
             return
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()  # the worker ends on EOF and removes its temporary files
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(process.wait, GRACE_SECONDS)
-        kill_group(process.pid)
+        process.end_input()  # the worker ends on EOF and removes its temporary files
+        await asyncio.to_thread(process.wait, GRACE_SECONDS)
+        process.kill()
         await asyncio.to_thread(process.wait)
 
     def _adopt(self, process: Process) -> None:
         self._process = process
-        for work in (self._listen, self._hear):
-            threading.Thread(target=work, args=(process,), name=f"worker {work.__name__}", daemon=True).start()
+        threading.Thread(target=self._listen, args=(process,), name="worker's events", daemon=True).start()
         unsent, self._unsent = self._unsent, []
         for request in unsent:
             self.send(request)
@@ -120,21 +102,14 @@ class WorkerClient:
     def _listen(self, process: Process) -> None:
         """Decode events off the loop: a graph of 50k nodes takes a while."""
         decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.lines():
             try:
                 event = decoder.decode(line)
             except msgspec.MsgspecError as error:
-                self._last_words.append(f"unreadable message from the worker: {error}")
+                self._unreadable = f"unreadable message from the worker: {error}"
                 continue
             self._on_loop(self._on_event, event)
-        process.wait()
         self._on_loop(self._died, process)
-
-    def _hear(self, process: Process) -> None:
-        assert process.stderr is not None
-        for line in process.stderr:
-            self._last_words.append(line.decode(errors="replace").rstrip())
 
     def _on_loop(self, call: Callable[[_Heard], None], value: _Heard) -> None:
         assert self._loop is not None
@@ -145,32 +120,17 @@ class WorkerClient:
     def _died(self, process: Process) -> None:
         if self._closing or process is not self._process:
             return
-        kill_group(process.pid)  # jobs of the dead worker
+        process.kill()  # whatever it had started
         self._process = None
         now = time.monotonic()
         self._deaths.append(now)
         hopeless = len(self._deaths) == QUICK_DEATHS and now - self._deaths[0] < QUICK_SECONDS
-        words = "\n".join(self._last_words)
-        self._last_words.clear()
-        self._on_event(WorkerDied(why=describe_exit(process.returncode), restarted=not hopeless, last_words=words))
+        words = "\n".join([*([self._unreadable] if self._unreadable else []), *process.tail.splitlines()][-LAST_WORDS:])
+        self._unreadable = ""
+        why = process.how.removeprefix("was ")
+        self._on_event(WorkerDied(why=why, restarted=not hopeless, last_words=words))
         if hopeless:
             return
         if self._model is not None:
             self._unsent.insert(0, self._model)
         self._adopt(spawn(self._command))
-
-
-def kill_group(pid: int) -> None:
-    """SIGKILL a process started in its own session, with all its children. Nothing happens if it is gone."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def describe_exit(code: int | None) -> str:
-    """An exit status in words: `killed by SIGSEGV`, `exited with status 1`."""
-    if code is not None and code < 0:
-        try:
-            return f"killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"killed by signal {-code}"
-    return f"exited with status {code}"

@@ -219,9 +219,9 @@ class _Newest:
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.worker.host [MODEL]`, on this machine or behind ssh.
+    """The worker, on this machine or behind ssh.
 
-    MODEL is the file that will be asked for first.
+    Its argument is the file that will be asked for first.
     """
     channel = take_stdout()
     with tempfile.TemporaryDirectory(prefix=f"friction-tui-{os.getpid()}-") as folder:
@@ -285,7 +285,3 @@ def _sweep() -> None:
         pid = left.name.split("-")[2]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(left, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()
