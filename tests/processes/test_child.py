@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from pathlib import Path
@@ -19,6 +20,7 @@ BOUND_S = 20.0
 """How long a test waits for a process to end. What is promised is 2 s; the test machine may be busy."""
 
 ECHO = """
+import re
 import sys
 for line in sys.stdin:
     if "die" in line: sys.exit("terminate called after throwing an instance of 'std::bad_alloc'")
@@ -157,3 +159,13 @@ def test_children_of_many_threads_at_once() -> None:
     for thread in threads:
         thread.join()
     assert sorted(done) == [f"{number}\n".encode() for number in range(8)]
+
+
+def test_children_are_started_in_one_place() -> None:
+    """What starts a process elsewhere would start it with the current directory on its path, and leave it behind."""
+    starts = re.compile(
+        r"^\s*(import|from) (subprocess|multiprocessing)|os\.(fork|posix_spawn|spawn|system|popen)", re.M
+    )
+    folder = Path(begin.PACKAGE)
+    found = {str(file.relative_to(folder)) for file in folder.rglob("*.py") if starts.search(file.read_text())}
+    assert found == {"processes/child.py"}
