@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -245,10 +244,10 @@ def locate() -> None:
 @main.command()
 def worker() -> None:
     """Run as a worker on stdin and stdout, for an app at the other end of ssh."""
-    from friction_tui.processes import begin
+    from friction_tui.processes.begin import command
+    from friction_tui.processes.child import run_here
 
-    run = begin.command("friction_tui.worker.host", parent=os.getppid())
-    os.execve(run[0], run, begin.environment())
+    sys.exit(run_here(command("friction_tui.worker.host")))
 
 
 @main.command()

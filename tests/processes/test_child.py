@@ -14,6 +14,7 @@ from friction_tui.processes import begin
 from friction_tui.processes.child import Child, Stopped, run
 from friction_tui.processes.ended import ChildDied, how_it_ended
 from friction_tui.processes.server import Server
+from friction_tui.samples import sample
 
 ROOT = str(Path(begin.PACKAGE).parent)
 BOUND_S = 20.0
@@ -147,6 +148,53 @@ def test_a_child_ends_with_a_parent_that_did_not_start_it_itself(busy: str, tmp_
     assert child.wait(BOUND_S) is not None
 
 
+APP = """
+import asyncio, os, sys
+sys.path.insert(0, sys.argv[1])
+import psutil
+from friction_tui.vocabulary.protocol import JobKind, JobProgress, Judged, Open, StartJob
+from friction_tui.vocabulary.recipe import Recipe, Source
+from friction_tui.worker.client import WorkerClient
+
+def heard(event):
+    if isinstance(event, Judged):
+        client.send(StartJob(job=1, kind=JobKind.BUILD))
+    if isinstance(event, JobProgress):
+        print(*(child.pid for child in psutil.Process().children(recursive=True)), flush=True)
+
+async def main():
+    await client.start()
+    client.send(Open(revision=1, recipe=Recipe(source=Source(sys.argv[2]))))
+    await asyncio.Event().wait()
+
+client = WorkerClient(heard)
+asyncio.run(main())
+"""
+
+
+def test_worker_job_parser_and_onnxruntime_end_with_the_app() -> None:
+    model = sample("detector")
+    assert model is not None
+    app = Child([sys.executable, "-c", APP, ROOT, str(model)])
+    family = [psutil.Process(int(pid)) for pid in app.stdout.readline().split()]
+    assert len(family) >= 3
+    app.kill()
+    _, alive = psutil.wait_procs(family, timeout=BOUND_S)
+    assert alive == []
+
+
+def test_a_remote_worker_ends_with_its_connection_whatever_it_computes(busy: str) -> None:
+    code = "import sys; sys.path.insert(0, sys.argv[1]); from friction_tui.processes.begin import command; "
+    code += "from friction_tui.processes.child import run_here; run_here(command(*sys.argv[2:]))"
+    remote = Child([sys.executable, "-c", code, ROOT, busy, "native"])
+    assert remote.stdout.readline() == b"native\n"
+    (worker,) = psutil.Process(remote.pid).children()
+    remote.stdin.write(b"a request that is not read")
+    remote.end_input()
+    _, alive = psutil.wait_procs([worker, psutil.Process(remote.pid)], timeout=BOUND_S)
+    assert alive == []
+
+
 def test_children_of_many_threads_at_once() -> None:
     done: list[bytes] = []
 
@@ -164,7 +212,7 @@ def test_children_of_many_threads_at_once() -> None:
 def test_children_are_started_in_one_place() -> None:
     """What starts a process elsewhere would start it with the current directory on its path, and leave it behind."""
     starts = re.compile(
-        r"^\s*(import|from) (subprocess|multiprocessing)|os\.(fork|posix_spawn|spawn|system|popen)", re.M
+        r"^\s*(import|from) (subprocess|multiprocessing)|os\.(fork|exec|posix_spawn|spawn|system|popen)", re.M
     )
     folder = Path(begin.PACKAGE)
     found = {str(file.relative_to(folder)) for file in folder.rglob("*.py") if starts.search(file.read_text())}
