@@ -41,6 +41,7 @@ from friction_tui.session.opening import complete, row_labels
 from friction_tui.session.other_engines import ask_others
 from friction_tui.session.saving import save_engine, save_model
 from friction_tui.session.source_text import source_text
+from friction_tui.sources.consent import fingerprint
 from friction_tui.sources.target import NotASource
 from friction_tui.vocabulary.finding import Finding, Tier, fix_first
 from friction_tui.vocabulary.protocol import (
@@ -137,6 +138,9 @@ class Session:
             return
         origin = self._export(request.revision, allowed, stop, because)
         if stop():
+            return
+        if origin.unagreed and fingerprint(allowed.source) != allowed.source.consent_hash:
+            self.open(request, stop, "it imports more than was agreed to")
             return
         judgement = Judgement(request.revision, self._emit, stop)
         judgement.by_check["export"] = self._export_findings = list(origin.findings)

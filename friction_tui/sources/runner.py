@@ -43,6 +43,7 @@ class ExportOutcome:
     onnx_nodes: int
     last_words: str
     limits: dict[str, tuple[int, int | None]] = field(default_factory=dict)
+    unagreed: tuple[Path, ...] = ()
 
 
 def run_export(
@@ -112,6 +113,7 @@ def run_export(
         onnx_nodes=done.onnx_nodes if done else 0,
         last_words=said,
         limits=done.limits if done else {},
+        unagreed=tuple(Path(file) for file in done.unagreed) if done else (),
     )
 
 
