@@ -146,6 +146,14 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
+    "--timeout",
+    type=click.FloatRange(1, 1e9),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a model that takes longer, report what was found until then, and go on with the next.",
+)
+@click.option(
     "--also",
     multiple=True,
     metavar="PYTHON",

@@ -63,9 +63,13 @@ class Child:
         self._hearing.start()
 
     def send(self, message: object, payload: bytes = b"") -> None:
-        """Send a message as a line of JSON. That the child is gone is noticed by who listens."""
+        """Send a message as a line of JSON. That the child is gone is noticed by who listens.
+
+        Raises UnicodeEncodeError for text that is not Unicode, such as a file name in another encoding.
+        """
+        line = _ENCODER.encode(message)
         with contextlib.suppress(OSError, ValueError):
-            self.stdin.write(_ENCODER.encode(message) + b"\n")
+            self.stdin.write(line + b"\n")
             self.stdin.write(payload)
             self.stdin.flush()
 

@@ -18,7 +18,7 @@ import msgspec
 
 from friction_tui.processes import begin
 from friction_tui.processes.child import Child
-from friction_tui.vocabulary.protocol import Apply, Event, Open, Request, WorkerDied
+from friction_tui.vocabulary.protocol import Apply, Event, Open, Refused, Request, WorkerDied
 
 QUICK_DEATHS = 3
 """A worker that dies this often within `QUICK_SECONDS` is not restarted again."""
@@ -27,6 +27,8 @@ GRACE_SECONDS = 0.4
 """How long a worker may take to clean up when the app ends."""
 LAST_WORDS = 12
 """Lines of a dead worker's stderr that are worth showing."""
+
+_SAME_VERSION = "Use the same version of friction-tui on both sides."
 
 Process = Child
 _Heard = TypeVar("_Heard")
@@ -54,7 +56,6 @@ class WorkerClient:
         self._process: Process | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsent: list[Request] = []
-        self._unreadable = ""
         self._deaths: collections.deque[float] = collections.deque(maxlen=QUICK_DEATHS)
         self._model: Open | None = None
         self._closing = False
@@ -78,8 +79,12 @@ class WorkerClient:
             self._model = Open(revision=request.revision, recipe=request.recipe)
         if self._process is None:
             self._unsent.append(request)
-        else:
+            return
+        try:
             self._process.send(request)
+        except UnicodeEncodeError:
+            why = "a name in it, that of a file most likely, is not in the encoding of this system (UTF-8)"
+            self._refuse("The request could not be sent", why, "Rename the file.", getattr(request, "revision", 0))
 
     async def close(self) -> None:
         """End the worker and every job it started; returns within `GRACE_SECONDS`."""
@@ -106,10 +111,15 @@ class WorkerClient:
             try:
                 event = decoder.decode(line)
             except msgspec.MsgspecError as error:
-                self._unreadable = f"unreadable message from the worker: {error}"
+                revision = self._model.revision if self._model else 0
+                self._refuse("A message of the worker could not be read", str(error), _SAME_VERSION, revision)
                 continue
             self._on_loop(self._on_event, event)
         self._on_loop(self._died, process)
+
+    def _refuse(self, what: str, why: str, hint: str, revision: int) -> None:
+        """Answer in the worker's place, later: whoever asks is not ready for the answer while asking."""
+        self._on_loop(self._on_event, Refused(what, why, hint, revision=revision))
 
     def _on_loop(self, call: Callable[[_Heard], None], value: _Heard) -> None:
         assert self._loop is not None
@@ -125,8 +135,7 @@ class WorkerClient:
         now = time.monotonic()
         self._deaths.append(now)
         hopeless = len(self._deaths) == QUICK_DEATHS and now - self._deaths[0] < QUICK_SECONDS
-        words = "\n".join([*([self._unreadable] if self._unreadable else []), *process.tail.splitlines()][-LAST_WORDS:])
-        self._unreadable = ""
+        words = "\n".join(process.tail.splitlines()[-LAST_WORDS:])
         why = process.how.removeprefix("was ")
         self._on_event(WorkerDied(why=why, restarted=not hopeless, last_words=words))
         if hopeless:

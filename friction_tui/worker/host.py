@@ -127,6 +127,8 @@ class Host:
                 self._answer_one(request)
             except Exception as error:
                 self._fault(f"The answer to {type(request).__name__} failed", error)
+                if isinstance(request, StartJob):
+                    self.send(JobEnded(job=request.job, kind=request.kind, seconds=0.0, error=str(error)))
 
     def _answer_one(self, request: Request) -> None:
         session = self.session
