@@ -199,6 +199,26 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 
 @main.command()
 @click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the fixed model to this file.")
+@click.option("--safe", "level", flag_value="safe", help="Only fixes that keep the results.")
+@click.option("--all", "level", flag_value="all", help="Mend warnings and notes too.")
+@click.option("--only", multiple=True, metavar="KIND", help="Mend findings of this kind only, such as types/float64.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_options
+@source_options
+def fix(model: str, output: Path | None, level: str | None, only: tuple[str, ...], form: str, **chosen: Any) -> None:
+    """Mend what TensorRT refuses in MODEL by rewriting it, and verify each step.
+
+    Without --safe a fix that changes results as it says is used where nothing safer mends an error. Exit status: 0 no
+    error remains, 1 some do, 2 the model could not be judged or written.
+    """
+    from friction_tui.commands.fix import run
+
+    sys.exit(run(_agreed(model, chosen), output, level=level or "", only=only, form=form, allow=chosen["allow_code"]))
+
+
+@main.command()
+@click.argument("model")
 @click.option(
     "--tolerance", type=click.FloatRange(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05."
 )

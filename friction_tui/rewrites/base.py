@@ -1,12 +1,15 @@
-"""What a rewrite is: a named, reversible-by-recipe edit of the model at given nodes."""
+"""What a rewrite is: a named edit of the model at given nodes, and how exact its result is."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import onnx
 
+from friction_tui.kinds import KINDS
 from friction_tui.model.opened import OpenedModel
 from friction_tui.vocabulary.finding import Location
 
@@ -19,12 +22,48 @@ class CannotRewrite(Exception):
         self.why, self.location = why, location
 
 
+class Exactness(enum.StrEnum):
+    """How the results of the rewritten model compare with those of the original, where that runs."""
+
+    EXACT = "exact"
+    ROUNDING = "equal up to rounding"
+    CHANGES = "changes results"
+
+
+if TYPE_CHECKING:
+    from friction_tui.rewrites.graph_editor import GraphEditor
+
+NodeRewrite = Callable[[onnx.NodeProto, "GraphEditor"], None]
+"""Adds the nodes that stand for a node, with its own output names; raises CannotRewrite where it does not apply."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rewriter:
-    """A rewrite by name. `run(model, node paths)` returns an edited copy or raises CannotRewrite."""
+    """A rewrite by name.
+
+    `title` is shown: what it does, as an instruction. `run(model, node paths)` returns an edited copy or raises
+    CannotRewrite. `changes` says how results or the interface change, for CHANGES.
+
+    `ops` are the (domain, operator) pairs it applies to: it is offered where such a node is refused, and where a kind
+    names it (`Kind.rewrites`); () for one that is not about single nodes. `node` replaces one node, where `run` does.
+    """
 
     name: str
     title: str
     run: Callable[[OpenedModel, Sequence[str]], onnx.ModelProto]
-    keeps_outputs: bool = True
-    """Whether the outputs must stay equal on inputs both models accept; checked before it is kept."""
+    exactness: Exactness = Exactness.EXACT
+    changes: str = ""
+    ops: tuple[tuple[str, str], ...] = ()
+    node: NodeRewrite | None = None
+    general: bool = False
+    """Whether it is worth a try at any refusal, after those that know the operator."""
+
+    @property
+    def mends(self) -> tuple[str, ...]:
+        """The ids of the kinds of finding that name it."""
+        return tuple(kind.id for kind in KINDS.values() if self.name in kind.rewrites)
+
+    @property
+    def keeps_outputs(self) -> bool:
+        """Whether the outputs must stay equal on inputs that both models accept."""
+        return self.exactness is not Exactness.CHANGES

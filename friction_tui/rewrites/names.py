@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import onnx
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.editing import chosen, copy_of
 
 
@@ -47,4 +47,5 @@ def _plain(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-RENAME_OP = Rewriter("rename-op", "give the operator its ONNX name", rename_op, keeps_outputs=False)
+RENAME_OP = Rewriter("rename-op", "give the operator its ONNX name", rename_op, Exactness.CHANGES)
+REWRITES = (RENAME_OP,)

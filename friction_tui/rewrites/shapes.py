@@ -9,7 +9,7 @@ import onnx
 
 from friction_tui.model.constants import constant_value
 from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.editing import add_constant, bypass, chosen, copy_of, forget_shapes
 
 
@@ -46,4 +46,5 @@ def drop_squeeze(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
 
 
 RESHAPE_MINUS_ONE = Rewriter("reshape-minus-one", "let the batch follow the input: -1", reshape_minus_one)
-DROP_SQUEEZE = Rewriter("drop-squeeze", "keep the axis", drop_squeeze, keeps_outputs=False)
+DROP_SQUEEZE = Rewriter("drop-squeeze", "keep the axis", drop_squeeze, Exactness.CHANGES)
+REWRITES = (RESHAPE_MINUS_ONE, DROP_SQUEEZE)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.editing import bypass, copy_of
 
 FLAGLESS = 7
@@ -57,4 +57,5 @@ def _clear(node: onnx.NodeProto, *names: str) -> None:
     node.attribute.extend(kept)
 
 
-EVAL_MODE = Rewriter("eval-mode", "leave training mode", eval_mode, keeps_outputs=False)
+EVAL_MODE = Rewriter("eval-mode", "leave training mode", eval_mode, Exactness.CHANGES)
+REWRITES = (EVAL_MODE,)

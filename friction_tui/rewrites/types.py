@@ -9,7 +9,7 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.editing import chosen, copy_of, forget_shapes
 
 NARROWER: dict[int, int] = {
@@ -103,6 +103,7 @@ def _narrowed(tensor: onnx.TensorProto) -> onnx.TensorProto:
     return numpy_helper.from_array(np.asarray(numpy_helper.to_array(tensor)).astype(dtype), tensor.name)
 
 
-CAST_INPUT = Rewriter("cast-input", "compute in a type TensorRT takes", cast_input, keeps_outputs=False)
+CAST_INPUT = Rewriter("cast-input", "compute in a type TensorRT takes", cast_input, Exactness.CHANGES)
 CAST_INITIALIZER = Rewriter("cast-initializer", "store weights in a type TensorRT takes", cast_initializer)
-CAST_BETWEEN = Rewriter("cast-between", "cast the inputs to one type", cast_between, keeps_outputs=False)
+CAST_BETWEEN = Rewriter("cast-between", "cast the inputs to one type", cast_between, Exactness.CHANGES)
+REWRITES = (CAST_INPUT, CAST_INITIALIZER, CAST_BETWEEN)

@@ -14,6 +14,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     LatencyResult,
     LogLine,
     MemoryForecast,
+    Mended,
     OpsetPlan,
     Phase,
     PrecisionResult,
@@ -242,6 +243,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     build: BuildResult | None = None
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None
+    mended: Mended | None = None
     findings: tuple[Finding, ...] = ()
 
 

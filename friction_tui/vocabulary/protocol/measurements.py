@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.recipe import Rewrite
 
 
 class Kernel(msgspec.Struct, frozen=True):
@@ -13,6 +14,37 @@ class Kernel(msgspec.Struct, frozen=True):
     name: str
     onnx_nodes: tuple[str, ...]
     kind: str = ""
+
+
+class MendStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One rewrite that mended a problem.
+
+    `kind` and `problem` (its title) say what it mended, `what` what it does, `exactness` and `changes` how the results
+    compare, `verified` what running both models showed, in words, and `holds` whether they were equal (None: not run).
+    """
+
+    kind: str
+    problem: str
+    rewrite: Rewrite
+    what: str
+    exactness: str
+    changes: str = ""
+    verified: str = ""
+    holds: bool | None = None
+
+
+class Mended(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of fixes came to: the steps that were kept, all findings that remain, why other fixes were not kept.
+
+    `verified` compares the original with the final model; `saved` is the file that was written, "" for none.
+    """
+
+    steps: tuple[MendStep, ...]
+    findings: tuple[Finding, ...]
+    refused: tuple[str, ...] = ()
+    verified: str = ""
+    holds: bool | None = None
+    saved: str = ""
 
 
 class Phase(msgspec.Struct, frozen=True):

@@ -122,7 +122,11 @@ class Precision(enum.StrEnum):
 
 
 class Rewrite(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A fix the user applied: the name of a rewrite in `friction_tui.rewrites`, and where."""
+    """A fix the user applied: the name of a rewrite in `friction_tui.rewrites`, and where.
+
+    `nodes` name nodes by what they write (see `friction_tui.model.references`), so that they stay the same nodes after
+    another edit or export.
+    """
 
     name: str
     nodes: tuple[str, ...] = ()
