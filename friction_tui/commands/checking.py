@@ -71,6 +71,8 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         for check in answer.checks.values()
         if check.state in (CheckState.FAILED, CheckState.UNAVAILABLE)
     )
+    if answer.died:
+        unchecked += (f"shapes that onnx infers: its process died inferring them, {answer.died.why}",)
     parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
     refused = parser.findings if parser else ()
     own = own_label(parser)

@@ -23,6 +23,7 @@ from friction_tui.model.graph_data import graph_data
 from friction_tui.model.inspect import initializer_stats, node_detail
 from friction_tui.model.memory import forecast
 from friction_tui.model.opened import OpenedModel, open_model, summarize
+from friction_tui.model.shapes.inference import leave_out_native
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.symbolic import infer_symbolic, known_symbolic
 from friction_tui.processes.child import Stopped
@@ -128,6 +129,7 @@ class Session:
         What was open stays until the new model is there; a failed export leaves it and tells its findings. `because` is
         why an edit exports.
         """
+        leave_out_native(request.careful)
         try:
             allowed = consent(request.revision, understood(request.recipe), keep=request.remember)
         except NotASource as error:

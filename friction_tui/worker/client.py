@@ -1,7 +1,8 @@
 """The terminal's end of the boundary: start a worker, talk to it, notice its death, start it again.
 
-A session is its source plus recipe, so a worker that dies is replaced by a fresh one that is sent the last
-`Open` with the newest recipe; whoever listens hears `WorkerDied` and then the same events as after opening.
+A session is its source plus recipe, so a worker that dies is replaced by a fresh one that is sent the last `Open` with
+the newest recipe, to be judged without the native code that most likely killed it. Whoever listens hears `WorkerDied`
+and then the same events as after opening.
 """
 
 from __future__ import annotations
@@ -141,5 +142,6 @@ class WorkerClient:
         if hopeless:
             return
         if self._model is not None:
+            self._model = msgspec.structs.replace(self._model, careful=True)
             self._unsent.insert(0, self._model)
         self._adopt(spawn(self._command))

@@ -216,7 +216,9 @@ class Conversation:
                 return answer.judged is None or bool(
                     self._also and (answer.others is None or not answer.others.complete)
                 )
-        return isinstance(event, ConsentNeeded | WorkerDied)
+            case WorkerDied():
+                return not event.restarted  # the next one judges the model with more care
+        return isinstance(event, ConsentNeeded)
 
     def _start_next(self, answer: Answer, jobs: Sequence[JobKind]) -> bool:
         """Ask the other environments, then start the first of `jobs` that did not end yet; False when all is done."""

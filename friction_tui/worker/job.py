@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from friction_tui.processes.ended import out_of_memory
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.vocabulary.protocol import Event, JobEnded, JobKind, JobRequest
 from friction_tui.worker.progress import Progress
@@ -62,6 +63,6 @@ _SENTENCES = ("CannotTry", "EngineMissing", "PlanRefused")
 def _in_words(request: JobRequest, error: Exception) -> str:
     if type(error).__name__ in _SENTENCES:
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or out_of_memory(1, str(error)):
         return f"This machine ran out of memory ({request.kind}). Close other programs or lower the profile's max."
     return f"{type(error).__name__}: {error}"

@@ -161,3 +161,17 @@ def test_what_was_found_until_then_is_reported() -> None:
     assert "60 s" in verdict.failure
     for report in (text.report([verdict]), as_markdown.report([verdict]), as_json.report([verdict])):
         assert "60 s" in report and "file/html" in report
+
+
+def test_a_model_that_kills_onnx_is_judged_without_it(tmp_path: Path) -> None:
+    """onnx's inference of RegexFullMatch follows a null pointer when the input has no type."""
+    node = helper.make_node("RegexFullMatch", ["nothing"], ["y"], pattern="a", name="only")
+    graph = helper.make_graph([node], "g", [], [helper.make_tensor_value_info("y", TensorProto.BOOL, [2])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.save(model, tmp_path / "regex.onnx")
+    done = _check(tmp_path / "regex.onnx", _model(tmp_path / "fine.onnx"), "--format", "json")
+    assert done.exit_code == 1, done.output
+    killer, fine = json.loads(done.stdout)["models"]
+    assert "structure/undefined-input" in {finding["kind"] for finding in killer["findings"]}
+    assert any("SIGSEGV" in line for line in killer["unchecked"])
+    assert "failure" not in killer and not fine["unchecked"]
