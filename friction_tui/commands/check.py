@@ -75,6 +75,7 @@ def _verdicts(
             jobs=(JobKind.BUILD,) if options["build"] else (),
             also=[also(recipe, options["also"], allow_code=options["allow_code"]) for recipe in recipes],
             on_answer=on_answer,
+            limit_s=options["timeout"],
         )
     )
     if progress:

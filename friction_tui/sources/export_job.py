@@ -1,10 +1,11 @@
-"""The export process: `python -m friction_tui.sources.export_job`, one ExportRequest in, ExportEvents out.
+"""The export process: one ExportRequest in, ExportEvents out.
 
 The user's code runs here and nowhere else: after consent, under a memory limit, in a process that is killed to cancel.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -17,12 +18,13 @@ import msgspec
 from friction_tui.kinds import export
 from friction_tui.kinds.kind import Kind
 from friction_tui.sources import consent
-from friction_tui.sources.channel import Channel, end_with_parent
+from friction_tui.sources.agreed_code import Agreed, NotAgreed, enforce
+from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, ExportRequest
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.source_lines import context, of_exception
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
-from friction_tui.vocabulary.recipe import SourceKind
+from friction_tui.vocabulary.recipe import Source, SourceKind
 from friction_tui.vocabulary.units import size_text
 
 _SHARE = 0.9
@@ -32,7 +34,6 @@ _SHARE = 0.9
 def main() -> None:
     """Entry point."""
     channel = Channel()
-    end_with_parent()
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=ExportRequest)
     channel.stage("start")
     channel.send(_run(request, channel))
@@ -42,10 +43,25 @@ def main() -> None:
 
 
 def _run(request: ExportRequest, channel: Channel) -> Done:
-    refused = _refusal(request)
-    if refused is not None:
-        channel.found(refused)
-        return Done(None, channel.elapsed)
+    source, agreed = request.source, Agreed(Path(f"{request.output}.agreed"))
+    inside = Path(source.path) if Path(source.path).is_dir() else None
+    consent.also_seen(source, request.imported)
+    try:
+        if not consent.is_given(source, lambda file: agreed.take(file, inside)):
+            channel.found(_refusal(source))
+            return Done(None, channel.elapsed)
+        if consent.needs_consent(source):
+            enforce(agreed)
+        done = Done(None, channel.elapsed)
+        with contextlib.suppress(NotAgreed):
+            done = _export(request, channel)
+        unagreed = agreed.refused(failed=done.onnx_path is None)
+        return Done(None, channel.elapsed, unagreed=tuple(map(str, unagreed))) if unagreed else done
+    finally:
+        agreed.close()
+
+
+def _export(request: ExportRequest, channel: Channel) -> Done:
     limit = _limit_memory(request.options.memory_limit_mb)
     try:
         match request.source.kind:
@@ -73,11 +89,8 @@ def _run(request: ExportRequest, channel: Channel) -> Done:
     return Done(None, channel.elapsed)
 
 
-def _refusal(request: ExportRequest) -> Finding | None:
+def _refusal(source: Source) -> Finding:
     """Why nothing may run: no consent for these bytes, or nothing there to give it for."""
-    source = request.source
-    if consent.is_given(source):
-        return None
     files = consent.code_files(source)
     named = ", ".join(str(file) for file in files[:3]) or source.path
     if not files:
@@ -174,7 +187,3 @@ def _finding(kind: Kind, cause: str, name: str, fix: str, **title: Any) -> Findi
     return kind.finding(
         cause=cause, source="export process", locations=(Location(LocationKind.FILE, name),), fixes=(fix,), **title
     )
-
-
-if __name__ == "__main__":
-    main()

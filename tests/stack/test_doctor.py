@@ -13,15 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from friction_tui.cli import main
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
 from friction_tui.stack.installed import Stack, differences, lock_of, read_lock, table
 
 
 @pytest.fixture(scope="module")
 def stack() -> Stack:
-    done = subprocess.run(
-        [sys.executable, "-m", "friction_tui.stack.doctor"], capture_output=True, check=True, timeout=60
-    )
-    return msgspec.json.decode(done.stdout, type=Stack)
+    done = run(command("friction_tui.stack.doctor"), limit_s=60)
+    assert done.code == 0, done.tail
+    return msgspec.json.decode(done.out, type=Stack)
 
 
 def test_the_stack_names_what_is_installed_with_its_version(stack: Stack) -> None:
