@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from friction_tui.rewrites import data_dependent, scatter, selection
 from friction_tui.rewrites.base import Rewriter
 from friction_tui.rewrites.constants import FOLD_CONSTANTS, REMOVE_UNUSED
 from friction_tui.rewrites.control_flow import INLINE_IF
@@ -25,6 +26,9 @@ REWRITES: dict[str, Rewriter] = {
         INLINE_IF,
         NONZERO_MASK,
         REMOVE_UNUSED,
+        *scatter.REWRITES,
+        *selection.REWRITES,
+        *data_dependent.REWRITES,
     )
 }
 """Every rewrite by name, as `Fix.rewrite` and `Rewrite.name` spell it."""
