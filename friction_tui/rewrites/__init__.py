@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from friction_tui.rewrites import data_dependent, scatter, selection
+from friction_tui.rewrites import data_dependent, pooling, sampling, scatter, selection
 from friction_tui.rewrites.base import Rewriter
 from friction_tui.rewrites.constants import FOLD_CONSTANTS, REMOVE_UNUSED
 from friction_tui.rewrites.control_flow import INLINE_IF
@@ -29,6 +29,8 @@ REWRITES: dict[str, Rewriter] = {
         *scatter.REWRITES,
         *selection.REWRITES,
         *data_dependent.REWRITES,
+        *sampling.REWRITES,
+        *pooling.REWRITES,
     )
 }
 """Every rewrite by name, as `Fix.rewrite` and `Rewrite.name` spell it."""
