@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from friction_tui.rewrites import data_dependent, pooling, sampling, scatter, selection
+from friction_tui.rewrites import data_dependent, deformable, detection, pooling, sampling, scatter, selection
 from friction_tui.rewrites.base import Rewriter
 from friction_tui.rewrites.constants import FOLD_CONSTANTS, REMOVE_UNUSED
 from friction_tui.rewrites.control_flow import INLINE_IF
@@ -31,6 +31,8 @@ REWRITES: dict[str, Rewriter] = {
         *data_dependent.REWRITES,
         *sampling.REWRITES,
         *pooling.REWRITES,
+        *detection.REWRITES,
+        *deformable.REWRITES,
     )
 }
 """Every rewrite by name, as `Fix.rewrite` and `Rewrite.name` spell it."""
