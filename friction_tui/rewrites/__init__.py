@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from friction_tui.rewrites import data_dependent, deformable, detection, pooling, sampling, scatter, selection
+from friction_tui.rewrites import (
+    bits,
+    data_dependent,
+    deformable,
+    detection,
+    linear_algebra,
+    pooling,
+    sampling,
+    scatter,
+    selection,
+    spectral,
+)
 from friction_tui.rewrites.base import Rewriter
 from friction_tui.rewrites.constants import FOLD_CONSTANTS, REMOVE_UNUSED
 from friction_tui.rewrites.control_flow import INLINE_IF
@@ -33,6 +44,9 @@ REWRITES: dict[str, Rewriter] = {
         *pooling.REWRITES,
         *detection.REWRITES,
         *deformable.REWRITES,
+        *linear_algebra.REWRITES,
+        *spectral.REWRITES,
+        *bits.REWRITES,
     )
 }
 """Every rewrite by name, as `Fix.rewrite` and `Rewrite.name` spell it."""
