@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from friction_tui.rewrites import (
+    arithmetic,
     bits,
     data_dependent,
     deformable,
     detection,
     linear_algebra,
+    losses,
+    normalization,
     pooling,
+    random_numbers,
+    recurrent,
     sampling,
     scatter,
     selection,
@@ -47,6 +52,11 @@ REWRITES: dict[str, Rewriter] = {
         *linear_algebra.REWRITES,
         *spectral.REWRITES,
         *bits.REWRITES,
+        *arithmetic.REWRITES,
+        *losses.REWRITES,
+        *normalization.REWRITES,
+        *recurrent.REWRITES,
+        *random_numbers.REWRITES,
     )
 }
 """Every rewrite by name, as `Fix.rewrite` and `Rewrite.name` spell it."""

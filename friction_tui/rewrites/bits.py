@@ -48,10 +48,7 @@ def bitwise_not(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """BitwiseNot → -1 - x, for uint8 255 - x. Exact."""
     dtype = _known(node, graph)
     top = scalar_like(graph, 255 if dtype == TensorProto.UINT8 else -1, dtype)
-    if dtype in NARROW:
-        graph.cast(graph.op("Sub", [top, _widened(graph, node.input[0], dtype)]), dtype, node.output[0])
-    else:
-        graph.op("Sub", [top, node.input[0]], node.output[0])
+    _delivered(graph, graph.op("Sub", [top, _widened(graph, node.input[0], dtype)]), dtype, node.output[0])
 
 
 @node_rewrite("bitwise-low-bits", "take the remainder instead of masking the low bits", ("", "BitwiseAnd"))
@@ -74,10 +71,7 @@ def low_bits(node: onnx.NodeProto, graph: GraphEditor) -> None:
         rest = graph.op("Where", [below, graph.op("Add", [rest, base]), rest])
     if mask.ndim > graph.rank(node.input[1 - position]):
         rest = graph.reshape(rest, [1] * mask.ndim)
-    if dtype in NARROW:
-        graph.cast(rest, dtype, node.output[0])
-    else:
-        graph.op("Identity", [rest], node.output[0])
+    _delivered(graph, rest, dtype, node.output[0])
 
 
 @node_rewrite(
@@ -113,10 +107,7 @@ def bitwise(node: onnx.NodeProto, graph: GraphEditor) -> None:
     if signed:
         lowest = graph.const(-(2**bits), _working(dtype))
         total = graph.op("Add", [total, graph.op("Mul", [_combined(graph, node.op_type, signs), lowest])])
-    if dtype in NARROW:
-        graph.cast(total, dtype, node.output[0])
-    else:
-        graph.op("Identity", [total], node.output[0])
+    _delivered(graph, total, dtype, node.output[0])
 
 
 def scalar_like(graph: GraphEditor, value: int, dtype: int) -> str:
@@ -141,8 +132,15 @@ def _working(dtype: int) -> type:
 def _widened(graph: GraphEditor, name: str, dtype: int) -> str:
     if dtype not in NARROW:
         return name
-    value = graph.constant(name)  # TensorRT takes an int8 constant for a quantized one
-    return graph.cast(name, TensorProto.INT32) if value is None else graph.const(value, np.int32)
+    value = graph.constant(name)
+    if value is not None:  # TensorRT takes an int8 constant for a quantized one
+        return graph.const(value, np.int32)
+    writer = graph.writer(name)
+    if dtype == TensorProto.UINT8 and writer is not None and writer.op_type == "Cast":
+        source = graph.dtype(writer.input[0])
+        if source == TensorProto.INT32:  # TensorRT has no uint8 between nodes: wrap what was cast to it
+            return _wrapped(graph, writer.input[0], dtype)
+    return graph.cast(name, TensorProto.INT32)
 
 
 def _flipped(graph: GraphEditor, value: str, negative: str, dtype: int) -> str:
@@ -189,9 +187,26 @@ def _number(graph: GraphEditor, digits: str, bits: int, dtype: int) -> str:
 
 def _narrowed(graph: GraphEditor, value: str, dtype: int, output: str) -> None:
     """The value wrapped to the width of an 8-bit type and cast to it."""
-    if dtype not in NARROW:
+    _delivered(graph, _wrapped(graph, value, dtype) if dtype in NARROW else value, dtype, output)
+
+
+def _delivered(graph: GraphEditor, value: str, dtype: int, output: str) -> None:
+    """The value under the name of the output, in its type; a uint8 that is only cast again stays int32."""
+    if dtype == TensorProto.INT8 or (dtype == TensorProto.UINT8 and not _only_cast(graph, output)):
+        graph.cast(value, dtype, output)
+    else:
         graph.op("Identity", [value], output)
-        return
+
+
+def _only_cast(graph: GraphEditor, name: str) -> bool:
+    """Whether all that reads a tensor are Cast nodes of the main graph."""
+    reading = [node for node in graph.proto.graph.node if name in node.input]
+    casts = all(node.op_type == "Cast" for node in reading)
+    return bool(reading) and casts and graph.readers(name) == sum(list(node.input).count(name) for node in reading)
+
+
+def _wrapped(graph: GraphEditor, value: str, dtype: int) -> str:
+    """An int32 brought into the range of an 8-bit type by a multiple of 256."""
     base = scalar_like(graph, 256, dtype)
     rest = remainder(graph, value, base)
     below = graph.op("Less", [rest, scalar_like(graph, 0, dtype)])
@@ -199,7 +214,7 @@ def _narrowed(graph: GraphEditor, value: str, dtype: int, output: str) -> None:
     if dtype == TensorProto.INT8:
         above = graph.op("Greater", [rest, scalar_like(graph, 127, dtype)])
         rest = graph.op("Where", [above, graph.op("Sub", [rest, base]), rest])
-    graph.cast(rest, dtype, output)
+    return rest
 
 
 REWRITES: tuple[Rewriter, ...] = (bit_shift, bitwise_not, low_bits, bitwise)

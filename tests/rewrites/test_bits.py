@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from friction_tui.model.opened import OpenedModel
+from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
 from friction_tui.rewrites.bits import bit_shift, bitwise, bitwise_not, low_bits
-from tests.rewrites.mended import check_mends, evaluated, model_of, ran, rewritten
+from friction_tui.rewrites.graph_editor import remove_unused
+from tests.rewrites.mended import built, check_mends, difference, evaluated, model_of, ran, random_feeds, rewritten
 
 DTYPES = ("uint8", "int8", "int32", "int64")
 FREE = {"x": [(1, 6), (4, 6), (8, 6)]}
@@ -59,19 +60,24 @@ def test_the_low_bits(dtype: str, mask: int) -> None:
     check_mends(operated("BitwiseAnd", dtype, mask), low_bits, "BitwiseAnd", shapes=FREE, integers=(low, 250))
 
 
-def test_unpacking_two_values_from_a_byte() -> None:
-    model = model_of(
+@pytest.mark.parametrize("shift_first", [True, False])
+def test_unpacking_two_values_from_a_byte(shift_first: bool) -> None:
+    before = model_of(
         """g (uint8[N,6] x) => (float[N,12] y) {
-        h = BitShift <direction = "RIGHT"> (x, four)  l = BitwiseAnd (x, mask)
-        a = Cast <to = 1> (l)  b = Cast <to = 1> (h)  y = Concat <axis = 1> (a, b) }""",
+        h = BitShift <direction = "RIGHT"> (x, four)  k = BitwiseAnd (h, mask)  l = BitwiseAnd (x, mask)
+        a = Cast <to = 1> (l)  b = Cast <to = 1> (k)  y = Concat <axis = 1> (a, b) }""",
         opset=18,
         four=np.array([4], np.uint8),
         mask=np.array([15], np.uint8),
     )
-    from friction_tui.model.opened import from_proto
-
-    half = from_proto(rewritten(model, bit_shift, "BitShift"), Path("model.onnx"))
-    check_mends(half, low_bits, "BitwiseAnd", shapes=FREE, integers=(0, 256))
+    model = before
+    for rewriter, op in ((bit_shift, "BitShift"), (low_bits, "BitwiseAnd"))[:: 1 if shift_first else -1]:
+        model = from_proto(rewritten(model, rewriter, op), Path("model.onnx"))
+    remove_unused(model.proto)
+    assert built(before.proto, FREE).verdict == "parse"
+    assert built(model.proto, FREE) == ("ok", "")
+    feeds = random_feeds(before.proto, FREE, 2, 0, (0, 256))
+    assert difference(ran(before.proto, feeds), ran(model.proto, feeds)) == 0.0
 
 
 def test_other_masks_and_types_are_refused() -> None:
