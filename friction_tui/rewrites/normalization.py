@@ -105,7 +105,7 @@ def batch_norm(node: onnx.NodeProto, graph: GraphEditor) -> None:
     graph.op("Add", [scaled, graph.reshape(bias, shape)], node.output[0])
     momentum = graph.attribute(node, "momentum", 0.9)
     for at, (old, new) in enumerate(((old_mean, mean), (old_variance, variance)), 1):
-        if graph.output(node, at):
+        if graph.output(node, at) and graph.readers(node.output[at]):
             kept = graph.op("Mul", [old, graph.const(momentum, np.float32)])
             added = graph.op("Mul", [graph.reshape(new, [-1]), graph.const(1 - momentum, np.float32)])
             graph.op("Add", [kept, added], node.output[at])
