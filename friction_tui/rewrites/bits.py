@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
@@ -10,7 +13,7 @@ from friction_tui.rewrites.base import CannotRewrite, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import remainder
 
-WIDTH = {TensorProto.UINT8: 8, TensorProto.INT8: 8, TensorProto.INT32: 32, TensorProto.INT64: 64}
+WIDTH: dict[int, int] = {TensorProto.UINT8: 8, TensorProto.INT8: 8, TensorProto.INT32: 32, TensorProto.INT64: 64}
 """Bits of the integer types that TensorRT knows; the others need casts at their borders first."""
 SIGNED = (TensorProto.INT8, TensorProto.INT32, TensorProto.INT64)
 NARROW = (TensorProto.UINT8, TensorProto.INT8)
@@ -118,7 +121,7 @@ def scalar_like(graph: GraphEditor, value: int, dtype: int) -> str:
 def _known(node: onnx.NodeProto, graph: GraphEditor) -> int:
     dtype = graph.dtype(node.input[0])
     if dtype not in WIDTH:
-        name = TensorProto.DataType.Name(dtype).lower()  # type: ignore[arg-type]
+        name = TensorProto.DataType.Name(dtype).lower()
         raise CannotRewrite(f"TensorRT has no {name}; cast it to int32 first")
     if graph.opset < 9:
         raise CannotRewrite("Where needs opset 9; convert first with o")
@@ -151,7 +154,7 @@ def _flipped(graph: GraphEditor, value: str, negative: str, dtype: int) -> str:
 def _power(graph: GraphEditor, count: str, dtype: int, width: int) -> str:
     """2^count by a table, 0 for a count of `width`."""
     powers = [*(2 ** np.arange(width, dtype=np.uint64)), np.uint64(0)]
-    table = np.array(powers, np.uint64).astype(_working(dtype))  # 2^31 and 2^63 wrap, as products do
+    table: npt.NDArray[Any] = np.array(powers, np.uint64).astype(_working(dtype))  # 2^31 and 2^63 wrap, as products do
     return graph.op("Gather", [graph.const(table, _working(dtype)), count], axis=0)
 
 

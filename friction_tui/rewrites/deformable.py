@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
@@ -70,7 +71,7 @@ def _sampled_convolution(given: _Deformed, graph: GraphEditor, output: str) -> N
     batch = graph.size(given.image, 0)
     height, width = graph.size(given.offset, 2), graph.size(given.offset, 3)
 
-    def float32(value: object) -> str:
+    def float32(value: npt.ArrayLike) -> str:
         return graph.const(value, np.float32)
 
     def base(count: str, axis: int, grid: np.ndarray) -> str:
@@ -86,8 +87,8 @@ def _sampled_convolution(given: _Deformed, graph: GraphEditor, output: str) -> N
     wide = graph.cast(given.offset, TensorProto.FLOAT)
     parts = [graph.squeeze(each, [3]) for each in graph.split(graph.reshape(wide, shape), [1, 1], 3)]
     places = []
-    for axis, (count, grid) in enumerate(((height, tap_rows), (width, tap_columns))):
-        place = graph.op("Add", [parts[axis], base(count, axis, grid)])  # [N, offset groups, taps, h, w]
+    for axis, (count, taps_along) in enumerate(((height, tap_rows), (width, tap_columns))):
+        place = graph.op("Add", [parts[axis], base(count, axis, taps_along)])  # [N, offset groups, taps, h, w]
         last = graph.op("Sub", [graph.cast(graph.size(given.image, 2 + axis), TensorProto.FLOAT), float32(1.0)])
         scaled = graph.op("Div", [graph.op("Mul", [place, float32(2.0)]), last])
         places.append(graph.unsqueeze(graph.op("Sub", [scaled, float32(1.0)]), [5]))

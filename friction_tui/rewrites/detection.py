@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
@@ -82,12 +85,12 @@ def _pick_body(
     nodes: list[onnx.NodeProto] = []
     constants: dict[str, np.ndarray] = {}
 
-    def make(op: str, *inputs: str, **attributes: object) -> str:
+    def make(op: str, *inputs: str, **attributes: Any) -> str:
         name = graph.fresh(f"{scope}/{op}")
         nodes.append(helper.make_node(op, list(inputs), [name], name=f"{name}_node", **attributes))
         return name
 
-    def constant(value: object, dtype: type) -> str:
+    def constant(value: npt.ArrayLike, dtype: type) -> str:
         name = graph.fresh(f"{scope}/constant")
         constants[name] = np.array(value, dtype)
         return name
@@ -184,7 +187,7 @@ def _sampled_regions(node: onnx.NodeProto, graph: GraphEditor, ratio: int) -> No
     height, width = (graph.attribute(node, name, 1) for name in ("output_height", "output_width"))
     rows, columns = height * ratio, width * ratio
 
-    def number(value: object) -> str:
+    def number(value: npt.ArrayLike) -> str:
         return graph.const(value, np.float32)
 
     def binary(op: str, *names: str) -> str:

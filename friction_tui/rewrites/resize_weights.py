@@ -99,8 +99,8 @@ def _rounded(x: npt.NDArray[np.float32], mode: str) -> npt.NDArray[np.int64]:
         "round_prefer_ceil": np.floor(x + np.float32(0.5)),
         "round_prefer_floor": np.ceil(x - np.float32(0.5)),
     }[mode]
-    return rounded.astype(np.int64)
+    return np.asarray(rounded, np.int64)
 
 
 def _one_hot(index: npt.NDArray[np.int64], size: int) -> Weights:
-    return (np.clip(index, 0, size - 1)[:, None] == np.arange(size)).astype(np.float32)
+    return np.asarray(np.clip(index, 0, size - 1)[:, None] == np.arange(size), np.float32)

@@ -63,9 +63,9 @@ def resize(node: onnx.NodeProto, graph: GraphEditor) -> None:
             plan.append((axis, _computed(request, position, graph, tensor, axis), None))
     extrapolated = graph.attribute(node, "extrapolation_value", 0.0)
     outsides = [(axis, outside) for axis, _, outside in plan if outside is not None and outside.any()]
-    for at, (axis, matrix, _) in enumerate(plan):
+    for at, (axis, factor, _) in enumerate(plan):
         name = node.output[0] if at == len(plan) - 1 and not outsides else ""
-        tensor = _along(graph, tensor, matrix, rank, axis, name)
+        tensor = _along(graph, tensor, factor, rank, axis, name)
     if outsides:
         flags = np.zeros([1] * rank, bool)
         for axis, outside in outsides:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -18,7 +20,7 @@ def suppression(
     boxes: str = "N", classes: int = 2, most: int = 5, *, score: float | None = 0.2, attributes: str = ""
 ) -> OpenedModel:
     inputs = "b, s, k, t" + (", f" if score is not None else "")
-    weights = {"k": np.array([most]), "t": np.array([0.4], np.float32)}
+    weights: dict[str, Any] = {"k": np.array([most]), "t": np.array([0.4], np.float32)}
     if score is not None:
         weights["f"] = np.array([score], np.float32)
     return model_of(
@@ -152,7 +154,7 @@ def deformed(groups: int, offset_groups: int, *, mask: bool, bias: bool, dtype: 
     inputs = f"x, w, o, {'b' if bias else ''}" + (", m" if mask else "")
     rng = np.random.default_rng(1)
     kind = np.float32 if dtype == "float" else np.float16
-    weights = {"w": rng.standard_normal((6, 8 // groups, 3, 3)).astype(kind)}
+    weights: dict[str, Any] = {"w": rng.standard_normal((6, 8 // groups, 3, 3)).astype(kind)}
     if bias:
         weights["b"] = rng.standard_normal(6).astype(kind)
     masked = f", {dtype}[N,{9 * offset_groups},6,12] m" if mask else ""
@@ -209,13 +211,13 @@ SAME_SIZE: Shapes = {
 )
 def test_other_libraries_convolve_as_onnx_does(domain: str, call: str) -> None:
     rng = np.random.default_rng(1)
-    weights = {
+    weights: dict[str, Any] = {
         "w": rng.standard_normal((6, 8, 3, 3)).astype(np.float32),
         "b": rng.standard_normal(6).astype(np.float32),
     }
     ports = "float[N,8,12,14] x, float[N,18,12,14] o, float[N,9,12,14] m"
     header = f'<ir_version: 10, opset_import: ["" : 19, "{domain}" : 1]>'
-    extra = {"one": np.array(1)} if "one" in call else {}
+    extra: dict[str, Any] = {"one": np.array(1)} if "one" in call else {}
     theirs = model_of(f"{header} g ({ports}) => (float[N,6,12,14] y) {{ y = {domain}.{call} }}", **weights, **extra)
     onnx_form = model_of(
         f"g ({ports}) => (float[N,6,12,14] y) {{ y = DeformConv <pads = [1, 1, 1, 1]> (x, w, o, b, m) }}",

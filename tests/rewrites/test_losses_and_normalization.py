@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,7 +21,7 @@ RNG = np.random.default_rng(7)
 
 
 def loss(op: str, attributes: str, *, weighted: bool = False, rest: str = "", outputs: str = "y") -> OpenedModel:
-    weights = {"w": np.array([0.5, 1.0, 2.0, 0.25], np.float32)} if weighted else {}
+    weights: dict[str, Any] = {"w": np.array([0.5, 1.0, 2.0, 0.25], np.float32)} if weighted else {}
     result = f"float[N{rest}] y" if '"none"' in attributes else "float y"
     more = f", float[N,4{rest}] p" if "p" in outputs else ""
     return model_of(
@@ -68,7 +70,7 @@ def test_log_probabilities_as_an_output_and_old_opsets() -> None:
 def layer_normed(axis: int, *, bias: bool = True, dtype: str = "float") -> OpenedModel:
     kind = np.float32 if dtype == "float" else np.float16
     size = (4, 6) if axis == -2 else (6,)
-    weights = {"s": RNG.standard_normal(size).astype(kind)}
+    weights: dict[str, Any] = {"s": RNG.standard_normal(size).astype(kind)}
     if bias:
         weights["b"] = RNG.standard_normal(size).astype(kind)
     return model_of(
@@ -125,7 +127,7 @@ def test_scales_that_fit_nothing_are_refused() -> None:
 
 @pytest.mark.parametrize("outputs", ["y, p, q", "y, m2, v2"])
 def test_batch_statistics(outputs: str) -> None:
-    weights = {name: RNG.random(3).astype(np.float32) + 0.5 for name in ("s", "b", "m", "v")}
+    weights: dict[str, Any] = {name: RNG.random(3).astype(np.float32) + 0.5 for name in ("s", "b", "m", "v")}
     more = ", float[3] m2, float[3] v2" if "m2" in outputs else ""
     model = model_of(
         f"""g (float[N,3,H,W] x) => (float[N,3,H,W] y{more}) {{
@@ -137,7 +139,7 @@ def test_batch_statistics(outputs: str) -> None:
 
 
 def test_evaluation_mode_is_left_alone() -> None:
-    weights = {name: np.ones(3, np.float32) for name in ("s", "b", "m", "v")}
+    weights: dict[str, Any] = {name: np.ones(3, np.float32) for name in ("s", "b", "m", "v")}
     model = model_of("g (float[N,3] x) => (float[N,3] y) { y = BatchNormalization (x, s, b, m, v) }", **weights)
     with pytest.raises(CannotRewrite, match="not in training mode"):
         rewritten(model, batch_norm, "BatchNormalization")
