@@ -53,6 +53,8 @@ def resize(node: onnx.NodeProto, graph: GraphEditor) -> None:
     plan: list[tuple[int, str, np.ndarray | None]] = []
     for position, axis in enumerate(request.axes):
         size = sizes[axis]
+        if axis == 0 and not isinstance(size, int) and request.sizes:
+            continue  # sizes of the whole shape hold the batch of the export: a free batch stays as it is
         if isinstance(size, int):
             made = _fixed(request, position, size, sizes)
             if made is None:

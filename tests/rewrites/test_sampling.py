@@ -108,6 +108,14 @@ def test_volumes_channels_last_and_halves() -> None:
     check_mends(half, resize, "Resize", shapes=IMAGE, run=None)
 
 
+def test_the_batch_in_the_sizes_does_not_fix_the_batch() -> None:
+    model = resized(ANTIALIAS, sizes=[1, 3, 5, 7])
+    after = check_mends(model, resize, "Resize", shapes=IMAGE, run=None)
+    feeds = random_feeds(model.proto, IMAGE, 2, 0)
+    one = {"x": feeds["x"][:1]}
+    assert difference(ran(model.proto, one), [ran(after, feeds)[0][:1]]) <= 1e-6
+
+
 def test_computed_sizes_and_integers_are_refused() -> None:
     computed = model_of(
         f"g (float[1,3,12,14] x, int64[4] s) => (float[a,b,c,d] y) {{ y = Resize <{ANTIALIAS}> (x, , , s) }}", opset=19
