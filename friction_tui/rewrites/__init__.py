@@ -5,6 +5,7 @@ from __future__ import annotations
 from friction_tui.rewrites import (
     arithmetic,
     bits,
+    convolution,
     data_dependent,
     deformable,
     detection,
@@ -53,6 +54,7 @@ REWRITES: dict[str, Rewriter] = {
         *spectral.REWRITES,
         *bits.REWRITES,
         *arithmetic.REWRITES,
+        *convolution.REWRITES,
         *losses.REWRITES,
         *normalization.REWRITES,
         *recurrent.REWRITES,

@@ -151,4 +151,12 @@ def col2im(node: onnx.NodeProto, graph: GraphEditor) -> None:
     graph.reshape(put, [-1, channels, *image], node.output[0])
 
 
-REWRITES: tuple[Rewriter, ...] = (cumprod, mod, mod_integers, col2im)
+@node_rewrite("relu-max", "take the maximum with zero instead of Relu of integers", ("", "Relu"))
+def relu_integers(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Relu of int32 or int64 → Max with 0. Exact."""
+    if graph.dtype(node.input[0]) not in INTEGERS:
+        raise CannotRewrite("the input is not int32 or int64")
+    graph.op("Max", [node.input[0], scalar(graph, 0, node.input[0])], node.output[0])
+
+
+REWRITES: tuple[Rewriter, ...] = (cumprod, mod, mod_integers, col2im, relu_integers)

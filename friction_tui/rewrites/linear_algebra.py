@@ -154,4 +154,18 @@ def matmul_vector(node: onnx.NodeProto, graph: GraphEditor) -> None:
     graph.squeeze(graph.op("MatMul", operands), [rank - 2 if first else rank - 1], node.output[0])
 
 
-REWRITES: tuple[Rewriter, ...] = (det, inverse, einsum_letters, einsum_integers, matmul_vector)
+@node_rewrite("matmul-integers", "multiply and add up instead of MatMul of integers", ("", "MatMul"))
+def matmul_integers(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """MatMul of int32 or int64 matrices → broadcast Mul and ReduceSum. Exact. Memory: rows x inner size x columns."""
+    if graph.dtype(node.input[0]) not in (TensorProto.INT32, TensorProto.INT64):
+        raise CannotRewrite("the operands are not int32 or int64")
+    ranks = [graph.rank(name) for name in node.input]
+    if min(ranks) < 2:
+        raise CannotRewrite("an operand is a vector")
+    left = graph.unsqueeze(node.input[0], [ranks[0]])  # [.., i, k, 1]
+    right = graph.unsqueeze(node.input[1], [ranks[1] - 2])  # [.., 1, k, j]
+    product = graph.op("Mul", [left, right])
+    graph.reduce("ReduceSum", product, [max(ranks) - 1], keep=False, output=node.output[0])
+
+
+REWRITES: tuple[Rewriter, ...] = (det, inverse, einsum_letters, einsum_integers, matmul_vector, matmul_integers)

@@ -8,7 +8,11 @@ from onnx import TensorProto
 
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
-from friction_tui.rewrites.indexing import FLOATS
+from friction_tui.rewrites.indexing import FLOATS, scalar
+
+LARGEST_LRN = 15
+"""The largest window of TensorRT's ILRNLayer; it takes odd ones only."""
+MOST_SHIFTS = 256
 
 
 @node_rewrite(
@@ -111,6 +115,35 @@ def batch_norm(node: onnx.NodeProto, graph: GraphEditor) -> None:
             graph.op("Add", [kept, added], node.output[at])
 
 
+@node_rewrite(
+    "lrn-slices",
+    "add up squares of neighbouring channels instead of LRN",
+    ("", "LRN"),
+    exactness=Exactness.ROUNDING,
+)
+def lrn(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """LRN of even or large size, which TensorRT does not take → squares summed over shifted channels, Pow and Div."""
+    size = graph.attribute(node, "size")
+    if size % 2 and size <= LARGEST_LRN:
+        raise CannotRewrite(f"its size is {size}, which TensorRT takes")
+    if size > MOST_SHIFTS:
+        raise CannotRewrite(f"its size is {size}: more than {MOST_SHIFTS} slices")
+    if graph.opset < 11:
+        raise CannotRewrite("the replacement needs opset 11; convert first with o")
+    tensor, rank = node.input[0], graph.rank(node.input[0])
+    before = (size - 1) // 2
+    pads = [0, before, *[0] * (rank - 2), 0, size - 1 - before, *[0] * (rank - 2)]
+    squares = graph.op("Pad", [graph.op("Mul", [tensor, tensor]), graph.const(pads), scalar(graph, 0, tensor)])
+    ends = [shift - size + 1 or int(np.iinfo(np.int32).max) for shift in range(size)]
+    total = graph.op("Sum", [graph.slice(squares, shift, end, 1) for shift, end in enumerate(ends)])
+    factor = scalar(graph, graph.attribute(node, "alpha", 1e-4) / size, tensor)
+    base = graph.op(
+        "Add", [graph.op("Mul", [total, factor]), scalar(graph, graph.attribute(node, "bias", 1.0), tensor)]
+    )
+    power = graph.op("Pow", [base, scalar(graph, graph.attribute(node, "beta", 0.75), tensor)])
+    graph.op("Div", [tensor, power], node.output[0])
+
+
 def _variance(graph: GraphEditor, tensor: str, mean: str, axes: list[int]) -> tuple[str, str]:
     """The tensor less its mean, and its variance."""
     centred = graph.op("Sub", [tensor, mean])
@@ -121,4 +154,4 @@ def _deviation(graph: GraphEditor, variance: str, epsilon: float) -> str:
     return graph.op("Sqrt", [graph.op("Add", [variance, graph.const(epsilon, np.float32)])])
 
 
-REWRITES: tuple[Rewriter, ...] = (layer_norm, group_norm, batch_norm)
+REWRITES: tuple[Rewriter, ...] = (layer_norm, group_norm, batch_norm, lrn)

@@ -261,4 +261,20 @@ def grid_sample(node: onnx.NodeProto, graph: GraphEditor) -> None:
     graph.cast(sampled, types[0], node.output[0])
 
 
-REWRITES: tuple[Rewriter, ...] = (resize, grid_sample)
+@node_rewrite("resize-float", "resize as float", ("", "Resize"), exactness=Exactness.ROUNDING)
+def resize_integers(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Nearest Resize of bool, uint8, int32 or int64 → the same in float32 between casts.
+
+    Exact for bool, uint8 and integers up to 2^24, as class maps and masks hold.
+    """
+    dtype = graph.dtype(node.input[0])
+    if dtype not in (TensorProto.BOOL, TensorProto.UINT8, TensorProto.INT32, TensorProto.INT64):
+        raise CannotRewrite("the image is not bool, uint8, int32 or int64")
+    if graph.attribute(node, "mode", "nearest") != "nearest":
+        raise CannotRewrite("only nearest gives values of the image itself")
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    image = graph.cast(node.input[0], TensorProto.FLOAT)
+    graph.cast(graph.op("Resize", [image, *node.input[1:]], **attributes), dtype, node.output[0])
+
+
+REWRITES: tuple[Rewriter, ...] = (resize, resize_integers, grid_sample)

@@ -76,4 +76,16 @@ def topk(node: onnx.NodeProto, graph: GraphEditor) -> None:
         graph.concat(indices, axis, node.output[1])
 
 
-REWRITES: tuple[Rewriter, ...] = (one_hot, topk)
+@node_rewrite("eye-like-compare", "compare row and column numbers instead of EyeLike", ("", "EyeLike"))
+def eye_like(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """EyeLike of a free shape → column number equal to row number plus k, cast. Exact."""
+    tensor = node.input[0]
+    if graph.rank(tensor) != 2:
+        raise CannotRewrite("the input is not a matrix")
+    dtype = graph.attribute(node, "dtype", graph.dtype(tensor))
+    rows, columns = (graph.arange(graph.size(tensor, axis)) for axis in range(2))
+    diagonal = graph.op("Add", [graph.unsqueeze(rows, [1]), graph.const(graph.attribute(node, "k", 0))])
+    graph.cast(graph.op("Equal", [graph.unsqueeze(columns, [0]), diagonal]), dtype, node.output[0])
+
+
+REWRITES: tuple[Rewriter, ...] = (one_hot, topk, eye_like)

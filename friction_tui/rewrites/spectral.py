@@ -90,16 +90,20 @@ def _matrix(length: int, size: int, parts: int, inverse: bool, onesided: bool) -
     "stft-conv", "convolve with cosines and sines instead of STFT", ("", "STFT"), exactness=Exactness.ROUNDING
 )
 def stft(node: onnx.NodeProto, graph: GraphEditor) -> None:
-    """STFT of a real signal with constant frame length, step and window → a strided Conv with 2·F filters."""
+    """STFT of a real signal with constant frame length and step → a strided Conv with 2·F filters.
+
+    A window that is computed, which the parser refuses, is multiplied into the filters when the engine runs.
+    """
     signal = node.input[0]
     if graph.dtype(signal) not in (TensorProto.FLOAT, TensorProto.FLOAT16):
         raise CannotRewrite("the signal is not float or float16")
     step = int(graph.require_constant(node.input[1], "frame_step").reshape(()))
-    window = graph.require_constant(graph.input(node, 2), "the window") if graph.input(node, 2) else None
+    given = graph.input(node, 2)
+    window = graph.constant(given)
     if graph.input(node, 3):
         length = int(graph.require_constant(graph.input(node, 3), "frame_length").reshape(()))
-    elif window is not None:
-        length = len(window)
+    elif given:
+        length = graph.static_dim(given, 0)
     else:
         raise CannotRewrite("neither a window nor a frame length is given")
     if length > LONGEST:
@@ -114,6 +118,8 @@ def stft(node: onnx.NodeProto, graph: GraphEditor) -> None:
     kind = graph.numpy_dtype(signal)
     line = graph.reshape(signal, graph.concat([graph.size(signal, 0), graph.const([1, -1])]))
     weight = graph.const(filters.reshape(count * 2, 1, length), kind)
+    if given and window is None:
+        weight = graph.op("Mul", [weight, given])
     frames = graph.op("Conv", [line, weight], strides=[step], kernel_shape=[length])  # [B, 2F, frames]
     graph.reshape(graph.op("Transpose", [frames], perm=[0, 2, 1]), [0, 0, count, 2], node.output[0])
 

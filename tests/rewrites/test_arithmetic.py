@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.arithmetic import col2im, cumprod, mod, mod_integers
+from friction_tui.rewrites.arithmetic import col2im, cumprod, mod, mod_integers, relu_integers
 from friction_tui.rewrites.base import CannotRewrite
-from tests.rewrites.mended import check_mends, difference, evaluated, model_of, ran, random_feeds, rewritten
+from tests.rewrites.mended import built, check_mends, difference, evaluated, model_of, ran, random_feeds, rewritten
 
 FREE = {"x": [(1, 6), (4, 6), (8, 6)]}
 
@@ -144,3 +144,15 @@ def test_a_computed_image_shape_is_refused() -> None:
     )
     with pytest.raises(CannotRewrite, match="image shape is computed"):
         rewritten(model, col2im, "Col2Im")
+
+
+@pytest.mark.parametrize("declared", ["int32[N,6]", "int64[N,6]", "int32[2,N]"])
+def test_relu_of_integers(declared: str) -> None:
+    model = model_of(f"g ({declared} x) => ({declared} y) {{ y = Relu (x) }}")
+    shapes = FREE if declared.endswith("6]") else {"x": [(2, 1), (2, 4), (2, 8)]}
+    after = rewritten(model, relu_integers, "Relu")
+    assert built(after, shapes) == ("ok", "")
+    feeds = random_feeds(model.proto, shapes, 2, 0, (-9, 9))
+    assert np.array_equal(ran(after, feeds)[0], np.maximum(feeds["x"], 0))
+    with pytest.raises(CannotRewrite, match="not int32"):
+        rewritten(model_of("g (float[N] x) => (float[N] y) { y = Relu (x) }"), relu_integers, "Relu")

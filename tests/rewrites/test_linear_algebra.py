@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite
-from friction_tui.rewrites.linear_algebra import det, einsum_integers, einsum_letters, inverse, matmul_vector
+from friction_tui.rewrites.linear_algebra import (
+    det,
+    einsum_integers,
+    einsum_letters,
+    inverse,
+    matmul_integers,
+    matmul_vector,
+)
 from tests.rewrites.mended import check_mends, difference, model_of, ran, rewritten
 
 
@@ -143,3 +150,18 @@ def test_a_vector_beside_matrices() -> None:
         rewritten(
             model_of("g (float[3,4] a, float[4,5] b) => (float[3,5] y) { y = MatMul (a, b) }"), matmul_vector, "MatMul"
         )
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [("int32[N,7]", "int32[7,3]"), ("int64[N,2,7]", "int64[7,3]"), ("int32[5,2,7]", "int32[N,5,7,3]")],
+)
+def test_matrices_of_integers(left: str, right: str) -> None:
+    dtype, rank = left.split("[", maxsplit=1)[0], max(left.count(","), right.count(",")) + 1
+    out = ",".join("pqrs"[:rank])
+    model = model_of(f"g ({left} a, {right} b) => ({dtype}[{out}] y) {{ y = MatMul (a, b) }}")
+    after = check_mends(model, matmul_integers, "MatMul", refused="int32" in left, integers=(-9, 9))
+    assert not any(node.op_type == "MatMul" for node in after.graph.node)
+    floats = model_of("g (float[N,7] a, float[7,3] b) => (float[N,3] y) { y = MatMul (a, b) }")
+    with pytest.raises(CannotRewrite, match="not int32"):
+        rewritten(floats, matmul_integers, "MatMul")

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite
 from friction_tui.rewrites.losses import cross_entropy, nll_loss
-from friction_tui.rewrites.normalization import batch_norm, group_norm, layer_norm
+from friction_tui.rewrites.normalization import batch_norm, group_norm, layer_norm, lrn
 from friction_tui.rewrites.random_numbers import bernoulli, multinomial
 from friction_tui.rewrites.recurrent import layout
-from tests.rewrites.mended import Shapes, check_mends, difference, model_of, ran, random_feeds, rewritten
+from tests.rewrites.mended import Shapes, check_mends, difference, evaluated, model_of, ran, random_feeds, rewritten
 
 RNG = np.random.default_rng(7)
 
@@ -212,3 +212,17 @@ def test_any_shape_of_a_loss(batch: int, rest: list[int], reduction: str, weight
     feeds = random_feeds(model.proto, {"x": [(batch, 4, *rest)], "t": [(batch, *rest)]}, 0, seed)
     after = rewritten(model, cross_entropy, "SoftmaxCrossEntropyLoss")
     assert difference(ran(model.proto, feeds), ran(after, feeds)) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("attributes", "image"),
+    [("size = 4", "N,6,4,4"), ("size = 2, alpha = 0.5, beta = 0.6", "N,6,H,W"), ("size = 17", "N,6,4,4")],
+)
+def test_response_normalization_of_unusual_sizes(attributes: str, image: str) -> None:
+    model = model_of(f"g (float[{image}] x) => (float[{image}] y) {{ y = LRN <{attributes}> (x) }}")
+    # ONNX Runtime takes odd sizes only; the reference evaluator is right where there are as many images as channels.
+    shapes: Shapes = {"x": [(6, 6, 4, 4)] * 3}
+    check_mends(model, lrn, "LRN", shapes=shapes, run=evaluated)
+    plain = model_of("g (float[N,6,4,4] x) => (float[N,6,4,4] y) { y = LRN <size = 5> (x) }")
+    with pytest.raises(CannotRewrite, match="TensorRT takes"):
+        rewritten(plain, lrn, "LRN")

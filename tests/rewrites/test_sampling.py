@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite
-from friction_tui.rewrites.sampling import grid_sample, resize
+from friction_tui.rewrites.sampling import grid_sample, resize, resize_integers
 from tests.rewrites.mended import check_mends, difference, model_of, ran, random_feeds, rewritten
 
 IMAGE = {"x": [(1, 3, 12, 14), (2, 3, 12, 14), (4, 3, 12, 14)]}
@@ -160,3 +160,15 @@ def test_a_grid_of_another_type() -> None:
     same = model_of("g (float[N,3,4,5] x, float[N,5,6,2] g) => (float[N,3,5,6] y) { y = GridSample (x, g) }", opset=20)
     with pytest.raises(CannotRewrite, match="same type"):
         rewritten(same, grid_sample, "GridSample")
+
+
+@pytest.mark.parametrize("dtype", ["bool", "uint8", "int32", "int64"])
+def test_class_maps_and_masks(dtype: str) -> None:
+    model = resized('mode = "nearest"', scales=[1.0, 1.0, 2.0, 1.5], image=f"{dtype}[N,3,H,W]")
+    known = dtype in ("uint8", "int32")  # ONNX Runtime has no kernel for the others
+    check_mends(
+        model, resize_integers, "Resize", shapes=FREE, integers=(0, 200), run=ran if known else None, tolerance=0.0
+    )
+    linear = resized('mode = "linear"', scales=[1.0, 1.0, 2.0, 1.5], image=f"{dtype}[N,3,H,W]")
+    with pytest.raises(CannotRewrite, match="only nearest"):
+        rewritten(linear, resize_integers, "Resize")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite
-from friction_tui.rewrites.selection import one_hot, topk
+from friction_tui.rewrites.selection import eye_like, one_hot, topk
 from tests.rewrites.mended import Shapes, check_mends, difference, model_of, ran, rewritten
 
 
@@ -80,3 +80,15 @@ def test_a_k_that_fits_is_left_alone_and_a_computed_one_refused() -> None:
     computed = model_of("g (float[9] x, int64[1] k) => (float[M] v) { v, i = TopK (x, k) }")
     with pytest.raises(CannotRewrite, match="computed at run time"):
         rewritten(computed, topk, "TopK")
+
+
+@pytest.mark.parametrize("attributes", ["", "<k = 1>", "<k = -2, dtype = 7>"])
+def test_the_diagonal_of_a_free_shape(attributes: str) -> None:
+    dtype = "int64" if "dtype" in attributes else "float"
+    model = model_of(f"g (float[N,6] x) => ({dtype}[N,6] y) {{ y = EyeLike {attributes} (x) }}")
+    check_mends(model, eye_like, "EyeLike", shapes={"x": [(1, 6), (4, 6), (8, 6)]})
+
+
+def test_the_diagonal_of_an_unknown_rank_is_refused() -> None:
+    with pytest.raises(CannotRewrite, match="rank"):
+        rewritten(model_of("g (float[] x) => (float[a,b] y) { y = EyeLike (x) }"), eye_like, "EyeLike")

@@ -102,3 +102,11 @@ def test_short_time_transforms() -> None:
     computed = model_of("g (float[1,300,1] x, int64 l) => (float[1,F,K,2] y) { y = STFT (x, s, , l) }", s=np.array(16))
     with pytest.raises(CannotRewrite, match="frame_length is computed"):
         rewritten(computed, stft, "STFT")
+
+
+def test_a_computed_window() -> None:
+    model = model_of(
+        "g (float[N,T,1] x, float[64] w) => (float[N,F,33,2] y) { h = Abs (w)  y = STFT (x, s, h) }", s=np.array(16)
+    )
+    shapes = {"x": [(1, 64, 1), (2, 640, 1), (2, 1600, 1)], "w": [(64,)] * 3}
+    check_mends(model, stft, "STFT", shapes=shapes)
