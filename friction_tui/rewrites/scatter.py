@@ -104,7 +104,10 @@ def _neutral(graph: GraphEditor, reduction: str, data: str) -> str:
 
 
 def _shared_indices(graph: GraphEditor, indices: str, rank: int, axis: int) -> str:
-    """The source of indices that are the same on every line: one that Expand repeats; "" where they may differ."""
+    """The source of indices that are the same on every line: one that Expand repeats; "" where they may differ.
+
+    A length of the source that is not known is taken not to be 1, repeated along its own axis: MatMul would fail then.
+    """
     writer = graph.writer(indices)
     if writer is None or writer.op_type != "Expand":
         return ""
@@ -114,7 +117,8 @@ def _shared_indices(graph: GraphEditor, indices: str, rank: int, axis: int) -> s
     padded = [1] * (rank - len(sizes)) + sizes
     length, repeated = padded[axis], (graph.dims(indices) or [None] * rank)[axis]
     alone = all(size == 1 for at, size in enumerate(padded) if at != axis)
-    return writer.input[0] if alone and length == repeated is not None else ""
+    same = length == repeated if isinstance(length, int) and isinstance(repeated, int) else length != 1
+    return writer.input[0] if alone and same else ""
 
 
 def _sum_by_matmul(graph: GraphEditor, shared: str, updates: str, size: str, rank: int, axis: int, dtype: int) -> str:

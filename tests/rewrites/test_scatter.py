@@ -62,6 +62,17 @@ def test_expanded_indices_become_one_matmul(axis: int, data: str, source: str, e
     assert sum(node.op_type == "MatMul" for node in after.graph.node) == 1
 
 
+def test_indices_expanded_to_a_computed_shape() -> None:
+    model = model_of(
+        """g (float[N,6] x, int64[E] i, float[E,6] u) => (float[N,6] y) <int64[1] one = {1}> {
+        c = Unsqueeze(i, one)  s = Shape(u)  e = Expand(c, s)
+        y = ScatterElements <axis = 0, reduction = "add"> (x, e, u) }"""
+    )
+    shapes = {"x": GRAPH["x"], "u": GRAPH["u"], "i": [(rows,) for rows, _ in GRAPH["u"]]}
+    after = check_mends(model, scatter_elements, "ScatterElements", shapes=shapes, integers=(-4, 4))
+    assert sum(node.op_type == "MatMul" for node in after.graph.node) == 1
+
+
 def test_indices_smaller_than_the_data_beside_the_axis() -> None:
     model = model_of(
         """g (float[N,6] x, int64[E,4] i, float[E,4] u) => (float[N,6] y) {

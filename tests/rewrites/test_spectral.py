@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite
 from friction_tui.rewrites.spectral import dft, stft
-from tests.rewrites.mended import check_mends, difference, model_of, ran, random_feeds, rewritten
+from tests.rewrites.mended import Shapes, check_mends, difference, model_of, ran, random_feeds, rewritten
 
 
 def transformed(
@@ -108,5 +108,5 @@ def test_a_computed_window() -> None:
     model = model_of(
         "g (float[N,T,1] x, float[64] w) => (float[N,F,33,2] y) { h = Abs (w)  y = STFT (x, s, h) }", s=np.array(16)
     )
-    shapes = {"x": [(1, 64, 1), (2, 640, 1), (2, 1600, 1)], "w": [(64,)] * 3}
+    shapes: Shapes = {"x": [(1, 64, 1), (2, 640, 1), (2, 1600, 1)], "w": [(64,)] * 3}
     check_mends(model, stft, "STFT", shapes=shapes)
