@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+from onnx import TensorProto
 
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
-from friction_tui.rewrites.indexing import FLOATS, INTEGERS, move_axis, nonnegative, product
+from friction_tui.rewrites.indexing import FLOATS, INTEGERS, move_axis, nonnegative, product, remainder
 
 REDUCE = {"add": "ReduceSum", "mul": "ReduceProd", "max": "ReduceMax", "min": "ReduceMin"}
 COMBINE = {"add": "Add", "mul": "Mul", "max": "Max", "min": "Min"}
@@ -83,6 +84,31 @@ def scatter_nd(node: onnx.NodeProto, graph: GraphEditor) -> None:
     graph.reshape(graph.op(COMBINE[reduction], [flat, reached]), graph.shape(data), node.output[0])
 
 
+@node_rewrite("tensor-scatter-elements", "write with ScatterElements instead of TensorScatter", ("", "TensorScatter"))
+def tensor_scatter(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """TensorScatter (a cache that is written at an index for each sample) → ScatterElements. Exact.
+
+    Also circular, with positions modulo the length of the cache, and for caches of any rank: TensorRT takes neither.
+    """
+    cache, update = node.input[:2]
+    rank = graph.rank(cache)
+    axis = graph.attribute(node, "axis", -2) % rank
+    if axis == 0:
+        raise CannotRewrite("the axis is that of the samples")
+    count = graph.size(update, axis)
+    written = graph.arange(count)
+    start = graph.input(node, 2)
+    if start:
+        first = graph.cast(start, TensorProto.INT64)
+        written = graph.op("Add", [graph.unsqueeze(first, [1]), graph.unsqueeze(written, [0])])  # [B, count]
+    if graph.attribute(node, "mode", "linear") == "circular":
+        written = remainder(graph, written, graph.size(cache, axis))
+    lines = [-1 if at == axis else 1 for at in range(rank)]
+    shape = graph.concat([graph.size(cache, 0), graph.const(lines[1:])]) if start else graph.const(lines)
+    indices = graph.op("Expand", [graph.reshape(written, shape), graph.shape(update)])
+    graph.op("ScatterElements", [cache, indices, update], node.output[0], axis=axis)
+
+
 def _reduction(node: onnx.NodeProto, graph: GraphEditor) -> str:
     reduction = str(graph.attribute(node, "reduction", "none"))
     if reduction not in REDUCE:
@@ -149,4 +175,4 @@ def _grown(graph: GraphEditor, reached: str, indices: str, data: str, axis: int,
     return graph.op("Pad", [reached, pads, _neutral(graph, reduction, data)])
 
 
-REWRITES: tuple[Rewriter, ...] = (scatter_elements, scatter_nd)
+REWRITES: tuple[Rewriter, ...] = (scatter_elements, scatter_nd, tensor_scatter)

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite
-from friction_tui.rewrites.scatter import scatter_elements, scatter_nd
-from tests.rewrites.mended import check_mends, difference, model_of, ran, random_feeds, rewritten
+from friction_tui.rewrites.scatter import scatter_elements, scatter_nd, tensor_scatter
+from tests.rewrites.mended import check_mends, difference, evaluated, model_of, ran, random_feeds, rewritten
 
 GRAPH = {"x": [(4, 6), (8, 6), (16, 6)], "i": [(1, 6), (9, 6), (33, 6)], "u": [(1, 6), (9, 6), (33, 6)]}
 
@@ -148,3 +148,34 @@ def test_any_rank_and_axis(reduction: str, sizes: list[int], count: int, axis: i
     feeds = random_feeds(model.proto, None, 0, seed, (-sizes[axis], sizes[axis]))
     after = rewritten(model, scatter_elements, "ScatterElements")
     assert difference(ran(model.proto, feeds), ran(after, feeds)) <= 1e-5
+
+
+@pytest.mark.parametrize(
+    ("cache", "update", "attributes"),
+    [
+        ("N,3,8,4", "N,3,2,4", '<mode = "circular">'),
+        ("N,8,4", "N,2,4", ""),
+        ("N,8,3,4", "N,2,3,4", '<axis = 1, mode = "circular">'),
+    ],
+)
+def test_a_cache_written_in_place(cache: str, update: str, attributes: str) -> None:
+    model = model_of(
+        f"""<ir_version: 11, opset_import: ["" : 24]>
+        g (float[{cache}] c, float[{update}] u, int64[N] w) => (float[{cache}] y) {{
+        y = TensorScatter {attributes} (c, u, w) }}"""
+    )
+    points = (1, 2, 4)
+    shapes: dict[str, Any] = {
+        name: [[n if size == "N" else int(size) for size in sizes.split(",")] for n in points]
+        for name, sizes in (("c", cache), ("u", update), ("w", "N"))
+    }
+    check_mends(model, tensor_scatter, "TensorScatter", shapes=shapes, integers=(0, 6), run=evaluated)
+
+
+def test_a_cache_is_not_written_along_the_samples() -> None:
+    model = model_of(
+        """<ir_version: 11, opset_import: ["" : 24]>
+        g (float[8,4] c, float[2,4] u) => (float[8,4] y) { y = TensorScatter <axis = 0> (c, u) }"""
+    )
+    with pytest.raises(CannotRewrite, match="samples"):
+        rewritten(model, tensor_scatter, "TensorScatter")
