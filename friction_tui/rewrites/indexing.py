@@ -10,6 +10,8 @@ from friction_tui.rewrites.graph_editor import GraphEditor
 
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
 INTEGERS = (TensorProto.INT32, TensorProto.INT64)
+END = 2**31 - 1
+"""The end of a Slice up to the last element; within int32, which TensorRT computes sizes in."""
 
 
 def scalar(graph: GraphEditor, value: float, like: str) -> str:

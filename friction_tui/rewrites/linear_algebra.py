@@ -10,11 +10,10 @@ from onnx import TensorProto
 
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
-from friction_tui.rewrites.indexing import FLOATS, scalar
+from friction_tui.rewrites.indexing import END, FLOATS, scalar
 
 LARGEST = 16
 """Rows of a matrix up to which elimination is written out, about 15 nodes a row."""
-END = int(np.iinfo(np.int32).max)
 
 
 @node_rewrite("det-elimination", "eliminate row by row instead of Det", ("", "Det"), exactness=Exactness.ROUNDING)

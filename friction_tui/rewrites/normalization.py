@@ -8,7 +8,7 @@ from onnx import TensorProto
 
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
-from friction_tui.rewrites.indexing import FLOATS, scalar
+from friction_tui.rewrites.indexing import END, FLOATS, scalar
 
 LARGEST_LRN = 15
 """The largest window of TensorRT's ILRNLayer; it takes odd ones only."""
@@ -134,7 +134,7 @@ def lrn(node: onnx.NodeProto, graph: GraphEditor) -> None:
     before = (size - 1) // 2
     pads = [0, before, *[0] * (rank - 2), 0, size - 1 - before, *[0] * (rank - 2)]
     squares = graph.op("Pad", [graph.op("Mul", [tensor, tensor]), graph.const(pads), scalar(graph, 0, tensor)])
-    ends = [shift - size + 1 or int(np.iinfo(np.int32).max) for shift in range(size)]
+    ends = [shift - size + 1 or END for shift in range(size)]
     total = graph.op("Sum", [graph.slice(squares, shift, end, 1) for shift, end in enumerate(ends)])
     factor = scalar(graph, graph.attribute(node, "alpha", 1e-4) / size, tensor)
     base = graph.op(

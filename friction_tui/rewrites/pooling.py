@@ -13,11 +13,10 @@ from onnx import TensorProto, helper
 
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
-from friction_tui.rewrites.indexing import FLOATS, product
+from friction_tui.rewrites.indexing import END, FLOATS, product
 
 MOST_SLICES = 256
 """Slices up to which a window is written out."""
-END = int(np.iinfo(np.int32).max)
 
 
 @dataclass(frozen=True, slots=True)

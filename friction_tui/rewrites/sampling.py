@@ -10,7 +10,7 @@ from onnx import TensorProto
 
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
-from friction_tui.rewrites.indexing import FLOATS, move_axis
+from friction_tui.rewrites.indexing import END, FLOATS, move_axis
 from friction_tui.rewrites.resize_weights import Axis, Sampling, weights
 
 MOST_WEIGHTS = 1 << 24
@@ -224,7 +224,7 @@ def _onto_border(graph: GraphEditor, matrix: str, border: str, length: str) -> s
     last = graph.op("Sub", [length, graph.const([1])])
     for edge, outer in (
         (graph.const([0]), graph.slice(matrix, 0, border, 1)),
-        (last, graph.slice(matrix, end, np.iinfo(np.int32).max, 1)),
+        (last, graph.slice(matrix, end, END, 1)),
     ):
         here = graph.cast(graph.op("Equal", [places, edge]), TensorProto.FLOAT)
         spread = graph.op("Mul", [graph.reduce("ReduceSum", outer, [1]), graph.unsqueeze(here, [0])])

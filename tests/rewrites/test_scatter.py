@@ -68,7 +68,7 @@ def test_indices_expanded_to_a_computed_shape() -> None:
         c = Unsqueeze(i, one)  s = Shape(u)  e = Expand(c, s)
         y = ScatterElements <axis = 0, reduction = "add"> (x, e, u) }"""
     )
-    shapes = {"x": GRAPH["x"], "u": GRAPH["u"], "i": [(rows,) for rows, _ in GRAPH["u"]]}
+    shapes: dict[str, Any] = {"x": GRAPH["x"], "u": GRAPH["u"], "i": [(rows,) for rows, _ in GRAPH["u"]]}
     after = check_mends(model, scatter_elements, "ScatterElements", shapes=shapes, integers=(-4, 4))
     assert sum(node.op_type == "MatMul" for node in after.graph.node) == 1
 
