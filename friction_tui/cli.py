@@ -125,7 +125,7 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
         raise click.UsageError(f"there is no sample {name!r}; the samples are {', '.join(SAMPLES)}")
     if sys.stdin.isatty() and sys.stdout.isatty():
         _run_app(_agreed(str(path), {}), **look)
-    report = ["check", str(path), "--fail-on", "never"]  # friction found is no failure of a demo
+    report = ["check", str(path), "--fail-on", "never"]  # findings are not a failure of a demo
     main.main(report, prog_name="friction-tui")
 
 
@@ -192,6 +192,26 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 
 @main.command()
 @click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the fixed model to this file.")
+@click.option("--safe", "level", flag_value="safe", help="Only fixes that keep the results.")
+@click.option("--all", "level", flag_value="all", help="Mend warnings and notes too.")
+@click.option("--only", multiple=True, metavar="KIND", help="Mend findings of this kind only, such as types/float64.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_options
+@source_options
+def fix(model: str, output: Path | None, level: str | None, only: tuple[str, ...], form: str, **chosen: Any) -> None:
+    """Mend what TensorRT refuses in MODEL by rewriting it, and verify each step.
+
+    Without --safe a fix that changes results as it says is used where nothing safer mends an error. Exit status: 0 no
+    error remains, 1 some do, 2 the model could not be judged or written.
+    """
+    from friction_tui.commands.fix import run
+
+    sys.exit(run(_agreed(model, chosen), output, level=level or "", only=only, form=form, allow=chosen["allow_code"]))
+
+
+@main.command()
+@click.argument("model")
 @click.option(
     "--tolerance", type=click.FloatRange(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05."
 )
@@ -236,7 +256,7 @@ def explain(kind: str | None) -> None:
 @main.command()
 def locate() -> None:
     """Print where settings, sessions and logs are kept."""
-    from friction_tui.ui.locations import all_places
+    from friction_tui.locations import all_places
 
     for name, path in all_places().items():
         click.echo(f"{name:10} {path}")

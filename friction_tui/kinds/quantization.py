@@ -3,157 +3,195 @@
 TensorRT quantizes symmetrically: zero points 0, scales finite and positive, one scale per output channel.
 """
 
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
+
+_PAIR = "g (float[n,4] x) => (float[n,4] y) { q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, s, z) }"
 
 ASYMMETRIC = Kind(
     id="quantization/asymmetric",
     summary="A zero point that is not 0",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Zero point {tensor} is {value}, not 0",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""TensorRT supports symmetric quantization only: `Non-zero zero point is not supported`.""",
     evidence="""The zero point's value and type.""",
     example="""ONNX Runtime's default calibration of activations.""",
     fix="""`ActivationSymmetric` and `WeightSymmetric`, QInt8 for both; or NVIDIA ModelOpt.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (-7,), "int8"))),
+    quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
 )
 
 NAN_SCALE = Kind(
     id="quantization/nan-scale",
     summary="A scale that is NaN",
-    title="{title}",
+    title="Scale {scale} is NaN",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""The calibration saw NaN.""",
     evidence="""The scale and the channels.""",
     example="""Calibration data with an undecodable image.""",
     fix="""Recalibrate.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(_PAIR, weights=(Weights("s", (), (float("nan"),)), Weights("z", (), (0,), "int8"))),
+    quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
 )
 
 INFINITE_SCALE = Kind(
     id="quantization/infinite-scale",
     summary="A scale that is infinite",
-    title="{title}",
+    title="Scale {scale} is infinite (Inf)",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.HAZARD,),
     cause="""TensorRT accepts it, and everything becomes 0 or NaN.""",
     evidence="""The scale and the channels.""",
     example="""A layer whose activations overflowed during calibration.""",
     fix="""Recalibrate.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(_PAIR, weights=(Weights("s", (), (float("inf"),)), Weights("z", (), (0,), "int8"))),
+    quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
 )
 
 SCALE_NOT_POSITIVE = Kind(
     id="quantization/scale-not-positive",
     summary="A scale that is zero or negative",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Scale {scale} is zero or negative",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""`Scale coefficients must all be positive`.""",
     evidence="""The scale and the channels.""",
     example="""A channel whose weights are all 0.""",
     fix="""A small positive scale for such channels; recalibrate.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 0.0, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
+    quiet=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 1e-8, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
 )
 
 SCALE_LENGTH = Kind(
     id="quantization/scale-length",
     summary="More or fewer scales than channels",
-    title="{title}",
+    title="{scales} scales for {channels} channels",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""The number of scales is not the size of the axis.""",
     evidence="""Both numbers, the axis, the shape.""",
     example="""64 scales with axis 1 on a weight of 64 × 3 × 3 × 3.""",
     fix="""Correct the axis, or calibrate again.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(_PAIR, weights=(Weights("s", (3,), (0.1, 0.2, 0.3)), Weights("z", (3,), (0,), "int8"))),
+    quiet=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 0.2, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
+    reads_sizes=True,
     matters=frozenset({"quantized type"}),
 )
 
 AXIS_RANGE = Kind(
     id="quantization/axis-range",
     summary="An axis that does not exist",
-    title="{title}",
+    title="Axis {axis} does not exist",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""The axis lies outside the tensor's dimensions.""",
     evidence="""The axis and the shape.""",
     example="""axis 4 on a matrix.""",
     fix="""The channel axis: 0 for a Conv weight.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] x) => (float[n,4] y) { q = QuantizeLinear <axis = 4> (x, s, z)"
+        " y = DequantizeLinear <axis = 4> (q, s, z) }",
+        weights=(Weights("s", (4,), (0.1, 0.2, 0.3, 0.4)), Weights("z", (4,), (0,), "int8")),
+    ),
+    quiet=ModelText(
+        "g (float[n,4] x) => (float[n,4] y) { q = QuantizeLinear <axis = -1> (x, s, z)"
+        " y = DequantizeLinear <axis = -1> (q, s, z) }",
+        weights=(Weights("s", (4,), (0.1, 0.2, 0.3, 0.4)), Weights("z", (4,), (0,), "int8")),
+    ),
+    reads_sizes=True,
     matters=frozenset({"quantized type"}),
 )
 
 AXIS = Kind(
     id="quantization/axis",
     summary="Scales along the input channels",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Scales along axis {axis} of the weight of {node}",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
     cause="""Legal, but no integer kernel can take such a scale out of its sum, so the weight is dequantized and the
 layer computes in float.""",
     evidence="""The axis found and the one expected, the shape, the layer.""",
     example="""axis 1 for a Conv weight; axis 0 for a MatMul weight.""",
     fix="""Quantize along the output channel.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,3,8,8] x) => (float[n,4,6,6] y) { d = DequantizeLinear <axis = 1> (w, s, z)"
+        " [conv] y = Conv (x, d) }",
+        weights=(
+            Weights("w", (4, 3, 3, 3), dtype="int8"),
+            Weights("s", (3,), (0.1, 0.2, 0.3)),
+            Weights("z", (3,), (0,), "int8"),
+        ),
+    ),
+    quiet=ModelText(
+        "g (float[n,3,8,8] x) => (float[n,4,6,6] y) { d = DequantizeLinear <axis = 0> (w, s, z)"
+        " [conv] y = Conv (x, d) }",
+        weights=(
+            Weights("w", (4, 3, 3, 3), dtype="int8"),
+            Weights("s", (4,), (0.1, 0.2, 0.3, 0.4)),
+            Weights("z", (4,), (0,), "int8"),
+        ),
+    ),
+    reads_sizes=True,
     matters=frozenset({"quantized type"}),
 )
 
 UINT8 = Kind(
     id="quantization/uint8",
     summary="Quantized to uint8",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{how} uint8",
+    severities=(Severity.WARNING, Severity.ERROR),
+    tiers=(Tier.HAZARD, Tier.PARSER),
     cause="""TensorRT makes int8 of it: what lies above 127 times the scale saturates. uint8 weights are refused.""",
     evidence="""The nodes.""",
     example="""QUInt8 activations with zero point 0 behind a ReLU.""",
     fix="""QInt8.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "uint8"))),
+    quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
 )
 
 INT32_BIAS = Kind(
     id="quantization/int32-bias",
     summary="A dequantized int32 bias",
-    title="{title}",
+    title="An int32 bias is dequantized",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""TensorRT's DequantizeLinear takes int8, int4 and fp8.""",
     evidence="""The node.""",
     example="""ONNX Runtime's static quantization with `QuantizeBias`.""",
     fix="""`QuantizeBias: False`.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] x) => (float[n,4] y) { d = DequantizeLinear (b, s) y = Add (x, d) }",
+        weights=(Weights("b", (4,), dtype="int32"), Weights("s", (), (0.1,))),
+    ),
+    quiet=ModelText(
+        "g (float[n,4] x) => (float[n,4] y) { d = DequantizeLinear (b, s) y = Add (x, d) }",
+        weights=(Weights("b", (4,), dtype="int8"), Weights("s", (), (0.1,))),
+    ),
     matters=frozenset({"quantized type"}),
 )
 
 COMPUTED_ZERO_POINT = Kind(
     id="quantization/computed-zero-point",
     summary="A zero point that is computed",
-    title="{title}",
+    title="Zero point {tensor} is computed",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.BUILDER,),
     cause="""The parser accepts it, the builder wants an initializer.""",
     evidence="""The node and the tensor.""",
     example="""Dynamic quantization written out in the graph.""",
     fix="""Quantize statically.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] x, int8 z) => (float[n,4] y) { q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, s, z) }",
+        weights=(Weights("s", (), (0.1,)),),
+    ),
+    quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
 )

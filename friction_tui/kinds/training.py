@@ -3,69 +3,89 @@
 What belongs to training, and what differs from run to run.
 """
 
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import Built, ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
 DROPOUT = Kind(
     id="training/dropout",
     summary="Dropout in training mode",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Dropout in training mode",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""The model was exported without `model.eval()`. TensorRT refuses it, ONNX Runtime gives another result on
 each run.""",
     evidence="""The nodes.""",
     example="""`torch.onnx.export(model.train(), …)`.""",
     fix="""`model.eval()` and export again.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] x) => (float[n,4] y) { y = Dropout (x, ratio, training) }",
+        weights=(Weights("ratio", (), (0.5,)), Weights("training", (), (1.0,), "bool")),
+    ),
+    quiet=ModelText(
+        "g (float[n,4] x) => (float[n,4] y) { y = Dropout (x, ratio, training) }",
+        weights=(Weights("ratio", (), (0.5,)), Weights("training", (), (0.0,), "bool")),
+    ),
+    rewrites=("eval-mode",),
     matters=frozenset({"training"}),
 )
 
 DROPOUT_SWITCH = Kind(
     id="training/dropout-switch",
     summary="Dropout switched at run time",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Dropout switched on and off at run time",
+    severities=(Severity.WARNING, Severity.ERROR),
+    tiers=(Tier.HAZARD, Tier.PARSER),
     cause="""training_mode is computed or an input; TensorRT wants the constant false.""",
     evidence="""The node and the tensor.""",
     example="""An export with the mode as an input.""",
     fix="""`model.eval()`, or an initializer false.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,4] x, bool training) => (float[n,4] y) { y = Dropout (x, ratio, training) }",
+        weights=(Weights("ratio", (), (0.5,)),),
+    ),
+    quiet=ModelText(
+        "g (float[n,4] x) => (float[n,4] y) { y = Dropout (x, ratio, training) }",
+        weights=(Weights("ratio", (), (0.5,)), Weights("training", (), (0.0,), "bool")),
+    ),
     matters=frozenset({"training"}),
 )
 
 BATCH_NORM = Kind(
     id="training/batch-norm",
     summary="BatchNormalization in training mode",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="BatchNormalization in training mode",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""It normalizes with the batch's own statistics, so a result depends on the rest of the batch. TensorRT
 refuses it.""",
     evidence="""The nodes.""",
     example="""`model.train()`, `track_running_stats=False`, `F.batch_norm(training=True)`.""",
     fix="""`model.eval()`.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (float[n,2,4] x) => (float[n,2,4] y) { y, m, v = BatchNormalization <training_mode = 1> (x, s, s, s, s) }",
+        weights=(Weights("s", (2,)),),
+    ),
+    quiet=ModelText(
+        "g (float[n,2,4] x) => (float[n,2,4] y) { y = BatchNormalization (x, s, s, s, s) }",
+        weights=(Weights("s", (2,)),),
+    ),
+    rewrites=("eval-mode",),
     matters=frozenset({"training"}),
 )
 
 RANDOM = Kind(
     id="training/random",
     summary="Random operators",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Random operator {op}",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
     cause="""Results differ from run to run and between engines; TensorRT ignores seeds.""",
     evidence="""The nodes.""",
     example="""Noise in a VAE or a TTS model, stochastic depth left on.""",
     fix="""Make the noise an input.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { noise = RandomNormalLike (x) y = Add (x, noise) }"),
+    quiet=ModelText("g (float[n,4] x, float[n,4] noise) => (float[n,4] y) { y = Add (x, noise) }"),
     matters=frozenset({"training"}),
     moot_under=("*",),
 )
@@ -73,14 +93,21 @@ RANDOM = Kind(
 TRAINING_INFO = Kind(
     id="training/training-info",
     summary="Training graphs in the file",
-    title="{title}",
-    severities=(Severity.ERROR,),
+    title="The model carries training graphs",
+    severities=(Severity.NOTE,),
     tiers=(Tier.MODEL,),
     cause="""`training_info` is ignored by inference engines.""",
     evidence="""How many.""",
     example="""A model saved for on-device training.""",
     fix="""Remove it.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Built("""
+def model():
+    proto = onnx.parser.parse_model(
+        '<ir_version: 9, opset_import: ["" : 17]> g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }'
+    )
+    proto.training_info.add()
+    return proto
+"""),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
     matters=frozenset({"training"}),
 )

@@ -1,26 +1,26 @@
 """Element types.
 
-What TensorRT does with each type was measured with one-node models: float64 is narrowed in silence; int16, uint16 and
-wider unsigned integers, strings, complex and some 8-bit floats are refused even where nothing reads them; uint8 lives
-only at the border.
+What TensorRT does with each type was measured with one-node models: float64 is narrowed without an error; int16, uint16
+and wider unsigned integers, strings, complex and some 8-bit floats are refused even where nothing reads them; uint8 is
+taken only at the border.
 """
 
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
 MISMATCH = Kind(
     id="types/mismatch",
     summary="Inputs of different types",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{what} mixes {first} and {second}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.MODEL, Tier.PARSER, Tier.BUILDER),
     cause="""The operator wants one type for several inputs and gets two; ONNX converts nothing by itself.""",
     evidence="""Both tensors with their types.""",
     example="""`Add(float32, int64)` after a Cast was lost in an edit; If branches that return float32 and int64.""",
     fix="""Insert a Cast, or make the constant in the right type.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x, int64[n,4] k) => (float[n,4] y) { [add] y = Add (x, k) }"),
+    quiet=ModelText("g (float[n,4] x, int64[n,4] k) => (float[n,4] y) { f = Cast <to = 1> (k) [add] y = Add (x, f) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
 )
@@ -28,15 +28,15 @@ MISMATCH = Kind(
 NOT_ALLOWED = Kind(
     id="types/not-allowed",
     summary="A type the operator does not take",
-    title="{title}",
+    title="{op} does not take {dtype} as {input}",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""ONNX's schema at this opset does not list the type for that input.""",
     evidence="""The tensor, its type, and the ones allowed.""",
     example="""`Gather` with float32 indices, `Relu` on int32 below opset 14.""",
     fix="""Cast, or convert to an opset that takes it.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x, float[1] i) => (float[1,4] y) { [look] y = Gather (x, i) }"),
+    quiet=ModelText("g (float[n,4] x, int64[1] i) => (float[1,4] y) { [look] y = Gather (x, i) }"),
     matters=frozenset({"element type"}),
     moot_under=("types/mismatch",),
 )
@@ -44,7 +44,7 @@ NOT_ALLOWED = Kind(
 FALSE_DECLARATION = Kind(
     id="types/false-declaration",
     summary="A declared type that is not the real one",
-    title="{title}",
+    title="{what} {tensor} is not of its declared type",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""An output or a recorded tensor is declared with another type than its node makes. ONNX Runtime refuses the
@@ -52,8 +52,8 @@ model.""",
     evidence="""Both types and the node.""",
     example="""`to=FLOAT16` was changed and the output's declaration was not.""",
     fix="""Correct the declaration, or add a Cast.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float16[n,4] y) { y = Relu (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float16[n,4] y) { h = Relu (x) y = Cast <to = 10> (h) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
 )
@@ -61,15 +61,15 @@ model.""",
 UNSUPPORTED_INPUT = Kind(
     id="types/unsupported-input",
     summary="An input of a type TensorRT does not have",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Input {name} is {dtype}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""TensorRT says `Failed to convert ONNX date type to TensorRT data type`, without node or type.""",
     evidence="""The input, its type, the first node that reads it.""",
     example="""An int16 audio input, a string input of a scikit-learn pipeline.""",
     fix="""Declare another type and cast outside, or move that part out of the engine.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (int16[n,4] x) => (float[n,4] y) { y = Cast <to = 1> (x) }"),
+    quiet=ModelText("g (int32[n,4] x) => (float[n,4] y) { y = Cast <to = 1> (x) }"),
     matters=frozenset({"element type", "undeclared type"}),
     moot_under=("weights/size-mismatch",),
 )
@@ -77,15 +77,16 @@ UNSUPPORTED_INPUT = Kind(
 UNSUPPORTED_OUTPUT = Kind(
     id="types/unsupported-output",
     summary="An output of a type TensorRT does not have",
-    title="{title}",
+    title="Output {name} is {dtype}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
-    cause="""As for inputs.""",
+    tiers=(Tier.PARSER,),
+    cause="""As for inputs, TensorRT says `Failed to convert ONNX date type to TensorRT data type`, without node or
+type.""",
     evidence="""The output and its type.""",
     example="""String labels of a classifier.""",
     fix="""Return integer ids and look the label up outside.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (int16[n,4] y) { y = Cast <to = 5> (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (int32[n,4] y) { y = Cast <to = 6> (x) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
 )
@@ -93,17 +94,23 @@ UNSUPPORTED_OUTPUT = Kind(
 UNSUPPORTED_INITIALIZER = Kind(
     id="types/unsupported-initializer",
     summary="A stored tensor of a type TensorRT does not have",
-    title="{title}",
+    title="{what} {name} is {dtype}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""
 TensorRT imports every initializer, unused ones too, and says `Failed to import initializer` with node -1.
 """,
     evidence="""The initializer, its type, who reads it.""",
     example="""Class names (strings), uint16 tables.""",
     fix="""Remove it, or store it in another type.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (int64[n] i) => (float[n] y) { r = Gather (table, i) y = Cast <to = 1> (r) }",
+        weights=(Weights("table", (4,), dtype="uint16"),),
+    ),
+    quiet=ModelText(
+        "g (int64[n] i) => (float[n] y) { r = Gather (table, i) y = Cast <to = 1> (r) }",
+        weights=(Weights("table", (4,), dtype="int32"),),
+    ),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
 )
@@ -111,31 +118,31 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
 UNSUPPORTED_CAST = Kind(
     id="types/unsupported-cast",
     summary="A Cast to a type TensorRT does not have",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Cast to {dtype}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""`Unsupported data type for the Cast operator!`""",
     evidence="""The Casts and the type.""",
     example="""`Cast(to=INT16)` for a wrap-around.""",
     fix="""Cast to int32 or float32 instead.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [wrap] h = Cast <to = 5> (x) y = Cast <to = 1> (h) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { [wrap] h = Cast <to = 6> (x) y = Cast <to = 1> (h) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
 )
 
 NOT_A_TENSOR = Kind(
     id="types/not-a-tensor",
-    summary="An input or output that is no tensor",
-    title="{title}",
+    summary="An input or output that is not a tensor",
+    title="{place} {name} is {type}, not a tensor",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""Sequences, maps and optionals do not exist in TensorRT.""",
     evidence="""The input or output and what it is.""",
     example="""ZipMap's list of dictionaries.""",
     fix="""One tensor per element; ZipMap off.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (seq(float[n,4]) y) { y = SequenceConstruct (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Identity (x) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
 )
@@ -143,16 +150,16 @@ NOT_A_TENSOR = Kind(
 FLOAT64 = Kind(
     id="types/float64",
     summary="float64 is narrowed to float32",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="float64 (double) is narrowed to float32: {name}",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
     cause="""TensorRT has no float64. Inputs, weights and results become float32 without an error: bindings have half
 the bytes the model says, and 29 bits of precision are gone.""",
     evidence="""Inputs, constants, nodes and outputs of the type.""",
     example="""`torch.from_numpy(np.array(...))`: numpy's default leaked into the export.""",
     fix="""Export in float32, or put a Cast at the border.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (double[n,4] x) => (double[n,4] y) { y = Relu (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { d = Cast <to = 11> (x) y = Cast <to = 1> (d) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
 )
@@ -160,15 +167,15 @@ the bytes the model says, and 29 bits of precision are gone.""",
 UINT8_INSIDE = Kind(
     id="types/uint8-inside",
     summary="uint8 inside the network",
-    title="{title}",
+    title="uint8 inside the network: {tensor}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""TensorRT takes uint8 from an input into a Cast and from a Cast into an output, nowhere else.""",
     evidence="""The tensor and the first node that works with it.""",
     example="""A TensorFlow image input that is transposed before it is cast.""",
     fix="""Cast directly behind the input.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (uint8[n,4] pixels) => (float[4,n] y) { t = Transpose (pixels) y = Cast <to = 1> (t) }"),
+    quiet=ModelText("g (uint8[n,4] pixels) => (float[4,n] y) { f = Cast <to = 1> (pixels) y = Transpose (f) }"),
     matters=frozenset({"element type"}),
     moot_under=("operators/integer-quantized",),
 )
@@ -176,16 +183,22 @@ UINT8_INSIDE = Kind(
 QUANTIZED_CONSTANT = Kind(
     id="types/quantized-constant",
     summary="A quantized constant that is not dequantized",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="{dtype} constant {name} is read by {op}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER, Tier.PARSER),
     cause="""int8, int4 and fp8 constants may only stand in front of a DequantizeLinear. The parser accepts it, the
 builder says `Quantized constant is only allowed before DQ`.""",
     evidence="""The constant and the node that reads it.""",
     example="""An int8 embedding table read by Gather, int8 weights behind a Reshape.""",
     fix="""Dequantize first, or store int32.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText(
+        "g (int64[n] i) => (float[n,4] y) { r = Gather (table, i) y = Cast <to = 1> (r) }",
+        weights=(Weights("table", (8, 4), dtype="int8"),),
+    ),
+    quiet=ModelText(
+        "g (int64[n] i) => (float[n,4] y) { f = DequantizeLinear (table, scale) y = Gather (f, i) }",
+        weights=(Weights("table", (8, 4), dtype="int8"), Weights("scale", (), (0.1,))),
+    ),
     matters=frozenset({"element type"}),
     moot_under=("operators/integer-quantized",),
 )
@@ -193,15 +206,15 @@ builder says `Quantized constant is only allowed before DQ`.""",
 BFLOAT16 = Kind(
     id="types/bfloat16",
     summary="bfloat16 needs Ampere or newer",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="bfloat16 needs an Ampere GPU or newer",
+    severities=(Severity.NOTE, Severity.WARNING),
+    tiers=(Tier.HAZARD,),
     cause="""Turing (SM75) has no bfloat16.""",
     evidence="""How many tensors, and the target.""",
     example="""A model trained in bf16 for a T4.""",
     fix="""float16 or float32 for older GPUs.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (bfloat16[n,4] x) => (bfloat16[n,4] y) { y = Relu (x) }", target="SM75"),
+    quiet=ModelText("g (float16[n,4] x) => (float16[n,4] y) { y = Relu (x) }", target="SM75"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
 )

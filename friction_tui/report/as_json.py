@@ -39,7 +39,7 @@ def text_of(finding: Finding) -> str:
 def _model(verdict: ModelVerdict) -> dict[str, Any]:
     model: dict[str, Any] = {
         "path": verdict.path,
-        "findings": [_finding(finding) for finding in verdict.findings],
+        "findings": [finding_of(finding) for finding in verdict.findings],
         "seconds": round(verdict.seconds, 4),
         "guessed": list(verdict.guessed),
         "unchecked": list(verdict.unchecked),
@@ -58,7 +58,8 @@ def _engine(verdict: EngineVerdict) -> dict[str, Any]:
     return said | {"asked": True, "refused": [_location(location) for location in verdict.refused]}
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_of(finding: Finding) -> dict[str, Any]:
+    """One finding as the schema has it."""
     return {
         "level": finding.severity.value,
         "kind": finding.kind,

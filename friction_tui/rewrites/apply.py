@@ -10,13 +10,18 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.opset import OpsetRefused, convert, opset_of
+from friction_tui.model.references import referenced
 from friction_tui.rewrites.base import CannotRewrite
 from friction_tui.rewrites.half import HALVES, in_half
 from friction_tui.vocabulary.finding import Location, LocationKind
-from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.recipe import Recipe, Rewrite
 
 BFLOAT16_SINCE = 13
 """The opset from which on Cast takes bfloat16: https://onnx.ai/onnx/operators/onnx__Cast.html"""
+
+
+class UnknownRewrite(Exception):
+    """No rewrite has this name."""
 
 
 class RecipeRefused(Exception):
@@ -47,11 +52,9 @@ def apply(model: OpenedModel, recipe: Recipe, *, weak_types: bool = False) -> Op
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
     for rewrite in recipe.rewrites:
-        from friction_tui.rewrites import REWRITES
-
         try:
-            proto = REWRITES[rewrite.name].run(from_proto(proto, model.path), rewrite.nodes)
-        except KeyError:
+            proto = rewritten(from_proto(proto, model.path), rewrite)
+        except UnknownRewrite:
             raise RecipeRefused(
                 f"Rewrite {rewrite.name!r} is unknown", "this version of friction-tui has no such rewrite", "Remove it."
             ) from None
@@ -64,6 +67,21 @@ def apply(model: OpenedModel, recipe: Recipe, *, weak_types: bool = False) -> Op
     if edits_types(recipe, weak_types=weak_types):
         proto = _half(proto, model, recipe)
     return from_proto(proto, model.path)
+
+
+def rewritten(model: OpenedModel, rewrite: Rewrite) -> onnx.ModelProto:
+    """An edited copy. Raises UnknownRewrite; CannotRewrite where a node is gone or the rewrite does not fit it."""
+    from friction_tui.rewrites import REWRITES
+
+    rewriter = REWRITES.get(rewrite.name)
+    if rewriter is None:
+        raise UnknownRewrite(rewrite.name)
+    paths = []
+    for name, node in zip(rewrite.nodes, referenced(model.index, rewrite.nodes), strict=True):
+        if node is None:
+            raise CannotRewrite(f"the node that writes {name.removeprefix('#')} is not in the model any more")
+        paths.append(node.path)
+    return rewriter.run(model, paths)
 
 
 def with_weights(proto: onnx.ModelProto, path: Path) -> onnx.ModelProto:

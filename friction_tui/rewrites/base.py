@@ -55,6 +55,8 @@ class Rewriter:
     changes: str = ""
     ops: tuple[tuple[str, str], ...] = ()
     node: NodeRewrite | None = None
+    general: bool = False
+    """Whether it is worth a try at any refusal, after those that know the operator."""
 
     @property
     def mends(self) -> tuple[str, ...]:

@@ -100,3 +100,4 @@ def _alone(node: onnx.NodeProto, proto: onnx.ModelProto) -> onnx.ModelProto:
 
 FOLD_CONSTANTS = Rewriter("fold-constants", "work constants out now", fold_constants)
 REMOVE_UNUSED = Rewriter("remove-unused-initializer", "drop initializers nobody reads", remove_unused)
+REWRITES = (FOLD_CONSTANTS, REMOVE_UNUSED)

@@ -79,3 +79,4 @@ def _inline(proto: onnx.ModelProto, node: Node, taken: bool) -> None:
 
 
 INLINE_IF = Rewriter("inline-if", "keep the branch that is always taken", inline_if)
+REWRITES = (INLINE_IF,)

@@ -6,7 +6,7 @@ raises CannotRewrite, before it adds anything that stays, where it does not appl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +48,22 @@ class GraphEditor:
         self._initializers: dict[str, TensorProto] = {}
         self._writers: dict[str, onnx.NodeProto] = {}
         self._readers: dict[str, int] = {}
+        self._reading: dict[str, list[onnx.NodeProto]] = {}
         self._types: dict[str, onnx.TypeProto.Tensor] = {}
-        for graph in _graphs(_inferred(self.proto).graph):
+        for graph in graphs_of(_inferred(self.proto).graph):
             for value in (*graph.value_info, *graph.output, *graph.input):
                 if value.type.HasField("tensor_type"):
                     self._types[value.name] = value.type.tensor_type
         for value in self.proto.graph.input:
             if value.type.HasField("tensor_type"):
                 self._types[value.name] = value.type.tensor_type
-        for graph in _graphs(self.proto.graph):
+        for graph in graphs_of(self.proto.graph):
             self._initializers.update((tensor.name, tensor) for tensor in graph.initializer)
             for node in graph.node:
                 self._writers.update((name, node) for name in node.output if name)
                 for name in node.input:
                     self._readers[name] = self._readers.get(name, 0) + 1
+                    self._reading.setdefault(name, []).append(node)
             for value in graph.output:
                 self._readers[value.name] = self._readers.get(value.name, 0) + 1
 
@@ -90,6 +92,10 @@ class GraphEditor:
     def readers(self, name: str) -> int:
         """How many inputs of nodes and outputs of graphs read a tensor."""
         return self._readers.get(name, 0)
+
+    def reading(self, name: str) -> list[onnx.NodeProto]:
+        """The nodes that read a tensor, bodies included."""
+        return self._reading.get(name, [])
 
     def constant(self, name: str) -> Array | None:
         """The value of an initializer, a Constant or an Identity of one; None where it is computed or "".
@@ -371,7 +377,7 @@ def replaced(model: OpenedModel, paths: Iterable[str], rewrite: NodeRewrite) -> 
         raise CannotRewrite("no node was named")
     # From the back, so that indices before it stay, and bodies before the node they belong to.
     for node in sorted(nodes, key=lambda one: _order(one.path), reverse=True):
-        graph = _graph_at(proto, node.graph)
+        graph = graph_at(proto, node.graph)
         target = graph.node[node.index]
         editor.place(graph, node.index, lambda target=target: rewrite(target, editor))  # type: ignore[misc]
     forget_shapes(proto)
@@ -380,7 +386,7 @@ def replaced(model: OpenedModel, paths: Iterable[str], rewrite: NodeRewrite) -> 
 
 def forget_shapes(proto: onnx.ModelProto) -> None:
     """Drop recorded shapes of inner tensors, which an edit may have made wrong."""
-    for graph in _graphs(proto.graph):
+    for graph in graphs_of(proto.graph):
         del graph.value_info[:]
 
 
@@ -403,7 +409,7 @@ def _order(path: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in path.split("."))
 
 
-def _graph_at(proto: onnx.ModelProto, prefix: str) -> onnx.GraphProto:
+def graph_at(proto: onnx.ModelProto, prefix: str) -> onnx.GraphProto:
     """The graph at a path prefix such as `12.then_branch`, "" for the main graph."""
     graph, parts = proto.graph, prefix.split(".") if prefix else []
     for index, name in zip(parts[::2], parts[1::2], strict=True):
@@ -411,7 +417,7 @@ def _graph_at(proto: onnx.ModelProto, prefix: str) -> onnx.GraphProto:
     return graph
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterable[onnx.GraphProto]:
+def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
     """The graph and every body in it."""
     pending = [graph]
     while pending:
@@ -422,14 +428,14 @@ def _graphs(graph: onnx.GraphProto) -> Iterable[onnx.GraphProto]:
 
 
 def _read_names(graph: onnx.GraphProto) -> set[str]:
-    return {name for each in _graphs(graph) for node in each.node for name in node.input} | {
-        value.name for each in _graphs(graph) for value in each.output
+    return {name for each in graphs_of(graph) for node in each.node for name in node.input} | {
+        value.name for each in graphs_of(graph) for value in each.output
     }
 
 
 def _every_name(proto: onnx.ModelProto) -> set[str]:
     names: set[str] = set()
-    for graph in _graphs(proto.graph):
+    for graph in graphs_of(proto.graph):
         names.update(value.name for value in (*graph.input, *graph.output, *graph.value_info))
         names.update(tensor.name for tensor in graph.initializer)
         for node in graph.node:

@@ -90,3 +90,4 @@ def _reduce_sum(proto: onnx.ModelProto, scope: str, source: str, out: str, keep:
 
 
 NONZERO_MASK = Rewriter("nonzero-mask", "multiply by the mask instead of selecting", nonzero_mask)
+REWRITES = (NONZERO_MASK,)

@@ -48,3 +48,4 @@ def _plain(name: str) -> str:
 
 
 RENAME_OP = Rewriter("rename-op", "give the operator its ONNX name", rename_op, Exactness.CHANGES)
+REWRITES = (RENAME_OP,)

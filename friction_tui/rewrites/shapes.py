@@ -47,3 +47,4 @@ def drop_squeeze(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
 
 RESHAPE_MINUS_ONE = Rewriter("reshape-minus-one", "let the batch follow the input: -1", reshape_minus_one)
 DROP_SQUEEZE = Rewriter("drop-squeeze", "keep the axis", drop_squeeze, Exactness.CHANGES)
+REWRITES = (RESHAPE_MINUS_ONE, DROP_SQUEEZE)

@@ -58,3 +58,4 @@ def _clear(node: onnx.NodeProto, *names: str) -> None:
 
 
 EVAL_MODE = Rewriter("eval-mode", "leave training mode", eval_mode, Exactness.CHANGES)
+REWRITES = (EVAL_MODE,)

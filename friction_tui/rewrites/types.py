@@ -106,3 +106,4 @@ def _narrowed(tensor: onnx.TensorProto) -> onnx.TensorProto:
 CAST_INPUT = Rewriter("cast-input", "compute in a type TensorRT takes", cast_input, Exactness.CHANGES)
 CAST_INITIALIZER = Rewriter("cast-initializer", "store weights in a type TensorRT takes", cast_initializer)
 CAST_BETWEEN = Rewriter("cast-between", "cast the inputs to one type", cast_between, Exactness.CHANGES)
+REWRITES = (CAST_INPUT, CAST_INITIALIZER, CAST_BETWEEN)

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import training
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind
 
 _RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -63,16 +63,11 @@ def check(context: CheckContext) -> Iterator[Finding]:
     if random:
         yield _random(model, random)
     if model.proto.training_info:
-        yield Finding(
-            kind="training/training-info",
-            severity=Severity.NOTE,
-            tier=Tier.MODEL,
-            title="The model carries training graphs",
+        yield training.TRAINING_INFO.finding(
             cause=f"The model has {len(model.proto.training_info)} training_info entries (graphs that initialise or "
             "update weights). Inference engines ignore them.",
-            source=RULE,
             locations=(Location(LocationKind.MODEL, "training_info"),),
-            fixes=(Fix("Remove training_info from the model that is deployed."),),
+            fixes=("Remove training_info from the model that is deployed.",),
         )
 
 
@@ -105,83 +100,63 @@ def _named(nodes: list[Node]) -> str:
     return f"{nodes[0].proto.op_type} {nodes[0].name}{more}"
 
 
-def _places(model: OpenedModel, nodes: list[Node]) -> tuple[Location, ...]:
+def _locations(model: OpenedModel, nodes: list[Node]) -> tuple[Location, ...]:
     return tuple(location_of(model, node) for node in nodes)
 
 
 def _dropout(model: OpenedModel, nodes: list[Node]) -> Finding:
-    return Finding(
-        kind="training/dropout",
-        severity=Severity.ERROR,
-        tier=Tier.PARSER,
-        title="Dropout in training mode",
+    return training.DROPOUT.finding(
         cause=f"{_named(nodes)} is in training mode (training_mode is true): it drops values at random on every run. "
         "The model was exported in train() mode, or calls the functional form without its mode. TensorRT says `does "
         "not support the Dropout operator in training mode`; ONNX Runtime runs it and gives another result each time.",
-        source=RULE,
-        locations=_places(model, nodes),
-        fixes=(_EVAL, *_leave(nodes), Fix("Or set the training_mode input to false, or remove the Dropout nodes.")),
+        locations=_locations(model, nodes),
+        fixes=(_EVAL, *_leave(nodes), "Or set the training_mode input to false, or remove the Dropout nodes."),
     )
 
 
 def _undecided(model: OpenedModel, nodes: list[Node]) -> Finding:
-    return Finding(
-        kind="training/dropout-switch",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title="Dropout switched on and off at run time",
-        cause=f"{_named(nodes)} reads its training_mode from the tensor {nodes[0].proto.input[2]}, which is no "
-        "constant. TensorRT wants it as an initializer with the value false.",
-        source=RULE,
-        locations=_places(model, nodes),
-        fixes=(_EVAL, Fix(f"Make {nodes[0].proto.input[2]} an initializer with the value false.")),
+    switch = nodes[0].proto.input[2]
+    return training.DROPOUT_SWITCH.finding(
+        cause=f"{_named(nodes)} reads its training_mode from the tensor {switch}, which is not a constant. TensorRT "
+        "wants it as an initializer with the value false.",
+        locations=_locations(model, nodes),
+        fixes=(_EVAL, f"Make {switch} an initializer with the value false."),
     )
 
 
 def _norm(model: OpenedModel, nodes: list[Node]) -> Finding:
-    return Finding(
-        kind="training/batch-norm",
-        severity=Severity.ERROR,
-        tier=Tier.PARSER,
-        title="BatchNormalization in training mode",
+    return training.BATCH_NORM.finding(
         cause=f"{_named(nodes)} is in training mode: it normalizes with the statistics of the batch instead of the "
         "trained running mean and variance, so the result depends on what else is in the batch. The model was "
         "exported in train() mode. TensorRT does not support training_mode == 1 in BatchNormalization.",
-        source=RULE,
-        locations=_places(model, nodes),
+        locations=_locations(model, nodes),
         fixes=(
             _EVAL,
             *_leave(nodes),
-            Fix(
-                "F.batch_norm needs training=False; BatchNorm made with track_running_stats=False has no running "
-                "statistics: use InstanceNorm or GroupNorm if batch statistics are meant."
-            ),
+            "F.batch_norm needs training=False; BatchNorm made with track_running_stats=False has no running "
+            "statistics: use InstanceNorm or GroupNorm if batch statistics are meant.",
         ),
     )
 
 
 def _random(model: OpenedModel, nodes: list[Node]) -> Finding:
-    seeded = [node for node in nodes if any(attribute.name == "seed" for attribute in node.proto.attribute)]
-    told = f" {len(seeded)} of them have a seed, which TensorRT ignores." if seeded else ""
-    return Finding(
-        kind="training/random",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title=f"Random operator {nodes[0].proto.op_type}",
+    seeded = sum(any(attribute.name == "seed" for attribute in node.proto.attribute) for node in nodes)
+    seeds = f" {seeded} of them have a seed, which TensorRT ignores." if seeded else ""
+    return training.RANDOM.finding(
+        op=nodes[0].proto.op_type,
         cause=f"{_named(nodes)} makes random values inside the graph: results are random, differ from run to run and "
-        f"between engines, and cannot be compared.{told}",
-        source=RULE,
-        locations=_places(model, nodes),
+        f"between engines, and cannot be compared.{seeds}",
+        locations=_locations(model, nodes),
         fixes=(
-            Fix(
-                "Make the random noise an input of the model, so that the caller controls it and outputs can be "
-                "compared."
-            ),
-            Fix(
-                "If it is a leftover of training (noise, stochastic depth, sampling), call model.eval() or replace it."
-            ),
+            "Make the random noise an input of the model, so that the caller controls it and outputs can be compared.",
+            "If it is a leftover of training (noise, stochastic depth, sampling), call model.eval() or replace it.",
         ),
     )
 
 
-CHECK = Check("training", "layers left in training mode", check, tuple(KINDS.values()))
+CHECK = Check(
+    "training",
+    "layers left in training mode",
+    check,
+    (training.DROPOUT, training.DROPOUT_SWITCH, training.BATCH_NORM, training.RANDOM, training.TRAINING_INFO),
+)

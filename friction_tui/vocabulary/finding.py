@@ -96,7 +96,7 @@ class Location(msgspec.Struct, frozen=True, omit_defaults=True):
 class Fix(msgspec.Struct, frozen=True, omit_defaults=True):
     """One way out. `text` says what to do; the other fields let the tool do it when the user presses x.
 
-    `rewrite` names a rewrite in `friction_tui.rewrites` to apply at the node paths `nodes`; `ranges` are
+    `rewrite` names a rewrite in `friction_tui.rewrites` to apply at `nodes`, paths or references; `ranges` are
     dimension ranges to put in the profile (keys as in `Profile.ranges`); `opset` an opset to convert to.
     All empty: the fix is the user's to make, in their own code.
     """

@@ -38,6 +38,7 @@ def main() -> None:
 
 def run(request: JobRequest, progress: Progress, send: Callable[[Event], None]) -> JobEnded:
     """Do what the request says, in this process; `send` takes what a job says besides its progress."""
+    from friction_tui.worker.mending import mend
     from friction_tui.worker.opsets import plan_opsets
     from friction_tui.worker.precision import search_precision
     from friction_tui.worker.work import build, measure
@@ -51,6 +52,8 @@ def run(request: JobRequest, progress: Progress, send: Callable[[Event], None]) 
             return search_precision(request, progress)
         case JobKind.OPSETS:
             return plan_opsets(request, progress, send)
+        case JobKind.FIX:
+            return mend(request, progress)
     raise ValueError(f"no such job: {request.kind}")
 
 

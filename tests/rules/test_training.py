@@ -1,4 +1,4 @@
-"""Training mode by opset, random operators, and inference models left in peace."""
+"""Training mode by opset, random operators, and inference models that give no finding."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_training_mode_is_an_error_that_says_eval(opset: int, graph: str, kind: 
         (6, NORM.format(more="", attr="<is_test = 1>")),
     ],
 )
-def test_inference_mode_is_left_in_peace(opset: int, graph: str, judge: Any) -> None:
+def test_inference_mode_gives_no_finding(opset: int, graph: str, judge: Any) -> None:
     assert judge(check, graph, opset=opset, tensors=FALSE) == []
 
 

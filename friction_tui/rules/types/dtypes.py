@@ -1,7 +1,7 @@
 """Element types the engine does not have: where they enter, who reads them first, where the Cast belongs.
 
 What TensorRT-RTX 1.7.1's parser and builder do with each type was measured with one-node models: float64 is narrowed
-to float32 without a word, int16, unsigned integers from 16 bits, strings and complex numbers are refused even when
+to float32 without an error, int16, unsigned integers from 16 bits, strings and complex numbers are refused even when
 nothing reads them, and quantized constants must go straight into a DequantizeLinear.
 """
 
@@ -11,7 +11,17 @@ from collections.abc import Iterator
 
 from onnx import TensorProto, ValueInfoProto
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds.types import (
+    BFLOAT16,
+    FLOAT64,
+    NOT_A_TENSOR,
+    QUANTIZED_CONSTANT,
+    UINT8_INSIDE,
+    UNSUPPORTED_CAST,
+    UNSUPPORTED_INITIALIZER,
+    UNSUPPORTED_INPUT,
+    UNSUPPORTED_OUTPUT,
+)
 from friction_tui.model.graph import Node
 from friction_tui.model.names import dtype_name
 from friction_tui.model.opened import OpenedModel
@@ -19,9 +29,9 @@ from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.types.element_types import element_types
-from friction_tui.rules.types.type_constraints import spoken
+from friction_tui.rules.types.type_constraints import type_text
 from friction_tui.rules.weights.stored_tensors import Stored, stored_tensors
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
 
 TAKEN = frozenset(
     {
@@ -77,83 +87,73 @@ def _first_reader(model: OpenedModel, tensor: str) -> Node | None:
     return next(iter(model.index.consumers.get(tensor, ())), None)
 
 
-def _reader_words(node: Node | None) -> str:
+def _reader_text(node: Node | None) -> str:
     return f"first read by {node.proto.op_type} {node.name}" if node else "read by nothing"
 
 
-def _remedies(data_type: int, tensor: str, reader: Node | None) -> tuple[Fix, ...]:
+def _remedies(data_type: int, tensor: str, reader: Node | None) -> tuple[str, ...]:
     """What to do about a refused type at the border of the graph."""
     if data_type == TensorProto.STRING:
         return (
-            Fix(
-                f"Keep text outside the engine: remove {tensor} and the nodes that read it, and do the label lookup "
-                "or tokenizing before or after inference; feed integer ids (int32 or int64) instead."
-            ),
-            Fix("For a scikit-learn export turn ZipMap and string labels off (integer classes), or strip them off."),
+            f"Keep text outside the engine: remove {tensor} and the nodes that read it, and do the label lookup "
+            "or tokenizing before or after inference; feed integer ids (int32 or int64) instead.",
+            "For a scikit-learn export turn ZipMap and string labels off (integer classes), or strip them off.",
         )
     if data_type in (TensorProto.COMPLEX64, TensorProto.COMPLEX128):
         return (
-            Fix(f"Carry real and imaginary part of {tensor} as a last axis of size 2 (torch.view_as_real), float32."),
-            Fix(
-                "Do the complex part (FFT, STFT) outside the engine, or replace it by Conv or MatMul with a fixed "
-                "basis."
-            ),
+            f"Carry real and imaginary part of {tensor} as a last axis of size 2 (torch.view_as_real), float32.",
+            "Do the complex part (FFT, STFT) outside the engine, or replace it by Conv or MatMul with a fixed basis.",
         )
     if reader is not None and reader.proto.op_type in ("QuantizeLinear", "DequantizeLinear"):
         return (
-            Fix(
-                f"Quantize to signed int8 (QInt8), symmetric with zero point 0: {tensor} makes it "
-                f"{dtype_name(data_type)}, and TensorRT quantizes to int8, int4 and fp8 only."
-            ),
-            Fix(f"Or leave this tensor unquantized: remove {reader.name} and its pair."),
+            f"Quantize to signed int8 (QInt8), symmetric with zero point 0: {tensor} makes it "
+            f"{dtype_name(data_type)}, and TensorRT quantizes to int8, int4 and fp8 only.",
+            f"Or leave this tensor unquantized: remove {reader.name} and its pair.",
         )
     other = _STANDS_IN.get(data_type, "float32")
     where = f" in front of {reader.name}" if reader else ""
     return (
-        Fix(f"Make {tensor} {other} and insert a Cast{where} only if the reader needs it; cast the data outside."),
-        Fix("Re-export with that dtype."),
+        f"Make {tensor} {other} and insert a Cast{where} only if the reader needs it; cast the data outside.",
+        "Re-export with that dtype.",
     )
 
 
 def _borders(model: OpenedModel) -> Iterator[Finding]:
     """Inputs and outputs of a type the engine does not take."""
-    graph = model.proto.graph
-    for kind, values in ((LocationKind.INPUT, model.index.inputs), (LocationKind.OUTPUT, graph.output)):
+    for place, unsupported, values in (
+        (LocationKind.INPUT, UNSUPPORTED_INPUT, model.index.inputs),
+        (LocationKind.OUTPUT, UNSUPPORTED_OUTPUT, model.proto.graph.output),
+    ):
         for value in values:
             found = value.type.WhichOneof("value")
             if found not in (None, "tensor_type"):
-                yield _not_a_tensor(kind, value, str(found).removesuffix("_type"))
+                yield _not_a_tensor(place, value, str(found).removesuffix("_type"))
             data_type = value.type.tensor_type.elem_type
             if found != "tensor_type" or not data_type or data_type in TAKEN:
                 continue
-            reader = _first_reader(model, value.name) if kind == LocationKind.INPUT else None
-            told = f", {_reader_words(reader)}," if kind == LocationKind.INPUT else ""
-            yield Finding(
-                kind=f"types/unsupported-{kind.value}",
-                severity=Severity.ERROR,
-                tier=Tier.PARSER,
-                title=f"{kind.value.capitalize()} {value.name} is {dtype_name(data_type)}",
-                cause=f"The graph {kind.value} {value.name}{told} has the data type (dtype) {spoken(data_type)}, "
+            reader = _first_reader(model, value.name) if place is LocationKind.INPUT else None
+            read = f", {_reader_text(reader)}," if place is LocationKind.INPUT else ""
+            yield unsupported.finding(
+                name=value.name,
+                dtype=dtype_name(data_type),
+                cause=f"The graph {place.value} {value.name}{read} has the data type (dtype) {type_text(data_type)}, "
                 "which TensorRT does not support. Its message has neither node nor type: `Failed to convert ONNX date "
                 "type to TensorRT data type`.",
-                source=RULE,
-                locations=(Location(kind, value.name), *((location_of(model, reader),) if reader else ())),
+                locations=(Location(place, value.name), *((location_of(model, reader),) if reader else ())),
                 fixes=_remedies(data_type, value.name, reader),
             )
 
 
-def _not_a_tensor(kind: LocationKind, value: ValueInfoProto, what: str) -> Finding:
-    return Finding(
-        kind="types/not-a-tensor",
-        severity=Severity.ERROR,
-        tier=Tier.PARSER,
-        title=f"{kind.value.capitalize()} {value.name} is no tensor but a {what}",
-        cause=f"The graph {kind.value} {value.name} has the type {what}, not tensor; TensorRT does not support it.",
-        source=RULE,
-        locations=(Location(kind, value.name),),
+def _not_a_tensor(place: LocationKind, value: ValueInfoProto, what: str) -> Finding:
+    return NOT_A_TENSOR.finding(
+        place=place.value.capitalize(),
+        name=value.name,
+        type=f"an {what}" if what == "optional" else f"a {what}",
+        cause=f"The graph {place.value} {value.name} has the type {what}, not tensor; TensorRT does not support it.",
+        locations=(Location(place, value.name),),
         fixes=(
-            Fix("Replace it by one tensor per element (for a scikit-learn export: turn ZipMap off)."),
-            Fix("Keep that part of the model outside the engine."),
+            "Replace it by one tensor per element (for a scikit-learn export: turn ZipMap off).",
+            "Keep that part of the model outside the engine.",
         ),
     )
 
@@ -185,16 +185,14 @@ def _refused_constants(model: OpenedModel, data_type: int, tensors: list[Stored]
     role = " (labels or class names, it seems)" if data_type == TensorProto.STRING else ""
     fixes = _remedies(data_type, first.name, reader)
     if reader is None:
-        fixes = (Fix(f"Nothing reads {first.name}: remove it from the initializers."), *fixes)
-    return Finding(
-        kind="types/unsupported-initializer",
-        severity=Severity.ERROR,
-        tier=Tier.PARSER,
-        title=f"{what.capitalize()} {first.name} is {dtype_name(data_type)}",
-        cause=f"The {what} {first.name}{role}, {_reader_words(reader)}{more}, has the data type (dtype) "
-        f"{spoken(data_type)}, which TensorRT does not support: it cannot import the weights, even unused ones, and "
+        fixes = (f"Nothing reads {first.name}: remove it from the initializers.", *fixes)
+    return UNSUPPORTED_INITIALIZER.finding(
+        what=what.capitalize(),
+        name=first.name,
+        dtype=dtype_name(data_type),
+        cause=f"The {what} {first.name}{role}, {_reader_text(reader)}{more}, has the data type (dtype) "
+        f"{type_text(data_type)}, which TensorRT does not support: it cannot import the weights, even unused ones, and "
         "only says `Failed to import initializer`.",
-        source=RULE,
         locations=(*(tensor.location(model) for tensor in tensors), *((location_of(model, reader),) if reader else ())),
         fixes=fixes,
     )
@@ -205,23 +203,18 @@ def _direct_constants(model: OpenedModel, data_type: int, tensors: list[Stored])
     reader = next(node for node, _ in first.readers if node.proto.op_type != "DequantizeLinear")
     name = dtype_name(data_type)
     more = f" {len(tensors) - 1} more tensors are used so." if len(tensors) > 1 else ""
-    return Finding(
-        kind="types/quantized-constant",
-        severity=Severity.ERROR,
-        tier=Tier.BUILDER,
-        title=f"{name} constant {first.name} is read by {reader.proto.op_type}",
+    return QUANTIZED_CONSTANT.finding(
+        dtype=name,
+        name=first.name,
+        op=reader.proto.op_type,
         cause=f"The {name} tensor {first.name} is read by {reader.proto.op_type} {reader.name}. TensorRT takes a "
         "quantized constant only directly in front of a DequantizeLinear and fails at the build (`Quantized constant "
         f"is only allowed before DQ`), although the parser accepts it.{more}",
-        source=RULE,
         locations=(*(tensor.location(model) for tensor in tensors), location_of(model, reader)),
         fixes=(
-            Fix(
-                f"If the values are quantized weights, let a DequantizeLinear read {first.name} directly and put "
-                f"{reader.proto.op_type} behind it, on the float tensor (or apply it to the stored weights "
-                "beforehand)."
-            ),
-            Fix(f"If they are plain integers, store {first.name} as int32 (or the dequantized weights as float16)."),
+            f"If the values are quantized weights, let a DequantizeLinear read {first.name} directly and put "
+            f"{reader.proto.op_type} behind it, on the float tensor (or apply it to the stored weights beforehand).",
+            f"If they are plain integers, store {first.name} as int32 (or the dequantized weights as float16).",
         ),
     )
 
@@ -236,17 +229,13 @@ def _casts(model: OpenedModel) -> Iterator[Finding]:
                 found.setdefault(to, []).append(node)
     for data_type, nodes in found.items():
         more = f" {len(nodes) - 1} more do the same." if len(nodes) > 1 else ""
-        yield Finding(
-            kind="types/unsupported-cast",
-            severity=Severity.ERROR,
-            tier=Tier.PARSER,
-            title=f"Cast to {dtype_name(data_type)}",
-            cause=f"Cast {nodes[0].name} makes {spoken(data_type)}, a data type (dtype) TensorRT does not "
+        yield UNSUPPORTED_CAST.finding(
+            dtype=dtype_name(data_type),
+            cause=f"Cast {nodes[0].name} makes {type_text(data_type)}, a data type (dtype) TensorRT does not "
             f"support.{more}",
-            source=RULE,
-            locations=tuple(location_of(model, node) for node in nodes),
+            locations=(location_of(model, node) for node in nodes),
             fixes=(
-                Fix(f"Cast to {_STANDS_IN.get(data_type, 'float32')} instead, where its range is enough."),
+                f"Cast to {_STANDS_IN.get(data_type, 'float32')} instead, where its range is enough.",
                 *_remedies(data_type, nodes[0].proto.output[0], None)[:1],
             ),
         )
@@ -270,48 +259,42 @@ def _uint8(model: OpenedModel) -> Iterator[Finding]:
     if found:
         name, node = found[0]
         more = f" {len(found) - 1} more tensors are used so." if len(found) > 1 else ""
-        yield Finding(
-            kind="types/uint8-inside",
-            severity=Severity.ERROR,
-            tier=Tier.PARSER,
-            title=f"uint8 inside the network: {name}",
+        yield UINT8_INSIDE.finding(
+            tensor=name,
             cause=f"{node.proto.op_type} {node.name} works with the uint8 tensor {name}. TensorRT supports uint8 only "
             "at the border, from an input into a Cast and from a Cast into an output, not supported anywhere "
             f"else.{more}",
-            source=RULE,
-            locations=tuple(
-                location for n, each in found for location in (location_of(model, each), _tensor_place(model, n))
+            locations=(
+                location for n, each in found for location in (location_of(model, each), _tensor_location(model, n))
             ),
             fixes=(
-                Fix(f"Insert a Cast of {name} to float32, float16 or int32 before {node.name}, behind the input."),
-                Fix(
-                    "For packed 4-bit or 8-bit weights: unpack them before the export, or store them as int8 or int4 "
-                    "in front of a DequantizeLinear."
-                ),
+                f"Insert a Cast of {name} to float32, float16 or int32 before {node.name}, behind the input.",
+                "For packed 4-bit or 8-bit weights: unpack them before the export, or store them as int8 or int4 "
+                "in front of a DequantizeLinear.",
             ),
         )
 
 
-def _tensor_place(model: OpenedModel, name: str) -> Location:
+def _tensor_location(model: OpenedModel, name: str) -> Location:
     known = {value.name for value in model.index.inputs}
     return Location(LocationKind.INPUT if name in known else LocationKind.TENSOR, name)
 
 
 def _float64(model: OpenedModel, stored: list[Stored]) -> Iterator[Finding]:
-    """float64 that is computed with: the engine narrows it to float32, bindings included, and says nothing."""
+    """float64 that is computed with: the engine narrows it to float32, bindings included, without a message."""
     double = TensorProto.DOUBLE
     locations: list[Location] = []
-    told: list[str] = []
+    uses: list[str] = []
     for value in model.index.inputs:
         if value.type.tensor_type.elem_type == double:
             locations.append(Location(LocationKind.INPUT, value.name))
-            told.append(f"the input {value.name}, {_reader_words(_first_reader(model, value.name))}")
+            uses.append(f"the input {value.name}, {_reader_text(_first_reader(model, value.name))}")
     for tensor in stored:
         if tensor.proto.data_type == double and any(
             n.proto.op_type not in _HARMLESS_READERS for n, _ in tensor.readers
         ):
             locations.append(tensor.location(model))
-            told.append(f"the {'constant' if tensor.constant else 'initializer'} {tensor.name}")
+            uses.append(f"the {'constant' if tensor.constant else 'initializer'} {tensor.name}")
     types = element_types(model)
     computed = [
         node
@@ -322,33 +305,27 @@ def _float64(model: OpenedModel, stored: list[Stored]) -> Iterator[Finding]:
     for value in model.proto.graph.output:
         if value.type.tensor_type.elem_type == double:
             locations.append(Location(LocationKind.OUTPUT, value.name))
-            told.append(f"the output {value.name}")
+            uses.append(f"the output {value.name}")
     if not locations:
         if not computed:
             return
-        told.append(f"what {computed[0].proto.op_type} {computed[0].name} computes")
+        uses.append(f"what {computed[0].proto.op_type} {computed[0].name} computes")
         if all(node.proto.op_type == "Cast" for node in computed):
             return  # cast up and down again, nothing is computed with it
     locations.extend(location_of(model, node) for node in computed)
-    more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+    more = f" and {len(uses) - 1} more" if len(uses) > 1 else ""
     border = locations[0].name
-    yield Finding(
-        kind="types/float64",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title=f"float64 (double) is narrowed to float32: {border}",
-        cause=f"The model uses float64 (double) for {told[0]}{more}. TensorRT has no float64: it narrows inputs, "
+    yield FLOAT64.finding(
+        name=border,
+        cause=f"The model uses float64 (double) for {uses[0]}{more}. TensorRT has no float64: it narrows inputs, "
         "weights and results to float32 without an error, so the bindings take 4-byte values where the model says 8, "
         "and up to 29 bits of precision are gone. It is often numpy's default dtype that leaked into the export.",
-        source=RULE,
-        locations=tuple(locations),
-        evidence=tuple(told[:12]),
+        locations=locations,
+        evidence=uses[:12],
         fixes=(
-            Fix(
-                "Export the model in float32: model.float(), example inputs with .float() or `.astype(np.float32)`, "
-                "constants with dtype=torch.float32."
-            ),
-            Fix(f"Or declare {border} as float32 and insert a Cast at the border, where the precision is not needed."),
+            "Export the model in float32: model.float(), example inputs with .float() or `.astype(np.float32)`, "
+            "constants with dtype=torch.float32.",
+            f"Or declare {border} as float32 and insert a Cast at the border, where the precision is not needed.",
         ),
     )
 
@@ -358,30 +335,41 @@ def _bfloat16(context: CheckContext) -> Iterator[Finding]:
     names = [
         name
         for types in element_types(context.model).values()
-        for name, kind in types.items()
-        if kind == TensorProto.BFLOAT16
+        for name, data_type in types.items()
+        if data_type == TensorProto.BFLOAT16
     ]
     if not names:
         return
     turing = context.recipe.target.upper() == "SM75"
     borders = [value for value in context.model.index.inputs if value.name in set(names)]
-    yield Finding(
-        kind="types/bfloat16",
+    yield BFLOAT16.finding(
         severity=Severity.WARNING if turing else Severity.NOTE,
-        tier=Tier.HAZARD,
-        title="bfloat16 needs an Ampere GPU or newer",
         cause=f"{len(names)} tensors are bfloat16, first {names[0]}. bfloat16 needs compute capability 8.0 (Ampere) "
         "or newer" + (", and the target is SM75 (Turing)." if turing else "; on Turing (SM75) it cannot run natively."),
-        source=RULE,
         locations=(Location(LocationKind.TENSOR, names[0]),),
         fixes=(
-            Fix("Export in float16 or float32 for older GPUs."),
+            "Export in float16 or float32 for older GPUs.",
             *(
-                Fix(f"The input {v.name} is bfloat16, which numpy lacks: declare it float32 and Cast inside.")
+                f"The input {v.name} is bfloat16, which numpy lacks: declare it float32 and Cast inside."
                 for v in borders[:1]
             ),
         ),
     )
 
 
-CHECK = Check("dtypes", "element types TensorRT does not have", check, tuple(KINDS.values()))
+CHECK = Check(
+    "dtypes",
+    "element types TensorRT does not have",
+    check,
+    (
+        UNSUPPORTED_INPUT,
+        UNSUPPORTED_OUTPUT,
+        UNSUPPORTED_INITIALIZER,
+        UNSUPPORTED_CAST,
+        NOT_A_TENSOR,
+        FLOAT64,
+        UINT8_INSIDE,
+        QUANTIZED_CONSTANT,
+        BFLOAT16,
+    ),
+)

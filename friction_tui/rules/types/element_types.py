@@ -138,7 +138,7 @@ def _of_node(node: onnx.NodeProto, seen: dict[str, int], opsets: dict[str, int])
         if name and formal and formal.homogeneous and formal.types:
             found = seen.get(name, 0)
             if found and bound.setdefault(formal.variable, found) != found:
-                bound[formal.variable] = 0  # the inputs disagree, so what comes out is anybody's guess
+                bound[formal.variable] = 0  # the inputs disagree, so the type of the output is not known
     outputs = []
     for position in range(len(node.output)):
         outcome = schema.output_at(position)

@@ -1,18 +1,18 @@
 """Where float16 runs out of range inside a graph: sums of squares, tiny epsilons, unguarded exponentials.
 
-Spoken of only where the model, or the precision asked for, really computes in float16: the same patterns are harmless
-in float32, and nearly every healthy transformer has them.
+Reported only where the model, or the precision asked for, really computes in float16: the same patterns are harmless in
+float32, and nearly every healthy transformer has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from onnx import TensorProto
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import precision
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
@@ -21,7 +21,7 @@ from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.types.element_types import type_in
 from friction_tui.rules.weights.weights import FP16_LARGEST, FP16_SMALLEST
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location
 from friction_tui.vocabulary.recipe import Precision
 
 _SUMS = frozenset({"ReduceSumSquare", "ReduceL2", "ReduceLogSumExp", "ReduceSum", "ReduceMean"})
@@ -130,84 +130,79 @@ def _feeds_divider(model: OpenedModel, node: Node) -> bool:
     )
 
 
-_KEEP = Fix("Keep these nodes in fp32 (mixed precision); `friction-tui precision`, or the search under t, finds which.")
-_BF16 = Fix("Use bf16 instead of fp16: it has the range of fp32.")
+_OTHERWISE = (
+    "Keep these nodes in fp32 (mixed precision); `friction-tui precision`, or the search under t, finds which.",
+    "Use bf16 instead of fp16: it has the range of fp32.",
+)
 
 
-def _make(
-    model: OpenedModel, kind: str, title: str, cause: str, nodes: list[Node], *fixes: Fix, beside: Sequence[Node] = ()
-) -> Finding:
-    more = f" {len(nodes)} nodes are concerned." if len(nodes) > 1 else ""
-    return Finding(
-        kind=f"precision/{kind}",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title=title,
-        cause=cause + more,
-        source=RULE,
-        locations=tuple(dict.fromkeys(location_of(model, node) for node in (*nodes, *beside))),
-        fixes=(*fixes, _KEEP, _BF16),
-    )
+def _more(nodes: Sequence[object]) -> str:
+    return f" {len(nodes)} nodes are concerned." if len(nodes) > 1 else ""
+
+
+def _locations(model: OpenedModel, nodes: Iterable[Node]) -> Iterable[Location]:
+    return dict.fromkeys(location_of(model, node) for node in nodes)
 
 
 def _squares(model: OpenedModel, nodes: list[Node], squaring: list[Node]) -> Finding:
     first = nodes[0]
-    return _make(
-        model,
-        "sum-of-squares",
-        "Sums of squares in fp16",
-        f"{first.proto.op_type} {first.name} sums squares in fp16 (float16, half), whose largest number is "
+    return precision.SUM_OF_SQUARES.finding(
+        cause=f"{first.proto.op_type} {first.name} sums squares in fp16 (float16, half), whose largest number is "
         f"{FP16_LARGEST:g}: a value of 256 squared already overflows to Inf, and the layer gives NaN. It is how a "
         "LayerNorm or RMSNorm looks that was exported in pieces (`Running layernorm after self-attention in FP16 may "
-        "cause overflow`).",
-        nodes,
-        Fix("Export at opset 17 or newer, where it is one LayerNormalization that TensorRT computes safely."),
-        beside=squaring,
+        f"cause overflow`).{_more(nodes)}",
+        locations=_locations(model, (*nodes, *squaring)),
+        fixes=(
+            "Export at opset 17 or newer, where it is one LayerNormalization that TensorRT computes safely.",
+            *_OTHERWISE,
+        ),
     )
 
 
 def _epsilons(model: OpenedModel, found: list[tuple[Node, float]]) -> Finding:
     node, small = found[0]
-    return _make(
-        model,
-        "epsilon-underflow",
-        f"An epsilon of {small:g} is 0 in fp16" if small else "An epsilon has become 0 in fp16",
-        f"{node.proto.op_type} {node.name} adds "
-        + (
-            f"the epsilon {small:g} in fp16 (float16, half), where it underflows to 0"
-            if small
-            else "0 in fp16 (float16, half): an epsilon (eps) that underflowed when the model was converted"
-        )
-        + f"; the smallest fp16 number is {FP16_SMALLEST:.3g}. What follows divides by it or takes its root, and gives "
-        "Inf or NaN.",
-        [node for node, _ in found],
-        Fix("Use a larger epsilon, such as 1e-5."),
+    if small:
+        added = f"the epsilon {small:g} in fp16 (float16, half), where it underflows to 0"
+    else:
+        added = "0 in fp16 (float16, half): an epsilon (eps) that underflowed when the model was converted"
+    return precision.EPSILON_UNDERFLOW.finding(
+        epsilon=f"An epsilon of {small:g} is" if small else "An epsilon has become",
+        cause=f"{node.proto.op_type} {node.name} adds {added}; the smallest fp16 number is {FP16_SMALLEST:.3g}. What "
+        f"follows divides by it or takes its root, and gives Inf or NaN.{_more(found)}",
+        locations=_locations(model, (node for node, _ in found)),
+        fixes=("Use a larger epsilon, such as 1e-5.", *_OTHERWISE),
     )
 
 
 def _exponentials(model: OpenedModel, nodes: list[Node]) -> Finding:
-    first = nodes[0]
-    return _make(
-        model,
-        "exponential",
-        "Exp without a bound in fp16",
-        f"Exp {first.name} has an input without a bound; in fp16 (float16, half) it overflows to Inf from 11.1 on.",
-        nodes,
-        Fix("Subtract the maximum first, use Softmax or LogSumExp, or clamp the input."),
+    return precision.EXPONENTIAL.finding(
+        cause=f"Exp {nodes[0].name} has an input without a bound; in fp16 (float16, half) it overflows to Inf from "
+        f"11.1 on.{_more(nodes)}",
+        locations=_locations(model, nodes),
+        fixes=("Subtract the maximum first, use Softmax or LogSumExp, or clamp the input.", *_OTHERWISE),
     )
 
 
 def _masks(model: OpenedModel, found: list[tuple[Node, float]]) -> Finding:
     node, large = found[0]
-    return _make(
-        model,
-        "constant-overflow",
-        f"The constant {large:.4g} is Inf in fp16",
-        f"{node.proto.op_type} {node.name} uses the constant {large:.4g}, beyond the largest fp16 (float16, half) "
-        f"number {FP16_LARGEST:g}: it overflows to Inf, and a row that is masked altogether becomes NaN.",
-        [each for each, _ in found],
-        Fix("Use a mask value that fp16 holds, such as -1e4 or -65504."),
+    return precision.CONSTANT_OVERFLOW.finding(
+        value=f"{large:.4g}",
+        cause=f"{node.proto.op_type} {node.name} uses the constant {large:.4g}, beyond the largest fp16 (float16, "
+        f"half) number {FP16_LARGEST:g}: it overflows to Inf, and a row that is masked altogether becomes NaN."
+        f"{_more(found)}",
+        locations=_locations(model, (node for node, _ in found)),
+        fixes=("Use a mask value that fp16 holds, such as -1e4 or -65504.", *_OTHERWISE),
     )
 
 
-CHECK = Check("half precision", "where float16 runs out of range inside the graph", check, tuple(KINDS.values()))
+CHECK = Check(
+    "half precision",
+    "where float16 runs out of range inside the graph",
+    check,
+    (
+        precision.SUM_OF_SQUARES,
+        precision.EPSILON_UNDERFLOW,
+        precision.EXPONENTIAL,
+        precision.CONSTANT_OVERFLOW,
+    ),
+)

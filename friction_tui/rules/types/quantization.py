@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from onnx import TensorProto
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import quantization
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.names import dtype_name
@@ -22,12 +22,14 @@ from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.types.element_types import type_in
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
 
 Array = npt.NDArray[np.generic]
+_Keyed = tuple[tuple[object, ...], Finding]
+"""A finding without its nodes, and what the nodes that it holds for have in common."""
 
 _OPS = ("QuantizeLinear", "DequantizeLinear")
-_TOLD = 12
+_LISTED = 12
 """As many of those that are wrong in the same way are listed one by one."""
 _LARGEST_SCALE_TENSOR = 1 << 20
 _STORED = (TensorProto.INT8, TensorProto.UINT8, TensorProto.INT4, TensorProto.INT32, TensorProto.FLOAT4E2M1)
@@ -47,7 +49,7 @@ class _Step:
     block: int
 
     @property
-    def words(self) -> str:
+    def name(self) -> str:
         """`QuantizeLinear q/act/Quant`."""
         return f"{self.node.proto.op_type} {self.node.name}"
 
@@ -60,14 +62,14 @@ def check(context: CheckContext) -> Iterator[Finding]:
     steps = [_step(model, node) for node in model.index.nodes if node.proto.op_type in _OPS]
     found: dict[tuple[object, ...], tuple[Finding, list[Location]]] = {}
     for step in steps:
-        for key, finding in _judge(context, step):
+        for key, finding in _wrong(context, step):
             _, locations = found.setdefault(key, (finding, []))
             locations.append(location_of(model, step.node))
             locations.extend(location for location in finding.locations if location.kind is LocationKind.INITIALIZER)
     by_kind: dict[tuple[str, Severity], list[Finding]] = {}
     for finding, locations in found.values():
-        told = msgspec.structs.replace(finding, locations=tuple(dict.fromkeys(locations)))
-        by_kind.setdefault((told.kind, told.severity), []).append(told)
+        placed = msgspec.structs.replace(finding, locations=tuple(dict.fromkeys(locations)))
+        by_kind.setdefault((placed.kind, placed.severity), []).append(placed)
     yield from map(_together, by_kind.values())
 
 
@@ -81,7 +83,7 @@ def _together(findings: list[Finding]) -> Finding:
         title=f"{first.title}, and {len(others)} more likewise",
         cause=f"{first.cause} It is the same with {len(others)} more.",
         locations=tuple(dict.fromkeys(location for one in findings for location in one.locations)),
-        evidence=tuple(one.title for one in others[:_TOLD]),
+        evidence=tuple(one.title for one in others[:_LISTED]),
     )
 
 
@@ -97,8 +99,8 @@ def _step(model: OpenedModel, node: Node) -> _Step:
     return _Step(node, constant(1), constant(2), attributes.get("axis", 1), attributes.get("block_size", 0))
 
 
-def _judge(context: CheckContext, step: _Step) -> Iterator[tuple[tuple[object, ...], Finding]]:
-    """(what several nodes may share, finding) for each thing wrong with one node."""
+def _wrong(context: CheckContext, step: _Step) -> Iterator[_Keyed]:
+    """Each thing wrong with one node."""
     proto = step.node.proto
     scale_name = proto.input[1] if len(proto.input) > 1 else ""
     if step.scale is not None and step.scale.dtype.kind == "f":
@@ -108,43 +110,21 @@ def _judge(context: CheckContext, step: _Step) -> Iterator[tuple[tuple[object, .
     if step.zero is not None and step.zero.dtype.kind in "iu" and np.any(step.zero != 0):
         yield ("zero", zero_name), _asymmetric(context, step, zero_name, step.zero)
     elif zero_name and step.zero is None and type_in(context.model, step.node.graph, zero_name) in _STORED:
-        yield (
-            ("computed", zero_name),
-            _make(
-                "computed-zero-point",
-                Severity.ERROR,
-                f"Zero point {zero_name} is computed",
-                f"{step.words} takes its zero point from {zero_name}, which is computed or an input. The builder "
-                "wants it as an initializer (`has zero_point which is not an initializer`), although the parser "
-                "accepts it.",
-                "",
-                "Quantize statically: store the zero point, 0, as an initializer, or leave it out.",
-                tier=Tier.BUILDER,
-            ),
+        computed = quantization.COMPUTED_ZERO_POINT.finding(
+            tensor=zero_name,
+            cause=f"{step.name} takes its zero point from {zero_name}, which is computed or an input. The builder "
+            "wants it as an initializer (`has zero_point which is not an initializer`), although the parser accepts "
+            "it.",
+            locations=(),
+            fixes=("Quantize statically: store the zero point, 0, as an initializer, or leave it out.",),
         )
+        yield ("computed", zero_name), computed
     else:
         yield from _stored_type(context, step)
 
 
-def _make(
-    kind: str,
-    severity: Severity,
-    title: str,
-    cause: str,
-    initializer: str,
-    *fixes: str,
-    tier: Tier = Tier.PARSER,
-) -> Finding:
-    return Finding(
-        kind=f"quantization/{kind}",
-        severity=severity,
-        tier=tier,
-        title=title,
-        cause=cause,
-        source=RULE,
-        locations=(Location(LocationKind.INITIALIZER, initializer),) if initializer else (),
-        fixes=tuple(Fix(text) for text in fixes),
-    )
+def _at(initializer: str) -> tuple[Location, ...]:
+    return (Location(LocationKind.INITIALIZER, initializer),) if initializer else ()
 
 
 def _channels(bad: npt.NDArray[np.bool_]) -> str:
@@ -157,101 +137,90 @@ def _channels(bad: npt.NDArray[np.bool_]) -> str:
     )
 
 
-def _bad_scale(step: _Step, name: str, scale: Array) -> Iterator[tuple[tuple[object, ...], Finding]]:
+def _bad_scale(step: _Step, name: str, scale: Array) -> Iterator[_Keyed]:
     """NaN, infinite, zero and negative scales."""
     values = scale.astype(np.float64).ravel()
-    for kind, bad, what in (
-        ("nan-scale", np.isnan(values), "NaN"),
-        ("infinite-scale", np.isinf(values), "infinite (Inf)"),
-        ("scale-not-positive", values <= 0, "zero or negative, not positive"),
+    refused = "TensorRT says `Scale coefficients must all be positive`."
+    for kind, bad, what, effect in (
+        (quantization.NAN_SCALE, np.isnan(values), "NaN", refused),
+        (
+            quantization.INFINITE_SCALE,
+            np.isinf(values),
+            "infinite (Inf)",
+            "TensorRT accepts it and the result is wrong.",
+        ),
+        (quantization.SCALE_NOT_POSITIVE, values <= 0, "zero or negative, not positive", refused),
     ):
         if not bad.any():
             continue
-        shown = float(values[bad][0])
-        yield (
-            (kind, name),
-            _make(
-                kind,
-                Severity.ERROR,
-                f"Scale {name} is {what.split(',')[0]}",
-                f"The scale {name} of {step.words} is {what}{_channels(bad)} (value {shown:g}): {int(bad.sum())} of "
-                f"{values.size} entries. Every scale must be a finite number above 0; such a value comes from a "
-                "calibration that saw NaN, or a channel that is always 0."
-                + (
-                    " TensorRT accepts it and the result is wrong."
-                    if kind == "infinite-scale"
-                    else " TensorRT says `Scale coefficients must all be positive`."
-                ),
-                name,
+        finding = kind.finding(
+            scale=name,
+            cause=f"The scale {name} of {step.name} is {what}{_channels(bad)} (value {float(values[bad][0]):g}): "
+            f"{int(bad.sum())} of {values.size} entries. Every scale must be a finite number above 0; such a value "
+            f"comes from a calibration that saw NaN, or a channel that is always 0. {effect}",
+            locations=_at(name),
+            fixes=(
                 "Recalibrate: run the calibration again on data without NaN, and give channels that are always 0 a "
                 "small positive scale such as 1e-8 (calibrators call it a minimum scale).",
                 "Leave this layer unquantized.",
-                tier=Tier.HAZARD if kind == "infinite-scale" else Tier.PARSER,
             ),
         )
+        yield (kind.id, name), finding
 
 
 def _asymmetric(context: CheckContext, step: _Step, name: str, zero: Array) -> Finding:
     values = zero.astype(np.int64).ravel()
     off = values[values != 0]
     dtype = dtype_name(type_in(context.model, step.node.graph, name)) or str(zero.dtype)
-    return _make(
-        "asymmetric",
-        Severity.ERROR,
-        f"Zero point {name} is {int(off[0])}, not 0",
-        f"The zero point (zero-point) {name} of {step.words} is non-zero: {int(off[0])} ({dtype}), so the "
+    return quantization.ASYMMETRIC.finding(
+        tensor=name,
+        value=int(off[0]),
+        cause=f"The zero point (zero-point) {name} of {step.name} is non-zero: {int(off[0])} ({dtype}), so the "
         f"quantization is asymmetric ({off.size} of {values.size} entries). TensorRT supports symmetric quantization "
         "only, with zero point 0: `Non-zero zero point is not supported`.",
-        name,
-        "Quantize again symmetrically, signed int8 with zero point 0: in ONNX Runtime "
-        "`extra_options={'ActivationSymmetric': True, 'WeightSymmetric': True}` and QInt8 for both types.",
-        "Use NVIDIA ModelOpt or pytorch-quantization, which are symmetric by default.",
+        locations=_at(name),
+        fixes=(
+            "Quantize again symmetrically, signed int8 with zero point 0: in ONNX Runtime "
+            "`extra_options={'ActivationSymmetric': True, 'WeightSymmetric': True}` and QInt8 for both types.",
+            "Use NVIDIA ModelOpt or pytorch-quantization, which are symmetric by default.",
+        ),
     )
 
 
-def _stored_type(context: CheckContext, step: _Step) -> Iterator[tuple[tuple[object, ...], Finding]]:
-    """uint8 with zero point 0, int32 biases, 16-bit types."""
+def _stored_type(context: CheckContext, step: _Step) -> Iterator[_Keyed]:
+    """uint8 with zero point 0, and int32 biases."""
     proto, node = step.node.proto, step.node
     quantized = proto.output[0] if proto.op_type == "QuantizeLinear" and proto.output else next(iter(proto.input), "")
     data_type = type_in(context.model, node.graph, quantized)
     if data_type == TensorProto.UINT8:
         stored = proto.op_type == "DequantizeLinear" and quantized not in context.model.index.producer_in(node.graph)
-        yield (
-            ("uint8", stored),
-            _make(
-                "uint8",
-                Severity.ERROR if stored else Severity.WARNING,
-                "uint8 weights are dequantized" if stored else "Quantized to uint8",
-                f"{step.words} dequantizes the uint8 tensor {quantized}. TensorRT's quantization is int8 and "
-                "symmetric; it refuses uint8 there (`Found unsupported input type of UINT8`)."
-                if stored
-                else f"{step.words} works with uint8. TensorRT's quantization is int8 and symmetric: its layer "
-                "gives int8 where the model says uint8, without an error, so what lies above 127 times the scale "
-                "saturates.",
-                "",
-                "Quantize to signed int8 (QInt8) with symmetric scales and zero point 0.",
-                tier=Tier.PARSER if stored else Tier.HAZARD,
-            ),
+        finding = quantization.UINT8.finding(
+            how="Weights stored as" if stored else "Quantized to",
+            severity=Severity.ERROR if stored else Severity.WARNING,
+            tier=Tier.PARSER if stored else Tier.HAZARD,
+            cause=f"{step.name} dequantizes the uint8 tensor {quantized}. TensorRT's quantization is int8 and "
+            "symmetric; it refuses uint8 there (`Found unsupported input type of UINT8`)."
+            if stored
+            else f"{step.name} works with uint8. TensorRT's quantization is int8 and symmetric: its layer gives int8 "
+            "where the model says uint8, without an error, so what lies above 127 times the scale saturates.",
+            locations=(),
+            fixes=("Quantize to signed int8 (QInt8) with symmetric scales and zero point 0.",),
         )
+        yield ("uint8", stored), finding
     elif data_type == TensorProto.INT32 and proto.op_type == "DequantizeLinear":
-        yield (
-            ("int32",),
-            _make(
-                "int32-bias",
-                Severity.ERROR,
-                "An int32 bias is dequantized",
-                f"{step.words} dequantizes int32 values (a quantized bias). TensorRT's DequantizeLinear takes int8, "
-                "int4 and fp8 only; int32 is not supported there.",
-                "",
+        finding = quantization.INT32_BIAS.finding(
+            cause=f"{step.name} dequantizes int32 values (a quantized bias). TensorRT's DequantizeLinear takes int8, "
+            "int4 and fp8 only; int32 is not supported there.",
+            locations=(),
+            fixes=(
                 "Keep biases in float: ONNX Runtime's `extra_options={'QuantizeBias': False}`.",
                 "Fold the DequantizeLinear: store the bias as float32 (int32 value times scale).",
             ),
         )
+        yield ("int32",), finding
 
 
-def _layout(
-    context: CheckContext, step: _Step, name: str, scale: Array
-) -> Iterator[tuple[tuple[object, ...], Finding]]:
+def _layout(context: CheckContext, step: _Step, name: str, scale: Array) -> Iterator[_Keyed]:
     """Axis in range, one scale a channel, and along the output channels of the weight."""
     proto = step.node.proto
     if scale.size == 1 or step.block:
@@ -262,35 +231,32 @@ def _layout(
     axis = step.axis + len(dims) if step.axis < 0 else step.axis
     shape = " × ".join("?" if dim is None else str(dim) for dim in dims)
     if not 0 <= axis < len(dims):
-        yield (
-            ("axis-range", name, step.axis),
-            _make(
-                "axis-range",
-                Severity.ERROR,
-                f"Axis {step.axis} does not exist",
-                f"{step.words} quantizes along axis {step.axis}, but {proto.input[0]} has shape {shape}, {len(dims)} "
-                "dimensions: the axis is out of range.",
-                name,
+        finding = quantization.AXIS_RANGE.finding(
+            axis=step.axis,
+            cause=f"{step.name} quantizes along axis {step.axis}, but {proto.input[0]} has shape {shape}, {len(dims)} "
+            "dimensions: the axis is out of range.",
+            locations=_at(name),
+            fixes=(
                 f"Set the axis to the channel axis, 0 to {len(dims) - 1} (0 for the output channel of a Conv weight).",
             ),
         )
+        yield ("axis-range", name, step.axis), finding
         return
     size = dims[axis]
     if size is not None and size != scale.size:
-        yield (
-            ("length", name),
-            _make(
-                "scale-length",
-                Severity.ERROR,
-                f"{scale.size} scales for {size} channels",
-                f"{step.words} has {scale.size} scales ({name}) for axis {axis} of {proto.input[0]}, which has size "
-                f"{size} (shape {shape}): the number of scales must be the number of channels along the axis.",
-                name,
+        finding = quantization.SCALE_LENGTH.finding(
+            scales=scale.size,
+            channels=size,
+            cause=f"{step.name} has {scale.size} scales ({name}) for axis {axis} of {proto.input[0]}, which has size "
+            f"{size} (shape {shape}): the number of scales must be the number of channels along the axis.",
+            locations=_at(name),
+            fixes=(
                 f"Correct the axis: the scales belong to an axis of size {scale.size}."
                 if scale.size in dims
                 else "Calibrate again: the scales belong to another tensor.",
             ),
         )
+        yield ("length", name), finding
         return
     yield from _wrong_channel(context, step, name, axis, shape)
 
@@ -305,9 +271,7 @@ def _dims_before(context: CheckContext, node: Node) -> tuple[int | None, ...] | 
     return found.dims if found else None
 
 
-def _wrong_channel(
-    context: CheckContext, step: _Step, name: str, axis: int, shape: str
-) -> Iterator[tuple[tuple[object, ...], Finding]]:
+def _wrong_channel(context: CheckContext, step: _Step, name: str, axis: int, shape: str) -> Iterator[_Keyed]:
     """Scales along the input channels of a weight: legal, and no integer kernel can use them."""
     consumer = _weight_reader(context.model, step.node)
     if consumer is None:
@@ -315,21 +279,19 @@ def _wrong_channel(
     node, expected = consumer
     if axis == expected:
         return
-    yield (
-        ("channel", node.path),
-        _make(
-            "axis",
-            Severity.WARNING,
-            f"Scales along axis {axis} of the weight of {node.name}",
-            f"{step.words} quantizes the weight of {node.proto.op_type} {node.name} (shape {shape}) per channel along "
-            f"axis {axis}, the input channels; the output channel is axis {expected}. No int8 kernel can take a scale "
-            "out of the sum over input channels, so TensorRT dequantizes the weight and computes in float.",
-            name,
+    finding = quantization.AXIS.finding(
+        axis=axis,
+        node=node.name,
+        cause=f"{step.name} quantizes the weight of {node.proto.op_type} {node.name} (shape {shape}) per channel along "
+        f"axis {axis}, the input channels; the output channel is axis {expected}. No int8 kernel can take a scale "
+        "out of the sum over input channels, so TensorRT dequantizes the weight and computes in float.",
+        locations=_at(name),
+        fixes=(
             f"Quantize along the output channel: axis={expected} (axis {expected}), one scale per output channel.",
             "Or quantize the weight per tensor.",
-            tier=Tier.HAZARD,
         ),
     )
+    yield ("channel", node.path), finding
 
 
 def _weight_reader(model: OpenedModel, node: Node) -> tuple[Node, int] | None:
@@ -365,4 +327,20 @@ def _weight_reader(model: OpenedModel, node: Node) -> tuple[Node, int] | None:
     return None
 
 
-CHECK = Check("quantization", "scales and zero points", check, tuple(KINDS.values()))
+CHECK = Check(
+    "quantization",
+    "scales and zero points",
+    check,
+    (
+        quantization.ASYMMETRIC,
+        quantization.NAN_SCALE,
+        quantization.INFINITE_SCALE,
+        quantization.SCALE_NOT_POSITIVE,
+        quantization.SCALE_LENGTH,
+        quantization.AXIS_RANGE,
+        quantization.AXIS,
+        quantization.UINT8,
+        quantization.INT32_BIAS,
+        quantization.COMPUTED_ZERO_POINT,
+    ),
+)

@@ -1,4 +1,4 @@
-"""Element types that do not fit an operator, or each other: a lost Cast, an index that is no integer."""
+"""Element types that do not fit an operator, or each other: a lost Cast, an index that is not an integer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx
 from onnx import TensorProto
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds.types import FALSE_DECLARATION, MISMATCH, NOT_ALLOWED
 from friction_tui.model.graph import Node
 from friction_tui.model.names import dtype_name
 from friction_tui.model.opened import OpenedModel
@@ -18,7 +18,7 @@ from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.structure.operator_schema import Formal, Schema, schema_of
 from friction_tui.rules.types.element_types import element_types, type_in
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind
 from friction_tui.vocabulary.recipe import Precision
 
 _FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE)
@@ -45,7 +45,7 @@ class _Use:
     formal: str
 
 
-def spoken(data_type: int) -> str:
+def type_text(data_type: int) -> str:
     """A type under all the names people search for: `float64 (double)`."""
     name = dtype_name(data_type)
     other = {"float64": "double", "float32": "float", "float16": "half"}.get(name)
@@ -68,22 +68,24 @@ def check(context: CheckContext) -> Iterator[Finding]:
         schema = schema_of(proto.op_type, domain, opsets[domain])
         if schema is None:
             continue
-        clash, wrong = _judge(model, node, schema)
+        clash, wrong = _inputs_against(schema, model, node)
         if clash:
             clashes.setdefault((proto.op_type, clash.first_type, clash.second_type), []).append(clash)
         for formal, name, found in wrong:
             if asked_for_bfloat16 and found == TensorProto.BFLOAT16 and TensorProto.FLOAT16 in formal.types:
                 continue  # TensorRT takes bfloat16 where it takes float16; ONNX allows it at newer opsets only
             refused.setdefault((proto.op_type, formal.types, found), []).append(_Use(node, name, formal.name))
-    for alike in clashes.values():
-        yield _mismatch(model, alike)
+    for same in clashes.values():
+        yield _mismatch(model, same)
     for (_, types, data_type), uses in refused.items():
         yield _not_taken(model, types, data_type, uses)
     yield from _declarations(model)
     yield from _branches(model)
 
 
-def _judge(model: OpenedModel, node: Node, schema: Schema) -> tuple[_Clash | None, list[tuple[Formal, str, int]]]:
+def _inputs_against(
+    schema: Schema, model: OpenedModel, node: Node
+) -> tuple[_Clash | None, list[tuple[Formal, str, int]]]:
     """The first clash among the inputs of a node, and every input whose type the schema does not take."""
     bound: dict[str, tuple[str, int, str]] = {}
     clash: _Clash | None = None
@@ -113,24 +115,22 @@ def _mismatch(model: OpenedModel, clashes: list[_Clash]) -> Finding:
     if source in _FLOATS and target not in _FLOATS:
         target, source, tensor = source, target, one.first
     more = f" {len(clashes) - 1} more {op} nodes do the same." if len(clashes) > 1 else ""
-    return Finding(
-        kind="types/mismatch",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title=f"{op} mixes {dtype_name(one.first_type)} and {dtype_name(one.second_type)}",
-        cause=f"{op} {one.node.name} gets different data types: {one.first} is {spoken(one.first_type)}, {one.second} "
-        f"is {spoken(one.second_type)}. ONNX wants one dtype for both and converts nothing by itself; a Cast is "
-        f"missing or was lost.{more}",
-        source=RULE,
-        locations=tuple(location_of(model, clash.node) for clash in clashes),
-        evidence=tuple(
+    return MISMATCH.finding(
+        what=op,
+        first=dtype_name(one.first_type),
+        second=dtype_name(one.second_type),
+        cause=f"{op} {one.node.name} gets different data types: {one.first} is {type_text(one.first_type)}, "
+        f"{one.second} is {type_text(one.second_type)}. ONNX wants one dtype for both and converts nothing by itself; "
+        f"a Cast is missing or was lost.{more}",
+        locations=(location_of(model, clash.node) for clash in clashes),
+        evidence=(
             f"{c.node.name}: {c.formals[0]}={c.first} {dtype_name(c.first_type)}, {c.formals[1]}={c.second} "
             f"{dtype_name(c.second_type)}"
             for c in clashes[:8]
         ),
         fixes=(
-            Fix(f"Insert a Cast of {tensor} from {dtype_name(source)} to {dtype_name(target)} before {one.node.name}."),
-            Fix("Give the constant or input the right dtype where the model is made, and re-export."),
+            f"Insert a Cast of {tensor} from {dtype_name(source)} to {dtype_name(target)} before {one.node.name}.",
+            "Give the constant or input the right dtype where the model is made, and re-export.",
         ),
     )
 
@@ -144,19 +144,17 @@ def _not_taken(model: OpenedModel, types: frozenset[int], data_type: int, uses: 
     usual = next((name for name in ("float32", "int64", "bool") if name in taken), taken[0])
     listed = ", ".join(taken[:6]) + ("…" if len(taken) > 6 else "")
     more = f" {len(nodes) - 1} more nodes do the same." if len(nodes) > 1 else ""
-    return Finding(
-        kind="types/not-allowed",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title=f"{op} does not take {dtype_name(data_type)} as {formals}",
-        cause=f"{op} {node.name} gets {tensor} of data type {spoken(data_type)} as its input {formals}, a type "
+    return NOT_ALLOWED.finding(
+        op=op,
+        dtype=dtype_name(data_type),
+        input=formals,
+        cause=f"{op} {node.name} gets {tensor} of data type {type_text(data_type)} as its input {formals}, a type "
         f"that ONNX does not support there: it takes {listed}.{more}",
-        source=RULE,
-        locations=tuple(nodes),
-        evidence=tuple(f"{use.node.name}: {use.formal}={use.tensor} is {dtype_name(data_type)}" for use in uses[:8]),
+        locations=nodes,
+        evidence=(f"{use.node.name}: {use.formal}={use.tensor} is {dtype_name(data_type)}" for use in uses[:8]),
         fixes=(
-            Fix(f"Insert a Cast of {tensor} to {usual} before {node.name}."),
-            Fix("Convert the model to a newer opset if that one takes the type, or change the dtype where it is made."),
+            f"Insert a Cast of {tensor} to {usual} before {node.name}.",
+            "Convert the model to a newer opset if that one takes the type, or change the dtype where it is made.",
         ),
     )
 
@@ -172,24 +170,19 @@ def _declarations(model: OpenedModel) -> Iterator[Finding]:
         if not declared or not found or declared == found or writer is None:
             continue
         what = "output" if value.name in outputs else "tensor"
-        yield Finding(
-            kind="types/false-declaration",
-            severity=Severity.ERROR,
-            tier=Tier.MODEL,
-            title=f"{what.capitalize()} {value.name} is not of its declared type",
-            cause=f"The {what} {value.name} is declared as {spoken(declared)}, but {writer.proto.op_type} "
-            f"{writer.name} makes {spoken(found)}: the dtype does not match. ONNX Runtime refuses the model (Type "
+        yield FALSE_DECLARATION.finding(
+            what=what.capitalize(),
+            tensor=value.name,
+            cause=f"The {what} {value.name} is declared as {type_text(declared)}, but {writer.proto.op_type} "
+            f"{writer.name} makes {type_text(found)}: the dtype does not match. ONNX Runtime refuses the model (Type "
             f"Error); TensorRT goes by the {'declaration' if what == 'output' else 'node'} in silence.",
-            source=RULE,
             locations=(
                 Location(LocationKind.OUTPUT if what == "output" else LocationKind.TENSOR, value.name),
                 location_of(model, writer),
             ),
             fixes=(
-                Fix(
-                    f"Declare {value.name} as {dtype_name(found)}, or insert a Cast to {dtype_name(declared)} behind "
-                    f"{writer.name}."
-                ),
+                f"Declare {value.name} as {dtype_name(found)}, or insert a Cast to {dtype_name(declared)} behind "
+                f"{writer.name}.",
             ),
         )
 
@@ -210,17 +203,15 @@ def _branches(model: OpenedModel) -> Iterator[Finding]:
             continue
         for position, pair in enumerate(zip(returned[0][1], returned[1][1], strict=False)):
             if all(pair) and pair[0] != pair[1]:
-                yield Finding(
-                    kind="types/mismatch",
-                    severity=Severity.ERROR,
-                    tier=Tier.MODEL,
-                    title=f"The branches of If {node.name} return different types",
-                    cause=f"If {node.name} returns {spoken(pair[0])} from {returned[0][0]} and {spoken(pair[1])} from "
-                    f"{returned[1][0]} as output {position}: both branches must give the same data type (dtype).",
-                    source=RULE,
+                yield MISMATCH.finding(
+                    what=f"If {node.name}",
+                    first=dtype_name(pair[0]),
+                    second=dtype_name(pair[1]),
+                    cause=f"If {node.name} returns {type_text(pair[0])} from {returned[0][0]} and {type_text(pair[1])} "
+                    f"from {returned[1][0]} as output {position}: both branches must give the same data type (dtype).",
                     locations=(location_of(model, node),),
-                    fixes=(Fix("Insert a Cast at the end of one branch so that both return the same dtype."),),
+                    fixes=("Insert a Cast at the end of one branch so that both return the same dtype.",),
                 )
 
 
-CHECK = Check("types", "element types that do not fit together", check, tuple(KINDS.values()))
+CHECK = Check("types", "element types that do not fit together", check, (MISMATCH, NOT_ALLOWED, FALSE_DECLARATION))

@@ -14,6 +14,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     LatencyResult,
     LogLine,
     MemoryForecast,
+    Mended,
     OpsetPlan,
     Phase,
     PrecisionResult,
@@ -189,7 +190,7 @@ class OtherVerdicts(msgspec.Struct, frozen=True, tag="other_verdicts"):
     complete: bool
 
 
-class Proved(msgspec.Struct, frozen=True, tag="proved"):
+class Verified(msgspec.Struct, frozen=True, tag="verified"):
     """Whether the recipe's rewrites keep the model's results, found by running both models.
 
     `holds` None: it could not be tried, `text` says why.
@@ -242,6 +243,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     build: BuildResult | None = None
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None
+    mended: Mended | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -306,7 +308,7 @@ Event = (
     | Findings
     | Judged
     | OtherVerdicts
-    | Proved
+    | Verified
     | Detail
     | Stats
     | Forecasted

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.recipe import Rewrite
 
 
 class Kernel(msgspec.Struct, frozen=True):
@@ -15,6 +18,37 @@ class Kernel(msgspec.Struct, frozen=True):
     kind: str = ""
 
 
+class MendStep(msgspec.Struct, frozen=True, kw_only=True):
+    """One rewrite that mended a problem.
+
+    `kind` and `problem` (its title) say what it mended, `what` what it does, `exactness` and `changes` how the results
+    compare, `verified` what running both models showed, in words, and `holds` whether they were equal (None: not run).
+    """
+
+    kind: str
+    problem: str
+    rewrite: Rewrite
+    what: str
+    exactness: str
+    changes: str = ""
+    verified: str = ""
+    holds: bool | None = None
+
+
+class Mended(msgspec.Struct, frozen=True, kw_only=True):
+    """What a run of fixes came to: the steps that were kept, all findings that remain, why other fixes were not kept.
+
+    `verified` compares the original with the final model; `saved` is the file that was written, "" for none.
+    """
+
+    steps: tuple[MendStep, ...]
+    findings: tuple[Finding, ...]
+    refused: tuple[str, ...] = ()
+    verified: str = ""
+    holds: bool | None = None
+    saved: str = ""
+
+
 class Phase(msgspec.Struct, frozen=True):
     """One phase of a job. `seconds` None while it runs."""
 
@@ -22,10 +56,24 @@ class Phase(msgspec.Struct, frozen=True):
     seconds: float | None = None
 
 
-class LogLine(msgspec.Struct, frozen=True):
-    """A line of an engine's log. `level`: `error`, `warning`, `info` or `verbose`; `t` seconds into the job."""
+class LogLevel(enum.StrEnum):
+    """How much a line of an engine's log matters, most first."""
 
-    level: str
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    VERBOSE = "verbose"
+
+    @classmethod
+    def _missing_(cls, value: object) -> LogLevel:  # noqa: ARG003
+        """Levels of other loggers, such as Python's `debug`, are shown with the verbose lines."""
+        return cls.VERBOSE
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line of an engine's log; `t` seconds into the job."""
+
+    level: LogLevel
     text: str
     t: float
 
@@ -114,7 +162,7 @@ class OpsetPlan(msgspec.Struct, frozen=True, kw_only=True):
     the way, `node` its path. Else, by `source`: how many nodes it refuses there, those it takes at the model's own
     opset (`lost`), those it only takes there (`gained`). `standard` are operators of other domains that ONNX itself
     has there, `became` operators that come and go, `inputs` attributes that become inputs. `holds`: whether the
-    outputs stayed equal, None where that was not tried; `proof` says how.
+    outputs stayed equal, None where that was not tried; `verification` says how.
     """
 
     opset: int
@@ -131,7 +179,7 @@ class OpsetPlan(msgspec.Struct, frozen=True, kw_only=True):
     became: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     holds: bool | None = None
-    proof: str = ""
+    verification: str = ""
 
 
 class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):

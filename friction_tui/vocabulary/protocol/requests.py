@@ -22,7 +22,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     again: bool = False
 
 
-class Step(enum.StrEnum):
+class EditStep(enum.StrEnum):
     """How a recipe came after the one before."""
 
     EDIT = "edit"
@@ -35,7 +35,7 @@ class Apply(msgspec.Struct, frozen=True, tag="apply"):
 
     revision: int
     recipe: Recipe
-    step: Step = Step.EDIT
+    step: EditStep = EditStep.EDIT
 
 
 class Inspect(msgspec.Struct, frozen=True, tag="inspect"):
@@ -64,6 +64,7 @@ class JobKind(enum.StrEnum):
     EXPORT = "export"
     PRECISION = "precision"
     OPSETS = "opsets"
+    FIX = "fix"
 
 
 EXPORT_JOB = 0
@@ -83,6 +84,12 @@ class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
     """Of a search for the nodes that must stay float32, relative; 0 lets the worker choose."""
     data: str = ""
     """An .npz of the worker's machine with the inputs to search on; "" for made-up ones."""
+    level: str = ""
+    """How far a run of fixes may go: `safe`, "" or `all` (see `friction_tui.rewrites.mending.LEVELS`)."""
+    only: tuple[str, ...] = ()
+    """The kinds of finding that a run of fixes is limited to; () for all."""
+    output: str = ""
+    """Where a run of fixes writes the model, on the worker's machine; "" for nowhere."""
 
 
 class CancelJob(msgspec.Struct, frozen=True, tag="cancel_job"):
@@ -171,3 +178,6 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A plan built before, for a measurement on TensorRT."""
     tolerance: float = 0.0
     data: str = ""
+    level: str = ""
+    only: tuple[str, ...] = ()
+    output: str = ""

@@ -1,4 +1,4 @@
-"""float16 hazards inside the graph: spoken of when it computes in float16, and only then."""
+"""float16 hazards inside the graph: reported when it computes in float16, and only then."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from friction_tui.kinds import precision
+from friction_tui.kinds.kind import Kind
 from friction_tui.rules.types.half_precision import check
 from friction_tui.vocabulary.recipe import Precision
 
 CONSTANTS = {"two": 2.0, "eps": 1e-12, "mask": -3.4e38, "safe": 1e-5}
 HAZARDS = [
-    ("sum-of-squares", "g ({t}[2,8] x) => ({t}[2,1] y) {{ s = Pow (x, two) [n] y = ReduceMean (s, axes) }}"),
-    ("sum-of-squares", "g ({t}[2,8] x) => ({t}[2,1] y) {{ s = Mul (x, x) [n] y = ReduceSum (s, axes) }}"),
-    ("sum-of-squares", "g ({t}[2,8] x) => ({t}[2,1] y) {{ [n] y = ReduceL2 (x, axes) }}"),
-    ("epsilon-underflow", "g ({t}[2,8] x) => ({t}[2,8] y) {{ [n] v = Add (x, eps) y = Sqrt (v) }}"),
-    ("exponential", "g ({t}[2,8] x) => ({t}[2,8] y) {{ [n] y = Exp (x) }}"),
-    ("constant-overflow", "g ({t}[2,8] x) => ({t}[2,8] y) {{ [n] y = Mul (x, mask) }}"),
+    (precision.SUM_OF_SQUARES, "g ({t}[2,8] x) => ({t}[2,1] y) {{ s = Pow (x, two) [n] y = ReduceMean (s, axes) }}"),
+    (precision.SUM_OF_SQUARES, "g ({t}[2,8] x) => ({t}[2,1] y) {{ s = Mul (x, x) [n] y = ReduceSum (s, axes) }}"),
+    (precision.SUM_OF_SQUARES, "g ({t}[2,8] x) => ({t}[2,1] y) {{ [n] y = ReduceL2 (x, axes) }}"),
+    (precision.EPSILON_UNDERFLOW, "g ({t}[2,8] x) => ({t}[2,8] y) {{ [n] v = Add (x, eps) y = Sqrt (v) }}"),
+    (precision.EXPONENTIAL, "g ({t}[2,8] x) => ({t}[2,8] y) {{ [n] y = Exp (x) }}"),
+    (precision.CONSTANT_OVERFLOW, "g ({t}[2,8] x) => ({t}[2,8] y) {{ [n] y = Mul (x, mask) }}"),
 ]
 
 
@@ -29,11 +31,11 @@ def constants(dtype: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize(("kind", "graph"), HAZARDS)
-def test_a_hazard_when_fp16_is_asked_for_and_nothing_otherwise(kind: str, graph: str, judge: Any, said: Any) -> None:
+def test_a_hazard_when_fp16_is_asked_for_and_nothing_otherwise(kind: Kind, graph: str, judge: Any, said: Any) -> None:
     text = graph.format(t="float")
     assert judge(check, text, tensors=constants(np.float32)) == []
     (finding,) = judge(check, text, tensors=constants(np.float32), precision=Precision.FP16)
-    assert finding.kind == f"precision/{kind}"
+    assert finding.kind == kind.id
     assert finding.names[0] == "n"
     assert all(word in said([finding]) for word in ("fp16", "fp32", "bf16"))
 
@@ -49,7 +51,7 @@ def test_an_epsilon_that_the_conversion_made_0(judge: Any, said: Any) -> None:
     assert judge(check, text.format("Add", "y = Div (e, x)"), tensors=[zero]) == []
 
 
-def test_a_float16_model_is_judged_as_it_is(judge: Any) -> None:
+def test_a_float16_model_needs_no_request_for_fp16(judge: Any) -> None:
     text = HAZARDS[0][1].format(t="float16")
     assert [one.kind for one in judge(check, text, tensors=constants(np.float16))] == ["precision/sum-of-squares"]
 
@@ -62,5 +64,5 @@ def test_a_float16_model_is_judged_as_it_is(judge: Any) -> None:
         "g (float[2,8] x) => (float[2,1] y) { y = ReduceMean (x, axes) }",
     ],
 )
-def test_guarded_forms_are_left_in_peace(graph: str, judge: Any) -> None:
+def test_guarded_forms_give_no_finding(graph: str, judge: Any) -> None:
     assert judge(check, graph, tensors=constants(np.float32), precision=Precision.FP16) == []

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
 
+from friction_tui.kinds import quantization
+from friction_tui.kinds.kind import Kind
 from friction_tui.rules.types.quantization import check
 from friction_tui.vocabulary.finding import Severity
 
@@ -31,26 +33,26 @@ def pair(axis: str = "") -> str:
 
 
 @pytest.mark.parametrize("scale", [0.1, [0.1, 0.2, 0.3, 0.4]])
-def test_symmetric_int8_is_left_in_peace(scale: Any, judge: Any) -> None:
+def test_symmetric_int8_gives_no_finding(scale: Any, judge: Any) -> None:
     assert judge(check, pair("<axis = 1>"), tensors=constants(scale)) == []
 
 
 @pytest.mark.parametrize(
     ("tensors", "kind", "words"),
     [
-        (constants(0.1, -7), "asymmetric", ["zero point", "-7", "symmetric"]),
-        (constants(0.1, 128, np.uint8), "asymmetric", ["128", "uint8"]),
-        (constants(np.nan), "nan-scale", ["NaN", "calibrat"]),
-        (constants(np.inf), "infinite-scale", ["infinite"]),
-        (constants(0.0), "scale-not-positive", ["zero or negative"]),
-        (constants(-0.5), "scale-not-positive", ["-0.5"]),
-        (constants([0.1, np.nan, 0.3, 0.4]), "nan-scale", ["channel 1"]),
-        (constants([0.1, 0.0, 0.3, 0.0]), "scale-not-positive", ["channel 1, 3"]),
-        (constants([0.1, 0.2, 0.3]), "scale-length", ["3 scales", "size 4"]),
+        (constants(0.1, -7), quantization.ASYMMETRIC, ["zero point", "-7", "symmetric"]),
+        (constants(0.1, 128, np.uint8), quantization.ASYMMETRIC, ["128", "uint8"]),
+        (constants(np.nan), quantization.NAN_SCALE, ["NaN", "calibrat"]),
+        (constants(np.inf), quantization.INFINITE_SCALE, ["infinite"]),
+        (constants(0.0), quantization.SCALE_NOT_POSITIVE, ["zero or negative"]),
+        (constants(-0.5), quantization.SCALE_NOT_POSITIVE, ["-0.5"]),
+        (constants([0.1, np.nan, 0.3, 0.4]), quantization.NAN_SCALE, ["channel 1"]),
+        (constants([0.1, 0.0, 0.3, 0.0]), quantization.SCALE_NOT_POSITIVE, ["channel 1, 3"]),
+        (constants([0.1, 0.2, 0.3]), quantization.SCALE_LENGTH, ["3 scales", "size 4"]),
     ],
 )
-def test_what_cannot_work_is_an_error(tensors: Any, kind: str, words: list[str], judge: Any, said: Any) -> None:
-    findings = [one for one in judge(check, pair("<axis = 1>"), tensors=tensors) if one.kind == f"quantization/{kind}"]
+def test_what_cannot_work_is_an_error(tensors: Any, kind: Kind, words: list[str], judge: Any, said: Any) -> None:
+    findings = [one for one in judge(check, pair("<axis = 1>"), tensors=tensors) if one.kind == kind.id]
     assert findings
     assert findings[0].severity is Severity.ERROR
     assert "q" in findings[0].names
@@ -100,7 +102,7 @@ def test_an_int32_bias(judge: Any) -> None:
     assert finding.kind == "quantization/int32-bias"
 
 
-def test_blocked_quantization_is_left_in_peace(judge: Any) -> None:
+def test_blocked_quantization_gives_no_finding(judge: Any) -> None:
     graph = (
         "g (float[2,8] x) => (float[2,8] y) { d = DequantizeLinear <axis = 1, block_size = 4> (w, s) y = Add (x, d) }"
     )

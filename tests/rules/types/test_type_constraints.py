@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
+from friction_tui.kinds import types
+from friction_tui.kinds.kind import Kind
 from friction_tui.rules.types.type_constraints import check
 from friction_tui.vocabulary.finding import Severity
 
@@ -20,44 +22,52 @@ BRANCHES = (
 MIXED = [
     (
         "g (float[2] x, int64[2] k) => (float[2] y) { [n] y = Add (x, k) }",
-        "mismatch",
+        types.MISMATCH,
         ["float32", "int64", "k", "Cast"],
     ),
     (
         "g (float16[2] x, float[2] k) => (float16[2] y) { [n] y = Mul (x, k) }",
-        "mismatch",
+        types.MISMATCH,
         ["float16", "half", "float32"],
     ),
     (
         "g (bool[2] c, int32[2] a, int64[2] b) => (int32[2] y) { [n] y = Where (c, a, b) }",
-        "mismatch",
+        types.MISMATCH,
         ["Where", "int32", "int64"],
     ),
-    ("g (float[2,2] x, double[2,2] w) => (float[2,2] y) { [n] y = MatMul (x, w) }", "mismatch", ["float64", "double"]),
-    ("g (float[2] x, int64[2] k) => (float[4] y) { [n] y = Concat <axis = 0> (x, x, k) }", "mismatch", ["Concat"]),
-    ("g (float[2] x) => (float[2] y) { i = Shape (x) [n] y = Mul (x, i) }", "mismatch", ["int64", "float32"]),
+    (
+        "g (float[2,2] x, double[2,2] w) => (float[2,2] y) { [n] y = MatMul (x, w) }",
+        types.MISMATCH,
+        ["float64", "double"],
+    ),
+    ("g (float[2] x, int64[2] k) => (float[4] y) { [n] y = Concat <axis = 0> (x, x, k) }", types.MISMATCH, ["Concat"]),
+    ("g (float[2] x) => (float[2] y) { i = Shape (x) [n] y = Mul (x, i) }", types.MISMATCH, ["int64", "float32"]),
     (
         "g (float[4] x, float[1] i) => (float[1] y) { [n] y = Gather (x, i) }",
-        "not-allowed",
+        types.NOT_ALLOWED,
         ["Gather", "indices", "int64"],
     ),
     (
         "g (float[4] x, int32[1] s) => (float[4] y) { [n] y = Reshape (x, s) }",
-        "not-allowed",
+        types.NOT_ALLOWED,
         ["Reshape", "shape", "int64"],
     ),
-    ("g (float[2] c, float[2] x) => (float[2] y) { [n] y = Where (c, x, x) }", "not-allowed", ["condition", "bool"]),
-    ("g (bool[2] x) => (bool[2] y) { [n] y = Relu (x) }", "not-allowed", ["Relu", "bool"]),
-    (BRANCHES.format(type="int64", op="Cast <to = 7> (x)"), "mismatch", ["If", "int64", "float32", "then_branch"]),
+    (
+        "g (float[2] c, float[2] x) => (float[2] y) { [n] y = Where (c, x, x) }",
+        types.NOT_ALLOWED,
+        ["condition", "bool"],
+    ),
+    ("g (bool[2] x) => (bool[2] y) { [n] y = Relu (x) }", types.NOT_ALLOWED, ["Relu", "bool"]),
+    (BRANCHES.format(type="int64", op="Cast <to = 7> (x)"), types.MISMATCH, ["If", "int64", "float32", "then_branch"]),
 ]
 
 
 @pytest.mark.parametrize(("graph", "kind", "words"), MIXED)
 def test_types_that_clash_are_named_on_both_sides(
-    graph: str, kind: str, words: list[str], judge: Any, said: Any
+    graph: str, kind: Kind, words: list[str], judge: Any, said: Any
 ) -> None:
     (finding,) = judge(check, HEAD + graph)
-    assert finding.kind == f"types/{kind}"
+    assert finding.kind == kind.id
     assert finding.severity is Severity.ERROR
     assert "n" in finding.names
     missing = [word for word in words if word not in said([finding])]
@@ -76,7 +86,7 @@ def test_types_that_clash_are_named_on_both_sides(
         "g (float[2] x, float16[2] like) => (float16[2] y) { y = CastLike (x, like) }",
     ],
 )
-def test_types_that_fit_are_left_in_peace(graph: str, judge: Any) -> None:
+def test_types_that_fit_give_no_finding(graph: str, judge: Any) -> None:
     tensors = [
         numpy_helper.from_array(np.array([1]), "k"),
         numpy_helper.from_array(np.array(0.1, np.float32), "s"),

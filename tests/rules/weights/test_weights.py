@@ -1,4 +1,4 @@
-"""Stored values: lengths, NaN, Inf, the range of float16, waste; and the many healthy ways to have odd numbers."""
+"""Stored values: lengths, NaN, Inf, the range of float16, needless weights; and odd numbers that are sound."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def changed(values: Any, index: Any, value: float) -> Any:
     return copy
 
 
-def test_ordinary_weights_are_left_in_peace(judge: Any) -> None:
+def test_ordinary_weights_give_no_finding(judge: Any) -> None:
     assert judge(check, DENSE, tensors=tensors()) == []
 
 
@@ -44,7 +44,7 @@ def test_ordinary_weights_are_left_in_peace(judge: Any) -> None:
         (changed(WEIGHTS, (0, 0), np.nan).astype(np.float16), BIAS.astype(np.float16), "weights/nan", "w"),
     ],
 )
-def test_what_is_no_number_is_an_error(w: Any, b: Any, kind: str, name: str, judge: Any, said: Any) -> None:
+def test_nan_and_inf_are_errors(w: Any, b: Any, kind: str, name: str, judge: Any, said: Any) -> None:
     graph = DENSE if w.dtype == np.float32 else DENSE.replace("float[", "float16[")
     (finding,) = judge(check, graph, tensors=tensors(w, b))
     assert (finding.kind, finding.severity) == (kind, Severity.ERROR)
@@ -75,7 +75,7 @@ def test_bfloat16_is_looked_into_as_well(judge: Any) -> None:
         ("g (float[4,4] x) => (float[4,4] y) { y = MatMul (x, m) }", np.diag([1, 1e-9, 1e-9, 1e-9]).astype(np.float32)),
     ],
 )
-def test_masks_bounds_and_epsilons_are_left_in_peace(graph: str, mask: Any, judge: Any, loud: Any) -> None:
+def test_masks_bounds_and_epsilons_give_no_finding(graph: str, mask: Any, judge: Any, loud: Any) -> None:
     assert loud(judge(check, graph, tensors=[numpy_helper.from_array(mask, "m")])) == []
 
 
@@ -134,7 +134,7 @@ def test_data_that_does_not_fit_its_dims(tensor: TensorProto, judge: Any, said: 
     assert "re-export" in said([finding]).lower()
 
 
-def test_waste_is_a_note(judge: Any) -> None:
+def test_needless_weights_are_notes(judge: Any) -> None:
     graph = "g (float[512,1024] x) => (float[512,1024] y) { h = Add (x, a) i = Add (h, b) y = Add (i, c) }"
     weights = np.random.default_rng(0).standard_normal((512, 1024)).astype(np.float32)
     pair = [numpy_helper.from_array(weights, name) for name in ("a", "b")]

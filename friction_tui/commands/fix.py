@@ -1,0 +1,99 @@
+"""`friction-tui fix`: rewrites applied until no error is left that one of them mends, each verified."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from friction_tui.commands.ask import judged
+from friction_tui.commands.failing import CouldNotRun, writable
+from friction_tui.drawing.width import visible
+from friction_tui.kinds import KINDS, nearest
+from friction_tui.report.as_json import finding_of
+from friction_tui.report.text import ansi, describe, plain
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.protocol import Event, JobKind, JobProgress, Mended, StartJob
+from friction_tui.vocabulary.recipe import Recipe
+
+
+def run(recipe: Recipe, output: Path | None, *, level: str, only: Sequence[str], form: str, allow: bool) -> int:
+    """Mend the model and write it; 0 no error remains, 1 some do, 2 it could not be judged or written."""
+    unknown = next((kind for kind in only if kind not in KINDS), None)
+    if unknown is not None:
+        near = nearest(unknown)
+        hint = f"; did you mean {near}?" if near else "; `friction-tui explain` lists them all"
+        raise click.UsageError(f"--only: there is no kind {unknown!r}{hint}")
+    if output is not None:
+        writable(output, "the model")
+    live = sys.stderr.isatty()
+
+    def on_event(event: Event) -> None:
+        if isinstance(event, JobProgress) and event.kind is JobKind.FIX and live:
+            for line in event.lines:
+                click.echo(visible(line.text), err=True)
+
+    def request(number: int, kind: JobKind) -> StartJob:
+        path = str(output.resolve()) if output else ""
+        return StartJob(job=number, kind=kind, level=level, only=tuple(only), output=path)
+
+    answer = judged(recipe, allow=allow, jobs=(JobKind.FIX,), job_request=request, on_event=on_event)
+    ended = answer.jobs.get(JobKind.FIX)
+    if ended is None or ended.mended is None:
+        raise CouldNotRun(answer.job_error or (ended.error if ended else "") or "the source gave no model to fix")
+    mended = ended.mended
+    click.echo(_document(mended) if form == "json" else "\n".join(_lines(mended)))
+    return int(any(finding.severity is Severity.ERROR for finding in mended.findings))
+
+
+def _lines(mended: Mended) -> Iterator[str]:
+    paint = ansi if sys.stdout.isatty() else plain
+    for number, step in enumerate(mended.steps, 1):
+        yield f"{number}. {visible(step.problem)}"
+        changes = f": {step.changes}" if step.changes else ""
+        yield f"   {step.rewrite.name}: {step.what} ({step.exactness}{changes})"
+        yield f"   {visible(step.verified)}"
+    errors = [finding for finding in mended.findings if finding.severity is Severity.ERROR]
+    if mended.verified:
+        yield f"original and result: {visible(mended.verified)}"
+    if not mended.steps:
+        yield "No fix applies." if errors else "Nothing to fix: no error was found."
+    if mended.saved:
+        yield f"saved to {visible(mended.saved)}"
+    if errors:
+        yield f"{len(errors)} {'error remains' if len(errors) == 1 else 'errors remain'}:"
+        for finding in errors:
+            yield from describe(finding, paint)
+        for why in mended.refused:
+            yield f"  tried, not kept: {visible(why)}"
+
+
+def _document(mended: Mended) -> str:
+    steps: list[dict[str, Any]] = [
+        {
+            "kind": step.kind,
+            "problem": step.problem,
+            "rewrite": step.rewrite.name,
+            "nodes": list(step.rewrite.nodes),
+            "what": step.what,
+            "exactness": step.exactness,
+            "changes": step.changes,
+            "verified": step.verified,
+            "holds": step.holds,
+        }
+        for step in mended.steps
+    ]
+    document = {
+        "schema": 1,
+        "steps": steps,
+        "verified": mended.verified,
+        "holds": mended.holds,
+        "saved": mended.saved,
+        "remaining": [finding_of(finding) for finding in mended.findings],
+        "not_kept": list(mended.refused),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False)

@@ -1,0 +1,154 @@
+"""Mending a model: rewrites applied one after another until no error is left that one of them mends.
+
+Each step is judged again by the engines and the rules, and kept only if the problem is gone, the new nodes are taken,
+and both models give the same outputs (as far as the rewrite promises).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from friction_tui.model.opened import OpenedModel, from_proto
+from friction_tui.rewrites import REWRITES
+from friction_tui.rewrites.apply import rewritten
+from friction_tui.rewrites.base import CannotRewrite, Exactness
+from friction_tui.rewrites.offers import with_offers
+from friction_tui.rewrites.verification import Verification
+from friction_tui.vocabulary.finding import Finding, Fix, Severity, fix_first
+from friction_tui.vocabulary.protocol import MendStep
+from friction_tui.vocabulary.recipe import Rewrite
+
+Judge = Callable[[OpenedModel], list[Finding]]
+Verify = Callable[[OpenedModel, OpenedModel], Verification | None]
+"""The outputs of a model before and after one rewrite; None where they were not compared."""
+LARGEST = 64
+"""Rewrites after which mending stops: a rewrite that makes its own problem again must not go on for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """How far mending may go: `exactness` that is allowed, and the severities of findings that are mended."""
+
+    exactness: frozenset[Exactness]
+    severities: frozenset[Severity]
+
+
+LEVELS = {
+    "safe": Level(frozenset({Exactness.EXACT, Exactness.ROUNDING}), frozenset({Severity.ERROR})),
+    "": Level(frozenset(Exactness), frozenset({Severity.ERROR})),
+    "all": Level(frozenset(Exactness), frozenset(Severity)),
+}
+"""`safe`: errors, by rewrites that keep the results. "": errors, also by what changes results as it says, where nothing
+safer fits. `all`: warnings and notes as well."""
+
+
+@dataclass(slots=True)
+class Mending:
+    """The state of one run. `steps` are those that were kept, `refused` says why others were not."""
+
+    model: OpenedModel
+    findings: list[Finding]
+    steps: list[MendStep] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+
+
+def mend(
+    model: OpenedModel,
+    judge: Judge,
+    verify: Verify,
+    *,
+    level: str = "",
+    only: frozenset[str] = frozenset(),
+    on_step: Callable[[MendStep], None] = lambda _: None,
+) -> Mending:
+    """Mend `model` as far as rewrites can; `judge` gives its findings, deduplicated. `only` limits the kinds mended."""
+    mending = Mending(model, with_offers(model, judge(model)))
+    tried: set[tuple[str, Rewrite]] = set()
+    while len(mending.steps) < LARGEST and _one_step(mending, judge, verify, LEVELS[level], only, tried, on_step):
+        pass
+    return mending
+
+
+def _one_step(
+    mending: Mending,
+    judge: Judge,
+    verify: Verify,
+    level: Level,
+    only: frozenset[str],
+    tried: set[tuple[str, Rewrite]],
+    on_step: Callable[[MendStep], None],
+) -> bool:
+    """Apply the first fix that holds; False when there is none left to try."""
+    for finding in fix_first(mending.findings):
+        if finding.severity not in level.severities or (only and finding.kind not in only):
+            continue
+        for fix in _safest_first(finding.fixes):
+            rewrite = Rewrite(fix.rewrite, fix.nodes)
+            if REWRITES[fix.rewrite].exactness not in level.exactness or (finding.kind, rewrite) in tried:
+                continue
+            tried.add((finding.kind, rewrite))
+            step = _tried(mending, finding, rewrite, judge, verify)
+            if step is not None:
+                mending.steps.append(step)
+                on_step(step)
+                return True
+    return False
+
+
+def _safest_first(fixes: Iterable[Fix]) -> Sequence[Fix]:
+    order = list(Exactness)
+    applicable = [fix for fix in fixes if fix.rewrite in REWRITES]
+    changes = Exactness.CHANGES
+    # Among those that keep the results the order is the rewrites' own: the one for the operator before the general one.
+    return sorted(applicable, key=lambda fix: order.index(changes) if REWRITES[fix.rewrite].exactness is changes else 0)
+
+
+def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, verify: Verify) -> MendStep | None:
+    """The step if it mends the finding and keeps what it promises, the state then moved on; None if not."""
+    rewriter, before = REWRITES[rewrite.name], mending.model
+    try:
+        after = from_proto(rewritten(before, rewrite), before.path)
+    except CannotRewrite as error:
+        mending.refused.append(f"{rewriter.name}: {error.why}")
+        return None
+    findings = judge(after)
+    why = _still_wrong(before, after, finding, mending.findings, findings)
+    verification = None if why else verify(before, after)
+    if verification is not None and verification.holds is False and rewriter.keeps_outputs:
+        why = str(verification)
+    if why:
+        mending.refused.append(f"{rewriter.name}: {why}")
+        return None
+    mending.model, mending.findings = after, with_offers(after, findings)
+    return MendStep(
+        kind=finding.kind,
+        problem=finding.title,
+        rewrite=rewrite,
+        what=rewriter.title,
+        exactness=rewriter.exactness.value,
+        changes=rewriter.changes,
+        verified=str(verification) if verification is not None else "not verified",
+        holds=verification.holds if verification is not None else None,
+    )
+
+
+def _still_wrong(
+    before: OpenedModel, after: OpenedModel, finding: Finding, known: Iterable[Finding], now: Iterable[Finding]
+) -> str:
+    """Why the edit did not help, "" when it did: the problem is there still, or what was put in is refused."""
+    names = set(finding.names)
+    same = [one for one in now if one.kind == finding.kind and one.severity is finding.severity]
+    remaining = [one for one in same if not names or names & set(one.names)]
+    if remaining and len(remaining[0].names) >= len(names):
+        return f"the problem remains: {remaining[0].title}"
+    old = {node.name for node in before.index.nodes}
+    new = {node.name for node in after.index.nodes} - old
+    errors_before = {(one.kind, name) for one in known if one.severity is Severity.ERROR for name in one.names}
+    for one in now:
+        if one.severity is Severity.ERROR and not one.provisional:
+            if new & set(one.names):
+                return f"what it puts in has a problem of its own: {one.title}"
+            if finding.severity is not Severity.ERROR and not {(one.kind, name) for name in one.names} & errors_before:
+                return f"it makes another problem: {one.title}"
+    return ""

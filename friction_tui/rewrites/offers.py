@@ -1,0 +1,170 @@
+"""Which rewrites fit the problems that were found: added to the findings as fixes that the tool carries out."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+import onnx
+
+from friction_tui.kinds import KINDS
+from friction_tui.model.graph import Node
+from friction_tui.model.opened import OpenedModel, from_proto
+from friction_tui.model.references import reference
+from friction_tui.model.weightless import weightless
+from friction_tui.processes.child import Stopped, run_module
+from friction_tui.processes.stdio import take_stdout
+from friction_tui.rewrites import REWRITES
+from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.graph_editor import GraphEditor, graph_at
+from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
+
+_REFUSALS = (Tier.PARSER, Tier.BUILDER)
+LIMIT_S = 20.0
+"""Seconds that trying rewrites may take; a model of 1,000 nodes takes about one."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the child is asked: which rewrites fit `findings` of the model at `path`."""
+
+    path: str
+    findings: tuple[Finding, ...]
+
+
+def may_be_mended(finding: Finding) -> bool:
+    """Whether any rewrite could fit, from the finding alone."""
+    refused = finding.tier in _REFUSALS and finding.severity is Severity.ERROR
+    return bool(KINDS[finding.kind].rewrites) or (refused and bool(finding.node_paths))
+
+
+def with_offers(model: OpenedModel, findings: Iterable[Finding]) -> list[Finding]:
+    """The findings with the rewrites that fit, the best first, before what the user would have to do.
+
+    Each is tried on a copy of the model, so that a fix that is offered applies. Weights need not be loaded.
+    """
+    offering = _Offering(model)
+    return [offering.of(finding) if may_be_mended(finding) else finding for finding in findings]
+
+
+class _Offering:
+    """Tries rewrites on one model; the editor's facts are worked out once."""
+
+    def __init__(self, model: OpenedModel) -> None:
+        self._model = model
+        self._editor: GraphEditor | None = None
+        self._edits: dict[tuple[str, tuple[str, ...]], onnx.ModelProto | None] = {}
+        self._by_op: dict[tuple[str, str], list[Rewriter]] = {}
+        for rewriter in REWRITES.values():
+            for op in rewriter.ops:
+                self._by_op.setdefault(op, []).append(rewriter)
+
+    def of(self, finding: Finding) -> Finding:
+        """The finding with every rewrite that fits some of its nodes."""
+        known = {fix.rewrite for fix in finding.fixes}
+        offered = [fix for rewriter in self._candidates(finding) if (fix := self._fix(rewriter, finding)) is not None]
+        new = tuple(fix for fix in offered if fix.rewrite not in known)
+        return msgspec.structs.replace(finding, fixes=(*new, *finding.fixes)) if new else finding
+
+    def _candidates(self, finding: Finding) -> list[Rewriter]:
+        named = [REWRITES[name] for name in KINDS[finding.kind].rewrites]
+        if finding.tier in _REFUSALS and finding.severity is Severity.ERROR:
+            ops = {(node.proto.domain, node.proto.op_type): None for node in self._nodes(finding)}
+            for domain, op in ops:
+                named.extend(self._by_op.get(("" if domain == "ai.onnx" else domain, op), ()))
+            named.extend(rewriter for rewriter in REWRITES.values() if rewriter.general)
+        return list({rewriter.name: rewriter for rewriter in named}.values())
+
+    def _nodes(self, finding: Finding) -> list[Node]:
+        found = (self._model.index.by_path.get(path) for path in finding.node_paths)
+        return [node for node in found if node is not None]
+
+    def _fix(self, rewriter: Rewriter, finding: Finding) -> Fix | None:
+        """The rewrite at those nodes of the finding that it fits, None where it fits nowhere."""
+        if rewriter.node is None:
+            paths = [node.path for node in self._nodes(finding)]
+            edited = self._edited(rewriter, paths)
+            if edited is None or (rewriter.general and not _changed(self._nodes(finding), edited)):
+                return None
+        else:
+            paths = [node.path for node in self._nodes(finding) if self._fits(rewriter, node)]
+            if not paths:
+                return None
+        nodes = tuple(reference(self._model.index, path) for path in paths)
+        changes = f": {rewriter.changes}" if rewriter.changes else ""
+        text = f"{rewriter.title[:1].upper()}{rewriter.title[1:]} ({rewriter.exactness}{changes})."
+        return Fix(text, rewrite=rewriter.name, nodes=nodes)
+
+    def _edited(self, rewriter: Rewriter, paths: Sequence[str]) -> onnx.ModelProto | None:
+        key = (rewriter.name, tuple(paths))
+        if key not in self._edits:
+            try:
+                self._edits[key] = rewriter.run(self._model, paths)
+            except CannotRewrite:
+                self._edits[key] = None
+        return self._edits[key]
+
+    def _fits(self, rewriter: Rewriter, node: Node) -> bool:
+        op = ("" if node.proto.domain == "ai.onnx" else node.proto.domain, node.proto.op_type)
+        if (rewriter.ops and op not in rewriter.ops) or node.graph.startswith("@") or rewriter.node is None:
+            return False
+        if self._editor is None:
+            proto = onnx.ModelProto()
+            proto.CopyFrom(self._model.proto)
+            self._editor = GraphEditor(proto, self._model.path.parent)
+        graph = graph_at(self._editor.proto, node.graph)
+        return not self._editor.misfit(graph, node.index, rewriter.node)
+
+
+def _changed(refused: Iterable[Node], edited: onnx.ModelProto) -> bool:
+    """Whether an edit of the whole model took one of the refused nodes out, or made an input of it constant."""
+    writers = {node.output[0]: node for node in edited.graph.node if node.output}
+    constants = {tensor.name for tensor in edited.graph.initializer}
+    for node in refused:
+        now = writers.get(next(iter(node.outputs), ""))
+        if now is None or now.op_type != node.proto.op_type:
+            return True
+        if any(name in constants and old not in constants for name, old in zip(now.input, node.inputs, strict=False)):
+            return True
+    return False
+
+
+def offered(model: OpenedModel, findings: Sequence[Finding], *, stop: Callable[[], bool]) -> list[Finding]:
+    """`with_offers` in a child process, which onnx's native code may take down or keep busy.
+
+    The findings as they are where that happens or LIMIT_S is over. Raises Stopped when `stop` says so.
+    """
+    if not any(map(may_be_mended, findings)):
+        return list(findings)
+    until = time.monotonic() + LIMIT_S
+    with tempfile.TemporaryDirectory(prefix="friction-offers-") as folder:
+        path = Path(folder) / "offers.onnx"
+        onnx.save(weightless(model.proto, path.parent, model.path.parent), str(path))
+        question = msgspec.json.encode(Asked(str(path), tuple(findings)))
+
+        def given_up() -> bool:
+            return stop() or time.monotonic() > until
+
+        try:
+            status, answer, _ = run_module("friction_tui.rewrites.offers", question, stop=given_up)
+        except Stopped:
+            if stop():
+                raise
+            return list(findings)
+    return msgspec.json.decode(answer, type=list[Finding]) if status == 0 else list(findings)
+
+
+def main() -> None:
+    """`python -m friction_tui.rewrites.offers`: an `Asked` on stdin, the findings on stdout."""
+    channel = take_stdout()
+    asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
+    model = from_proto(onnx.load(asked.path, load_external_data=False), Path(asked.path))
+    channel.write(msgspec.json.encode(with_offers(model, asked.findings)))
+    channel.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,563 @@
+"""Repairs of what breaks the ONNX specification: order, names, versions, attributes, declarations.
+
+The rules are https://github.com/onnx/onnx/blob/main/docs/IR.md and the operators' schemas in the onnx package. Where
+several readings are possible, the one that ONNX Runtime takes is kept, and the rewrite says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnx
+from onnx import AttributeProto, TensorProto, defs, helper, numpy_helper, shape_inference
+
+from friction_tui.model.graph import body_attributes
+from friction_tui.model.opened import OpenedModel
+from friction_tui.model.opset import OpsetRefused, convert
+from friction_tui.model.versions import least_ir, newest_opset
+from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.editing import copy_of, fresh_name
+from friction_tui.rewrites.graph_editor import graph_at, graphs_of
+
+Edit = Callable[[OpenedModel, onnx.ModelProto], int]
+"""Changes the proto it is given and returns how many places it changed."""
+
+LONGEST_NAME = 1024
+"""Characters of a name that every TensorRT takes; 4096 are too many for TensorRT-RTX 1.7.1."""
+_BECAME_INPUT: dict[str, tuple[str, int, int]] = {
+    "Squeeze": ("axes", 1, 13),
+    "Unsqueeze": ("axes", 1, 13),
+    "ReduceSum": ("axes", 1, 13),
+    **{
+        f"Reduce{name}": ("axes", 1, 18)
+        for name in ("Mean", "Max", "Min", "Prod", "L1", "L2", "LogSum", "LogSumExp", "SumSquare")
+    },
+    "Split": ("split", 1, 13),
+    "TopK": ("k", 1, 10),
+    "Dropout": ("ratio", 1, 12),
+    "Reshape": ("shape", 1, 5),
+    "Tile": ("repeats", 1, 6),
+    "Expand": ("shape", 1, 8),
+    "Upsample": ("scales", 1, 9),
+}
+"""Operator: the attribute that became an input, at which position, since which opset (onnx's Changelog.md)."""
+_SEVERAL: dict[str, tuple[tuple[str, ...], int]] = {
+    "Slice": (("starts", "ends", "axes"), 10),
+    "Clip": (("min", "max"), 11),
+    "Pad": (("pads", "value"), 11),
+}
+"""Operators with several attributes that became the inputs 1, 2 …"""
+
+
+def repair(name: str, title: str, edit: Edit, exactness: Exactness = Exactness.EXACT, changes: str = "") -> Rewriter:
+    """A rewrite of the whole model made of an edit that counts what it changed."""
+
+    def run(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
+        del paths
+        proto = copy_of(model)
+        if not edit(model, proto):
+            raise CannotRewrite("there is nothing to repair")
+        return proto
+
+    return Rewriter(name, title, run, exactness, changes)
+
+
+# ------------------------------------------------------------------------------------------------ order and names
+
+
+def sort_nodes(model: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Put the main graph's nodes, and those of each body, in topological order. A cycle has none."""
+    if model.index.cycle:
+        raise CannotRewrite("the graph has a cycle")
+    changed = 0
+    for prefix, graph in model.index.graphs.items():
+        if not isinstance(graph, onnx.GraphProto):
+            continue
+        order = model.index.sorted_in(prefix)
+        if order != list(range(len(order))):
+            target = graph_at(proto, prefix)
+            nodes = [target.node[number] for number in order]
+            copies = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+            del target.node[:]
+            target.node.extend(copies)
+            changed += 1
+    return changed
+
+
+def keep_first_initializer(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Of several initializers with one name the first stays, which is the one that ONNX Runtime takes."""
+    seen: set[str] = set()
+    kept = [tensor for tensor in proto.graph.initializer if tensor.name not in seen and not seen.add(tensor.name)]  # type: ignore[func-returns-value]
+    removed = len(proto.graph.initializer) - len(kept)
+    if removed:
+        copies = [TensorProto.FromString(tensor.SerializeToString()) for tensor in kept]
+        del proto.graph.initializer[:]
+        proto.graph.initializer.extend(copies)
+    return removed
+
+
+def rename_second_writer(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Give what a second node writes under a used name a name of its own; nodes behind it read that one.
+
+    This is the order in which the nodes stand, as a program would run. A graph output keeps its name: then the first
+    writer's tensor is renamed.
+    """
+    changed = 0
+    graph = proto.graph
+    outputs = {value.name for value in graph.output}
+    written = {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
+    last = {name: i for i, node in enumerate(graph.node) for name in node.output if name}
+    current: dict[str, str] = {}
+    for i, node in enumerate(graph.node):
+        _rename_inputs(node, current)
+        for position, name in enumerate(node.output):
+            if not name:
+                continue
+            if name in written or (name in outputs and last[name] != i):
+                changed += 1
+                stays = name in outputs and last[name] == i and name not in _fixed(graph)
+                new = name if stays else fresh_name(proto, f"{name}_written_again")
+                node.output[position] = new
+                current[name] = new
+            else:
+                current.pop(name, None)
+            written.add(name)
+    return changed
+
+
+def _fixed(graph: onnx.GraphProto) -> set[str]:
+    return {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
+
+
+def _rename_inputs(node: onnx.NodeProto, names: dict[str, str]) -> None:
+    for i, name in enumerate(node.input):
+        node.input[i] = names.get(name, name)
+    for _, body in body_attributes(node):
+        inner = {value.name for value in body.input} | {tensor.name for tensor in body.initializer}
+        visible = {old: new for old, new in names.items() if old not in inner}
+        for each in body.node:
+            _rename_inputs(each, visible)
+        for value in body.output:
+            value.name = visible.get(value.name, value.name)
+
+
+def rename_shadowed(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Give names of a body that hide a name outside of it a name of their own."""
+    return _unshadow(proto.graph, set(), "")
+
+
+def _unshadow(graph: onnx.GraphProto, outer: set[str], prefix: str) -> int:
+    own = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    own |= {name for node in graph.node for name in node.output if name}
+    renamed = {name: f"{prefix}{name}" for name in own & outer} if prefix else {}
+    if renamed:
+        for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+            value.name = renamed.get(value.name, value.name)
+        for node in graph.node:
+            _rename_inputs(node, renamed)
+            for i, name in enumerate(node.output):
+                node.output[i] = renamed.get(name, name)
+    visible = outer | {renamed.get(name, name) for name in own}
+    inner = sum(
+        _unshadow(body, visible, f"{prefix}{node.name or node.op_type}/{name}/")
+        for node in graph.node
+        for name, body in body_attributes(node)
+    )
+    return len(renamed) + inner
+
+
+def shorten_names(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Cut names beyond `LONGEST_NAME` characters to their end, with a number in front. Inputs and outputs stay."""
+    border = {value.name for value in (*proto.graph.input, *proto.graph.output)}
+    short: dict[str, str] = {}
+
+    def of(name: str) -> str:
+        if len(name) <= LONGEST_NAME or name in border:
+            return name
+        return short.setdefault(name, f"n{len(short)}_{name[-64:]}")
+
+    for graph in graphs_of(proto.graph):
+        for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+            value.name = of(value.name)
+        for node in graph.node:
+            node.name = of(node.name)
+            for names in (node.input, node.output):
+                names[:] = [of(name) for name in names]
+    return len(short)
+
+
+def name_nodes(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Give nodes without a name, or with one that is taken, a name of their own."""
+    used: set[str] = set()
+    changed = 0
+    for graph in graphs_of(proto.graph):
+        for node in graph.node:
+            if not node.name or node.name in used:
+                wish, number = node.name or f"{node.op_type}_{next(iter(node.output), '')}", 1
+                while f"{wish}_{number}" in used:
+                    number += 1
+                node.name = wish if wish not in used else f"{wish}_{number}"
+                changed += 1
+            used.add(node.name)
+    return changed
+
+
+# -------------------------------------------------------------------------------------- versions and operators' forms
+
+
+def complete_versions(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Import every domain that nodes use, each once, and declare an IR version that allows these opsets."""
+    changed = 0
+    newest: dict[str, int] = {}
+    for entry in proto.opset_import:
+        domain = "" if entry.domain == "ai.onnx" else entry.domain
+        newest[domain] = max(entry.version, newest.get(domain, 0))
+    changed += len(proto.opset_import) - len(newest)
+    for domain in {_domain(node) for node in _nodes(proto)} - newest.keys():
+        newest[domain] = _fitting_opset(proto, newest_opset()) if not domain else 1
+        changed += 1
+    if newest.get("", 0) > newest_opset():
+        newest[""] = newest_opset()
+        changed += 1
+    del proto.opset_import[:]
+    proto.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in newest.items())
+    needed = least_ir(newest[""]) if "" in newest else 3
+    newest_ir = max(row[1] for row in helper.VERSION_TABLE)
+    if not needed <= proto.ir_version <= newest_ir:
+        proto.ir_version = max(needed, 8)
+        changed += 1
+    return changed
+
+
+def _fitting_opset(proto: onnx.ModelProto, wish: int) -> int:
+    """The newest opset up to `wish` at which every node has a valid form; `wish` where there is none."""
+    return next((version for version in range(wish, 6, -1) if _all_valid(proto, version)), wish)
+
+
+def raise_opset(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Declare the opset that the newest operators and forms need, the other nodes converted to it.
+
+    Nodes that are newer than the declared opset are left as they are while the rest is converted.
+    """
+    opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    newer = [node for node in _nodes(proto) if _domain(node) == "" and not _valid(node, opset)]
+    target = next(
+        (version for version in range(opset + 1, newest_opset() + 1) if all(_valid(one, version) for one in newer)), 0
+    )
+    if not newer or not target:
+        raise CannotRewrite("no opset has a valid form for every node")
+    held: dict[str, onnx.NodeProto] = {}
+    for number, node in enumerate(newer):
+        held[f"held_{number}"] = onnx.NodeProto.FromString(node.SerializeToString())
+        node.op_type, node.domain = f"held_{number}", _HELD
+        del node.attribute[:]
+    proto.opset_import.append(helper.make_opsetid(_HELD, 1))
+    try:
+        converted = convert(proto, target)
+    except OpsetRefused as error:
+        raise CannotRewrite(error.message) from None
+    for node in _nodes(converted):
+        if node.domain == _HELD:
+            node.CopyFrom(held[node.op_type])
+    kept = [entry for entry in converted.opset_import if entry.domain != _HELD]
+    copies = [helper.make_opsetid(entry.domain, entry.version) for entry in kept]
+    del converted.opset_import[:]
+    converted.opset_import.extend(copies)
+    proto.CopyFrom(converted)
+    return len(newer)
+
+
+_HELD = "friction_tui.held"
+"""A domain that the converter does not know, so that it leaves these nodes alone."""
+
+
+def move_attributes(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Give axes, pads and the like the form of the declared opset: an attribute in older ones, an input in newer."""
+    opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    constants = {tensor.name: tensor for tensor in proto.graph.initializer}
+    changed = 0
+    for graph in graphs_of(proto.graph):
+        for node in graph.node:
+            names, since = _moved_names(node)
+            if not names:
+                continue
+            if opset >= since:
+                changed += _to_inputs(proto, node, names)
+            else:
+                changed += _to_attributes(graph, node, names, constants)
+    return changed
+
+
+def _moved_names(node: onnx.NodeProto) -> tuple[tuple[str, ...], int]:
+    if node.op_type in _BECAME_INPUT and _domain(node) == "":
+        name, _, since = _BECAME_INPUT[node.op_type]
+        return (name,), since
+    return _SEVERAL.get(node.op_type, ((), 0)) if _domain(node) == "" else ((), 0)
+
+
+def _to_inputs(proto: onnx.ModelProto, node: onnx.NodeProto, names: tuple[str, ...]) -> int:
+    given = {attribute.name: attribute for attribute in node.attribute if attribute.name in names}
+    if not given or len(node.input) > 1:
+        return 0
+    for position, name in enumerate(names, start=1):
+        attribute = given.get(name)
+        while len(node.input) <= position:
+            node.input.append("")
+        if attribute is None:
+            continue
+        value = helper.get_attribute_value(attribute)
+        floats = attribute.type in (AttributeProto.FLOAT, AttributeProto.FLOATS)
+        array = np.array(value, np.float32 if floats else np.int64)
+        if node.op_type == "TopK":
+            array = array.reshape(1)
+        constant = fresh_name(proto, f"{next(iter(node.output), node.name)}_{name}")
+        proto.graph.initializer.append(numpy_helper.from_array(array, constant))
+        node.input[position] = constant
+    while len(node.input) > 1 and not node.input[-1]:
+        node.input.pop()
+    _keep_attributes(node, lambda attribute: attribute.name not in names)
+    return len(given)
+
+
+def _to_attributes(
+    graph: onnx.GraphProto, node: onnx.NodeProto, names: tuple[str, ...], constants: dict[str, TensorProto]
+) -> int:
+    local = {tensor.name: tensor for tensor in graph.initializer}
+    made = []
+    for position, name in enumerate(names, start=1):
+        source = node.input[position] if position < len(node.input) else ""
+        if not source:
+            continue
+        tensor = local.get(source) or constants.get(source)
+        if tensor is None:
+            raise CannotRewrite(f"{name} of {node.name or node.op_type} is computed; this opset wants an attribute")
+        values = numpy_helper.to_array(tensor)
+        scalar = node.op_type in ("TopK", "Clip", "Dropout") or name == "value"
+        made.append(
+            helper.make_attribute(name, values.reshape(-1).tolist()[0] if scalar else values.reshape(-1).tolist())
+        )
+    if made:
+        del node.input[1:]
+        node.attribute.extend(made)
+    return len(made)
+
+
+def drop_attributes(model: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Remove attributes that the operator does not have at this opset, and repeats: engines read none of them."""
+    opset = model.index.opsets.get("", 1)
+    changed = 0
+    for node in _nodes(proto):
+        schema = _schema(node, opset)
+        if schema is None:
+            continue
+        seen: set[str] = set()
+
+        def known(attribute: AttributeProto, taken: set[str] = seen, names: object = schema.attributes) -> bool:
+            first = attribute.name not in taken
+            taken.add(attribute.name)
+            return first and attribute.name in names  # type: ignore[operator]
+
+        changed += _keep_attributes(node, known)
+    return changed
+
+
+def drop_dangling_inputs(model: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Leave out optional inputs that name a tensor which does not exist. Required ones stay."""
+    opset = model.index.opsets.get("", 1)
+    graph = proto.graph
+    known = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    known |= {sparse.values.name for sparse in graph.sparse_initializer}
+    known |= {name for node in graph.node for name in node.output}
+    changed = 0
+    for node in graph.node:
+        schema = _schema(node, opset)
+        if schema is None:
+            continue
+        for position, name in enumerate(node.input):
+            declared = schema.inputs[position] if position < len(schema.inputs) else None
+            optional = declared is not None and declared.option == defs.OpSchema.FormalParameterOption.Optional
+            if name and name not in known and optional:
+                node.input[position] = ""
+                changed += 1
+        while node.input and not node.input[-1]:
+            node.input.pop()
+    return changed
+
+
+# ------------------------------------------------------------------------------------------------- declarations
+
+
+def dense_initializers(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Write sparse initializers and sparse constants out in full."""
+    changed = 0
+    for graph in graphs_of(proto.graph):
+        for sparse in graph.sparse_initializer:
+            graph.initializer.append(_dense(sparse))
+            changed += 1
+        del graph.sparse_initializer[:]
+        for node in graph.node:
+            sparse_value = next((one for one in node.attribute if one.name == "sparse_value"), None)
+            if node.op_type == "Constant" and sparse_value is not None:
+                value = helper.make_attribute("value", _dense(sparse_value.sparse_tensor))
+                del node.attribute[:]
+                node.attribute.append(value)
+                changed += 1
+    return changed
+
+
+def _dense(sparse: onnx.SparseTensorProto) -> TensorProto:
+    values, indices = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices)
+    dense = np.zeros(tuple(sparse.dims), values.dtype)
+    if indices.ndim == 1:
+        dense.reshape(-1)[indices] = values
+    else:
+        dense[tuple(indices.T)] = values
+    return numpy_helper.from_array(dense, sparse.values.name)
+
+
+def drop_false_shapes(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Drop declared types and shapes of inner tensors, and declare outputs as the graph computes them."""
+    changed = sum(len(graph.value_info) for graph in graphs_of(proto.graph))
+    for graph in graphs_of(proto.graph):
+        del graph.value_info[:]
+    bare = onnx.ModelProto()
+    bare.CopyFrom(proto)
+    for output in bare.graph.output:
+        output.type.Clear()
+    try:
+        inferred = {value.name: value for value in shape_inference.infer_shapes(bare, data_prop=True).graph.output}
+    except Exception as error:
+        # onnx raises errors of many types for graphs that contradict themselves.
+        raise CannotRewrite(f"the shapes cannot be worked out: {str(error).splitlines()[0]}") from None
+    for output in proto.graph.output:
+        known = inferred.get(output.name)
+        if known is not None and known.type.tensor_type.elem_type and _contradicts(output, known):
+            output.type.CopyFrom(known.type)
+            changed += 1
+    return changed
+
+
+def _contradicts(declared: onnx.ValueInfoProto, computed: onnx.ValueInfoProto) -> bool:
+    mine, theirs = declared.type.tensor_type, computed.type.tensor_type
+    if mine.elem_type != theirs.elem_type or not mine.HasField("shape"):
+        return True
+    if not theirs.HasField("shape"):
+        return True
+    sizes = zip(mine.shape.dim, theirs.shape.dim, strict=False)
+    fixed = (a.dim_value != b.dim_value for a, b in sizes if a.HasField("dim_value") and b.HasField("dim_value"))
+    return (
+        len(mine.shape.dim) != len(theirs.shape.dim)
+        or any(fixed)
+        or any(
+            a.HasField("dim_value") and not b.HasField("dim_value")
+            for a, b in zip(mine.shape.dim, theirs.shape.dim, strict=False)
+        )
+    )
+
+
+def separate_output(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Let an Identity write an output that is also an input or initializer: the output gets a name of its own."""
+    fixed = _fixed(proto.graph)
+    changed = 0
+    for output in proto.graph.output:
+        if output.name in fixed:
+            new = fresh_name(proto, f"{output.name}_output")
+            proto.graph.node.append(helper.make_node("Identity", [output.name], [new], name=f"{new}/Identity"))
+            output.name = new
+            changed += 1
+    return changed
+
+
+def declare_outputs(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Make outputs of the tensors that nothing reads, in a graph that declares none."""
+    graph = proto.graph
+    if graph.output:
+        return 0
+    read = {name for node in graph.node for name in node.input}
+    unread = [name for node in graph.node for name in node.output if name and name not in read]
+    bare = onnx.ModelProto()
+    bare.CopyFrom(proto)
+    bare.graph.output.extend(onnx.ValueInfoProto(name=name) for name in unread)
+    try:
+        inferred = shape_inference.infer_shapes(bare).graph.output
+    except Exception as error:
+        # onnx raises errors of many types for graphs that contradict themselves.
+        raise CannotRewrite(f"the types of the outputs cannot be worked out: {str(error).splitlines()[0]}") from None
+    known = [value for value in inferred if value.type.tensor_type.elem_type]
+    graph.output.extend(known)
+    return len(known)
+
+
+# ------------------------------------------------------------------------------------------------------ shared
+
+
+def _nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:
+    return [node for graph in graphs_of(proto.graph) for node in graph.node]
+
+
+def _domain(node: onnx.NodeProto) -> str:
+    return "" if node.domain == "ai.onnx" else node.domain
+
+
+def _schema(node: onnx.NodeProto, opset: int) -> defs.OpSchema | None:
+    if _domain(node):
+        return None
+    try:
+        return defs.get_schema(node.op_type, min(opset, newest_opset()))
+    except defs.SchemaError:
+        return None
+
+
+def _valid(node: onnx.NodeProto, opset: int) -> bool:
+    """Whether the operator exists at an opset with these attributes and numbers of inputs and outputs."""
+    schema = _schema(node, opset)
+    if schema is None or schema.deprecated:
+        return bool(_domain(node))
+    counts = schema.min_input <= len(node.input) <= schema.max_input and len(node.output) <= schema.max_output
+    return counts and all(attribute.name in schema.attributes for attribute in node.attribute)
+
+
+def _all_valid(proto: onnx.ModelProto, opset: int) -> bool:
+    return all(_valid(node, opset) for node in _nodes(proto))
+
+
+def _keep_attributes(node: onnx.NodeProto, wanted: Callable[[AttributeProto], bool]) -> int:
+    """Keep only the attributes that are `wanted`; gives how many went."""
+    kept = [AttributeProto.FromString(one.SerializeToString()) for one in node.attribute if wanted(one)]
+    removed = len(node.attribute) - len(kept)
+    if removed:
+        del node.attribute[:]
+        node.attribute.extend(kept)
+    return removed
+
+
+REWRITES = (
+    repair("sort-nodes", "put the nodes in topological order", sort_nodes),
+    repair("keep-first-initializer", "keep the first of the initializers with one name", keep_first_initializer),
+    repair("rename-second-writer", "give the second tensor of that name a name of its own", rename_second_writer),
+    repair("rename-shadowed", "rename what hides a name outside the body", rename_shadowed),
+    repair("shorten-names", "shorten names that are too long", shorten_names),
+    repair("name-nodes", "give every node a name of its own", name_nodes),
+    repair("complete-versions", "declare the opsets and the IR version that the nodes need", complete_versions),
+    repair("raise-opset", "declare the opset that the newest operator needs", raise_opset),
+    repair("move-attributes", "write axes and sizes in the form of this opset", move_attributes),
+    repair("drop-attributes", "remove attributes that the operator does not have", drop_attributes),
+    repair("drop-dangling-inputs", "leave out optional inputs that do not exist", drop_dangling_inputs),
+    repair("dense-initializers", "write sparse initializers out in full", dense_initializers),
+    repair("drop-false-shapes", "declare the shapes that the graph computes", drop_false_shapes),
+    repair(
+        "declare-outputs",
+        "make outputs of the tensors that nothing reads",
+        declare_outputs,
+        Exactness.CHANGES,
+        "which tensors are meant is a guess",
+    ),
+    repair(
+        "separate-output",
+        "give the output a name of its own",
+        separate_output,
+        Exactness.CHANGES,
+        "the output is renamed",
+    ),
+)
