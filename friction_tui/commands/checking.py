@@ -8,8 +8,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from friction_tui.kinds import KINDS, file, unknown
 from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
+from friction_tui.processes.stdio import printable
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
@@ -20,9 +22,6 @@ from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
 """What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
-
-NOT_THERE = "file/missing"
-"""The kind of finding that says there was nothing to judge."""
 
 
 class NothingToCheckError(Exception):
@@ -56,8 +55,9 @@ def expand(arguments: Iterable[str]) -> list[str]:
 def verdict_of(answer: Answer) -> ModelVerdict:
     """What a worker said about one model, ready to be reported."""
     path = answer.recipe.source.path + (f":{answer.recipe.source.factory}" if answer.recipe.source.factory else "")
+    path = printable(path)
     if not answer.could_run:
-        return ModelVerdict(path=path, failure=answer.failure)
+        return ModelVerdict(path=path, failure=printable(answer.failure), findings=tuple(answer.findings))
     assert answer.judged is not None
     summary = answer.opened.summary if answer.opened else None
     about = (
@@ -71,6 +71,8 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         for check in answer.checks.values()
         if check.state in (CheckState.FAILED, CheckState.UNAVAILABLE)
     )
+    if answer.died:
+        unchecked += (f"shapes that onnx infers: its process died inferring them, {answer.died.why}",)
     parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
     refused = parser.findings if parser else ()
     own = own_label(parser)
@@ -80,6 +82,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         engines=engine_verdicts(own, refused, others) if others else (),
         seconds=answer.judged.seconds,
         about=about,
+        failure=answer.failure,
         guessed=_guesses(answer.recipe.profile),
         unchecked=unchecked,
     )
@@ -116,12 +119,19 @@ def only_new(verdict: ModelVerdict, baseline: frozenset[str]) -> ModelVerdict:
 
 
 def read_baseline(path: Path) -> frozenset[str]:
-    """Fingerprints of a baseline made by `as_baseline`. Raises ValueError naming the file when it is none."""
+    """Fingerprints of a baseline made by `as_baseline`.
+
+    Raises ValueError naming the file when it is not a baseline, or names a kind that does not exist.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return frozenset(str(entry["fingerprint"]) for entry in document["known"])
+        known = {str(entry["fingerprint"]): str(entry["kind"]) for entry in document["known"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no baseline of friction-tui: {error}") from error
+        raise ValueError(f"{path} is not a baseline of friction-tui: {error}") from error
+    for kind in known.values():
+        if kind not in KINDS:
+            raise ValueError(f"{path}: {unknown(kind)}")
+    return frozenset(known)
 
 
 def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:
@@ -136,7 +146,7 @@ def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:
 
 def exit_code(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> int:
     """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there."""
-    if any(verdict.failure or any(f.kind == NOT_THERE for f in verdict.findings) for verdict in verdicts):
+    if any(verdict.failure or any(f.kind == file.MISSING.id for f in verdict.findings) for verdict in verdicts):
         return 2
     return int(any(finding.severity in fail_on for verdict in verdicts for finding in verdict.findings))
 

@@ -33,6 +33,11 @@ BAKED_RESHAPE = Kind(
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "reshape-follow-input",
+        "reshape-minus-one",
+        "reshape-batch-copy",
+    ),
 )
 
 RESHAPE_REMAINDER = Kind(
@@ -58,6 +63,7 @@ The target leaves one dimension to compute (-1) and the rest do not divide the e
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("reshape-follow-input",),
 )
 
 RESHAPE_VOLUME = Kind(
@@ -75,6 +81,10 @@ RESHAPE_VOLUME = Kind(
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "reshape-follow-input",
+        "reshape-batch-copy",
+    ),
 )
 
 BAKED_CONSTANT = Kind(
@@ -109,6 +119,12 @@ target of Expand or Tile, the bounds of a Slice, or the tensor itself is a const
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "expand-follow-partner",
+        "tile-follow-partner",
+        "slice-to-the-end",
+        "expand-constant",
+    ),
 )
 
 BAKED_RESIZE = Kind(
@@ -129,6 +145,7 @@ runtime runs it and the result is wrong.""",
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("resize-spatial-only",),
 )
 
 STRIDE_MULTIPLE = Kind(
@@ -224,6 +241,11 @@ MUST_BE_EQUAL = Kind(
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "expand-follow-partner",
+        "tile-follow-partner",
+        "expand-constant",
+    ),
 )
 
 BROADCAST = Kind(
@@ -241,6 +263,12 @@ BROADCAST = Kind(
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "expand-follow-partner",
+        "tile-follow-partner",
+        "slice-to-the-end",
+        "expand-constant",
+    ),
 )
 
 CONCAT = Kind(
@@ -262,6 +290,12 @@ CONCAT = Kind(
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "expand-follow-partner",
+        "tile-follow-partner",
+        "slice-to-the-end",
+        "expand-constant",
+    ),
 )
 
 MATMUL = Kind(
@@ -307,6 +341,10 @@ on the input; TensorRT fixes the rank when it builds.
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "squeeze-fixed-axes",
+        "drop-squeeze",
+    ),
 )
 
 INDEX_RANGE = Kind(
@@ -475,6 +513,7 @@ SPLIT = Kind(
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("split-equally",),
 )
 
 SLICE = Kind(
@@ -504,6 +543,7 @@ SLICE = Kind(
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("slice-to-the-end",),
 )
 
 RANGE = Kind(
@@ -580,6 +620,12 @@ CANNOT_WORK = Kind(
     vague=True,
     matters=frozenset({"sizes"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "reshape-follow-input",
+        "reshape-one-minus-one",
+        "reshape-copy-zero",
+        "squeeze-fixed-axes",
+    ),
 )
 
 BREAKS = Kind(
@@ -667,4 +713,8 @@ No runtime refuses it where the elements divide: the samples of a batch end up i
     reads_sizes=True,
     matters=frozenset({"sizes"}),
     moot_under=("dynamic/baked-reshape",),
+    rewrites=(
+        "reshape-follow-input",
+        "reshape-batch-copy",
+    ),
 )
