@@ -214,6 +214,8 @@ def write_out(node: onnx.NodeProto, graph: GraphEditor) -> None:
     goes_on = _starts(node, outside)
     shared = body_constants(graph, body)
     states = list(node.input[2:])
+    if len(body.input) != 2 + len(states) or len(body.output) < 1 + len(states):
+        raise CannotRewrite("the inputs and outputs of the body do not fit those of the loop")
     known: list[np.ndarray | None] = [outside.of(name) for name in states]
     rows: list[list[str]] = [[] for _ in body.output[1 + len(states) :]]
     iteration = 0
@@ -297,6 +299,8 @@ def unroll_scan(node: onnx.NodeProto, graph: GraphEditor) -> None:
     scanned = int(graph.attribute(node, "num_scan_inputs"))
     count = len(node.input) - scanned
     collected = len(body.output) - count
+    if len(body.input) != len(node.input) or collected < 0:
+        raise CannotRewrite("the inputs and outputs of the body do not fit those of the scan")
     axes = _per_input(graph, node, "scan_input_axes", scanned)
     backwards = _per_input(graph, node, "scan_input_directions", scanned)
     length = _length(node.input[count:], axes, graph)

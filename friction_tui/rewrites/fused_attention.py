@@ -255,6 +255,8 @@ def plain_group_query_attention(node: onnx.NodeProto, graph: GraphEditor) -> Non
     q, k, v = heads(graph, query, count), heads(graph, key, groups), heads(graph, value, groups)
     past = graph.input(node, 3)
     if graph.attribute(node, "do_rotary", 0):
+        if not graph.input(node, 8):
+            raise CannotRewrite("the tables of the rotary embedding are not given")
         cos, sin = (graph.op("Gather", [table, _positions(node, graph, q, past)], axis=0) for table in node.input[7:9])
         if graph.input(node, 9):
             cos, sin = graph.unsqueeze(cos, [1]), graph.unsqueeze(sin, [1])

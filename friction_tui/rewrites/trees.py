@@ -279,7 +279,10 @@ def tree_ensemble(node: onnx.NodeProto, graph: GraphEditor) -> None:
         return np.array(graph.attribute(node, name, []), np.int64)
 
     def tensor(name: str) -> Array:
-        return numpy_helper.to_array(graph.attribute(node, name))
+        value = graph.attribute(node, name)
+        if value is None:
+            raise CannotRewrite(f"{name} is not given")
+        return numpy_helper.to_array(value)
 
     modes = np.array([_MODES[int(mode)] for mode in tensor("nodes_modes").reshape(-1)])
     if "BRANCH_MEMBER" in modes:

@@ -291,3 +291,13 @@ def test_a_node_outside_of_branches_has_no_other_branch() -> None:
     model = model_of("g (float[n] x) => (float[n] y) { y = Relu (x) }")
     with pytest.raises(CannotRewrite, match="not in a branch"):
         WORKING_BRANCH.run(model, ["0"])
+
+
+def test_a_body_that_does_not_fit_its_loop_is_refused() -> None:
+    model = model_of(
+        """g (float[4] x) => (float[a] y) <int64 trips = {3}, bool on = {1}> {
+            y = Loop (trips, on, x, x) <body = b (int64 i, bool ci, float[p] s) => (bool co, float[q] out) {
+                co = Identity (ci) out = Concat <axis = 0> (s, s) }> }"""
+    )
+    with pytest.raises(CannotRewrite, match="do not fit"):
+        rewritten(model, unroll_loop, "Loop")
