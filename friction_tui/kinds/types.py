@@ -72,6 +72,7 @@ UNSUPPORTED_INPUT = Kind(
     quiet=ModelText("g (int32[n,4] x) => (float[n,4] y) { y = Cast <to = 1> (x) }"),
     matters=frozenset({"element type", "undeclared type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("wider-border",),
 )
 
 UNSUPPORTED_OUTPUT = Kind(
@@ -89,6 +90,7 @@ type.""",
     quiet=ModelText("g (float[n,4] x) => (int32[n,4] y) { y = Cast <to = 6> (x) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("wider-border",),
 )
 
 UNSUPPORTED_INITIALIZER = Kind(
@@ -113,6 +115,7 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
     ),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float",),
 )
 
 UNSUPPORTED_CAST = Kind(
@@ -129,6 +132,7 @@ UNSUPPORTED_CAST = Kind(
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { [wrap] h = Cast <to = 6> (x) y = Cast <to = 1> (h) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float",),
 )
 
 NOT_A_TENSOR = Kind(
@@ -178,6 +182,7 @@ UINT8_INSIDE = Kind(
     quiet=ModelText("g (uint8[n,4] pixels) => (float[4,n] y) { f = Cast <to = 1> (pixels) y = Transpose (f) }"),
     matters=frozenset({"element type"}),
     moot_under=("operators/integer-quantized",),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float",),
 )
 
 QUANTIZED_CONSTANT = Kind(
@@ -201,6 +206,7 @@ builder says `Quantized constant is only allowed before DQ`.""",
     ),
     matters=frozenset({"element type"}),
     moot_under=("operators/integer-quantized",),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float",),
 )
 
 BFLOAT16 = Kind(

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from friction_tui.rewrites import constants, control_flow, expansion, masks, names, shapes, structure, training, types
+from friction_tui.rewrites import (
+    constants,
+    control_flow,
+    expansion,
+    masks,
+    names,
+    narrow_types,
+    quantized_microsoft,
+    shapes,
+    structure,
+    training,
+    types,
+)
 from friction_tui.rewrites.base import Rewriter
 
 FAMILIES = (
     shapes,
     types,
+    narrow_types,
+    quantized_microsoft,
     training,
     constants,
     names,
