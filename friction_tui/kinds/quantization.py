@@ -22,7 +22,10 @@ ASYMMETRIC = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (-7,), "int8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
-    rewrites=("quantization-in-float", "integer-kernels-in-float",),
+    rewrites=(
+        "quantization-in-float",
+        "integer-kernels-in-float",
+    ),
 )
 
 NAN_SCALE = Kind(
@@ -68,7 +71,10 @@ SCALE_NOT_POSITIVE = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 0.0, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 1e-8, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
-    rewrites=("quantization-in-float", "integer-kernels-in-float",),
+    rewrites=(
+        "quantization-in-float",
+        "integer-kernels-in-float",
+    ),
 )
 
 SCALE_LENGTH = Kind(
@@ -157,7 +163,10 @@ UINT8 = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "uint8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
-    rewrites=("quantization-in-float", "integer-kernels-in-float",),
+    rewrites=(
+        "quantization-in-float",
+        "integer-kernels-in-float",
+    ),
 )
 
 INT32_BIAS = Kind(
@@ -179,7 +188,10 @@ INT32_BIAS = Kind(
         weights=(Weights("b", (4,), dtype="int8"), Weights("s", (), (0.1,))),
     ),
     matters=frozenset({"quantized type"}),
-    rewrites=("quantization-in-float", "integer-kernels-in-float",),
+    rewrites=(
+        "quantization-in-float",
+        "integer-kernels-in-float",
+    ),
 )
 
 COMPUTED_ZERO_POINT = Kind(
@@ -198,5 +210,8 @@ COMPUTED_ZERO_POINT = Kind(
     ),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
-    rewrites=("quantization-in-float", "integer-kernels-in-float",),
+    rewrites=(
+        "quantization-in-float",
+        "integer-kernels-in-float",
+    ),
 )
