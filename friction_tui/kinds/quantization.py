@@ -23,8 +23,10 @@ ASYMMETRIC = Kind(
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
     rewrites=(
+        "uint8-to-int8",
         "quantization-in-float",
         "integer-kernels-in-float",
+        "symmetric-int8",
     ),
 )
 
@@ -41,6 +43,7 @@ NAN_SCALE = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (), (float("nan"),)), Weights("z", (), (0,), "int8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
+    rewrites=("scales-from-weights",),
 )
 
 INFINITE_SCALE = Kind(
@@ -56,6 +59,7 @@ INFINITE_SCALE = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (), (float("inf"),)), Weights("z", (), (0,), "int8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
+    rewrites=("scales-from-weights",),
 )
 
 SCALE_NOT_POSITIVE = Kind(
@@ -74,6 +78,7 @@ SCALE_NOT_POSITIVE = Kind(
     rewrites=(
         "quantization-in-float",
         "integer-kernels-in-float",
+        "scales-from-weights",
     ),
 )
 
@@ -91,6 +96,10 @@ SCALE_LENGTH = Kind(
     quiet=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 0.2, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
     reads_sizes=True,
     matters=frozenset({"quantized type"}),
+    rewrites=(
+        "scales-on-their-axis",
+        "scales-from-weights",
+    ),
 )
 
 AXIS_RANGE = Kind(
@@ -115,6 +124,7 @@ AXIS_RANGE = Kind(
     ),
     reads_sizes=True,
     matters=frozenset({"quantized type"}),
+    rewrites=("scales-on-their-axis",),
 )
 
 AXIS = Kind(
@@ -164,8 +174,10 @@ UINT8 = Kind(
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
     rewrites=(
+        "uint8-to-int8",
         "quantization-in-float",
         "integer-kernels-in-float",
+        "symmetric-int8",
     ),
 )
 

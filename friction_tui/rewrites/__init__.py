@@ -10,6 +10,7 @@ from friction_tui.rewrites import (
     names,
     narrow_types,
     quantized_microsoft,
+    scales,
     shapes,
     structure,
     training,
@@ -20,6 +21,7 @@ from friction_tui.rewrites.base import Rewriter
 FAMILIES = (
     shapes,
     types,
+    scales,
     narrow_types,
     quantized_microsoft,
     training,

@@ -93,7 +93,7 @@ class GraphEditor:
 
     def readers_in_nodes(self, name: str) -> int:
         """How many inputs of nodes read a tensor."""
-        outputs = sum(value.name == name for graph in graphs_of(self.proto.graph) for value in graph.output)
+        outputs: int = sum(value.name == name for graph in graphs_of(self.proto.graph) for value in graph.output)
         return self.readers(name) - outputs
 
     def constant(self, name: str) -> Array | None:

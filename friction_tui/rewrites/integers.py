@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from friction_tui.rewrites.carried import BOOL, CARRIERS, FLOAT, INT32, INT64, LIMITS, REFUSED, Carried, Handler
 from friction_tui.rewrites.graph_editor import GraphEditor
 
-_BITS = {
+_BITS: dict[int, int] = {
     TensorProto.INT4: 4,
     TensorProto.UINT4: 4,
     TensorProto.INT8: 8,

@@ -57,7 +57,7 @@ def unary(node: onnx.NodeProto, carried: Carried) -> bool:
     if given.pop("channels_last", 0):
         raise CannotRewrite(f"{node.name} has its channels last")
     given.pop("opset", None)
-    value = _floats(carried, *node.input[:2], graph.input(node, 2))
+    value = _floats(carried, node.input[0], node.input[1], graph.input(node, 2))
     if op == "ReduceMean":
         value = graph.reduce(op, value, given.get("axes", []), bool(given.get("keepdims", 1)))
     else:

@@ -1,4 +1,4 @@
-"""Element types that do not fit: mixed inputs, types an operator does not take, false declarations, float64, bfloat16."""
+"""Element types that do not fit: mixed inputs, types an operator does not take, false declarations, float64."""
 
 from __future__ import annotations
 
@@ -89,7 +89,11 @@ def _stored(values: np.ndarray[Any, Any], kind: int, name: str) -> TensorProto:
 
 
 def _in_float32(kind: int) -> Callable[[OpenedModel, Sequence[str]], onnx.ModelProto]:
-    return lambda model, paths: retyped(model, {kind: _FLOAT})
+    def run(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
+        del paths  # a chain of one type changes together
+        return retyped(model, {kind: _FLOAT})
+
+    return run
 
 
 def without_unread(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
@@ -215,18 +219,17 @@ def cast_to_widest(node: onnx.NodeProto, graph: GraphEditor) -> None:
     for position, formal, kind in _formals(node, graph):
         if formal.homogeneous:
             groups.setdefault(formal.variable, {})[position] = kind
-    chosen = {
-        variable: widest(list(kinds.values())) for variable, kinds in groups.items() if len(set(kinds.values())) > 1
-    }
+    mixed = {variable: list(kinds.values()) for variable, kinds in groups.items() if len(set(kinds.values())) > 1}
+    chosen = {variable: widest(kinds) for variable, kinds in mixed.items()}
     if not chosen:
         raise CannotRewrite("its inputs have one type")
     schema = schema_of(node.op_type, "", graph.opset)
     wanted = {position: chosen[variable] for variable in chosen for position in groups[variable]}
     outputs = {}
     for position, name in enumerate(node.output):
-        formal = schema.output_at(position) if schema else None
+        result = schema.output_at(position) if schema else None
         declared = _declared(graph, name)
-        if formal is not None and formal.variable in chosen and declared not in (0, chosen[formal.variable]):
+        if result is not None and result.variable in chosen and declared not in (0, chosen[result.variable]):
             outputs[position] = declared
     _with_types(node, graph, wanted, outputs)
 
@@ -280,9 +283,9 @@ def cast_to_allowed(node: onnx.NodeProto, graph: GraphEditor) -> None:
     wanted = {position: chosen[formal.variable][1] for position, formal, _ in inputs if formal.variable in chosen}
     outputs = {}
     for position, name in enumerate(node.output):
-        formal = schema.output_at(position) if schema else None
-        if name and formal is not None and formal.variable in chosen:
-            outputs[position] = _declared(graph, name) or chosen[formal.variable][0]
+        result = schema.output_at(position) if schema else None
+        if name and result is not None and result.variable in chosen:
+            outputs[position] = _declared(graph, name) or chosen[result.variable][0]
     _with_types(node, graph, wanted, outputs)
 
 
