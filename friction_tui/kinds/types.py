@@ -121,12 +121,7 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
     ),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
-    rewrites=(
-        "remove-unread",
-        "narrow-integers",
-        "quantization-in-float",
-        "integer-kernels-in-float",
-    ),
+    rewrites=("remove-unread", "narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
 )
 
 UNSUPPORTED_CAST = Kind(
@@ -143,11 +138,7 @@ UNSUPPORTED_CAST = Kind(
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { [wrap] h = Cast <to = 6> (x) y = Cast <to = 1> (h) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
-    rewrites=(
-        "narrow-integers",
-        "quantization-in-float",
-        "integer-kernels-in-float",
-    ),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
 )
 
 NOT_A_TENSOR = Kind(
@@ -198,11 +189,7 @@ UINT8_INSIDE = Kind(
     quiet=ModelText("g (uint8[n,4] pixels) => (float[4,n] y) { f = Cast <to = 1> (pixels) y = Transpose (f) }"),
     matters=frozenset({"element type"}),
     moot_under=("operators/integer-quantized",),
-    rewrites=(
-        "narrow-integers",
-        "quantization-in-float",
-        "integer-kernels-in-float",
-    ),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
 )
 
 QUANTIZED_CONSTANT = Kind(
@@ -226,11 +213,7 @@ builder says `Quantized constant is only allowed before DQ`.""",
     ),
     matters=frozenset({"element type"}),
     moot_under=("operators/integer-quantized",),
-    rewrites=(
-        "narrow-integers",
-        "quantization-in-float",
-        "integer-kernels-in-float",
-    ),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
 )
 
 BFLOAT16 = Kind(

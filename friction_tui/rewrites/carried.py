@@ -104,7 +104,8 @@ class Carried:
             return carrier.name if carrier.held == held else self.graph.cast(carrier.name, held)
         value = self.graph.constant(tensor)
         if value is not None:
-            return self.graph.const(value.astype(helper.tensor_dtype_to_np_dtype(held)), name=f"{tensor}_carried")
+            dtype = helper.tensor_dtype_to_np_dtype(held)
+            return self.graph.const(value.astype(dtype), dtype, name=f"{tensor}_carried")
         if self.type(tensor) == held:
             return tensor
         if self.type(tensor) in REFUSED:

@@ -101,9 +101,16 @@ def quantized_type(graph: GraphEditor, node: onnx.NodeProto) -> int:
 # ------------------------------------------------------------------------------------------- quantize and dequantize
 
 
-def along(graph: GraphEditor, name: str, like: str, axis: int, size: int = 0) -> str:
-    """A float32 scale or zero point, one number for each index of `axis` of `like`, shaped to broadcast against it."""
+def along(graph: GraphEditor, name: str, like: str, axis: int, size: int = 0, block: int = 0) -> str:
+    """A float32 scale or zero point, one number for each index of `axis` of `like`, shaped to broadcast against it.
+
+    One number for each `block` indices where that is given. `size` is the rank of `like` where that is not known.
+    """
     value = graph.constant(name)
+    if block:
+        if value is None:
+            raise CannotRewrite("the scales of blocks are computed at run time")
+        return graph.const(np.repeat(value, block, axis).take(range(graph.static_dim(like, axis)), axis), np.float32)
     dims = graph.dims(name)
     if value is not None and value.size == 1:
         return graph.const(value.reshape(()).astype(np.float32)) if value.ndim else name
@@ -135,12 +142,10 @@ def quantize(node: onnx.NodeProto, carried: Carried) -> bool:
     of_type = quantized_type(graph, node)
     if node.output[0] in carried.kept or of_type not in LIMITS:
         return False
-    if graph.attribute(node, "block_size", 0):
-        raise CannotRewrite(f"{node.name} quantizes in blocks at run time")
-    axis = int(graph.attribute(node, "axis", 1))
+    axis, block = int(graph.attribute(node, "axis", 1)), int(graph.attribute(node, "block_size", 0))
     x, zero = carried.read(node.input[0], FLOAT), graph.input(node, 2)
-    scale = along(graph, carried.read(node.input[1], FLOAT), node.input[0], axis)
-    shift = along(graph, carried.read(zero, FLOAT), node.input[0], axis) if zero else None
+    scale = along(graph, carried.read(node.input[1], FLOAT), node.input[0], axis, block=block)
+    shift = along(graph, carried.read(zero, FLOAT), node.input[0], axis, block=block) if zero else None
     requantized(carried, graph.op("Div", [x, scale]), zero, node.output[0], of_type, shift)
     return True
 
@@ -151,7 +156,7 @@ def dequantize(node: onnx.NodeProto, carried: Carried) -> bool:
     x, scale, zero = node.input[0], node.input[1], graph.input(node, 2)
     if x in carried.kept or (carried.carrier(x) is None and carried.type(x) not in LIMITS):
         return False
-    axis = int(graph.attribute(node, "axis", 1))
+    axis, block = int(graph.attribute(node, "axis", 1)), int(graph.attribute(node, "block_size", 0))
     result = int(graph.attribute(node, "output_dtype", 0)) or (carried.type(scale) or FLOAT)
     stored, scales = graph.constant(x) if carried.carrier(x) is None else None, graph.constant(scale)
     if stored is not None and scales is not None:
@@ -159,17 +164,14 @@ def dequantize(node: onnx.NodeProto, carried: Carried) -> bool:
             return False
         zeros = graph.constant(zero) if zero else np.zeros((), np.int8)
         if zeros is not None:
-            block = int(graph.attribute(node, "block_size", 0))
             floats = dequantized(stored, scales, zeros, axis, block)
             dtype = helper.tensor_dtype_to_np_dtype(result)
             graph.op("Identity", [graph.const(floats.astype(dtype), name=f"{x}_dequantized")], node.output[0])
             return True
-    if graph.attribute(node, "block_size", 0):
-        raise CannotRewrite(f"{node.name} dequantizes in blocks at run time")
     value = carried.read(x, FLOAT)
     if zero and not _all_zero(graph, zero):
-        value = graph.op("Sub", [value, along(graph, carried.read(zero, FLOAT), x, axis)])
-    factor = along(graph, carried.read(scale, FLOAT), x, axis)
+        value = graph.op("Sub", [value, along(graph, carried.read(zero, FLOAT), x, axis, block=block)])
+    factor = along(graph, carried.read(scale, FLOAT), x, axis, block=block)
     if result == FLOAT:
         graph.op("Mul", [value, factor], node.output[0])
     else:

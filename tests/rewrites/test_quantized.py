@@ -195,7 +195,9 @@ def test_any_integers_are_multiplied_exactly(zero: int, scale: float, rows: int,
 
 
 @settings(max_examples=20, derandomize=True, deadline=None)
-@given(zero=st.integers(-128, 127).filter(bool), scale=st.integers(1, 640).map(lambda n: n / 64), seed=st.integers(0, 1000))
+@given(
+    zero=st.integers(-128, 127).filter(bool), scale=st.integers(1, 640).map(lambda n: n / 64), seed=st.integers(0, 1000)
+)
 def test_any_pair_is_equal_in_float(zero: int, scale: float, seed: int) -> None:
     model = model_of(PAIR, s=np.float32(scale), z=np.array(zero, np.int8))
     feeds = {"x": (np.random.default_rng(seed).standard_normal((9, 4)) * scale * 100).astype(np.float32)}
