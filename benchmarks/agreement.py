@@ -34,7 +34,7 @@ from friction_tui.model.shapes.profile import default_profile, free_dims, shape_
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.merge import merge
+from friction_tui.rules.deduplicate import deduplicate
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, Values
 
@@ -134,7 +134,7 @@ def ours(test: BackendTest) -> list[Finding]:
     refused = tuple(refusals(model, on_batch=lambda _batch: None))
     label = module.preferred().label
     context = CheckContext(model, recipe, ShapeTable(model, profile), refused, label, "RTX" in label)
-    return merge([finding for _, found in diagnose(context) for finding in found])
+    return deduplicate([finding for _, found in diagnose(context) for finding in found])
 
 
 def explanations() -> dict[str, str]:

@@ -8,20 +8,19 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from friction_tui.kinds import file
+from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import CheckState, Exported
 from friction_tui.vocabulary.recipe import Profile
 from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
 """What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
-
-NOT_THERE = "file/missing"
-"""The kind of finding that says there was nothing to judge."""
 
 
 class NothingToCheckError(Exception):
@@ -92,15 +91,10 @@ def _export_took(exported: Exported | None) -> str:
 
 def refused_profile(path: str, why: str) -> ModelVerdict:
     """The verdict on a profile that breaks TensorRT's rule before any model is opened."""
-    finding = Finding(
-        kind="profile/invalid",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title="The optimization profile is not valid",
+    finding = kinds.INVALID.finding(
         cause=f"{why}. TensorRT takes a profile whose sizes are in order only: min <= opt <= max everywhere.",
-        source="rule",
         locations=(Location(LocationKind.PROFILE, _named(why)),),
-        fixes=(Fix("Put min, opt and max of every dimension in rising order."),),
+        fixes=("Put min, opt and max of every dimension in rising order.",),
     )
     return ModelVerdict(path=path, findings=(finding,))
 
@@ -140,7 +134,7 @@ def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:
 
 def exit_code(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> int:
     """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there."""
-    if any(verdict.failure or any(f.kind == NOT_THERE for f in verdict.findings) for verdict in verdicts):
+    if any(verdict.failure or any(f.kind == file.MISSING.id for f in verdict.findings) for verdict in verdicts):
         return 2
     return int(any(finding.severity in fail_on for verdict in verdicts for finding in verdict.findings))
 

@@ -1,268 +1,259 @@
 """Messages of engines.
 
-What TensorRT, ONNX Runtime and old scripts print, and what it means.
+What TensorRT, ONNX Runtime and scripts for older releases print, and what it means.
 """
 
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import Message, Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
 OTHER = Kind(
     id="engine/other",
-    summary="A message nobody knows yet",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    summary="A message that is not known yet",
+    title="A message that is not known yet",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER, Tier.PARSER, Tier.SHAPES),
     cause="""The text is not in the table of messages.""",
     evidence="""The text.""",
     example="""A new internal assertion.""",
     fix="""Read the lines before it; search for it in the issues of TensorRT.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("the flux capacitor is misaligned"),
+    quiet=Message("Network must have at least one output"),
     vague=True,
 )
 
 MESSAGE = Kind(
     id="engine/message",
-    summary="What the builder said",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
-    cause="""The builder's own words, before they are read against the model.""",
+    summary="A message of the builder",
+    title="{outcome}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER, Tier.SHAPES),
+    cause="""The builder's own text, before its names are found in the model.""",
     evidence="""The text.""",
     example="""`IBuilder::buildSerializedNetwork: Error Code 4`.""",
     fix="""See the finding it becomes.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Shown("tests/engines/test_build.py::test_a_refused_model_gives_the_parsers_own_errors"),
+    quiet=Shown("tests/engines/test_build.py::test_a_build_says_what_it_made"),
 )
 
 PARSER_CRASHED = Kind(
     id="engine/parser-crashed",
     summary="The parser crashed",
-    title="{title}",
+    title="TensorRT's parser crashed on this model",
     severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    tiers=(Tier.PARSER,),
     cause="""TensorRT's parser ended in a signal while reading the model.""",
-    evidence="""The signal, and its last words.""",
+    evidence="""The signal, and the last lines that it wrote.""",
     example="""SIGSEGV on a graph with an operator in an unknown state.""",
-    fix="""Mend what the other findings name; try another TensorRT.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    fix="""Fix what the other findings name; try another TensorRT.""",
+    shows=Shown("tests/session/test_judging.py::test_a_crash_of_the_parser_is_a_finding"),
+    quiet=Shown("tests/session/test_judging.py::test_a_parser_that_answers_has_not_crashed"),
     moot_with=("structure/recursive-function",),
-)
-
-INT64_HARMLESS = Kind(
-    id="engine/int64-harmless",
-    summary="INT64 weights: harmless",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
-    cause="""Old parsers narrow INT64 constants to INT32 and say so. It is not why anything failed.""",
-    evidence="""The text.""",
-    example="""`Your ONNX model has been generated with INT64 weights`.""",
-    fix="""Look at the next line marked [E].""",
-    shows=Shown(""),
-    quiet=Shown(""),
 )
 
 NO_GPU = Kind(
     id="engine/no-gpu",
     summary="CUDA error 35",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="CUDA error 35",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.UNKNOWN,),
     cause="""The driver is older than the CUDA runtime, or there is no GPU.""",
     evidence="""The text.""",
     example="""`CUDA initialization failure with error: 35`.""",
     fix="""A newer driver; `friction-tui doctor` names the pair.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("CUDA initialization failure with error: 35"),
+    quiet=Message("CUDA initialization failure with error: 2"),
 )
 
 NEEDS_GPU = Kind(
     id="engine/needs-gpu",
-    summary="Cannot be told without a GPU",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    summary="Cannot be judged without a GPU",
+    title="Cannot be judged without a GPU",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.UNKNOWN,),
     cause="""What was asked exists only where a GPU is.""",
     evidence="""The text.""",
     example="""RoiAlign's plug-in.""",
     fix="""Ask again on a machine with one.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("Assertion failed: plugin != nullptr: ROIAlign plugin was not found in the plugin registry!"),
+    quiet=Message("NonZero plugin creator version 1 was not found in plugin registry."),
 )
 
 OUT_OF_MEMORY = Kind(
     id="engine/out-of-memory",
     summary="Out of memory, not unsupported",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Out of memory, not unsupported",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""A kernel or the engine wants more memory than there is, at the profile's max.""",
     evidence="""The bytes.""",
     example="""`Skipping tactic 3 due to insufficient memory on requested size of 68719476736`.""",
     fix="""A smaller max, several profiles, lower precision.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message(
+        "Skipping tactic 3 due to insufficient memory on requested size of 68719476736 detected for tactic 60."
+    ),
+    quiet=Message("Skipping tactic 3 because it is slower."),
 )
 
 WORKSPACE_TOO_SMALL = Kind(
     id="engine/workspace-too-small",
     summary="The workspace limit is too small",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
-    cause="""Every kernel needs more scratch memory than allowed; TensorRT then speaks of missing implementations.""",
+    title="The workspace limit is too small",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
+    cause="""Every kernel needs more scratch memory than allowed; TensorRT then reports missing implementations.""",
     evidence="""The text.""",
     example="""A limit of 1 MiB.""",
     fix="""`config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, bytes)`.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("Some tactics were skipped: workspace limit of 1048576 bytes."),
+    quiet=Message("Skipping tactic 3 due to insufficient memory on requested size of 68719476736."),
 )
 
 FOREIGN_NODE = Kind(
     id="engine/foreign-node",
     summary="No implementation for a fused region",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="No implementation for a fused region",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""
 `ForeignNode[A...B]` is everything between A and B, fused by TensorRT's compiler. It needs too much memory, or
 one operator in it does not fit; the message does not say which.
 """,
     evidence="""The nodes between A and B, the most suspicious first: odd operators, then the largest results.""",
     example="""`Could not find any implementation for node {ForeignNode[/enc/Reshape.../dec/Add]}`.""",
-    fix="""Lower the max or raise the workspace if the log speaks of memory; else break the region at a suspect.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    fix="""Lower the max or raise the workspace if the log mentions memory; else break the region at a suspect.""",
+    shows=Message("Could not find any implementation for node {ForeignNode[/enc/Reshape.../dec/Add]}."),
+    quiet=Message("Could not find any implementation for node /dec/Add."),
 )
 
 INITIALIZER = Kind(
     id="engine/initializer",
     summary="An initializer that could not be read",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="An initializer that could not be read",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""Eight causes share this text: external data missing or short, a stored length that contradicts the dims, a
 type TensorRT does not have.""",
     evidence="""The initializer.""",
     example="""`Failed to import initializer: In node -1`.""",
     fix="""Look at its type, length and file.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("[network.cpp::validate] Failed to import initializer: fc.weight"),
+    quiet=Message("Failed to open file: fc.weight"),
     vague=True,
 )
 
 SHAPE_ANALYSIS = Kind(
     id="engine/shape-analysis",
     summary="TensorRT could not work out a shape",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="TensorRT could not work out a shape",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""A size depends on values, or the input types do not fit together.""",
     evidence="""`checkCalculationStatusSanity`, `isInFlight`.""",
     example="""Where with int32 and int64 branches; a Loop whose trip count is computed.""",
     fix="""Constants, sizes from input shapes, matching types.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("Assertion !isInFlight failed."),
+    quiet=Message("Assertion failed: false"),
     vague=True,
 )
 
 PLAN_VERSION = Kind(
     id="engine/plan-version",
     summary="A plan of another TensorRT",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="A plan of another TensorRT",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.STACK,),
     cause="""A plan only runs with the version that built it (and on the architecture it was built for).""",
     evidence="""Both versions.""",
     example="""`expecting library version 8.0.0 got 8.0.1, please rebuild`.""",
     fix="""Build again with the library that loads it.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message(
+        "The engine plan file is not compatible with this version of TensorRT, expecting library "
+        "version 8.0.0 got 8.0.1"
+    ),
+    quiet=Message("The engine plan file was loaded."),
 )
 
 REMOVED_API = Kind(
     id="engine/removed-api",
     summary="A script for an older TensorRT",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="A script for an older TensorRT",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""The attribute was removed.""",
     evidence="""The old name and the new one.""",
     example="""`'IBuilderConfig' object has no attribute 'max_workspace_size'`.""",
     fix="""The new name, in the finding.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("'tensorrt.IBuilderConfig' object has no attribute 'max_workspace_size'"),
+    quiet=Message("'tensorrt.IBuilderConfig' object has no attribute 'workspace'"),
 )
 
 NONE_ENGINE = Kind(
     id="engine/none-engine",
     summary="A consequence of an earlier failure",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="A consequence of an earlier failure",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""The build or load failed and returned None.""",
     evidence="""The text.""",
     example="""`'NoneType' object has no attribute 'create_execution_context'`.""",
     fix="""Look for the first [E] above.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("'NoneType' object has no attribute 'create_execution_context'"),
+    quiet=Message("'NoneType' object has no attribute 'shape'"),
 )
 
 FEED = Kind(
     id="engine/feed",
     summary="Fed names that the graph does not have",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="Fed names that the graph does not have",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""An argument the model does not use is dropped at export.""",
     evidence="""The names.""",
     example="""`Invalid Feed Input Name:token_type_ids`.""",
     fix="""Feed the graph's inputs.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("Invalid Feed Input Name:token_type_ids"),
+    quiet=Message("Feed accepted"),
 )
 
 SERVING_RANGE = Kind(
     id="engine/serving-range",
     summary="A request outside the engine's profile",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="A request outside the engine's profile",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""The server allows larger requests than the engine was built for.""",
     evidence="""The dimension, its range, the request.""",
     example="""`expected the shape of dimension 0 to be between 1 and 1 but received 32`.""",
     fix="""A profile that covers it, or a lower max_batch_size.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("model expected the shape of dimension 0 to be between 1 and 1 but received 32"),
+    quiet=Message("model expected 2 inputs but received 3"),
 )
 
 NO_ADAPTER = Kind(
     id="engine/no-adapter",
     summary="No way to that opset",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="No way to that opset",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""ONNX's version converter has no adapter; downgrades are mostly not implemented.""",
     evidence="""The operator and the opset.""",
     example="""`No Adapter From Version $11 for Resize`.""",
     fix="""Export again at the lower opset.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("No Adapter From Version $11 for Resize"),
+    quiet=Message("Adapter From Version $11 for Resize"),
 )
 
 NO_ONNX_OP = Kind(
     id="engine/no-onnx-op",
     summary="A PyTorch operator without translation",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="A PyTorch operator without translation",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
     cause="""The exporter has none at this opset.""",
     evidence="""The operator and the opset.""",
     example="""`Exporting the operator 'aten::stft' to ONNX opset version 11 is not supported`.""",
     fix="""A higher opset, a newer torch, or other operators.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=Message("Exporting the operator 'aten::stft' to ONNX opset version 11 is not supported"),
+    quiet=Message("Exporting the module to ONNX opset version 11"),
 )

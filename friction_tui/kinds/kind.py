@@ -20,9 +20,9 @@ class Kind:
 
     `id` is stable: baselines, SARIF results and `[[allow]]` match by it; it never gets another meaning. `summary` is
     the heading of its page. `title` is the pattern of a finding's title: `{field}` is filled by `finding`.
-    `severities` and `tiers` are all that its findings may have, the usual one first. The page is `cause`, `evidence`,
-    `example` and `fix`, in Markdown. `shows` is an input that makes the finding appear, `quiet` one close to it that
-    must not.
+    `severities` and `tiers` are all that a rule may give its findings, the usual one first; what an engine's message
+    decodes to may have others (`decoded`). The page is `cause`, `evidence`, `example` and `fix`, in Markdown. `shows`
+    is an input that makes the finding appear, `quiet` one close to it that must not.
 
     Relations, which decide what is reported once:
     `reads_sizes`: whether the finding depends on the ranges of the profile.
@@ -99,11 +99,41 @@ class Kind:
         severity, tier = severity or self.severities[0], tier or self.tiers[0]
         if severity not in self.severities or tier not in self.tiers:
             raise ValueError(f"{self.id} is not declared as {severity.name} in tier {tier.name}")
+        return self.decoded(
+            self.title.format(**title),
+            severity=severity,
+            tier=tier,
+            cause=cause,
+            locations=locations,
+            fixes=fixes,
+            source=source,
+            evidence=evidence,
+            words=words,
+            also=also,
+            provisional=provisional,
+        )
+
+    def decoded(
+        self,
+        title: str,
+        *,
+        severity: Severity,
+        tier: Tier,
+        cause: str,
+        locations: Iterable[Location],
+        fixes: Iterable[Fix | str],
+        source: str,
+        evidence: Iterable[str] = (),
+        words: Iterable[EngineWords] = (),
+        also: Sequence[str] = (),
+        provisional: bool = False,
+    ) -> Finding:
+        """A finding that an engine's message decodes to: the engine decides how severe it is and at which tier."""
         return Finding(
             kind=self.id,
             severity=severity,
             tier=tier,
-            title=self.title.format(**title),
+            title=title,
             cause=cause,
             source=source,
             locations=tuple(locations),

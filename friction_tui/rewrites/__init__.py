@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from friction_tui.rewrites import (
+    baked_sizes,
     constants,
     control_flow,
     expansion,
@@ -19,6 +20,7 @@ from friction_tui.rewrites import (
 from friction_tui.rewrites.base import Rewriter
 
 FAMILIES = (
+    baked_sizes,
     shapes,
     types,
     scales,

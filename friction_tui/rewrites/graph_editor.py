@@ -48,6 +48,7 @@ class GraphEditor:
         self._initializers: dict[str, TensorProto] = {}
         self._writers: dict[str, onnx.NodeProto] = {}
         self._readers: dict[str, int] = {}
+        self._reading: dict[str, list[onnx.NodeProto]] = {}
         self._types: dict[str, onnx.TypeProto.Tensor] = {}
         for graph in graphs_of(_inferred(self.proto).graph):
             for value in (*graph.value_info, *graph.output, *graph.input):
@@ -62,6 +63,7 @@ class GraphEditor:
                 self._writers.update((name, node) for name in node.output if name)
                 for name in node.input:
                     self._readers[name] = self._readers.get(name, 0) + 1
+                    self._reading.setdefault(name, []).append(node)
             for value in graph.output:
                 self._readers[value.name] = self._readers.get(value.name, 0) + 1
 
@@ -91,10 +93,9 @@ class GraphEditor:
         """How many inputs of nodes and outputs of graphs read a tensor."""
         return self._readers.get(name, 0)
 
-    def readers_in_nodes(self, name: str) -> int:
-        """How many inputs of nodes read a tensor."""
-        outputs: int = sum(value.name == name for graph in graphs_of(self.proto.graph) for value in graph.output)
-        return self.readers(name) - outputs
+    def reading(self, name: str) -> list[onnx.NodeProto]:
+        """The nodes that read a tensor, bodies included."""
+        return self._reading.get(name, [])
 
     def constant(self, name: str) -> Array | None:
         """The value of an initializer, a Constant or an Identity of one; None where it is computed or "".

@@ -130,7 +130,7 @@ def cast(node: onnx.NodeProto, carried: Carried) -> bool:
         return True
     if result in carried.kept or not (narrow or from_type in (FLOAT, TensorProto.FLOAT16, INT32, INT64, BOOL)):
         return False
-    if not narrow and target not in REFUSED and not graph.readers_in_nodes(result):
+    if not narrow and target not in REFUSED and not graph.reading(result):
         return False  # a Cast to an output, which TensorRT takes
     held = CARRIERS[target]
     whole = carried.read(source, held)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import performance
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.tensor_bytes import tensor_bytes
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.recipe import Profile
 from friction_tui.vocabulary.units import size_text
 
@@ -33,24 +33,23 @@ def check(context: CheckContext) -> Iterator[Finding]:
         return
     node = producer[largest]
     sizes = [tensor_bytes(context.table.at(point).types.get(largest)) for point in _POINTS]
-    told = " · ".join(size_text(size) for size in sizes)
+    memory = " · ".join(size_text(size) for size in sizes)
     dims = " × ".join(map(str, context.table.at("max").types[largest].sizes or ()))
     beyond = at_max[largest] > TOO_LARGE
-    yield Finding(
-        kind="performance/large-activation",
+    yield performance.LARGE_ACTIVATION.finding(
+        op=node.proto.op_type,
+        node=node.name,
+        size=size_text(at_max[largest]),
         severity=Severity.WARNING if beyond else Severity.NOTE,
-        tier=Tier.HAZARD,
-        title=f"{node.proto.op_type} {node.name} makes {size_text(at_max[largest])} at max",
         cause=f"{largest}, the output of {node.proto.op_type} {node.name}, is the largest activation: {dims} at the "
-        f"max of the ranges, {told} of memory at min · opt · max{_growth(profile, sizes)}. Unless TensorRT fuses it "
+        f"max of the ranges, {memory} of memory at min · opt · max{_growth(profile, sizes)}. Unless TensorRT fuses it "
         "away, it ends in out of memory, or in tactics skipped for insufficient memory"
         f"{': no GPU has as much' if beyond else ''}.",
-        source=RULE,
         locations=(location_of(context.model, node),),
         fixes=(
-            Fix("Lower the max of the range to what is really fed; a size that is rare can have a profile of its own."),
-            Fix("Compute it in chunks, or fused: attention as scaled_dot_product_attention never stores its scores."),
-            Fix("fp16 or bf16 halves it."),
+            "Lower the max of the range to what is really fed; a size that is rare can have a profile of its own.",
+            "Compute it in chunks, or fused: attention as scaled_dot_product_attention never stores its scores.",
+            "fp16 or bf16 halves it.",
         ),
     )
 
@@ -66,4 +65,6 @@ def _growth(profile: Profile, sizes: list[int | None]) -> str:
     return f", growing with the square of {key}" if power > 1.5 else ""
 
 
-CHECK = Check("largest activation", "what costs most memory at the max of the ranges", check, tuple(KINDS.values()))
+CHECK = Check(
+    "largest activation", "what costs most memory at the max of the ranges", check, (performance.LARGE_ACTIVATION,)
+)

@@ -4,38 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import performance
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.finding import Finding
 
-_ELEMENTWISE = frozenset(
-    {
-        "Relu",
-        "LeakyRelu",
-        "Sigmoid",
-        "Tanh",
-        "Elu",
-        "Selu",
-        "Celu",
-        "Gelu",
-        "Mish",
-        "HardSwish",
-        "HardSigmoid",
-        "Softplus",
-        "Clip",
-        "Identity",
-        "Cast",
-        "Abs",
-        "Neg",
-        "Exp",
-        "Sqrt",
-        "Erf",
-    }
-)
+_ELEMENTWISE_NAMES = """
+Relu LeakyRelu Sigmoid Tanh Elu Selu Celu Gelu Mish HardSwish HardSigmoid Softplus Clip Identity Cast Abs Neg
+Exp Sqrt Erf
+"""
+_ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
 """One tensor in, one out, each element for itself: a transpose can move through them."""
 
 
@@ -74,23 +55,15 @@ def _batch_norms(model: OpenedModel) -> Iterator[Finding]:
     if pairs:
         conv, norm = pairs[0]
         more = f" and {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""
-        yield Finding(
-            kind="performance/unfolded-batch-norm",
-            severity=Severity.NOTE,
-            tier=Tier.HAZARD,
-            title=f"{len(pairs)} BatchNorm not folded into its Conv"
-            if len(pairs) == 1
-            else f"{len(pairs)} BatchNorms not folded",
+        yield performance.UNFOLDED_BATCH_NORM.finding(
+            norms="1 BatchNorm" if len(pairs) == 1 else f"{len(pairs)} BatchNorms",
             cause=f"BatchNormalization (BN) {norm.name} follows {conv.proto.op_type} {conv.name}{more} with constant "
             "parameters and is not folded into its weights. TensorRT fuses the pair when it builds; other engines, "
             "and quantization tools that look at the Conv's weights, see two operators.",
-            source=RULE,
             locations=tuple(location_of(model, node) for pair in pairs for node in pair),
             fixes=(
-                Fix(
-                    "Export after model.eval() with constant folding, or fold (fuse) BN into Conv with onnxscript's "
-                    "optimizer or onnxslim; before quantization it should be."
-                ),
+                "Export after model.eval() with constant folding, or fold (fuse) BN into Conv with onnxscript's "
+                "optimizer or onnxslim; before quantization it should be.",
             ),
         )
 
@@ -116,7 +89,7 @@ def _transposes(model: OpenedModel) -> Iterator[Finding]:
         second = _permutation(following)
         ordered = list(range(len(permutation)))
         if sorted(permutation) != ordered or second is None or sorted(second) != ordered:
-            continue  # no permutations of these axes
+            continue  # not permutations of these axes
         if [permutation[axis] for axis in second] == ordered:
             pairs.append((first, following))
     if pairs:
@@ -124,23 +97,19 @@ def _transposes(model: OpenedModel) -> Iterator[Finding]:
         shown = _permutation(first)
         nhwc = " It is the NHWC/NCHW sandwich of a TensorFlow export." if shown in ([0, 3, 1, 2], [0, 2, 3, 1]) else ""
         more = f", and {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""
-        yield Finding(
-            kind="performance/transpose-pair",
-            severity=Severity.NOTE,
-            tier=Tier.HAZARD,
-            title=f"{len(pairs)} pair{'s' if len(pairs) > 1 else ''} of Transpose that cancel",
+        yield performance.TRANSPOSE_PAIR.finding(
+            pairs="1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs",
             cause=f"Transpose {first.name} (perm {shown}) and Transpose {second_node.name} (perm "
             f"{_permutation(second_node)}) cancel each other{more}: the pair is redundant, and costs two copies of "
             f"the tensor where it is not removed.{nhwc}",
-            source=RULE,
             locations=tuple(location_of(model, node) for pair in pairs for node in pair),
             fixes=(
-                Fix(
-                    "Remove the pairs: export with tf2onnx --inputs-as-nchw (and --outputs-as-nchw), or optimize with "
-                    "onnxslim or tf2onnx's transpose optimizer, which fold them."
-                ),
+                "Remove the pairs: export with tf2onnx --inputs-as-nchw (and --outputs-as-nchw), or optimize with "
+                "onnxslim or tf2onnx's transpose optimizer, which fold them.",
             ),
         )
 
 
-CHECK = Check("performance", "what costs time without need", check, tuple(KINDS.values()))
+CHECK = Check(
+    "performance", "what costs time without need", check, (performance.UNFOLDED_BATCH_NORM, performance.TRANSPOSE_PAIR)
+)

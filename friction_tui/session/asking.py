@@ -1,4 +1,4 @@
-"""What is asked once of a model, however often its ranges change: the engines, and rules that see no sizes."""
+"""What is asked once of a model, however often its profile changes: engines, and checks that do not read sizes."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _POLL_S = 0.05
 class ParserQuestion:
     """One model put to TensorRT's parser, in a thread of its own: neither ranges nor target change the answer.
 
-    An edit that supersedes the listener does not end the search; `forget` does.
+    An edit that supersedes whoever waits for the answer does not end the search; `forget` does.
     """
 
     def __init__(self, model: OpenedModel) -> None:
         self._refused: tuple[Refusal, ...] | None = None
         self._complete = False
         self._error: Exception | None = None
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._forgotten = threading.Event()
         threading.Thread(target=self._ask, args=(model,), name="parser", daemon=True).start()
 
@@ -40,43 +40,43 @@ class ParserQuestion:
 
     def wait(self, seconds: float) -> None:
         """Wait for the first answer, the static pass's, but no longer than this."""
-        with self._news:
-            self._news.wait_for(lambda: self._complete or self._refused is not None, seconds)
+        with self._changed:
+            self._changed.wait_for(lambda: self._complete or self._refused is not None, seconds)
 
     def answers(self, stop: Stop) -> Iterator[tuple[tuple[Refusal, ...], bool]]:
         """All refusals known so far and whether that is all, each time there are more.
 
         Ends early when `stop` says yes. Raises what ended the search: EngineMissing, EngineCrashed.
         """
-        told: tuple[Refusal, ...] | None = None
+        given: tuple[Refusal, ...] | None = None
         while not stop():
-            with self._news:
-                if self._refused is told and not self._complete:
-                    self._news.wait(_POLL_S)
+            with self._changed:
+                if self._refused is given and not self._complete:
+                    self._changed.wait(_POLL_S)
                 refused, complete, error = self._refused, self._complete, self._error
             if error is not None:
                 raise error
-            if complete or refused is not told:
-                told = refused
+            if complete or refused is not given:
+                given = refused
                 yield refused or (), complete
             if complete:
                 return
 
     def _ask(self, model: OpenedModel) -> None:
         def add(batch: Sequence[Refusal]) -> None:
-            with self._news:
+            with self._changed:
                 self._refused = (*(self._refused or ()), *batch)
-                self._news.notify_all()
+                self._changed.notify_all()
 
         error: Exception | None = None
         refused: tuple[Refusal, ...] = ()
         try:
             refused = tuple(refusals(model, on_batch=add, stop=self._forgotten.is_set))
-        except Exception as raised:  # told to whoever listens
+        except Exception as raised:  # raised again where the answer is awaited
             error = raised
-        with self._news:
+        with self._changed:
             self._refused, self._complete, self._error = refused, True, error
-            self._news.notify_all()
+            self._changed.notify_all()
 
 
 class OpinionQuestion:
@@ -100,14 +100,14 @@ class OpinionQuestion:
     def _ask(self, model: OpenedModel) -> None:
         try:
             self._answer = onnxruntime.verdict(model)
-        except Exception as raised:  # told to whoever listens
+        except Exception as raised:  # raised again where the answer is awaited
             self._error = raised
         self._done.set()
 
 
 @dataclass(slots=True)
-class Standing:
-    """The part of a verdict that stands while only ranges are edited: of one model under one recipe.
+class ProfileFreeResults:
+    """Results that do not depend on the profile: of one model under one recipe.
 
     `question` is None when the parser is not asked. `findings` are by check, filled in as checks are run; `opinion`
     is there once ONNX Runtime was asked.
@@ -124,12 +124,14 @@ class Standing:
         """Whether the parser is asked."""
         return self.question is not None
 
-    def under(self, recipe: Recipe) -> Standing:
+    def under(self, recipe: Recipe) -> ProfileFreeResults:
         """The same for another recipe of the same model: target and precision decide rules, but not the parser."""
         recipe = without_profile(recipe)
-        return self if recipe == self.recipe else Standing(self.model, recipe, self.question, opinion=self.opinion)
+        if recipe == self.recipe:
+            return self
+        return ProfileFreeResults(self.model, recipe, self.question, opinion=self.opinion)
 
 
 def without_profile(recipe: Recipe) -> Recipe:
-    """The recipe as far as rules read it that do not look at sizes."""
+    """The part of a recipe that checks read which do not read sizes."""
     return msgspec.structs.replace(recipe, profile=None, others=(), position=0)

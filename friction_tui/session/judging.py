@@ -6,6 +6,7 @@ after them, ONNX Runtime and the checker last.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -14,27 +15,20 @@ from dataclasses import dataclass, field, replace
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.onnxruntime_job import Verdict
+from friction_tui.kinds.engine import PARSER_CRASHED
+from friction_tui.model.opened import OpenedModel
 from friction_tui.processes.child import Stopped
+from friction_tui.rewrites.offers import offered
 from friction_tui.rules.check import Check
 from friction_tui.rules.checks import CHECKS
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.engine.second_opinion import objections, voiced
-from friction_tui.rules.merge import merge
-from friction_tui.rules.operators.operators import TABLE, foreseen
-from friction_tui.rules.operators.operators import check as check_operators
+from friction_tui.rules.deduplicate import deduplicate
+from friction_tui.rules.engine.second_opinion import objections, with_second_opinion
+from friction_tui.rules.operators import operators
+from friction_tui.rules.operators.refused_nodes import TABLE
 from friction_tui.rules.shapes.several_profiles import in_every_profile
-from friction_tui.session.asking import OpinionQuestion, Standing, Stop
-from friction_tui.vocabulary.finding import (
-    RULE,
-    EngineWords,
-    Finding,
-    Fix,
-    Location,
-    LocationKind,
-    Severity,
-    Tier,
-    fix_first,
-)
+from friction_tui.session.asking import OpinionQuestion, ProfileFreeResults, Stop
+from friction_tui.vocabulary.finding import RULE, EngineWords, Finding, Location, LocationKind, fix_first
 from friction_tui.vocabulary.protocol import CheckState, Event, Findings, Judged
 
 PARSER = "parser"
@@ -59,7 +53,7 @@ class Judgement:
     opinion: Verdict | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def tell(
+    def report(
         self, check: str, state: CheckState, findings: Iterable[Finding], *, source: str, note: str = "", since: float
     ) -> None:
         """Keep and send what a check has found so far."""
@@ -78,103 +72,114 @@ class Judgement:
             )
         )
 
-    def finish(self) -> list[Finding]:
-        """Merge, sort and send everything."""
-        findings = merge([f for found in self.by_check.values() for f in found])
+    def deduplicated(self) -> list[Finding]:
+        """The findings of all checks so far, without repeats."""
+        return deduplicate([f for found in self.by_check.values() for f in found])
+
+    def finish(self, model: OpenedModel | None = None) -> list[Finding]:
+        """Deduplicate, add the rewrites that fit `model`, sort and send everything."""
+        findings = self.deduplicated()
         if self.opinion is not None:
-            findings = voiced(findings, self.opinion, onnxruntime.label(), onnxruntime.checker_label())
+            findings = with_second_opinion(findings, self.opinion, onnxruntime.label(), onnxruntime.checker_label())
+        if model is not None:
+            with contextlib.suppress(Stopped):
+                findings = offered(model, findings, stop=self.stop)
         findings = fix_first(findings)
         self.emit(Judged(revision=self.revision, findings=findings, seconds=time.monotonic() - self.started))
         return findings
 
 
-def foretell(judgement: Judgement, context: CheckContext) -> None:
+def report_from_table(judgement: Judgement, context: CheckContext) -> None:
     """Send what the operator table knows while TensorRT's parser, just asked, works it out."""
     since = time.monotonic()
     note = f"looked up, until {context.engine} has answered"
-    judgement.tell(PARSER, CheckState.RUNNING, foreseen(context), source=TABLE, note=note, since=since)
+    judgement.report(
+        PARSER, CheckState.RUNNING, operators.from_the_table(context), source=TABLE, note=note, since=since
+    )
 
 
 def judge(
-    judgement: Judgement, context: CheckContext, standing: Standing, on_shapes: Callable[[], None]
+    judgement: Judgement, context: CheckContext, kept: ProfileFreeResults, on_shapes: Callable[[], None]
 ) -> list[Finding] | None:
-    """Run every check on `case`, streaming; returns all findings, or None when stopped for a newer edit.
+    """Run every check on `context`, streaming; returns all findings, or None when stopped for a newer edit.
 
-    What `standing` holds already is not worked out again, what can stand is added to it. The parser's answer is
-    awaited beside the rules; a crash of it is a finding, not the end. `on_shapes` is called as soon as the shapes at
-    min, opt and max are known.
+    What `kept` holds already is not computed again, what does not depend on the profile is added to it. The parser's
+    answer is awaited beside the rules; a crash of it is a finding, not the end. `on_shapes` is called as soon as the
+    shapes at min, opt and max are known.
     """
-    listening = threading.Thread(target=_hear_parser, args=(judgement, context, standing), name="listener", daemon=True)
-    listening.start()
-    if standing.question is not None:
-        standing.question.wait(HEAD_START_S)
+    waiting = threading.Thread(target=_await_parser, args=(judgement, context, kept), name="parser wait", daemon=True)
+    waiting.start()
+    if kept.question is not None:
+        kept.question.wait(HEAD_START_S)
     onnxruntime.prestart()
     for check in CHECKS:
         if judgement.stop():
             return None
         if check.name != PARSER:
-            _run_check(judgement, check, context, standing)
+            _run_check(judgement, check, context, kept)
         if check.name == SHAPES:
             on_shapes()
-    if standing.opinion is None and context.model.file.kind == "onnx":
-        standing.opinion = OpinionQuestion(context.model)
-    while listening.is_alive():
-        listening.join(0.05)
+    if kept.opinion is None and context.model.file.kind == "onnx":
+        kept.opinion = OpinionQuestion(context.model)
+    while waiting.is_alive():
+        waiting.join(0.05)
         if judgement.stop():
             return None
     if not judgement.stop():
-        _second_opinion(judgement, context, standing)
-    return None if judgement.stop() else judgement.finish()
+        _second_opinion(judgement, context, kept)
+    return None if judgement.stop() else judgement.finish(context.model)
 
 
-def _run_check(judgement: Judgement, check: Check, context: CheckContext, standing: Standing) -> None:
+def _run_check(judgement: Judgement, check: Check, context: CheckContext, kept: ProfileFreeResults) -> None:
     since = time.monotonic()
     name = check.name
-    findings = standing.findings.get(name)
+    findings = kept.findings.get(name)
     if findings is None:
         try:
             findings = list(in_every_profile(check, context) if check.reads_sizes else check(context))
         except Exception as error:
             # One faulty rule must not take the verdicts of all the others with it.
             note = f"this check failed: {type(error).__name__}: {error}"
-            judgement.tell(name, CheckState.FAILED, (), source=RULE, note=note, since=since)
+            judgement.report(name, CheckState.FAILED, (), source=RULE, note=note, since=since)
             return
         if not check.reads_sizes:
-            standing.findings[name] = findings
-    judgement.tell(name, CheckState.DONE, findings, source=RULE, since=since)
+            kept.findings[name] = findings
+    judgement.report(name, CheckState.DONE, findings, source=RULE, since=since)
 
 
-def _hear_parser(judgement: Judgement, context: CheckContext, standing: Standing) -> None:
+def _await_parser(judgement: Judgement, context: CheckContext, kept: ProfileFreeResults) -> None:
     since = time.monotonic()
     source = f"{context.engine} parser" if context.engine else TABLE
-    if standing.question is None:
+    if kept.question is None:
         note = (
             "TensorRT is not installed: the operator table answers" if not context.engine else "turned off: it crashed"
         )
-        _tell_refused(judgement, context, CheckState.UNAVAILABLE, source, note, since)
+        _report_refused(judgement, context, CheckState.UNAVAILABLE, source, note, since)
         return
     try:
-        for refused, complete in standing.question.answers(judgement.stop):
+        for refused, complete in kept.question.answers(judgement.stop):
             state = CheckState.DONE if complete else CheckState.RUNNING
-            _tell_refused(judgement, replace(context, refusals=refused), state, source, "", since)
+            _report_refused(judgement, replace(context, refusals=refused), state, source, "", since)
     except EngineMissing as error:
-        _tell_refused(judgement, context, CheckState.UNAVAILABLE, source, str(error), since)
+        _report_refused(judgement, context, CheckState.UNAVAILABLE, source, str(error), since)
     except EngineCrashed as error:
-        judgement.tell(PARSER, CheckState.FAILED, [_crash(error, source)], source=source, note=str(error), since=since)
+        judgement.report(
+            PARSER, CheckState.FAILED, [_crash(error, source)], source=source, note=str(error), since=since
+        )
     except Exception as error:
         note = f"this check failed: {type(error).__name__}: {error}"
-        judgement.tell(PARSER, CheckState.FAILED, (), source=source, note=note, since=since)
+        judgement.report(PARSER, CheckState.FAILED, (), source=source, note=note, since=since)
 
 
-def _tell_refused(
+def _report_refused(
     judgement: Judgement, context: CheckContext, state: CheckState, source: str, note: str, since: float
 ) -> None:
-    judgement.tell(PARSER, state, check_operators(context), source=source, note=note, since=since)
+    judgement.report(PARSER, state, operators.CHECK(context), source=source, note=note, since=since)
 
 
-def _second_opinion(judgement: Judgement, context: CheckContext, standing: Standing) -> None:
-    """Hear ONNX Runtime and the checker, when all else is known. Without them the verdict stands as it is."""
-    if standing.opinion is None:
+def _second_opinion(judgement: Judgement, context: CheckContext, kept: ProfileFreeResults) -> None:
+    """Ask ONNX Runtime and the checker, when all else is known. Without them the verdict stays as it is."""
+    if kept.opinion is None:
         return
     since = time.monotonic()
     try:
@@ -182,29 +187,24 @@ def _second_opinion(judgement: Judgement, context: CheckContext, standing: Stand
     except EngineMissing:
         return
     try:
-        opinion = standing.opinion.answer(judgement.stop)
+        opinion = kept.opinion.answer(judgement.stop)
     except Stopped:
         return
     except (EngineCrashed, OSError, ValueError) as error:
-        judgement.tell(SECOND_OPINION, CheckState.FAILED, (), source=label, note=str(error), since=since)
+        judgement.report(SECOND_OPINION, CheckState.FAILED, (), source=label, note=str(error), since=since)
         return
     if opinion is None:
         return
     judgement.opinion = opinion
-    told = merge([f for found in judgement.by_check.values() for f in found])
-    alone = objections(context.model, told, opinion, label, onnxruntime.checker_label())
-    judgement.tell(SECOND_OPINION, CheckState.DONE, alone, source=label, since=since)
+    alone = objections(context.model, judgement.deduplicated(), opinion, label, onnxruntime.checker_label())
+    judgement.report(SECOND_OPINION, CheckState.DONE, alone, source=label, since=since)
 
 
 def _crash(error: EngineCrashed, source: str) -> Finding:
-    return Finding(
-        kind="engine/parser-crashed",
-        severity=Severity.ERROR,
-        tier=Tier.PARSER,
-        title="TensorRT's parser crashed on this model",
+    return PARSER_CRASHED.finding(
         cause=f"The parser's process {error.how} while it read the model; nothing it would have said is known.",
         source=source,
         locations=(Location(LocationKind.MODEL, "model"),),
-        fixes=(Fix("Fix what the other findings name first, then check again."), Fix("Try another TensorRT version.")),
+        fixes=("Fix what the other findings name first, then check again.", "Try another TensorRT version."),
         words=(EngineWords(source, error.last_words),) if error.last_words else (),
     )

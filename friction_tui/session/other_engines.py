@@ -13,7 +13,7 @@ from friction_tui.engines.tensorrt.module import RTX, label
 from friction_tui.engines.tensorrt.parser import shared
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.operators.operators import check
+from friction_tui.rules.operators import operators
 from friction_tui.session.asking import Stop
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.protocol import OtherVerdict, OtherVerdicts
@@ -22,7 +22,7 @@ from friction_tui.vocabulary.protocol import OtherVerdict, OtherVerdicts
 def ask_others(
     context: CheckContext, pythons: Sequence[str], revision: int, emit: Callable[[OtherVerdicts], None], stop: Stop
 ) -> None:
-    """Ask one environment after the other, telling what is known after each."""
+    """Ask one environment after the other, sending what is known after each."""
     known: list[OtherVerdict] = []
     for python in pythons:
         if stop():
@@ -49,7 +49,7 @@ def verdict_of(context: CheckContext, python: str, stop: Stop) -> OtherVerdict:
     except EngineCrashed as error:
         last = error.last_words.strip().splitlines()
         return OtherVerdict(python=python, why_not=f"{error}{f': {last[-1]}' if last else ''}")
-    findings = check(replace(context, refusals=refused, engine=engine, rtx=rtx))
+    findings = operators.CHECK(replace(context, refusals=refused, engine=engine, rtx=rtx))
     said = tuple(f for f in findings if f.severity is Severity.ERROR and f.tier is Tier.PARSER)
     return OtherVerdict(python=python, label=engine, findings=said, seconds=time.monotonic() - started)
 
@@ -64,5 +64,6 @@ def _why_no_python(python: str) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{python} cannot be run: {error}"
     if done.returncode or done.stdout.strip() not in ("True", "False"):
-        return f"{python} is no Python: it says {(done.stderr or done.stdout).strip()[-200:] or 'nothing'}"
+        printed = (done.stderr or done.stdout).strip()[-200:] or "nothing"
+        return f"{python} is not a Python interpreter: it prints {printed}"
     return "" if done.stdout.strip() == "True" else f"{python} is older than Python 3.10, which is the least that works"

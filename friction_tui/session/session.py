@@ -31,12 +31,12 @@ from friction_tui.rewrites.edited import edited
 from friction_tui.rewrites.proving import proof_of
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.builder import build_findings
-from friction_tui.session.asking import ParserQuestion, Standing, Stop, without_profile
+from friction_tui.session.asking import ParserQuestion, ProfileFreeResults, Stop, without_profile
 from friction_tui.session.edits import edits, exports, same_export
 from friction_tui.session.exporting import Origin, consent, export, understood
 from friction_tui.session.first_look import FirstLook
 from friction_tui.session.jobs import NOTHING_OPEN, why_not
-from friction_tui.session.judging import Judgement, foretell, judge
+from friction_tui.session.judging import Judgement, judge, report_from_table
 from friction_tui.session.opening import complete, row_labels
 from friction_tui.session.other_engines import ask_others
 from friction_tui.session.saving import save_engine, save_model
@@ -96,7 +96,7 @@ class Session:
         self._source: Source | None = None
         """What was opened last, whether or not a model came of it."""
         self._current: Current | None = None
-        self._standing: Standing | None = None
+        self._kept: ProfileFreeResults | None = None
         self._graph: GraphData | None = None
         self._labels: list[str] = []
         self._export_findings: list[Finding] = []
@@ -226,24 +226,24 @@ class Session:
         if current.model is not self._current.model:
             self._show(current.model, revision)
         self._current = current
-        standing = self._standing
-        if standing is None or standing.model is not current.model or standing.asks != self._asks(recipe):
-            standing = self._ask_parser(judgement, current.model, recipe)
-        self._standing = standing = standing.under(recipe)
+        kept = self._kept
+        if kept is None or kept.model is not current.model or kept.asks != self._asks(recipe):
+            kept = self._ask_parser(judgement, current.model, recipe)
+        self._kept = kept = kept.under(recipe)
         context = self._case(current.model, recipe, current.table)
-        if judge(judgement, context, standing, lambda: self._label(revision, current)) is not None:
+        if judge(judgement, context, kept, lambda: self._label(revision, current)) is not None:
             self._prove(revision, current, judgement.stop)
             self._name_dims(revision, current, judgement.stop)
 
-    def _ask_parser(self, judgement: Judgement, model: OpenedModel, recipe: Recipe) -> Standing:
+    def _ask_parser(self, judgement: Judgement, model: OpenedModel, recipe: Recipe) -> ProfileFreeResults:
         """Begin what is asked once of a model, and say what the operator table knows meanwhile."""
-        if self._standing is not None and self._standing.question is not None:
-            self._standing.question.forget()
+        if self._kept is not None and self._kept.question is not None:
+            self._kept.question.forget()
         question = ParserQuestion(model) if self._asks(recipe) else None
-        self._standing = Standing(model, without_profile(recipe), question)
+        self._kept = ProfileFreeResults(model, without_profile(recipe), question)
         if question is not None:
-            foretell(judgement, self._case(model, recipe, ShapeTable(model, recipe.profile)))
-        return self._standing
+            report_from_table(judgement, self._case(model, recipe, ShapeTable(model, recipe.profile)))
+        return self._kept
 
     def _asks(self, recipe: Recipe) -> bool:
         return self._tensorrt is not None and recipe.parse

@@ -1,1 +1,1 @@
-"""What several voices say together: the TensorRTs of several environments, a build and what was known before it."""
+"""What several engines say together: the TensorRTs of several environments, a build and what was known before it."""

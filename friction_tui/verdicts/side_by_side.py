@@ -13,7 +13,7 @@ from friction_tui.vocabulary.protocol import CheckState, Findings, OtherVerdict
 
 @dataclass(frozen=True, slots=True)
 class EngineVerdict:
-    """One TensorRT's answer: the places that its parser refuses, or in `why_not` why it was not asked.
+    """One TensorRT's answer: the locations that its parser refuses, or in `why_not` why it was not asked.
 
     `python` is the interpreter of its environment, "" for the one friction_tui runs in.
     """
@@ -29,7 +29,7 @@ class EngineVerdict:
         return self.label or self.python
 
     def refuses(self, location: Location) -> bool | None:
-        """Whether its parser refuses a place; None when it was not asked."""
+        """Whether its parser refuses a location; None when it was not asked."""
         return None if self.why_not else _key(location) in {_key(one) for one in self.refused}
 
 
@@ -40,7 +40,7 @@ def own_label(parser: Findings | None) -> str:
 
 
 def engine_verdicts(own: str, parser: Iterable[Finding], others: Sequence[OtherVerdict]) -> tuple[EngineVerdict, ...]:
-    """Everybody's answer, our own first. `own` signs it: `TensorRT-RTX 1.7.1`, "" when none is installed here.
+    """The answer of every engine, our own first. `own` signs it: `TensorRT-RTX 1.7.1`, "" when none is installed here.
 
     `parser` are the findings of the check of this name: in the whole verdict they are one with what rules found.
     """
@@ -50,7 +50,7 @@ def engine_verdicts(own: str, parser: Iterable[Finding], others: Sequence[OtherV
 
 
 def rows(verdicts: Sequence[EngineVerdict]) -> list[tuple[Location, tuple[bool | None, ...]]]:
-    """Every place that one of them refuses, with who does."""
+    """Every location that one of them refuses, with who does."""
     locations = {_key(location): location for verdict in verdicts for location in verdict.refused}
     return [(location, tuple(verdict.refuses(location) for verdict in verdicts)) for location in locations.values()]
 
@@ -58,13 +58,13 @@ def rows(verdicts: Sequence[EngineVerdict]) -> list[tuple[Location, tuple[bool |
 def with_others(
     own: str, parser: Sequence[Finding], findings: Sequence[Finding], others: Sequence[OtherVerdict]
 ) -> list[Finding]:
-    """The whole verdict, its refusals saying what the others make of them, with the findings that only others have.
+    """The whole verdict, its refusals with what the other engines answer, and the findings that only others have.
 
     `own` and `parser` as for `engine_verdicts`.
     """
     verdicts = engine_verdicts(own, parser, others)
     known = {_key(location) for location in _refused(parser)}
-    told = [_told(finding, known, verdicts[1:] if own else verdicts) for finding in findings]
+    own_findings = [_with_opinions(finding, known, verdicts[1:] if own else verdicts) for finding in findings]
     new: dict[tuple[object, ...], Finding] = {}
     for other in others:
         for finding in other.findings:
@@ -75,13 +75,13 @@ def with_others(
             if key in new:
                 new[key] = msgspec.structs.replace(new[key], also=(*new[key].also, finding.source))
             else:
-                said = (*finding.evidence, *_accepted(locations, verdicts))
-                new[key] = msgspec.structs.replace(finding, locations=locations, evidence=said)
-    return fix_first([*told, *new.values()])
+                evidence = (*finding.evidence, *_accepted(locations, verdicts))
+                new[key] = msgspec.structs.replace(finding, locations=locations, evidence=evidence)
+    return fix_first([*own_findings, *new.values()])
 
 
-def _told(finding: Finding, known: Set[tuple[str, str]], others: Sequence[EngineVerdict]) -> Finding:
-    """A finding with the others' opinions on those of its places that the parser here refuses."""
+def _with_opinions(finding: Finding, known: Set[tuple[str, str]], others: Sequence[EngineVerdict]) -> Finding:
+    """A finding with the other engines' answers for those of its locations that the parser here refuses."""
     locations = [location for location in finding.locations if _key(location) in known] if _is_refusal(finding) else []
     if not locations:
         return finding
@@ -98,7 +98,7 @@ def _told(finding: Finding, known: Set[tuple[str, str]], others: Sequence[Engine
 
 
 def _accepted(locations: Sequence[Location], verdicts: Sequence[EngineVerdict]) -> tuple[str, ...]:
-    """Who takes all of these places."""
+    """Which engines take all of these locations."""
     took = [v.label for v in verdicts if not v.why_not and not any(v.refuses(location) for location in locations)]
     return (f"accepted by the parser of {', '.join(took)}",) if took else ()
 

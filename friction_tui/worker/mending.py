@@ -21,7 +21,7 @@ from friction_tui.rewrites.proof import Proof, prove
 from friction_tui.rewrites.proving import LARGEST, points_of
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.merge import merge
+from friction_tui.rules.deduplicate import deduplicate
 from friction_tui.session.saving import save_model
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import JobEnded, JobRequest, Mended, MendStep, Refused
@@ -71,7 +71,7 @@ def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
     refused = tuple(refusals(model, on_batch=lambda _: None)) if engine is not None and recipe.parse else None
     label, rtx = (engine.label, "RTX" in engine.label) if engine else ("", True)
     context = CheckContext(model, asked, ShapeTable(model, profile), refused, label, rtx)
-    return fix_first(merge([finding for _, findings in diagnose(context) for finding in findings]))
+    return fix_first(deduplicate([finding for _, findings in diagnose(context) for finding in findings]))
 
 
 def compared(before: OpenedModel, after: OpenedModel, recipe: Recipe) -> Proof | None:

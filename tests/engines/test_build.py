@@ -161,6 +161,7 @@ def test_a_refused_model_gives_the_parsers_own_errors(tmp_path: Path) -> None:
     assert not result.ok
     assert result.engine_path == ""
     assert [phase.name for phase in result.phases] == ["parse"]
+    assert result.findings[0].kind == "engine/message"
     assert "Plugin not found" in result.findings[0].words[0].text
 
 

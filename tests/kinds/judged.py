@@ -18,8 +18,8 @@ from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
+from friction_tui.rules.deduplicate import deduplicate
 from friction_tui.rules.engine.builder import message_findings
-from friction_tui.rules.merge import merge
 from friction_tui.stack.rules import Facts
 from friction_tui.stack.rules import judge as judge_stack
 from friction_tui.vocabulary.finding import Finding
@@ -74,4 +74,4 @@ def _model(model: OpenedModel, around: ModelText) -> list[Finding]:
     recipe = Recipe(source=Source(str(model.path)), profile=profile, precision=around.precision, target=around.target)
     refused = tuple(refusals(model, on_batch=lambda _: None)) if around.parsed and model.file.kind == "onnx" else None
     context = CheckContext(model, recipe, ShapeTable(model, profile), refused, "TensorRT-RTX 1.7.1", True)
-    return merge([finding for _, found in diagnose(context) for finding in found])
+    return deduplicate([finding for _, found in diagnose(context) for finding in found])

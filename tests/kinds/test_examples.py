@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from friction_tui.kinds import KINDS
-from friction_tui.kinds.examples import Example, Shown, TorchModule
+from friction_tui.kinds.examples import Example, Message, Shown, TorchModule
 from friction_tui.kinds.kind import Kind
 from tests.kinds.exported import export_findings
 from tests.kinds.judged import findings_of
@@ -37,7 +37,7 @@ def test_a_kind_is_shown_by_its_example(kind: Kind, example: Example, tmp_path: 
         assert one.severity in kind.severities
         assert one.tier in kind.tiers
         assert one.cause
-        assert one.locations
+        assert one.locations or isinstance(example, Message)  # not every message names a node
         assert one.fixes
 
 

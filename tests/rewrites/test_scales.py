@@ -19,7 +19,6 @@ WEIGHTS = """g (float[n,4] x) => (float[n,3] y) {
   y = MatMul (x, d)
 }"""
 FOUR = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
-RNG = np.random.default_rng(3)
 
 
 def test_uint8_around_128_is_int8_around_0() -> None:
@@ -30,7 +29,7 @@ def test_uint8_around_128_is_int8_around_0() -> None:
     check_mends(channels, REWRITES["uint8-to-int8"], "QuantizeLinear")
     stored = model_of(
         "g (float[n,4] x) => (float[n,4] y) { d = DequantizeLinear <axis = 0> (w, s, z) y = MatMul (x, d) }",
-        w=RNG.integers(0, 256, (4, 4)).astype(np.uint8),
+        w=np.random.default_rng(3).integers(0, 256, (4, 4)).astype(np.uint8),
         s=FOUR,
         z=np.full(4, 128, np.uint8),
     )
@@ -54,7 +53,7 @@ def _inside_the_range(proto, feeds):  # noqa: ANN001, ANN202
 def test_asymmetric_weights_become_symmetric() -> None:
     model = model_of(
         "g (float[n,4] x) => (float[n,4] y) { d = DequantizeLinear <axis = 1> (w, s, z) y = MatMul (x, d) }",
-        w=RNG.integers(0, 256, (4, 4)).astype(np.uint8),
+        w=np.random.default_rng(3).integers(0, 256, (4, 4)).astype(np.uint8),
         s=FOUR / 100,
         z=np.array([100, 120, 140, 128], np.uint8),
     )
@@ -66,7 +65,7 @@ def test_asymmetric_weights_become_symmetric() -> None:
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 0.0, -0.1])
 def test_an_unusable_scale_is_taken_from_the_weights(bad: float) -> None:
-    weights = RNG.standard_normal((4, 3)).astype(np.float32)
+    weights = np.random.default_rng(3).standard_normal((4, 3)).astype(np.float32)
     scale = np.array([0.02, bad, 0.03], np.float32)
     model = model_of(WEIGHTS, w=weights, s=scale, z=np.zeros(3, np.int8))
     refused = not np.isinf(bad)
@@ -81,7 +80,12 @@ def test_the_scale_of_an_activation_cannot_be_taken_from_anywhere() -> None:
 
 
 def test_too_few_scales_are_taken_from_the_weights() -> None:
-    model = model_of(WEIGHTS, w=RNG.standard_normal((4, 3)).astype(np.float32), s=FOUR[:2] / 10, z=np.zeros(2, np.int8))
+    model = model_of(
+        WEIGHTS,
+        w=np.random.default_rng(3).standard_normal((4, 3)).astype(np.float32),
+        s=FOUR[:2] / 10,
+        z=np.zeros(2, np.int8),
+    )
     check_mends(model, REWRITES["scales-from-weights"], "QuantizeLinear", run=None)
 
 

@@ -64,7 +64,7 @@ def test_a_cycle_has_no_order() -> None:
 
 def test_the_first_of_two_initializers_stays() -> None:
     def twice(proto: onnx.ModelProto) -> None:
-        proto.graph.initializer.append(numpy_helper.from_array(np.float32(5), "c"))
+        proto.graph.initializer.append(numpy_helper.from_array(np.array(5, np.float32), "c"))
 
     opened = model([helper.make_node("Mul", ["x", "c"], ["y"])], weights={"c": np.array(2, np.float32)}, edit=twice)
     proto = repaired(opened, "keep-first-initializer")
@@ -206,3 +206,10 @@ def test_an_input_that_is_an_output_is_separated() -> None:
     proto = repaired(opened, "separate-output")
     assert [value.name for value in proto.graph.output] == ["y", "x_output"]
     assert np.array_equal(ran(proto, {"x": X})[1], X)
+
+
+def test_a_graph_without_outputs_gives_what_nothing_reads() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Neg", ["a"], ["b"])]
+    proto = repaired(model(nodes, outputs=()), "declare-outputs")
+    assert [value.name for value in proto.graph.output] == ["b"]
+    assert np.array_equal(ran(proto, {"x": X})[0], -np.maximum(X, 0))

@@ -1,6 +1,6 @@
 """Whole verdicts on models built the way exporters build them.
 
-Each row is one model with what an engineer would have to be told: how bad it is, at which node or tensor, why and
+Each row is one model with what an engineer would have to know: how bad it is, at which node or tensor, why and
 what helps. Severities are measured: TensorRT-RTX 1.7.1 parses and builds, ONNX Runtime 1.32 runs, at min, opt and max.
 """
 
@@ -331,7 +331,7 @@ def test_what_no_output_needs_is_removed_and_not_replaced(tmp_path: Path) -> Non
         assert found.fixes[0].text.lower().startswith(first)
 
 
-def test_one_fault_is_said_once(tmp_path: Path) -> None:
+def test_one_fault_is_reported_once(tmp_path: Path) -> None:
     for name in ("perm of another rank", "an output nothing writes", "a cycle in a body", "uint8 on both sides"):
         errors = [one.kind for one in verdict(ROWS[name], tmp_path) if one.severity is Severity.ERROR]
         assert len(errors) == len(set(errors)), (name, errors)

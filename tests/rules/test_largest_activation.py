@@ -1,4 +1,4 @@
-"""The largest activation is told where it could end in out-of-memory, and only there."""
+"""The largest activation is reported where it could end in out-of-memory, and only there."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def profile(top: int) -> Profile:
     return Profile(ranges={"L": Range(128, 1024, top)})
 
 
-def test_attention_scores_that_grow_with_the_square_are_told_with_their_bytes(judge: Any) -> None:
+def test_attention_scores_that_grow_with_the_square_are_reported_with_their_bytes(judge: Any) -> None:
     (finding,) = judge(check, SCORES, profile=profile(65536))
     assert (finding.kind, finding.severity) == ("performance/large-activation", Severity.NOTE)
     assert finding.names == ("qk",)
@@ -33,5 +33,5 @@ def test_what_no_gpu_holds_is_a_warning(judge: Any) -> None:
 
 
 @pytest.mark.parametrize("top", [1024, 8192])
-def test_what_fits_is_not_told(judge: Any, top: int) -> None:
+def test_what_fits_is_not_reported(judge: Any, top: int) -> None:
     assert judge(check, SCORES, profile=profile(top)) == []

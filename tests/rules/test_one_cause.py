@@ -1,4 +1,4 @@
-"""One fault, one finding: what only follows from it, and what is guessed around it, is not said beside it."""
+"""One fault, one finding: what only follows from it, and what is guessed around it, is not reported beside it."""
 
 from __future__ import annotations
 
@@ -90,12 +90,12 @@ ONE_CAUSE = {
 
 
 @pytest.mark.parametrize(("kind", "row"), ONE_CAUSE.values(), ids=ONE_CAUSE)
-def test_what_only_follows_from_a_fault_is_not_said_beside_it(kind: str, row: Row, tmp_path: Path) -> None:
+def test_what_only_follows_from_a_fault_is_not_reported_beside_it(kind: str, row: Row, tmp_path: Path) -> None:
     assert [one.kind for one in verdict(row, tmp_path) if one.severity is not Severity.NOTE] == [kind]
 
 
 def test_a_damaged_initializer_is_all_that_is_wrong(tmp_path: Path) -> None:
-    """Neither its reader's shapes and types nor the parser's word for it are findings of their own."""
+    """Neither its reader's shapes and types nor the parser's message about it are findings of their own."""
     row = Row(
         "g (float[n,64] x) => (float[n,64] y) { y = MatMul (x, w) }", ERROR, "w", (), tensors=(("w", floats(64, 64)),)
     )
@@ -109,7 +109,7 @@ def test_a_damaged_initializer_is_all_that_is_wrong(tmp_path: Path) -> None:
         assert [one.kind for one in loud] == ["weights/size-mismatch"], damage
 
 
-def test_a_size_guessed_for_want_of_another_is_told(tmp_path: Path) -> None:
+def test_a_guessed_size_that_alone_works_is_reported(tmp_path: Path) -> None:
     """The sequence is declared free and only 16 works: a guess of 16 must not make the model look healthy."""
     row = Row(
         'g (float[n,s,8] x) => (float[n,s,8] y) { ["/vit/Add"] y = Add (x, pos) }',

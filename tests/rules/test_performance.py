@@ -58,5 +58,5 @@ def test_waste_is_a_note(graph: str, kind: str, names: set[str], judge: Any) -> 
         "g (float[1,2,4,4] x) => (float[1,2,4,4] y) { y = BatchNormalization (x, s, s, s, s) }",
     ],
 )
-def test_work_that_is_needed_is_left_in_peace(graph: str, judge: Any) -> None:
+def test_work_that_is_needed_is_not_reported(graph: str, judge: Any) -> None:
     assert judge(check, graph, tensors=WEIGHTS) == []

@@ -16,7 +16,7 @@ from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.merge import merge
+from friction_tui.rules.deduplicate import deduplicate
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 
@@ -53,4 +53,4 @@ def verdict(
     recipe = Recipe(source=Source(str(model.path)), profile=profile)
     refused = tuple(refusals(model, on_batch=lambda _: None))
     context = CheckContext(model, recipe, ShapeTable(model, profile), refused, "TensorRT-RTX 1.7.1", True)
-    return merge([finding for _, found in diagnose(context) for finding in found])
+    return deduplicate([finding for _, found in diagnose(context) for finding in found])

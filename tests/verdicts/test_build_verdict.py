@@ -1,4 +1,4 @@
-"""What a build repeats of a refusal joins it; what is news stays a finding of its own."""
+"""What a build repeats of a refusal joins it; what is new stays a finding of its own."""
 
 import msgspec
 
@@ -24,7 +24,7 @@ def build(*phases: str, ok: bool = False) -> BuildResult:
     return BuildResult(ok=ok, source=BUILDER, seconds=1.0, phases=tuple(Phase(name, 0.1) for name in phases))
 
 
-def test_a_parser_that_refuses_again_is_one_more_voice() -> None:
+def test_a_parser_that_refuses_again_is_one_more_source() -> None:
     known = [
         finding("dynamic/baked-reshape", Tier.SHAPES, "rule", "11"),
         finding("operators/refused", Tier.PARSER, "parser", "16"),
@@ -35,7 +35,7 @@ def test_a_parser_that_refuses_again_is_one_more_voice() -> None:
     assert second == known[0]
 
 
-def test_what_the_builder_met_later_is_news_unless_the_place_was_known_to_fail() -> None:
+def test_what_the_builder_met_later_is_new_unless_the_location_was_known_to_fail() -> None:
     known = [finding("dynamic/baked-reshape", Tier.SHAPES, "rule", "4")]
     elsewhere, there = (finding("engine/other", Tier.BUILDER, BUILDER, node) for node in ("9", "4"))
     joined = with_build(known, build("parse", "compile"), [elsewhere, there])
@@ -43,12 +43,12 @@ def test_what_the_builder_met_later_is_news_unless_the_place_was_known_to_fail()
     assert repeated(finding("engine/other", Tier.BUILDER, BUILDER), known, build("parse", "compile")) is None
 
 
-def test_a_hazard_is_no_reason_for_a_refusal() -> None:
+def test_a_hazard_is_not_the_reason_for_a_refusal() -> None:
     known = [finding("weights/inf", Tier.HAZARD, "rule", "4")]
     assert repeated(finding("engine/other", Tier.BUILDER, BUILDER, "4"), known, build("parse")) is None
 
 
-def test_words_nobody_read_are_said_as_they_are() -> None:
+def test_messages_that_were_not_decoded_are_shown_as_they_are() -> None:
     raw = finding("engine/message", Tier.BUILDER, BUILDER)
     assert with_build([], msgspec.structs.replace(build("compile"), findings=(raw,)), []) == [raw]
 

@@ -16,6 +16,7 @@ from friction_tui.engines.tensorrt import layers, log, module, native
 from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.profiles import ResolvedProfile
+from friction_tui.kinds.engine import MESSAGE
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult, Kernel, Phase
 from friction_tui.vocabulary.recipe import Precision
@@ -260,14 +261,15 @@ class _Build:
 
 
 def _finding(source: str, text: str, severity: Severity, tier: Tier) -> Finding:
-    return Finding(
-        kind="engine/message",
+    builder = tier is Tier.BUILDER
+    return MESSAGE.finding(
+        outcome="The builder refuses the model" if builder else "The engine cannot run in the whole profile",
         severity=severity,
         tier=tier,
-        title="The builder refuses the model" if tier is Tier.BUILDER else "The engine cannot run in the whole profile",
         cause=text,
         source=source,
         locations=(Location(LocationKind.MODEL, ""),),
+        fixes=(),
         words=(EngineWords(source, text),),
     )
 

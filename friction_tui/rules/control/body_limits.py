@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 import onnx
 
+from friction_tui.kinds import control
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.control.build_time import known_at_build
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import POINTS
 
 
@@ -39,19 +40,15 @@ def _without_condition(context: CheckContext, node: Node) -> Iterator[Finding]:
     readers = context.model.index.consumers_in(body).get(name, [])
     if not readers:
         return
-    yield Finding(
-        kind="control/loop-condition",
-        severity=Severity.ERROR,
-        tier=Tier.PARSER,
-        title=f"Loop {node.name} has no condition, and its body reads it",
+    yield control.LOOP_CONDITION.finding(
+        node=node.name,
         cause=f"Loop {node.name} leaves its condition input blank (its second input, always true then), and its body "
         f"reads it as {name} in {readers[0].proto.op_type} {readers[0].name}. ONNX allows that; TensorRT makes no "
         "tensor for a blank condition and says `Node input was not registered`.",
-        source=RULE,
         locations=(*(location_of(context.model, reader) for reader in readers), location_of(context.model, node)),
         fixes=(
-            Fix(f"Give Loop {node.name} a constant condition: a bool initializer that is true as its second input."),
-            Fix(f"Or let the body make its own: a constant true in place of {name}."),
+            f"Give Loop {node.name} a constant condition: a bool initializer that is true as its second input.",
+            f"Or let the body make its own: a constant true in place of {name}.",
         ),
     )
 
@@ -76,20 +73,17 @@ def _slices(context: CheckContext, node: Node) -> Iterator[Finding]:
 
 
 def _slice(context: CheckContext, node: Node, step: Node, bound: str) -> Finding:
-    return Finding(
-        kind="control/slice-by-iteration",
-        severity=Severity.ERROR,
-        tier=Tier.BUILDER,
-        title=f"Slice {step.name} moves with the iterations of Loop {node.name}",
+    return control.SLICE_BY_ITERATION.finding(
+        slice=step.name,
+        loop=node.name,
         cause=f"The bound {bound} of Slice {step.name} is computed from the iteration number or the carried state of "
         f"Loop {node.name}, so it changes from one iteration to the next. TensorRT-RTX 1.7.1 cannot build that "
         "(internal error `makeScopeNodesContiguous: Assertion newNodeOrder.size() == g.nodes.size() failed`); the same "
         "with Gather builds.",
-        source=RULE,
         locations=(location_of(context.model, step), location_of(context.model, node)),
         fixes=(
-            Fix(f"Use Gather in place of Slice {step.name}: x[i] (index_select) instead of x[i:i+1] in the code."),
-            Fix("Hand the rows to the body as a scan input (Scan, torch.scan), or unroll the loop."),
+            f"Use Gather in place of Slice {step.name}: x[i] (index_select) instead of x[i:i+1] in the code.",
+            "Hand the rows to the body as a scan input (Scan, torch.scan), or unroll the loop.",
         ),
     )
 
@@ -104,20 +98,17 @@ def _nested(context: CheckContext, node: Node) -> Iterator[Finding]:
         return
     if known_at_build(context, node.inputs[0], node.graph) or known_at_build(context, outer.inputs[0], outer.graph):
         return
-    yield Finding(
-        kind="control/nested-if",
-        severity=Severity.ERROR,
-        tier=Tier.BUILDER,
-        title=f"If {node.name} stands in a branch of If {outer.name}, with dynamic sizes",
+    yield control.NESTED_IF.finding(
+        inner=node.name,
+        outer=outer.name,
         cause=f"If {node.name} works on tensors of dynamic shape and stands in a branch of If {outer.name}; both "
         f"conditions ({node.inputs[0]}, {outer.inputs[0]}) are known at run time only. TensorRT-RTX 1.7.1 cannot build "
         "that (an internal error of Myelin); with fixed sizes, or with one of the two decided, it builds.",
-        source=RULE,
         locations=(location_of(context.model, node), location_of(context.model, outer)),
         fixes=(
-            Fix("Compute both sides and choose with Where (torch.where) in place of the inner if."),
-            Fix("Decide one of the two before the export: a constant condition folds away."),
-            Fix("Fix the sizes the inner branches work on (a profile cannot: export them static)."),
+            "Compute both sides and choose with Where (torch.where) in place of the inner if.",
+            "Decide one of the two before the export: a constant condition folds away.",
+            "Fix the sizes the inner branches work on (a profile cannot: export them static).",
         ),
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import control
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.model.shapes.bodies import iterations
@@ -20,7 +20,7 @@ from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.control.body_limits import body_limits
 from friction_tui.rules.control.build_time import known_at_build
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import POINTS
 
 _SIMULATED = 3
@@ -73,27 +73,24 @@ def _growing(context: CheckContext, node: Node, before: str, after: str, types: 
     trips = values.get(node.inputs[0]) if op == "Loop" and node.inputs else None
     times = f" its {int(np.ravel(trips)[0])} iterations" if trips is not None and np.size(trips) == 1 else ""
     shapes = [dims_text(one.dims) for one in types]
-    return Finding(
-        kind="control/growing-state",
-        severity=Severity.ERROR,
-        tier=Tier.BUILDER,
-        title=f"{op} {node.name} carries a tensor that changes its shape",
+    return control.GROWING_STATE.finding(
+        op=op,
+        node=node.name,
         cause=f"{op} {node.name} carries {before} from one iteration to the next, and its shape is not the same: "
         f"{shapes[0]} goes in, {shapes[1]} comes out as {after}{made_by}. It {_manner(types[0], types[1])} with every "
         f"iteration ({' → '.join(shapes)}); TensorRT's loop state (IRecurrenceLayer) must have the same shape in "
         "each, so the builder refuses it.",
-        source=RULE,
         locations=(
             location_of(context.model, node),
             *((location_of(context.model, writer),) if writer is not None else ()),
         ),
         evidence=(f"{before} on entry and after each iteration: {' → '.join(shapes)}",),
         fixes=(
-            Fix(
+            (
                 f"Pre-allocate {before} at its final size (pad it before the loop) and write into it with ScatterND or "
                 "Where; carry the number of valid entries beside it."
             ),
-            Fix(f"Unroll the loop{times}, or export one step with a fixed state and loop outside the engine."),
+            f"Unroll the loop{times}, or export one step with a fixed state and loop outside the engine.",
         ),
     )
 
@@ -132,22 +129,23 @@ def _branches(context: CheckContext, node: Node, point: PointShapes) -> Iterator
 def _ranks(
     context: CheckContext, node: Node, condition: str, name: str, first: TensorType, second: TensorType
 ) -> Finding:
-    return Finding(
-        kind="control/if-branches",
-        severity=Severity.ERROR,
-        tier=Tier.BUILDER,
-        title=f"The branches of If {node.name} differ in rank",
+    return control.IF_BRANCHES.finding(
+        node=node.name,
         cause=f"The then branch of If {node.name} gives {name} the shape {dims_text(first.dims)}, the else branch "
         f"{dims_text(second.dims)}: their rank differs, and the condition {condition} is not known when the "
         "engine is built (it depends on the input). TensorRT wants one rank from both branches.",
-        source=RULE,
         locations=(location_of(context.model, node),),
         fixes=(
-            Fix("Make both branches give the same rank: squeeze a fixed axis that is always 1, or keep the dimension."),
-            Fix("Fix the size the condition tests (static in the profile), so that the If folds to a constant branch."),
-            Fix("Remove the if from the Python code; use torch.where for a choice of values."),
+            "Make both branches give the same rank: squeeze a fixed axis that is always 1, or keep the dimension.",
+            "Fix the size the condition tests (static in the profile), so that the If folds to a constant branch.",
+            "Remove the if from the Python code; use torch.where for a choice of values.",
         ),
     )
 
 
-CHECK = Check("control flow", "loops and branches whose shapes change", check, tuple(KINDS.values()))
+CHECK = Check(
+    "control flow",
+    "loops and branches whose shapes change",
+    check,
+    (control.GROWING_STATE, control.IF_BRANCHES, control.LOOP_CONDITION, control.SLICE_BY_ITERATION, control.NESTED_IF),
+)

@@ -1,1 +1,1 @@
-"""What engines said, in plain words: the builder's messages, and ONNX Runtime as a second opinion."""
+"""What engines report: their messages decoded, and ONNX Runtime as a second opinion."""

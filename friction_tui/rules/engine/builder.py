@@ -1,17 +1,16 @@
-"""What the builder said, as findings: each message decoded, its names turned back into nodes of the model."""
+"""The builder's messages as findings: each one decoded, its names turned back into nodes of the model."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
 
-from friction_tui.kinds import KINDS
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.decode import Reading, decode
 from friction_tui.rules.engine.foreign_node import named_nodes, region, suspects
-from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult
 
 _FOREIGN = re.compile(r"ForeignNode\[(?P<first>.+?)\.\.\.(?P<last>.+?)\]")
@@ -47,39 +46,29 @@ def message_findings(
 
 
 def _finding(context: CheckContext, reading: Reading, text: str, source: str, severity: Severity) -> Finding:
-    locations, extra = _places(context, reading, text)
-    tier = _tier(reading.kind, text)
-    names = ", ".join(location.name for location in locations[:3])
-    title = KINDS[reading.kind].summary
-    return Finding(
-        kind=reading.kind,
+    locations, extra = _locations(context, reading, text)
+    tier = Tier.SHAPES if _CANNOT_RUN.search(text) else reading.tier
+    names = ", ".join(location.name for location in locations[:3] if location.name)
+    return reading.kind.decoded(
+        f"{reading.kind.summary}: {names}" if names else reading.kind.summary,
         severity=Severity.WARNING if tier is Tier.UNKNOWN else severity,
         tier=tier,
-        title=f"{title}: {names}" if names else title,
         cause=reading.cause + extra,
         source=source,
         locations=locations,
-        fixes=tuple(Fix(fix) for fix in reading.fixes),
+        fixes=reading.fixes,
         words=(EngineWords(source, text),),
     )
 
 
-def _tier(kind: str, text: str) -> Tier:
-    if _CANNOT_RUN.search(text) or kind.startswith("profile/"):
-        return Tier.SHAPES
-    if kind in ("engine/no-gpu", "engine/needs-gpu"):
-        return Tier.UNKNOWN
-    return Tier.STACK if kind.startswith("stack/") or kind == "engine/plan-version" else Tier.BUILDER
-
-
-def _places(context: CheckContext, reading: Reading, text: str) -> tuple[tuple[Location, ...], str]:
+def _locations(context: CheckContext, reading: Reading, text: str) -> tuple[tuple[Location, ...], str]:
     """Where a message points, and what to add to its cause."""
     foreign = _FOREIGN.search(text)
     if foreign:
         inside = region(context.model, foreign["first"], foreign["last"])
         ranked = suspects(context.table, inside)[:_SUSPECTS_NAMED]
         if not ranked:
-            return (), ""
+            return (Location(LocationKind.MODEL, ""),), ""
         listed = "; ".join(f"{node.proto.op_type} {node.name} ({why})" for node, why in ranked)
         return (
             tuple(location_of(context.model, node) for node, _ in ranked),
@@ -96,7 +85,8 @@ def _places(context: CheckContext, reading: Reading, text: str) -> tuple[tuple[L
         **dict.fromkeys(context.model.index.initializers, LocationKind.INITIALIZER),
         **dict.fromkeys(inputs, LocationKind.INPUT),
     }
-    return tuple(Location(kinds_of.get(name, LocationKind.TENSOR), name) for name in reading.names), ""
+    named = tuple(Location(kinds_of.get(name, LocationKind.TENSOR), name) for name in reading.names)
+    return named or (Location(LocationKind.MODEL, ""),), ""
 
 
 def _nodes(context: CheckContext, names: Iterable[str]) -> list[Node]:

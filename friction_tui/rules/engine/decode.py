@@ -1,4 +1,4 @@
-"""Engine messages in plain words: what a text of TensorRT, ONNX Runtime or an old script means.
+"""Engine messages decoded: what a text of TensorRT, ONNX Runtime or a script for an older release means.
 
 The knowledge is the table `messages.toml`; this file only looks texts up in it.
 """
@@ -14,42 +14,40 @@ from importlib import resources
 
 from onnx import TensorProto
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import KINDS, engine
 from friction_tui.kinds.kind import Kind
-
-UNREAD = "engine/other"
-"""The kind of a text the table does not know."""
+from friction_tui.vocabulary.finding import Tier
 
 _NOISE = re.compile(r"Invalid Node - \S+\s*|\[checkMacros\.cpp::catchCudaError.*?(?=\n|$)", re.DOTALL)
 """Parts of a parser error that say nothing: the node's name again, and the missing GPU."""
+_UNKNOWN = "Read the log lines before it, and search for the text in the issues of TensorRT."
+"""What to do about a text that the table does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What a message means. `names` are the nodes and tensors it mentions, `groups` the details it gives.
 
-    `harmless` marks a message that is never why something failed.
+    `tier` is the question that the message answers when a builder gives it. `harmless` marks a message that is never
+    why something failed: no finding is made of it, and its kind has no meaning.
     """
 
-    kind: str
+    kind: Kind
     cause: str
     fixes: tuple[str, ...]
     names: tuple[str, ...]
     groups: dict[str, str]
+    tier: Tier = Tier.BUILDER
     harmless: bool = False
-
-    @property
-    def known(self) -> bool:
-        """Whether the table knew the text."""
-        return self.kind != UNREAD
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    kind: str
+    kind: Kind
     match: re.Pattern[str]
     cause: str
     fixes: tuple[str, ...]
+    tier: Tier
     harmless: bool
 
 
@@ -63,15 +61,16 @@ def _element_type(code: str) -> str:
 def _table() -> tuple[_Entry, ...]:
     text = (resources.files("friction_tui.rules.engine") / "messages.toml").read_text(encoding="utf-8")
     entries = tomllib.loads(text)["message"]
-    undeclared = sorted({entry["kind"] for entry in entries} - set(KINDS))
+    undeclared = sorted({entry["kind"] for entry in entries if not entry.get("harmless")} - set(KINDS))
     if undeclared:
         raise ValueError(f"messages.toml decodes to kinds that are not declared: {', '.join(undeclared)}")
     return tuple(
         _Entry(
-            kind=entry["kind"],
+            kind=engine.OTHER if entry.get("harmless") else KINDS[entry["kind"]],
             match=re.compile(entry["match"], re.DOTALL),
             cause=entry["cause"],
             fixes=tuple(entry["fixes"]),
+            tier=Tier(entry.get("tier", Tier.BUILDER)),
             harmless=entry.get("harmless", False),
         )
         for entry in entries
@@ -80,11 +79,11 @@ def _table() -> tuple[_Entry, ...]:
 
 def decoded_kinds() -> tuple[Kind, ...]:
     """Every kind that a message of an engine can decode to."""
-    return tuple(dict.fromkeys(KINDS[kind] for kind in (*(entry.kind for entry in _table()), UNREAD)))
+    return tuple(dict.fromkeys((*(entry.kind for entry in _table() if not entry.harmless), engine.OTHER)))
 
 
 def decode(text: str) -> Reading:
-    """The meaning of one engine message. A text nobody knows comes back as it is, with kind `engine/other`."""
+    """The meaning of one engine message. A text that the table does not know is of kind `engine/other`."""
     core = _NOISE.sub("", text).strip() or text.strip()
     for entry in _table():
         found = entry.match.search(core)
@@ -92,14 +91,15 @@ def decode(text: str) -> Reading:
             groups = {key: value for key, value in found.groupdict().items() if value}
             if "code" in groups:
                 groups["code"] = _element_type(groups["code"])
-            words = defaultdict(str, groups)
+            fields = defaultdict(str, groups)
             named = (groups[key].lstrip("(") for key in ("name", "name2", "tensor", "tensor2") if key in groups)
             return Reading(
                 kind=entry.kind,
-                cause=entry.cause.format_map(words),
-                fixes=tuple(fix.format_map(words) for fix in entry.fixes),
+                cause=entry.cause.format_map(fields),
+                fixes=tuple(fix.format_map(fields) for fix in entry.fixes),
                 names=tuple(dict.fromkeys(named)),
                 groups=groups,
+                tier=entry.tier,
                 harmless=entry.harmless,
             )
-    return Reading(UNREAD, f"The engine says: {core}", (), (), {})
+    return Reading(engine.OTHER, f"The engine says: {core}", (_UNKNOWN,), (), {})

@@ -23,13 +23,13 @@ _ODD: dict[str, str] = {
     **dict.fromkeys(("Cast",), "changes the type"),
     **dict.fromkeys(("TopK", "CumSum", "OneHot", "Range", "Trilu"), "seldom inside a fused region"),
 }
-"""Operators that most often explain why a fused region has no implementation (public threads), most telling first."""
+"""Operators that most often explain why a fused region has no implementation (public threads), likeliest first."""
 
 _ODD_RANK = {reason: rank for rank, reason in enumerate(dict.fromkeys(_ODD.values()))}
 
 
 def named_nodes(model: OpenedModel, name: str) -> list[Node]:
-    """The nodes a layer name speaks of: by node name, by tensor, and without what TensorRT appended; [] if none."""
+    """The nodes that a layer name means: by node name, by tensor, and without what TensorRT appended; [] if none."""
     by_name: dict[str, list[Node]] = {}
     for node in model.index.nodes:
         by_name.setdefault(node.name, []).append(node)

@@ -1,7 +1,7 @@
-"""ONNX Runtime and ONNX's checker beside TensorRT: voices for what is found already, findings where they alone object.
+"""ONNX Runtime and ONNX's checker beside TensorRT: evidence for known findings, findings where they alone object.
 
 That a runtime refuses what our rules explain is one more name under the finding. That it takes what TensorRT refuses
-tells a limit of TensorRT from a broken model.
+separates a limit of TensorRT from a broken model.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from friction_tui.engines.onnxruntime_job import Verdict
+from friction_tui.kinds import dynamic, onnxruntime, quantization, structure
+from friction_tui.kinds.kind import Kind
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
-from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
 
 _PREFIX = re.compile(
     r"^\[ONNXRuntimeError\] : \d+ : \w+ : (?:Load model from \S+ failed:)?(?:This is an invalid model\. )?"
@@ -28,42 +30,46 @@ _NO_SCHEMA = "No Op registered for"
 _ABOUT_VERSIONS = re.compile(
     r"Unsupported model IR version|is under development|opset_import|Missing model IR version|No opset import"
 )
-"""What the versions check says in full."""
+"""What the check of versions reports in full."""
 
 _NOBODY_RUNS = frozenset(
-    {
-        *("dynamic/layer-parameters", "quantization/scale-length", "quantization/axis-range"),
-        *("quantization/nan-scale", "quantization/scale-not-positive"),
-    }
+    kind.id
+    for kind in (
+        dynamic.LAYER_PARAMETERS,
+        quantization.SCALE_LENGTH,
+        quantization.AXIS_RANGE,
+        quantization.NAN_SCALE,
+        quantization.SCALE_NOT_POSITIVE,
+    )
 )
 """What ONNX Runtime loads as well, and then fails on, or computes nothing of use."""
 
 
-def voiced(findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str) -> list[Finding]:
+def with_second_opinion(findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str) -> list[Finding]:
     """`findings` with what ONNX Runtime and the checker say of the same nodes; they are signed with these labels."""
     every = list(findings)
-    refused = {node.path: said(node.text) for node in verdict.nodes if _kind(node.text) != "onnxruntime/no-kernel"}
+    refused = {n.path: without_prefix(n.text) for n in verdict.nodes if _kind(n.text) is not onnxruntime.NO_KERNEL}
     broken = any(one.tier is Tier.MODEL and one.severity is Severity.ERROR for one in every)
-    told = []
+    result = []
     for one in every:
         outer = [path.partition(".")[0] for path in one.node_paths]
         texts = [refused[path] for path in outer if path in refused] if one.severity is not Severity.NOTE else []
         if texts and one.source != runtime:
-            told.append(_with_words(one, EngineWords(runtime, texts[0])))
+            result.append(_with_words(one, EngineWords(runtime, texts[0])))
         elif _is_limit(one) and not broken and not verdict.error:
             evidence = (*one.evidence, f"{runtime} loads the model: it is a limit of TensorRT, the graph is valid")
-            told.append(msgspec.structs.replace(one, evidence=evidence))
+            result.append(msgspec.structs.replace(one, evidence=evidence))
         elif verdict.checker and one.source != checker and set(one.names) & _named(verdict.checker):
-            told.append(_with_words(one, EngineWords(checker, verdict.checker.splitlines()[0])))
+            result.append(_with_words(one, EngineWords(checker, verdict.checker.splitlines()[0])))
         else:
-            told.append(one)
-    return told
+            result.append(one)
+    return result
 
 
 def objections(
     model: OpenedModel, findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str
 ) -> list[Finding]:
-    """What only ONNX Runtime or only the checker object to: nothing in `findings` speaks of the node, or the model."""
+    """What only ONNX Runtime or only the checker object to: nothing in `findings` names the node, or the model."""
     if _ABOUT_VERSIONS.search(verdict.error):
         return []
     known = [one for one in findings if one.severity is not Severity.NOTE]
@@ -73,7 +79,7 @@ def objections(
     for error in verdict.nodes:
         node, kind = model.index.by_path[error.path], _kind(error.text)
         if error.path not in explained and not named & set(model.index.reads(node)):
-            reason = f"{node.proto.domain} {node.proto.op_type}" if kind == "onnxruntime/refuses" else kind
+            reason = f"{node.proto.domain} {node.proto.op_type}" if kind is onnxruntime.REFUSES else kind.id
             alone.setdefault(reason, []).append((node, error.text))
     found = [_refused(model, nodes, runtime) for nodes in alone.values()]
     if verdict.error and not verdict.nodes and not known:
@@ -83,8 +89,8 @@ def objections(
     return found
 
 
-def said(text: str) -> str:
-    """ONNX Runtime's text without the code, the path of our copy and the place in its source."""
+def without_prefix(text: str) -> str:
+    """ONNX Runtime's text without the code, the path of our copy and the line of its source."""
     return _SOURCE.sub("", _PREFIX.sub("", text)).strip()
 
 
@@ -97,61 +103,56 @@ def _with_words(finding: Finding, words: EngineWords) -> Finding:
 
 
 def _is_limit(finding: Finding) -> bool:
-    """Whether TensorRT refuses it, as a node, for what it cannot do and not for what nobody can."""
+    """Whether TensorRT refuses it, as a node, for what only TensorRT cannot do."""
     if finding.kind in _NOBODY_RUNS:
         return False
     refuses = finding.tier in (Tier.PARSER, Tier.BUILDER) and finding.severity is Severity.ERROR
     return refuses and bool(finding.node_paths)
 
 
-def _kind(text: str) -> str:
+def _kind(text: str) -> Kind:
     if _NO_KERNEL in text:
-        return "onnxruntime/no-kernel"
+        return onnxruntime.NO_KERNEL
     if _NO_OPERATOR in text or _NO_SCHEMA in text:
-        return "onnxruntime/unknown-operator"
-    return "onnxruntime/refuses"
+        return onnxruntime.UNKNOWN_OPERATOR
+    return onnxruntime.REFUSES
 
 
 def _refused(model: OpenedModel, nodes: list[tuple[Node, str]], runtime: str) -> Finding:
-    """Nodes that only ONNX Runtime refuses, for one reason. What it merely lacks says nothing against the model."""
+    """Nodes that only ONNX Runtime refuses, for one reason. What it merely lacks is not a fault of the model."""
     node, text = nodes[0]
     kind, op = _kind(text), node.proto.op_type
     ops = ", ".join(dict.fromkeys(one.proto.op_type for one, _ in nodes))
     domains = ", ".join(dict.fromkeys(one.proto.domain for one, _ in nodes if one.proto.domain))
     causes = {
-        "onnxruntime/no-kernel": f"ONNX Runtime has no CPU kernel for {ops} with the element types used here.",
-        "onnxruntime/unknown-operator": f"ONNX Runtime does not know {ops}" + (f" of {domains}." if domains else "."),
-        "onnxruntime/refuses": f"ONNX Runtime refuses {op} {node.name}: {said(text).splitlines()[0]}",
+        onnxruntime.NO_KERNEL: f"ONNX Runtime has no CPU kernel for {ops} with the element types used here.",
+        onnxruntime.UNKNOWN_OPERATOR: f"ONNX Runtime does not know {ops}" + (f" of {domains}." if domains else "."),
+        onnxruntime.REFUSES: f"ONNX Runtime refuses {op} {node.name}: {without_prefix(text).splitlines()[0]}",
     }
-    return Finding(
-        kind=kind,
-        severity=Severity.WARNING if kind == "onnxruntime/refuses" else Severity.NOTE,
-        tier=Tier.HAZARD,
-        title=f"Only ONNX Runtime refuses {op} {node.name}" + (f" and {len(nodes) - 1} more" if nodes[1:] else ""),
+    fix = (
+        f"Look at the attributes and inputs of {node.name}: what ONNX Runtime does not take, others may not."
+        if kind is onnxruntime.REFUSES
+        else "Nothing needs to be done for TensorRT. To compare results, run the model it was exported from."
+    )
+    return kind.finding(
+        what=f"{op} {node.name}" + (f" and {len(nodes) - 1} more" if nodes[1:] else ""),
         cause=f"{causes[kind]} TensorRT is not concerned, but the model cannot be run on the CPU to compare results.",
         source=runtime,
-        locations=tuple(location_of(model, one) for one, _ in nodes),
-        fixes=(Fix("Nothing needs to be done for TensorRT. To compare results, run the model it was exported from."),)
-        if kind != "onnxruntime/refuses"
-        else (
-            Fix(f"Look at the attributes and inputs of {node.name}: what ONNX Runtime does not take, others may not."),
-        ),
-        words=tuple(EngineWords(runtime, one) for one in dict.fromkeys(said(text) for _, text in nodes)),
+        locations=(location_of(model, one) for one, _ in nodes),
+        fixes=(fix,),
+        words=(EngineWords(runtime, one) for one in dict.fromkeys(without_prefix(text) for _, text in nodes)),
     )
 
 
 def _refused_whole(model: OpenedModel, text: str, runtime: str) -> Finding:
     named = [node for node in model.index.nodes if node.proto.name and node.proto.name in text]
-    return Finding(
-        kind="onnxruntime/refuses",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title="Only ONNX Runtime refuses the model",
-        cause=f"ONNX Runtime does not load the model: {said(text).splitlines()[0]} TensorRT does.",
+    return onnxruntime.REFUSES.finding(
+        what="the model",
+        cause=f"ONNX Runtime does not load the model: {without_prefix(text).splitlines()[0]} TensorRT does.",
         source=runtime,
-        locations=tuple(location_of(model, node) for node in named[:1]) or (Location(LocationKind.MODEL, "model"),),
-        fixes=(Fix("Re-export the model, or repair what ONNX Runtime names: other tools may refuse it as well."),),
-        words=(EngineWords(runtime, said(text)),),
+        locations=[location_of(model, node) for node in named[:1]] or [Location(LocationKind.MODEL, "model")],
+        fixes=("Re-export the model, or repair what ONNX Runtime names: other tools may refuse it as well.",),
+        words=(EngineWords(runtime, without_prefix(text)),),
     )
 
 
@@ -173,15 +174,12 @@ def _forbidden(model: OpenedModel, known: list[Finding], complaint: str, checker
         return
     if node.proto.domain == "ai.onnx":
         return  # the long name of ONNX's own domain, which engines read and the checker does not
-    yield Finding(
-        kind="structure/checker",
-        severity=Severity.WARNING,
-        tier=Tier.MODEL,
-        title=f"ONNX's checker objects to {node.proto.op_type} {node.name}",
+    yield structure.CHECKER.finding(
+        node=f"{node.proto.op_type} {node.name}",
         cause=f"The node breaks the ONNX specification: {complaint.splitlines()[0].partition('  ==>')[0].strip(' .')}. "
         "TensorRT takes it, other tools may not.",
         source=checker,
         locations=(location_of(model, node),),
-        fixes=(Fix("Re-export the model, or repair what edited it; `onnx.checker.check_model` then agrees."),),
+        fixes=("Re-export the model, or repair what edited it; `onnx.checker.check_model` then agrees.",),
         words=(EngineWords(checker, complaint),),
     )

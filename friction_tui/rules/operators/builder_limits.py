@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from onnx import TensorProto
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import operators
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
@@ -17,7 +17,7 @@ from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.operators.operator_tables import support
 from friction_tui.rules.types.element_types import type_in
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Tier
 from friction_tui.vocabulary.recipe import POINTS
 
 _LOW_PRECISION: dict[int, str] = {
@@ -51,25 +51,8 @@ def check(context: CheckContext) -> Iterator[Finding]:
             yield from _low_precision(context, node, cast)
 
 
-def _finding(
-    kind: str,
-    context: CheckContext,
-    node: Node,
-    title: str,
-    cause: str,
-    *fixes: str,
-    locations: tuple[Location, ...] = (),
-) -> Finding:
-    return Finding(
-        kind=kind,
-        severity=Severity.ERROR,
-        tier=Tier.BUILDER,
-        title=title,
-        cause=cause,
-        source=f"operator table ({support().rtx})",
-        locations=(location_of(context.model, node), *locations),
-        fixes=tuple(Fix(text) for text in fixes),
-    )
+def _source() -> str:
+    return f"operator table ({support().rtx})"
 
 
 def _attention(context: CheckContext, node: Node) -> Iterator[Finding]:
@@ -90,16 +73,17 @@ def _attention(context: CheckContext, node: Node) -> Iterator[Finding]:
     if query.dtype in ("float16", "bfloat16") and (size is None or size >= _SMALLEST_HEAD):
         return
     why = f"its inputs are {query.dtype}" if query.dtype == "float32" else f"its head size is {size}"
-    yield _finding(
-        "operators/no-implementation",
-        context,
-        node,
-        f"Attention {node.name} has no kernel",
-        f"Attention {node.name} parses, and the builder has no implementation of it: {why}, and the fused kernels take "
-        f"float16 and bfloat16 with heads of {_SMALLEST_HEAD} or more only. The operator is not supported in this form "
-        "(`CHECK(composite_op->is_decomposable()) failed`).",
-        "Build in float16 or bfloat16: convert the model's precision.",
-        "Write it as MatMul, Softmax and MatMul: export at opset 22 or lower, which decomposes it.",
+    yield operators.NO_IMPLEMENTATION.finding(
+        node=f"Attention {node.name}",
+        cause=f"Attention {node.name} parses, and the builder has no implementation of it: {why}, and the fused "
+        f"kernels take float16 and bfloat16 with heads of {_SMALLEST_HEAD} or more only. The operator is not supported "
+        "in this form (`CHECK(composite_op->is_decomposable()) failed`).",
+        source=_source(),
+        locations=(location_of(context.model, node),),
+        fixes=(
+            "Build in float16 or bfloat16: convert the model's precision.",
+            "Write it as MatMul, Softmax and MatMul: export at opset 22 or lower, which decomposes it.",
+        ),
     )
 
 
@@ -110,15 +94,17 @@ def _top_k(context: CheckContext, node: Node) -> Iterator[Finding]:
     k = int(value.ravel()[0]) if value is not None and value.size else 0
     k = k or next((attribute.i for attribute in node.proto.attribute if attribute.name == "k"), 0)
     if k > _LARGEST_K:
-        yield _finding(
-            "operators/size-limit",
-            context,
-            node,
-            f"TopK {node.name} asks for {k} elements",
-            f"TopK {node.name} has K = {k}, larger than the limit of {_LARGEST_K}: it parses, and the builder refuses "
-            f"it (`K exceeds the maximum value allowed ({_LARGEST_K})`).",
-            f"Use a K of {_LARGEST_K} or smaller: keep fewer candidates (max_det, pre_nms_top_n), and re-export.",
-            "Take the top elements of slices first, then the top of these; or sort outside the engine.",
+        yield operators.SIZE_LIMIT.finding(
+            node=f"TopK {node.name}",
+            size=f"{k} elements",
+            cause=f"TopK {node.name} has K = {k}, larger than the limit of {_LARGEST_K}: it parses, and the builder "
+            f"refuses it (`K exceeds the maximum value allowed ({_LARGEST_K})`).",
+            source=_source(),
+            locations=(location_of(context.model, node),),
+            fixes=(
+                f"Use a K of {_LARGEST_K} or smaller: keep fewer candidates (max_det, pre_nms_top_n), and re-export.",
+                "Take the top elements of slices first, then the top of these; or sort outside the engine.",
+            ),
         )
 
 
@@ -127,17 +113,18 @@ def _one_hot(context: CheckContext, node: Node) -> Iterator[Finding]:
     depth = node.proto.input[1] if len(node.proto.input) > 1 else ""
     if not depth or not _varies(context, node, depth):
         return
-    yield _finding(
-        "operators/needs-constant",
-        context,
-        node,
-        f"OneHot {node.name} has a depth that varies",
-        f"OneHot {node.name} takes its depth from {depth}, which is no constant: it parses, and the builder refuses it "
-        "(`Depth input of IOneHotLayer must be a build time constant`).",
-        "Make the depth constant: the number of classes, as an initializer; and re-export (num_classes=... in "
-        "torch.nn.functional.one_hot).",
-        "Compare the indices with Range(depth) instead: Equal(Unsqueeze(indices), Range), and a Cast.",
-        locations=(Location(LocationKind.TENSOR, depth),),
+    yield operators.NEEDS_CONSTANT.finding(
+        nodes=f"OneHot {node.name}",
+        tier=Tier.BUILDER,
+        cause=f"OneHot {node.name} takes its depth from {depth}, which is not a constant: it parses, and the builder "
+        "refuses it (`Depth input of IOneHotLayer must be a build time constant`).",
+        source=_source(),
+        locations=(location_of(context.model, node), Location(LocationKind.TENSOR, depth)),
+        fixes=(
+            "Make the depth constant: the number of classes, as an initializer; and re-export (num_classes=... in "
+            "torch.nn.functional.one_hot).",
+            "Compare the indices with Range(depth) instead: Equal(Unsqueeze(indices), Range), and a Cast.",
+        ),
     )
 
 
@@ -149,31 +136,43 @@ def _varies(context: CheckContext, node: Node, tensor: str) -> bool:
     return len(known) > 1 or (from_outside and not known)
 
 
-def _low_precision(context: CheckContext, node: Node, told: set[str]) -> Iterator[Finding]:
+def _low_precision(context: CheckContext, node: Node, named: set[str]) -> Iterator[Finding]:
     """FP8, FP4 and INT4 exist between QuantizeLinear and DequantizeLinear only; a Cast cannot make or read them.
 
-    `told` are the tensors a finding has named already, of which the Cast behind is not another.
+    `named` are the tensors that a finding has named already, of which the Cast behind is not another.
     """
     ends = [(name, "makes") for name in node.proto.output[:1]] + [(name, "reads") for name in node.proto.input[:1]]
     for name, role in ends:
-        kind = _LOW_PRECISION.get(type_in(context.model, node.graph, name))
+        dtype = _LOW_PRECISION.get(type_in(context.model, node.graph, name))
         constant = name in context.model.index.initializers
-        if kind is None or constant or name in told:
+        if dtype is None or constant or name in named:
             continue
-        told.add(name)
-        yield _finding(
-            "operators/low-precision-cast",
-            context,
-            node,
-            f"{node.proto.op_type} {node.name} {role} {kind}",
-            f"{node.proto.op_type} {node.name} {role} the {kind} tensor {name}. TensorRT has {kind} tensors only "
-            "between QuantizeLinear and DequantizeLinear: the builder refuses one that is not produced or consumed "
-            "by these.",
-            f"Use QuantizeLinear and DequantizeLinear with a scale of 1 instead of the Cast to or from {kind}.",
-            "Keep the border of the model in float16 or float32.",
-            locations=(Location(LocationKind.TENSOR, name),),
+        named.add(name)
+        yield operators.LOW_PRECISION_CAST.finding(
+            node=f"{node.proto.op_type} {node.name}",
+            role=role,
+            dtype=dtype,
+            cause=f"{node.proto.op_type} {node.name} {role} the {dtype} tensor {name}. TensorRT has {dtype} tensors "
+            "only between QuantizeLinear and DequantizeLinear: the builder refuses one that is not produced or "
+            "consumed by these.",
+            source=_source(),
+            locations=(location_of(context.model, node), Location(LocationKind.TENSOR, name)),
+            fixes=(
+                f"Use QuantizeLinear and DequantizeLinear with a scale of 1 instead of the Cast to or from {dtype}.",
+                "Keep the border of the model in float16 or float32.",
+            ),
         )
         return
 
 
-CHECK = Check("builder limits", "what parses and cannot be built", check, tuple(KINDS.values()))
+CHECK = Check(
+    "builder limits",
+    "what parses and cannot be built",
+    check,
+    (
+        operators.NO_IMPLEMENTATION,
+        operators.SIZE_LIMIT,
+        operators.NEEDS_CONSTANT,
+        operators.LOW_PRECISION_CAST,
+    ),
+)

@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 from onnx import AttributeProto, TensorProto
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import older
+from friction_tui.kinds.kind import Kind
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
@@ -21,20 +22,20 @@ from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.weights.stored_tensors import Stored, stored_tensors, values_of
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location
 
 _INT32 = np.iinfo(np.int32)
 _CLAMPED_ANYWAY = frozenset({"Slice", "Shape", "Size", "Loop", "Range"})
 """Readers for which a huge number only means `to the end`: clamping it changes nothing."""
 
 
-class _Memory(NamedTuple):
-    """What an older TensorRT does with a node: in words, and what to do for it."""
+class _Older(NamedTuple):
+    """What an older TensorRT does with a node. `subject` fills the kind's title."""
 
-    kind: str
-    title: str
+    kind: Kind
     cause: str
     fixes: tuple[str, ...]
+    subject: str = ""
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
@@ -42,29 +43,20 @@ def check(context: CheckContext) -> Iterator[Finding]:
     model = context.model
     if model.file.kind != "onnx":
         return
-    found: dict[tuple[str, str], tuple[_Memory, list[Location]]] = {}
+    found: dict[tuple[Kind, str], tuple[_Older, list[Location]]] = {}
     for node in model.index.nodes:
         rule = _RULES.get(node.proto.op_type)
-        told = rule(context, node) if rule and node.proto.domain in ("", "ai.onnx") else None
-        if told:
-            found.setdefault((told.kind, told.title), (told, []))[1].append(location_of(model, node))
-    for told, locations in found.values():
-        yield _note(told, locations)
+        one = rule(context, node) if rule and node.proto.domain in ("", "ai.onnx") else None
+        if one:
+            found.setdefault((one.kind, one.subject), (one, []))[1].append(location_of(model, node))
+    for one, locations in found.values():
+        yield _note(one, locations)
     yield from _int64(model)
 
 
-def _note(told: _Memory, locations: list[Location]) -> Finding:
+def _note(found: _Older, locations: list[Location]) -> Finding:
     more = f" {len(locations) - 1} more nodes do the same." if len(locations) > 1 else ""
-    return Finding(
-        kind=f"older/{told.kind}",
-        severity=Severity.NOTE,
-        tier=Tier.PARSER,
-        title=told.title,
-        cause=told.cause + more,
-        source=RULE,
-        locations=tuple(locations),
-        fixes=tuple(Fix(text) for text in told.fixes),
-    )
+    return found.kind.finding(subject=found.subject, cause=found.cause + more, locations=locations, fixes=found.fixes)
 
 
 def _attribute(node: Node, name: str) -> AttributeProto | None:
@@ -79,49 +71,47 @@ def _computed(context: CheckContext, node: Node, position: int) -> bool:
     return constant_value(context.model, inputs[position], graph=node.graph) is None
 
 
-def _upsample(context: CheckContext, node: Node) -> _Memory | None:
+def _upsample(context: CheckContext, node: Node) -> _Older | None:
     if not _computed(context, node, 1):
         return None
-    return _Memory(
-        "computed-scales",
-        "Upsample with computed scales",
+    return _Older(
+        older.COMPUTED_SCALES,
         f"Upsample {node.name} (opset 9) computes its scales from shapes. TensorRT before 8.4 wants them constant "
         "(`The scales input must be an initializer`); this one takes it.",
         ("Re-export at opset 11 or newer, where it becomes Resize with sizes.", "Fold the scales to a constant."),
+        subject="Upsample",
     )
 
 
-def _resize(context: CheckContext, node: Node) -> _Memory | None:
+def _resize(context: CheckContext, node: Node) -> _Older | None:
     outside = _attribute(node, "exclude_outside")
     if outside is not None and outside.i:
-        return _Memory(
-            "resize-exclude-outside",
-            "Resize with exclude_outside",
+        return _Older(
+            older.RESIZE_EXCLUDE_OUTSIDE,
             f"Resize {node.name} has exclude_outside=1 (cubic weights outside the image are left out). TensorRT before "
             "8.5 knows neither the attribute nor cubic resizing; this one takes it.",
             ("Use exclude_outside=0, or mode linear, if the model must run on older versions.",),
         )
     if _computed(context, node, 2) and not (len(node.proto.input) > 3 and node.proto.input[3]):
-        return _Memory(
-            "computed-scales",
-            "Resize with computed scales",
+        return _Older(
+            older.COMPUTED_SCALES,
             f"Resize {node.name} computes its scales from shapes. TensorRT before 8.4 wants them constant (`Resize "
             "scales must be an initializer`); this one takes it.",
             (
                 "Export at opset 11 or newer with sizes instead of scales (interpolate with size=).",
                 "Fold them to a constant.",
             ),
+            subject="Resize",
         )
     return None
 
 
-def _group_norm(context: CheckContext, node: Node) -> _Memory | None:
+def _group_norm(context: CheckContext, node: Node) -> _Older | None:
     """Opset 21 has scale and bias per channel, opset 18 per group."""
     if context.model.index.opsets.get("", 0) < 21 or len(node.proto.input) < 2:
         return None
-    return _Memory(
-        "group-norm-21",
-        "GroupNormalization with scale per channel",
+    return _Older(
+        older.GROUP_NORM_21,
         f"GroupNormalization {node.name} has its scale and bias per channel, as opset 21 defines it. TensorRT 10.x "
         "expects them per group, as opset 18 did (`scale dimensions not compatible for normalization`); this one "
         "takes them per channel.",
@@ -134,7 +124,7 @@ def _group_norm(context: CheckContext, node: Node) -> _Memory | None:
     )
 
 
-def _if(context: CheckContext, node: Node) -> _Memory | None:
+def _if(context: CheckContext, node: Node) -> _Older | None:
     """Branches whose outputs differ in rank, or in static dims."""
     ranks: list[list[int | None]] = []
     for prefix in context.model.index.bodies_of(node.path):
@@ -145,9 +135,8 @@ def _if(context: CheckContext, node: Node) -> _Memory | None:
         return None
     for first, second in zip(*ranks, strict=False):
         if first is not None and second is not None and first != second:
-            return _Memory(
-                "if-ranks",
-                "If branches of different rank",
+            return _Older(
+                older.IF_RANKS,
                 f"The branches of If {node.name} return tensors of different rank ({first} dimensions from the then "
                 f"or else branch, {second} from the other): the shape depends on the condition. TensorRT 10 and older "
                 "want the same rank (`IIfConditionalOutputLayer inputs must have the same shape`); this one takes it "
@@ -167,23 +156,21 @@ def _rank(value: onnx.ValueInfoProto) -> int | None:
     return len(tensor.shape.dim) if tensor.HasField("shape") else None
 
 
-def _scatter(context: CheckContext, node: Node) -> _Memory | None:  # noqa: ARG001 - every rule has the same signature
+def _scatter(context: CheckContext, node: Node) -> _Older | None:  # noqa: ARG001 - every rule has the same signature
     reduction = _attribute(node, "reduction")
     if reduction is None:
         return None
     value = reduction.s.decode("utf-8", "replace")
     if node.proto.op_type == "ScatterND" and value in ("", "none"):
-        return _Memory(
-            "scatter-reduction-attribute",
-            "ScatterND with reduction='none' spelt out",
+        return _Older(
+            older.SCATTER_REDUCTION_ATTRIBUTE,
             f"ScatterND {node.name} has the attribute reduction={value!r}, which is the default. TensorRT 10.0 to "
             "10.7 refuse the attribute whatever its value (`Attribute reduction is not supported`); this one takes it.",
             ("Drop the attribute: it says what is the default anyway.",),
         )
     if node.proto.op_type == "ScatterElements" and value not in ("", "none"):
-        return _Memory(
-            "scatter-reduction",
-            "ScatterElements with a reduction",
+        return _Older(
+            older.SCATTER_REDUCTION,
             f"ScatterElements {node.name} has reduction={value}. TensorRT before 10.0 ignores it in silence and "
             "overwrites.",
             ("Use TensorRT 10.0 or newer.",),
@@ -191,35 +178,34 @@ def _scatter(context: CheckContext, node: Node) -> _Memory | None:  # noqa: ARG0
     return None
 
 
-def _top_k(context: CheckContext, node: Node) -> _Memory | None:
+def _top_k(context: CheckContext, node: Node) -> _Older | None:
     if not _computed(context, node, 1):
         return None
-    return _Memory(
-        "computed-k",
-        "TopK with a computed K",
+    return _Older(
+        older.COMPUTED_K,
         f"TopK {node.name} computes its K. TensorRT before 8.6 wants it constant (`only supports input K as an "
         "initializer`).",
         ("Use a constant K.",),
     )
 
 
-def _since(version: str) -> Callable[[CheckContext, Node], _Memory | None]:
+def _since(version: str) -> Callable[[CheckContext, Node], _Older | None]:
     """A rule for an operator that an older TensorRT does not have at all."""
 
-    def rule(context: CheckContext, node: Node) -> _Memory | None:  # noqa: ARG001 - every rule has the same signature
+    def rule(context: CheckContext, node: Node) -> _Older | None:  # noqa: ARG001 - every rule has the same signature
         op = node.proto.op_type
-        return _Memory(
-            "operator-since",
-            f"{op} needs TensorRT {version}",
+        return _Older(
+            older.OPERATOR_SINCE,
             f"{op} {node.name} is supported from TensorRT {version} on; older versions say `No importer registered "
             f"for op: {op}`.",
             (f"Use TensorRT {version} or newer, or export at a lower opset, where it is decomposed.",),
+            subject=f"{op} needs TensorRT {version}",
         )
 
     return rule
 
 
-_RULES: dict[str, Callable[[CheckContext, Node], _Memory | None]] = {
+_RULES: dict[str, Callable[[CheckContext, Node], _Older | None]] = {
     "Upsample": _upsample,
     "Resize": _resize,
     "GroupNormalization": _group_norm,
@@ -254,9 +240,8 @@ def _int64(model: OpenedModel) -> Iterator[Finding]:
 
 def _beyond_int32(model: OpenedModel, stored: Stored, reader: Node, shown: int) -> Finding:
     return _note(
-        _Memory(
-            "int64-range",
-            f"{stored.name} exceeds int32",
+        _Older(
+            older.INT64_RANGE,
             f"The int64 constant {stored.name} holds {shown}, outside the range of int32, and {reader.proto.op_type} "
             f"{reader.name} computes with it. This TensorRT has int64; before 9.0 every int64 became int32 and such a "
             f"value was clamped to {_INT32.max if shown > 0 else _INT32.min} with a warning.",
@@ -264,9 +249,25 @@ def _beyond_int32(model: OpenedModel, stored: Stored, reader: Node, shown: int) 
                 "For older versions use a smaller sentinel that fits int32 (such as 2147483647), or clip it.",
                 "Use TensorRT 9.0 or newer.",
             ),
+            subject=stored.name,
         ),
         [stored.location(model)],
     )
 
 
-CHECK = Check("older TensorRT", "what older releases refuse", check, tuple(KINDS.values()))
+CHECK = Check(
+    "older TensorRT",
+    "what older releases refuse",
+    check,
+    (
+        older.COMPUTED_SCALES,
+        older.COMPUTED_K,
+        older.RESIZE_EXCLUDE_OUTSIDE,
+        older.GROUP_NORM_21,
+        older.IF_RANKS,
+        older.SCATTER_REDUCTION_ATTRIBUTE,
+        older.SCATTER_REDUCTION,
+        older.OPERATOR_SINCE,
+        older.INT64_RANGE,
+    ),
+)

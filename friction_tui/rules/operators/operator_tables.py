@@ -8,12 +8,15 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from friction_tui.kinds import KINDS, operators
+from friction_tui.kinds.kind import Kind
+
 
 @dataclass(frozen=True, slots=True)
 class Advice:
-    """About an operator TensorRT does not take. `group` is the kind it makes; `why` a clause, "" when not known."""
+    """About an operator TensorRT does not take. `why` is a clause, "" when not known."""
 
-    group: str
+    kind: Kind
     why: str
     instead: tuple[str, ...]
 
@@ -54,20 +57,20 @@ def advice(op: str) -> Advice:
     """What to say about an operator that is not taken; a general answer for one the table does not list."""
     table = _read("replacements.toml")
     entry = table["ops"].get(op, {})
-    group = entry.get("group", "unsupported")
-    general = table["groups"].get(group, {})
+    kind = KINDS[entry["kind"]] if "kind" in entry else operators.UNSUPPORTED
+    general = table["kinds"].get(kind.id, {})
     instead = entry.get("instead") or general.get("instead")
     return Advice(
-        group=group,
+        kind=kind,
         why=entry.get("why") or general.get("why", ""),
         instead=tuple(instead or (f"Replace {op} by other operators, move it outside the model, or write a plugin.",)),
     )
 
 
 def extra_output_advice(op: str) -> str:
-    """What to do about an operator whose additional outputs are not computed."""
+    """What to do about an operator whose additional outputs are not computed; "" when only the message knows."""
     known: str = _read("replacements.toml")["extra-output"].get(op, "")
-    return known or f"Remove what uses the additional outputs of {op}, or compute them with other operators."
+    return known
 
 
 def onnx_name_of_aten(op: str) -> str:
@@ -78,5 +81,5 @@ def onnx_name_of_aten(op: str) -> str:
 
 @cache
 def tensorflow_names() -> frozenset[str]:
-    """TensorFlow operators that are no ONNX operators."""
+    """TensorFlow operators that are not ONNX operators."""
     return frozenset(_read("replacements.toml")["tensorflow"]["names"])

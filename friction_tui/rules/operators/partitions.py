@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from friction_tui.kinds import operators
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.tensor_bytes import tensor_bytes
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.finding import Finding
 
 _WORTH_SAYING = 8
 """Nodes a graph must have before its partitions say more than the refusals themselves."""
@@ -22,7 +23,7 @@ _WORTH_SAYING = 8
 class Partition:
     """A subgraph TensorRT can take whole.
 
-    `paths` are its nodes, `inputs` and `outputs` the tensors that cross its border to or from a node outside (graph
+    `paths` are its nodes, `inputs` and `outputs` the tensors that cross to or from a node outside (graph
     inputs, outputs and weights do not count).
     """
 
@@ -117,20 +118,15 @@ def partition_note(context: CheckContext, refused: set[str]) -> Finding | None:
     outside = [
         context.model.index.by_path[path.partition(".")[0]] for path in sorted(refused) if not path.startswith("@")
     ]
-    return Finding(
-        kind="operators/partitions",
-        severity=Severity.NOTE,
-        tier=Tier.PARSER,
-        title=f"TensorRT would take {taken} of {len(main)} nodes in {len(parts)} subgraph{'s' * (len(parts) != 1)}",
+    return operators.PARTITIONS.finding(
+        taken=taken,
+        nodes=len(main),
+        subgraphs=f"{len(parts)} subgraph{'s' * (len(parts) != 1)}",
         cause=f"Cut at the refused nodes, {len(parts)} subgraph{'s remain' if len(parts) != 1 else ' remains'}, of "
         f"{listed} nodes; {len(crossing)} tensor{'s' * (len(crossing) != 1)} ({weight}) would cross "
         "between TensorRT and another runtime at every inference.",
-        source=RULE,
-        locations=tuple(dict.fromkeys(location_of(context.model, node) for node in outside)),
+        locations=dict.fromkeys(location_of(context.model, node) for node in outside),
         fixes=(
-            Fix(
-                "Remove the refused nodes; or run the model in ONNX Runtime with its TensorRT provider: it cuts "
-                "like this."
-            ),
+            "Remove the refused nodes; or run the model in ONNX Runtime with its TensorRT provider: it cuts like this.",
         ),
     )

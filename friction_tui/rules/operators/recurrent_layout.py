@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import operators
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.finding import Finding
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
@@ -21,23 +21,16 @@ def check(context: CheckContext) -> Iterator[Finding]:
         op = node.proto.op_type
         if op not in ("LSTM", "GRU", "RNN") or not any(a.name == "layout" and a.i == 1 for a in node.proto.attribute):
             continue
-        yield Finding(
-            kind="operators/batch-first-layout",
-            severity=Severity.WARNING,
-            tier=Tier.HAZARD,
-            title=f"{op} {node.name} is batch first (layout=1)",
+        yield operators.BATCH_FIRST_LAYOUT.finding(
+            node=f"{op} {node.name}",
             cause=f"{op} {node.name} has layout=1 (batch first). TensorRT-RTX takes it; ONNX Runtime does not "
             "implement it and refuses the model, and enterprise TensorRT documents layout=0 only, so nothing "
             "can be compared or measured.",
-            source=RULE,
             locations=(location_of(context.model, node),),
             fixes=(
-                Fix(
-                    "Use layout=0 with a Transpose before and after (in PyTorch the exporter does this for "
-                    "batch_first)."
-                ),
+                "Use layout=0 with a Transpose before and after (in PyTorch the exporter does this for batch_first).",
             ),
         )
 
 
-CHECK = Check("recurrent layout", "recurrent layers some runtimes do not take", check, tuple(KINDS.values()))
+CHECK = Check("recurrent layout", "recurrent layers some runtimes do not take", check, (operators.BATCH_FIRST_LAYOUT,))

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import dynamic
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.model.shapes.tensors import PointShapes
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.shapes.dials import Dial, Dials
-from friction_tui.rules.shapes.folded_sizes import COMPARED, comes_back, leading_dial, sizes_of
+from friction_tui.rules.shapes.dimensions import Dimension, Dimensions
+from friction_tui.rules.shapes.reshape_causes import COMPARED, comes_back, leading_dimension, sizes_of
 from friction_tui.rules.shapes.size_origin import constant_operand
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import Profile
 
 
@@ -25,14 +25,14 @@ def check(context: CheckContext) -> Iterator[Finding]:
     suspects = [(node, target) for node in model.index.main if (target := _suspect(context, node))]
     if not suspects:
         return
-    dials = Dials(model, profile)
+    dimensions = Dimensions(model, profile)
     for node, target in suspects:
-        dial = leading_dial(dials, node, target)
-        if dial is None or dial.range.max < COMPARED[0]:
+        dimension = leading_dimension(dimensions, node, target)
+        if dimension is None or dimension.range.max < COMPARED[0]:
             continue
-        points = [dials.shapes({**dials.at("opt"), dial.key: size}) for size in COMPARED]
+        points = [dimensions.shapes({**dimensions.at("opt"), dimension.key: size}) for size in COMPARED]
         if all(sizes_of(points, node.outputs[0])) and not comes_back(model, node, points):
-            yield _finding(context, node, dial, points[0])
+            yield _finding(context, node, dimension, points[0])
 
 
 def _suspect(context: CheckContext, node: Node) -> list[int]:
@@ -51,24 +51,22 @@ def _computed(context: CheckContext, node: Node) -> list[int]:
     return listed[0] if len(listed) == len(values) and all(each == listed[0] for each in listed) else []
 
 
-def _finding(context: CheckContext, node: Node, dial: Dial, point: PointShapes) -> Finding:
+def _finding(context: CheckContext, node: Node, dimension: Dimension, point: PointShapes) -> Finding:
     before, behind = (list(sizes_of([point], name)[0]) for name in (node.inputs[0], node.outputs[0]))
-    return Finding(
-        kind="dynamic/folded-batch",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title=f"Reshape {node.name} folds the batch into another axis",
+    return dynamic.FOLDED_BATCH.finding(
+        op="Reshape",
+        node=node.name,
+        breaks="folds the batch into another axis",
         cause=f"Reshape {node.name} has the constant {behind[0]} as the first entry of its target and -1 behind it: "
-        f"{dial.spoken} is baked in, and with a batch of {COMPARED[0]} {before} becomes {behind}. {dial.key} is "
-        f"dynamic ({dial.points}), and no result has it as an axis again: every runtime runs that, and the samples of "
-        "a batch are mixed.",
-        source=RULE,
+        f"{dimension.phrase} is baked in, and with a batch of {COMPARED[0]} {before} becomes {behind}. {dimension.key} "
+        f"is dynamic ({dimension.points}), and no result has it as an axis again: every runtime runs that, and the "
+        "samples of a batch are mixed.",
         locations=(location_of(context.model, node),),
         fixes=(
-            Fix("Use -1 or x.shape[0] for the first entry (x.flatten(1)), and re-export with the batch dynamic."),
-            Fix(f"If only one sample is ever fed, fix {dial.key} at {behind[0]}."),
+            "Use -1 or x.shape[0] for the first entry (x.flatten(1)), and re-export with the batch dynamic.",
+            f"If only one sample is ever fed, fix {dimension.key} at {behind[0]}.",
         ),
     )
 
 
-CHECK = Check("folded batch", "batches that are folded into another axis", check, tuple(KINDS.values()))
+CHECK = Check("folded batch", "batches that are folded into another axis", check, (dynamic.FOLDED_BATCH,))

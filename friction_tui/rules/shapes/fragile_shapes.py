@@ -1,10 +1,10 @@
-"""Shapes that are right by luck, or only said to be: one runtime runs them, another or the next batch does not."""
+"""Shapes that are right by luck, or only declared to be: one runtime runs them, another or the next batch does not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import dynamic, structure
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.names import declared_dim
@@ -13,7 +13,7 @@ from friction_tui.model.shapes.profile import free_dims
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.shapes.profiles import fitting
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
 from friction_tui.vocabulary.recipe import POINTS, Profile
 
 
@@ -54,22 +54,20 @@ def _declared_outputs(context: CheckContext) -> Iterator[Finding]:
         if stale:
             yield _stale(context, value.name, writer, declared, shapes, stale)
             continue
-        told = ", ".join("?" if size is None else str(size) for size in declared)
+        dims = ", ".join("?" if size is None else str(size) for size in declared)
         found = " · ".join(dict.fromkeys(str(list(shape)) for shape in shapes))
-        yield Finding(
-            kind="structure/false-shape",
+        yield structure.FALSE_SHAPE.finding(
+            name=value.name,
+            mismatch="never has its declared shape",
             severity=Severity.WARNING,
-            tier=Tier.MODEL,
-            title=f"Output {value.name} never has its declared shape",
-            cause=f"The output {value.name} is declared with the shape [{told}], and {writer.proto.op_type} "
+            cause=f"The output {value.name} is declared with the shape [{dims}], and {writer.proto.op_type} "
             f"{writer.name} makes {found}. TensorRT and ONNX Runtime go by what is computed (ONNX Runtime warns "
             "`Expected shape from model does not match`); `onnx.checker` refuses the model, and servers that read the "
             "declaration allocate the wrong size.",
-            source=RULE,
             locations=(Location(LocationKind.OUTPUT, value.name), location_of(context.model, writer)),
             fixes=(
-                Fix(f"Remove the declared shape of {value.name} and let onnx.shape_inference write it again."),
-                Fix("If the declared shape is the right one, look for what changed the model since: re-export it."),
+                f"Remove the declared shape of {value.name} and let onnx.shape_inference write it again.",
+                "If the declared shape is the right one, look for what changed the model since: re-export it.",
             ),
         )
 
@@ -92,25 +90,23 @@ def _stale(
     axes: list[int],
 ) -> Finding:
     """Exporters that write the example's size for an axis that follows the input. Only readers of it are misled."""
-    told = "; ".join(
+    wrong = "; ".join(
         f"axis {axis} as {declared[axis]}, and it is {' · '.join(str(shape[axis]) for shape in shapes)}"
         for axis in axes
     )
     names = ", ".join(f'{axis}: "dim_{axis}"' for axis in axes)
     lines = ", ".join(f'output.type.tensor_type.shape.dim[{axis}].dim_param = "dim_{axis}"' for axis in axes)
-    return Finding(
-        kind="structure/false-shape",
+    return structure.FALSE_SHAPE.finding(
+        name=name,
+        mismatch="is declared with the size of the example",
         severity=Severity.NOTE,
-        tier=Tier.MODEL,
-        title=f"Output {name} is declared with the size of the example",
-        cause=f"The output {name} of {writer.proto.op_type} {writer.name} declares {told} (min · opt · max): the "
+        cause=f"The output {name} of {writer.proto.op_type} {writer.name} declares {wrong} (min · opt · max): the "
         "exporter wrote down the size of its example. TensorRT and ONNX Runtime go by what is computed, so the results "
         "are right; only what reads the declaration (servers, code that allocates by it) is misled.",
-        source=RULE,
         locations=(Location(LocationKind.OUTPUT, name), location_of(context.model, writer)),
         fixes=(
-            Fix(f"Name the axis when exporting: dynamic_axes={{{name!r}: {{{names}}}}} (dynamo=False)."),
-            Fix(f"Or name it in the file: {lines}, and save."),
+            f"Name the axis when exporting: dynamic_axes={{{name!r}: {{{names}}}}} (dynamo=False).",
+            f"Or name it in the file: {lines}, and save.",
         ),
     )
 
@@ -136,19 +132,18 @@ def _squeeze(context: CheckContext, node: Node, profile: Profile) -> Iterator[Fi
     always = [axis for axis, column in enumerate(zip(*shapes, strict=True)) if set(column) == {1}]
     keep = f"dim={always[0]}" if len(always) == 1 else f"dim={tuple(always)}" if always else "dim=..."
     seen = " · ".join(str(list(shape)) for shape in shapes)
-    yield Finding(
-        kind="dynamic/squeeze",
+    yield dynamic.SQUEEZE.finding(
+        op="Squeeze",
+        node=node.name,
+        breaks="has no axes and a dynamic input",
         severity=Severity.ERROR if chosen else Severity.WARNING,
-        tier=Tier.SHAPES,
-        title=f"Squeeze {node.name} has no axes and a dynamic input",
         cause=f"Squeeze {node.name} names no axes, so it removes every axis of size 1: of {seen} (min · opt · max) it "
         f"also removes the dynamic axis {varying[0]} (the batch, or another size) when that is 1, and the rank "
         "changes with the input. TensorRT fixes the rank when it builds and cannot run there.",
-        source=RULE,
         locations=(location_of(context.model, node),),
         fixes=(
-            Fix(f"Name the axes: x.squeeze({keep}) in the code, and re-export; or give Squeeze a constant axes input."),
-            Fix("Keep the min of that size at 2 or more."),
+            f"Name the axes: x.squeeze({keep}) in the code, and re-export; or give Squeeze a constant axes input.",
+            "Keep the min of that size at 2 or more.",
         ),
     )
 
@@ -162,24 +157,22 @@ def _resize(context: CheckContext, node: Node) -> Iterator[Finding]:
     if value is None or not value.size or len(batches) < 2:
         return
     sizes = [int(size) for size in value.ravel().tolist()]
-    yield Finding(
-        kind="dynamic/baked-resize",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title=f"Resize {node.name} also resizes the batch",
+    yield dynamic.BAKED_RESIZE.finding(
+        node=node.name,
         cause=f"Resize {node.name} has the constant sizes {sizes}: entry 0 ({sizes[0]}) is the batch size at export, "
         f"baked in. The batch is dynamic ({' · '.join(str(size) for size in sorted(batches))}), and any other "
         f"batch is interpolated down or up to {sizes[0]}: every runtime runs it, and the result is wrong.",
-        source=RULE,
         locations=(location_of(context.model, node),),
         fixes=(
-            Fix(
-                "Resize with scales (scale_factor), or compute sizes from x.shape, and re-export with the batch "
-                "dynamic."
-            ),
-            Fix("At opset 18 and later give Resize the axes [2, 3] and only two sizes."),
+            "Resize with scales (scale_factor), or compute sizes from x.shape; re-export with the batch dynamic.",
+            "At opset 18 and later give Resize the axes [2, 3] and only two sizes.",
         ),
     )
 
 
-CHECK = Check("fragile shapes", "shapes that are right by luck", check, tuple(KINDS.values()))
+CHECK = Check(
+    "fragile shapes",
+    "shapes that are right by luck",
+    check,
+    (structure.FALSE_SHAPE, dynamic.SQUEEZE, dynamic.BAKED_RESIZE),
+)

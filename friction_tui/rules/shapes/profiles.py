@@ -8,17 +8,17 @@ from collections.abc import Iterator
 import msgspec
 import onnx
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import profile as kinds
 from friction_tui.model.names import declared_dim
 from friction_tui.model.shapes.profile import free_dims, shape_tensor_inputs
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Values, dim_key
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
-    """Everything TensorRT would refuse a profile for, and what it drops without a word."""
+    """Everything TensorRT would refuse a profile for, and what it drops silently."""
     if context.model.file.kind != "onnx":
         return
     free = free_dims(context.model)
@@ -55,26 +55,6 @@ def _input(name: str) -> Location:
     return Location(LocationKind.INPUT, name)
 
 
-def _finding(
-    kind: str,
-    title: str,
-    cause: str,
-    locations: tuple[Location, ...],
-    *fixes: Fix,
-    severity: Severity = Severity.ERROR,
-) -> Finding:
-    return Finding(
-        kind=f"profile/{kind}",
-        severity=severity,
-        tier=Tier.SHAPES,
-        title=title,
-        cause=cause,
-        source=RULE,
-        locations=locations,
-        fixes=fixes,
-    )
-
-
 def _missing(context: CheckContext, names: list[str]) -> Finding:
     shapes = []
     for value in context.model.index.inputs:
@@ -84,14 +64,15 @@ def _missing(context: CheckContext, names: list[str]) -> Finding:
                 f"{value.name}:{'x'.join(str(d.size if d.size is not None else d.symbol or '?') for d in dims)}"
             )
     flags = " ".join(f"--{point}Shapes={','.join(shapes)}" for point in POINTS)
-    return _finding(
-        "missing",
-        f"No optimization profile for {', '.join(names)}",
-        f"{', '.join(names)} {'have' if len(names) > 1 else 'has'} dynamic dimensions and there is no optimization "
-        "profile: TensorRT refuses to build without a range (min, opt, max) for each.",
-        tuple(_input(name) for name in names),
-        Fix(f"Give a range for every dynamic dimension: {flags} with your numbers in place of the symbols."),
-        Fix("Export the model with fixed sizes."),
+    return kinds.MISSING.finding(
+        inputs=", ".join(names),
+        cause=f"{', '.join(names)} {'have' if len(names) > 1 else 'has'} dynamic dimensions and there is no "
+        "optimization profile: TensorRT refuses to build without a range (min, opt, max) for each.",
+        locations=tuple(_input(name) for name in names),
+        fixes=(
+            f"Give a range for every dynamic dimension: {flags} with your numbers in place of the symbols.",
+            "Export the model with fixed sizes.",
+        ),
     )
 
 
@@ -101,35 +82,32 @@ def _orders(context: CheckContext, profile: Profile) -> Iterator[Finding]:
     for key, chosen in profile.ranges.items():
         names = dict.fromkeys(name for name, _ in uses.get(key, ((key.partition("[")[0], 0),)))
         locations = tuple(_input(name) for name in names)
-        told = f"min {chosen.min}, opt {chosen.opt}, max {chosen.max}"
+        given = f"min {chosen.min}, opt {chosen.opt}, max {chosen.max}"
         if min(chosen.min, chosen.opt, chosen.max) < 0:
-            yield _finding(
-                "negative",
-                f"A negative size for {key}",
-                f"The profile's range of {key} has a negative size ({told}); TensorRT refuses such a profile and "
-                "then says that it is missing dimensions.",
-                locations,
-                Fix(f"Use a positive range for {key}, with min at 1 or more."),
+            yield kinds.NEGATIVE.finding(
+                dimension=key,
+                cause=f"The profile's range of {key} has a negative size ({given}); TensorRT refuses such a profile "
+                "and then says that it is missing dimensions.",
+                locations=locations,
+                fixes=(f"Use a positive range for {key}, with min at 1 or more.",),
             )
         elif not chosen.min <= chosen.opt <= chosen.max:
             low, opt, high = sorted((chosen.min, chosen.opt, chosen.max))
-            yield _finding(
-                "unordered",
-                f"The range of {key} is out of order",
-                f"The profile of {', '.join(names)} has {told} for {key}, which does not satisfy min <= opt <= max. "
-                "TensorRT refuses it, or drops it silently when it is not the first profile.",
-                locations,
-                Fix(f"Put the sizes in order: {low}, {opt}, {high}.", ranges={key: Range(low, opt, high)}),
+            yield kinds.UNORDERED.finding(
+                dimension=key,
+                cause=f"The profile of {', '.join(names)} has {given} for {key}, which does not satisfy min <= opt <= "
+                "max. TensorRT refuses it, or drops it silently when it is not the first profile.",
+                locations=locations,
+                fixes=(Fix(f"Put the sizes in order: {low}, {opt}, {high}.", ranges={key: Range(low, opt, high)}),),
             )
         elif chosen.min == 0:
-            yield _finding(
-                "zero-length",
-                f"{key} may be 0: an empty tensor",
-                f"The profile lets {key} be 0 (zero length, as an empty past in the first decode step). TensorRT 10 "
-                "and later build and run that; TensorRT 8 refuses empty tensors.",
-                locations,
-                Fix(f"For TensorRT 8: min 1 for {key}, and a separate prefill model without past.", ranges={}),
+            yield kinds.ZERO_LENGTH.finding(
+                dimension=key,
                 severity=Severity.NOTE,
+                cause=f"The profile lets {key} be 0 (zero length, as an empty past in the first decode step). TensorRT "
+                "10 and later build and run that; TensorRT 8 refuses empty tensors.",
+                locations=locations,
+                fixes=(f"For TensorRT 8: min 1 for {key}, and a separate prefill model without past.",),
             )
 
 
@@ -161,17 +139,20 @@ def _static(name: str, wrong: dict[int, tuple[int, Range]]) -> Finding:
     sizes = " × ".join(str(size) for size, _ in wrong.values())
     spec = ", ".join(f"{axis}: Dim.DYNAMIC" for axis in wrong)
     names = ", ".join(f'{axis}: "{"batch" if axis == 0 else f"d{axis}"}"' for axis in wrong)
-    return _finding(
-        "static-size",
-        f"{name} has the fixed size {sizes} on {axes}",
-        f"The input {name} is static in the model where the profile wants a range: {fixed}. TensorRT refuses a profile "
-        "that differs from a static dimension.",
-        (_input(name),),
-        Fix(
-            f"Re-export with {axes} of {name} dynamic: dynamic_shapes={{{name!r}: {{{spec}}}}}, or "
-            f"dynamic_axes={{{name!r}: {{{names}}}}} with dynamo=False."
+    return kinds.STATIC_SIZE.finding(
+        input=name,
+        size=sizes,
+        axes=axes,
+        cause=f"The input {name} is static in the model where the profile wants a range: {fixed}. TensorRT refuses a "
+        "profile that differs from a static dimension.",
+        locations=(_input(name),),
+        fixes=(
+            (
+                f"Re-export with {axes} of {name} dynamic: dynamic_shapes={{{name!r}: {{{spec}}}}}, or "
+                f"dynamic_axes={{{name!r}: {{{names}}}}} with dynamo=False."
+            ),
+            f"Or remove {', '.join(f'{name}[{axis}]' for axis in wrong)} from the profile and keep the size {sizes}.",
         ),
-        Fix(f"Or remove {', '.join(f'{name}[{axis}]' for axis in wrong)} from the profile and keep the size {sizes}."),
     )
 
 
@@ -199,15 +180,17 @@ def _too_few(value: onnx.ValueInfoProto, profile: Profile) -> list[Range]:
 def _wrong_rank(value: onnx.ValueInfoProto, given: list[Range]) -> Finding:
     dims = [declared_dim(dim) for dim in value.type.tensor_type.shape.dim]
     shape = " × ".join(str(dim.size) if dim.size is not None else dim.symbol or "?" for dim in dims)
-    told = " × ".join(str(chosen.opt) for chosen in given)
-    return _finding(
-        "rank",
-        f"The profile gives {value.name} {len(given)} dimensions, the model {len(dims)}",
-        f"The input {value.name} has {len(dims)} dimensions ({shape}), and the profile's shape has {len(given)} "
-        f"({told} at opt): one is missing, so the others stand at the wrong axes. TensorRT refuses it (`Dynamic-shaped "
-        f"input tensor {value.name} has {len(dims)} dimensions but profile 0 has {len(given)} dimensions`).",
-        (_input(value.name),),
-        Fix(f"Give all {len(dims)} dimensions of {value.name} in the shape, the batch included: {shape}."),
+    sizes = " × ".join(str(chosen.opt) for chosen in given)
+    return kinds.RANK.finding(
+        input=value.name,
+        given=len(given),
+        rank=len(dims),
+        cause=f"The input {value.name} has {len(dims)} dimensions ({shape}), and the profile's shape has {len(given)} "
+        f"({sizes} at opt): one is missing, so the others stand at the wrong axes. TensorRT refuses it "
+        f"(`Dynamic-shaped input tensor {value.name} has {len(dims)} dimensions but profile 0 has "
+        f"{len(given)} dimensions`).",
+        locations=(_input(value.name),),
+        fixes=(f"Give all {len(dims)} dimensions of {value.name} in the shape, the batch included: {shape}.",),
     )
 
 
@@ -237,25 +220,26 @@ def _symbols(profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterat
         different = {chosen for chosen in ranges.values() if chosen is not None}
         if len(different) < 2:
             continue
-        told = "; ".join(f"{key} {r.min} · {r.opt} · {r.max}" for key, r in ranges.items() if r is not None)
+        each = "; ".join(f"{key} {r.min} · {r.opt} · {r.max}" for key, r in ranges.items() if r is not None)
         fatal = len({chosen.opt for chosen in different}) > 1
         low, high = max(r.min for r in different), min(r.max for r in different)
         opt = min(max(min(r.opt for r in different), low), high)
         common = {symbol: Range(low, opt, high)} if low <= high else {}
-        yield _finding(
-            "same-symbol",
-            f"Inputs that share the symbol {symbol} have different ranges",
-            f"{', '.join(dict.fromkeys(name for name, _ in uses))} share the symbol {symbol}, so their sizes must "
-            f"be the same at run time, and the profile gives them ranges that differ: {told}. "
+        yield kinds.SAME_SYMBOL.finding(
+            symbol=symbol,
+            severity=Severity.ERROR if fatal else Severity.WARNING,
+            cause=f"{', '.join(dict.fromkeys(name for name, _ in uses))} share the symbol {symbol}, so their sizes "
+            f"must be the same at run time, and the profile gives them ranges that differ: {each}. "
             + (
                 "At opt they conflict, and the build fails."
                 if fatal
                 else "Sizes outside the common range can never be used."
             ),
-            tuple(_input(name) for name in dict.fromkeys(name for name, _ in uses)),
-            Fix(f"Give {symbol} the same range everywhere.", ranges=common),
-            Fix("If the sizes are independent, export them under different names (rename one symbol)."),
-            severity=Severity.ERROR if fatal else Severity.WARNING,
+            locations=tuple(_input(name) for name in dict.fromkeys(name for name, _ in uses)),
+            fixes=(
+                Fix(f"Give {symbol} the same range everywhere.", ranges=common),
+                "If the sizes are independent, export them under different names (rename one symbol).",
+            ),
         )
 
 
@@ -278,17 +262,18 @@ def _left_out(profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Itera
         if name in chosen_inputs and not absent:
             continue
         guesses = ", ".join(f"{k} {r.min} · {r.opt} · {r.max}" for k in keys if (r := profile.ranges.get(k)))
-        yield _finding(
-            "missing-range",
-            f"No range was chosen for {name}",
-            f"The profile is missing the dynamic input {name} ({', '.join(keys)}): TensorRT refuses a profile "
-            "without it." + (f" The tool goes on with a guess: {guesses}." if guesses else ""),
-            (_input(name),),
-            Fix(
-                f"Give min, opt and max for {name}: a range for {', '.join(keys)} (--minShapes, --optShapes, "
-                "--maxShapes)."
-            ),
+        yield kinds.MISSING_RANGE.finding(
+            input=name,
             severity=Severity.ERROR if absent else Severity.WARNING,
+            cause=f"The profile is missing the dynamic input {name} ({', '.join(keys)}): TensorRT refuses a profile "
+            "without it." + (f" The tool goes on with a guess: {guesses}." if guesses else ""),
+            locations=(_input(name),),
+            fixes=(
+                (
+                    f"Give min, opt and max for {name}: a range for {', '.join(keys)} (--minShapes, --optShapes, "
+                    "--maxShapes)."
+                ),
+            ),
         )
 
 
@@ -304,31 +289,33 @@ def _values(context: CheckContext, profile: Profile, wanted: set[str]) -> Iterat
             guess = (
                 f" The tool goes on with a guess: {given.min} · {given.opt} · {given.max}." if given is not None else ""
             )
-            yield _finding(
-                "shape-values",
-                f"{name} is a shape tensor and has no values",
-                f"{name} is an integer input that decides the shape of other tensors (a shape tensor): the profile "
-                f"needs its values at min, opt and max, not only its shape, and none were given.{guess}",
-                (_input(name),),
-                Fix(
-                    f"Give the values of {name}, three lists of integers (set_shape_input, setShapeValues; "
-                    "--shape-values here)."
-                ),
-                Fix("Make it a constant, or compute it from the shape of another input."),
+            yield kinds.SHAPE_VALUES.finding(
+                input=name,
                 severity=Severity.ERROR if given is None or _chosen_any(profile) else Severity.WARNING,
+                cause=f"{name} is an integer input that decides the shape of other tensors (a shape tensor): the "
+                f"profile needs its values at min, opt and max, not only its shape, and none were given.{guess}",
+                locations=(_input(name),),
+                fixes=(
+                    (
+                        f"Give the values of {name}, three lists of integers (set_shape_input, setShapeValues; "
+                        "--shape-values here)."
+                    ),
+                    "Make it a constant, or compute it from the shape of another input.",
+                ),
             )
         elif falling := _falling(given):
             position, (low, opt, high) = falling
-            yield _finding(
-                "values-unordered",
-                f"The values of {name} are out of order",
-                f"The profile's values of the shape tensor {name} are {given.min} (min), {given.opt} (opt) and "
+            yield kinds.VALUES_UNORDERED.finding(
+                input=name,
+                cause=f"The profile's values of the shape tensor {name} are {given.min} (min), {given.opt} (opt) and "
                 f"{given.max} (max): entry {position} is {low} · {opt} · {high}. TensorRT wants min <= opt <= max for "
                 "every entry and refuses the profile, even where each of the three shapes would work.",
-                (_input(name),),
-                Fix(
-                    f"Raise or lower entry {position} of {name} so that it does not fall from min to max. Where one "
-                    "entry grows as another shrinks, make several profiles."
+                locations=(_input(name),),
+                fixes=(
+                    (
+                        f"Raise or lower entry {position} of {name} so that it does not fall from min to max. Where "
+                        "one entry grows as another shrinks, make several profiles."
+                    ),
                 ),
             )
 
@@ -356,17 +343,36 @@ def _unknown_keys(context: CheckContext, profile: Profile, free: dict[str, list[
     unknown = [key for key in (*profile.ranges, *profile.values) if key not in free and key not in axes]
     known = {value.name for value in context.model.index.inputs}
     for name in dict.fromkeys(key.rpartition("[")[0] or key for key in unknown if key not in known):
-        rank = f"{name} has fewer dimensions" if name in known else f"there is no input or symbol {name}"
+        mismatch = f"{name} has fewer dimensions" if name in known else f"there is no input or symbol {name}"
         near = difflib.get_close_matches(name, known, n=1)
-        yield _finding(
-            "unknown-key",
-            f"The profile has a range for {name}, and {rank}",
-            f"The range for {name} is used by nothing: {rank} in the model; its inputs are {names}. TensorRT's tools "
-            f"stop at such a name.",
-            (Location(LocationKind.PROFILE, name),),
-            Fix(f"Write {near[0]} instead of {name}." if near else f"Correct the name (inputs: {names})."),
-            Fix(f"Remove {name} from the profile."),
+        yield kinds.UNKNOWN_KEY.finding(
+            key=name,
+            mismatch=mismatch,
+            cause=f"The range for {name} is used by nothing: {mismatch} in the model; its inputs are {names}. "
+            f"TensorRT's tools stop at such a name.",
+            locations=(Location(LocationKind.PROFILE, name),),
+            fixes=(
+                Fix(f"Write {near[0]} instead of {name}." if near else f"Correct the name (inputs: {names})."),
+                f"Remove {name} from the profile.",
+            ),
         )
 
 
-CHECK = Check("profile", "whether the optimization profile is one", check, tuple(KINDS.values()))
+CHECK = Check(
+    "profile",
+    "whether the optimization profile is one",
+    check,
+    (
+        kinds.MISSING,
+        kinds.MISSING_RANGE,
+        kinds.UNORDERED,
+        kinds.NEGATIVE,
+        kinds.ZERO_LENGTH,
+        kinds.RANK,
+        kinds.STATIC_SIZE,
+        kinds.SAME_SYMBOL,
+        kinds.SHAPE_VALUES,
+        kinds.VALUES_UNORDERED,
+        kinds.UNKNOWN_KEY,
+    ),
+)

@@ -14,10 +14,10 @@ from friction_tui.vocabulary.finding import Finding
 
 
 def in_every_profile(check: Run, context: CheckContext) -> Iterator[Finding]:
-    """The findings of `check` under each profile, equal ones once; just those of `case` where there is one profile.
+    """The findings of `check` under each profile, equal ones once; just those of `context` where there is one profile.
 
     A finding that not all profiles have names those which do, as TensorRT counts them, from 0. Fixes that would set
-    ranges of another profile than the one on the table lose them: they are read, not applied.
+    ranges of another profile than the one being edited lose them: they are read, not applied.
     """
     recipe = context.recipe
     if not recipe.others:
@@ -25,20 +25,22 @@ def in_every_profile(check: Run, context: CheckContext) -> Iterator[Finding]:
         return
     numbers = range(len(recipe.profiles))
     found = [list(check(_under(context, number))) for number in numbers]
-    told: set[tuple[str, tuple[str, ...]]] = set()
-    for number in sorted(numbers, key=lambda number: number != recipe.position):  # the one on the table speaks first
+    reported: set[tuple[str, tuple[str, ...]]] = set()
+    for number in sorted(numbers, key=lambda number: number != recipe.position):  # the one being edited first
         for finding in found[number]:
             identity = finding.kind, finding.names
-            if identity in told:
+            if identity in reported:
                 continue
             having = [at for at in numbers if any((f.kind, f.names) == identity for f in found[at])]
             if having[:1] != [number] and number != recipe.position:
-                continue  # said by an earlier profile
-            yield from (_named(one, having, recipe.position, len(numbers)) for one in _alike(found[number], finding))
-            told.add(identity)
+                continue  # reported under an earlier profile
+            yield from (
+                _named(one, having, recipe.position, len(numbers)) for one in _of_same_identity(found[number], finding)
+            )
+            reported.add(identity)
 
 
-def _alike(findings: list[Finding], one: Finding) -> list[Finding]:
+def _of_same_identity(findings: list[Finding], one: Finding) -> list[Finding]:
     return [finding for finding in findings if (finding.kind, finding.names) == (one.kind, one.names)]
 
 

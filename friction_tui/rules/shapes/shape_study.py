@@ -1,4 +1,4 @@
-"""Which dial is to blame for a node that breaks, and at which sizes of it the node works."""
+"""Which dimension is to blame for a node that breaks, and at which sizes of it the node works."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from friction_tui.model.graph import Node
 from friction_tui.model.shapes.steps import plain
 from friction_tui.model.shapes.tensors import Array, PointShapes
 from friction_tui.rules.shapes.clashes import clash_at, volume
-from friction_tui.rules.shapes.dials import Dial, Dials, Setting
+from friction_tui.rules.shapes.dimensions import Assignment, Dimension, Dimensions
 from friction_tui.rules.shapes.size_patterns import Pattern, Search, Works, find_pattern, rounded_multiples
 from friction_tui.vocabulary.recipe import POINTS
 
 _SHAPE_IN_TEXT = re.compile(r"\[[\d, ]*\]")
 
-_NODES_ASKED = 60_000
-"""Nodes followed in the search for one broken node: a thousand-node model is asked at sixty sizes."""
+_NODES_FOLLOWED = 60_000
+"""Nodes followed in the search for one broken node: a thousand-node model is tried at sixty sizes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A node that cannot work, with the settings and the messages, by label (`min`, `opt`, `max`, `max-1`...)."""
+    """A node that cannot work, with the assignments and the messages, by label (`min`, `opt`, `max`, `max-1`...)."""
 
     node: Node
-    at: dict[str, tuple[Setting, str]]
+    at: dict[str, tuple[Assignment, str]]
 
     @property
     def at_points(self) -> list[str]:
@@ -43,8 +43,8 @@ class Broken:
         return next(iter(self.at.values()))[1]
 
     @property
-    def setting(self) -> Setting:
-        """The setting that belongs to `message`."""
+    def assignment(self) -> Assignment:
+        """The assignment that belongs to `message`."""
         for label in ("opt", "max", "min"):
             if label in self.at:
                 return self.at[label][0]
@@ -53,23 +53,23 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """What was found out. `blamed` are the dials that break the node when turned alone, with their patterns.
+    """What was found out. `blamed` are the dimensions that break the node when varied alone, with their patterns.
 
-    `base` is a setting at which it works, None if none was found. `together` are dials that only fail as a pair.
-    `searched` says whether sizes were looked for at all.
+    `base` is an assignment at which it works, None if none was found. `together` are dimensions that only fail as a
+    pair. `searched` says whether sizes were looked for at all.
     """
 
-    blamed: dict[str, tuple[Dial, Pattern]]
-    base: Setting | None = None
-    together: tuple[Dial, ...] = ()
+    blamed: dict[str, tuple[Dimension, Pattern]]
+    base: Assignment | None = None
+    together: tuple[Dimension, ...] = ()
     searched: bool = True
     square: bool = False
-    """The sizes were turned together (height = width) because no single one helps."""
+    """The sizes were varied together (height = width) because no single one helps."""
 
     @property
-    def dials(self) -> tuple[Dial, ...]:
-        """Every dial that has to do with it."""
-        return tuple(dial for dial, _ in self.blamed.values()) or self.together
+    def dimensions(self) -> tuple[Dimension, ...]:
+        """Every dimension that has to do with it."""
+        return tuple(dimension for dimension, _ in self.blamed.values()) or self.together
 
     @property
     def same(self) -> tuple[object, ...]:
@@ -78,26 +78,26 @@ class Study:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asker:
-    """Whether one node works at a setting."""
+class _Trial:
+    """Whether one node works at an assignment."""
 
-    dials: Dials
+    dimensions: Dimensions
     broken: Node
 
-    def node(self, setting: Setting) -> bool | None:
+    def node(self, assignment: Assignment) -> bool | None:
         """True, False, or None when something before the node fails."""
-        return state(self.dials.shapes(setting), self.broken)
+        return state(self.dimensions.shapes(assignment), self.broken)
 
-    def turned(self, base: Setting, *keys: str) -> Works:
-        """Whether the node works at `base` with the dials `keys` at a size."""
+    def varied(self, base: Assignment, *keys: str) -> Works:
+        """Whether the node works at `base` with the dimensions `keys` at a size."""
         return lambda size: self.node({**base, **dict.fromkeys(keys, size)})
 
-    def all_turned(self, base: Setting, key: str) -> Works:
-        """Whether nothing breaks at `base` with one dial at a size, but what breaks at `base` anyway."""
-        anyway = {failure.path for failure in self.dials.shapes(base).failures}
+    def all_varied(self, base: Assignment, key: str) -> Works:
+        """Whether nothing breaks at `base` with one dimension at a size, but what breaks at `base` anyway."""
+        anyway = {failure.path for failure in self.dimensions.shapes(base).failures}
 
         def works(size: int) -> bool | None:
-            return all(failure.path in anyway for failure in self.dials.shapes({**base, key: size}).failures)
+            return all(failure.path in anyway for failure in self.dimensions.shapes({**base, key: size}).failures)
 
         return works
 
@@ -111,91 +111,99 @@ def state(point: PointShapes, node: Node) -> bool | None:
     return True if all(found is not None and found.sizes is not None for found in known) else None
 
 
-def study(dials: Dials, broken: Broken, *, search: bool) -> Study:
-    """Turn the dials one by one until it is clear which sizes of which of them work."""
-    if not dials.all or dials.shape_values:
+def study(dimensions: Dimensions, broken: Broken, *, search: bool) -> Study:
+    """Turn the dimensions one by one until it is clear which sizes of which of them work."""
+    if not dimensions.all or dimensions.shape_values:
         return Study({}, None)
-    ask = _Asker(dials, broken.node)
-    tried = [(label, dials.at(label)) for label in POINTS]
-    good = [setting for label, setting in tried if label not in broken.at and ask.node(setting)]
-    budget = max(16, min(160, _NODES_ASKED // (len(dials.model.index.nodes) + 1)))
+    trial = _Trial(dimensions, broken.node)
+    tried = [(label, dimensions.at(label)) for label in POINTS]
+    good = [assignment for label, assignment in tried if label not in broken.at and trial.node(assignment)]
+    budget = max(16, min(160, _NODES_FOLLOWED // (len(dimensions.model.index.nodes) + 1)))
     if not good:
-        return _without_example(dials, broken, ask, budget) if search else Study({}, None, searched=False)
+        return _without_example(dimensions, broken, trial, budget) if search else Study({}, None, searched=False)
     base = good[-1]
-    blamed: dict[str, tuple[Dial, Pattern]] = {}
-    for dial in dials.all.values():
-        sizes = [setting[dial.key] for setting, _ in broken.at.values() if setting[dial.key] != base[dial.key]]
-        works = ask.turned(base, dial.key)
+    blamed: dict[str, tuple[Dimension, Pattern]] = {}
+    for dimension in dimensions.all.values():
+        sizes = [
+            assignment[dimension.key]
+            for assignment, _ in broken.at.values()
+            if assignment[dimension.key] != base[dimension.key]
+        ]
+        works = trial.varied(base, dimension.key)
         fails = [size for size in dict.fromkeys(sizes) if works(size) is False]
         if not fails:
             continue
         pattern = Pattern("unclear")
         if search:
-            hints = (base[dial.key], *fails, *_solved(dials, broken, dial))
+            hints = (base[dimension.key], *fails, *_solved(dimensions, broken, dimension))
             own = Search(works, budget)
-            pattern = find_pattern(own, dial.range, hints)
+            pattern = find_pattern(own, dimension.range, hints)
             if pattern.kind == "unclear":
                 # The sizes at which the whole model works are simpler than those at which one node does.
-                pattern = find_pattern(Search(ask.all_turned(base, dial.key), budget), dial.range, hints)
+                pattern = find_pattern(Search(trial.all_varied(base, dimension.key), budget), dimension.range, hints)
             if pattern.kind == "unclear":
                 own.budget = max(own.budget, budget // 2)
-                pattern = rounded_multiples(own, dial.range) or pattern
-        blamed[dial.key] = (dial, pattern)
+                pattern = rounded_multiples(own, dimension.range) or pattern
+        blamed[dimension.key] = (dimension, pattern)
     if blamed:
         return Study(blamed, base, searched=search)
-    differing = [dial for key, dial in dials.all.items() if any(s[key] != base[key] for s, _ in broken.at.values())]
-    return Study({}, base, tuple(_that_matter(ask, base, broken.setting, differing)), searched=search)
+    differing = [
+        dimension
+        for key, dimension in dimensions.all.items()
+        if any(s[key] != base[key] for s, _ in broken.at.values())
+    ]
+    return Study({}, base, tuple(_that_matter(trial, base, broken.assignment, differing)), searched=search)
 
 
-def _that_matter(ask: _Asker, base: Setting, bad: Setting, dials: list[Dial]) -> list[Dial]:
-    """The dials without whose change the node would still work."""
+def _that_matter(trial: _Trial, base: Assignment, bad: Assignment, dimensions: list[Dimension]) -> list[Dimension]:
+    """The dimensions without whose change the node would still work."""
     needed = []
-    for dial in dials:
-        if ask.node({**bad, dial.key: base[dial.key]}) is not False:
-            needed.append(dial)
-    return needed or dials
+    for dimension in dimensions:
+        if trial.node({**bad, dimension.key: base[dimension.key]}) is not False:
+            needed.append(dimension)
+    return needed or dimensions
 
 
-def _without_example(dials: Dials, broken: Broken, ask: _Asker, budget: int) -> Study:
-    """Nothing given works: look for a size that does, one dial at a time, then height and width together."""
-    bad = broken.setting
-    for dial in dials.all.values():
-        hints = _solved(dials, broken, dial)
-        if not hints and not _moves(dials, broken, dial):
+def _without_example(dimensions: Dimensions, broken: Broken, trial: _Trial, budget: int) -> Study:
+    """Nothing given works: look for a size that does, one dimension at a time, then height and width together."""
+    bad = broken.assignment
+    for dimension in dimensions.all.values():
+        hints = _solved(dimensions, broken, dimension)
+        if not hints and not _moves(dimensions, broken, dimension):
             continue
-        search = Search(ask.turned(bad, dial.key), budget // 2)
-        pattern = find_pattern(search, dial.range, hints)
+        search = Search(trial.varied(bad, dimension.key), budget // 2)
+        pattern = find_pattern(search, dimension.range, hints)
         if pattern.kind != "none":
-            return Study({dial.key: (dial, pattern)}, {**bad, dial.key: search.good[0]})
-    square = [dial for dial in dials.all.values() if not dial.is_batch]
+            return Study({dimension.key: (dimension, pattern)}, {**bad, dimension.key: search.good[0]})
+    square = [dimension for dimension in dimensions.all.values() if not dimension.is_batch]
     if len(square) > 1:
-        search = Search(ask.turned(bad, *(dial.key for dial in square)), budget // 2)
+        search = Search(trial.varied(bad, *(dimension.key for dimension in square)), budget // 2)
         pattern = find_pattern(search, square[0].range)
         if pattern.kind != "none":
-            base = {**bad, **{dial.key: search.good[0] for dial in square}}
-            return Study({dial.key: (dial, pattern) for dial in square}, base, square=True)
-    moving = [dial for dial in dials.all.values() if _matters(dials, broken, dial)]
-    shrinking = [dial for dial in moving if _solved(dials, broken, dial)]
+            base = {**bad, **{dimension.key: search.good[0] for dimension in square}}
+            return Study({dimension.key: (dimension, pattern) for dimension in square}, base, square=True)
+    moving = [dimension for dimension in dimensions.all.values() if _matters(dimensions, broken, dimension)]
+    shrinking = [dimension for dimension in moving if _solved(dimensions, broken, dimension)]
     moving = shrinking or moving
-    return Study({dial.key: (dial, Pattern("none")) for dial in moving}, None)
+    return Study({dimension.key: (dimension, Pattern("none")) for dimension in moving}, None)
 
 
-def _moves(dials: Dials, broken: Broken, dial: Dial) -> bool:
-    """Whether turning a dial changes the shapes the node gets."""
-    bad = broken.setting
+def _moves(dimensions: Dimensions, broken: Broken, dimension: Dimension) -> bool:
+    """Whether varying a dimension changes the shapes the node gets."""
+    bad = broken.assignment
     graph = broken.node.graph
-    here = dials.shapes(bad).inside(graph).types
-    there = dials.shapes({**bad, dial.key: bad[dial.key] + 1}).inside(graph).types
+    here = dimensions.shapes(bad).inside(graph).types
+    there = dimensions.shapes({**bad, dimension.key: bad[dimension.key] + 1}).inside(graph).types
     return any(here.get(name) != there.get(name) for name in broken.node.inputs if name)
 
 
-def _matters(dials: Dials, broken: Broken, dial: Dial) -> bool:
-    """Whether a dial has to do with the contradiction, and not only with other axes of the same tensors."""
-    if not _moves(dials, broken, dial):
+def _matters(dimensions: Dimensions, broken: Broken, dimension: Dimension) -> bool:
+    """Whether a dimension has to do with the contradiction, and not only with other axes of the same tensors."""
+    if not _moves(dimensions, broken, dimension):
         return False
-    bad = broken.setting
-    turned = {**bad, dial.key: bad[dial.key] + 1}
-    here, there = (_contradiction(broken.node, dials.shapes(setting)) for setting in (bad, turned))
+    bad = broken.assignment
+    varied = {**bad, dimension.key: bad[dimension.key] + 1}
+    here, there = (_contradiction(broken.node, dimensions.shapes(assignment)) for assignment in (bad, varied))
     return here != there
 
 
@@ -204,24 +212,24 @@ def _contradiction(node: Node, point: PointShapes) -> object:
     distance = gap(node, point)
     if distance is not None:
         return distance
-    told = next((failure.message for failure in point.failures if failure.path == node.path), "")
-    return _SHAPE_IN_TEXT.sub("", told)
+    message = next((failure.message for failure in point.failures if failure.path == node.path), "")
+    return _SHAPE_IN_TEXT.sub("", message)
 
 
-def _solved(dials: Dials, broken: Broken, dial: Dial) -> list[int]:
-    """The size of the dial at which the contradicting numbers would meet, if they depend on it linearly."""
-    bad = broken.setting
-    one = gap(broken.node, dials.shapes(bad))
-    step = max(bad[dial.key], 1)
-    other = gap(broken.node, dials.shapes({**bad, dial.key: bad[dial.key] + step}))
+def _solved(dimensions: Dimensions, broken: Broken, dimension: Dimension) -> list[int]:
+    """The size of the dimension at which the contradicting numbers would meet, if they depend on it linearly."""
+    bad = broken.assignment
+    one = gap(broken.node, dimensions.shapes(bad))
+    step = max(bad[dimension.key], 1)
+    other = gap(broken.node, dimensions.shapes({**bad, dimension.key: bad[dimension.key] + step}))
     if one is None or other is None or other == one:
         return []
-    size = bad[dial.key] - one * step / (other - one)
+    size = bad[dimension.key] - one * step / (other - one)
     return [int(size)] if size >= 1 and size == int(size) else []
 
 
 def gap(node: Node, point: PointShapes) -> int | None:
-    """By how much the node's operands miss each other; None when that is no number."""
+    """By how much the node's operands miss each other; None when that cannot be counted."""
     op, inputs = node.proto.op_type, node.proto.input
     point = point.inside(node.graph)
     if op == "Reshape" and len(inputs) > 1:

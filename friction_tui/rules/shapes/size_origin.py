@@ -13,91 +13,20 @@ from friction_tui.model.shapes.shape_values import axes_of
 from friction_tui.model.shapes.steps import plain
 from friction_tui.model.shapes.tensors import PointShapes
 
-_SAME_SHAPE = frozenset(
-    [
-        "Identity",
-        "Cast",
-        "Relu",
-        "LeakyRelu",
-        "PRelu",
-        "Sigmoid",
-        "Tanh",
-        "Erf",
-        "Exp",
-        "Log",
-        "Sqrt",
-        "Neg",
-        "Abs",
-        "Not",
-        "Softmax",
-        "LogSoftmax",
-        "Clip",
-        "Dropout",
-        "Gelu",
-        "Elu",
-        "Selu",
-        "HardSigmoid",
-        "HardSwish",
-        "Softplus",
-        "Softsign",
-        "Sign",
-        "Floor",
-        "Ceil",
-        "Round",
-        "Reciprocal",
-        "LayerNormalization",
-        "BatchNormalization",
-        "InstanceNormalization",
-        "GroupNormalization",
-        "RMSNormalization",
-        "QuantizeLinear",
-        "DequantizeLinear",
-        "CumSum",
-        "Trilu",
-        "LRN",
-        "Mish",
-        "Sin",
-        "Cos",
-        "CastLike",
-        "IsNaN",
-        "IsInf",
-        "Swish",
-        "Shrink",
-        "ThresholdedRelu",
-        "Celu",
-        "LpNormalization",
-        "Hardmax",
-    ]
-)
+_SAME_SHAPE_NAMES = """
+Identity Cast Relu LeakyRelu PRelu Sigmoid Tanh Erf Exp Log Sqrt Neg Abs Not Softmax LogSoftmax Clip Dropout
+Gelu Elu Selu HardSigmoid HardSwish Softplus Softsign Sign Floor Ceil Round Reciprocal LayerNormalization
+BatchNormalization InstanceNormalization GroupNormalization RMSNormalization QuantizeLinear DequantizeLinear
+CumSum Trilu LRN Mish Sin Cos CastLike IsNaN IsInf Swish Shrink ThresholdedRelu Celu LpNormalization Hardmax
+"""
+_SAME_SHAPE = frozenset(_SAME_SHAPE_NAMES.split())
 """Operators whose first input has the shape of the output."""
 
-ELEMENTWISE = frozenset(
-    [
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Pow",
-        "Mod",
-        "And",
-        "Or",
-        "Xor",
-        "Equal",
-        "Less",
-        "Greater",
-        "LessOrEqual",
-        "GreaterOrEqual",
-        "Where",
-        "Max",
-        "Min",
-        "Sum",
-        "Mean",
-        "BitwiseAnd",
-        "BitwiseOr",
-        "BitwiseXor",
-        "BitShift",
-    ]
-)
+_ELEMENTWISE_NAMES = """
+Add Sub Mul Div Pow Mod And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual Where Max Min Sum Mean
+BitwiseAnd BitwiseOr BitwiseXor BitShift
+"""
+ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
 """Operators whose inputs are broadcast against each other."""
 
 TARGETS = {

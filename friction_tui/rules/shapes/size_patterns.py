@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from friction_tui.vocabulary.recipe import Range
 
 Works = Callable[[int], bool | None]
-"""Whether a size works; None when it cannot be told (something before it fails there)."""
+"""Whether a size works; None when it cannot be known (something before it fails there)."""
 
 _DIVISORS = (2, 3, 4, 5, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 64, 128)
 """Strides and window sizes that occur; tried where no working size is known to start from."""
@@ -26,7 +26,7 @@ class Pattern:
     rounded: bool = False
     """Every multiple works, and some sizes between them do because strides round up."""
 
-    def words(self, key: str) -> str:
+    def clause(self, key: str) -> str:
         """The sizes that work, as a clause."""
         return {
             "only": f"only {key} = {self.size} works{', and 1, which is stretched to it' if self.broadcast else ''}",
@@ -64,7 +64,7 @@ class Search:
     known: dict[int, bool | None] = field(default_factory=dict)
 
     def ask(self, size: int) -> bool | None:
-        """Whether `size` works; None when not to be told, or when the budget is used up."""
+        """Whether `size` works; None when it cannot be known, or when the budget is used up."""
         if size < 1:
             return None
         if size not in self.known:
@@ -178,7 +178,7 @@ def rounded_multiples(search: Search, chosen: Range) -> Pattern | None:
 
 
 def _odd_multiple(divisor: int, near: int, not_of: int) -> int:
-    """A multiple of `divisor` around `near` that is no multiple of `not_of`."""
+    """A multiple of `divisor` around `near` that is not a multiple of `not_of`."""
     size = max(near // divisor, 1) * divisor
     while size % not_of == 0:
         size += divisor

@@ -11,7 +11,7 @@ from friction_tui.state.app_state import Job
 from friction_tui.ui.builds.history import BuildRecord, Timed, estimate, last_seconds
 from friction_tui.ui.look.amounts import seconds_text
 from friction_tui.ui.look.lines import Line, Span, cut, paragraph, symbol, width_of
-from friction_tui.verdicts.after_build import repeated, said_by
+from friction_tui.verdicts.after_build import findings_of_build, repeated
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, Kernel, LogLine
 from friction_tui.vocabulary.recipe import Recipe
@@ -77,7 +77,7 @@ def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: in
         lines += paragraph(f"stale: changed since: {since}; b builds again", width, "stale")
     by = f"{build.source} · {target_text(job.recipe)}"
     found: list[Finding] = []
-    for said in said_by(build, job.findings):
+    for said in findings_of_build(build, job.findings):
         reason = repeated(said, known, build) or said
         if reason not in found:
             found.append(reason)

@@ -1,4 +1,4 @@
-"""The builder's words against the model it was given. The texts are what TensorRT-RTX 1.7.1 and 10 print."""
+"""The builder's messages against the model it was given. The texts are what TensorRT-RTX 1.7.1 and 10 print."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from pathlib import Path
 import onnx
 import pytest
 
+from friction_tui.kinds.engine import MESSAGE
 from friction_tui.model.opened import from_proto
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.builder import build_findings, message_findings
-from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import EngineWords, Location, LocationKind, Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 
@@ -64,17 +65,15 @@ def test_a_warning_about_a_point_that_cannot_run_is_an_error(context: CheckConte
     assert (finding.severity, finding.tier, finding.names) == (Severity.ERROR, Tier.SHAPES, ("dec/Add",))
 
 
-def test_a_build_keeps_the_words_and_leaves_out_the_harmless(context: CheckContext) -> None:
+def test_a_build_keeps_the_messages_and_leaves_out_the_harmless(context: CheckContext) -> None:
     said = ("Make sure input x has Int64 binding.", "Network must have at least one output")
     raw = tuple(
-        Finding(
-            kind="engine/message",
-            severity=Severity.ERROR,
-            tier=Tier.BUILDER,
-            title="",
+        MESSAGE.finding(
+            outcome="The builder refuses the model",
             cause=text,
             source=SOURCE,
             locations=(Location(LocationKind.MODEL, ""),),
+            fixes=(),
             words=(EngineWords(SOURCE, text),),
         )
         for text in said
@@ -83,7 +82,7 @@ def test_a_build_keeps_the_words_and_leaves_out_the_harmless(context: CheckConte
     assert (finding.kind, finding.words[0].text) == ("structure/no-outputs", said[1])
 
 
-def test_what_only_a_gpu_can_tell_is_no_error(context: CheckContext) -> None:
+def test_what_only_a_gpu_can_tell_is_not_an_error(context: CheckContext) -> None:
     text = "Assertion failed: plugin != nullptr: ROIAlign plugin was not found in the plugin registry!"
     (finding,) = message_findings(context, [text], SOURCE)
     assert (finding.kind, finding.severity, finding.tier) == ("engine/needs-gpu", Severity.WARNING, Tier.UNKNOWN)

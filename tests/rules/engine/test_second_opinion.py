@@ -9,7 +9,7 @@ from onnx import parser
 
 from friction_tui.engines import onnxruntime
 from friction_tui.model.opened import OpenedModel, from_proto
-from friction_tui.rules.engine.second_opinion import objections, said, voiced
+from friction_tui.rules.engine.second_opinion import objections, with_second_opinion, without_prefix
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
 
 RUNTIME, CHECKER = "ONNX Runtime 1.32.0 CPU", "onnx.checker 1.23.2"
@@ -47,21 +47,21 @@ def test_the_long_name_of_onnx_s_own_domain_is_healthy() -> None:
     assert alone(model) == []
 
 
-def test_what_is_explained_gets_a_voice_and_no_second_finding() -> None:
+def test_what_is_explained_gets_a_source_and_no_second_finding() -> None:
     model = opened("(float[2] x) => (float[2] y) { [n] y = Clip <min = 0.0> (x) }")
     known = found("0")
     assert alone(model, known) == []
-    (told,) = voiced([known], onnxruntime.verdict(model), RUNTIME, CHECKER)
-    assert told.also == (RUNTIME,)
-    assert told.words[0].text.startswith("In Node")
+    (one,) = with_second_opinion([known], onnxruntime.verdict(model), RUNTIME, CHECKER)
+    assert one.also == (RUNTIME,)
+    assert one.words[0].text.startswith("In Node")
 
 
-def test_a_limit_of_tensorrt_is_told_from_a_broken_graph() -> None:
+def test_a_limit_of_tensorrt_is_not_a_broken_graph() -> None:
     model = opened("(float[2,2] x) => (float y) { [n] y = Det (x) }")
-    (told,) = voiced([found("0")], onnxruntime.verdict(model), RUNTIME, CHECKER)
-    assert "a limit of TensorRT" in told.evidence[0]
+    (one,) = with_second_opinion([found("0")], onnxruntime.verdict(model), RUNTIME, CHECKER)
+    assert "a limit of TensorRT" in one.evidence[0]
     broken = found("0", tier=Tier.MODEL)
-    assert voiced([broken], onnxruntime.verdict(model), RUNTIME, CHECKER) == [broken]
+    assert with_second_opinion([broken], onnxruntime.verdict(model), RUNTIME, CHECKER) == [broken]
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_a_limit_of_tensorrt_is_told_from_a_broken_graph() -> None:
         ),
     ],
 )
-def test_what_it_alone_refuses_is_told_once_for_all_its_nodes(text: str, kind: str, severity: Severity) -> None:
+def test_what_it_alone_refuses_is_one_finding_for_all_its_nodes(text: str, kind: str, severity: Severity) -> None:
     model = opened(text)
     if "trt." in text:
         model.proto.opset_import.add(domain="trt", version=1)
@@ -86,7 +86,7 @@ def test_what_it_alone_refuses_is_told_once_for_all_its_nodes(text: str, kind: s
     assert only.names == ("n",)
 
 
-def test_the_checker_speaks_where_no_rule_does() -> None:
+def test_the_checker_objects_where_no_rule_does() -> None:
     model = opened("(float[2] x) => (float[2] y) { [n] y = Neg (z) [m] z = Relu (x) }")
     (only,) = alone(model)
     assert (only.kind, only.severity, only.source) == ("structure/checker", Severity.WARNING, CHECKER)
@@ -101,13 +101,16 @@ def test_versions_and_missing_shapes_are_no_objections() -> None:
     assert alone(model) == []
 
 
-def test_words_without_where_our_copy_lay() -> None:
+def test_a_message_without_where_our_copy_was() -> None:
     failed = "[ONNXRuntimeError] : 1 : FAIL : "
-    assert said(f"{failed}Load model from /tmp/friction-tui-x/model.onnx failed:Type Error: T") == "Type Error: T"
+    assert (
+        without_prefix(f"{failed}Load model from /tmp/friction-tui-x/model.onnx failed:Type Error: T")
+        == "Type Error: T"
+    )
     location = (
         "/onnxruntime_src/onnxruntime/core/lstm.h:53 onnxruntime::LSTM::LSTM(const onnxruntime::OpKernelInfo&, int) "
     )
-    assert said(f"{failed}{location}layout (0) was false.") == "layout (0) was false."
+    assert without_prefix(f"{failed}{location}layout (0) was false.") == "layout (0) was false."
 
 
 def test_what_a_runtime_lacks_is_one_note_however_many_operators() -> None:
@@ -117,7 +120,7 @@ def test_what_a_runtime_lacks_is_one_note_however_many_operators() -> None:
     assert "no CPU kernel for Mul, Neg with" in only.cause
 
 
-def test_a_broken_initializer_is_not_told_again_as_its_reader() -> None:
+def test_a_broken_initializer_is_not_reported_again_as_its_reader() -> None:
     model = opened("(float[2] x) => (float[2] y) <float[2] w = {1.0, 2.0}> { [n] y = Mul (x, w) }")
     weight = model.proto.graph.initializer[0]
     weight.ClearField("float_data")
@@ -137,7 +140,7 @@ def test_a_broken_initializer_is_not_told_again_as_its_reader() -> None:
     assert objections(model, [known], verdict, RUNTIME, CHECKER) == []
 
 
-def test_a_kernel_that_is_not_there_is_no_second_voice() -> None:
+def test_a_missing_kernel_is_not_a_second_source() -> None:
     model = opened("(bfloat16[2] x) => (bfloat16[2] y) { [n] y = Mul (x, x) }")
-    (told,) = voiced([found("0")], onnxruntime.verdict(model), RUNTIME, CHECKER)
-    assert told.also == ()
+    (one,) = with_second_opinion([found("0")], onnxruntime.verdict(model), RUNTIME, CHECKER)
+    assert one.also == ()

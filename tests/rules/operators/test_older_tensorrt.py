@@ -2,96 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from onnx import numpy_helper
 
+from friction_tui.kinds import older
+from friction_tui.kinds.kind import Kind
 from friction_tui.rules.operators.older_tensorrt import check
-from friction_tui.vocabulary.finding import Severity
+from tests.kinds.judged import findings_of
 
-SCALES = [numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")]
-RANKS = (
-    "g (float[1,2] x, bool c) => (float[a] y) {{ [n] y = If (c) <then_branch = t () => (float[2] a) {{ a = Squeeze "
-    "(x) }}, "
-    "else_branch = e () => (float[{other}] b) {{ b = Identity (x) }}> }}"
-)
+RESIZE = "g (float[1,1,2,2] x, float[4] s) => (float[1,1,4,4] y) {{ t = Mul (s, s) [n] y = Resize (x, , {}) }}"
 
 
 @pytest.mark.parametrize(
-    ("opset", "graph", "kind", "version"),
+    ("kind", "version"),
     [
-        (
-            9,
-            "g (float[1,1,2,2] x, float[4] s) => (float[1,1,4,4] y) { t = Mul (s, s) [n] y = Upsample (x, t) }",
-            "computed-scales",
-            "8.4",
-        ),
-        (
-            13,
-            "g (float[1,1,2,2] x, float[4] s) => (float[1,1,4,4] y) { t = Mul (s, s) [n] y = Resize (x, , t) }",
-            "computed-scales",
-            "8.4",
-        ),
-        (
-            13,
-            'g (float[1,1,2,2] x) => (float[1,1,4,4] y) { [n] y = Resize <mode = "cubic", exclude_outside = 1> (x, '
-            ", scales) }",
-            "resize-exclude-outside",
-            "8.5",
-        ),
-        (
-            21,
-            "g (float[1,4,2] x, float[4] s) => (float[1,4,2] y) { [n] y = GroupNormalization <num_groups = 2> (x, "
-            "s, s) }",
-            "group-norm-21",
-            "10",
-        ),
-        (
-            18,
-            'g (float[4] x, int64[2,1] i, float[2] u) => (float[4] y) { [n] y = ScatterND <reduction = "none"> (x, '
-            "i, u) }",
-            "scatter-reduction-attribute",
-            "10",
-        ),
-        (
-            21,
-            "g (float[9] x, int64[1] k) => (float[a] y, int64[a] i) { kk = Add (k, k) [n] y, i = TopK (x, kk) }",
-            "computed-k",
-            "8.6",
-        ),
-        (
-            21,
-            "g (float[1,1,4,4] x, float[1,2,2,2] grid) => (float[1,1,2,2] y) { [n] y = GridSample (x, grid) }",
-            "operator-since",
-            "8.5",
-        ),
-        (21, RANKS.format(other="1,2"), "if-ranks", "10"),
+        (older.COMPUTED_SCALES, "before 8.4"),
+        (older.COMPUTED_K, "before 8.6"),
+        (older.RESIZE_EXCLUDE_OUTSIDE, "before 8.5"),
+        (older.GROUP_NORM_21, "TensorRT 10"),
+        (older.IF_RANKS, "TensorRT 10"),
+        (older.SCATTER_REDUCTION_ATTRIBUTE, "TensorRT 10.0 to 10.7"),
+        (older.SCATTER_REDUCTION, "before 10.0"),
+        (older.OPERATOR_SINCE, "from TensorRT 8.5 on"),
+        (older.INT64_RANGE, "before 9.0"),
     ],
+    ids=lambda value: value.id if isinstance(value, Kind) else "",
 )
-def test_a_note_names_the_version(opset: int, graph: str, kind: str, version: str, judge: Any, said: Any) -> None:
-    (finding,) = judge(check, graph, opset=opset, tensors=SCALES)
-    assert (finding.kind, finding.severity) == (f"older/{kind}", Severity.NOTE)
-    assert finding.names == ("n",)
-    assert f"TensorRT {version}" in said([finding]) or f"before {version}" in said([finding])
+def test_a_note_names_the_version(kind: Kind, version: str, tmp_path: Path) -> None:
+    (note,) = [one for one in findings_of(kind.shows, tmp_path) if one.kind == kind.id]
+    assert version in " ".join(note.cause.split())
 
 
-@pytest.mark.parametrize(
-    ("opset", "graph"),
-    [
-        (9, "g (float[1,1,2,2] x) => (float[1,1,4,4] y) { y = Upsample (x, scales) }"),
-        (13, "g (float[1,1,2,2] x) => (float[1,1,4,4] y) { y = Resize (x, , scales) }"),
-        (
-            18,
-            "g (float[1,4,2] x, float[2] s) => (float[1,4,2] y) { y = GroupNormalization <num_groups = 2> (x, s, s) }",
-        ),
-        (18, "g (float[4] x, int64[2,1] i, float[2] u) => (float[4] y) { y = ScatterND (x, i, u) }"),
-        (21, RANKS.format(other="2")),
-    ],
-)
-def test_what_every_version_takes_is_left_in_peace(opset: int, graph: str, judge: Any) -> None:
-    assert judge(check, graph, opset=opset, tensors=SCALES) == []
+def test_computed_scales_of_a_resize(judge: Any) -> None:
+    scales = [numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")]
+    (note,) = judge(check, RESIZE.format("t"), opset=13, tensors=scales)
+    assert (note.kind, note.title, note.names) == ("older/computed-scales", "Resize with computed scales", ("n",))
+    assert judge(check, RESIZE.format("scales"), opset=13, tensors=scales) == []
 
 
 def test_int64_beyond_int32_in_arithmetic_and_as_the_end_of_a_slice(judge: Any) -> None:

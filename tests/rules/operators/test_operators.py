@@ -1,4 +1,4 @@
-"""Operators TensorRT does not take: where they come from, in bodies too, and said once for many."""
+"""Operators TensorRT does not take: where they come from, in bodies too, and reported once for many."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from friction_tui.engines.base import NEEDS_GPU, Refusal
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.operators.operators import check
 from friction_tui.rules.operators.partitions import partitions
-from friction_tui.vocabulary.finding import Finding, Severity
+from friction_tui.vocabulary.finding import Finding, Severity, Tier
 from friction_tui.vocabulary.recipe import Profile, Recipe, Source
 
 Asked = Callable[..., list[Finding]]
@@ -102,7 +103,7 @@ def test_an_attribute_is_refused_and_shown(asked: Asked, said: Callable[[Iterabl
     assert "p=3" in finding.evidence[0]
 
 
-def test_what_rtx_refuses_only_when_it_builds_is_said_before(asked: Asked) -> None:
+def test_what_rtx_refuses_only_when_it_builds_is_known_before(asked: Asked) -> None:
     boxes = [
         helper.make_tensor_value_info("b", FLOAT, [1, 10, 4]),
         helper.make_tensor_value_info("s", FLOAT, [1, 2, 10]),
@@ -113,6 +114,18 @@ def test_what_rtx_refuses_only_when_it_builds_is_said_before(asked: Asked) -> No
     (finding,) = asked(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
     assert finding.kind == "operators/data-dependent"
     assert "enterprise edition" in finding.cause
+
+
+def test_what_only_a_gpu_can_tell_is_a_note(tmp_path: Path) -> None:
+    model = from_proto(one_node("RoiAlign"), tmp_path / "model.onnx")
+    refusal = Refusal("0", "n", "RoiAlign", NEEDS_GPU, "plugin not registered", "", "", "static", False, ())
+    recipe = Recipe(source=Source(str(model.path)))
+    context = CheckContext(model, recipe, ShapeTable(model, Profile()), (refusal,), "TensorRT-RTX 1.7.1", True)
+    (finding,) = check(context)
+    assert (finding.kind, finding.severity, finding.tier) == ("operators/needs-gpu", Severity.NOTE, Tier.UNKNOWN)
+    assert finding.names == ("n",)
+    refused = replace(refusal, code="UNSUPPORTED_NODE", text="false")
+    assert [one.kind for one in check(replace(context, refusals=(refused,)))] == ["operators/unsupported"]
 
 
 def test_a_foreign_operator_with_an_onnx_name_is_a_hazard(asked: Asked) -> None:

@@ -1,4 +1,4 @@
-"""What cannot work at some size: which size is to blame, which sizes work, what was baked in; and how loud it is."""
+"""What cannot work at some size: which size is to blame, which sizes work, what was baked in; and how severe it is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Profiles TensorRT would refuse, or drop without a word."""
+"""Profiles TensorRT would refuse, or drop silently."""
 
 from __future__ import annotations
 

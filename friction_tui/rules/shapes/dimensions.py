@@ -1,6 +1,6 @@
-"""The free sizes of a model as dials: turn one, see which nodes still work.
+"""The free dimensions of a model: give each a size, see which nodes still work.
 
-A *setting* gives every dim key of the profile one size. Shapes at a setting are cached by the model room.
+An *assignment* gives every dim key of the profile one size. Shapes at an assignment are cached by `friction_tui.model`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from friction_tui.model.shapes.profile import free_dims
 from friction_tui.model.shapes.tensors import NodeFailure, PointShapes
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range
 
-Setting = dict[str, int]
+Assignment = dict[str, int]
 
 INDEXING = frozenset({"Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Scatter"})
 """Operators whose indices no engine checks before it uses them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Dial:
+class Dimension:
     """One dim key with its range. `uses` are the (input, axis) pairs that take its size; `guessed`: nobody chose it."""
 
     key: str
@@ -33,7 +33,7 @@ class Dial:
     guessed: bool
 
     @property
-    def spoken(self) -> str:
+    def phrase(self) -> str:
         """`the batch size N`, `N` or `x[2]` in a sentence."""
         if not self.is_batch:
             return f"the size {self.key}"
@@ -51,8 +51,8 @@ class Dial:
         return " · ".join(str(size) for size in sizes)
 
 
-class Dials:
-    """All dials of a profile, and the shapes of a model at any setting of them.
+class Dimensions:
+    """All dimensions of a profile, and the shapes of a model at any assignment of them.
 
     Of a model that is a part of a larger one, `paths` maps the paths of its nodes to those in the whole: the shapes
     then speak of these.
@@ -65,7 +65,7 @@ class Dials:
         free = free_dims(model)
         uses = {f"{name}[{axis}]": (name, axis) for pairs in free.values() for name, axis in pairs}
         self.all = {
-            key: Dial(
+            key: Dimension(
                 key,
                 chosen,
                 tuple(
@@ -83,28 +83,28 @@ class Dials:
         """The inputs whose values decide shapes; these values only belong to min, opt and max."""
         return tuple(self._profile.values)
 
-    def at(self, point: str) -> Setting:
-        """The setting at "min", "opt" or "max"."""
-        return {key: dial.range.at(point) for key, dial in self.all.items()}
+    def at(self, point: str) -> Assignment:
+        """The assignment at "min", "opt" or "max"."""
+        return {key: dimension.range.at(point) for key, dimension in self.all.items()}
 
-    def between(self) -> list[tuple[str, Setting]]:
-        """Awkward settings inside the ranges: one below the max, and just beside opt (odd where that is even)."""
-        below = {key: max(dial.range.max - 1, dial.range.min) for key, dial in self.all.items()}
-        beside = {key: _beside(dial.range) for key, dial in self.all.items()}
+    def between(self) -> list[tuple[str, Assignment]]:
+        """Awkward assignments inside the ranges: one below the max, and just beside opt (odd where that is even)."""
+        below = {key: max(dimension.range.max - 1, dimension.range.min) for key, dimension in self.all.items()}
+        beside = {key: _beside(dimension.range) for key, dimension in self.all.items()}
         known = [self.at(point) for point in POINTS]
         found = []
-        for label, setting in (("max-1", below), ("next to opt", beside)):
-            if setting not in known:
-                known.append(setting)
-                found.append((label, setting))
+        for label, assignment in (("max-1", below), ("next to opt", beside)):
+            if assignment not in known:
+                known.append(assignment)
+                found.append((label, assignment))
         return found
 
-    def shapes(self, setting: Mapping[str, int], point: str = "opt") -> PointShapes:
-        """The shapes at a setting; shape-tensor inputs have their values at `point`.
+    def shapes(self, assignment: Mapping[str, int], point: str = "opt") -> PointShapes:
+        """The shapes at an assignment; shape-tensor inputs have their values at `point`.
 
         Among the failures are nodes of If branches that are not taken there: TensorRT works out the shapes of both.
         """
-        ranges = {**self._profile.ranges, **{key: Range(size, size, size) for key, size in setting.items()}}
+        ranges = {**self._profile.ranges, **{key: Range(size, size, size) for key, size in assignment.items()}}
         profile = msgspec.structs.replace(self._profile, ranges=ranges)
         values = {name: given.at(point) for name, given in self._profile.values.items()}
         found = shapes_at(self.model, input_sizes(self.model, profile, point), values, point)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from friction_tui.kinds.kind import Kind
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.model.shapes.tensors import PointShapes
 from friction_tui.rules.shapes.clashes import Side
-from friction_tui.rules.shapes.dials import Dial, Dials
+from friction_tui.rules.shapes.dimensions import Dimension, Dimensions
 from friction_tui.rules.shapes.shape_study import Broken, Study
 from friction_tui.rules.shapes.size_origin import Origin, origin_of
 from friction_tui.vocabulary.finding import Fix, Location, LocationKind
@@ -22,8 +23,8 @@ class Explanation:
     `by_size` says whether sizes that happen to work are worth naming: not where they work by chance or only as pairs.
     """
 
-    kind: str
-    words: str = ""
+    kind: Kind
+    text: str = ""
     locations: tuple[Location, ...] = ()
     fixes: tuple[Fix, ...] = ()
     by_size: bool = True
@@ -34,7 +35,7 @@ class View:
     """A broken node with what was found out about it; `whole` are the shapes where it breaks most tellingly."""
 
     model: OpenedModel
-    dials: Dials
+    dimensions: Dimensions
     broken: Broken
     studied: Study
     whole: PointShapes
@@ -49,19 +50,21 @@ class View:
         """The tensors of the graph the node stands in."""
         return self.whole.inside(self.node.graph)
 
-    def varying(self, side: Side) -> list[Dial]:
-        """The dials that change the size of a side."""
-        start = self.studied.base or self.dials.at("opt")
+    def varying(self, side: Side) -> list[Dimension]:
+        """The dimensions that change the size of a side."""
+        start = self.studied.base or self.dimensions.at("opt")
         found = []
-        for dial in self.dials.all.values():
+        for dimension in self.dimensions.all.values():
             sizes = set()
-            for size in dict.fromkeys((start[dial.key], dial.range.min, dial.range.max, start[dial.key] + 1)):
-                shapes = self.dials.shapes({**start, dial.key: size}).inside(self.node.graph)
+            for size in dict.fromkeys(
+                (start[dimension.key], dimension.range.min, dimension.range.max, start[dimension.key] + 1)
+            ):
+                shapes = self.dimensions.shapes({**start, dimension.key: size}).inside(self.node.graph)
                 tensor = shapes.types.get(side.tensor)
                 if tensor is not None and tensor.sizes is not None and side.axis < len(tensor.sizes):
                     sizes.add(tensor.sizes[side.axis])
             if len(sizes) > 1:
-                found.append(dial)
+                found.append(dimension)
         return found
 
     def origin(self, side: Side, point: PointShapes | None = None) -> Origin:

@@ -1,35 +1,39 @@
 """Deduplication: what several checks and engines found for the same reason is one finding.
 
-A rule knows why; an engine knows that it refuses. Where both speak of the same node, the rule's finding stays and
-keeps the engine's words. What an engine alone says stays as it is.
+A rule knows why; an engine knows that it refuses. Where both name the same node, the rule's finding stays and keeps the
+engine's message. What an engine alone finds stays as it is. One reason met at many locations is one finding, also where
+every check's sentence names its own location.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import msgspec
 
 from friction_tui.kinds import KINDS
-from friction_tui.rules.alike import united_alike
-from friction_tui.vocabulary.finding import RULE, Finding, Location, LocationKind, Severity, Tier, worst
+from friction_tui.rules.structure.graph_structure import listed
+from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier, worst
 
 ANY = "*"
 """Stands for every kind in `Kind.moot_under` and `Kind.moot_beside`."""
+FROM = 3
+"""So many findings that differ only in a name are reported as one; two are read as fast as they are."""
 
 
-def merge(findings: Iterable[Finding]) -> list[Finding]:
+def deduplicate(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without repeats: engines' refusals joined to the rules that explain them, equal ones united."""
     every = list(findings)
     kept = [f for f in every if not _vague_or_engine(f)]
-    # A rule that knows little still knows more than an engine: it comes first, and the engine's word goes into it.
+    # A rule that knows little still knows more than an engine: it comes first, and the engine's refusal goes into it.
     # So does an engine that names its reason before one that does not.
     for finding in sorted(
         filter(_vague_or_engine, every),
         key=lambda one: (one.source != RULE, one.source != RULE and KINDS[one.kind].vague),
     ):
         _join(finding, kept)
-    return united_alike(_without_moot(_united(kept)))
+    return _without_repeated_sentences(_without_moot(_united(kept)))
 
 
 def _without_moot(findings: list[Finding]) -> list[Finding]:
@@ -50,7 +54,7 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
         nodes = {location.node for location in one.locations if location.node and location.op != "Constant"}
         if not nodes:
             return False
-        # What a broken node makes says nothing of a declaration behind it; damaged data explain whatever reads them.
+        # The result of a broken node proves nothing about declarations behind it; damaged data explain what reads them.
         return nodes <= nodes_of(kind.moot_under) or bool(nodes & nodes_of(kind.moot_beside))
 
     return [one for one in findings if not moot(one)]
@@ -62,7 +66,7 @@ def _vague_or_engine(finding: Finding) -> bool:
 
 
 def _join(finding: Finding, kept: list[Finding]) -> None:
-    """Give `finding` to those in `kept` that say the same of its places; keep what remains of it."""
+    """Give `finding` to those in `kept` with the same reason at its locations; keep what remains of it."""
     if not any(location.node or location.name for location in finding.locations):
         hosts = [number for number, other in enumerate(kept) if _of_the_whole(other, finding)]
         if hosts:
@@ -88,13 +92,13 @@ def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
     """Whether a refusal of the model as a whole is explained by what a rule found."""
     if reasoned.kind == other.kind or other.kind in KINDS[reasoned.kind].explains:
         return True
-    at_the_border = any(location.kind in (LocationKind.MODEL, LocationKind.OUTPUT) for location in reasoned.locations)
-    known = at_the_border and reasoned.severity is Severity.ERROR and KINDS[reasoned.kind].explains_model
+    of_the_model = any(location.kind in (LocationKind.MODEL, LocationKind.OUTPUT) for location in reasoned.locations)
+    known = of_the_model and reasoned.severity is Severity.ERROR and KINDS[reasoned.kind].explains_model
     return known and (KINDS[other.kind].vague or _same_reason(reasoned, other))
 
 
 def _covers(finding: Finding, location: Location) -> bool:
-    """Whether `finding` speaks of the node or tensor at `place`, or of a node in its bodies: engines name the outer."""
+    """Whether `finding` is about the node or tensor at `location`, or a node in its bodies: engines name the outer."""
     if not location.node:
         return any(mine.name == location.name for mine in finding.locations)
     return any(mine.node == location.node or mine.node.startswith(f"{location.node}.") for mine in finding.locations)
@@ -114,21 +118,21 @@ def _same_reason(reasoned: Finding, other: Finding) -> bool:
 
 
 def _absorb(host: Finding, guest: Finding) -> Finding:
-    """`host`, with the verdict and the words of `guest` beside its own."""
-    voices = (guest.source, *guest.also)
-    said_elsewhere = host.source == guest.source and host.kind == guest.kind
+    """`host`, with the source and the message of `guest` beside its own."""
+    sources = (guest.source, *guest.also)
+    same_check = host.source == guest.source and host.kind == guest.kind
     return msgspec.structs.replace(
         host,
         severity=worst((host, guest)) or host.severity,
         tier=guest.tier if host.tier is Tier.HAZARD and guest.severity is Severity.ERROR else host.tier,
-        also=tuple(dict.fromkeys((*host.also, *(voice for voice in voices if voice != host.source)))),
+        also=tuple(dict.fromkeys((*host.also, *(source for source in sources if source != host.source)))),
         words=tuple(dict.fromkeys((*host.words, *guest.words))),
-        evidence=tuple(dict.fromkeys((*host.evidence, *guest.evidence))) if said_elsewhere else host.evidence,
+        evidence=tuple(dict.fromkeys((*host.evidence, *guest.evidence))) if same_check else host.evidence,
     )
 
 
 def _united(findings: list[Finding]) -> list[Finding]:
-    """Findings that say the same in the same words, as one with all places."""
+    """Findings with the same title and cause, as one with all locations."""
     by_text: dict[tuple[str, str, str, str], Finding] = {}
     for finding in findings:
         key = (finding.kind, finding.title, finding.cause, finding.source)
@@ -142,3 +146,54 @@ def _united(findings: list[Finding]) -> list[Finding]:
             provisional=first.provisional and finding.provisional,
         )
     return list(by_text.values())
+
+
+def _without_repeated_sentences(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings; those that are the same sentence about different names are one with all the locations."""
+    groups: dict[object, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(_sentence(finding), []).append(finding)
+    return [one for group in groups.values() for one in ([_one(group)] if len(group) >= FROM else group)]
+
+
+def _sentence(finding: Finding) -> object:
+    """The text of a finding with the names of its locations left out; its identity, where it names none."""
+    if not finding.names:
+        return id(finding)
+
+    def nameless(text: str) -> str:
+        return pattern.sub("…", text)
+
+    longest_first = sorted(finding.names, key=len, reverse=True)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    return (
+        finding.kind,
+        finding.severity,
+        finding.tier,
+        finding.source,
+        finding.provisional,
+        nameless(finding.title),
+        nameless(finding.cause),
+        tuple((location.kind, location.op) for location in finding.locations),
+        tuple((nameless(fix.text), fix.rewrite, str(fix.ranges), fix.opset) for fix in finding.fixes),
+    )
+
+
+def _one(group: list[Finding]) -> Finding:
+    first, others = group[0], group[1:]
+    names = dict.fromkeys(one.names[0] for one in others if one.names)
+    return msgspec.structs.replace(
+        first,
+        title=f"{first.title}, and {len(others)} more likewise",
+        cause=f"{first.cause} It is the same with {listed(names)}.",
+        locations=tuple(dict.fromkeys(location for one in group for location in one.locations)),
+        evidence=tuple(dict.fromkeys(text for one in group for text in one.evidence)),
+        fixes=tuple(_everywhere(fixes) for fixes in zip(*(one.fixes for one in group), strict=True)),
+        words=tuple(dict.fromkeys(words for one in group for words in one.words)),
+        also=tuple(dict.fromkeys(source for one in group for source in one.also)),
+    )
+
+
+def _everywhere(fixes: tuple[Fix, ...]) -> Fix:
+    """One fix for every location."""
+    return msgspec.structs.replace(fixes[0], nodes=tuple(dict.fromkeys(node for fix in fixes for node in fix.nodes)))

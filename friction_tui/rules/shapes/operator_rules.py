@@ -1,34 +1,36 @@
-"""What can be said of each operator that cannot work at some size, whatever the model."""
+"""The rule that each operator breaks where it cannot work at some size, whatever the model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from friction_tui.rules.shapes.dials import INDEXING
+from friction_tui.kinds import dynamic
+from friction_tui.kinds.kind import Kind
+from friction_tui.rules.shapes.dimensions import INDEXING
 from friction_tui.rules.shapes.size_origin import ELEMENTWISE
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class OperatorRule:
     """The kind of finding an operator makes, a sentence about the rule it breaks, and what usually helps."""
 
-    kind: str
-    words: str = ""
+    kind: Kind
+    text: str = ""
     fixes: tuple[str, ...] = ()
 
 
-_INDEX = Family(
-    "dynamic/index-range",
+_INDEX = OperatorRule(
+    dynamic.INDEX_RANGE,
     "The index is out of the range of its axis; TensorRT does not check it and reads beyond the tensor.",
     ("Correct the index, or the vocabulary (table) size, so that every index is in range; use -1 for the last one.",),
 )
-_WINDOW = Family(
-    "dynamic/collapsed",
+_WINDOW = OperatorRule(
+    dynamic.COLLAPSED,
     "The input is smaller than the kernel there: the output would have a negative or zero size.",
     ("Raise the min of the range so that the input is larger than the kernel, or add padding.",),
 )
-_LAYER = Family(
-    "dynamic/layer-parameters",
+_LAYER = OperatorRule(
+    dynamic.LAYER_PARAMETERS,
     "The stored weights of a layer decide how many channels or features its input must have, whatever the range.",
     (
         "Check that this is the right weight for the layer, and that nothing before it changed the channels (a "
@@ -36,8 +38,8 @@ _LAYER = Family(
         "Re-export the model from an intact checkpoint.",
     ),
 )
-_NORM = Family(
-    "dynamic/layer-parameters",
+_NORM = OperatorRule(
+    dynamic.LAYER_PARAMETERS,
     "The length of a normalization's scale and bias must be that of the axis they belong to. GroupNormalization "
     "takes one value a group at opset 18 to 20 and one a channel from opset 21 on; PyTorch stores one a channel.",
     (
@@ -46,8 +48,8 @@ _NORM = Family(
         "InstanceNormalization with Mul and Add.",
     ),
 )
-_AXIS = Family(
-    "dynamic/axis",
+_AXIS = OperatorRule(
+    dynamic.AXIS,
     "Axes are counted from 0 up to the rank minus one, or from -1 down for the last one, and the input has fewer.",
     (
         "Correct the axis (or perm): -1 is the last one; check that the input has the rank the code expects.",
@@ -55,12 +57,12 @@ _AXIS = Family(
     ),
 )
 
-_OTHER = Family(
-    "dynamic/cannot-work",
+_OTHER = OperatorRule(
+    dynamic.CANNOT_WORK,
     fixes=("Correct what the sizes follow from, or keep the ranges to sizes at which the node works.",),
 )
-_NEVER_EQUAL = Family(
-    "dynamic/broadcast",
+_NEVER_EQUAL = OperatorRule(
+    dynamic.BROADCAST,
     "Shapes that meet in an element-wise operation must be equal, or 1 where one is stretched (broadcast).",
     (
         "Find where the two branches part: strides, padding, kernel or channels differ in one of them. Give both the "
@@ -71,20 +73,20 @@ _NEVER_EQUAL = Family(
 _LAYERS = frozenset({"Conv", "ConvTranspose", "DeformConv"})
 
 
-def family_of(op: str, *, depends_on_size: bool) -> Family:
+def rule_of(op: str, *, depends_on_size: bool) -> OperatorRule:
     """What is known of `op`. What fails whatever the size does so for its weights or shapes, not its ranges."""
     if op in _LAYERS and not depends_on_size:
         return _LAYER
     if op in ELEMENTWISE and not depends_on_size:
         return _NEVER_EQUAL
-    return FAMILIES.get(op, _OTHER)
+    return RULES.get(op, _OTHER)
 
 
-FAMILIES: dict[str, Family] = {
+RULES: dict[str, OperatorRule] = {
     **dict.fromkeys(
         ELEMENTWISE,
-        Family(
-            "dynamic/broadcast",
+        OperatorRule(
+            dynamic.BROADCAST,
             "Sizes that meet in an element-wise operation must be equal or 1 to be broadcast.",
             ("Make both operands follow the same dynamic size, and re-export.",),
         ),
@@ -93,16 +95,16 @@ FAMILIES: dict[str, Family] = {
     **dict.fromkeys(("Conv", "ConvTranspose", "MaxPool", "AveragePool", "LpPool", "DeformConv"), _WINDOW),
     **dict.fromkeys(("GroupNormalization", "BatchNormalization", "InstanceNormalization", "LayerNormalization"), _NORM),
     **dict.fromkeys(("Transpose", "Softmax", "LogSoftmax", "Hardmax", "ArgMax", "ArgMin", "Flatten"), _AXIS),
-    "Concat": Family(
-        "dynamic/concat",
+    "Concat": OperatorRule(
+        dynamic.CONCAT,
         "Parts to concatenate must have equal sizes on every other axis; a size that is halved and doubled again comes "
         "back only if it is a multiple of the total stride (odd sizes lose one).",
         ("Pad or crop the input to a multiple of the stride, or resize the skip connection to match.",),
     ),
     **dict.fromkeys(
         ("MatMul", "Gemm"),
-        Family(
-            "dynamic/matmul",
+        OperatorRule(
+            dynamic.MATMUL,
             "The inner sizes of a matrix product must be equal.",
             (
                 "Check the weight (is it meant transposed?) and what makes the number of features of the input.",
@@ -110,26 +112,26 @@ FAMILIES: dict[str, Family] = {
             ),
         ),
     ),
-    "Expand": Family(
-        "dynamic/baked-constant",
+    "Expand": OperatorRule(
+        dynamic.BAKED_CONSTANT,
         "Expand can only stretch size 1: its target shape is a constant that does not follow the dynamic size.",
         ("Compute the target of Expand from the input's shape (x.shape), and re-export dynamic.",),
     ),
-    "Pad": Family(
-        "dynamic/pad",
+    "Pad": OperatorRule(
+        dynamic.PAD,
         "The pads do not fit the dimension: reflection needs a size larger than the pad, and cropping (negative pads) "
         "cannot exceed the size.",
         ("Raise the min of the range so that the dimension is larger than the pads, or use mode=constant.",),
     ),
-    "TopK": Family(
-        "dynamic/topk",
+    "TopK": OperatorRule(
+        dynamic.TOPK,
         "K is a constant larger than the axis has elements.",
         ("Raise the min of the range to K, or export with a smaller k (min(k, n)).",),
     ),
     **dict.fromkeys(
         ("LSTM", "GRU", "RNN"),
-        Family(
-            "dynamic/baked-constant",
+        OperatorRule(
+            dynamic.BAKED_CONSTANT,
             "The initial state (or the sequence lengths) is a constant baked in at export for one batch size, and "
             "the batch is dynamic.",
             (
@@ -138,35 +140,35 @@ FAMILIES: dict[str, Family] = {
             ),
         ),
     ),
-    "Reshape": Family(
-        "dynamic/baked-reshape",
+    "Reshape": OperatorRule(
+        dynamic.BAKED_RESHAPE,
         "A fixed (baked) size in the target does not follow the dynamic input.",
         ("Use -1 for the dimension that varies (or x.flatten), and re-export with it dynamic.",),
     ),
-    "Einsum": Family(
-        "dynamic/broadcast",
+    "Einsum": OperatorRule(
+        dynamic.BROADCAST,
         "Every letter of an Einsum equation stands for one size: here a dynamic size meets a fixed one.",
         ("Make both operands follow the same dynamic size, or keep the range at the size that fits.",),
     ),
-    "Split": Family(
-        "dynamic/split",
+    "Split": OperatorRule(
+        dynamic.SPLIT,
         "The sizes of the parts are constants baked in at export, and their sum must be the size of the dynamic axis.",
         (
             "Split into equal parts (num_outputs, torch.chunk) or compute the sizes from the shape, and re-export "
             "dynamic.",
         ),
     ),
-    "Slice": Family("dynamic/slice", "", ("Take the bounds from the input's shape.",)),
-    "SpaceToDepth": Family(
-        "dynamic/concat",
+    "Slice": OperatorRule(dynamic.SLICE, "", ("Take the bounds from the input's shape.",)),
+    "SpaceToDepth": OperatorRule(
+        dynamic.CONCAT,
         "Height and width must be a multiple of the block size (divisible by it).",
         ("Pad or resize the input to a multiple of the block size.",),
     ),
-    "Range": Family(
-        "dynamic/range", "The limits of Range must end it.", ("Compute start, limit and delta from the shape.",)
+    "Range": OperatorRule(
+        dynamic.RANGE, "The limits of Range must end it.", ("Compute start, limit and delta from the shape.",)
     ),
-    "Squeeze": Family(
-        "dynamic/squeeze",
+    "Squeeze": OperatorRule(
+        dynamic.SQUEEZE,
         "Only an axis of size 1 can be squeezed.",
         ("Remove the squeeze, or keep the dimension.",),
     ),

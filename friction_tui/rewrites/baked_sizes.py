@@ -1,0 +1,256 @@
+"""Sizes of the example that were written into the graph made to follow the input again.
+
+The original fails, or computes something else, at every other size; at the example's own size both give the same, which
+is what the verification compares.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from friction_tui.rewrites.base import CannotRewrite, Exactness
+from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
+
+_TO_THE_END = np.iinfo(np.int64).max
+
+
+@node_rewrite("reshape-follow-input", "let fixed entries follow the input", ("", "Reshape"))
+def reshape_follow_input(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Entries of a constant target that stand for free sizes of the input become 0 (copy) or -1 (work out).
+
+    An entry becomes 0 where the input's size at the same axis is free and everything in front of it is copied or equal;
+    where only one other entry stands for the product of free sizes it becomes -1.
+    """
+    target = [int(size) for size in graph.require_constant(graph.input(node, 1), "the target shape").reshape(-1)]
+    sizes = graph.dims(node.input[0])
+    if sizes is None:
+        raise CannotRewrite("the rank of the input is not known")
+    if graph.attribute(node, "allowzero", 0) and 0 in target:
+        raise CannotRewrite("a 0 in the target is meant as a size (allowzero)")
+    wanted = list(target)
+    aligned = True
+    for axis, size in enumerate(sizes[: len(target)]):
+        if not aligned:
+            break
+        if isinstance(size, int):
+            aligned = target[axis] in (size, 0)
+        else:
+            wanted[axis] = 0 if target[axis] > 0 else target[axis]
+            aligned = target[axis] != -1  # it may take in more than this axis
+    free_left = sum(not isinstance(size, int) for axis, size in enumerate(sizes) if axis >= len(wanted) or wanted[axis])
+    if free_left and -1 not in wanted:
+        raise CannotRewrite("it is not clear which entries stand for the free sizes")
+    if -1 not in wanted:
+        fixed_here = _product([size for size in wanted if size > 0])
+        fixed_there = _product(
+            [size for axis, size in enumerate(sizes) if isinstance(size, int) and (axis >= len(wanted) or wanted[axis])]
+        )
+        if fixed_here != fixed_there:
+            raise CannotRewrite(f"the entries {target} do not multiply to the sizes of the input")
+    if wanted == target:
+        raise CannotRewrite(f"{target} follows the input already")
+    graph.op("Reshape", [node.input[0], graph.const(wanted)], node.output[0])
+
+
+def _product(sizes: list[int]) -> int:
+    return int(np.prod(sizes, dtype=np.int64)) if sizes else 1
+
+
+@node_rewrite("reshape-batch-copy", "copy the batch from the input", ("", "Reshape"))
+def reshape_batch_copy(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """The first entry, the example's batch, becomes 0: the input's first size, which must be free."""
+    target = [int(size) for size in graph.require_constant(graph.input(node, 1), "the target shape").reshape(-1)]
+    sizes = graph.dims(node.input[0])
+    if not target or target[0] in (0, -1):
+        raise CannotRewrite("the first entry is not a fixed size")
+    if not sizes or isinstance(sizes[0], int):
+        raise CannotRewrite("the first size of the input is fixed as well")
+    if len([size for size in sizes if not isinstance(size, int)]) > 1 and -1 not in target:
+        raise CannotRewrite("another size of the input is free as well, and no entry is left to work it out")
+    graph.op("Reshape", [node.input[0], graph.const([0, *target[1:]])], node.output[0])
+
+
+@node_rewrite("reshape-one-minus-one", "copy sizes instead of a second -1", ("", "Reshape"))
+def reshape_one_minus_one(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Of several -1 all but the last that lines up with the input's own axis become 0."""
+    target = [int(size) for size in graph.require_constant(graph.input(node, 1), "the target shape").reshape(-1)]
+    if target.count(-1) < 2:
+        raise CannotRewrite("the target has one -1 at most")
+    rank, wanted = graph.rank(node.input[0]), list(target)
+    for axis, size in enumerate(target):
+        if wanted.count(-1) == 1:
+            break
+        if size == -1 and axis < rank:
+            wanted[axis] = 0
+    if wanted.count(-1) > 1:
+        raise CannotRewrite(f"no reading of {target} leaves one size to work out")
+    graph.op("Reshape", [node.input[0], graph.const(wanted)], node.output[0])
+
+
+@node_rewrite("reshape-copy-zero", "let a 0 copy the input's size", ("", "Reshape"))
+def reshape_copy_zero(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """A 0 in the target copies the input's size (allowzero 0): with allowzero 1 it fits empty tensors only."""
+    if not graph.attribute(node, "allowzero", 0):
+        raise CannotRewrite("allowzero is off already")
+    graph.op("Reshape", list(node.input), node.output[0])
+
+
+@node_rewrite("expand-follow-partner", "expand to the batch of what it meets", ("", "Expand"))
+def expand_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Entries of a constant Expand target follow the tensor that the result is joined with (class tokens, masks)."""
+    target = [int(size) for size in graph.require_constant(graph.input(node, 1), "the target shape").reshape(-1)]
+    axes, partner = _free_axes_of_partner(node, graph, len(target))
+    graph.op("Expand", [node.input[0], _sizes_from(graph, target, axes, partner)], node.output[0])
+
+
+@node_rewrite("tile-follow-partner", "repeat as often as what it meets is large", ("", "Tile"))
+def tile_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Repeats of an axis of size 1 follow the tensor that the result is joined with."""
+    repeats = [int(count) for count in graph.require_constant(graph.input(node, 1), "the repeats").reshape(-1)]
+    axes, partner = _free_axes_of_partner(node, graph, len(repeats))
+    for axis in axes:
+        if graph.static_dim(node.input[0], axis) != 1:
+            raise CannotRewrite(f"axis {axis} of the repeated tensor has more than one entry")
+    graph.op("Tile", [node.input[0], _sizes_from(graph, repeats, axes, partner)], node.output[0])
+
+
+def _free_axes_of_partner(node: onnx.NodeProto, graph: GraphEditor, rank: int) -> tuple[list[int], str]:
+    """The axes at which the result meets a free size of another tensor, and that tensor."""
+    for reader in graph.reading(node.output[0]):
+        joined = graph.attribute(reader, "axis", 0) % rank if reader.op_type == "Concat" else None
+        for other in reader.input:
+            sizes = graph.dims(other) if other and other != node.output[0] else None
+            if sizes is None or len(sizes) != rank:
+                continue
+            axes = [axis for axis, size in enumerate(sizes) if not isinstance(size, int) and axis != joined]
+            if axes and reader.op_type in _JOINS:
+                return axes, other
+    raise CannotRewrite("it meets no tensor whose sizes it could follow")
+
+
+_JOINS = frozenset({"Concat", "Add", "Sub", "Mul", "Div", "Where", "And", "Or", "Equal", "Pow", "Max", "Min"})
+"""Operators whose inputs have the same sizes, but for the axis that Concat joins."""
+
+
+def _sizes_from(graph: GraphEditor, fixed: list[int], axes: list[int], partner: str) -> str:
+    parts = [graph.size(partner, axis) if axis in axes else graph.const([size]) for axis, size in enumerate(fixed)]
+    return graph.concat(parts)
+
+
+@node_rewrite("slice-to-the-end", "cut to the end instead of the example's size", ("", "Slice"))
+def slice_to_the_end(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """A constant end that is the example's own size of a free axis becomes `to the end`; the start must be 0."""
+    starts = graph.require_constant(graph.input(node, 1), "the starts").reshape(-1)
+    ends = graph.require_constant(graph.input(node, 2), "the ends").reshape(-1)
+    axes = graph.ints(node, "axes", 3, range(len(starts))) or []
+    sizes = graph.dims(node.input[0])
+    if sizes is None:
+        raise CannotRewrite("the rank of the input is not known")
+    wanted = [
+        _TO_THE_END if start == 0 and end > 0 and not isinstance(sizes[axis], int) else int(end)
+        for start, end, axis in zip(starts, ends, axes, strict=False)
+    ]
+    if wanted == [int(end) for end in ends]:
+        raise CannotRewrite("no end stands for a free size")
+    rest = [node.input[1], graph.const(np.array(wanted, np.int64)), *node.input[3:]]
+    graph.op("Slice", [node.input[0], *rest], node.output[0])
+
+
+@node_rewrite("split-equally", "split into equal parts of whatever size", ("", "Split"))
+def split_equally(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Equal constant parts of a free axis become a number of parts."""
+    sizes = graph.ints(node, "split", 1, None)
+    if not sizes or len(set(sizes)) != 1:
+        raise CannotRewrite("the parts have different sizes")
+    axis = graph.attribute(node, "axis", 0)
+    dims = graph.dims(node.input[0])
+    if dims is None or isinstance(dims[axis], int):
+        raise CannotRewrite("the size of the axis is fixed")
+    count = len(node.output) if graph.opset >= 18 else None
+    graph.op("Split", [node.input[0]], list(node.output), axis=axis, num_outputs=count)
+
+
+@node_rewrite("resize-spatial-only", "resize the image axes only", ("", "Resize"))
+def resize_spatial_only(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Constant `sizes` for all axes: those of free axes that are not resized (the batch) follow the input."""
+    name = graph.input(node, 3)
+    sizes = [int(size) for size in graph.require_constant(name, "the sizes").reshape(-1)]
+    dims = graph.dims(node.input[0])
+    if dims is None or len(dims) != len(sizes):
+        raise CannotRewrite("the sizes are not those of all axes")
+    if isinstance(dims[0], int):
+        raise CannotRewrite("the batch is fixed")
+    free = [0, *([1] if len(dims) > 3 and not isinstance(dims[1], int) else [])]
+    new = graph.concat(
+        [graph.size(node.input[0], axis) if axis in free else graph.const([size]) for axis, size in enumerate(sizes)]
+    )
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    graph.op("Resize", [node.input[0], graph.input(node, 1), "", new], node.output[0], **attributes)
+
+
+@node_rewrite(
+    "squeeze-fixed-axes",
+    "name the axes that are always 1",
+    ("", "Squeeze"),
+    exactness=Exactness.ROUNDING,
+)
+def squeeze_fixed_axes(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Squeeze without axes gets those of fixed size 1. Where a free size is 1 at run time, that axis now stays."""
+    if graph.input(node, 1) or graph.attribute(node, "axes") is not None:
+        raise CannotRewrite("the axes are given")
+    dims = graph.dims(node.input[0])
+    axes = [axis for axis, size in enumerate(dims or []) if size == 1]
+    if dims is None or not axes:
+        raise CannotRewrite("no axis is known to be 1")
+    graph.squeeze(node.input[0], axes, node.output[0])
+
+
+@node_rewrite(
+    "expand-constant", "repeat the constant to the batch of what it meets", *((("", op)) for op in sorted(_JOINS))
+)
+def expand_constant(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """A constant that was made for the example's batch follows the batch: its first row is repeated.
+
+    All rows of the constant must be the same, as those of masks and positions are. Concat only: elsewhere one row
+    broadcasts by itself.
+    """
+    partner = next((name for name in node.input if (dims := graph.dims(name)) and not isinstance(dims[0], int)), "")
+    if not partner:
+        raise CannotRewrite("no input has a free batch")
+    joined = graph.attribute(node, "axis", 0) % graph.rank(partner) if node.op_type == "Concat" else None
+    if joined == 0:
+        raise CannotRewrite("the batch is the axis that is joined")
+    inputs, changed = [], False
+    for name in node.input:
+        value = graph.constant(name) if name else None
+        if value is None or value.ndim != graph.rank(partner) or (value.shape[0] == 1 and node.op_type != "Concat"):
+            inputs.append(name)
+            continue
+        if not (value == value[:1]).all():
+            raise CannotRewrite(f"the rows of {name} differ: it is not clear which belongs to another batch")
+        row = graph.const(value[:1], value.dtype, f"{name}_row")
+        if node.op_type == "Concat":
+            shape = graph.concat([graph.size(partner, 0), graph.const(list(value.shape[1:]))])
+            row = graph.op("Expand", [row, shape])
+        inputs.append(row)
+        changed = True
+    if not changed:
+        raise CannotRewrite("it meets no constant that was made for a batch")
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    graph.op(node.op_type, inputs, node.output[0], **attributes)
+
+
+REWRITES = (
+    reshape_follow_input,
+    reshape_batch_copy,
+    reshape_one_minus_one,
+    reshape_copy_zero,
+    expand_follow_partner,
+    tile_follow_partner,
+    slice_to_the_end,
+    split_equally,
+    resize_spatial_only,
+    squeeze_fixed_axes,
+    expand_constant,
+)

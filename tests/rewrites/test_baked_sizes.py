@@ -1,0 +1,161 @@
+"""Sizes of the example follow the input again: the same at the example's size, and built and right at every other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx
+import pytest
+
+from friction_tui.rewrites import REWRITES
+from friction_tui.rewrites.base import CannotRewrite
+from tests.rewrites.mended import built, model_of, ran, rewritten
+
+ANY = {"x": [[1, 4, 6, 6], [2, 4, 6, 6], [4, 4, 6, 6]]}
+
+
+def follows(
+    name: str, op: str, text: str, expected: object, shapes: dict[str, list[list[int]]], **weights: np.ndarray
+) -> None:
+    """The rewritten model builds for all sizes and gives `expected(x)` at each."""
+    proto = rewritten(model_of(text, opset=17, **weights), REWRITES[name], op)
+    assert built(proto, shapes).verdict == "ok"
+    for point in range(3):
+        feeds = {port: random(sizes[point]) for port, sizes in shapes.items()}
+        assert callable(expected)
+        assert np.array_equal(ran(proto, feeds)[0], expected(*feeds.values()))
+
+
+def random(sizes: list[int]) -> np.ndarray:
+    return np.random.default_rng(sum(sizes)).standard_normal(sizes).astype(np.float32)
+
+
+def reshaped(target: str) -> str:
+    rank = target.count(",") + 1
+    result = ",".join("abcde"[:rank])
+    return f"g (float[n,4,6,6] x) => (float[{result}] y) <int64[{rank}] s = {target}> {{ y = Reshape (x, s) }}"
+
+
+@pytest.mark.parametrize(
+    ("target", "shape"),
+    [
+        ("{1,144}", lambda n: (n, 144)),
+        ("{1,-1}", lambda n: (n, 144)),
+        ("{1,4,36}", lambda n: (n, 4, 36)),
+        ("{1,2,2,6,6}", lambda n: (n, 2, 2, 6, 6)),
+    ],
+)
+def test_a_reshape_follows_the_batch(target: str, shape: object) -> None:
+    assert callable(shape)
+    follows("reshape-follow-input", "Reshape", reshaped(target), lambda x: x.reshape(shape(len(x))), ANY)
+
+
+def test_a_reshape_follows_two_free_sizes() -> None:
+    text = "g (float[n,t,8] x) => (float[a,b,c,d] y) <int64[4] s = {1,5,2,4}> { y = Reshape (x, s) }"
+    shapes = {"x": [[1, 5, 8], [2, 7, 8], [4, 9, 8]]}
+    follows("reshape-follow-input", "Reshape", text, lambda x: x.reshape(*x.shape[:2], 2, 4), shapes)
+
+
+@pytest.mark.parametrize("target", ["{1,7}", "{-1,144}", "{5}"])
+def test_a_reshape_that_is_something_else_is_refused(target: str) -> None:
+    with pytest.raises(CannotRewrite):
+        rewritten(model_of(reshaped(target)), REWRITES["reshape-follow-input"], "Reshape")
+
+
+def test_a_second_minus_one_copies() -> None:
+    text = "g (float[n,t,8] x) => (float[a,b,c] y) <int64[3] s = {-1,-1,4}> { y = Reshape (x, s) }"
+    shapes = {"x": [[1, 5, 8], [2, 7, 8], [4, 9, 8]]}
+    follows("reshape-one-minus-one", "Reshape", text, lambda x: x.reshape(x.shape[0], -1, 4), shapes)
+
+
+def test_a_class_token_is_expanded_to_the_batch() -> None:
+    text = """g (float[n,9,8] x) => (float[a,b,c] y) <int64[3] s = {1,1,8}> {
+        t = Expand (token, s)
+        y = Concat <axis = 1> (t, x) }"""
+    token = random([1, 1, 8])
+    shapes = {"x": [[1, 9, 8], [2, 9, 8], [4, 9, 8]]}
+    follows(
+        "expand-follow-partner",
+        "Expand",
+        text,
+        lambda x: np.concatenate([np.repeat(token, len(x), 0), x], 1),
+        shapes,
+        token=token,
+    )
+
+
+def test_a_tiled_token_is_repeated_to_the_batch() -> None:
+    text = """g (float[n,9,8] x) => (float[a,b,c] y) <int64[3] s = {1,1,1}> {
+        t = Tile (token, s)
+        y = Concat <axis = 1> (t, x) }"""
+    token = random([1, 1, 8])
+    shapes = {"x": [[1, 9, 8], [2, 9, 8], [4, 9, 8]]}
+    follows(
+        "tile-follow-partner",
+        "Tile",
+        text,
+        lambda x: np.concatenate([np.repeat(token, len(x), 0), x], 1),
+        shapes,
+        token=token,
+    )
+
+
+def test_an_expand_that_meets_nothing_free_is_refused() -> None:
+    text = "g (float[1,9,8] x) => (float[a,b,c] y) <int64[3] s = {2,9,8}> { y = Expand (x, s) }"
+    with pytest.raises(CannotRewrite, match="could follow"):
+        rewritten(model_of(text), REWRITES["expand-follow-partner"], "Expand")
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_slice_runs_to_the_end_of_a_free_axis(axis: int) -> None:
+    text = f"""g (float[n,t,8] x) => (float[a,b,c] y)
+        <int64[1] s = {{0}}, int64[1] e = {{2}}, int64[1] i = {{{axis}}}> {{ y = Slice (x, s, e, i) }}"""
+    follows("slice-to-the-end", "Slice", text, lambda x: x, {"x": [[1, 2, 8], [2, 5, 8], [4, 6, 8]]})
+
+
+def test_a_constant_made_for_one_batch_is_repeated() -> None:
+    state = np.repeat(random([1, 1, 8]), 2, 0)
+    text = "g (float[n,9,8] x) => (float[a,b,c] y) { y = Concat <axis = 1> (state, x) }"
+    shapes = {"x": [[1, 9, 8], [2, 9, 8], [4, 9, 8]]}
+    follows(
+        "expand-constant",
+        "Concat",
+        text,
+        lambda x: np.concatenate([np.repeat(state[:1], len(x), 0), x], 1),
+        shapes,
+        state=state,
+    )
+    different = random([2, 1, 8])
+    with pytest.raises(CannotRewrite, match="rows of state differ"):
+        rewritten(model_of(text, state=different), REWRITES["expand-constant"], "Concat")
+
+
+def test_a_mask_of_one_batch_broadcasts() -> None:
+    mask = np.repeat(random([1, 1, 8]), 3, 0)
+    text = "g (float[n,9,8] x) => (float[a,b,c] y) { y = Add (x, mask) }"
+    shapes = {"x": [[1, 9, 8], [2, 9, 8], [4, 9, 8]]}
+    follows("expand-constant", "Add", text, lambda x: x + mask[:1], shapes, mask=mask)
+
+
+def test_a_split_into_equal_parts_follows() -> None:
+    text = """g (float[n,8] x) => (float[a,b] y, float[c,d] z) <int64[2] s = {1,1}> {
+        y, z = Split <axis = 0> (x, s) }"""
+    follows("split-equally", "Split", text, lambda x: np.split(x, 2)[0], {"x": [[2, 8], [4, 8], [8, 8]]})
+
+
+def test_a_resize_leaves_the_batch_alone() -> None:
+    text = """g (float[n,3,4,4] x) => (float[a,b,c,d] y) <int64[4] s = {1,3,8,8}> {
+        y = Resize <mode = "nearest", coordinate_transformation_mode = "asymmetric", nearest_mode = "floor">
+            (x, , , s) }"""
+    shapes = {"x": [[1, 3, 4, 4], [2, 3, 4, 4], [4, 3, 4, 4]]}
+    follows("resize-spatial-only", "Resize", text, lambda x: x.repeat(2, 2).repeat(2, 3), shapes)
+
+
+def test_squeeze_names_the_axes_that_are_always_one() -> None:
+    text = "g (float[n,8,1,1] x) => (float[a,b] y) { y = Squeeze (x) }"
+    shapes: Mapping[str, list[list[int]]] = {"x": [[1, 8, 1, 1], [2, 8, 1, 1], [4, 8, 1, 1]]}
+    follows("squeeze-fixed-axes", "Squeeze", text, lambda x: x[:, :, 0, 0], dict(shapes))
+    free: onnx.ModelProto = model_of("g (float[n,8] x) => (float[a] y) { y = Squeeze (x) }").proto
+    with pytest.raises(CannotRewrite, match="no axis"):
+        rewritten(model_of(onnx.printer.to_text(free)), REWRITES["squeeze-fixed-axes"], "Squeeze")
