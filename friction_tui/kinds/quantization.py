@@ -227,3 +227,36 @@ COMPUTED_ZERO_POINT = Kind(
         "integer-kernels-in-float",
     ),
 )
+
+_FP8 = "g (float[n,4] x) => (float[n,4] y) { q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, t, z) }"
+
+SCALE_TYPE = Kind(
+    id="quantization/scale-type",
+    summary="A float16 scale for float32 data in fp8",
+    title="Scale {scale} is {dtype}, the data is {data}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.BUILDER,),
+    cause="""From opset 23 on a scale may have another type than what it scales. TensorRT's parser accepts it; for
+fp8 the builder says `Could not infer output types for operation: quantize`.""",
+    evidence="""The scale, its type, the type of the data.""",
+    example="""NVIDIA ModelOpt's fp8 weights in a model whose scales were converted to float16.""",
+    fix="""Store the scale in the type of the data.""",
+    shows=ModelText(
+        _FP8,
+        opset=23,
+        ir_version=11,
+        weights=(
+            Weights("s", (), (0.1,), "float16"),
+            Weights("t", (), (0.1,)),
+            Weights("z", (), (0,), "float8_e4m3fn"),
+        ),
+    ),
+    quiet=ModelText(
+        _FP8,
+        opset=23,
+        ir_version=11,
+        weights=(Weights("s", (), (0.1,)), Weights("t", (), (0.1,)), Weights("z", (), (0,), "float8_e4m3fn")),
+    ),
+    matters=frozenset({"quantized type"}),
+    rewrites=("scale-as-data",),
+)

@@ -15,7 +15,7 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.carried import LIMITS
 from friction_tui.rewrites.editing import copy_of
-from friction_tui.rewrites.graph_editor import Array, GraphEditor, forget_shapes, remove_unused
+from friction_tui.rewrites.graph_editor import Array, GraphEditor, forget_shapes, node_rewrite, remove_unused
 from friction_tui.rewrites.quantized import dequantized, quantized_type
 
 _SMALLEST_SCALE = np.float32(1e-8)
@@ -199,6 +199,25 @@ def _moved(found: _Quantization, tensor: str, nodes: Sequence[onnx.NodeProto]) -
     return 1
 
 
+@node_rewrite(
+    "scale-as-data",
+    "cast the scale to the type of what it scales",
+    ("", "QuantizeLinear"),
+    exactness=Exactness.ROUNDING,
+)
+def scale_as_data(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """The division is done in the wider type then: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html."""
+    data, scale = graph.dtype(node.input[0]), node.input[1]
+    if graph.dtype(scale) == data:
+        raise CannotRewrite("its scale has the type of what it scales")
+    value = graph.constant(scale)
+    dtype = helper.tensor_dtype_to_np_dtype(data)
+    cast = graph.cast(scale, data) if value is None else graph.const(value.astype(dtype), dtype, name=f"{scale}_cast")
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    attributes.pop("precision", None)
+    graph.op("QuantizeLinear", [node.input[0], cast, *node.input[2:]], node.output[0], **attributes)
+
+
 def _rewriter(
     name: str, title: str, run: Callable[[OpenedModel, Sequence[str]], onnx.ModelProto], changes: str = ""
 ) -> Rewriter:
@@ -224,4 +243,4 @@ ON_AXIS = _rewriter(
     on_axis,
     "the original runs nowhere; its scales are applied along another axis",
 )
-REWRITES = (SHIFTED, SYMMETRIC, RECALIBRATED, ON_AXIS)
+REWRITES = (SHIFTED, scale_as_data, SYMMETRIC, RECALIBRATED, ON_AXIS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -145,3 +146,20 @@ def test_the_engine_keeps_integers() -> None:
     assert built(
         REWRITES["symmetric-int8"].run(model_of(PAIR, s=np.array(0.1, np.float32), z=np.array(9, np.uint8)), [])
     ) == Answer("ok", "")
+
+
+def fp8(scale: np.ndarray, shape: str = "[n,4]") -> OpenedModel:
+    text = f"""g (float{shape} x) => (float{shape} y) {{
+      q = QuantizeLinear <axis = 1> (x, s, z)
+      y = DequantizeLinear <axis = 1> (q, t, z)
+    }}"""
+    zero = np.zeros(scale.shape, ml_dtypes.float8_e4m3fn)
+    return model_of(text, opset=23, s=scale, t=scale.astype(np.float32), z=zero)
+
+
+@pytest.mark.parametrize("scale", [np.array(0.125, np.float16), np.array([0.125, 0.5, 1, 2], np.float16)])
+def test_a_float16_scale_of_float32_data_in_fp8(scale: np.ndarray) -> None:
+    check_mends(fp8(scale), REWRITES["scale-as-data"], "QuantizeLinear", run=None)
+    check_mends(fp8(scale, "[3,4]"), REWRITES["scale-as-data"], "QuantizeLinear", run=None)
+    with pytest.raises(CannotRewrite, match="has the type"):
+        REWRITES["scale-as-data"].run(fp8(scale.astype(np.float32)), ["0"])
