@@ -240,7 +240,7 @@ SCALE_TYPE = Kind(
 fp8 the builder says `Could not infer output types for operation: quantize`.""",
     evidence="""The scale, its type, the type of the data.""",
     example="""NVIDIA ModelOpt's fp8 weights in a model whose scales were converted to float16.""",
-    fix="""Store the scale in the type of the data.""",
+    fix="""Store both in one type.""",
     shows=ModelText(
         _FP8,
         opset=23,
@@ -258,5 +258,5 @@ fp8 the builder says `Could not infer output types for operation: quantize`.""",
         weights=(Weights("s", (), (0.1,)), Weights("t", (), (0.1,)), Weights("z", (), (0,), "float8_e4m3fn")),
     ),
     matters=frozenset({"quantized type"}),
-    rewrites=("scale-as-data",),
+    rewrites=("quantize-in-one-type",),
 )

@@ -200,22 +200,27 @@ def _moved(found: _Quantization, tensor: str, nodes: Sequence[onnx.NodeProto]) -
 
 
 @node_rewrite(
-    "scale-as-data",
-    "cast the scale to the type of what it scales",
+    "quantize-in-one-type",
+    "give the data and the scale one type in front of the QuantizeLinear",
     ("", "QuantizeLinear"),
-    exactness=Exactness.ROUNDING,
 )
-def scale_as_data(node: onnx.NodeProto, graph: GraphEditor) -> None:
-    """The division is done in the wider type then: https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html."""
-    data, scale = graph.dtype(node.input[0]), node.input[1]
-    if graph.dtype(scale) == data:
+def quantize_in_one_type(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """The type is that in which ONNX divides: `precision`, the scale's own where it is left out.
+
+    https://onnx.ai/onnx/operators/onnx__QuantizeLinear.html
+    """
+    data, scale = graph.dtype(node.input[0]), graph.dtype(node.input[1])
+    if data == scale:
         raise CannotRewrite("its scale has the type of what it scales")
-    value = graph.constant(scale)
-    dtype = helper.tensor_dtype_to_np_dtype(data)
-    cast = graph.cast(scale, data) if value is None else graph.const(value.astype(dtype), dtype, name=f"{scale}_cast")
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    attributes.pop("precision", None)
-    graph.op("QuantizeLinear", [node.input[0], cast, *node.input[2:]], node.output[0], **attributes)
+    divided = attributes.pop("precision", 0) or scale
+    inputs = list(node.input)
+    for position in range(2):
+        name = inputs[position]
+        if graph.dtype(name) != divided:
+            value, dtype = graph.constant(name), helper.tensor_dtype_to_np_dtype(divided)
+            inputs[position] = graph.cast(name, divided) if value is None else graph.const(value.astype(dtype), dtype)
+    graph.op("QuantizeLinear", inputs, node.output[0], **attributes)
 
 
 def _rewriter(
@@ -243,4 +248,4 @@ ON_AXIS = _rewriter(
     on_axis,
     "the original runs nowhere; its scales are applied along another axis",
 )
-REWRITES = (SHIFTED, scale_as_data, SYMMETRIC, RECALIBRATED, ON_AXIS)
+REWRITES = (SHIFTED, quantize_in_one_type, SYMMETRIC, RECALIBRATED, ON_AXIS)

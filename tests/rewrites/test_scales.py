@@ -159,7 +159,7 @@ def fp8(scale: np.ndarray, shape: str = "[n,4]") -> OpenedModel:
 
 @pytest.mark.parametrize("scale", [np.array(0.125, np.float16), np.array([0.125, 0.5, 1, 2], np.float16)])
 def test_a_float16_scale_of_float32_data_in_fp8(scale: np.ndarray) -> None:
-    check_mends(fp8(scale), REWRITES["scale-as-data"], "QuantizeLinear", run=None)
-    check_mends(fp8(scale, "[3,4]"), REWRITES["scale-as-data"], "QuantizeLinear", run=None)
+    check_mends(fp8(scale), REWRITES["quantize-in-one-type"], "QuantizeLinear")
+    check_mends(fp8(scale, "[3,4]"), REWRITES["quantize-in-one-type"], "QuantizeLinear")
     with pytest.raises(CannotRewrite, match="has the type"):
-        REWRITES["scale-as-data"].run(fp8(scale.astype(np.float32)), ["0"])
+        REWRITES["quantize-in-one-type"].run(fp8(scale.astype(np.float32)), ["0"])
