@@ -9,7 +9,8 @@ import onnx
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites import integers, quantized, quantized_microsoft
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
-from friction_tui.rewrites.carried import Handler, carry
+from friction_tui.rewrites.carried import CARRIERS, Handler, carry
+from friction_tui.rules.types.element_types import element_types
 
 _FAMILIES: dict[str, dict[tuple[str, str], Handler]] = {
     "move": integers.MOVES,
@@ -17,7 +18,14 @@ _FAMILIES: dict[str, dict[tuple[str, str], Handler]] = {
     "quantization": quantized.QDQ,
     "kernel": {**quantized.KERNELS, **quantized_microsoft.KERNELS},
 }
+_ON_BOOLS = frozenset({"ReduceMax", "ReduceMin", "Equal"})
 _HANDLERS = {op: (name, handler) for name, family in _FAMILIES.items() for op, handler in family.items()}
+
+
+def _may_be_narrow(model: OpenedModel) -> bool:
+    """Whether the model has tensors of such types, or operators that are refused for bools: a look without a copy."""
+    types = {kind for each in element_types(model).values() for kind in each.values()}
+    return bool(types & CARRIERS.keys()) or any(node.proto.op_type in _ON_BOOLS for node in model.index.nodes)
 
 
 def _rewrite(
@@ -27,6 +35,8 @@ def _rewrite(
 
     def run(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
         del paths  # the numbers of one node are those of its neighbours: they change their type together
+        if "arithmetic" in wanted and not _may_be_narrow(model):
+            raise CannotRewrite("no node computes with integers that TensorRT does not take")
         proto, families = carry(model, _HANDLERS, quantized.kept, at_border=at_border)
         if at_border:
             if [v.type for v in proto.graph.input] == [v.type for v in model.proto.graph.input] and [
