@@ -95,9 +95,8 @@ type.""",
     shows=ModelText("g (float[n,4] x) => (int16[n,4] y) { y = Cast <to = 5> (x) }"),
     quiet=ModelText("g (float[n,4] x) => (int32[n,4] y) { y = Cast <to = 6> (x) }"),
     matters=frozenset({"element type"}),
-    rewrites=("number-labels",),
     moot_under=("weights/size-mismatch",),
-    rewrites=("wider-border",),
+    rewrites=("wider-border", "number-labels"),
 )
 
 UNSUPPORTED_INITIALIZER = Kind(
@@ -121,9 +120,8 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
         weights=(Weights("table", (4,), dtype="int32"),),
     ),
     matters=frozenset({"element type"}),
-    rewrites=("number-labels",),
     moot_under=("weights/size-mismatch",),
-    rewrites=("remove-unread", "narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
+    rewrites=("remove-unread", "narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border", "number-labels"),
 )
 
 UNSUPPORTED_CAST = Kind(
