@@ -121,7 +121,14 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
     ),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
-    rewrites=("remove-unread", "narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border", "number-labels"),
+    rewrites=(
+        "remove-unread",
+        "narrow-integers",
+        "quantization-in-float",
+        "integer-kernels-in-float",
+        "wider-border",
+        "number-labels",
+    ),
 )
 
 UNSUPPORTED_CAST = Kind(
