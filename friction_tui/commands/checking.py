@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from friction_tui.kinds import engine, file
 from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.report.as_sarif import fingerprint
@@ -21,8 +22,10 @@ from friction_tui.worker.headless import Answer
 MODEL_SUFFIXES = (".onnx",)
 """What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
 
-NOT_THERE = "file/missing"
-"""The kind of finding that says there was nothing to judge."""
+NO_VERDICT = frozenset(
+    kind.id for kind in (file.MISSING, engine.BUILDER_CRASHED, engine.BUILD_TIMEOUT, engine.OUT_OF_HOST_MEMORY)
+)
+"""Kinds of finding that say that a question has no answer: nothing to judge, or a build that gave no result."""
 
 
 class NothingToCheckError(Exception):
@@ -64,13 +67,14 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         _export_took(answer.exported),
         f"opset {summary.opsets.get('', '?')}" if summary and summary.nodes else "",
         f"{summary.nodes} nodes" if summary and summary.nodes else "",
-        " + ".join(dict.fromkeys(check.source for check in answer.checks.values() if check.source != "rule")),
+        " + ".join(dict.fromkeys(one.source for one in answer.checks.values() if one.source not in ("", "rule"))),
     )
     unchecked = tuple(
         f"{check.check}: {check.note or check.state.value}"
         for check in answer.checks.values()
         if check.state in (CheckState.FAILED, CheckState.UNAVAILABLE)
     )
+    builder = answer.checks.get("builder")
     parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
     refused = parser.findings if parser else ()
     own = own_label(parser)
@@ -82,6 +86,10 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         about=about,
         guessed=_guesses(answer.recipe.profile),
         unchecked=unchecked,
+        builder=builder.note if builder else "",
+        asked_builder=builder is not None and builder.state is CheckState.DONE,
+        unanswered=builder is not None and builder.state is CheckState.FAILED,
+        build=answer.build,
     )
 
 
@@ -135,8 +143,11 @@ def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:
 
 
 def exit_code(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> int:
-    """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there."""
-    if any(verdict.failure or any(f.kind == NOT_THERE for f in verdict.findings) for verdict in verdicts):
+    """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there.
+
+    A build that ended without a result is a question without an answer: 2.
+    """
+    if any(one.failure or one.unanswered or any(f.kind in NO_VERDICT for f in one.findings) for one in verdicts):
         return 2
     return int(any(finding.severity in fail_on for verdict in verdicts for finding in verdict.findings))
 

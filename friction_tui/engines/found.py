@@ -8,7 +8,7 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,11 @@ _LOADED_BY_OTHERS = ("libonnxruntime_providers_shared.so",)
 def found() -> tuple[EngineInfo, ...]:
     """Every engine of this environment: TensorRTs first, the one to ask before the others."""
     return (*(_tensorrt(one) for one in module.installed()), *_onnxruntime())
+
+
+def deciding(engines: Iterable[EngineInfo]) -> EngineInfo | None:
+    """The engine that a model is made for, the preferred one of several; None when none is installed."""
+    return next((engine for engine in engines if engine.decides), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,11 @@ def _tensorrt(one: module.Installed) -> EngineInfo:
         can_build=usable,
         can_run=usable and not why_not,
         why_not=why_not,
+        decides=True,
         targets=targets,
         precisions=("as-exported", *(weak or ("fp16", "bf16"))),
+        weak_types=bool(weak),
+        operator_table="rtx" if rtx else "enterprise",
     )
 
 

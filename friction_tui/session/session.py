@@ -17,7 +17,7 @@ import msgspec
 
 from friction_tui import __version__
 from friction_tui.drawing.order import with_order
-from friction_tui.engines.found import found
+from friction_tui.engines.found import deciding, found
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.inspect import initializer_stats, node_detail
@@ -250,8 +250,8 @@ class Session:
 
     def _case(self, model: OpenedModel, recipe: Recipe, table: ShapeTable) -> CheckContext:
         engine = self._tensorrt
-        label, rtx = (engine.label, "RTX" in engine.label) if engine else ("", True)
-        return CheckContext(model, recipe, table, None, label, rtx)
+        label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
+        return CheckContext(model, recipe, table, None, label, rtx, engine)
 
     def _label(self, revision: int, current: Current) -> None:
         assert self._graph is not None
@@ -295,11 +295,11 @@ class Session:
 
     @property
     def _tensorrt(self) -> EngineInfo | None:
-        return next((engine for engine in self._engines if engine.name.startswith("TensorRT")), None)
+        return deciding(self._engines)
 
     @property
     def _weak_types(self) -> bool:
-        return bool(self._tensorrt and "int8" in self._tensorrt.precisions)
+        return bool(self._tensorrt and self._tensorrt.weak_types)
 
     # ------------------------------------------------------------------------------------------ questions
 

@@ -61,7 +61,7 @@ def _packages() -> dict[str, str]:
 def _facts(packages: dict[str, str]) -> Facts:
     driver, driver_cuda, gpus = _driver()
     libraries = tuple(_system_libraries())
-    engines = [engine for engine in found() if engine.name.startswith("TensorRT")]
+    engines = [engine for engine in found() if engine.decides]
     targets = {engine.name: tuple(int(t[2:]) for t in engine.targets if t[2:].isdecimal()) for engine in engines}
     return Facts(
         driver=driver,

@@ -1,0 +1,293 @@
+"""Asking TensorRT's builder what it says of a model: a dry build of shapes and layers, or a build to the end.
+
+The model is given as the parser is given it: without its large weights, every node marked, so that a message leads back
+to the node it names (see `build_server` for what a dry build is).
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.nvidia import cannot_run
+from friction_tui.engines.tensorrt import assemble
+from friction_tui.engines.tensorrt.failing_part import first_failing
+from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, marks_in, unmarked
+from friction_tui.engines.tensorrt.module import preferred
+from friction_tui.engines.tensorrt.profiles import ResolvedProfile
+from friction_tui.model.opened import OpenedModel
+from friction_tui.processes.child import Stopped
+
+Verdict = Literal["taken", "refused", "crashed", "timeout", "memory"]
+Stop = Callable[[], bool]
+
+LIMIT_S = 30.0
+"""How long a dry build may take. The slowest seen: 12 s for 11,000 nodes."""
+LOCATING_S = 8.0
+"""How long the place of a refusal that names no node is looked for."""
+_ANSWERS_LATE_S = 30.0
+"""How much longer than the build's own limit its process may take to answer: it loads TensorRT first."""
+_POLL_S = 0.02
+_MEMORY_SHARE = 0.8
+"""The part of this machine's available memory that a build in a check may have."""
+_LINE_OF_SOURCE = re.compile(r"[\w/]+\.(?:cpp|h):\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of the builder, verbatim, and the paths of the nodes that it names."""
+
+    text: str
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderAnswer:
+    """What the builder says of a model.
+
+    `refusals` are its errors, `cannot_run` warnings that the engine fails somewhere in its profile. `how` says in words
+    how a build ended that gave no answer, `tail` is the end of what it wrote then. `located` is the path of the node
+    with which the failure begins, where no message names one. `dry` tells that kernels were not tried. `plan` is the
+    size of the engine and `activation` the planned memory, in bytes, of a build to the end.
+    """
+
+    verdict: Verdict
+    label: str
+    seconds: float
+    dry: bool
+    refusals: tuple[Said, ...] = ()
+    cannot_run: tuple[Said, ...] = ()
+    how: str = ""
+    tail: str = ""
+    located: str = ""
+    plan: int | None = None
+    activation: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a model is to be built for. `typed`: its own types count, whatever the edition."""
+
+    profiles: tuple[ResolvedProfile, ...] = ()
+    target: str = ""
+    precision: str = ""
+    typed: bool = False
+
+
+class Builder:
+    """The process that builds. Started on first use, started anew after its death. Calls from several threads queue up.
+
+    `name` is the TensorRT module to load, "" for the preferred one.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._memory = _memory_limit()
+
+    def prestart(self) -> None:
+        """Begin starting the process. Returns at once."""
+        with contextlib.suppress(EngineMissing), self._lock:
+            self._running()
+
+    def build(
+        self,
+        model: bytes,
+        terms: Terms,
+        *,
+        path: str = "",
+        dry: bool = True,
+        limit_s: float = LIMIT_S,
+        stop: Stop = lambda: False,
+    ) -> dict[str, Any]:
+        """The server's answer on a serialised model whose external data lies beside `path` (see `build_server`).
+
+        Raises EngineMissing without a TensorRT that builds here, EngineCrashed when the server itself dies, and
+        Stopped when `stop` says so.
+        """
+        question = {
+            "bytes": len(model),
+            "path": path,
+            "profiles": [{"shapes": dict(one.shapes), "values": dict(one.values)} for one in terms.profiles],
+            "target": terms.target,
+            "precision": terms.precision,
+            "typed": terms.typed,
+            "dry": dry,
+            "limit_s": limit_s,
+            "memory": self._memory,
+        }
+        answer = self._ask(question, model, time.monotonic() + limit_s + _ANSWERS_LATE_S, stop)
+        if "missing" in answer:
+            raise EngineMissing(answer["missing"])
+        return answer
+
+    def close(self) -> None:
+        """End the process, whatever it is doing; what it builds dies with it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.communicate()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None or self._process.poll() is not None:
+            run = [sys.executable, "-m", "friction_tui.engines.tensorrt.build_server", self._name or preferred().name]
+            self._process = subprocess.Popen(
+                run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            )
+        return self._process
+
+    def _ask(self, question: Mapping[str, object], model: bytes, deadline: float, stop: Stop) -> dict[str, Any]:
+        with self._lock:
+            if stop():  # while it answered somebody else
+                raise Stopped
+            process, answer = self._running(), bytearray()
+            assert process.stdin is not None and process.stdout is not None
+            with contextlib.suppress(BrokenPipeError):  # it is dead, which the reading finds out
+                process.stdin.write(json.dumps(question).encode() + b"\n")
+                process.stdin.write(model)
+                process.stdin.flush()
+            while not answer.endswith(b"\n"):
+                late, stopped = time.monotonic() > deadline, stop()
+                if late or stopped:
+                    self.close()
+                    raise Stopped if stopped else EngineCrashed("TensorRT's builder", None)
+                if select.select([process.stdout], [], [], _POLL_S)[0]:
+                    chunk = process.stdout.read1(1 << 20)  # type: ignore[attr-defined]
+                    if not chunk:
+                        raise EngineCrashed("TensorRT's builder", process.wait())
+                    answer += chunk
+            said: dict[str, Any] = json.loads(answer)
+            return said
+
+
+_SHARED: list[Builder] = []
+_SHARED_LOCK = threading.Lock()
+
+
+def shared() -> Builder:
+    """The one builder process of this process, with the preferred TensorRT; it ends with us."""
+    with _SHARED_LOCK:
+        if not _SHARED:
+            _SHARED.append(Builder())
+            atexit.register(_SHARED[0].close)
+        return _SHARED[0]
+
+
+@dataclass(slots=True)
+class BuilderQuestion:
+    """One model to ask the builder about under different terms; it is prepared once."""
+
+    model: OpenedModel
+    builder: Builder = field(default_factory=shared)
+    _folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="friction-build-")
+    )
+    _graph: MarkedGraph | None = None
+    _data: bytes = b""
+
+    def ask(
+        self,
+        terms: Terms,
+        *,
+        dry: bool = True,
+        limit_s: float = LIMIT_S,
+        locating_s: float = LOCATING_S,
+        stop: Stop = lambda: False,
+    ) -> BuilderAnswer:
+        """What the builder says; where it names no node, its place is looked for during `locating_s` seconds.
+
+        Raises what `Builder.build` raises.
+        """
+        graph = self._prepared()
+
+        def build(data: bytes, limit: float) -> dict[str, Any]:
+            return self.builder.build(data, terms, path=graph.path, dry=dry, limit_s=limit, stop=stop)
+
+        answer = build(self._data, limit_s)
+        refusals = tuple(_said(graph, text) for text in answer["errors"])
+        located = ""
+        if answer["verdict"] in ("refused", "crashed") and not any(one.nodes for one in refusals):
+            deadline = time.monotonic() + locating_s
+            longest = max(2.0, 6 * answer["seconds"])
+            found = first_failing(
+                graph,
+                lambda data: failure(build(data, longest)) == failure(answer),
+                lambda: time.monotonic() > deadline,
+            )
+            located = graph.mark_in(graph.pieces[found].proto.name).path if found is not None else ""
+        return BuilderAnswer(
+            verdict=answer["verdict"],
+            label=preferred().label,
+            seconds=answer["seconds"],
+            dry=dry,
+            refusals=refusals,
+            cannot_run=tuple(_said(graph, text) for text in answer["cannot_run"]),
+            how=_how(answer),
+            tail=answer["tail"],
+            located=located,
+            plan=answer["plan"],
+            activation=tuple(answer["activation"]),
+        )
+
+    def _prepared(self) -> MarkedGraph:
+        if self._graph is None:
+            # A function is left as it is: the builder is asked about what the parser has taken.
+            self._graph = marked_graph(self.model, Path(self._folder.name), inline=False)
+            self._data = assemble.serialized(self._graph.proto)
+        return self._graph
+
+
+def failure(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """What kind of failure an answer is: its verdict, and the places in TensorRT's source that its first message names.
+
+    Names and sizes in a message change with what is built; where it comes from does not. Of a build that was taken it
+    is the verdict alone.
+    """
+    first = next(iter(answer["errors"]), "")
+    return (answer["verdict"], *_LINE_OF_SOURCE.findall(first)[:2])
+
+
+def _said(graph: MarkedGraph, text: str) -> Said:
+    paths = (mark.path for mark in marks_in(graph, text))
+    return Said(unmarked(text), tuple(dict.fromkeys(paths)))
+
+
+def _how(answer: Mapping[str, Any]) -> str:
+    match answer["verdict"]:
+        case "timeout":
+            return f"gave no result within {answer['seconds']:.0f} s and was ended"
+        case "memory":
+            return "ran out of memory"
+        case "crashed" if answer["how"] < 0:
+            return f"was killed by {signal.Signals(-answer['how']).name}"
+        case "crashed":
+            return f"ended without a result, with status {answer['how']}"
+    return ""
+
+
+def _memory_limit() -> int:
+    """Bytes of data that one build may have; 0, no limit, with a GPU, whose driver maps as much as it likes."""
+    if not cannot_run():
+        return 0
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(int(line.split()[1]) * 1024 * _MEMORY_SHARE)
+    except (OSError, ValueError):
+        pass
+    return 0
