@@ -15,7 +15,7 @@ from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
 from friction_tui.vocabulary.finding import Location, LocationKind, Severity
-from friction_tui.vocabulary.protocol import CheckState, Exported
+from friction_tui.vocabulary.protocol import CheckState, Exported, JobKind
 from friction_tui.vocabulary.recipe import Profile
 from friction_tui.worker.headless import Answer
 
@@ -78,6 +78,10 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
     refused = parser.findings if parser else ()
     own = own_label(parser)
+    # A build that did not begin leaves its question open; one that died is a finding.
+    build = answer.jobs.get(JobKind.BUILD)
+    not_built = build.error if build is not None and build.build is None and not build.findings else ""
+    unchecked += (f"build: {not_built}",) if not_built else ()
     return ModelVerdict(
         path=path,
         findings=tuple(with_others(own, refused, answer.findings, others) if others else answer.findings),
@@ -88,7 +92,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         unchecked=unchecked,
         builder=builder.note if builder else "",
         asked_builder=builder is not None and builder.state is CheckState.DONE,
-        unanswered=builder is not None and builder.state is CheckState.FAILED,
+        unanswered=bool(not_built) or (builder is not None and builder.state is CheckState.FAILED),
         build=answer.build,
     )
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from friction_tui.engines.base import Refusal
+from friction_tui.engines.base import EngineCrashed, EngineMissing, Refusal
 from friction_tui.engines.tensorrt.builder import LIMIT_S, BuilderAnswer, BuilderQuestion, Stop, Terms
 from friction_tui.engines.tensorrt.profiles import resolved
 from friction_tui.model.shapes.profile import shape_tensor_inputs
 from friction_tui.rewrites.apply import edits_types
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.engine.builder import answer_findings
-from friction_tui.vocabulary.finding import Finding
-from friction_tui.vocabulary.protocol import CheckState
+from friction_tui.rules.engine.builder import answer_findings, build_findings, ended_without_result
+from friction_tui.vocabulary.finding import Finding, fix_first
+from friction_tui.vocabulary.protocol import CheckState, JobEnded, JobKind
 from friction_tui.vocabulary.recipe import POINTS
 
 KERNELS_S = 30.0
 """How long kernels for a chosen target are compiled in a check. Refusals come early: within 8 s on all models seen."""
+LOCATED_UP_TO_S = 15.0
+"""How long a build may have taken for its place to be looked for afterwards."""
 LAYERS_TAKEN = "shapes and layers: taken"
 
 
@@ -77,16 +79,16 @@ def _unsized(context: CheckContext) -> str:
     return ""
 
 
-def ask(question: BuilderQuestion, context: CheckContext, stop: Stop) -> Iterator[Step]:
+def ask(question: BuilderQuestion, context: CheckContext, stop: Stop, *, limit_s: float = LIMIT_S) -> Iterator[Step]:
     """What the builder says, step by step: shapes and layers first, then kernels if a target was chosen.
 
     Raises what `BuilderQuestion.ask` raises.
     """
     terms = terms_of(context)
-    answer = question.ask(terms, stop=stop)
+    answer = question.ask(terms, limit_s=limit_s, stop=stop)
     found = tuple(answer_findings(context, answer))
     if answer.verdict == "timeout":
-        yield Step(CheckState.FAILED, f"the builder gave no answer within {LIMIT_S:.0f} s")
+        yield Step(CheckState.FAILED, f"the builder gave no answer within {limit_s:.0f} s", found)
         return
     if answer.verdict != "taken":
         yield Step(CheckState.DONE, "", found)
@@ -107,9 +109,39 @@ def _kernels(answer: BuilderAnswer, context: CheckContext, found: Sequence[Findi
     return Step(CheckState.DONE, "", (*found, *answer_findings(context, answer)))
 
 
+def after_build(context: CheckContext, ended: JobEnded) -> tuple[Finding, ...]:
+    """The findings of a build that is over: its messages read against the model, or that it ended without a result.
+
+    One that names no node is asked again in parts, for the node with which it begins.
+    """
+    if ended.kind is not JobKind.BUILD or ended.cancelled:
+        return ()
+    if ended.build is not None:
+        found = build_findings(context, ended.build)
+        again = not ended.build.ok and not any(one.node_paths for one in found)
+        placed = _in_parts(context, ended.seconds) if again else ()
+        return tuple(fix_first(placed or found))
+    if not ended.died:
+        return ()
+    placed = _in_parts(context, ended.seconds) if "memory" not in ended.died else ()
+    source = f"{context.engine} builder"
+    return placed or (ended_without_result(context, ended.died, source, ended.error),)
+
+
+def _in_parts(context: CheckContext, seconds: float) -> tuple[Finding, ...]:
+    """A build that failed, tried again for its place; () where it cannot be, or took too long the first time."""
+    if seconds > LOCATED_UP_TO_S or why_not(context):
+        return ()
+    try:
+        answer = BuilderQuestion(context.model).ask(terms_of(context), dry=False, limit_s=2 * seconds + 2)
+    except (EngineMissing, EngineCrashed):
+        return ()
+    return tuple(answer_findings(context, answer)) if answer.verdict in ("refused", "crashed") else ()
+
+
 def refused_by_builder(context: CheckContext, refused: Sequence[Refusal] | None) -> list[Finding]:
     """The findings of one dry build, for a model whose parser's answer is known; [] where it cannot be asked."""
     if refused or why_not(context):
         return []
     answer = BuilderQuestion(context.model).ask(terms_of(context))
-    return list(answer_findings(context, answer)) if answer.verdict != "timeout" else []
+    return list(answer_findings(context, answer))

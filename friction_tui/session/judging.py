@@ -195,20 +195,18 @@ def _await_builder(
     since, source = time.monotonic(), f"{context.engine} builder" if context.engine else ""
 
     def report(state: CheckState, note: str, findings: Iterable[Finding] = ()) -> None:
-        asked = source if state is not CheckState.UNAVAILABLE else ""
+        asked = source if state not in (CheckState.UNAVAILABLE, CheckState.PENDING) else ""
         judgement.report(BUILDER, state, findings, source=asked, note=note, since=since)
 
     if judgement.stop() or context.model.file.kind != "onnx":
         return
     try:
-        reason = builder_verdict.why_not(context)
-        if not judgement.parsed:
-            judgement.report(
-                BUILDER, CheckState.PENDING, (), source="", note="asked once the parser takes it", since=since
-            )
-            return
+        reason = builder_verdict.why_not(context) or ("" if kept.question else "the parser was not asked")
         if reason:
             report(CheckState.UNAVAILABLE, reason)
+            return
+        if not judgement.parsed:
+            report(CheckState.PENDING, "asked once the parser takes the model")
             return
         if kept.builder is None:
             kept.builder = BuilderQuestion(context.model)

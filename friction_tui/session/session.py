@@ -30,8 +30,8 @@ from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.rewrites.edited import edited
 from friction_tui.rewrites.proving import proof_of
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.engine.builder import build_findings
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults, Stop, without_profile
+from friction_tui.session.builder_verdict import after_build
 from friction_tui.session.edits import edits, exports, same_export
 from friction_tui.session.exporting import Origin, consent, export, understood
 from friction_tui.session.first_look import FirstLook
@@ -42,7 +42,7 @@ from friction_tui.session.other_engines import ask_others
 from friction_tui.session.saving import save_engine, save_model
 from friction_tui.session.source_text import source_text
 from friction_tui.sources.target import NotASource
-from friction_tui.vocabulary.finding import Finding, Tier, fix_first
+from friction_tui.vocabulary.finding import Finding, Tier
 from friction_tui.vocabulary.protocol import (
     Apply,
     AskOthers,
@@ -389,12 +389,12 @@ class Session:
     def job_ended(self, ended: JobEnded) -> JobEnded:
         """A job's end with its findings: what the builder said, read against the model it was given."""
         current = self._jobs.pop(ended.job, None)
-        if current is None or ended.build is None:
+        if current is None:
             return ended
-        if ended.build.ok:
+        if ended.build is not None and ended.build.ok:
             self._engine_path = ended.build.engine_path
         context = self._case(current.model, current.recipe, current.table)
-        return msgspec.structs.replace(ended, findings=tuple(fix_first(build_findings(context, ended.build))))
+        return msgspec.structs.replace(ended, findings=(*ended.findings, *after_build(context, ended)))
 
     def close(self) -> None:
         """Forget everything."""

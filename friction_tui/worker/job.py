@@ -27,7 +27,11 @@ def main() -> None:
     except Exception as error:
         progress.log("error", f"{type(error).__name__}: {error}")
         ended = JobEnded(
-            job=request.job, kind=request.kind, seconds=time.monotonic() - started, error=_in_words(request, error)
+            job=request.job,
+            kind=request.kind,
+            seconds=time.monotonic() - started,
+            error=_in_words(request, error),
+            died="ran out of memory" if isinstance(error, MemoryError) else "",
         )
     progress.close()
     send(ended)

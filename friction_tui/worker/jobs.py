@@ -7,6 +7,7 @@ cancelling means SIGKILL to the job's process group. Nothing is lost by it: a jo
 from __future__ import annotations
 
 import contextlib
+import signal
 import subprocess
 import sys
 import threading
@@ -114,4 +115,6 @@ def _death(request: JobRequest, seconds: float, code: int | None, words: list[st
     last = "\n".join(words[-12:])
     named = {JobKind.BUILD: "The build", JobKind.MEASURE: "The measurement"}.get(request.kind, "The job")
     error = f"{named} process was {describe_exit(code)}" if code and code < 0 else f"{named} {describe_exit(code)}"
-    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=f"{error}.\n{last}".rstrip())
+    memory = code == -signal.SIGKILL or any("bad_alloc" in line or "MemoryError" in line for line in words[-5:])
+    died = "ran out of memory" if memory else f"{'was ' if code and code < 0 else ''}{describe_exit(code)}"
+    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=f"{error}.\n{last}".rstrip(), died=died)

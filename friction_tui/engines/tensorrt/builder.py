@@ -35,7 +35,7 @@ from friction_tui.processes.child import Stopped
 Verdict = Literal["taken", "refused", "crashed", "timeout", "memory"]
 Stop = Callable[[], bool]
 
-LIMIT_S = 30.0
+LIMIT_S = 60.0
 """How long a dry build may take. The slowest seen: 12 s for 11,000 nodes."""
 LOCATING_S = 8.0
 """How long the place of a refusal that names no node is looked for."""
@@ -99,6 +99,11 @@ class Builder:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._memory = _memory_limit()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, None before it was started."""
+        return self._process.pid if self._process else None
 
     def prestart(self) -> None:
         """Begin starting the process. Returns at once."""

@@ -65,8 +65,9 @@ def message_findings(
 def answer_findings(context: CheckContext, answer: BuilderAnswer) -> Iterator[Finding]:
     """The findings of a question to the builder: what it refuses, where the engine cannot run, or how it died."""
     source = f"{answer.label} builder"
-    if answer.verdict in ("crashed", "memory"):
-        yield ended_without_result(context, answer.how, source, answer.tail, answer.located)
+    if answer.verdict in ("crashed", "memory", "timeout"):
+        late = answer.verdict == "timeout"
+        yield ended_without_result(context, answer.how, source, answer.tail, answer.located, timed_out=late)
         return
     told = False
     for said in answer.refusals:

@@ -244,13 +244,17 @@ class JobProgress(msgspec.Struct, frozen=True, tag="job_progress"):
 
 
 class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
-    """A job is over: its result, or `error`, or cancelled. Exactly one per started job."""
+    """A job is over: its result, or `error`, or cancelled. Exactly one per started job.
+
+    `died` is how its process ended, in words that follow "the process", when it ended without a result of its own.
+    """
 
     job: int
     kind: JobKind
     seconds: float
     cancelled: bool = False
     error: str = ""
+    died: str = ""
     build: BuildResult | None = None
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None
