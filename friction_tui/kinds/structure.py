@@ -1,122 +1,132 @@
 """Structure.
 
-What the ONNX specification asks of a graph. TensorRT's parser swallows part of it, ONNX Runtime and the checker stop
-at the first breach; here all are listed.
+What the ONNX specification asks of a graph. TensorRT's parser ignores part of it, ONNX Runtime and the checker stop
+at the first violation; here all are listed.
 """
 
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import Built, ModelText, Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
+
+_SOUND = ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Relu (x) [b] y = Neg (z) }")
+_MATTERS = frozenset({"sizes", "specification"})
+_REFUSED = (Tier.MODEL, Tier.PARSER, Tier.BUILDER)
+"""Of what an engine also says in a message of its own."""
 
 NO_OUTPUTS = Kind(
     id="structure/no-outputs",
     summary="The graph has no outputs",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="The graph has no outputs",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=_REFUSED,
     cause="""Nothing is marked as output, so nothing is computed. TensorRT parses it and says `Network must have at
 least one output` when it builds.""",
     evidence="""The tensors that nothing reads: they were probably meant.""",
     example="""A graph cut out of another with its outputs left behind.""",
     fix="""Add the output with `graph.output.append(onnx.helper.make_tensor_value_info(name, dtype, shape))`.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("g (float[n,4] x) => () { y = Relu (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
+    matters=_MATTERS,
     explains_model=True,
 )
 
 UNDEFINED_OUTPUT = Kind(
     id="structure/undefined-output",
-    summary="An output that nothing computes",
-    title="{title}",
+    summary="An output that no node computes",
+    title="No node computes output {output} of {graph}",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""A graph, body or function returns a tensor that no node in it writes.""",
     evidence="""The name of the output.""",
     example="""A node was renamed or removed, and the list of outputs was not.""",
     fix="""Rename the output to a tensor that exists, or remove it.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { z = Relu (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] z) { z = Relu (x) }"),
+    matters=_MATTERS,
     explains_model=True,
 )
 
 UNDEFINED_INPUT = Kind(
     id="structure/undefined-input",
-    summary="A tensor that is read and exists nowhere",
-    title="{title}",
+    summary="A tensor that is read but not defined",
+    title="{tensor} is read but not defined",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
-    cause="""A node reads a name that is no input, no initializer, and no other node's output. TensorRT says `Node input
-was not registered`.""",
+    cause="""A node reads a name that is not an input, not an initializer, and not another node's output. TensorRT says
+`Node input was not registered`.""",
     evidence="""The name, and every node that reads it.""",
     example="""Initializers stripped from a model, a misspelt name after an edit.""",
     fix="""Add the initializer or input, or rename the node's input.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Add (x, bias) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) <float[4] bias = {1, 2, 3, 4}> { y = Add (x, bias) }"),
+    matters=_MATTERS,
     explains_model=True,
+    rewrites=("drop-dangling-inputs",),
 )
 
 UNSORTED = Kind(
     id="structure/unsorted",
     summary="Nodes are not in topological order",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
-    cause="""
-A node stands before the one that writes its input. TensorRT and ONNX Runtime sort by themselves; the checker
-and tools that edit or convert models refuse: `Nodes in a graph must be topologically sorted`. A warning therefore.
-""",
+    title="Nodes are not in topological order",
+    severities=(Severity.WARNING, Severity.ERROR),
+    tiers=_REFUSED,
+    cause="""A node stands before the one that writes its input. TensorRT and ONNX Runtime sort by themselves; the
+checker and tools that edit or convert models refuse: `Nodes in a graph must be topologically sorted`. It is a warning
+therefore.""",
     evidence="""The first reader and writer with their positions, and how many inputs are affected.""",
     example="""A node appended at the end of `graph.node` although others read it, as ONNX Runtime's float16 converter
 does with the Cast behind each input.""",
     fix="""Sort the nodes, for example with `onnx_graphsurgeon`'s `graph.toposort()`.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [b] y = Neg (z) [a] z = Relu (x) }"),
+    quiet=_SOUND,
+    matters=_MATTERS,
     explains_model=True,
+    rewrites=("sort-nodes",),
 )
 
 CYCLE = Kind(
     id="structure/cycle",
     summary="The graph has a cycle",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    title="A cycle through {nodes}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=_REFUSED,
     cause="""Nodes wait for each other's outputs, so none can run. TensorRT says `Failed to sort the model
 topologically`.""",
     evidence="""Every node on the cycle, in the direction data flows.""",
     example="""`Add` reads the output of the `Relu` behind it after an edit.""",
     fix="""Rewire one input on the cycle to the tensor that was meant.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Add (x, y) [b] y = Relu (z) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Add (x, x) [b] y = Relu (z) }"),
+    matters=_MATTERS,
     explains_model=True,
 )
 
 TWO_WRITERS = Kind(
     id="structure/two-writers",
-    summary="One name is written twice",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
+    summary="One name is defined more than once",
+    title="{tensor} is defined more than once",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=_REFUSED,
     cause="""Two nodes write the same tensor, or a node writes a name that is an input or an initializer, or a name is
 declared twice. ONNX asks for static single assignment; which value a reader gets is undefined. TensorRT misreports it
 as a sorting failure.""",
     evidence="""The name and all its writers.""",
     example="""Two models merged without a prefix for their names.""",
     fix="""Rename one of the two and its readers (`onnx.compose.add_prefix` when merging).""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Relu (x) [c] z = Abs (x) [b] y = Neg (z) }"),
+    quiet=_SOUND,
+    matters=_MATTERS,
     explains_model=True,
+    rewrites=(
+        "keep-first-initializer",
+        "rename-second-writer",
+    ),
 )
 
 SHADOWED_NAME = Kind(
     id="structure/shadowed-name",
     summary="A body writes a name of the surrounding graph",
-    title="{title}",
+    title="{tensor} is written again inside a body",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""Single assignment spans bodies: a name used outside must not be written inside. ONNX Runtime refuses it,
@@ -124,64 +134,82 @@ TensorRT builds it.""",
     evidence="""The tensor, the node inside, the body.""",
     example="""An If branch that was cut from the main graph with its names kept.""",
     fix="""Rename the tensor inside the body.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("""g (float[n,4] x, bool c) => (float[n,4] y) { z = Relu (x) y = If (c) <
+        then_branch = t () => (float[n,4] z) { z = Neg (x) },
+        else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
+    quiet=ModelText("""g (float[n,4] x, bool c) => (float[n,4] y) { z = Relu (x) y = If (c) <
+        then_branch = t () => (float[n,4] w) { w = Neg (z) },
+        else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
+    matters=_MATTERS,
     explains_model=True,
+    rewrites=("rename-shadowed",),
 )
 
 NO_TYPE = Kind(
     id="structure/no-type",
     summary="An input or output without a type",
-    title="{title}",
+    title="The {tensor} has no type",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""The declaration has no element type. TensorRT says `Failed to convert ONNX date type`.""",
     evidence="""The input or output.""",
     example="""`graph.input.add(name="x")` and nothing else.""",
     fix="""Declare it with `onnx.helper.make_tensor_value_info`.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification", "undeclared type"}),
+    shows=ModelText("g (x) => (float[n,4] y) { y = Relu (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
+    matters=_MATTERS | {"undeclared type"},
     explains_model=True,
+    rewrites=("drop-false-shapes",),
 )
 
 SPARSE_INITIALIZER = Kind(
     id="structure/sparse-initializer",
     summary="Sparse initializers",
-    title="{title}",
+    title="Sparse initializers",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
-    cause="""TensorRT's parser passes over `sparse_initializer` and then misses the tensor.""",
+    cause="""TensorRT's parser ignores `sparse_initializer` and then misses the tensor.""",
     evidence="""The initializers.""",
     example="""A pruned model saved with sparse tensors.""",
     fix="""Store them dense, under the same names.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=Built('''def model():
+    made = onnx.parser.parse_model("""<ir_version: 9, opset_import: ["" : 17]>
+        g (float[n,4] x) => (float[n,4] y) { y = Add (x, w) }""")
+    values = helper.make_tensor("w", TensorProto.FLOAT, [1], [3.0])
+    indices = helper.make_tensor("", TensorProto.INT64, [1], [2])
+    made.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [4]))
+    return made'''),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) <float[4] w = {0, 0, 3, 0}> { y = Add (x, w) }"),
+    matters=_MATTERS,
     explains_model=True,
+    rewrites=("dense-initializers",),
 )
+
+_FUNCTIONS = """<ir_version: 9, opset_import: ["" : 17, "f" : 1]>
+g (float[n,4] x) => (float[n,4] y) {{ y = f.one (x) }}
+<domain: "f", opset_import: ["" : 17, "f" : 1]> one (a) => (b) {{ b = f.two (a) }}
+<domain: "f", opset_import: ["" : 17, "f" : 1]> two (a) => (b) {{ b = {} (a) }}"""
 
 RECURSIVE_FUNCTION = Kind(
     id="structure/recursive-function",
     summary="Local functions that call themselves",
-    title="{title}",
+    title="Local functions that call themselves",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
-    cause="""ONNX functions are inlined and must not be recursive.""",
+    cause="""ONNX functions are inlined and must not be recursive. TensorRT's parser crashes on it.""",
     evidence="""The functions on the cycle.""",
     example="""A hand-written function library.""",
     fix="""Unroll the recursion.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText(_FUNCTIONS.format("f.one"), parsed=False),
+    quiet=ModelText(_FUNCTIONS.format("Relu")),
+    matters=_MATTERS,
     explains_model=True,
 )
 
 BODY_ARITY = Kind(
     id="structure/body-arity",
     summary="A body with the wrong number of inputs or outputs",
-    title="{title}",
+    title="A body of {op} {node} has the wrong number of inputs or outputs",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""An If branch takes no inputs and returns what the node returns; a Loop body takes iteration number,
@@ -189,58 +217,97 @@ condition and state, and returns condition, state and scan outputs. TensorRT's p
     evidence="""Both numbers, and what they must be.""",
     example="""A Loop body cut from another graph without its condition output.""",
     fix="""Give the body the inputs and outputs its node asks for.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("""g (float[n,4] x, bool c) => (float[n,4] y) { y = If (c) <
+        then_branch = t () => (float[n,4] w, float[n,4] u) { w = Neg (x) u = Exp (x) },
+        else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
+    quiet=ModelText("""g (float[n,4] x, bool c) => (float[n,4] y) { y = If (c) <
+        then_branch = t () => (float[n,4] w) { u = Exp (x) w = Neg (u) },
+        else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
+    matters=_MATTERS,
     explains_model=True,
+)
+
+LONG_NAME = Kind(
+    id="structure/long-name",
+    summary="A name that is longer than TensorRT takes",
+    title="A name has {length} characters",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.PARSER,),
+    cause="""
+TensorRT takes names of nodes and tensors of up to 4095 characters and refuses the model for a longer one. Exporters
+that write a whole call path into each name, and tools that join the names of fused nodes, come to such lengths.
+""",
+    evidence="""The name's beginning and end, its length, and how many more there are.""",
+    example="""`The given name exceeds the limit (4096 characters)!`""",
+    fix="""Rename them: names mean nothing to an engine. Those of inputs and outputs are what callers use.""",
+    shows=Built(
+        """
+def model():
+    long = "layer/" * 700
+    nodes = [helper.make_node("Relu", ["x"], [long], "first"), helper.make_node("Neg", [long], ["y"], "second")]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+"""
+    ),
+    quiet=_SOUND,
+    matters=_MATTERS,
+    explains_model=True,
+    rewrites=("shorten-names",),
 )
 
 SAME_NODE_NAMES = Kind(
     id="structure/same-node-names",
     summary="Nodes that share a name",
-    title="{title}",
-    severities=(Severity.ERROR,),
+    title="{count} nodes share their names",
+    severities=(Severity.WARNING,),
     tiers=(Tier.MODEL,),
     cause="""ONNX Runtime refuses the model. TensorRT does not mind, but messages that name a node become ambiguous.""",
     evidence="""The names.""",
     example="""Two models merged; a layer exported twice.""",
     fix="""Rename the nodes.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Relu (x) [a] y = Neg (z) }"),
+    quiet=_SOUND,
     gives_reason=False,
-    matters=frozenset({"sizes", "specification"}),
+    matters=_MATTERS,
     explains_model=True,
+    rewrites=("name-nodes",),
 )
 
 NO_SHAPE = Kind(
     id="structure/no-shape",
     summary="An input without a shape",
-    title="{title}",
+    title="Input {input} has no shape",
     severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""ONNX requires at least the rank. TensorRT takes the input for a scalar, without an error.""",
     evidence="""The input.""",
     example="""`make_tensor_value_info("x", FLOAT, None)`.""",
     fix="""Declare the shape, with names for dimensions that vary.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("g (float[] x) => (float[] y) { y = Relu (x) }", ranges={}),
+    quiet=ModelText("g (float x) => (float y) { y = Relu (x) }", ranges={}),
+    matters=_MATTERS,
     explains_model=True,
+    rewrites=("drop-false-shapes",),
 )
 
 NAMELESS_INITIALIZER = Kind(
     id="structure/nameless-initializer",
     summary="Initializers without a name",
-    title="{title}",
-    severities=(Severity.ERROR,),
+    title="{count} initializers without a name",
+    severities=(Severity.WARNING,),
     tiers=(Tier.MODEL,),
     cause="""Nothing can read them; the checker refuses the model.""",
     evidence="""How many.""",
     example="""A script that appended tensors without names.""",
     fix="""Remove them, or name them.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=Built('''def model():
+    made = onnx.parser.parse_model("""<ir_version: 9, opset_import: ["" : 17]>
+        g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }""")
+    made.graph.initializer.append(helper.make_tensor("", TensorProto.FLOAT, [1], [1.0]))
+    return made'''),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) <float[1] w = {1}> { y = Relu (x) }"),
+    matters=_MATTERS,
     explains_model=True,
 )
 
@@ -250,64 +317,65 @@ FALSE_SHAPE = Kind(
     title="Output {name} {mismatch}",
     severities=(Severity.WARNING, Severity.NOTE),
     tiers=(Tier.MODEL,),
-    cause="""An edit or a merge changed the model and left the declaration. Engines go by what they compute; the checker
-refuses, and servers that read the declaration allocate the wrong size.""",
+    cause="""An edit or a merge changed the model and left the declaration, or the exporter wrote down the size of its
+example for an axis that varies (a note). Engines go by what they compute; the checker refuses, and servers that read
+the declaration allocate the wrong size.""",
     evidence="""The declared shape and the computed one.""",
     example="""An output declared [1, 99] that is always [1, 8].""",
     fix="""Remove the declared shape and infer it again.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float[n,99] y) { y = Relu (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
+    reads_sizes=True,
     gives_reason=False,
-    matters=frozenset({"sizes", "specification"}),
+    matters=_MATTERS,
     explains_model=True,
     moot_beside=("*",),
+    rewrites=("drop-false-shapes",),
 )
 
 INPUT_IS_OUTPUT = Kind(
     id="structure/input-is-output",
     summary="One tensor is an input and an output",
-    title="{title}",
-    severities=(Severity.ERROR,),
+    title="{tensor} is an input and an output",
+    severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.MODEL,),
-    cause="""
-ONNX allows it. TensorRT gives the input another name, with `__` in front: profiles and callers that use the
-name in the model no longer find it.
-""",
+    cause="""ONNX allows it. TensorRT gives the input another name, with `__` in front: profiles and callers that use
+the name in the model no longer find it. With dynamic sizes the build fails for that (an error), with fixed ones only
+the caller does (a warning).""",
     evidence="""The tensor.""",
     example="""`return x.relu(), x`.""",
     fix="""Write the output with an Identity, or leave it out.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y, float[n,4] x) { y = Relu (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y, float[n,4] z) { y = Relu (x) z = Identity (x) }"),
     gives_reason=False,
-    matters=frozenset({"sizes", "specification"}),
+    matters=_MATTERS,
     explains_model=True,
+    rewrites=("separate-output",),
 )
 
 OUTPUT_TWICE = Kind(
     id="structure/output-twice",
     summary="An output that is listed twice",
-    title="{title}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
-    cause="""
-The graph names one tensor as output more than once: the module returned the same value twice, or a merge of
-graphs added it again. ONNX Runtime returns it each time. TensorRT makes one output of it, logs
-`it was already set as network-level output`, and builds.
-""",
+    title="Output {output} is listed {count} times",
+    severities=(Severity.WARNING, Severity.ERROR),
+    tiers=_REFUSED,
+    cause="""The graph names one tensor as output more than once: the module returned the same value twice, or a merge
+of graphs added it again. ONNX Runtime returns it each time. TensorRT makes one output of it, logs
+`it was already set as network-level output`, and builds.""",
     evidence="""The output, and how often it is listed.""",
     example="""`return logits, logits`, and a caller that unpacks two results.""",
     fix="""List it once, or write the second with an Identity under a name of its own.""",
-    shows=Shown(""),
-    quiet=Shown(""),
-    matters=frozenset({"sizes", "specification"}),
+    shows=ModelText("g (float[n,4] x) => (float[n,4] y, float[n,4] y) { y = Relu (x) }"),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y, float[n,4] z) { y = Relu (x) z = Identity (y) }"),
+    matters=_MATTERS,
     explains_model=True,
 )
 
 UNREAD_INPUT = Kind(
     id="structure/unread-input",
     summary="An input that nothing reads",
-    title="{title}",
-    severities=(Severity.ERROR,),
+    title="Nothing reads input {inputs}",
+    severities=(Severity.NOTE,),
     tiers=(Tier.MODEL,),
     cause="""`forward` takes an argument it does not use (`token_type_ids`, often), or a step that used it was cut off.
 TensorRT keeps such an input and logs `Unused Input`; it still wants a range and a buffer for it. ONNX Runtime and
@@ -315,10 +383,11 @@ other tools may drop it, and feeding it then fails with `Invalid Feed Input Name
     evidence="""The inputs.""",
     example="""A DistilBERT exported with the inputs of BERT.""",
     fix="""None is needed while callers feed it. Else remove the argument and export again.""",
-    shows=Shown(""),
-    quiet=Shown(""),
+    shows=ModelText("g (float[n,4] x, int64[n] token_type_ids) => (float[n,4] y) { y = Relu (x) }"),
+    quiet=ModelText("""g (float[n,4] x, int64[n] token_type_ids) => (float[n,4] y, int64[n] z) {
+        y = Relu (x) z = Abs (token_type_ids) }"""),
     gives_reason=False,
-    matters=frozenset({"sizes", "specification"}),
+    matters=_MATTERS,
     explains_model=True,
 )
 
@@ -328,10 +397,9 @@ CHECKER = Kind(
     title="ONNX's checker objects to {node}",
     severities=(Severity.WARNING,),
     tiers=(Tier.MODEL,),
-    cause="""
-`onnx.checker` refuses the model for a reason that no rule here knows. TensorRT takes it, other tools may not.
-""",
-    evidence="""The checker's own text, and the node it names. It stops at the first breach it meets.""",
+    cause="""`onnx.checker` refuses the model for a reason that no rule here knows. TensorRT takes it, other tools may
+not.""",
+    evidence="""The checker's own text, and the node it names. It stops at the first violation it meets.""",
     example="""A node whose required attribute is missing, where the engine has a default for it.""",
     fix="""Re-export the model, or repair what edited it, until `onnx.checker.check_model` agrees.""",
     shows=Shown("tests/rules/engine/test_second_opinion.py::test_the_checker_objects_where_no_rule_does"),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -14,19 +16,22 @@ from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.references import reference
 from friction_tui.model.weightless import weightless
+from friction_tui.processes.child import Stopped, run_module
+from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, graph_at
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
 
 _REFUSALS = (Tier.PARSER, Tier.BUILDER)
+LIMIT_S = 20.0
+"""Seconds that trying rewrites may take; a model of 1,000 nodes takes about one."""
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What the child is asked: which rewrites fit `findings` of the model at `path`, whose files lie in `folder`."""
+    """What the child is asked: which rewrites fit `findings` of the model at `path`."""
 
     path: str
-    folder: str
     findings: tuple[Finding, ...]
 
 
@@ -51,6 +56,7 @@ class _Offering:
     def __init__(self, model: OpenedModel) -> None:
         self._model = model
         self._editor: GraphEditor | None = None
+        self._edits: dict[tuple[str, tuple[str, ...]], onnx.ModelProto | None] = {}
         self._by_op: dict[tuple[str, str], list[Rewriter]] = {}
         for rewriter in REWRITES.values():
             for op in rewriter.ops:
@@ -80,7 +86,8 @@ class _Offering:
         """The rewrite at those nodes of the finding that it fits, None where it fits nowhere."""
         if rewriter.node is None:
             paths = [node.path for node in self._nodes(finding)]
-            if not _runs(rewriter, self._model, paths):
+            edited = self._edited(rewriter, paths)
+            if edited is None or (rewriter.general and not _changed(self._nodes(finding), edited)):
                 return None
         else:
             paths = [node.path for node in self._nodes(finding) if self._fits(rewriter, node)]
@@ -90,6 +97,15 @@ class _Offering:
         changes = f": {rewriter.changes}" if rewriter.changes else ""
         text = f"{rewriter.title[:1].upper()}{rewriter.title[1:]} ({rewriter.exactness}{changes})."
         return Fix(text, rewrite=rewriter.name, nodes=nodes)
+
+    def _edited(self, rewriter: Rewriter, paths: Sequence[str]) -> onnx.ModelProto | None:
+        key = (rewriter.name, tuple(paths))
+        if key not in self._edits:
+            try:
+                self._edits[key] = rewriter.run(self._model, paths)
+            except CannotRewrite:
+                self._edits[key] = None
+        return self._edits[key]
 
     def _fits(self, rewriter: Rewriter, node: Node) -> bool:
         op = ("" if node.proto.domain == "ai.onnx" else node.proto.domain, node.proto.op_type)
@@ -103,39 +119,49 @@ class _Offering:
         return not self._editor.misfit(graph, node.index, rewriter.node)
 
 
-def _runs(rewriter: Rewriter, model: OpenedModel, paths: Sequence[str]) -> bool:
-    try:
-        rewriter.run(model, paths)
-    except CannotRewrite:
-        return False
-    return True
+def _changed(refused: Iterable[Node], edited: onnx.ModelProto) -> bool:
+    """Whether an edit of the whole model took one of the refused nodes out, or made an input of it constant."""
+    writers = {node.output[0]: node for node in edited.graph.node if node.output}
+    constants = {tensor.name for tensor in edited.graph.initializer}
+    for node in refused:
+        now = writers.get(next(iter(node.outputs), ""))
+        if now is None or now.op_type != node.proto.op_type:
+            return True
+        if any(name in constants and old not in constants for name, old in zip(now.input, node.inputs, strict=False)):
+            return True
+    return False
 
 
-def offered(
-    model: OpenedModel, findings: Sequence[Finding], folder: Path, *, stop: Callable[[], bool]
-) -> list[Finding]:
-    """`with_offers` in a child process, which onnx's native code may take down; the findings as they are if it does.
+def offered(model: OpenedModel, findings: Sequence[Finding], *, stop: Callable[[], bool]) -> list[Finding]:
+    """`with_offers` in a child process, which onnx's native code may take down or keep busy.
 
-    Raises Stopped when `stop` says so. `folder` is for temporary files.
+    The findings as they are where that happens or LIMIT_S is over. Raises Stopped when `stop` says so.
     """
-    from friction_tui.processes.child import run_module
-
     if not any(map(may_be_mended, findings)):
         return list(findings)
-    path = folder / "offers.onnx"
-    onnx.save(weightless(model.proto, folder, model.path.parent), str(path))
-    asked = Asked(str(path), str(folder), tuple(findings))
-    status, answer, _ = run_module("friction_tui.rewrites.offers", msgspec.json.encode(asked), stop=stop)
+    until = time.monotonic() + LIMIT_S
+    with tempfile.TemporaryDirectory(prefix="friction-offers-") as folder:
+        path = Path(folder) / "offers.onnx"
+        onnx.save(weightless(model.proto, path.parent, model.path.parent), str(path))
+        question = msgspec.json.encode(Asked(str(path), tuple(findings)))
+
+        def given_up() -> bool:
+            return stop() or time.monotonic() > until
+
+        try:
+            status, answer, _ = run_module("friction_tui.rewrites.offers", question, stop=given_up)
+        except Stopped:
+            if stop():
+                raise
+            return list(findings)
     return msgspec.json.decode(answer, type=list[Finding]) if status == 0 else list(findings)
 
 
 def main() -> None:
     """`python -m friction_tui.rewrites.offers`: an `Asked` on stdin, the findings on stdout."""
-    from friction_tui.processes.stdio import take_stdout
-
     channel = take_stdout()
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
-    model = from_proto(onnx.load(asked.path, load_external_data=False), Path(asked.folder) / "offers.onnx")
+    model = from_proto(onnx.load(asked.path, load_external_data=False), Path(asked.path))
     channel.write(msgspec.json.encode(with_offers(model, asked.findings)))
     channel.flush()
 

@@ -6,6 +6,7 @@ after them, then the builder, ONNX Runtime and the checker.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -16,7 +17,9 @@ from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.onnxruntime_job import Verdict
 from friction_tui.engines.tensorrt.builder import BuilderQuestion
 from friction_tui.kinds.engine import PARSER_CRASHED
+from friction_tui.model.opened import OpenedModel
 from friction_tui.processes.child import Stopped
+from friction_tui.rewrites.offers import offered
 from friction_tui.rules.check import Check
 from friction_tui.rules.checks import CHECKS
 from friction_tui.rules.context import CheckContext
@@ -82,11 +85,17 @@ class Judgement:
         """The findings of all checks so far, without repeats."""
         return deduplicate([f for found in self.by_check.values() for f in found])
 
-    def finish(self, *, complete: bool = True) -> list[Finding]:
-        """Deduplicate, sort and send everything; `complete` False when the builder's answer is still to come."""
+    def finish(self, model: OpenedModel | None = None, *, complete: bool = True) -> list[Finding]:
+        """Deduplicate, add the rewrites that fit `model`, sort and send everything.
+
+        `complete` False when the builder's answer is still to come.
+        """
         findings = self.deduplicated()
         if self.opinion is not None:
             findings = with_second_opinion(findings, self.opinion, onnxruntime.label(), onnxruntime.checker_label())
+        if model is not None:
+            with contextlib.suppress(Stopped):
+                findings = offered(model, findings, stop=self.stop)
         findings = fix_first(findings)
         seconds = time.monotonic() - self.started
         self.emit(Judged(revision=self.revision, findings=findings, seconds=seconds, complete=complete))
@@ -137,12 +146,12 @@ def judge(
         _second_opinion(judgement, context, kept)
     building.join(BUILDER_WAIT_S)
     if building.is_alive() and not judgement.stop():
-        judgement.finish(complete=False)
+        judgement.finish(context.model, complete=False)
     while building.is_alive():
         building.join(0.05)
         if judgement.stop():
             return None
-    return None if judgement.stop() else judgement.finish()
+    return None if judgement.stop() else judgement.finish(context.model)
 
 
 def _run_check(judgement: Judgement, check: Check, context: CheckContext, kept: ProfileFreeResults) -> None:

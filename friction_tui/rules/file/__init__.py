@@ -1,1 +1,1 @@
-"""Files as files: what is no model, what is an engine, weights that lie elsewhere."""
+"""The model file: what is not a model, what is an engine, weights in other files."""

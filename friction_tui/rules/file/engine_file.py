@@ -9,8 +9,9 @@ from pathlib import Path
 from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
 from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.plan import PlanFacts, read_plan
+from friction_tui.kinds import file
 from friction_tui.model.file.plan_tensors import read_tensors
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
 
 _NO_GRAPH = "A plan holds compiled kernels and no ONNX nodes, so there is no graph to show and nothing to check in it."
 _PACKAGES = {module.RTX: "tensorrt-rtx", module.ENTERPRISE: "tensorrt"}
@@ -33,34 +34,28 @@ def here() -> Here:
     return Here(module.installed(), cannot_run(), gpus())
 
 
-def findings(path: Path, machine: Here) -> Iterator[Finding]:
-    """One finding that says what the plan is: an error when it could not run here, else a note."""
+def finding(path: Path, machine: Here) -> Finding:
+    """What the plan is: an error when it could not run here, else a note."""
     plan = read_plan(path)
-    location = (Location(LocationKind.FILE, path.name),)
+    locations = [Location(LocationKind.FILE, path.name)]
     if plan is None:
-        yield Finding(
-            kind="file/engine",
-            severity=Severity.ERROR,
-            tier=Tier.MODEL,
-            title="A TensorRT engine whose header cannot be read",
+        return file.ENGINE.finding(
+            engine="TensorRT engine with an unreadable header",
+            verdict="not an ONNX model",
             cause=f"It begins like a plan, but not as TensorRT 8.5 and later or TensorRT-RTX write it. {_NO_GRAPH}",
-            source=RULE,
-            locations=location,
-            fixes=(Fix("Rebuild the engine from its ONNX model with the TensorRT that will load it."),),
+            locations=locations,
+            fixes=["Rebuild the engine from its ONNX model with the TensorRT that will load it."],
         )
-        return
     missing = tuple(_missing(plan, machine))
     targets = f" for {', '.join(plan.targets)}" if plan.targets else ""
-    yield Finding(
-        kind="file/engine",
+    return file.ENGINE.finding(
+        engine=f"{plan.label} engine{targets}",
+        verdict="not an ONNX model" if missing else "which can run here",
         severity=Severity.ERROR if missing else Severity.NOTE,
-        tier=Tier.MODEL,
-        title=f"A {plan.label} engine{targets}, " + ("not an ONNX model" if missing else "which can run here"),
         cause=f"{_NO_GRAPH} {_needed(plan, missing)}",
-        source=RULE,
-        locations=location,
-        evidence=(*_header(plan), *_border(path)),
-        fixes=tuple(_fixes(plan, missing)),
+        locations=locations,
+        evidence=(*_header(plan), *_tensors(path)),
+        fixes=_fixes(plan, missing),
     )
 
 
@@ -74,7 +69,7 @@ def _header(plan: PlanFacts) -> Iterator[str]:
         yield f"header: {plan.declared_size:,} bytes"
 
 
-def _border(path: Path) -> Iterator[str]:
+def _tensors(path: Path) -> Iterator[str]:
     tensors = read_tensors(path)
     for tensor in tensors:
         dims = ", ".join("?" if dim is None else str(dim) for dim in tensor.dims)
@@ -123,15 +118,15 @@ def _needed(plan: PlanFacts, missing: tuple[tuple[str, str], ...]) -> str:
     return f"To run it here, this is needed: {'; '.join(what for what, _ in missing)}."
 
 
-def _fixes(plan: PlanFacts, missing: tuple[tuple[str, str], ...]) -> Iterator[Fix]:
+def _fixes(plan: PlanFacts, missing: tuple[tuple[str, str], ...]) -> Iterator[str]:
     if not missing:
-        yield Fix("Press m: it is loaded and timed in a process of its own.")
-    yield Fix("Open the ONNX model the engine was built from: friction-tui checks it and b rebuilds the engine.")
+        yield "Press m: it is loaded and timed in a process of its own."
+    yield "Open the ONNX model the engine was built from: friction-tui checks it and b rebuilds the engine."
     for _, how in missing:
         if how:
-            yield Fix(how)
+            yield how
     if not read_tensors(plan.path):
-        yield Fix(f"Where it can run, `{_loader(plan)} --loadEngine={plan.path.name}` tells its inputs and outputs.")
+        yield f"Where it can run, `{_loader(plan)} --loadEngine={plan.path.name}` tells its inputs and outputs."
 
 
 def _loader(plan: PlanFacts) -> str:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import external
 from friction_tui.model.file.external import ExternalFile
 from friction_tui.model.file.filetype import recognize
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
-from friction_tui.vocabulary.finding import RULE, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind
 
 _SHOWN = 3
-"""Initializers named in a cause; every one of them is in the places."""
+"""Initializers named in a cause; the locations have every one of them."""
 
-_COPY = Fix(
+_COPY = (
     "Copy the external data file (often `<model>.onnx.data`) into the same directory as the .onnx file, under the "
     "name the model has for it."
 )
-_SAVE_AGAIN = Fix(
+_SAVE_AGAIN = (
     "Save the model again where all files are: `onnx.save_model(model, path, save_as_external_data=True, "
     "all_tensors_to_one_file=True, location='model.onnx.data')`."
 )
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
-    """One error per external file that cannot give the weights, one warning per path that leaves the folder."""
+    """One error per external file that cannot give the weights, per bad path, and per badly described entry."""
     by_location: dict[str, list[ExternalFile]] = {}
     for entry in context.model.external:
         by_location.setdefault(entry.location, []).append(entry)
@@ -49,23 +49,19 @@ def _names(entries: list[ExternalFile]) -> str:
     return f"{shown} and {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else shown
 
 
-def _places(entries: list[ExternalFile]) -> tuple[Location, ...]:
-    return tuple(Location(LocationKind.INITIALIZER, entry.initializer) for entry in entries)
+def _locations(entries: list[ExternalFile]) -> list[Location]:
+    return [Location(LocationKind.INITIALIZER, entry.initializer) for entry in entries]
 
 
 def _missing(location: str, entries: list[ExternalFile]) -> Finding:
     size = max(entry.offset + entry.needed_bytes for entry in entries)
-    return Finding(
-        kind="external/missing",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title=f"External data file {location} is missing",
+    return external.MISSING.finding(
+        file=location,
         cause=f"The weights of {_names(entries)} lie in the external data file {location}, which is not found beside "
         f"the model: {entries[0].path} cannot be opened. It must hold at least {size:,} bytes.",
-        source=RULE,
-        locations=_places(entries),
-        evidence=(f"expected at {entries[0].path}", f"{len(entries)} initializers refer to it"),
-        fixes=(_COPY, _SAVE_AGAIN),
+        locations=_locations(entries),
+        evidence=[f"expected at {entries[0].path}", f"{len(entries)} initializers refer to it"],
+        fixes=[_COPY, _SAVE_AGAIN],
     )
 
 
@@ -74,116 +70,101 @@ def _not_data(location: str, entries: list[ExternalFile]) -> Finding | None:
     file = entries[0]
     try:
         with file.path.open("rb") as stream:
-            kind, what = recognize(stream.read(512), file.size_on_disk or 0)
+            content, what = recognize(stream.read(512), file.size_on_disk or 0)
     except OSError:
         return None  # gone since it was looked up
-    if kind not in ("git-lfs", "html", "empty"):
+    if content not in ("git-lfs", "html", "empty"):
         return None
     instead = what.replace(", not the model", "").replace(", not an ONNX model", "").replace("the model has", "it has")
-    return Finding(
-        kind="external/not-data",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title=f"External data file {location} holds no weights",
-        cause=f"The external data file {location} of {_names(entries)} is no data: {instead}",
-        source=RULE,
-        locations=_places(entries),
-        evidence=(f"{file.path}: {file.size_on_disk or 0:,} bytes",),
-        fixes=(
-            Fix("Run `git lfs pull` in the repository the model came from, then check again.")
-            if kind == "git-lfs"
-            else Fix("Download or copy the external data file again, whole."),
+    return external.NOT_DATA.finding(
+        file=location,
+        cause=f"The external data file {location} of {_names(entries)} is not data: {instead}",
+        locations=_locations(entries),
+        evidence=[f"{file.path}: {file.size_on_disk or 0:,} bytes"],
+        fixes=[
+            "Run `git lfs pull` in the repository the model came from, then check again."
+            if content == "git-lfs"
+            else "Download or copy the external data file again, whole.",
             _SAVE_AGAIN,
-        ),
+        ],
     )
 
 
 def _too_short(location: str, entries: list[ExternalFile]) -> Finding:
     first = entries[0]
     end = first.offset + first.needed_bytes
-    return Finding(
-        kind="external/too-short",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title=f"External data file {location} is too short",
+    return external.TOO_SHORT.finding(
+        file=location,
         cause=f"The external data file {location} has {first.size_on_disk or 0:,} bytes, but {_names(entries)} needs "
         f"bytes {first.offset:,} to {end:,} of it: the file is truncated or belongs to another version of the model.",
-        source=RULE,
-        locations=_places(entries),
-        evidence=(
+        locations=_locations(entries),
+        evidence=[
             f"{first.path}: {first.size_on_disk or 0:,} bytes",
             f"{len(entries)} initializers lie behind its end",
-        ),
-        fixes=(Fix("Copy the external data file again, whole, from the same export as the .onnx file."), _SAVE_AGAIN),
+        ],
+        fixes=["Copy the external data file again, whole, from the same export as the .onnx file.", _SAVE_AGAIN],
     )
 
 
 def _escapes(location: str, entries: list[ExternalFile]) -> Finding:
-    return Finding(
-        kind="external/escapes",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title="External data outside the model's folder",
+    return external.ESCAPES.finding(
         cause=f"The weights of {_names(entries)} are said to lie in {location}, outside the model's folder (an "
         "absolute path, `..` or a link). ONNX forbids that, since opening a model could then read any file, and ONNX "
         "Runtime refuses it.",
-        source=RULE,
-        locations=_places(entries),
-        evidence=(f"leads to {entries[0].path}", "missing there" if entries[0].missing else "a file exists there"),
-        fixes=(
-            Fix("Do not trust such a model from elsewhere: it asks for files outside its folder."),
-            Fix(
-                "If it is yours, copy the file beside the .onnx and make the location a plain file name; or save "
-                "again with `save_as_external_data=True`."
-            ),
-        ),
+        locations=_locations(entries),
+        evidence=[f"leads to {entries[0].path}", "missing there" if entries[0].missing else "a file exists there"],
+        fixes=[
+            "Do not trust such a model from elsewhere: it asks for files outside its folder.",
+            "If it is yours, copy the file beside the .onnx and make the location a plain file name; or save again "
+            "with `save_as_external_data=True`.",
+        ],
     )
 
 
 def _no_location(entries: list[ExternalFile]) -> Finding:
-    return Finding(
-        kind="external/no-location",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title="External data without a file name",
+    return external.NO_LOCATION.finding(
         cause=f"{_names(entries)} is marked as external data, but the model does not say in which file it lies (no "
         "`location` entry), so its weights are missing.",
-        source=RULE,
-        locations=_places(entries),
-        fixes=(_SAVE_AGAIN,),
+        locations=_locations(entries),
+        fixes=[_SAVE_AGAIN],
     )
 
 
 def _no_number(entries: list[ExternalFile]) -> Finding:
     first = entries[0]
-    return Finding(
-        kind="external/no-number",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title=f"External data of {first.initializer}: {first.unreadable} is no number",
+    return external.NO_NUMBER.finding(
+        initializer=first.initializer,
+        entry=first.unreadable,
         cause=f"The external data entry of {_names(entries)} has {first.unreadable}; offset and length count bytes and "
         "must be whole numbers, 0 or larger. TensorRT reads the weights from another place in silence; ONNX Runtime "
         "refuses the model.",
-        source=RULE,
-        locations=_places(entries),
-        fixes=(_SAVE_AGAIN, Fix("Copy or re-export the model from where it was whole: the file is corrupt.")),
+        locations=_locations(entries),
+        fixes=[_SAVE_AGAIN, "Copy or re-export the model from where it was whole: the file is corrupt."],
     )
 
 
 def _wrong_length(entries: list[ExternalFile]) -> Finding:
     first = entries[0]
-    return Finding(
-        kind="external/wrong-length",
-        severity=Severity.ERROR,
-        tier=Tier.MODEL,
-        title="External data length does not match the dims",
+    return external.WRONG_LENGTH.finding(
         cause=f"The external data entry of {first.initializer} says {first.length:,} bytes, its dims and type need "
         f"{first.needed_bytes:,} bytes: the initializer's shape and its data do not belong together.",
-        source=RULE,
-        locations=_places(entries),
-        evidence=tuple(f"{e.initializer}: length {e.length}, needed {e.needed_bytes}" for e in entries[:8]),
-        fixes=(Fix("Re-export the model, or save it again from where its weights are whole; the file is corrupt."),),
+        locations=_locations(entries),
+        evidence=[f"{e.initializer}: length {e.length}, needed {e.needed_bytes}" for e in entries[:8]],
+        fixes=["Re-export the model, or save it again from where its weights are whole; the file is corrupt."],
     )
 
 
-CHECK = Check("external", "weights in external files", check, tuple(KINDS.values()))
+CHECK = Check(
+    "external",
+    "weights in external files",
+    check,
+    (
+        external.MISSING,
+        external.NOT_DATA,
+        external.TOO_SHORT,
+        external.ESCAPES,
+        external.NO_LOCATION,
+        external.NO_NUMBER,
+        external.WRONG_LENGTH,
+    ),
+)

@@ -1,21 +1,20 @@
-"""What a graph declares at its border: outputs, types, shapes, initializers; and whether its bodies fit their nodes."""
+"""What a graph declares: outputs, types, shapes, initializers; and whether its bodies fit their nodes."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 
-import msgspec
 import onnx
 
-from friction_tui.kinds import KINDS
+from friction_tui.kinds import structure
 from friction_tui.model.graph import Node
 from friction_tui.model.names import declared_dim
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.structure.graph_structure import breach, listed
+from friction_tui.rules.structure.graph_structure import REPAIR, listed
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
 
 _SHOWN = 4
@@ -42,26 +41,33 @@ def _outputs(model: OpenedModel) -> Iterator[Finding]:
     graph, index = model.proto.graph, model.index
     if not graph.output:
         last = [name for name in index.producer if name not in index.consumers]
-        yield breach(
-            "no-outputs",
-            "The graph has no outputs",
-            "The graph has no outputs: at least one tensor must be marked as output, or nothing is computed. TensorRT "
-            "parses it and fails at the build with `Network must have at least one output`."
+        yield structure.NO_OUTPUTS.finding(
+            cause="The graph has no outputs: at least one tensor must be marked as output, or nothing is computed. "
+            "TensorRT parses it and fails at the build with `Network must have at least one output`."
             + (f" The tensors nothing reads are: {listed(last)}." if last else ""),
-            [Location(LocationKind.MODEL, "outputs"), *(Location(LocationKind.TENSOR, name) for name in last[:_SHOWN])],
-            "Add the missing output: mark a tensor with `graph.output.append(onnx.helper.make_tensor_value_info(name, "
-            "dtype, shape))` and save.",
+            locations=[
+                Location(LocationKind.MODEL, "outputs"),
+                *(Location(LocationKind.TENSOR, name) for name in last[:_SHOWN]),
+            ],
+            fixes=[
+                "Add the missing output: mark a tensor with `graph.output.append(onnx.helper.make_tensor_value_info("
+                "name, dtype, shape))` and save.",
+                REPAIR,
+            ],
         )
     written = index.producer.keys() | index.initializers.keys() | {value.name for value in graph.input}
     for value in graph.output:
         if value.name not in written:
-            yield breach(
-                "undefined-output",
-                f"Output {value.name} is computed by nothing",
-                f"The graph output {value.name} is missing: no node writes it, and it is neither an input nor an "
+            yield structure.UNDEFINED_OUTPUT.finding(
+                output=value.name,
+                graph="the graph",
+                cause=f"The graph output {value.name} is missing: no node writes it, and it is neither an input nor an "
                 "initializer. TensorRT says `Trying to access weights or a null tensor!`.",
-                [Location(LocationKind.OUTPUT, value.name)],
-                f"Rename the output to a tensor that exists, or remove {value.name} from the graph's outputs.",
+                locations=[Location(LocationKind.OUTPUT, value.name)],
+                fixes=[
+                    f"Rename the output to a tensor that exists, or remove {value.name} from the graph's outputs.",
+                    REPAIR,
+                ],
             )
 
 
@@ -70,18 +76,18 @@ def _listed_twice(model: OpenedModel) -> Iterator[Finding]:
     times = Counter(value.name for value in model.proto.graph.output if value.name)
     for name, count in times.items():
         if count > 1:
-            found = breach(
-                "output-twice",
-                f"Output {name} is listed {count} times",
-                f"The graph lists the output {name} {count} times. ONNX Runtime returns it {count} times, TensorRT "
-                "once: it logs `it was already set as network-level output` and builds. Callers that take the outputs "
-                "by their position get another one than they expect.",
-                [Location(LocationKind.OUTPUT, name)],
-                f"List {name} once; for a second output of the same value, write it with Identity({name}) under a name "
-                "of its own.",
-                severity=Severity.WARNING,
+            yield structure.OUTPUT_TWICE.finding(
+                output=name,
+                count=count,
+                cause=f"The graph lists the output {name} {count} times. ONNX Runtime returns it {count} times, "
+                "TensorRT once: it logs `it was already set as network-level output` and builds. Callers that take the "
+                "outputs by their position get another one than they expect.",
+                locations=[Location(LocationKind.OUTPUT, name)],
+                fixes=[
+                    f"List {name} once; for a second output of the same value, write it with Identity({name}) under a "
+                    "name of its own."
+                ],
             )
-            yield msgspec.structs.replace(found, fixes=found.fixes[:1])  # the checker has no objection to it
 
 
 def _passed_through(model: OpenedModel) -> Iterator[Finding]:
@@ -98,14 +104,16 @@ def _passed_through(model: OpenedModel) -> Iterator[Finding]:
             if dynamic
             else f"whoever feeds the engine an input called {name} fails"
         )
-        yield breach(
-            "input-is-output",
-            f"{name} is an input and an output",
-            f"The tensor {name} is both an input and an output of the graph: passed through as it is. ONNX allows "
-            f"that; TensorRT cannot have one name on both sides and renames the input to __{name}: {effect}.",
-            [Location(LocationKind.INPUT, name)],
-            f"Put an Identity between: rename the output, and write it with Identity({name}).",
-            f"Or remove {name} from the outputs; the caller has it already.",
+        yield structure.INPUT_IS_OUTPUT.finding(
+            tensor=name,
+            cause=f"The tensor {name} is both an input and an output of the graph: passed through as it is. ONNX "
+            f"allows that; TensorRT cannot have one name on both sides and renames the input to __{name}: {effect}.",
+            locations=[Location(LocationKind.INPUT, name)],
+            fixes=[
+                f"Put an Identity between: rename the output, and write it with Identity({name}).",
+                f"Or remove {name} from the outputs; the caller has it already.",
+                REPAIR,
+            ],
             severity=Severity.ERROR if dynamic else Severity.WARNING,
         )
 
@@ -116,18 +124,17 @@ def _unread(model: OpenedModel) -> Iterator[Finding]:
     read |= {value.name for value in model.proto.graph.output}
     unread = [value.name for value in model.index.inputs if value.name and value.name not in read]
     if unread and model.index.main:
-        found = breach(
-            "unread-input",
-            f"Input {unread[0]} is read by nothing" + (f", and {len(unread) - 1} more" if unread[1:] else ""),
-            f"The graph input {listed(unread)} is read by no node and is no output: an argument the model does not "
-            "use. TensorRT keeps it (`Unused Input`), so the profile and every call must serve it; other exporters and "
-            "optimizers drop it, and callers then fail with `Invalid Feed Input Name`.",
-            [Location(LocationKind.INPUT, name) for name in unread],
-            "Nothing needs to be done while the caller feeds it. Remove it from the graph, or from forward() before "
-            "the export, to be rid of it.",
-            severity=Severity.NOTE,
+        yield structure.UNREAD_INPUT.finding(
+            inputs=listed(unread),
+            cause=f"The graph input {listed(unread)} is not read by any node and is not an output: an argument the "
+            "model does not use. TensorRT keeps it (`Unused Input`), so the profile and every call must serve it; "
+            "other exporters and optimizers drop it, and callers then fail with `Invalid Feed Input Name`.",
+            locations=[Location(LocationKind.INPUT, name) for name in unread],
+            fixes=[
+                "Nothing needs to be done while the caller feeds it. Remove it from the graph, or from forward() "
+                "before the export, to be rid of it."
+            ],
         )
-        yield msgspec.structs.replace(found, fixes=found.fixes[:1])  # nothing is broken that an export would repair
 
 
 def _types_and_shapes(model: OpenedModel) -> Iterator[Finding]:
@@ -137,50 +144,50 @@ def _types_and_shapes(model: OpenedModel) -> Iterator[Finding]:
         kind = value.type.WhichOneof("value")
         if kind is None or (kind == "tensor_type" and not value.type.tensor_type.elem_type):
             location = LocationKind.INPUT if value in index.inputs else LocationKind.OUTPUT
-            yield breach(
-                "no-type",
-                f"{location.value.capitalize()} {value.name} has no type",
-                f"The graph {location.value} {value.name} declares no element type (dtype); ONNX requires one, and "
-                "TensorRT cannot convert it.",
-                [Location(location, value.name)],
-                f"Give {value.name} its type with `onnx.helper.make_tensor_value_info`.",
+            yield structure.NO_TYPE.finding(
+                tensor=f"{location.value} {value.name}",
+                cause=f"The graph {location.value} {value.name} declares no element type (dtype); ONNX requires one, "
+                "and TensorRT cannot convert it.",
+                locations=[Location(location, value.name)],
+                fixes=[f"Give {value.name} its type with `onnx.helper.make_tensor_value_info`.", REPAIR],
             )
     for value in index.inputs:
         if value.type.WhichOneof("value") == "tensor_type" and not value.type.tensor_type.HasField("shape"):
-            yield breach(
-                "no-shape",
-                f"Input {value.name} has no shape",
-                f"The graph input {value.name} declares no shape at all, not even its rank; ONNX requires one. "
+            yield structure.NO_SHAPE.finding(
+                input=value.name,
+                cause=f"The graph input {value.name} declares no shape at all, not even its rank; ONNX requires one. "
                 "TensorRT takes it for a scalar in silence, ONNX Runtime for anything.",
-                [Location(LocationKind.INPUT, value.name)],
-                f"Declare the shape of {value.name}, with names for dimensions that vary: "
-                "`onnx.helper.make_tensor_value_info(name, dtype, ['N', 3, 224, 224])`.",
+                locations=[Location(LocationKind.INPUT, value.name)],
+                fixes=[
+                    f"Declare the shape of {value.name}, with names for dimensions that vary: "
+                    "`onnx.helper.make_tensor_value_info(name, dtype, ['N', 3, 224, 224])`.",
+                    REPAIR,
+                ],
             )
 
 
 def _initializers(model: OpenedModel) -> Iterator[Finding]:
-    """Initializers nothing can read, or that TensorRT passes over."""
+    """Initializers that nothing can read, or that TensorRT ignores."""
     graph = model.proto.graph
     nameless = [tensor for tensor in graph.initializer if not tensor.name]
     if nameless:
-        yield breach(
-            "nameless-initializer",
-            f"{len(nameless)} initializers without a name",
-            f"{len(nameless)} initializers have an empty name, so nothing can read them; ONNX requires a name, the "
-            "checker refuses the model, engines carry the weights along.",
-            [Location(LocationKind.MODEL, "initializer")],
-            "Remove them, or give them the name that is meant.",
-            severity=Severity.WARNING,
+        yield structure.NAMELESS_INITIALIZER.finding(
+            count=len(nameless),
+            cause=f"{len(nameless)} initializers have an empty name, so nothing can read them; ONNX requires a name, "
+            "the checker refuses the model, engines carry the weights along.",
+            locations=[Location(LocationKind.MODEL, "initializer")],
+            fixes=["Remove them, or give them the name that is meant.", REPAIR],
         )
     if graph.sparse_initializer:
         names = [sparse.values.name for sparse in graph.sparse_initializer]
-        yield breach(
-            "sparse-initializer",
-            "Sparse initializers",
-            f"The initializer {listed(names)} is stored sparse (sparse_initializer). TensorRT's parser ignores sparse "
-            "initializers and then says `Node input was not registered`.",
-            [Location(LocationKind.INITIALIZER, name) for name in names],
-            "Store it dense: replace the sparse_initializer by an ordinary initializer with the same name.",
+        yield structure.SPARSE_INITIALIZER.finding(
+            cause=f"The initializer {listed(names)} is stored sparse (sparse_initializer). TensorRT's parser ignores "
+            "sparse initializers and then says `Node input was not registered`.",
+            locations=[Location(LocationKind.INITIALIZER, name) for name in names],
+            fixes=[
+                "Store it dense: replace the sparse_initializer by an ordinary initializer with the same name.",
+                REPAIR,
+            ],
         )
 
 
@@ -197,16 +204,19 @@ def _bodies(model: OpenedModel) -> Iterator[Finding]:
             state = max(given - 2, 0)
             inputs, outputs = (0, taken) if op == "If" else (2 + state, 1 + taken)
             if len(body.input) != inputs or len(body.output) != outputs:
-                yield breach(
-                    "body-arity",
-                    f"A body of {op} {node.name} has the wrong number of inputs or outputs",
-                    f"The body {prefix.rpartition('.')[2]} of {op} {node.name} has {len(body.input)} inputs and "
+                yield structure.BODY_ARITY.finding(
+                    op=op,
+                    node=node.name,
+                    cause=f"The body {prefix.rpartition('.')[2]} of {op} {node.name} has {len(body.input)} inputs and "
                     f"{len(body.output)} outputs; with {given} inputs and {taken} outputs of the node it must have "
                     f"{inputs} and {outputs}. ONNX Runtime refuses the model; TensorRT's parser may crash on it.",
-                    [location_of(model, node)],
-                    "An If branch takes no inputs (it reads outer tensors by name) and gives the node's outputs. A "
-                    "Loop body takes iteration number, condition and state, and gives condition, state and scan "
-                    "outputs.",
+                    locations=[location_of(model, node)],
+                    fixes=[
+                        "An If branch takes no inputs (it reads outer tensors by name) and gives the node's outputs. A "
+                        "Loop body takes iteration number, condition and state, and gives condition, state and scan "
+                        "outputs.",
+                        REPAIR,
+                    ],
                 )
 
 
@@ -218,16 +228,31 @@ def _same_names(model: OpenedModel) -> Iterator[Finding]:
             named.setdefault(node.proto.name, []).append(node)
     shared = {name: nodes for name, nodes in named.items() if len(nodes) > 1}
     if shared:
-        yield breach(
-            "same-node-names",
-            f"{sum(map(len, shared.values()))} nodes share their names",
-            f"The node names {listed(shared)} are duplicates, each borne by several nodes. ONNX wants node names "
+        yield structure.SAME_NODE_NAMES.finding(
+            count=sum(map(len, shared.values())),
+            cause=f"The node names {listed(shared)} are duplicates, each borne by several nodes. ONNX wants node names "
             "unique: ONNX Runtime refuses the model (`two nodes with same node name`). TensorRT takes it, but its "
             "messages that name a node are ambiguous.",
-            [location_of(model, node) for nodes in shared.values() for node in nodes],
-            "Rename the nodes, or clear their names: they are for people only.",
-            severity=Severity.WARNING,
+            locations=[location_of(model, node) for nodes in shared.values() for node in nodes],
+            fixes=["Rename the nodes, or clear their names: they are for people only.", REPAIR],
         )
 
 
-CHECK = Check("declarations", "what a graph declares at its border", check, tuple(KINDS.values()))
+CHECK = Check(
+    "declarations",
+    "what a graph declares",
+    check,
+    (
+        structure.NO_OUTPUTS,
+        structure.UNDEFINED_OUTPUT,
+        structure.OUTPUT_TWICE,
+        structure.INPUT_IS_OUTPUT,
+        structure.UNREAD_INPUT,
+        structure.NO_TYPE,
+        structure.NO_SHAPE,
+        structure.NAMELESS_INITIALIZER,
+        structure.SPARSE_INITIALIZER,
+        structure.BODY_ARITY,
+        structure.SAME_NODE_NAMES,
+    ),
+)

@@ -96,14 +96,14 @@ def newest_opset(domain: str) -> int:
     if domain == "":
         return int(defs.onnx_opset_version())
     return max(
-        (schema.since_version for (home, _), rows in _every().items() if home == domain for schema in rows), default=0
+        (schema.since_version for (owner, _), rows in _every().items() if owner == domain for schema in rows), default=0
     )
 
 
 @cache
 def operator_names(domain: str) -> tuple[str, ...]:
     """Every operator onnx ever had in `domain`."""
-    return tuple(sorted(name for home, name in _every() if home == domain))
+    return tuple(sorted(name for owner, name in _every() if owner == domain))
 
 
 def _read(schema: defs.OpSchema) -> Schema:

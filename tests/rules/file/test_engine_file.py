@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 
 from friction_tui.engines.tensorrt.module import RTX, Installed
-from friction_tui.rules.file.engine_file import Here, findings
+from friction_tui.rules.file.engine_file import Here, finding
 from friction_tui.vocabulary.finding import Finding, Severity
 
 NO_GPU = "no NVIDIA GPU here"
@@ -20,9 +20,9 @@ def _plan(path: Path, version: tuple[int, ...] = (1, 7, 1, 116), size: int = 409
 
 
 def _finding(path: Path, *, no_gpu: str = "", gpu: str = "NVIDIA L4, SM89, driver 580.65") -> Finding:
-    (finding,) = findings(path, Here((Installed(RTX, "1.7.1.116"),), no_gpu, (gpu,)))
-    assert finding.kind == "file/engine"
-    return finding
+    found = finding(path, Here((Installed(RTX, "1.7.1.116"),), no_gpu, (gpu,)))
+    assert found.kind == "file/engine"
+    return found
 
 
 def test_a_plan_of_the_installed_version_needs_only_its_gpu(tmp_path: Path) -> None:
@@ -34,7 +34,7 @@ def test_a_plan_of_the_installed_version_needs_only_its_gpu(tmp_path: Path) -> N
     assert "the plan's own list" not in " ".join(found.evidence), "this file has none"
 
 
-def test_a_plan_that_can_run_here_is_no_error_and_can_be_measured(tmp_path: Path) -> None:
+def test_a_plan_that_can_run_here_is_not_an_error_and_can_be_measured(tmp_path: Path) -> None:
     plan = _plan(tmp_path / "x.plan")
     found = _finding(plan)
     assert (found.severity, found.title) == (

@@ -25,10 +25,6 @@ def model(tmp_path: Path) -> Path:
     return path
 
 
-def test_all_there(model: Path, judge: Any) -> None:
-    assert judge(check, model) == []
-
-
 def test_missing(model: Path, judge: Any, said: Any) -> None:
     (model.parent / "weights.bin").unlink()
     (finding,) = judge(check, model)
@@ -56,18 +52,8 @@ def test_outside_the_folder(model: Path, judge: Any, location: str) -> None:
     assert "external/escapes" in kinds
 
 
-def test_another_length_than_the_dims_need(model: Path, judge: Any) -> None:
-    proto = onnx.load(model, load_external_data=False)
-    for entry in proto.graph.initializer[0].external_data:
-        if entry.key == "length":
-            entry.value = "2048"
-    onnx.save(proto, model)
-    (finding,) = judge(check, model)
-    assert finding.kind == "external/wrong-length"
-
-
 @pytest.mark.parametrize("key", ["offset", "length"])
-def test_an_offset_that_is_no_number(model: Path, judge: Any, key: str) -> None:
+def test_an_offset_that_is_not_a_number(model: Path, judge: Any, key: str) -> None:
     proto = onnx.load(model, load_external_data=False)
     for entry in proto.graph.initializer[0].external_data:
         if entry.key == key:
@@ -76,10 +62,3 @@ def test_an_offset_that_is_no_number(model: Path, judge: Any, key: str) -> None:
     (finding,) = judge(check, model)
     assert finding.kind == "external/no-number"
     assert f"{key}=-4096" in finding.cause
-
-
-def test_no_location(model: Path, judge: Any) -> None:
-    proto = onnx.load(model, load_external_data=False)
-    del proto.graph.initializer[0].external_data[:]
-    onnx.save(proto, model)
-    assert [finding.kind for finding in judge(check, model)] == ["external/no-location"]

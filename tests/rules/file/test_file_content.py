@@ -1,4 +1,4 @@
-"""Files that are no model, each made as it comes into being."""
+"""Files that are not a model, each made as it comes into being."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ def _zip(path: Path) -> None:
 
 
 BAD: dict[str, tuple[Any, str]] = {
-    "empty": (lambda p: p.write_bytes(b""), "0 bytes"),
-    "html": (lambda p: p.write_text("<!DOCTYPE html><html><title>Sign in</title></html>"), "HTML"),
-    "git-lfs": (
+    "file/empty": (lambda p: p.write_bytes(b""), "0 bytes"),
+    "file/html": (lambda p: p.write_text("<!DOCTYPE html><html><title>Sign in</title></html>"), "HTML"),
+    "file/git-lfs": (
         lambda p: p.write_text(f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4711\n"),
         "git lfs pull",
     ),
-    "text": (lambda p: p.write_text('{"error": "Repository not found"}'), "Repository not found"),
-    "onnx-text": (lambda p: onnx.save(parser.parse_model(MODEL), p, format="textproto"), "format='textproto'"),
-    "zip": (_zip, "export"),
-    "pickle": (lambda p: p.write_bytes(pickle.dumps({"weight": [1.0] * 100}, protocol=2)), "pickle"),
-    "directory": (lambda p: p.mkdir(), "SavedModel"),
-    "missing": (lambda p: None, "There is no file"),
-    "engine": (lambda p: p.write_bytes(b"ftrt" + bytes(20) + bytes([8, 6, 1, 6]) + bytes(400)), "8.6.1.6"),
-    "not-protobuf": (lambda p: p.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(range(200))), "TensorFlow Lite"),
-    "truncated": (lambda p: p.write_bytes(_large()[:3000]), "truncated"),
+    "file/text": (lambda p: p.write_text('{"error": "Repository not found"}'), "Repository not found"),
+    "file/onnx-text": (lambda p: onnx.save(parser.parse_model(MODEL), p, format="textproto"), "format='textproto'"),
+    "file/zip": (_zip, "export"),
+    "file/pickle": (lambda p: p.write_bytes(pickle.dumps({"weight": [1.0] * 100}, protocol=2)), "pickle"),
+    "file/directory": (lambda p: p.mkdir(), "SavedModel"),
+    "file/missing": (lambda p: None, "There is no file"),
+    "file/engine": (lambda p: p.write_bytes(b"ftrt" + bytes(20) + bytes([8, 6, 1, 6]) + bytes(400)), "8.6.1.6"),
+    "file/not-protobuf": (lambda p: p.write_bytes(b"\x1c\x00\x00\x00TFL3" + bytes(range(200))), "TensorFlow Lite"),
+    "file/truncated": (lambda p: p.write_bytes(_large()[:3000]), "truncated"),
 }
 
 
@@ -48,18 +48,28 @@ def _large() -> bytes:
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_what_is_no_model_is_one_error_that_says_what_it_is(kind: str, tmp_path: Path, judge: Any, said: Any) -> None:
+def test_what_is_not_a_model_is_one_error_that_says_what_it_is(
+    kind: str, tmp_path: Path, judge: Any, said: Any
+) -> None:
     path = tmp_path / "model.onnx"
     make, word = BAD[kind]
     make(path)
     (finding,) = judge(check, path)
-    assert finding.kind == f"file/{kind}"
+    assert finding.kind == kind
     assert finding.severity is Severity.ERROR
     assert "model.onnx" in finding.names
     assert word.lower() in (said([finding]) + finding.kind).lower()
 
 
-def test_a_model_is_no_finding(tmp_path: Path, judge: Any) -> None:
+def test_a_whole_model_has_no_finding(tmp_path: Path, judge: Any) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(parser.parse_model(MODEL).SerializeToString())
     assert judge(check, path) == []
+
+
+def test_a_file_of_blank_lines_is_text(tmp_path: Path, judge: Any) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_text("\n\n")
+    (finding,) = judge(check, path)
+    assert finding.kind == "file/text"
+    assert finding.evidence[-1] == "first line: (white space only)"

@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 import pytest
-from onnx import TensorProto, helper, parser
+from onnx import helper, parser
 
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.onnxruntime_job import Limits
@@ -45,12 +45,6 @@ def test_ir_version_99(judge: Any, said: Any) -> None:
     assert "ir_version = 8" in said([finding])
 
 
-def test_no_ir_version(judge: Any) -> None:
-    proto = model()
-    proto.ClearField("ir_version")
-    assert [one.kind for one in judge(check, proto)] == ["versions/no-ir"]
-
-
 def test_no_opset_import_names_the_nodes(judge: Any) -> None:
     proto = model()
     del proto.opset_import[:]
@@ -80,13 +74,6 @@ def test_opset_6_matters_where_it_broadcasts(judge: Any) -> None:
     assert quiet.severity is Severity.NOTE
     (loud,) = judge(check, model(6, 3, GRAPH.replace("Relu (x)", "Add (x, x)")))
     assert loud.severity is Severity.WARNING
-
-
-def test_initializers_that_are_no_inputs_before_ir_4(judge: Any) -> None:
-    proto = model(9, 3, GRAPH.replace("Relu (x)", "Add (x, w)"))
-    proto.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [2], [1, 2]))
-    (finding,) = judge(check, proto)
-    assert (finding.kind, finding.severity) == ("versions/ir-initializers", Severity.WARNING)
 
 
 def test_what_the_installed_onnx_runtime_takes_decides(judge: Any, monkeypatch: pytest.MonkeyPatch) -> None:
