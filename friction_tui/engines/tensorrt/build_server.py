@@ -115,7 +115,7 @@ def _be_the_fork(trt: Native, question: Question, model: bytes, writing: int, wo
 def _read(stream: int, deadline: float) -> tuple[bytes, bool]:
     """Return all that is written to a pipe, and whether it was closed before the deadline."""
     said = bytearray()
-    while select.select([stream], [], [], max(0.0, deadline - time.monotonic()))[0]:
+    while (left := deadline - time.monotonic()) > 0 and select.select([stream], [], [], left)[0]:
         chunk = os.read(stream, 1 << 16)
         if not chunk:
             return bytes(said), True
