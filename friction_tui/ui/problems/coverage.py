@@ -30,7 +30,7 @@ def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
         yield "parses", f"{parser.source} takes every node", "good"
     else:
         yield "parses", (parser.note if parser is not None else "") or "nobody looked", "note"
-    rules = [check for name, check in state.checks.items() if name != "parser"]
+    rules = [check for name, check in state.checks.items() if name not in ("parser", "builder")]
     done = sum(check.state is CheckState.DONE for check in rules)
     if done:
         yield "rules", f"{done} checks of file, graph, types, shapes and weights found nothing", "good"
@@ -48,8 +48,9 @@ def _built(state: AppState) -> tuple[str, str, str]:
     last = state.builds[-1] if state.builds else None
     if state.running(JobKind.BUILD):
         return "builds", "building …", "note"
+    asked = state.checks.get("builder")
     if last is None or last.build is None:
-        return "builds", "not tried; b builds", "note"
+        return "builds", f"{asked.note if asked and asked.note else 'not tried'}; b builds", "note"
     if state.is_stale(last):
         return "builds", "not tried since the recipe changed; b builds again", "note"
     return ("builds", f"{last.build.source} built it", "good") if last.build.ok else ("builds", "refused", "note")
