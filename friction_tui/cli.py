@@ -125,7 +125,7 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
         raise click.UsageError(f"there is no sample {name!r}; the samples are {', '.join(SAMPLES)}")
     if sys.stdin.isatty() and sys.stdout.isatty():
         _run_app(_agreed(str(path), {}), **look)
-    report = ["check", str(path), "--fail-on", "never"]  # friction found is no failure of a demo
+    report = ["check", str(path), "--fail-on", "never"]  # findings are not a failure of a demo
     main.main(report, prog_name="friction-tui")
 
 
@@ -256,7 +256,7 @@ def explain(kind: str | None) -> None:
 @main.command()
 def locate() -> None:
     """Print where settings, sessions and logs are kept."""
-    from friction_tui.ui.locations import all_places
+    from friction_tui.locations import all_places
 
     for name, path in all_places().items():
         click.echo(f"{name:10} {path}")

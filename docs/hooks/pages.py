@@ -1,4 +1,4 @@
-"""Pages of the documentation site that are made from the code: one for each kind of finding, and one of all rewrites."""
+"""Pages of the documentation site made from the code: one for each kind of finding, and one of all rewrites."""
 
 from __future__ import annotations
 

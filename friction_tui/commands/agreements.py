@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,27 +34,6 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
         export=agreed.export if recipe.export == ExportOptions() else recipe.export,
     )
     return chosen, held
-
-
-def also(recipe: Recipe, chosen: Sequence[str], *, allow_code: bool) -> tuple[str, ...]:
-    """The interpreters of other environments to ask: those of the command line, and of the file beside the model.
-
-    A file that came with a model names programs that would be run: those are left out unless code is allowed.
-    """
-    given = [interpreter(python) for python in chosen]
-    file, held = of_model(Path(recipe.source.path))
-    if allow_code and held is not None:
-        given += [interpreter(str(file.parent / python)) for python in held.also]
-    return tuple(dict.fromkeys(given))
-
-
-def interpreter(python: str) -> str:
-    """The interpreter of an environment, given by itself or by its directory.
-
-    Absolute, but not resolved: an environment's interpreter is a link, and the link makes the environment.
-    """
-    path = Path(python).expanduser().absolute()
-    return str(path / "bin" / "python" if path.is_dir() else path)
 
 
 def under(verdict: ModelVerdict, held: RecipeFile, today: datetime.date) -> ModelVerdict:

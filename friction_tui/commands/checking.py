@@ -133,7 +133,7 @@ def read_baseline(path: Path) -> frozenset[str]:
         document = json.loads(path.read_text(encoding="utf-8"))
         return frozenset(str(entry["fingerprint"]) for entry in document["known"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no baseline of friction-tui: {error}") from error
+        raise ValueError(f"{path} is not a friction-tui baseline: {error}") from error
 
 
 def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:

@@ -76,7 +76,7 @@ def verdict(model: str) -> Verdict:
         ort.InferenceSession(model, options(), providers=["CPUExecutionProvider"])
     except Exception as error:
         # The bindings raise a class of their own for each of ONNX Runtime's status codes.
-        return Verdict(str(error), tuple(lint(model)), complaint)
+        return Verdict(str(error), tuple(NodeError(path, text) for path, text in lint(model)), complaint)
     return Verdict("", (), complaint)
 
 

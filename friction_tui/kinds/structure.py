@@ -28,6 +28,7 @@ least one output` when it builds.""",
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("declare-outputs",),
 )
 
 UNDEFINED_OUTPUT = Kind(

@@ -32,6 +32,7 @@ from friction_tui.vocabulary.protocol import (
     JobEnded,
     JobKind,
     JobProgress,
+    LogLevel,
     LogLine,
     Phase,
 )
@@ -43,7 +44,7 @@ READ_AS_THEY_ARE = (SourceKind.ONNX, SourceKind.ENGINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class LocatedModel:
     """Where the ONNX file of a source lies. `path` None: there is none, and `findings` say why."""
 
     recipe: Recipe
@@ -93,14 +94,14 @@ def export(
     emit: Callable[[Event], None],
     stop: Callable[[], bool],
     because: str = "",
-) -> Origin:
+) -> LocatedModel:
     """The ONNX file of a source, exported now when it has to be; progress and findings are emitted as they come.
 
     `because` is why, for the log, where nobody asked for an export by name.
     """
     if recipe.source.kind in READ_AS_THEY_ARE:
         path = Path(recipe.source.path)
-        return Origin(recipe, path, files=(path,))
+        return LocatedModel(recipe, path, files=(path,))
     telling = _Telling(emit, revision)
     if because:
         telling.hear(Log("info", because, 0.0))
@@ -115,7 +116,7 @@ def export(
     telling.over(outcome)
     if outcome.cancelled:
         emit(Exported(revision=revision, onnx_path="", seconds=outcome.seconds, cancelled=True))
-        return Origin(recipe, None)
+        return LocatedModel(recipe, None)
     emit(
         Findings(
             revision=revision,
@@ -140,7 +141,7 @@ def export(
             limits=outcome.limits,
         )
     )
-    return Origin(recipe, outcome.onnx_path, outcome.findings, files, outcome.limits)
+    return LocatedModel(recipe, outcome.onnx_path, outcome.findings, files, outcome.limits)
 
 
 class _Telling:
@@ -157,7 +158,7 @@ class _Telling:
             self._stages.append((event.name, event.elapsed))
             self._tell(event.elapsed, ())
         elif isinstance(event, Log):
-            self._tell(event.elapsed, (LogLine(event.level, event.text, event.elapsed),))
+            self._tell(event.elapsed, (LogLine(LogLevel(event.level), event.text, event.elapsed),))
         elif isinstance(event, Found):
             # Why it failed is known long before what lies behind that.
             self._found.append(event.finding)

@@ -1,4 +1,4 @@
-"""The installed stack in words the face may speak: what is there, what does not fit, a lock of it, and what changed.
+"""The installed stack as the UI may import it: what is there, what does not fit, a lock of it, and what changed.
 
 `friction_tui.stack.doctor` finds it out, in a process of its own; this module only holds, prints and compares.
 """

@@ -17,8 +17,8 @@ from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rewrites import mending
 from friction_tui.rewrites.apply import apply
-from friction_tui.rewrites.proof import Proof, prove
-from friction_tui.rewrites.proving import LARGEST, points_of
+from friction_tui.rewrites.verification import Verification, verify
+from friction_tui.rewrites.verifying import LARGEST, points_of
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
@@ -76,7 +76,7 @@ def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
     return fix_first(deduplicate([*found_by_rules, *refused_by_builder(context, refused)]))
 
 
-def compared(before: OpenedModel, after: OpenedModel, recipe: Recipe) -> Proof | None:
+def compared(before: OpenedModel, after: OpenedModel, recipe: Recipe) -> Verification | None:
     """Both models run on the same inputs; None where their weights are too large to load twice."""
     if max(sum(map(tensor_bytes, all_tensors(one.index))) for one in (before, after)) > LARGEST:
         return None
@@ -87,7 +87,7 @@ def compared(before: OpenedModel, after: OpenedModel, recipe: Recipe) -> Proof |
         load_external_data_for_model(proto, str(model.path.parent))
         pair.append(proto)
     profile = default_profile(before, recipe.profile) if recipe.profile is not None else None
-    return prove(pair[0], pair[1], points_of(before, msgspec.structs.replace(recipe, profile=profile)))
+    return verify(pair[0], pair[1], points_of(before, msgspec.structs.replace(recipe, profile=profile)))
 
 
 def _saved(base: OpenedModel, model: OpenedModel, output: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from friction_tui.state.app_state import NoticeLevel
 from friction_tui.ui.panel import Ask, Edit, Say
 from friction_tui.vocabulary.protocol import SaveModel
 from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
@@ -72,7 +73,7 @@ def other_engines(bench: Workbench) -> None:
 
 
 def fix(bench: Workbench) -> None:
-    """The fixes for the chosen problem, or for the gravest."""
+    """The fixes for the chosen problem, or for the most severe."""
     from friction_tui.ui.problems.fixes import FixesScreen
 
     finding = bench.state.problem or next(iter(bench.state.findings), None)
@@ -126,7 +127,7 @@ def save_recipe(bench: Workbench) -> None:
     try:
         proposed, agreed = recipe_file.of_model(Path(recipe.source.path))
     except recipe_file.RecipeFileError as error:
-        bench.post_message(Say(f"the recipe was not written: {error}", "error"))
+        bench.post_message(Say(f"the recipe was not written: {error}", NoticeLevel.ERROR))
         return
 
     def answer(path: Path | None) -> None:
@@ -136,8 +137,10 @@ def save_recipe(bench: Workbench) -> None:
             older = recipe_file.load(path) if path.exists() else agreed
             recipe_file.save(recipe_file.from_recipe(recipe, older), path)
         except (recipe_file.RecipeFileError, OSError) as error:
-            bench.post_message(Say(f"the recipe was not written: {error}", "error"))
+            bench.post_message(Say(f"the recipe was not written: {error}", NoticeLevel.ERROR))
         else:
-            bench.post_message(Say(f"recipe written to {path}", "info", "commit it beside the model: CI reads it too"))
+            bench.post_message(
+                Say(f"recipe written to {path}", NoticeLevel.INFO, "commit it beside the model: CI reads it too")
+            )
 
     bench.app.push_screen(PathPrompt("Write the recipe to a file that people and CI read.", proposed), answer)

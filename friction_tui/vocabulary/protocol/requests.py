@@ -22,7 +22,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     again: bool = False
 
 
-class Step(enum.StrEnum):
+class EditStep(enum.StrEnum):
     """How a recipe came after the one before."""
 
     EDIT = "edit"
@@ -35,7 +35,7 @@ class Apply(msgspec.Struct, frozen=True, tag="apply"):
 
     revision: int
     recipe: Recipe
-    step: Step = Step.EDIT
+    step: EditStep = EditStep.EDIT
 
 
 class Inspect(msgspec.Struct, frozen=True, tag="inspect"):

@@ -44,7 +44,7 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     `ranges` maps a *dim key* to its range: the symbol of a symbolic dimension (`N`), shared by every
     input that uses it, or `input[axis]` for a dimension without a symbol. An `input[axis]` entry wins
     over the symbol, and over a size fixed in the model (TensorRT then refuses it, and a finding says so).
-    `values` maps a shape-tensor input to its values. `guessed` lists the keys nobody chose: the tool
+    `values` maps a shape-tensor input to its values. `guessed` lists the keys that were not chosen: the tool
     proposed them, and says so wherever they are shown.
     """
 

@@ -1,4 +1,4 @@
-"""A recording as a tape: where it stands, what the screen showed there, and when the next thing happens."""
+"""A recording as a playback: where it stands, what the screen showed there, and when the next thing happens."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bisect import bisect_right
 
 from friction_tui.sharing.recording import Recording, is_mark
 from friction_tui.state.app_state import AppState
-from friction_tui.state.follow import after
+from friction_tui.state.dispatch import dispatch
 from friction_tui.vocabulary.protocol import (
     Asked,
     Detail,
@@ -25,7 +25,7 @@ LONGEST_PAUSE = 3.0
 """Seconds of the recording in which nothing happens that are waited for at most."""
 
 
-class Tape:
+class Playback:
     """The states of a recording: `begin`, and position n after its first n entries."""
 
     def __init__(self, recording: Recording, begin: AppState) -> None:
@@ -77,21 +77,21 @@ class Tape:
         return stops[min(max(here + steps, 0), len(stops) - 1)]
 
     def answer(self, request: Request) -> Event | None:
-        """What was once answered to a question; for a node that nobody inspected, that nothing is known of it."""
+        """The recorded answer to a question; for a node that was not inspected, that nothing is known of it."""
         match request:
             case Inspect():
                 return self._answers.get((Inspect, request.path), Detail(path=request.path, node=None))
             case ReadInitializer():
                 return self._answers.get((ReadInitializer, request.name))
             case Forecast():
-                return self._answers.get(Forecast, Forecasted(None, "nobody looked at the forecast in this recording"))
+                return self._answers.get(Forecast, Forecasted(None, "this recording holds no forecast"))
         return None
 
     def _step(self, state: AppState, number: int) -> AppState:
         entry = self._entries[number]
         if entry.asked is not None:
-            return after(state, Asked("", entry.asked))
-        return after(state, entry.heard) if entry.heard is not None else state
+            return dispatch(state, Asked("", entry.asked))
+        return dispatch(state, entry.heard) if entry.heard is not None else state
 
 
 def _topic(answer: Detail | Stats | Forecasted) -> object:

@@ -1,4 +1,4 @@
-"""The log file: what the user was told, how a worker died, why the app crashed. Rotated, so it stays small."""
+"""The log file: the notices to the user, how a worker died, why the app crashed. Rotated, so it stays small."""
 
 from __future__ import annotations
 
@@ -7,13 +7,11 @@ import logging
 from logging.handlers import RotatingFileHandler
 
 from friction_tui import __version__
-from friction_tui.ui.locations import crash_file, log_file
+from friction_tui.locations import crash_file, log_file
 
 LOG = logging.getLogger("friction_tui")
 LOG_BYTES = 1_000_000
 LOGS_KEPT = 3
-LEVELS = {"error": logging.ERROR, "warning": logging.WARNING, "info": logging.INFO}
-"""Log levels of notices."""
 
 
 def start_log() -> str:

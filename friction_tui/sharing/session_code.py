@@ -1,7 +1,7 @@
-"""Where shared sessions are found, and the code that opens one: `a7k2-m3n4p5q6r7s8t9v2`.
+"""Session codes: where a shared session is found, and the secret that opens it: `a7k2-m3n4p5q6r7s8t9v2`.
 
 The first part names the socket, the second is the secret. Sockets lie in a directory that only this account can
-enter; the secret is for whoever shares the account, and is nowhere on disk.
+enter; the secret protects it from other users of the account, and is not written to disk.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LONGEST_PATH = 100
 """Bytes of a socket's path that every platform takes (`sun_path` in unix(7): 108 on Linux, 104 on macOS)."""
 
 
-class NoSuchPlace(Exception):
+class BadSessionCode(Exception):
     """A directory or code that cannot be used: which, why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Code:
+class SessionCode:
     """What a viewer types: the socket and the secret."""
 
     socket: Path
@@ -41,7 +41,7 @@ class Code:
 
 
 class Start(msgspec.Struct, frozen=True):
-    """What a hub is told on its stdin: where to listen, and the worker's command (none for the usual one)."""
+    """What a hub reads from its stdin: where to listen, and the worker's command (none for the usual one)."""
 
     socket: str
     token: str
@@ -56,45 +56,46 @@ def runtime_dir() -> Path:
     return Path(given) / "friction-tui" if given else Path(tempfile.gettempdir()) / f"friction-tui.{os.getuid()}"
 
 
-def new_code() -> Code:
-    """A code for a session that begins now; its directory is made, and is nobody else's."""
+def new_code() -> SessionCode:
+    """A code for a session that begins now; its directory is made for this account only."""
     folder = runtime_dir()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise NoSuchPlace(
-            f"{folder} cannot be made: {error.strerror}. Set XDG_RUNTIME_DIR to a place of yours."
+        raise BadSessionCode(
+            f"{folder} cannot be made: {error.strerror}. Set XDG_RUNTIME_DIR to a directory of your own."
         ) from error
     _check_is_ours(folder)
     _sweep(folder)
     path = folder / f"{_letters(NAME_LENGTH)}.sock"
     if len(os.fsencode(path)) > LONGEST_PATH:
-        raise NoSuchPlace(f"{path} is too long for a socket's path: set XDG_RUNTIME_DIR to a shorter one.")
-    return Code(path, _letters(TOKEN_LENGTH))
+        raise BadSessionCode(f"{path} is too long for a socket's path: set XDG_RUNTIME_DIR to a shorter one.")
+    return SessionCode(path, _letters(TOKEN_LENGTH))
 
 
-def read_code(text: str) -> Code:
+def read_code(text: str) -> SessionCode:
     """What a viewer typed: a code, or a code behind the path of its directory."""
     folder, _, last = text.strip().rpartition("/")
     name, _, token = last.partition("-")
     if not name or not token or not set(name + token) <= set(ALPHABET):
-        raise NoSuchPlace(f"{text!r} is no code of a shared session; it looks like a7k2-m3n4p5q6r7s8t9v2")
+        raise BadSessionCode(f"{text!r} is not the code of a shared session; a code looks like a7k2-m3n4p5q6r7s8t9v2")
     socket = (Path(folder) if folder else runtime_dir()) / f"{name}.sock"
     if not socket.exists():
-        raise NoSuchPlace(
+        raise BadSessionCode(
             f"there is no shared session {name} in {socket.parent}: it is over, or belongs to another account or "
-            "machine. Log in as whoever shares it; if XDG_RUNTIME_DIR differs there, put its directory before the code."
+            "machine. Log in as the user who shares it; if XDG_RUNTIME_DIR is different there, put "
+            "that directory before the code."
         )
     _check_is_ours(socket.parent)
-    return Code(socket, token)
+    return SessionCode(socket, token)
 
 
 def _check_is_ours(folder: Path) -> None:
-    """Raise NoSuchPlace when another account could have put a socket there, or could reach ours."""
+    """Raise BadSessionCode when another account could have put a socket there, or could reach ours."""
     about = folder.lstat()
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
-        raise NoSuchPlace(
-            f"{folder} is open to others: `chmod 700 {folder}`, or set XDG_RUNTIME_DIR to a place of yours."
+        raise BadSessionCode(
+            f"{folder} is open to others: `chmod 700 {folder}`, or set XDG_RUNTIME_DIR to a directory of your own."
         )
 
 

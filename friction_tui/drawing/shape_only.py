@@ -1,4 +1,4 @@
-"""Shape plumbing: nodes that only compute shapes for others (Shape → Gather → Unsqueeze → Concat → Reshape).
+"""Shape-only nodes only compute shapes for others (Shape → Gather → Unsqueeze → Concat → Reshape).
 
 Half the nodes of an export can be that. Hiding them leaves what the model is about.
 """
@@ -26,7 +26,7 @@ _SHAPE_AFTER_DATA = frozenset(
 )
 
 
-def plumbing(graph: GraphData, sources: Sequence[Sequence[int]], readers: Sequence[Sequence[int]]) -> bytearray:
+def shape_only_nodes(graph: GraphData, sources: Sequence[Sequence[int]], readers: Sequence[Sequence[int]]) -> bytearray:
     """1 for each position that is computed from shapes alone and only serves as a shape, or to compute one.
 
     What is read as data (a position embedding made by Range) stays. `sources` and `readers` are positions.

@@ -1,4 +1,4 @@
-"""Proving a recipe's rewrites in a child process: both models run, which takes time and native code."""
+"""Verifying a recipe's rewrites in a child process: both models run, which takes time and native code."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.processes.child import run_module
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import apply
-from friction_tui.rewrites.proof import Proof, prove
+from friction_tui.rewrites.verification import Verification, verify
 from friction_tui.vocabulary.recipe import POINTS, Recipe
 
 LARGEST = 1 << 30
-"""Bytes of weights up to which both models are loaded and run; above, a proof would take the machine over."""
+"""Bytes of weights up to which both models are loaded and run; above, that takes too much memory."""
 
 Point = tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]
 
@@ -30,28 +30,28 @@ class Question(msgspec.Struct, frozen=True):
     recipe: Recipe
 
 
-def proof_of(base: OpenedModel, recipe: Recipe, stop: Callable[[], bool]) -> Proof | None:
-    """The proof of the recipe's rewrites; None when there is none to prove. Raises Stopped when `stop` says so."""
+def verification_of(base: OpenedModel, recipe: Recipe, stop: Callable[[], bool]) -> Verification | None:
+    """The verification of the recipe's rewrites; None when it has no rewrites. Raises Stopped when `stop` says so."""
     names = [rewrite.name for rewrite in recipe.rewrites]
     if not names:
         return None
     changing = [name for name in names if not REWRITES[name].keeps_outputs]
     if changing:
-        return Proof(0, 0, 0, 0.0, "", f"{', '.join(changing)} changes the results on purpose")
+        return Verification(0, 0, 0, 0.0, "", f"{', '.join(changing)} changes the results on purpose")
     weights = sum(tensor.ByteSize() for tensor in base.proto.graph.initializer)
     weights += sum(file.size_on_disk or 0 for file in {file.path: file for file in base.external}.values())
     if weights > LARGEST:
-        return Proof(0, 0, 0, 0.0, "", "the weights are larger than 1 GiB; compare the two models yourself")
+        return Verification(0, 0, 0, 0.0, "", "the weights are larger than 1 GiB; compare the two models yourself")
     question = msgspec.json.encode(Question(str(base.path), recipe))
-    status, answer, words = run_module("friction_tui.rewrites.proving", question, stop=stop)
+    status, answer, words = run_module("friction_tui.rewrites.verifying", question, stop=stop)
     if status != 0:
         said = words.strip().splitlines()[-1:] or [f"its process ended with status {status}"]
-        return Proof(0, 0, 0, 0.0, "", said[0])
-    return msgspec.json.decode(answer, type=Proof)
+        return Verification(0, 0, 0, 0.0, "", said[0])
+    return msgspec.json.decode(answer, type=Verification)
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.rewrites.proving`: a `Question` on stdin, a `Proof` on stdout."""
+    """Entry point of `python -m friction_tui.rewrites.verifying`: a `Question` on stdin, a `Verification` on stdout."""
     from onnx.external_data_helper import load_external_data_for_model
 
     from friction_tui.processes.stdio import take_stdout
@@ -64,7 +64,7 @@ def main() -> None:
     after.CopyFrom(apply(base, only_rewrites).proto)
     for proto in (base.proto, after):
         load_external_data_for_model(proto, str(base.path.parent))
-    channel.write(msgspec.json.encode(prove(base.proto, after, points_of(base, question.recipe))))
+    channel.write(msgspec.json.encode(verify(base.proto, after, points_of(base, question.recipe))))
     channel.flush()
 
 

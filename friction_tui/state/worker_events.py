@@ -1,4 +1,4 @@
-"""How the state moves on by what the worker says. An answer to an older revision changes nothing."""
+"""The state after what the worker says. An answer about an older revision changes nothing."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from dataclasses import replace
 import msgspec
 
 from friction_tui.drawing.marks import marks_of
-from friction_tui.state.app_state import AppState, Change, Job, identity, not_read, noticed, taken_back
-from friction_tui.state.graph_change import graph_change
+from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, VerdictChange
+from friction_tui.state.derived import ended_notice, graph_change, identity, judged_notice, verified_notice
+from friction_tui.state.user_actions import taken_back, with_source_kept
 from friction_tui.verdicts.after_build import with_build
 from friction_tui.verdicts.side_by_side import own_label, with_others
 from friction_tui.vocabulary.finding import fix_first
@@ -32,13 +33,13 @@ from friction_tui.vocabulary.protocol import (
     Opened,
     OpsetPlanned,
     OtherVerdicts,
-    Proved,
     Refused,
     RowLabels,
     Saved,
     SourceChanged,
     SourceText,
     Stats,
+    Verified,
     WorkerDied,
 )
 
@@ -48,8 +49,22 @@ GPU_SAMPLES_KEPT = 600
 """Ten minutes at one sample a second."""
 
 
-def reduce(state: AppState, event: Event) -> AppState:
-    """The state after `event`. Events about an older revision change nothing."""
+def after_event(state: AppState, event: Event) -> AppState:
+    """The state after `event`, with a notice of what it came to. Events about an older revision change nothing."""
+    moved = _moved(state, event)
+    notice: Notice | None = None
+    if isinstance(event, Judged) and moved.judged is event and state.judged is not None:
+        # After a worker's death nobody asked for the model to be read again, so its notice must stay.
+        asked = state.recipe == state.accepted and not state.reopening
+        notice = judged_notice(moved, same_recipe=asked)
+    elif isinstance(event, Verified) and moved.verification is event:
+        notice = verified_notice(event, moved.change)
+    elif isinstance(event, JobEnded):
+        notice = ended_notice(moved, event)
+    return moved.with_notice(notice.level, notice.text, notice.detail) if notice is not None else moved
+
+
+def _moved(state: AppState, event: Event) -> AppState:
     if getattr(event, "revision", 0) not in (0, state.revision):
         return state
     match event:
@@ -75,8 +90,8 @@ def reduce(state: AppState, event: Event) -> AppState:
             return _judged(state, event)
         case OtherVerdicts():
             return _relisted(replace(state, others=event))
-        case Proved():
-            return replace(state, proof=event)
+        case Verified():
+            return replace(state, verification=event)
         case Detail():
             return replace(state, details={**state.details, event.path: event.node})
         case Stats():
@@ -90,7 +105,7 @@ def reduce(state: AppState, event: Event) -> AppState:
         case OpsetPlanned():
             return _job(state, event.job, lambda job: replace(job, plans=(*job.plans, event.plan)))
         case Saved():
-            return noticed(state, "info", f"wrote {event.path}", f"{event.bytes:,} bytes")
+            return state.with_notice(NoticeLevel.INFO, f"wrote {event.path}", f"{event.bytes:,} bytes")
         case GpuSamples():
             return replace(state, gpu=(*state.gpu, event)[-GPU_SAMPLES_KEPT:])
         case NetronStarted():
@@ -103,21 +118,25 @@ def reduce(state: AppState, event: Event) -> AppState:
 
 
 def _saved(state: AppState, event: SourceChanged) -> AppState:
-    """What is shown is as it was read; the files say something else by now, or are no more."""
+    """What is shown was read before; the files have changed since, or are gone."""
     if event.gone:
-        state = noticed(state, "warning", f"moved or deleted: {', '.join(event.gone)}", "shown is what was read")
+        state = state.with_notice(
+            NoticeLevel.WARNING, f"moved or deleted: {', '.join(event.gone)}", "what is shown was read before that"
+        )
     if not event.files:
         return state
     files = ", ".join(event.files)
     if state.exported is not None:
-        return noticed(state, "info", f"saved: {files}", "r exports the model again")
-    return noticed(state, "warning", f"changed on disk: {files}", "r opens it again, as it is now")
+        return state.with_notice(NoticeLevel.INFO, f"saved: {files}", "r exports the model again")
+    return state.with_notice(NoticeLevel.WARNING, f"changed on disk: {files}", "r opens it again")
 
 
 def _exported(state: AppState, event: Exported) -> AppState:
     """Lines and nodes are new with an export, so what was read of the source is read again."""
     if event.cancelled:
-        return not_read(state, "the export was cancelled", f"Esc, after {event.seconds:.1f} s", "r exports again")
+        return with_source_kept(
+            state, "the export was cancelled", f"Esc, after {event.seconds:.1f} s", "r exports again"
+        )
     if not event.onnx_path and state.exported is not None:  # the model shown is still the one exported before
         event = msgspec.structs.replace(event, limits=state.exported.limits)
     return replace(state, exported=event, sources={})
@@ -136,7 +155,7 @@ def _drawn(state: AppState, event: GraphReady) -> AppState:
 
 
 def _opened(state: AppState, event: Opened) -> AppState:
-    """Guesses are filled in by the worker: they complete the recipe and are no edit of the user's."""
+    """Guesses are filled in by the worker: they complete the recipe and are not an edit of the user's."""
     if state.history is None:
         return state
     history = msgspec.structs.replace(state.history, present=event.recipe)
@@ -163,11 +182,11 @@ def _relisted(state: AppState) -> AppState:
 
 def _judged(state: AppState, event: Judged) -> AppState:
     change, unread = state.change, state.unread
-    if state.judged is None and unread is not None and unread.level == "info":
-        state = replace(state, read=state.told)  # such as that there was nothing yet
+    if state.judged is None and unread is not None and unread.level is NoticeLevel.INFO:
+        state = replace(state, dismissed_count=state.notice_count)  # such as that there was nothing yet
     state = replace(state, accepted=state.recipe, refused=None, reopening=False)
     if state.export_failed and state.judged is not None and state.graph is not None:
-        # the model shown is the one before, and what was said of it is still true of it
+        # the previous model is still shown, and what was said of it is still true of it
         kept = [f for f in state.judged.findings if not f.kind.startswith(EXPORT_KINDS)]
         event = msgspec.structs.replace(event, findings=fix_first([*event.findings, *kept]))
     if state.judged is not None:
@@ -179,7 +198,7 @@ def _judged(state: AppState, event: Judged) -> AppState:
             # the same edit, with the builder's answer: what it did to the verdicts before still holds
             fixed = (*(f for f in change.fixed if identity(f) not in after), *fixed)
             broke = (*(f for f in change.broke if identity(f) in after), *broke)
-        change = Change(fixed=fixed, broke=broke)
+        change = VerdictChange(fixed=fixed, broke=broke)
     return _relisted(replace(state, judged=event, change=change))
 
 
@@ -188,7 +207,7 @@ def _job(state: AppState, number: int, step: Callable[[Job], Job]) -> AppState:
 
 
 def _with_export(state: AppState, event: JobProgress) -> AppState:
-    """Opening a source that is code starts its export by itself: a job that nobody here began."""
+    """Opening a source that is code starts its export by itself: a job that was not started here."""
     started = any(job.number == event.job and job.running for job in state.jobs)
     if event.job != EXPORT_JOB or started or state.recipe is None:
         return state
@@ -218,14 +237,14 @@ def _ended(state: AppState, event: JobEnded) -> AppState:
 
     state = _job(state, event.job, over)
     if event.error:
-        shown = "the model shown is the one before" if event.job == EXPORT_JOB and state.graph is not None else ""
-        state = noticed(state, "error", f"{event.kind} failed: {event.error}", shown)
+        shown = "the previous model is still shown" if event.job == EXPORT_JOB and state.graph is not None else ""
+        state = state.with_notice(NoticeLevel.ERROR, f"{event.kind} failed: {event.error}", shown)
     return _relisted(state)
 
 
 def _refused(state: AppState, event: Refused) -> AppState:
     """A refused edit is taken back: the worker kept the recipe it judged last, and so do we."""
-    said = noticed(state, "error", f"{event.what}: {event.why}", event.next)
+    said = state.with_notice(NoticeLevel.ERROR, f"{event.what}: {event.why}", event.next)
     if not event.revision:
         return said
     said = replace(said, reopening=False)
@@ -235,8 +254,8 @@ def _refused(state: AppState, event: Refused) -> AppState:
 def _died(state: AppState, event: WorkerDied) -> AppState:
     """Its jobs died with it. What is on screen stays; the client replays the session if it restarted it."""
     jobs = tuple(replace(j, running=False, error="the worker died") if j.running else j for j in state.jobs)
-    what = "the worker died and was restarted" if event.restarted else "the worker died and keeps dying"
+    what = "the worker died and was restarted" if event.restarted else "the worker died again and was not restarted"
     words = "\n".join(line for line in event.last_words.splitlines() if line.strip())
     reopening = event.restarted and state.recipe is not None
     state = replace(state, jobs=jobs, worker_lost=not event.restarted, reopening=reopening)
-    return noticed(state, "error", f"{what}: {event.why}", words)
+    return state.with_notice(NoticeLevel.ERROR, f"{what}: {event.why}", words)

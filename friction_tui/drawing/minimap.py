@@ -1,4 +1,4 @@
-"""The heat strip beside the outline: where in the whole graph the problems are, two columns wide.
+"""The minimap strip beside the outline: where in the whole graph the problems are, two columns wide.
 
 The left column shows errors, the right one warnings and what is unknown, each by braille of rising density
 on a logarithmic scale: one error in ten thousand nodes must be seen, and a thousand must look like more.
@@ -10,12 +10,12 @@ from collections import Counter
 from itertools import pairwise
 
 from friction_tui.drawing.glyphs import UNICODE, Glyphs
-from friction_tui.drawing.marks import Mark, Tally
+from friction_tui.drawing.marks import ProblemMark, Tally
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.roles import Role, Segment
 
 
-def heat(outline: Outline, height: int, glyphs: Glyphs = UNICODE) -> list[list[Segment]]:
+def minimap(outline: Outline, height: int, glyphs: Glyphs = UNICODE) -> list[list[Segment]]:
     """`height` lines of two columns for the visible rows from first to last, spread evenly.
 
     Where there are fewer rows than lines, a row is a line. O(height), or O(marks) while bodies are open.
@@ -54,15 +54,15 @@ def _tallies(outline: Outline, height: int) -> list[Tally]:
 
 def _by_mark(outline: Outline, height: int) -> list[Tally]:
     """One mark after the other: rows of open bodies are not in the order of positions."""
-    lines: list[Counter[Mark]] = [Counter() for _ in range(height)]
+    lines: list[Counter[ProblemMark]] = [Counter() for _ in range(height)]
     for item, mark in outline.marks.items():
         row = outline.row_of(outline.graph.paths[item])
         if row is not None:
             lines[line_of_row(row, len(outline), height)][mark] += 1
-    return [Tally(line[Mark.ERROR], line[Mark.WARNING], line[Mark.UNKNOWN]) for line in lines]
+    return [Tally(line[ProblemMark.ERROR], line[ProblemMark.WARNING], line[ProblemMark.UNKNOWN]) for line in lines]
 
 
 def _shade(count: int, glyphs: Glyphs) -> str:
     """Denser for each doubling."""
-    levels = glyphs.heat
+    levels = glyphs.minimap
     return levels[min(count.bit_length(), len(levels) - 1)]
