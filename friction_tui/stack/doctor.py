@@ -18,8 +18,9 @@ import msgspec
 
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
-from friction_tui.engines.found import found, onnxruntime_distributions, providers
+from friction_tui.engines.found import found
 from friction_tui.engines.nvidia import driver_missing
+from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions, providers
 from friction_tui.stack.installed import Item, Stack
 from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
 from friction_tui.vocabulary.finding import fix_first
