@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -147,6 +146,14 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
+    "--timeout",
+    type=click.FloatRange(1, 1e9),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a model that takes longer, report what was found until then, and go on with the next.",
+)
+@click.option(
     "--also",
     multiple=True,
     metavar="PYTHON",
@@ -265,7 +272,10 @@ def locate() -> None:
 @main.command()
 def worker() -> None:
     """Run as a worker on stdin and stdout, for an app at the other end of ssh."""
-    os.execv(sys.executable, [sys.executable, "-m", "friction_tui.worker.host"])
+    from friction_tui.processes.begin import command
+    from friction_tui.processes.child import run_here
+
+    sys.exit(run_here(command("friction_tui.worker.host")))
 
 
 @main.command()

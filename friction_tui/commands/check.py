@@ -75,12 +75,13 @@ def _verdicts(
             jobs=(JobKind.BUILD,) if options["build"] else (),
             also=[also(recipe, options["also"], allow_code=options["allow_code"]) for recipe in recipes],
             on_answer=on_answer,
+            limit_s=options["timeout"],
         )
     )
     if progress:
         click.echo("\r\x1b[K", nl=False, err=True)
     today = datetime.datetime.now().astimezone().date()
-    return [under(checking.verdict_of(answer), held, today) for answer, (_, held) in zip(answers, agreed, strict=True)]
+    return under([checking.verdict_of(answer) for answer in answers], [held for _, held in agreed], today)
 
 
 def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:

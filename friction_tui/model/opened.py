@@ -67,6 +67,8 @@ def open_model(path: Path) -> OpenedModel:
     try:
         if path.is_dir():
             return _empty(path, 0, "directory", f"{path} is a directory, not a model file.")
+        if path.exists() and not path.is_file():
+            return _empty(path, 0, "missing", f"{path} is not a regular file. Save what it gives as a file first.")
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
             size = path.stat().st_size

@@ -13,8 +13,9 @@ from friction_tui.vocabulary.protocol import BuildResult
 class ModelVerdict:
     """One model's findings, sorted by what to fix first.
 
-    `about` describes the model and who judged it; `failure` says why there is no verdict, "" when there is one;
-    `guessed` are the dimension ranges nobody chose, in words; `unchecked` what could not be looked at, and why.
+    `about` describes the model and who judged it; `failure` says why there is no verdict, or only a part of it,
+    "" when there is a whole one; `guessed` are the dimension ranges nobody chose, in words; `unchecked` what could not
+    be looked at, and why.
     `engines` are the TensorRTs that were asked when there were several, the one of this environment first. `builder` is
     what the builder was asked and said of it, or why it was not asked, and `asked_builder` whether it has answered.
     `unanswered` tells that it was asked something and gave no answer. `build` is what a build that was asked for gave.

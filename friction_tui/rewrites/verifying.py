@@ -11,7 +11,8 @@ import onnx
 
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
-from friction_tui.processes.child import run_module
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.verification import Verification, verify
@@ -43,15 +44,14 @@ def verification_of(base: OpenedModel, recipe: Recipe, stop: Callable[[], bool])
     if weights > LARGEST:
         return Verification(0, 0, 0, 0.0, "", "the weights are larger than 1 GiB; compare the two models yourself")
     question = msgspec.json.encode(Question(str(base.path), recipe))
-    status, answer, words = run_module("friction_tui.rewrites.verifying", question, stop=stop)
-    if status != 0:
-        said = words.strip().splitlines()[-1:] or [f"its process ended with status {status}"]
-        return Verification(0, 0, 0, 0.0, "", said[0])
-    return msgspec.json.decode(answer, type=Verification)
+    done = run(command(__name__), question, stop=stop)
+    if done.code != 0:
+        return Verification(0, 0, 0, 0.0, "", done.last_line)
+    return msgspec.json.decode(done.out, type=Verification)
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.rewrites.verifying`: a `Question` on stdin, a `Verification` on stdout."""
+    """In a process of its own: a `Question` on stdin, a `Verification` on stdout."""
     from onnx.external_data_helper import load_external_data_for_model
 
     from friction_tui.processes.stdio import take_stdout
@@ -77,7 +77,3 @@ def points_of(base: OpenedModel, recipe: Recipe) -> list[Point]:
         if here not in points and len(here[0]) == len(base.index.inputs):
             points.append(here)
     return points
-
-
-if __name__ == "__main__":
-    main()

@@ -11,8 +11,10 @@ import msgspec
 
 from friction_tui.drawing.order import with_order
 from friction_tui.engines.found import deciding
+from friction_tui.kinds import READING_SIZES
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import OpenedModel, open_model
+from friction_tui.model.shapes.inference import leave_out_native
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.symbolic import infer_symbolic, known_symbolic
 from friction_tui.model.summary import summarize
@@ -26,6 +28,7 @@ from friction_tui.session.exporting import READ_AS_THEY_ARE, LocatedModel, conse
 from friction_tui.session.first_look import FirstLook
 from friction_tui.session.judging import Judgement, judge, report_from_table
 from friction_tui.session.opening import complete, row_labels
+from friction_tui.sources.consent import fingerprint
 from friction_tui.sources.target import NotASource
 from friction_tui.vocabulary.finding import Finding, Tier
 from friction_tui.vocabulary.protocol import (
@@ -130,6 +133,7 @@ class Editing:
         What was open stays until the new model is there; a failed export leaves it and tells its findings. `because` is
         why an edit exports.
         """
+        leave_out_native(request.careful)
         try:
             allowed = consent(request.revision, understood(request.recipe), keep=request.remember)
         except NotASource as error:
@@ -140,6 +144,9 @@ class Editing:
             return
         origin = self._export(request.revision, allowed, stop, because)
         if stop():
+            return
+        if origin.unagreed and fingerprint(allowed.source) != allowed.source.consent_hash:
+            self.open(request, stop, "it imports more than was agreed to")
             return
         judgement = Judgement(request.revision, self._emit, stop)
         judgement.by_check["export"] = self._export_findings = list(origin.findings)
@@ -195,7 +202,7 @@ class Editing:
 
     def _apply_without_export(self, request: Apply, stop: Stop, failed: Recipe) -> None:
         """An edit of what does not decide the export that failed. Ranges do when it failed at one, and only then."""
-        about_sizes = any(found.tier is Tier.SHAPES or "/dim-" in found.kind for found in self._export_findings)
+        about_sizes = any(found.tier is Tier.SHAPES or found.kind in READING_SIZES for found in self._export_findings)
         if about_sizes and request.recipe.profile != failed.profile:
             because = "exporting again: the export failed at the sizes asked for, and these have changed"
             self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from friction_tui.sources.consent import (
+    also_imports,
     code_files,
     fingerprint,
+    imported,
     is_given,
     needs_consent,
     remember,
@@ -54,6 +56,8 @@ class LocatedModel:
     """What it was made from: a save of one of them is a reason to open it again."""
     limits: Limits = field(default_factory=dict)
     """The sizes it was exported for."""
+    unagreed: tuple[Path, ...] = ()
+    """What it imports beyond what was agreed to: ask for consent again."""
 
 
 def understood(recipe: Recipe) -> Recipe:
@@ -111,12 +115,16 @@ def export(
         opset=recipe.opset,
         profile=asked_profile(recipe),
         options=recipe.export,
+        imported=tuple(map(str, imported(recipe.source))),
     )
     outcome = run_export(request, on_event=telling.hear, stop=stop)
+    if outcome.unagreed:
+        also_imports(recipe.source, outcome.unagreed)
+        outcome = replace(outcome, cancelled=True)
     telling.over(outcome)
     if outcome.cancelled:
         emit(Exported(revision=revision, onnx_path="", seconds=outcome.seconds, cancelled=True))
-        return LocatedModel(recipe, None)
+        return LocatedModel(recipe, None, unagreed=outcome.unagreed)
     emit(
         Findings(
             revision=revision,

@@ -285,7 +285,7 @@ def _line(message: Any) -> bytes:
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.sharing.hub`: one `Start` on stdin, one line on stdout once it listens."""
+    """In a process of its own: one `Start` on stdin, one line on stdout once it listens."""
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     start_log()
     asyncio.run(_serve(start))
@@ -320,7 +320,3 @@ def _cut_loose() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
-
-
-if __name__ == "__main__":
-    main()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +13,10 @@ from typing import BinaryIO
 import msgspec
 
 from friction_tui import __version__
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import Child
 from friction_tui.sharing.session_code import SessionCode, Start, new_code
 from friction_tui.vocabulary.protocol import PROTOCOL, Ended, FromViewer, Join, Snapshot, Synced, ToViewer, TurnedAway
-from friction_tui.worker.client import Process
 
 ANSWER_SECONDS = 20.0
 """How long the hub may take to answer who joins."""
@@ -42,30 +41,20 @@ class Connection:
             self.socket.sendall(_ENCODER.encode(message) + b"\n")
 
 
-def start_hub(worker: Sequence[str] | None, *, watch_only: bool) -> tuple[Process, SessionCode]:
+def start_hub(worker: Sequence[str] | None, *, watch_only: bool) -> tuple[Child, SessionCode]:
     """Start a hub with a worker of its own, and the code to join it with; it lives as long as it has viewers."""
     code = new_code()
-    hub = subprocess.Popen(
-        [sys.executable, "-m", "friction_tui.sharing.hub"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # it outlives this terminal while others look on
-    )
-    assert hub.stdin is not None
-    start = Start(str(code.socket), code.token, tuple(worker or ()), watch_only)
-    hub.stdin.write(_ENCODER.encode(start) + b"\n")
-    hub.stdin.flush()
+    # It outlives this terminal while others look on.
+    hub = Child(command("friction_tui.sharing.hub", parent=0), own_group=True)
+    hub.send(Start(str(code.socket), code.token, tuple(worker or ()), watch_only))
     return hub, code
 
 
-def wait_for(hub: Process) -> None:
+def wait_for(hub: Child) -> None:
     """Return when the hub can be joined."""
-    assert hub.stdout is not None
-    assert hub.stderr is not None
     if hub.stdout.readline() != b"ready\n":
-        words = hub.stderr.read().decode(errors="replace").strip().splitlines()
-        raise CannotJoin(f"the session could not be shared: {words[-1] if words else 'its process ended at once'}")
+        why = hub.how
+        raise CannotJoin(f"the session could not be shared: {(hub.tail or f'its process {why}').splitlines()[-1]}")
 
 
 def join(code: SessionCode, name: str, *, watch_only: bool = False) -> Connection:

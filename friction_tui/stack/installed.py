@@ -80,8 +80,8 @@ def differences(before: Lock, after: Lock) -> list[str]:
 
 
 def read_lock(text: bytes) -> Lock:
-    """A lock from its file. Raises ValueError, in words, for a file that is none."""
+    """A lock from its file. Raises ValueError, in plain words, for any other file."""
     try:
         return msgspec.json.decode(text, type=Lock)
     except msgspec.DecodeError as error:
-        raise ValueError(f"this is no lock written by `friction-tui doctor --lock`: {error}") from error
+        raise ValueError(f"this is not a lock written by `friction-tui doctor --lock`: {error}") from error

@@ -24,6 +24,7 @@ from friction_tui.vocabulary.recipe import (
 )
 from friction_tui.vocabulary.recipe.file import Allowed, RecipeFileError, from_recipe, load, of_model, save
 
+KIND = "older/int64-range"
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
 RANGES = st.lists(st.integers(0, 9999), min_size=3, max_size=3).map(sorted).filter(lambda s: s[2] > 0)
 RECIPES = st.builds(
@@ -87,6 +88,11 @@ def test_a_module_stays_a_module(tmp_path: Path) -> None:
         ("opset = \n", "friction.toml"),
         ("opset = " + "[" * 20000, "friction.toml"),
         ("\udcff", "friction.toml"),
+        (
+            '[[allow]]\nkind = "types/float64"\n\n[[allow]]\nwhy = "old"\nkind = "dynamic/bakedreshape"\n',
+            "friction.toml:6: there is no kind dynamic/bakedreshape; did you mean dynamic/baked-reshape?",
+        ),
+        ('allow = [{ kind = "x/y" }]\n', "friction.toml: there is no kind x/y (friction-tui explain lists them)"),
     ],
 )
 def test_a_broken_file_is_refused_with_place_and_rule(tmp_path: Path, text: str, said: str) -> None:
@@ -99,24 +105,26 @@ def test_a_broken_file_is_refused_with_place_and_rule(tmp_path: Path, text: str,
 
 def test_an_agreement_ends_on_its_day_and_covers_only_what_it_names(tmp_path: Path) -> None:
     path = tmp_path / "friction.toml"
-    path.write_text('[[allow]]\nkind = "a/b"\nnames = ["x", "y"]\nuntil = 2027-01-31\nwhy = "known"\n')
+    path.write_text(f'[[allow]]\nkind = "{KIND}"\nnames = ["x", "y"]\nuntil = 2027-01-31\nwhy = "known"\n')
     allowed = load(path).allow[0]
     last, after = datetime.date(2027, 1, 31), datetime.date(2027, 2, 1)
-    assert allowed.covers("a/b", ("x",), last)
-    assert not allowed.covers("a/b", ("x",), after)
-    assert not allowed.covers("a/b", ("x", "z"), last)
-    assert not allowed.covers("a/c", ("x",), last)
-    assert Allowed("a/b").covers("a/b", (), after)
+    assert allowed.holds(last)
+    assert not allowed.holds(after)
+    assert Allowed(KIND).holds(after)
+    assert allowed.covers(KIND, ("x",))
+    assert not allowed.covers(KIND, ("x", "z"))
+    assert not allowed.covers("types/float64", ("x",))
+    assert Allowed(KIND).covers(KIND, ())
 
 
 def test_a_model_has_the_file_that_names_it_and_shares_the_one_that_names_none(tmp_path: Path) -> None:
     shared, own, model = tmp_path / "friction.toml", tmp_path / "m.friction.toml", tmp_path / "m.onnx"
     assert of_model(model) == (shared, None)
-    shared.write_text('opset = 17\nopset_why = "the device"\n[[allow]]\nkind = "a/b"\n')
+    shared.write_text('opset = 17\nopset_why = "the device"\n[[allow]]\nkind = "older/int64-range"\n')
     path, held = of_model(model)
     assert path == own and held is not None and held.opset == 17
     again = load(save(from_recipe(Recipe(source=Source(path=str(model)), opset=17), held), path))
-    assert (again.opset_why, [allowed.kind for allowed in again.allow]) == ("the device", ["a/b"])
+    assert (again.opset_why, [allowed.kind for allowed in again.allow]) == ("the device", [KIND])
     assert of_model(model) == (own, again), "its own comes first"
     own.unlink()
     shared.write_text('[source]\npath = "other.onnx"\n')

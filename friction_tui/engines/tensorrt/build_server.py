@@ -38,11 +38,11 @@ from friction_tui.engines.tensorrt import log, module
 from friction_tui.engines.tensorrt.capabilities import capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.native import builder, logger
+from friction_tui.processes.ended import out_of_memory
 
 COMPILE = "Computing profile costs"
 """TensorRT's own name for the phase in which kernels are chosen and compiled."""
 _CANCELLED = "BuildCanceled"
-_NO_MEMORY = ("bad_alloc", "MemoryError", "annot allocate memory", "std::length_error")
 _OUT_OF_MEMORY = 77
 """Exit status of a fork in which Python found no memory."""
 _PR_SET_PDEATHSIG = 1
@@ -135,7 +135,7 @@ def _answer_of(said: bytes, status: int, *, in_time: bool, tail: str) -> Answer:
     ended = {"errors": [], "cannot_run": [], "phase": "", "how": status, "tail": tail, "plan": None, "activation": []}
     if not in_time:
         return {**ended, "verdict": "timeout"}
-    no_memory = status in (_OUT_OF_MEMORY, -signal.SIGKILL) or any(text in tail for text in _NO_MEMORY)
+    no_memory = status == _OUT_OF_MEMORY or out_of_memory(status, tail)
     return {**ended, "verdict": "memory" if no_memory else "crashed"}
 
 

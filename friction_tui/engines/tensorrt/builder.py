@@ -6,14 +6,9 @@ to the node it names (see `build_server` for what a dry build is).
 
 from __future__ import annotations
 
-import atexit
 import contextlib
 import json
 import re
-import select
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -30,7 +25,9 @@ from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, mark
 from friction_tui.engines.tensorrt.module import preferred
 from friction_tui.engines.tensorrt.profiles import ResolvedProfile
 from friction_tui.model.opened import OpenedModel
-from friction_tui.processes.child import Stopped
+from friction_tui.processes.begin import command
+from friction_tui.processes.ended import how_it_ended
+from friction_tui.processes.server import Server
 
 Verdict = Literal["taken", "refused", "crashed", "timeout", "memory"]
 Stop = Callable[[], bool]
@@ -39,9 +36,8 @@ LIMIT_S = 60.0
 """How long a dry build may take. The slowest seen: 12 s for 11,000 nodes."""
 LOCATING_S = 8.0
 """How long the place of a refusal that names no node is looked for."""
-_ANSWERS_LATE_S = 30.0
-"""How much longer than the build's own limit its process may take to answer: it loads TensorRT first."""
-_POLL_S = 0.02
+_ANSWERS_WITHIN_S = 600.0
+"""How long its process may be silent; a build has a limit of its own, which that process enforces."""
 _MEMORY_SHARE = 0.8
 """The part of this machine's available memory that a build in a check may have."""
 _LINE_OF_SOURCE = re.compile(r"[\w/]+\.(?:cpp|h):\d+")
@@ -96,19 +92,18 @@ class Builder:
 
     def __init__(self, name: str = "") -> None:
         self._name = name
-        self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._server = Server("TensorRT's builder", self._command, limit_s=_ANSWERS_WITHIN_S, died=EngineCrashed)
         self._memory = _memory_limit()
 
     @property
     def pid(self) -> int | None:
         """Its process id, None before it was started."""
-        return self._process.pid if self._process else None
+        return self._server.pid
 
     def prestart(self) -> None:
         """Begin starting the process. Returns at once."""
-        with contextlib.suppress(EngineMissing), self._lock:
-            self._running()
+        with contextlib.suppress(EngineMissing):
+            self._server.prestart()
 
     def build(
         self,
@@ -136,48 +131,17 @@ class Builder:
             "limit_s": limit_s,
             "memory": self._memory,
         }
-        answer = self._ask(question, model, time.monotonic() + limit_s + _ANSWERS_LATE_S, stop)
+        answer: dict[str, Any] = json.loads(self._server.ask(question, model, stop=stop))
         if "missing" in answer:
             raise EngineMissing(answer["missing"])
         return answer
 
     def close(self) -> None:
         """End the process, whatever it is doing; what it builds dies with it."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
+        self._server.close()
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            run = [sys.executable, "-m", "friction_tui.engines.tensorrt.build_server", self._name or preferred().name]
-            self._process = subprocess.Popen(
-                run, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
-        return self._process
-
-    def _ask(self, question: Mapping[str, object], model: bytes, deadline: float, stop: Stop) -> dict[str, Any]:
-        with self._lock:
-            if stop():  # while it answered somebody else
-                raise Stopped
-            process, answer = self._running(), bytearray()
-            assert process.stdin is not None and process.stdout is not None
-            with contextlib.suppress(BrokenPipeError):  # it is dead, which the reading finds out
-                process.stdin.write(json.dumps(question).encode() + b"\n")
-                process.stdin.write(model)
-                process.stdin.flush()
-            while not answer.endswith(b"\n"):
-                late, stopped = time.monotonic() > deadline, stop()
-                if late or stopped:
-                    self.close()
-                    raise Stopped if stopped else EngineCrashed("TensorRT's builder", None)
-                if select.select([process.stdout], [], [], _POLL_S)[0]:
-                    chunk = process.stdout.read1(1 << 20)  # type: ignore[attr-defined]
-                    if not chunk:
-                        raise EngineCrashed("TensorRT's builder", process.wait())
-                    answer += chunk
-            said: dict[str, Any] = json.loads(answer)
-            return said
+    def _command(self) -> list[str]:
+        return command("friction_tui.engines.tensorrt.build_server", self._name or preferred().name)
 
 
 _SHARED: list[Builder] = []
@@ -189,7 +153,6 @@ def shared() -> Builder:
     with _SHARED_LOCK:
         if not _SHARED:
             _SHARED.append(Builder())
-            atexit.register(_SHARED[0].close)
         return _SHARED[0]
 
 
@@ -278,10 +241,8 @@ def _how(answer: Mapping[str, Any]) -> str:
             return f"gave no result within {answer['seconds']:.0f} s and was ended"
         case "memory":
             return "ran out of memory"
-        case "crashed" if answer["how"] < 0:
-            return f"was killed by {signal.Signals(-answer['how']).name}"
         case "crashed":
-            return f"ended without a result, with status {answer['how']}"
+            return how_it_ended(answer["how"], answer["tail"])
     return ""
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,8 @@ import platformdirs
 
 from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
 from friction_tui.engines.tensorrt import module
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
 from friction_tui.vocabulary.protocol import EngineInfo
 
 if TYPE_CHECKING:
@@ -95,15 +95,12 @@ def _capabilities(one: module.Installed) -> Mapping[str, Any]:
     with contextlib.suppress(OSError, ValueError):  # not asked yet
         known: dict[str, Any] = json.loads(memory.read_text())
         return known
-    command = [sys.executable, "-m", "friction_tui.engines.tensorrt.capabilities", one.name]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
+    done = run(command("friction_tui.engines.tensorrt.capabilities", one.name), limit_s=_PROBE_TIMEOUT_S)
+    if done.code is None:
         return {"error": f"{one.name} did not finish loading within {_PROBE_TIMEOUT_S:.0f} s"}
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        return {"error": f"{one.name} cannot be loaded: {last}"}
-    known = json.loads(done.stdout.strip().splitlines()[-1])
+    if done.code != 0:
+        return {"error": f"{one.name} cannot be loaded: {done.last_line}"}
+    known = json.loads(done.out.splitlines()[-1])
     with contextlib.suppress(OSError):  # a read-only home costs 0.2 s at every start, no more
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps(known))

@@ -86,7 +86,7 @@ def ended_without_result(
 ) -> Finding:
     """The finding of a build that gave neither an engine nor a refusal. `how` it ended follows "the build"."""
     node = context.model.index.by_path.get(located)
-    memory = "out of memory" in how
+    memory = "memory" in how
     kind = engine.OUT_OF_HOST_MEMORY if memory else engine.BUILD_TIMEOUT if timed_out else engine.BUILDER_CRASHED
     target = f" for {context.recipe.target}" if context.recipe.target else ""
     begins = f" It does so from {node.proto.op_type} {node.name} on: the model up to there fails too." if node else ""

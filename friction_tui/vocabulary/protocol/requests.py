@@ -13,13 +13,15 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     """Open the recipe's source, judge it; replaces whatever was open.
 
     `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
-    `again` reads what is open already once more: until the new model is there, the older one stays.
+    `again` reads what is open already once more: until the new model is there, the older one stays. `careful` leaves
+    out what onnx's native code infers in the worker's own process: a worker died with this model.
     """
 
     revision: int
     recipe: Recipe
     remember: bool = False
     again: bool = False
+    careful: bool = False
 
 
 class EditStep(enum.StrEnum):

@@ -22,19 +22,22 @@
     until = 2027-01-31
     why = "token ids fit 32 bits"
 
-`friction.toml` speaks of every model in its folder, or of the one it names; `detector.friction.toml` of detector.onnx
-alone, and then only it counts. Every table may be left out. Leave to run the code in a model is never written here: it
-belongs to one person.
+`friction.toml` applies to every model in its folder, or to the one it names; `detector.friction.toml` to detector.onnx
+alone, and then only it counts. Every table may be left out. Consent to run the code in a model is never written here:
+it belongs to one person.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from friction_tui.kinds import KINDS, unknown
 from friction_tui.vocabulary.recipe import (
     ExportOptions,
     Precision,
@@ -63,10 +66,17 @@ class Allowed(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     until: datetime.date | None = None
     why: str = ""
 
-    def covers(self, kind: str, names: tuple[str, ...], today: datetime.date) -> bool:
-        """Whether it allows a finding of this kind, all of whose places are `names`."""
-        in_time = self.until is None or today <= self.until
-        return kind == self.kind and in_time and (not self.names or (bool(names) and set(names) <= set(self.names)))
+    def __str__(self) -> str:
+        """The kind, with the names it is limited to."""
+        return self.kind + (f" at {', '.join(self.names)}" if self.names else "")
+
+    def covers(self, kind: str, names: tuple[str, ...]) -> bool:
+        """Whether it is about a finding of this kind, all of whose locations are `names`."""
+        return kind == self.kind and (not self.names or (bool(names) and set(names) <= set(self.names)))
+
+    def holds(self, today: datetime.date) -> bool:
+        """Whether it has not run out."""
+        return self.until is None or today <= self.until
 
 
 class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -153,7 +163,8 @@ def save(held: RecipeFile, path: Path) -> Path:
 def load(path: Path) -> RecipeFile:
     """Read the file; the model's path becomes absolute. RecipeFileError names the place and the rule it breaks."""
     try:
-        held = msgspec.toml.decode(path.read_bytes(), type=RecipeFile)
+        text = path.read_bytes()
+        held = msgspec.toml.decode(text, type=RecipeFile)
     except OSError as error:
         raise RecipeFileError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (
@@ -162,6 +173,9 @@ def load(path: Path) -> RecipeFile:
         RecursionError,
     ) as error:  # it came with a model: anything is in it
         raise RecipeFileError(f"{path}: {error}. Correct it there, or delete the file to start afresh.") from error
+    for allowed, where in zip(held.allow, _allow_lines(text.decode()), strict=False):
+        if allowed.kind not in KINDS:
+            raise RecipeFileError(f"{path}{where}: {unknown(allowed.kind)}")
     _check(path, "profile", "values", Profile(held.profile, held.values))
     for number, profile in enumerate(held.more_profiles):
         _check(path, f"more_profiles[{number}].ranges", f"more_profiles[{number}].values", profile)
@@ -170,6 +184,18 @@ def load(path: Path) -> RecipeFile:
     full = os.path.normpath(path.absolute().parent / held.source.path)
     where = held.source.path if _is_module(held.source) else full
     return msgspec.structs.replace(held, source=msgspec.structs.replace(held.source, path=where, consent_hash=""))
+
+
+def _allow_lines(text: str) -> Iterator[str]:
+    """`:7`, the line of the kind of each `[[allow]]` table in order, then "" for tables written in another way."""
+    inside = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.lstrip().startswith("["):
+            inside = re.match(r"\s*\[\[\s*allow\s*\]\]", line) is not None
+        elif inside and re.match(r"\s*kind\s*=", line):
+            yield f":{number}"
+    while True:
+        yield ""
 
 
 def _check(path: Path, ranges: str, values: str, profile: Profile) -> None:

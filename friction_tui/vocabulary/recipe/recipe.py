@@ -7,6 +7,7 @@ rebuild a whole session, so any process can be killed without losing anything.
 from __future__ import annotations
 
 import enum
+from typing import Annotated
 
 import msgspec
 
@@ -102,8 +103,8 @@ class ExportOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     optimize: bool = True
     external_data: bool = True
     keep_initializers: bool = False
-    timeout_s: float = 600.0
-    memory_limit_mb: int = 0
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=1e9)] = 600.0  # neither inf nor nan
+    memory_limit_mb: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
 
 
 class Precision(enum.StrEnum):

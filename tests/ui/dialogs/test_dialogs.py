@@ -189,7 +189,7 @@ async def test_commands_are_shown_copied_and_saved(tmp_path: Path) -> None:
 
 def test_friction_toml_is_written_and_keeps_what_was_allowed(tmp_path: Path) -> None:
     file = tmp_path / "friction.toml"
-    file.write_text('[[allow]]\nkind = "numerics/int64"\nwhy = "token ids are small"\n')
+    file.write_text('[[allow]]\nkind = "older/int64-range"\nwhy = "token ids are small"\n')
     said: list[Say] = []
     bench: Any = SimpleNamespace(
         state=state(),
@@ -199,7 +199,7 @@ def test_friction_toml_is_written_and_keeps_what_was_allowed(tmp_path: Path) -> 
     save_recipe(bench)
     assert said[0].text == f"recipe written to {file}"
     held = recipe_file.load(file)
-    assert [allowed.kind for allowed in held.allow] == ["numerics/int64"]
+    assert [allowed.kind for allowed in held.allow] == ["older/int64-range"]
     assert bench.state.recipe is not None and held.recipe().profile == bench.state.recipe.profile
     file.write_text("[")
     save_recipe(bench)
