@@ -55,6 +55,10 @@ def run(request: JobRequest, progress: Progress, send: Callable[[Event], None]) 
             return search_precision(request, progress)
         case JobKind.OPSETS:
             return plan_opsets(request, progress, send)
+        case JobKind.REDUCE:
+            from friction_tui.worker.reducing import reduce
+
+            return reduce(request, progress)
         case JobKind.FIX:
             return mend(request, progress)
     raise ValueError(f"no such job: {request.kind}")

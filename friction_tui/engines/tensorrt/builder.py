@@ -187,9 +187,9 @@ class BuilderQuestion:
             return self.builder.build(data, terms, path=graph.path, dry=dry, limit_s=limit, stop=stop)
 
         answer = build(self._data, limit_s)
-        refusals = tuple(_said(graph, text) for text in answer["errors"])
         located = ""
-        if answer["verdict"] in ("refused", "crashed") and not any(one.nodes for one in refusals):
+        named = any(_said(graph, text).nodes for text in answer["errors"])
+        if answer["verdict"] in ("refused", "crashed") and not named:
             deadline = time.monotonic() + locating_s
             longest = max(2.0, 6 * answer["seconds"])
             found = first_failing(
@@ -198,19 +198,7 @@ class BuilderQuestion:
                 lambda: time.monotonic() > deadline,
             )
             located = graph.mark_in(graph.pieces[found].proto.name).path if found is not None else ""
-        return BuilderAnswer(
-            verdict=answer["verdict"],
-            label=preferred().label,
-            seconds=answer["seconds"],
-            dry=dry,
-            refusals=refusals,
-            cannot_run=tuple(_said(graph, text) for text in answer["cannot_run"]),
-            how=_how(answer),
-            tail=answer["tail"],
-            located=located,
-            plan=answer["plan"],
-            activation=tuple(answer["activation"]),
-        )
+        return answer_of(answer, dry=dry, said=lambda text: _said(graph, text), located=located)
 
     def _prepared(self) -> MarkedGraph:
         if self._graph is None:
@@ -218,6 +206,25 @@ class BuilderQuestion:
             self._graph = marked_graph(self.model, Path(self._folder.name), inline=False)
             self._data = assemble.serialized(self._graph.proto)
         return self._graph
+
+
+def answer_of(
+    answer: Mapping[str, Any], *, dry: bool = False, said: Callable[[str], Said] = Said, located: str = ""
+) -> BuilderAnswer:
+    """The server's answer in our terms; `said` finds the nodes that a message names."""
+    return BuilderAnswer(
+        verdict=answer["verdict"],
+        label=preferred().label,
+        seconds=answer["seconds"],
+        dry=dry,
+        refusals=tuple(map(said, answer["errors"])),
+        cannot_run=tuple(map(said, answer["cannot_run"])),
+        how=_how(answer),
+        tail=answer["tail"],
+        located=located,
+        plan=answer["plan"],
+        activation=tuple(answer["activation"]),
+    )
 
 
 def failure(answer: Mapping[str, Any]) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ _CANNOT_RUN = re.compile(r"values are not self-consistent|violate shape constrai
 _SUSPECTS_NAMED = 5
 _AFTER_AN_END = {
     engine.BUILDER_CRASHED: (
-        "Change the node named here, if there is one, or cut the model in half until a part of it builds.",
-        "Try another TensorRT version, and report the crash to NVIDIA with the smallest model that shows it.",
+        "Change the node named here, or find the smallest part that crashes: friction-tui reduce MODEL -o small.onnx",
+        "Try another TensorRT version, and report the crash to NVIDIA with that part.",
     ),
     engine.BUILD_TIMEOUT: (
         "Give it more time, or lower the profile's max sizes.",

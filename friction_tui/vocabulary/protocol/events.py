@@ -18,6 +18,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     OpsetPlan,
     Phase,
     PrecisionResult,
+    Reduction,
 )
 from friction_tui.vocabulary.protocol.requests import JobKind
 from friction_tui.vocabulary.recipe import InputSpec, Recipe
@@ -259,6 +260,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None
     mended: Mended | None = None
+    reduced: Reduction | None = None
     findings: tuple[Finding, ...] = ()
 
 
