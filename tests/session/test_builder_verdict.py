@@ -31,8 +31,8 @@ NO_KERNEL = "g (float[4,8] x, float[8,4] w) => (float[4,4] y) { [fc] y = MatMul(
 GUESSED_WRONG = "g (float[n,4] x) => (float[2,6] y) <int64[2] s = {2, 6}> { [fold] y = Reshape(x, s) }"
 
 
-def opened(graph: str) -> OpenedModel:
-    proto = parser.parse_model('<ir_version: 10, opset_import: ["" : 17]>\n' + graph)
+def opened(graph: str, opset: int = 17) -> OpenedModel:
+    proto = parser.parse_model(f'<ir_version: 10, opset_import: ["" : {opset}]>\n' + graph)
     return from_proto(proto, Path("model.onnx"))
 
 
@@ -42,8 +42,9 @@ def context_of(
     profile: Profile | None = None,
     target: str = "",
     precision: Precision = Precision.AS_EXPORTED,
+    opset: int = 17,
 ) -> CheckContext:
-    model, engine = opened(graph), deciding(found())
+    model, engine = opened(graph, opset), deciding(found())
     assert engine is not None
     ranges = {"n": Range(1, 2, 4)} if "float[n" in graph else {}
     complete = default_profile(model, profile or Profile(ranges=ranges))
@@ -144,3 +145,15 @@ def test_a_build_that_ends_without_a_word_is_an_error() -> None:
 
 def test_a_cancelled_build_is_no_finding() -> None:
     assert after_build(context_of(HEALTHY), JobEnded(job=1, kind=JobKind.BUILD, seconds=1.0, cancelled=True)) == ()
+
+
+def test_a_rule_and_the_builder_about_one_node_are_one_finding() -> None:
+    """The builder's text decodes to another kind than the rule's, which says more."""
+    context = context_of(
+        "g (float16[4] x) => (int4[4] y) { [low] y = Cast<to: int = 22>(x) }", profile=Profile(), opset=21
+    )
+    findings, builder, _ = whole_verdict(context)
+    assert builder.findings
+    (error,) = [one for one in findings if one.severity is Severity.ERROR]
+    assert error.kind == "operators/low-precision-cast"
+    assert error.words[0].source.endswith("builder")
