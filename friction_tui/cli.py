@@ -338,7 +338,7 @@ def _first(recipe: Recipe | None) -> str:
 def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe of a command line and the friction.toml beside the model; a wrong one ends the command."""
     from friction_tui.commands.agreements import with_file
-    from friction_tui.vocabulary.recipe.file import RecipeFileError
+    from friction_tui.friction_toml import RecipeFileError
     from friction_tui.vocabulary.recipe.text import RecipeTextError
 
     try:

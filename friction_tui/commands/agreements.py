@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
+from friction_tui.friction_toml import Allowed, RecipeFile, of_model
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.recipe import ExportOptions, Precision, Profile, Recipe
-from friction_tui.vocabulary.recipe.file import Allowed, RecipeFile, of_model
 
 
 def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:

@@ -212,6 +212,10 @@ class GraphEditor:
         if dtype is None and array.dtype.kind == "i":
             array = array.astype(np.int64)
         tensor = numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), self.fresh(name))
+        return self.add_initializer(tensor)
+
+    def add_initializer(self, tensor: TensorProto) -> str:
+        """Add an initializer as it is, its name fresh; gives the name."""
         self.proto.graph.initializer.append(tensor)
         self._initializers[tensor.name] = tensor
         return tensor.name
@@ -332,6 +336,26 @@ class GraphEditor:
         graph.node.extend(self._new)
         graph.node.extend(after)
         self._new = []
+
+    def rebuild(self, graph: onnx.GraphProto, rewrite: Callable[[onnx.NodeProto], bool]) -> None:
+        """Offer every node of `graph` in order to `rewrite`.
+
+        It gives True where the nodes that it adds stand for the node, False where they stand before it. Raises what
+        `rewrite` raises; the graph is then as it was.
+        """
+        made: list[onnx.NodeProto] = []
+        for node in graph.node:
+            self._new, self._scope = [], node.name or node.op_type
+            replaced = rewrite(node)
+            for new in self._new:
+                new.metadata_props.extend(node.metadata_props)
+                new.doc_string = new.doc_string or node.doc_string
+            made.extend(self._new)
+            if not replaced:
+                made.append(node)
+        self._new = []
+        del graph.node[:]
+        graph.node.extend(made)
 
 
 def node_rewrite(

@@ -118,8 +118,8 @@ def test_an_environment_that_is_not_there_is_a_mistake() -> None:
 
 
 def test_a_file_that_came_with_a_model_runs_no_program(tmp_path: Path) -> None:
+    from friction_tui.environments import also
     from friction_tui.vocabulary.recipe import Recipe, Source
-    from friction_tui.vocabulary.recipe.environments import also
 
     (tmp_path / "friction.toml").write_text('also = ["env/bin/python"]\n')
     recipe = Recipe(source=Source(str(tmp_path / "m.onnx")))

@@ -117,16 +117,16 @@ def save_model(bench: Workbench) -> None:
 
 def save_recipe(bench: Workbench) -> None:
     """Ask where to write friction.toml; what the team agreed on in an older one stays."""
+    from friction_tui import friction_toml
     from friction_tui.ui.dialogs.path_prompt import PathPrompt
-    from friction_tui.vocabulary.recipe import file as recipe_file
 
     recipe = bench.state.recipe
     if recipe is None:
         return
 
     try:
-        proposed, agreed = recipe_file.of_model(Path(recipe.source.path))
-    except recipe_file.RecipeFileError as error:
+        proposed, agreed = friction_toml.of_model(Path(recipe.source.path))
+    except friction_toml.RecipeFileError as error:
         bench.post_message(Say(f"the recipe was not written: {error}", NoticeLevel.ERROR))
         return
 
@@ -134,9 +134,9 @@ def save_recipe(bench: Workbench) -> None:
         if path is None:
             return
         try:
-            older = recipe_file.load(path) if path.exists() else agreed
-            recipe_file.save(recipe_file.from_recipe(recipe, older), path)
-        except (recipe_file.RecipeFileError, OSError) as error:
+            older = friction_toml.load(path) if path.exists() else agreed
+            friction_toml.save(friction_toml.from_recipe(recipe, older), path)
+        except (friction_toml.RecipeFileError, OSError) as error:
             bench.post_message(Say(f"the recipe was not written: {error}", NoticeLevel.ERROR))
         else:
             bench.post_message(

@@ -11,6 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from friction_tui import environments
+from friction_tui.friction_toml import RecipeFileError
 from friction_tui.report.matrix import matrix
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.dialogs.text_screen import Page
@@ -18,8 +20,6 @@ from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.ui.panel import Ask
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label
 from friction_tui.vocabulary.protocol import AskOthers
-from friction_tui.vocabulary.recipe import environments
-from friction_tui.vocabulary.recipe.file import RecipeFileError
 
 QUESTION = "Ask the TensorRT of another Python environment: its interpreter, which is run"
 KEYS = "Enter asks; separate several with spaces   Esc leaves"

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from friction_tui import friction_toml
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.actions.edit_commands import save_recipe
 from friction_tui.ui.dialogs.copy_as import CopyScreen
@@ -29,7 +30,6 @@ from friction_tui.vocabulary.protocol import (
     PrecisionResult,
 )
 from friction_tui.vocabulary.recipe import Precision, Range, Rewrite, Source, SourceKind
-from friction_tui.vocabulary.recipe import file as recipe_file
 from tests.ui.bench import Bench
 from tests.ui.shapes.test_shapes_panel import state_of
 
@@ -198,7 +198,7 @@ def test_friction_toml_is_written_and_keeps_what_was_allowed(tmp_path: Path) -> 
     )
     save_recipe(bench)
     assert said[0].text == f"recipe written to {file}"
-    held = recipe_file.load(file)
+    held = friction_toml.load(file)
     assert [allowed.kind for allowed in held.allow] == ["older/int64-range"]
     assert bench.state.recipe is not None and held.recipe().profile == bench.state.recipe.profile
     file.write_text("[")

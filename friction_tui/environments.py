@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from friction_tui.vocabulary.recipe.file import of_model
+from friction_tui.friction_toml import of_model
 from friction_tui.vocabulary.recipe.recipe import Recipe
 
 

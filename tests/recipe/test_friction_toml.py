@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from friction_tui.friction_toml import Allowed, RecipeFileError, from_recipe, load, of_model, save
 from friction_tui.kinds import KINDS
 from friction_tui.vocabulary.recipe import (
     InputSpec,
@@ -22,7 +23,6 @@ from friction_tui.vocabulary.recipe import (
     SourceKind,
     Values,
 )
-from friction_tui.vocabulary.recipe.file import Allowed, RecipeFileError, from_recipe, load, of_model, save
 
 KIND = "older/int64-range"
 KEYS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1, max_size=12)
