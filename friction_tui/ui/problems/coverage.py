@@ -15,7 +15,10 @@ LABEL_WIDTH = 9
 def coverage(state: AppState, width: int) -> list[Line]:
     """`no problem found`, then a line for each question: parses, rules, builds, runs, results."""
     good = "+" if state.ascii else "✓"
-    lines = paragraph("no problem found", width, "good", indent=((f"{good} ", "good"),))
+    builder = state.checks.get("builder")
+    silent = builder is not None and builder.state is not CheckState.DONE
+    head: Span = ("? ", "warning") if silent else (f"{good} ", "good")
+    lines = paragraph("no problem found", width, "note" if silent else "good", indent=(head,))
     for name, text, role in _answers(state):
         mark: Span = (f"{good} ", "good") if role == "good" else ("? ", "note")
         label: Span = (f"{name:<{LABEL_WIDTH}}", "muted")
