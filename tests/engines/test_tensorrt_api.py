@@ -59,7 +59,9 @@ def uses(tree: ast.AST) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("version", ["tensorrt_cu13_bindings 10.16", "tensorrt_cu13_bindings 11.4"])
-@pytest.mark.parametrize("file", ["parse_server.py", "native.py", "build.py", "run.py", "capabilities.py"])
+@pytest.mark.parametrize(
+    "file", ["parse_server.py", "native.py", "build.py", "build_server.py", "run.py", "capabilities.py"]
+)
 def test_every_name_the_adapter_uses_exists(file: str, version: str) -> None:
     api = next(api for key, api in RECORD.items() if key.startswith(version))
     known = {"module": {*api["module"], "__name__", "__version__"}, **api["classes"]}

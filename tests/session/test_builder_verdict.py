@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
+from friction_tui.session import builder_verdict, judging
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults
 from friction_tui.session.builder_verdict import after_build, ask, refused_by_builder, why_not
 from friction_tui.session.judging import BUILDER, Judgement, judge
@@ -157,3 +160,26 @@ def test_a_rule_and_the_builder_about_one_node_are_one_finding() -> None:
     (error,) = [one for one in findings if one.severity is Severity.ERROR]
     assert error.kind == "operators/low-precision-cast"
     assert error.words[0].source.endswith("builder")
+
+
+def test_a_verdict_does_not_wait_long_for_the_builder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is known is sent without the builder's answer, and again with it."""
+    first = threading.Event()
+
+    def slow(*_: object) -> Iterator[builder_verdict.Step]:
+        assert first.wait(60)
+        yield builder_verdict.Step(CheckState.DONE, "answered")
+
+    context = context_of(HEALTHY)
+    events: list[Event] = []
+
+    def emit(event: Event) -> None:
+        events.append(event)
+        if isinstance(event, Judged):
+            first.set()
+
+    monkeypatch.setattr(judging, "BUILDER_WAIT_S", 0.01)
+    monkeypatch.setattr(builder_verdict, "ask", slow)
+    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(context.model))
+    assert judge(Judgement(1, emit, lambda: False), context, kept, lambda: None) == []
+    assert [one.complete for one in events if isinstance(one, Judged)] == [False, True]
