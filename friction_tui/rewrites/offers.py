@@ -67,7 +67,7 @@ class _Offering:
         known = {fix.rewrite for fix in finding.fixes}
         offered = [fix for rewriter in self._candidates(finding) if (fix := self._fix(rewriter, finding)) is not None]
         new = tuple(fix for fix in offered if fix.rewrite not in known)
-        return msgspec.structs.replace(finding, fixes=(*new, *finding.fixes)) if new else finding
+        return msgspec.structs.replace(finding, fixes=(*new, *map(_promised, finding.fixes)))
 
     def _candidates(self, finding: Finding) -> list[Rewriter]:
         named = [REWRITES[name] for name in KINDS[finding.kind].rewrites]
@@ -96,7 +96,7 @@ class _Offering:
         nodes = tuple(reference(self._model.index, path) for path in paths)
         changes = f": {rewriter.changes}" if rewriter.changes else ""
         text = f"{rewriter.title[:1].upper()}{rewriter.title[1:]} ({rewriter.exactness}{changes})."
-        return Fix(text, rewrite=rewriter.name, nodes=nodes)
+        return _promised(Fix(text, rewrite=rewriter.name, nodes=nodes))
 
     def _edited(self, rewriter: Rewriter, paths: Sequence[str]) -> onnx.ModelProto | None:
         key = (rewriter.name, tuple(paths))
@@ -117,6 +117,14 @@ class _Offering:
             self._editor = GraphEditor(proto, self._model.path.parent)
         graph = graph_at(self._editor.proto, node.graph)
         return not self._editor.misfit(graph, node.index, rewriter.node)
+
+
+def _promised(fix: Fix) -> Fix:
+    """The fix with what its rewrite promises about the results."""
+    rewriter = REWRITES.get(fix.rewrite)
+    if rewriter is None:
+        return fix
+    return msgspec.structs.replace(fix, exactness=rewriter.exactness.value, changes=rewriter.changes)
 
 
 def _changed(refused: Iterable[Node], edited: onnx.ModelProto) -> bool:
