@@ -196,10 +196,23 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 @click.option("--safe", "level", flag_value="safe", help="Only fixes that keep the results.")
 @click.option("--all", "level", flag_value="all", help="Mend warnings and notes too.")
 @click.option("--only", multiple=True, metavar="KIND", help="Mend findings of this kind only, such as types/float64.")
+@click.option(
+    "--cut",
+    is_flag=True,
+    help="Where errors remain, cut the result of -o NAME.onnx: NAME.head.onnx for TensorRT, NAME.tail.onnx for ONNX "
+    "Runtime, and NAME_run.py, which runs both.",
+)
+@click.option("--diff", is_flag=True, help="Print what was taken out, put in and changed.")
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path),
+    metavar="SCRIPT.py",
+    help="Write a Python script that repeats the edits on the original with onnx and numpy only.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @shape_options
 @source_options
-def fix(model: str, output: Path | None, level: str | None, only: tuple[str, ...], form: str, **chosen: Any) -> None:
+def fix(model: str, output: Path | None, level: str | None, form: str, **chosen: Any) -> None:
     """Mend what TensorRT refuses in MODEL by rewriting it, and verify each step.
 
     Without --safe a fix that changes results as it says is used where nothing safer mends an error. Exit status: 0 no
@@ -207,7 +220,9 @@ def fix(model: str, output: Path | None, level: str | None, only: tuple[str, ...
     """
     from friction_tui.commands.fix import run
 
-    sys.exit(run(_agreed(model, chosen), output, level=level or "", only=only, form=form, allow=chosen["allow_code"]))
+    asked = {name: chosen.pop(name) for name in ("only", "script", "diff", "cut")}
+    asked |= {"level": level or "", "form": form, "allow": chosen["allow_code"]}
+    sys.exit(run(_agreed(model, chosen), output, **asked))
 
 
 @main.command()

@@ -9,20 +9,35 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun, writable
 from friction_tui.drawing.width import visible
 from friction_tui.kinds import KINDS, nearest
 from friction_tui.report.as_json import finding_of
+from friction_tui.report.difference import lines
 from friction_tui.report.text import ansi, describe, plain
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import Event, JobKind, JobProgress, Mended, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 
 
-def run(recipe: Recipe, output: Path | None, *, level: str, only: Sequence[str], form: str, allow: bool) -> int:
+def run(
+    recipe: Recipe,
+    output: Path | None,
+    *,
+    level: str,
+    only: Sequence[str],
+    form: str,
+    script: Path | None,
+    diff: bool,
+    cut: bool,
+    allow: bool,
+) -> int:
     """Mend the model and write it; 0 no error remains, 1 some do, 2 it could not be judged or written."""
+    if cut and output is None:
+        raise click.UsageError("--cut writes the parts beside the fixed model: give -o too")
     unknown = next((kind for kind in only if kind not in KINDS), None)
     if unknown is not None:
         near = nearest(unknown)
@@ -30,6 +45,8 @@ def run(recipe: Recipe, output: Path | None, *, level: str, only: Sequence[str],
         raise click.UsageError(f"--only: there is no kind {unknown!r}{hint}")
     if output is not None:
         writable(output, "the model")
+    if script is not None:
+        writable(script, "the script")
     live = sys.stderr.isatty()
 
     def on_event(event: Event) -> None:
@@ -39,7 +56,10 @@ def run(recipe: Recipe, output: Path | None, *, level: str, only: Sequence[str],
 
     def request(number: int, kind: JobKind) -> StartJob:
         path = str(output.resolve()) if output else ""
-        return StartJob(job=number, kind=kind, level=level, only=tuple(only), output=path)
+        beside = str(script.resolve()) if script else ""
+        return StartJob(
+            job=number, kind=kind, level=level, only=tuple(only), output=path, script=beside, diff=diff, cut=cut
+        )
 
     answer = judged(recipe, allow=allow, jobs=(JobKind.FIX,), job_request=request, on_event=on_event)
     ended = answer.jobs.get(JobKind.FIX)
@@ -62,6 +82,10 @@ def _lines(mended: Mended) -> Iterator[str]:
         yield f"original and result: {visible(mended.verified)}"
     if not mended.steps:
         yield "No fix applies." if errors else "Nothing to fix: no error was found."
+    if mended.difference is not None:
+        yield from lines(mended.difference)
+    if mended.script:
+        yield f"script {visible(mended.script)}: {visible(mended.scripted)}"
     if mended.saved:
         yield f"saved to {visible(mended.saved)}"
     if errors:
@@ -96,4 +120,8 @@ def _document(mended: Mended) -> str:
         "remaining": [finding_of(finding) for finding in mended.findings],
         "not_kept": list(mended.refused),
     }
+    if mended.script:
+        document |= {"script": mended.script, "scripted": mended.scripted}
+    if mended.difference is not None:
+        document["diff"] = msgspec.to_builtins(mended.difference)
     return json.dumps(document, indent=2, ensure_ascii=False)

@@ -384,6 +384,9 @@ class Session:
             level=request.level,
             only=request.only,
             output=request.output,
+            script=request.script,
+            diff=request.diff,
+            cut=request.cut,
         )
 
     def job_ended(self, ended: JobEnded) -> JobEnded:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,6 +16,7 @@ from onnx.external_data_helper import load_external_data_for_model
 from friction_tui.engines.found import found
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.file.external import tensor_bytes
+from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel, all_tensors, open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
@@ -19,6 +24,7 @@ from friction_tui.rewrites import mending
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.proof import Proof, prove
 from friction_tui.rewrites.proving import LARGEST, points_of
+from friction_tui.rewrites.script import script_of
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
@@ -52,6 +58,11 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
     progress.end("fix")
     whole = compared(base, done.model, request.recipe) if done.steps else None
     saved = _saved(base, done.model, request.output) if request.output else ""
+    script, scripted = "", ""
+    if request.script:
+        progress.begin("script")
+        script, scripted = write_script(base, done.model, Path(request.script), request.recipe, done.steps)
+        progress.end("script")
     result = Mended(
         steps=tuple(done.steps),
         findings=tuple(done.findings),
@@ -59,8 +70,33 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
         verified=str(whole) if whole is not None else "",
         holds=whole.holds if whole is not None else None,
         saved=saved,
+        script=script,
+        scripted=scripted,
+        difference=model_diff(base.proto, done.model.proto) if request.diff else None,
     )
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, mended=result)
+
+
+def write_script(
+    base: OpenedModel, model: OpenedModel, path: Path, recipe: Recipe, steps: Sequence[MendStep]
+) -> tuple[str, str]:
+    """Write the script that makes `model` of `base` and run it once; its path and what that showed, in words."""
+    done = [f"{step.problem}: {step.what} ({step.rewrite.name}, {step.exactness})" for step in steps]
+    done += [f"convert to opset {recipe.opset}"] if recipe.opset is not None else []
+    try:
+        script_of(base.proto, model.proto, base.path.name, done).write(path)
+    except OSError as error:
+        raise OSError(f"{path} was not written: {error}") from None
+    with tempfile.TemporaryDirectory(prefix="friction-script-") as folder:
+        made = Path(folder) / "repeated.onnx"
+        command = [sys.executable, "-I", str(path), str(base.path), str(made)]
+        run = subprocess.run(command, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            last = run.stderr.strip().splitlines()[-1:] or [f"status {run.returncode}"]
+            return str(path), f"the script fails: {last[0]}"
+        repeated = onnx.load(str(made), load_external_data=False)
+    same = model_diff(model.proto, repeated).empty
+    return str(path), "repeats the edits: the same model" if same else "the script gives another model; do not use it"
 
 
 def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
