@@ -199,8 +199,8 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 @click.option(
     "--cut",
     is_flag=True,
-    help="Where errors remain, cut the result of -o NAME.onnx: NAME.head.onnx for TensorRT, NAME.tail.onnx for ONNX "
-    "Runtime, and NAME_run.py, which runs both.",
+    help="Where TensorRT still refuses nodes, cut -o NAME.onnx: NAME.head.onnx for TensorRT, NAME.tail.onnx for ONNX "
+    "Runtime (NAME.middle.onnx where a tail can run on TensorRT again), and NAME_run.py, which runs all of them.",
 )
 @click.option("--diff", is_flag=True, help="Print what was taken out, put in and changed.")
 @click.option(
@@ -216,7 +216,7 @@ def fix(model: str, output: Path | None, level: str | None, form: str, **chosen:
     """Mend what TensorRT refuses in MODEL by rewriting it, and verify each step.
 
     Without --safe a fix that changes results as it says is used where nothing safer mends an error. Exit status: 0 no
-    error remains, 1 some do, 2 the model could not be judged or written.
+    error remains, 1 some do (also where they were cut off), 2 the model could not be judged or written.
     """
     from friction_tui.commands.fix import run
 

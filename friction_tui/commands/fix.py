@@ -19,7 +19,7 @@ from friction_tui.report.as_json import finding_of
 from friction_tui.report.difference import lines
 from friction_tui.report.text import ansi, describe, plain
 from friction_tui.vocabulary.finding import Severity
-from friction_tui.vocabulary.protocol import Event, JobKind, JobProgress, Mended, StartJob
+from friction_tui.vocabulary.protocol import CutParts, Event, JobKind, JobProgress, Mended, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 
 
@@ -88,12 +88,28 @@ def _lines(mended: Mended) -> Iterator[str]:
         yield f"script {visible(mended.script)}: {visible(mended.scripted)}"
     if mended.saved:
         yield f"saved to {visible(mended.saved)}"
+    if mended.cut is not None:
+        yield from _parts(mended.cut)
     if errors:
         yield f"{len(errors)} {'error remains' if len(errors) == 1 else 'errors remain'}:"
         for finding in errors:
             yield from describe(finding, paint)
         for why in mended.refused:
             yield f"  tried, not kept: {visible(why)}"
+
+
+def _parts(cut: CutParts) -> Iterator[str]:
+    if cut.why_not:
+        yield f"not cut: {visible(cut.why_not)}"
+        return
+    engines = ("TensorRT", "ONNX Runtime", "TensorRT")
+    files = [file for file in (cut.head, cut.middle, cut.tail) if file]
+    for file, nodes, engine in zip(files, cut.nodes, engines, strict=False):
+        yield f"for {engine}: {visible(file)}, {nodes} node{'s' * (nodes != 1)}"
+    size = f" ({cut.bytes:,} bytes at opt)" if cut.bytes else ""
+    yield f"cut at {', '.join(map(visible, cut.tensors)) or 'no tensor'}{size}"
+    yield f"parts and original: {visible(cut.verified)}"
+    yield f"run them with {visible(cut.runner)}"
 
 
 def _document(mended: Mended) -> str:
@@ -122,6 +138,8 @@ def _document(mended: Mended) -> str:
     }
     if mended.script:
         document |= {"script": mended.script, "scripted": mended.scripted}
+    if mended.cut is not None:
+        document["cut"] = msgspec.to_builtins(mended.cut)
     if mended.difference is not None:
         document["diff"] = msgspec.to_builtins(mended.difference)
     return json.dumps(document, indent=2, ensure_ascii=False)

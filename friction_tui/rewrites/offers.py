@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 import time
@@ -20,6 +21,7 @@ from friction_tui.processes.child import Stopped, run_module
 from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.cutting import head_size, refused_nodes
 from friction_tui.rewrites.graph_editor import GraphEditor, graph_at
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
 
@@ -67,7 +69,9 @@ class _Offering:
         known = {fix.rewrite for fix in finding.fixes}
         offered = [fix for rewriter in self._candidates(finding) if (fix := self._fix(rewriter, finding)) is not None]
         new = tuple(fix for fix in offered if fix.rewrite not in known)
-        return msgspec.structs.replace(finding, fixes=(*new, *map(_promised, finding.fixes)))
+        fixes = (*new, *map(_promised, finding.fixes))
+        cut = () if any(fix.applicable for fix in fixes) else self._cut(finding)
+        return msgspec.structs.replace(finding, fixes=(*fixes, *cut))
 
     def _candidates(self, finding: Finding) -> list[Rewriter]:
         named = [REWRITES[name] for name in KINDS[finding.kind].rewrites]
@@ -77,6 +81,21 @@ class _Offering:
                 named.extend(self._by_op.get(("" if domain == "ai.onnx" else domain, op), ()))
             named.extend(rewriter for rewriter in REWRITES.values() if rewriter.general)
         return list({rewriter.name: rewriter for rewriter in named}.values())
+
+    def _cut(self, finding: Finding) -> tuple[Fix, ...]:
+        """The last way out of a refusal that nothing mends: the rest of the model in ONNX Runtime."""
+        refused = refused_nodes([finding])
+        nodes, costly = head_size(self._model, refused) if refused else (0, 0)
+        if not costly:
+            return ()
+        before = f"the {nodes} nodes that do not depend on it" if nodes > 1 else "the node that does not depend on it"
+        name = shlex.quote(self._model.path.name)
+        return (
+            Fix(
+                f"Cut the model: TensorRT runs {before}, as far as they parse, ONNX Runtime the rest "
+                f"(friction-tui fix {name} -o OUT.onnx --cut)."
+            ),
+        )
 
     def _nodes(self, finding: Finding) -> list[Node]:
         found = (self._model.index.by_path.get(path) for path in finding.node_paths)

@@ -20,7 +20,7 @@ from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel, all_tensors, open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
-from friction_tui.rewrites import mending
+from friction_tui.rewrites import cutting, mending
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.proof import Proof, prove
 from friction_tui.rewrites.proving import LARGEST, points_of
@@ -30,7 +30,7 @@ from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
 from friction_tui.session.saving import save_model
 from friction_tui.vocabulary.finding import Finding, fix_first
-from friction_tui.vocabulary.protocol import JobEnded, JobRequest, Mended, MendStep, Refused
+from friction_tui.vocabulary.protocol import CutParts, JobEnded, JobRequest, Mended, MendStep, Refused
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.worker.progress import Progress
 
@@ -72,6 +72,7 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
         saved=saved,
         script=script,
         scripted=scripted,
+        cut=_cut(base, done, request) if request.cut else None,
         difference=model_diff(base.proto, done.model.proto) if request.diff else None,
     )
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, mended=result)
@@ -99,6 +100,38 @@ def write_script(
     return str(path), "repeats the edits: the same model" if same else "the script gives another model; do not use it"
 
 
+def _cut(base: OpenedModel, done: mending.Mending, request: JobRequest) -> CutParts | None:
+    """Cut what stays refused and write the parts beside the output; None where nothing is refused."""
+    model, output = done.model, Path(request.output)
+    refused = cutting.refused_nodes(done.findings)
+    if not refused:
+        return None
+    profile = default_profile(model, request.recipe.profile) if request.recipe.profile is not None else None
+    try:
+        found = cutting.cut(
+            model, refused, ShapeTable(model, profile), lambda part: refusals(part, on_batch=lambda _: None)
+        )
+    except cutting.CannotCut as error:
+        return CutParts(why_not=str(error))
+    files = {part.name: output.with_name(f"{output.stem}.{part.name}.onnx") for part in found.parts}
+    for part in found.parts:
+        _saved(base, part.model, str(files[part.name]))
+    runner = output.with_name(f"{output.stem}_run.py")
+    outputs = [value.name for value in model.proto.graph.output]
+    named = [(files[part.name].name, part.engine) for part in found.parts]
+    runner.write_text(cutting.runner_text(base.path.name, named, outputs), encoding="utf-8")
+    proof = compared(base, [part.model for part in found.parts], request.recipe)
+    return CutParts(
+        **{name: str(file) for name, file in files.items()},
+        runner=str(runner),
+        tensors=found.tensors,
+        bytes=found.crossing_bytes,
+        nodes=tuple(len(part.model.index.main) for part in found.parts),
+        verified=str(proof) if proof is not None else "not verified",
+        holds=proof.holds if proof is not None else None,
+    )
+
+
 def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
     """Everything found about an edited model: the parser's refusals, every check, deduplicated."""
     engine = next((one for one in found() if one.name.startswith("TensorRT")), None)
@@ -110,18 +143,22 @@ def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
     return fix_first(deduplicate([finding for _, findings in diagnose(context) for finding in findings]))
 
 
-def compared(before: OpenedModel, after: OpenedModel, recipe: Recipe) -> Proof | None:
-    """Both models run on the same inputs; None where their weights are too large to load twice."""
-    if max(sum(map(tensor_bytes, all_tensors(one.index))) for one in (before, after)) > LARGEST:
+def compared(before: OpenedModel, after: OpenedModel | Sequence[OpenedModel], recipe: Recipe) -> Proof | None:
+    """Both models, or the second's parts, run on the same inputs; None where they are too large to load twice."""
+    parts = [after] if isinstance(after, OpenedModel) else after
+    if max(sum(map(tensor_bytes, all_tensors(one.index))) for one in (before, *parts)) > LARGEST:
         return None
-    pair = []
-    for model in (before, after):
-        proto = onnx.ModelProto()
-        proto.CopyFrom(model.proto)
-        load_external_data_for_model(proto, str(model.path.parent))
-        pair.append(proto)
+    first, *others = [_loaded(model) for model in (before, *parts)]
     profile = default_profile(before, recipe.profile) if recipe.profile is not None else None
-    return prove(pair[0], pair[1], points_of(before, msgspec.structs.replace(recipe, profile=profile)))
+    points = points_of(before, msgspec.structs.replace(recipe, profile=profile))
+    return prove(first, others[0] if isinstance(after, OpenedModel) else others, points)
+
+
+def _loaded(model: OpenedModel) -> onnx.ModelProto:
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    load_external_data_for_model(proto, str(model.path.parent))
+    return proto
 
 
 def _saved(base: OpenedModel, model: OpenedModel, output: str) -> str:

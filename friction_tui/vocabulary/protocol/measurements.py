@@ -35,19 +35,21 @@ class MendStep(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CutParts(msgspec.Struct, frozen=True, kw_only=True):
-    """A model cut in parts that run one after another: the `head` on TensorRT, the `tail` on ONNX Runtime.
+    """A model cut in parts that run one after another, the head on TensorRT.
 
-    Files as written; `tensors` cross from one to the other, `bytes` of them at opt (0 where a size is not known).
-    `runner` is a Python file that runs all of them. `nodes` counts those of head and tail. `verified` is what running
+    The tail runs on ONNX Runtime; where there is a `middle`, that does, and the tail on TensorRT again. Files as
+    written; `tensors` cross from one to the other, `bytes` of them at opt (0 where a size is not known).
+    `runner` is a Python file that runs all of them. `nodes` counts those of each part. `verified` is what running
     the composition and the original showed, in words. `why_not` says why there are no parts.
     """
 
     head: str = ""
+    middle: str = ""
     tail: str = ""
     runner: str = ""
     tensors: tuple[str, ...] = ()
     bytes: int = 0
-    nodes: tuple[int, int] = (0, 0)
+    nodes: tuple[int, ...] = ()
     verified: str = ""
     holds: bool | None = None
     why_not: str = ""
