@@ -227,6 +227,24 @@ def fix(model: str, output: Path | None, level: str | None, form: str, **chosen:
 
 @main.command()
 @click.argument("model")
+@click.argument("node")
+@click.option(
+    "-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="The folder to write it into."
+)
+@shape_options
+def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
+    """Write the skeleton of a TensorRT plug-in (IPluginV3) for a NODE of the ONNX file MODEL.
+
+    NODE is a node's name or its first output. Its tensors, types, attributes and output sizes are filled in, in Python
+    (plugin.py) and C++ (plugin.cpp, CMakeLists.txt); what it computes is left for you.
+    """
+    from friction_tui.commands.plugin import run
+
+    sys.exit(run(_agreed(model, chosen), node, folder))
+
+
+@main.command()
+@click.argument("model")
 @click.option(
     "--tolerance", type=click.FloatRange(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05."
 )

@@ -1,0 +1,39 @@
+"""`friction-tui plugin`: the skeleton of a TensorRT plug-in for one node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from friction_tui.commands.failing import CouldNotRun
+from friction_tui.drawing.width import visible
+from friction_tui.processes.child import run_module
+from friction_tui.vocabulary.recipe import Recipe
+
+
+def run(recipe: Recipe, node: str, folder: Path) -> int:
+    """Write it into `folder`; 0, or the command ends with status 2 and the reason."""
+    question = {
+        "path": str(Path(recipe.source.path).resolve()),
+        "node": node,
+        "folder": str(folder.resolve()),
+        "profile": recipe.profile,
+    }
+    status, answer, words = run_module(
+        "friction_tui.rewrites.plugin_skeleton", msgspec.json.encode(question), stop=lambda: False
+    )
+    if status != 0:
+        last = words.strip().splitlines()[-1:] or [f"its process ended with status {status}"]
+        raise CouldNotRun(f"the plug-in was not written: {visible(last[0])}")
+    written = msgspec.json.decode(answer)
+    if written["why_not"]:
+        raise CouldNotRun(f"no plug-in was written: {visible(written['why_not'])}")
+    click.echo(f"plug-in {written['name']}")
+    for file in written["files"]:
+        click.echo(f"  {visible(file)}")
+    click.echo("left for you:")
+    for point in written["open_points"]:
+        click.echo(f"  {visible(point)}")
+    return 0
