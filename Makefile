@@ -4,9 +4,9 @@ VENV ?= .venv
 TENSORFLOW_VENV ?= .venv-tensorflow
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEV := hypothesis import-linter jsonschema mypy psutil pytest pytest-asyncio pytest-textual-snapshot pytest-timeout pytest-xdist ruff transformers
+DEV := hypothesis import-linter jsonschema mkdocs-material mypy psutil pytest pytest-asyncio pytest-textual-snapshot pytest-timeout pytest-xdist ruff transformers
 
-.PHONY: demo test test-fast test-tensorflow check lint types walls bench gpu-check screenshots samples clean
+.PHONY: demo test test-fast test-tensorflow test-oldest check lint types contracts docs bench gpu-check screenshots samples clean
 
 demo: $(STAMP)  ## open the app on a sample model with real friction
 	$(BIN)/friction-tui demo
@@ -17,7 +17,7 @@ test: $(STAMP)  ## every test
 test-fast: $(STAMP)  ## without the slow ones
 	$(BIN)/pytest -n 2 -m "not slow"
 
-check: lint types walls test  ## what CI runs
+check: lint types contracts docs test  ## what CI runs
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -26,8 +26,11 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-walls: $(STAMP)
+contracts: $(STAMP)  ## which package may import which
 	$(BIN)/lint-imports
+
+docs: $(STAMP)  ## the documentation site, in build/site
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 bench: $(STAMP)  ## measure the budgets; prints medians and the machine
 	$(BIN)/python -m benchmarks
@@ -45,9 +48,14 @@ test-tensorflow: $(STAMP) $(TENSORFLOW_VENV)/.installed  ## the TensorFlow sourc
 	$(TENSORFLOW_VENV)/bin/pytest tests/sources/tensorflow/test_tensorflow.py
 	FRICTION_TENSORFLOW_PYTHON=$(abspath $(TENSORFLOW_VENV))/bin/python $(BIN)/pytest -m tensorflow tests/test_python_to_engine.py
 
+test-oldest:  ## the oldest versions that the ranges in pyproject.toml allow, in an environment of their own
+	test -d .venv-oldest || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/pip install --quiet --constraint constraints-oldest.txt --editable '.[cpu]' hypothesis jsonschema psutil pytest pytest-asyncio pytest-textual-snapshot pytest-timeout
+	.venv-oldest/bin/pytest -m "not slow" tests/model tests/rules tests/rewrites tests/session tests/commands tests/report tests/recipe
+
 $(STAMP): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,torch]' $(DEV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,torch,netron]' $(DEV)
 	touch $@
 
 $(TENSORFLOW_VENV)/.installed: pyproject.toml constraints.txt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -125,7 +124,7 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
         raise click.UsageError(f"there is no sample {name!r}; the samples are {', '.join(SAMPLES)}")
     if sys.stdin.isatty() and sys.stdout.isatty():
         _run_app(_agreed(str(path), {}), **look)
-    report = ["check", str(path), "--fail-on", "never"]  # friction found is no failure of a demo
+    report = ["check", str(path), "--fail-on", "never"]  # findings are not a failure of a demo
     main.main(report, prog_name="friction-tui")
 
 
@@ -146,6 +145,14 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(1, 1e9),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a model that takes longer, report what was found until then, and go on with the next.",
+)
 @click.option(
     "--also",
     multiple=True,
@@ -289,7 +296,7 @@ def explain(kind: str | None) -> None:
 @main.command()
 def locate() -> None:
     """Print where settings, sessions and logs are kept."""
-    from friction_tui.ui.locations import all_places
+    from friction_tui.locations import all_places
 
     for name, path in all_places().items():
         click.echo(f"{name:10} {path}")
@@ -298,7 +305,10 @@ def locate() -> None:
 @main.command()
 def worker() -> None:
     """Run as a worker on stdin and stdout, for an app at the other end of ssh."""
-    os.execv(sys.executable, [sys.executable, "-m", "friction_tui.worker.host"])
+    from friction_tui.processes.begin import command
+    from friction_tui.processes.child import run_here
+
+    sys.exit(run_here(command("friction_tui.worker.host")))
 
 
 @main.command()
@@ -346,7 +356,7 @@ def _first(recipe: Recipe | None) -> str:
 def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe of a command line and the friction.toml beside the model; a wrong one ends the command."""
     from friction_tui.commands.agreements import with_file
-    from friction_tui.vocabulary.recipe.file import RecipeFileError
+    from friction_tui.friction_toml import RecipeFileError
     from friction_tui.vocabulary.recipe.text import RecipeTextError
 
     try:

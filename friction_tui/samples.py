@@ -1,4 +1,4 @@
-"""The sample models: small, each with one real friction. They come with the source tree and with the wheel."""
+"""The sample models: small, each with one real problem. They come with the source tree and with the wheel."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 SAMPLES: dict[str, str] = {
     "detector": "a skip that needs even sizes, a baked batch and NonZero at the end",
     "baked_batch": "the flatten was traced with batch 1",
-    "unet_skip": "sizes that are no multiple of 4 break a Concat",
+    "unet_skip": "sizes that are not multiples of 4 break a Concat",
     "nms": "non-maximum suppression inside the graph",
     "boolean_mask": "x[mask]: the size of the result depends on the values",
     "qdq_asymmetric": "quantized with a zero point that is not zero",

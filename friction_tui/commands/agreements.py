@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
+from friction_tui.friction_toml import Allowed, RecipeFile, of_model
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.recipe import ExportOptions, Precision, Profile, Recipe
-from friction_tui.vocabulary.recipe.file import RecipeFile, of_model
 
 
 def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
@@ -37,38 +37,30 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
     return chosen, held
 
 
-def also(recipe: Recipe, chosen: Sequence[str], *, allow_code: bool) -> tuple[str, ...]:
-    """The interpreters of other environments to ask: those of the command line, and of the file beside the model.
+def under(verdicts: Sequence[ModelVerdict], files: Sequence[RecipeFile], today: datetime.date) -> list[ModelVerdict]:
+    """The verdicts without what the team allows today, each with the file of its model.
 
-    A file that came with a model names programs that would be run: those are left out unless code is allowed.
+    They say how much was left out, which agreements have run out, and which match nothing in any model: a file may be
+    shared by several.
     """
-    given = [interpreter(python) for python in chosen]
-    file, held = of_model(Path(recipe.source.path))
-    if allow_code and held is not None:
-        given += [interpreter(str(file.parent / python)) for python in held.also]
-    return tuple(dict.fromkeys(given))
+    judged = [(verdict, held) for verdict, held in zip(verdicts, files, strict=True) if not verdict.failure]
+    used = {a for verdict, held in judged for a in held.allow for f in verdict.findings if a.covers(f.kind, f.names)}
+    return [_under(verdict, held, used, today) for verdict, held in zip(verdicts, files, strict=True)]
 
 
-def interpreter(python: str) -> str:
-    """The interpreter of an environment, given by itself or by its directory.
-
-    Absolute, but not resolved: an environment's interpreter is a link, and the link makes the environment.
-    """
-    path = Path(python).expanduser().absolute()
-    return str(path / "bin" / "python" if path.is_dir() else path)
-
-
-def under(verdict: ModelVerdict, held: RecipeFile, today: datetime.date) -> ModelVerdict:
-    """The verdict without what the team allows today. It says what was left out, and which agreements have run out."""
-    kept = tuple(f for f in verdict.findings if not any(a.covers(f.kind, f.names, today) for a in held.allow))
+def _under(verdict: ModelVerdict, held: RecipeFile, used: Container[Allowed], today: datetime.date) -> ModelVerdict:
+    allowed = [a for a in held.allow if a.holds(today)]
+    kept = tuple(f for f in verdict.findings if not any(a.covers(f.kind, f.names) for a in allowed))
     hidden = len(verdict.findings) - len(kept)
     found = {finding.kind for finding in kept}
-    ended = [a for a in held.allow if a.kind in found and a.until is not None and a.until < today]
+    ended = [a for a in held.allow if a.kind in found and a not in allowed]
+    unused = [a for a in held.allow if a not in used and a not in ended and not verdict.failure]
     about = (
         *verdict.about,
         f"pinned to opset {held.opset}: {held.opset_why}" if held.opset and held.opset_why else "",
         f"{hidden} allowed by friction.toml" if hidden else "",
         *(f"{agreement.kind} was allowed until {agreement.until}" for agreement in ended),
+        *(f"{agreement} is allowed and was found in no model checked" for agreement in unused),
     )
     return replace(verdict, findings=kept, about=about)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible_lines
+from friction_tui.processes.stdio import printable
 from friction_tui.vocabulary.protocol import Event
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.worker.headless import Answer, ask
@@ -26,5 +27,5 @@ def judged(
     """
     answer = asyncio.run(ask(recipe, allow_code=allow, on_event=on_event, **asked))
     if not answer.could_run:
-        raise CouldNotRun(visible_lines(answer.failure))
+        raise CouldNotRun(visible_lines(printable(answer.failure)))
     return answer

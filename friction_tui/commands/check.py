@@ -13,13 +13,14 @@ from typing import Any
 import click
 
 from friction_tui.commands import checking
-from friction_tui.commands.agreements import also, under, with_file
+from friction_tui.commands.agreements import under, with_file
 from friction_tui.commands.failing import write
+from friction_tui.environments import also
+from friction_tui.friction_toml import RecipeFileError
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.protocol import JobKind
 from friction_tui.vocabulary.recipe import Recipe
-from friction_tui.vocabulary.recipe.file import RecipeFileError
 from friction_tui.vocabulary.recipe.text import ProfileRuleError, RecipeTextError
 from friction_tui.worker.headless import Answer, ask_all
 
@@ -74,12 +75,13 @@ def _verdicts(
             jobs=(JobKind.BUILD,) if options["build"] else (),
             also=[also(recipe, options["also"], allow_code=options["allow_code"]) for recipe in recipes],
             on_answer=on_answer,
+            limit_s=options["timeout"],
         )
     )
     if progress:
         click.echo("\r\x1b[K", nl=False, err=True)
     today = datetime.datetime.now().astimezone().date()
-    return [under(checking.verdict_of(answer), held, today) for answer, (_, held) in zip(answers, agreed, strict=True)]
+    return under([checking.verdict_of(answer) for answer in answers], [held for _, held in agreed], today)
 
 
 def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:

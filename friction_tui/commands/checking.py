@@ -8,9 +8,10 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from friction_tui.kinds import file
+from friction_tui.kinds import KINDS, file, unknown
 from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
+from friction_tui.processes.stdio import printable
 from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
@@ -54,8 +55,9 @@ def expand(arguments: Iterable[str]) -> list[str]:
 def verdict_of(answer: Answer) -> ModelVerdict:
     """What a worker said about one model, ready to be reported."""
     path = answer.recipe.source.path + (f":{answer.recipe.source.factory}" if answer.recipe.source.factory else "")
+    path = printable(path)
     if not answer.could_run:
-        return ModelVerdict(path=path, failure=answer.failure)
+        return ModelVerdict(path=path, failure=printable(answer.failure), findings=tuple(answer.findings))
     assert answer.judged is not None
     summary = answer.opened.summary if answer.opened else None
     about = (
@@ -69,6 +71,8 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         for check in answer.checks.values()
         if check.state in (CheckState.FAILED, CheckState.UNAVAILABLE)
     )
+    if answer.died:
+        unchecked += (f"shapes that onnx infers: its process died inferring them, {answer.died.why}",)
     parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
     refused = parser.findings if parser else ()
     own = own_label(parser)
@@ -78,6 +82,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         engines=engine_verdicts(own, refused, others) if others else (),
         seconds=answer.judged.seconds,
         about=about,
+        failure=answer.failure,
         guessed=_guesses(answer.recipe.profile),
         unchecked=unchecked,
     )
@@ -114,12 +119,19 @@ def only_new(verdict: ModelVerdict, baseline: frozenset[str]) -> ModelVerdict:
 
 
 def read_baseline(path: Path) -> frozenset[str]:
-    """Fingerprints of a baseline made by `as_baseline`. Raises ValueError naming the file when it is none."""
+    """Fingerprints of a baseline made by `as_baseline`.
+
+    Raises ValueError naming the file when it is not a baseline, or names a kind that does not exist.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return frozenset(str(entry["fingerprint"]) for entry in document["known"])
+        known = {str(entry["fingerprint"]): str(entry["kind"]) for entry in document["known"]}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is no baseline of friction-tui: {error}") from error
+        raise ValueError(f"{path} is not a baseline of friction-tui: {error}") from error
+    for kind in known.values():
+        if kind not in KINDS:
+            raise ValueError(f"{path}: {unknown(kind)}")
+    return frozenset(known)
 
 
 def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 import msgspec
 
 from friction_tui.commands.failing import CouldNotRun, write
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run as run_child
 from friction_tui.stack.installed import Stack, differences, lock_of, read_lock, table
 from friction_tui.vocabulary.finding import Severity
 
@@ -33,15 +33,12 @@ def run(*, as_json: bool, lock: Path | None, diff: Path | None) -> int:
 
 def _examined() -> Stack:
     """The stack, found out in a process of its own: it loads native libraries that may crash."""
-    command = [sys.executable, "-m", "friction_tui.stack.doctor"]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
-        raise CouldNotRun(f"looking at the stack took longer than {_TIMEOUT_S:.0f} s") from None
-    if done.returncode != 0:
-        words = done.stderr.decode("utf-8", "replace").strip()
-        raise CouldNotRun(f"looking at the stack failed (status {done.returncode}): {words[-600:]}")
-    return msgspec.json.decode(done.stdout, type=Stack)
+    done = run_child(command("friction_tui.stack.doctor"), limit_s=_TIMEOUT_S)
+    if done.code is None:
+        raise CouldNotRun(f"looking at the stack took longer than {_TIMEOUT_S:.0f} s")
+    if done.code != 0:
+        raise CouldNotRun(f"looking at the stack failed: the process {done.how}: {done.tail[-600:]}")
+    return msgspec.json.decode(done.out, type=Stack)
 
 
 def _compared(stack: Stack, path: Path) -> int:

@@ -9,7 +9,8 @@ import msgspec
 
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
-from friction_tui.processes.child import run_module
+from friction_tui.processes import child
+from friction_tui.processes.begin import command
 from friction_tui.vocabulary.recipe import Recipe
 
 
@@ -21,13 +22,10 @@ def run(recipe: Recipe, node: str, folder: Path) -> int:
         "folder": str(folder.resolve()),
         "profile": recipe.profile,
     }
-    status, answer, words = run_module(
-        "friction_tui.rewrites.plugin_skeleton", msgspec.json.encode(question), stop=lambda: False
-    )
-    if status != 0:
-        last = words.strip().splitlines()[-1:] or [f"its process ended with status {status}"]
-        raise CouldNotRun(f"the plug-in was not written: {visible(last[0])}")
-    written = msgspec.json.decode(answer)
+    done = child.run(command("friction_tui.rewrites.plugin_skeleton"), msgspec.json.encode(question))
+    if done.code != 0:
+        raise CouldNotRun(f"the plug-in was not written: {visible(done.last_line)}")
+    written = msgspec.json.decode(done.out)
     if written["why_not"]:
         raise CouldNotRun(f"no plug-in was written: {visible(written['why_not'])}")
     click.echo(f"plug-in {written['name']}")

@@ -11,10 +11,10 @@ import msgspec
 from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
+from friction_tui.friction_toml import from_recipe, of_model, save
 from friction_tui.report.precision import summary, table
 from friction_tui.vocabulary.protocol import Event, JobKind, JobProgress, PrecisionResult, StartJob
 from friction_tui.vocabulary.recipe import Precision, Recipe
-from friction_tui.vocabulary.recipe.file import from_recipe, of_model, save
 
 
 def run(recipe: Recipe, tolerance: float, data: str, *, write: bool, allow: bool) -> int:

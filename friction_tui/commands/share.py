@@ -13,8 +13,8 @@ import click
 
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.sharing.joined import CannotJoin, Connection, join, start_hub, wait_for
-from friction_tui.sharing.place import NoSuchPlace, read_code
 from friction_tui.sharing.recording import BrokenRecording, Recorder, read
+from friction_tui.sharing.session_code import BadSessionCode, read_code
 from friction_tui.vocabulary.recipe import Recipe
 
 
@@ -33,7 +33,7 @@ def run_shared(
         importlib.import_module("friction_tui.ui.shared_app")
         wait_for(hub)
         connection = join(code, name or _login())
-    except (NoSuchPlace, CannotJoin) as error:
+    except (BadSessionCode, CannotJoin) as error:
         raise CouldNotRun(str(error)) from None
     click.echo(f"shared; others type: friction-tui join {code}", err=True)
     return _run(connection, recipe, record, **look)
@@ -43,7 +43,7 @@ def run_joined(code: str, *, name: str, watch_only: bool, record: Path | None, *
     """Open the app on a session that somebody shares."""
     try:
         connection = join(read_code(code), name or _login(), watch_only=watch_only)
-    except (NoSuchPlace, CannotJoin) as error:
+    except (BadSessionCode, CannotJoin) as error:
         raise CouldNotRun(str(error)) from None
     return _run(connection, None, record, **look)
 

@@ -37,7 +37,7 @@ class Glyphs:
     """An operand the filter leaves out."""
     times: str
     dots: str
-    heat: tuple[str, ...]
+    minimap: tuple[str, ...]
     """Rising intensity, from nothing."""
 
 
@@ -62,7 +62,7 @@ UNICODE = Glyphs(
     hidden="⋯",
     times="×",
     dots="…",
-    heat=(" ", "⡀", "⣀", "⣄", "⣤", "⣦", "⣶", "⣷", "⣿"),
+    minimap=(" ", "⡀", "⣀", "⣄", "⣤", "⣦", "⣶", "⣷", "⣿"),
 )
 
 ASCII = Glyphs(
@@ -86,5 +86,5 @@ ASCII = Glyphs(
     hidden="..",
     times="x",
     dots="..",
-    heat=(" ", ".", ":", "-", "=", "+", "*", "%", "#"),
+    minimap=(" ", ".", ":", "-", "=", "+", "*", "%", "#"),
 )

@@ -49,7 +49,7 @@ class Groups:
     roots: dict[int, list[int]]
     """Top groups of the main graph and of each body, by the position it begins at."""
     labels: dict[int, str]
-    """The scope that holds all of a body, by the position the body begins at; it is no group of its own."""
+    """The scope that holds all of a body, by the position the body begins at; it is not a group of its own."""
     captions: dict[int, str]
     """Positions that are alone in their scope: the scope's name."""
 

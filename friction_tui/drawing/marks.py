@@ -11,8 +11,8 @@ from itertools import accumulate
 from friction_tui.vocabulary.finding import Finding, LocationKind, Severity, Tier
 
 
-class Mark(enum.IntEnum):
-    """What is wrong with an item, gravest last. Shown as `?`, `!` and `✗`."""
+class ProblemMark(enum.IntEnum):
+    """What is wrong with an item, most severe last. Shown as `?`, `!` and `✗`."""
 
     UNKNOWN = 1
     """Not checked, or not known without a GPU."""
@@ -20,21 +20,21 @@ class Mark(enum.IntEnum):
     ERROR = 3
 
 
-_OF_SEVERITY = {Severity.ERROR: Mark.ERROR, Severity.WARNING: Mark.WARNING}
+_OF_SEVERITY = {Severity.ERROR: ProblemMark.ERROR, Severity.WARNING: ProblemMark.WARNING}
 _PORT = {LocationKind.INPUT: "<", LocationKind.OUTPUT: ">"}
 
 
-def as_mark(judgement: Severity | Mark) -> Mark | None:
+def as_mark(judgement: Severity | ProblemMark) -> ProblemMark | None:
     """The mark of a severity; None for a note, which is nothing to stop at."""
-    return judgement if isinstance(judgement, Mark) else _OF_SEVERITY.get(judgement)
+    return judgement if isinstance(judgement, ProblemMark) else _OF_SEVERITY.get(judgement)
 
 
-def marks_of(findings: Iterable[Finding]) -> dict[str, Mark]:
-    """The gravest mark per item path (nodes, graph inputs and outputs), ready for `Outline.set_marks`."""
-    marks: dict[str, Mark] = {}
+def marks_of(findings: Iterable[Finding]) -> dict[str, ProblemMark]:
+    """The most severe mark per item path (nodes, graph inputs and outputs), ready for `Outline.set_marks`."""
+    marks: dict[str, ProblemMark] = {}
     for finding in findings:
         open_question = finding.tier in (Tier.UNKNOWN, Tier.UNCHECKED)
-        mark = Mark.UNKNOWN if open_question else as_mark(finding.severity)
+        mark = ProblemMark.UNKNOWN if open_question else as_mark(finding.severity)
         if mark is None:
             continue
         ports = (_PORT[location.kind] + location.name for location in finding.locations if location.kind in _PORT)
@@ -54,14 +54,14 @@ def brief(finding: Finding) -> str:
 
 
 def notes_of(findings: Iterable[Finding]) -> dict[str, str]:
-    """In a few words what the mark of each item is about: the gravest finding's title, the first of equals."""
+    """In a few words what the mark of each item is about: the most severe finding's title, the first of equals."""
     notes: dict[str, str] = {}
-    gravest: dict[str, Mark] = {}
+    worst: dict[str, ProblemMark] = {}
     for finding in findings:
         said = brief(finding)
         for path, mark in marks_of([finding]).items():
-            if path not in gravest or mark > gravest[path]:
-                gravest[path], notes[path] = mark, said
+            if path not in worst or mark > worst[path]:
+                worst[path], notes[path] = mark, said
     return notes
 
 
@@ -77,13 +77,13 @@ class Tally:
         return bool(self.errors or self.warnings or self.unknown)
 
     @property
-    def worst(self) -> Mark | None:
-        """The gravest mark counted."""
+    def worst(self) -> ProblemMark | None:
+        """The most severe mark counted."""
         if self.errors:
-            return Mark.ERROR
+            return ProblemMark.ERROR
         if self.warnings:
-            return Mark.WARNING
-        return Mark.UNKNOWN if self.unknown else None
+            return ProblemMark.WARNING
+        return ProblemMark.UNKNOWN if self.unknown else None
 
 
 @dataclass(slots=True)
@@ -111,14 +111,19 @@ class MarkCounts:
     unknown: _Counter = field(default_factory=_Counter)
 
     @classmethod
-    def of(cls, weights: Mapping[Mark, Mapping[int, int]]) -> MarkCounts:
+    def of(cls, weights: Mapping[ProblemMark, Mapping[int, int]]) -> MarkCounts:
         """From the number of marked items at each position."""
         empty: dict[int, int] = {}
-        return cls(*(_Counter.of(weights.get(mark, empty)) for mark in (Mark.ERROR, Mark.WARNING, Mark.UNKNOWN)))
+        return cls(
+            *(
+                _Counter.of(weights.get(mark, empty))
+                for mark in (ProblemMark.ERROR, ProblemMark.WARNING, ProblemMark.UNKNOWN)
+            )
+        )
 
-    def of_mark(self, mark: Mark, first: int, last: int) -> int:
+    def of_mark(self, mark: ProblemMark, first: int, last: int) -> int:
         """How many items of one mark lie at positions `first` <= p < `last`."""
-        counter = {Mark.ERROR: self.errors, Mark.WARNING: self.warnings}.get(mark, self.unknown)
+        counter = {ProblemMark.ERROR: self.errors, ProblemMark.WARNING: self.warnings}.get(mark, self.unknown)
         return counter.between(first, last)
 
     def between(self, first: int, last: int) -> Tally:

@@ -13,13 +13,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from rich.cells import cell_len
+
 from friction_tui.drawing.channels import DOWN, LEFT, RIGHT, UP, Channel, entries, route
 from friction_tui.drawing.glyphs import ASCII, UNICODE, Glyphs
 from friction_tui.drawing.layered import Spot, location
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.roles import GLYPH_ROLES, Role, Segment
 from friction_tui.drawing.signs import item_glyph, item_name
-from friction_tui.drawing.width import columns, cut_middle, visible
+from friction_tui.drawing.width import cut_middle, visible
 
 MOST = 60
 HOPS = 4
@@ -94,7 +96,7 @@ def _draw(
     inside = set(chosen)
     reads = {p: [q for q in outline.sources[p] if q in inside and q < p] for p in chosen}
     labels = {p: _label(outline, p, inside, label_width, glyphs) for p in chosen}
-    widths = {p: max(columns(labels[p]) + 4, 2 * len(reads[p]) + 5) for p in chosen}
+    widths = {p: max(cell_len(labels[p]) + 4, 2 * len(reads[p]) + 5) for p in chosen}
     layers = location(chosen, reads, widths)
     if max(spot.column + spot.width for layer in layers for spot in layer) > width:
         return None
@@ -132,7 +134,7 @@ def _label(outline: Outline, position: int, inside: set[int], width: int, glyphs
     reading = sum(reader not in inside or reader <= position for reader in outline.readers[position])
     counts = (f" {glyphs.far_in}{read}" if read else "") + (f" {glyphs.far_out}{reading}" if reading else "")
     glyph = item_glyph(outline, item, glyphs)
-    return f"{glyph} {cut_middle(text, max(width - columns(counts), 6), glyphs.dots)}{counts}"
+    return f"{glyph} {cut_middle(text, max(width - cell_len(counts), 6), glyphs.dots)}{counts}"
 
 
 class _Canvas:
@@ -197,7 +199,7 @@ def _joined(row: Mapping[int, tuple[str, Role]]) -> list[Segment]:
     for column in sorted(row):
         text, role = row[column]
         text = " " * (column - at) + text
-        at = column + columns(row[column][0])
+        at = column + cell_len(row[column][0])
         if segments and segments[-1][1] is role:
             segments[-1] = segments[-1][0] + text, role
         else:

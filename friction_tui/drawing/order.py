@@ -219,7 +219,7 @@ def _split(
 
 
 def _connected(members: list[int], inputs: Sequence[list[int]]) -> list[list[int]]:
-    """The members in pieces that share no edge, each in the members' order."""
+    """The connected parts of the members, each in the members' order."""
     leader = {item: item for item in members}
 
     def find(item: int) -> int:

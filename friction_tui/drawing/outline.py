@@ -20,11 +20,10 @@ from functools import cached_property
 from itertools import accumulate
 
 from friction_tui.drawing.groups import NONE, find_groups
-from friction_tui.drawing.marks import Mark, MarkCounts, Tally, as_mark
-from friction_tui.drawing.plumbing import plumbing
-from friction_tui.drawing.ranks import display_ranks
+from friction_tui.drawing.marks import MarkCounts, ProblemMark, Tally, as_mark
 from friction_tui.drawing.rows import Folds, Frame, Kind, Row, RowLayer, Rows, spliced
 from friction_tui.drawing.scopes import PSEUDO, spans
+from friction_tui.drawing.shape_only import shape_only_nodes
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import GraphData
 
@@ -43,7 +42,7 @@ class Outline:
         self.sources: list[tuple[int, ...]] = [tuple(map(at, inputs[item])) for item in graph.order]
         """The positions each position reads."""
         self.tree = find_groups(graph, self.sources)
-        self.marks: dict[int, Mark] = {}
+        self.marks: dict[int, ProblemMark] = {}
         """The mark of each marked item."""
         self.rows = Rows()
         self._item_of = {path: item for item, path in enumerate(graph.paths)}
@@ -87,7 +86,7 @@ class Outline:
         return self.graph.order[self.rows.first[row]]
 
     def path(self, row: int) -> str:
-        """The node path of a node's row, "" for a row that is no single item."""
+        """The node path of a node's row, "" for a row that is not a single item."""
         return self.graph.paths[self.item(row)] if self.rows.kind[row] == Kind.NODE else ""
 
     def item_of(self, path: str) -> int | None:
@@ -112,7 +111,7 @@ class Outline:
         """How many marked items lie at positions `first` <= p < `last`, bodies included."""
         return self._counts.between(first, last)
 
-    def mark(self, row: int) -> Mark | None:
+    def mark(self, row: int) -> ProblemMark | None:
         """The mark of a node's own, None for any other row."""
         return self.marks.get(self.item(row)) if self.rows.kind[row] == Kind.NODE else None
 
@@ -126,7 +125,7 @@ class Outline:
         groups = self.tree.groups
         return [m for m in self.tree.repeats[number].members if first <= groups[m].first < last]
 
-    def members_with(self, row: int, mark: Mark) -> int:
+    def members_with(self, row: int, mark: ProblemMark) -> int:
         """How many members of a repeat's row hold a mark of this kind."""
         groups = self.tree.groups
         return sum(
@@ -240,11 +239,13 @@ class Outline:
             seen.add(body)
             item = self._owners[body][0]
 
-    def set_filter(self, hide_plumbing: bool) -> None:
-        """Leave shape plumbing out, or show it again. What has a mark is always shown."""
-        self._filtered = hide_plumbing
+    def set_filter(self, hide_shape_only: bool) -> None:
+        """Leave shape-only nodes out, or show it again. What has a mark is always shown."""
+        self._filtered = hide_shape_only
         self._hidden = (
-            plumbing(self.graph, self.sources, self.readers) if hide_plumbing else bytearray(len(self.sources))
+            shape_only_nodes(self.graph, self.sources, self.readers)
+            if hide_shape_only
+            else bytearray(len(self.sources))
         )
         self._show_marked()
         self._lay()
@@ -260,14 +261,14 @@ class Outline:
 
     # ------------------------------------------------------------------------------------------- marks
 
-    def set_marks(self, judgements: Mapping[str, Severity | Mark]) -> None:
+    def set_marks(self, judgements: Mapping[str, Severity | ProblemMark]) -> None:
         """Replace all marks. Paths that are not in the graph are ignored, and so are notes."""
-        marks: dict[int, Mark] = {}
+        marks: dict[int, ProblemMark] = {}
         for path, judgement in judgements.items():
             item, mark = self._item_of.get(path), as_mark(judgement)
             if item is not None and mark is not None:
                 marks[item] = mark
-        weights: dict[Mark, dict[int, int]] = {mark: {} for mark in Mark}
+        weights: dict[ProblemMark, dict[int, int]] = {mark: {} for mark in ProblemMark}
         for item, mark in marks.items():
             for holder in self._holders(item):
                 at = self.position[holder]
@@ -283,7 +284,7 @@ class Outline:
         if not self.graph.bodies:
             return self.position[item]
         if self._ranks is None:
-            self._ranks = display_ranks(self.graph)
+            self._ranks = _display_ranks(self.graph)
         return self._ranks[item]
 
     # ------------------------------------------------------------------------------------------ private
@@ -373,3 +374,28 @@ class Outline:
             changed |= item not in folds.items or body in folds.closed_bodies
             folds.items.add(item)
             folds.closed_bodies.discard(body)
+
+
+def _display_ranks(graph: GraphData) -> array[int]:
+    """The rank of each item: a body's items come right after the first node they belong to."""
+    ranks = array("i", [-1]) * len(graph.order)
+    rank = 0
+    entered: set[int] = set()
+    work = [iter(graph.order[: graph.main])]
+    while work:
+        for item in work[-1]:
+            ranks[item] = rank
+            rank += 1
+            bodies = [body for body in graph.owners.get(item, ()) if body not in entered]
+            if bodies:
+                entered.update(bodies)
+                inside = (graph.order[graph.bodies[body].first : graph.bodies[body].last] for body in bodies)
+                work.append(iter([each for items in inside for each in items]))
+                break
+        else:
+            work.pop()
+    for item in graph.order:
+        if ranks[item] < 0:
+            ranks[item] = rank
+            rank += 1
+    return ranks

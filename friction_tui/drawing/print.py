@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from friction_tui.drawing.glyphs import ASCII, UNICODE
-from friction_tui.drawing.marks import Mark
+from friction_tui.drawing.marks import ProblemMark
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
@@ -17,12 +17,12 @@ from friction_tui.vocabulary.protocol import GraphData
 AUTO_ROWS = 120
 """Scopes are opened level by level up to so many rows."""
 AUTO_MARKS = 24
-"""So many of the gravest problems are opened in any case."""
+"""So many of the most severe problems are opened in any case."""
 
 
 def print_graph(
     graph: GraphData,
-    marks: Mapping[str, Severity | Mark] | None = None,
+    marks: Mapping[str, Severity | ProblemMark] | None = None,
     labels: Sequence[str] = (),
     width: int = 100,
     ascii: bool = False,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-from friction_tui.drawing.marks import Mark
+from friction_tui.drawing.marks import ProblemMark
 
 
 class Role(enum.Enum):
@@ -32,8 +32,12 @@ Segment = tuple[str, Role]
 
 GLYPH_ROLES = {
     None: Role.GLYPH_OK,
-    Mark.ERROR: Role.GLYPH_ERROR,
-    Mark.WARNING: Role.GLYPH_WARNING,
-    Mark.UNKNOWN: Role.GLYPH_UNKNOWN,
+    ProblemMark.ERROR: Role.GLYPH_ERROR,
+    ProblemMark.WARNING: Role.GLYPH_WARNING,
+    ProblemMark.UNKNOWN: Role.GLYPH_UNKNOWN,
 }
-MARK_ROLES = {Mark.ERROR: Role.MARK_ERROR, Mark.WARNING: Role.MARK_WARNING, Mark.UNKNOWN: Role.MARK_UNKNOWN}
+MARK_ROLES = {
+    ProblemMark.ERROR: Role.MARK_ERROR,
+    ProblemMark.WARNING: Role.MARK_WARNING,
+    ProblemMark.UNKNOWN: Role.MARK_UNKNOWN,
+}

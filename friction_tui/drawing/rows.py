@@ -286,7 +286,7 @@ class RowLayer:
 
 
 def _inside_itself(task: _Inside, frames: Sequence[Frame]) -> bool:
-    """A function that calls itself is no valid model, but must not hang us."""
+    """A function that calls itself is not a valid model, but must not hang the program."""
     frame = task.frame
     while frame >= 0:
         if frames[frame].body == task.body:

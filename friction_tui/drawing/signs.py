@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from friction_tui.drawing.glyphs import Glyphs
-from friction_tui.drawing.marks import Mark
+from friction_tui.drawing.marks import ProblemMark
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.scopes import INPUT, OUTER, OUTPUT
 
 
-def mark_glyph(mark: Mark, glyphs: Glyphs) -> str:
+def mark_glyph(mark: ProblemMark, glyphs: Glyphs) -> str:
     """The symbol of a mark."""
-    return {Mark.ERROR: glyphs.error, Mark.WARNING: glyphs.warning, Mark.UNKNOWN: glyphs.unknown}[mark]
+    return {ProblemMark.ERROR: glyphs.error, ProblemMark.WARNING: glyphs.warning, ProblemMark.UNKNOWN: glyphs.unknown}[
+        mark
+    ]
 
 
 def item_glyph(outline: Outline, item: int, glyphs: Glyphs) -> str:

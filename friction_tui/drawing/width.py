@@ -1,29 +1,11 @@
-"""How wide text is in a terminal, and how to cut it without pretending it was all there."""
+"""Text cut to a width in terminal cells, always with an ellipsis, and control characters made visible.
+
+The width of a text is what Rich says, everywhere: that is what the terminal library lays it out by.
+"""
 
 from __future__ import annotations
 
-import unicodedata
-from functools import lru_cache
-
-
-@lru_cache(maxsize=4096)
-def char_width(char: str) -> int:
-    """Columns of one character: 2 for wide ones (CJK, emoji), 0 for combining marks and joiners, else 1."""
-    if char.isascii():
-        return 1
-    if unicodedata.combining(char) or unicodedata.category(char) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(char) in ("W", "F") else 1
-
-
-def columns(text: str) -> int:
-    """Columns of a text without control characters."""
-    return len(text) if text.isascii() else _wide_columns(text)
-
-
-@lru_cache(maxsize=8192)
-def _wide_columns(text: str) -> int:
-    return sum(map(char_width, text))
+from rich.cells import cell_len
 
 
 def visible(text: str) -> str:
@@ -45,29 +27,29 @@ def _escaped(char: str) -> str:
 
 
 def cut(text: str, width: int, dots: str = "…") -> str:
-    """The text in at most `width` columns, its end replaced by `dots` when it does not fit."""
-    if columns(text) <= width:
+    """The text in at most `width` cells, its end replaced by `dots` when it does not fit."""
+    if cell_len(text) <= width:
         return text
-    kept, room = [], width - columns(dots)
+    kept, room = [], width - cell_len(dots)
     for char in text:
-        room -= char_width(char)
+        room -= cell_len(char)
         if room < 0:
             break
         kept.append(char)
-    return ("".join(kept) + dots)[: max(width, 0)] if width < columns(dots) else "".join(kept) + dots
+    return ("".join(kept) + dots)[: max(width, 0)] if width < cell_len(dots) else "".join(kept) + dots
 
 
 def cut_middle(text: str, width: int, dots: str = "…") -> str:
     """As `cut`, but keeps both ends: the end of a long name is often what tells it from others."""
-    if columns(text) <= width:
+    if cell_len(text) <= width:
         return text
     if width < 8:
         return cut(text, width, dots)
-    tail, room = [], (width - columns(dots)) // 2
+    tail, room = [], (width - cell_len(dots)) // 2
     for char in reversed(text):
-        room -= char_width(char)
+        room -= cell_len(char)
         if room < 0:
             break
         tail.append(char)
     end = "".join(reversed(tail))
-    return cut(text, width - columns(end), dots) + end
+    return cut(text, width - cell_len(end), dots) + end

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 from dataclasses import dataclass
 from typing import Literal
+
+from friction_tui.processes.ended import ChildDied
 
 Stage = Literal["static", "dynamic", "input", "initializer", "model"]
 """When a refusal was found.
@@ -49,27 +50,5 @@ class EngineMissing(Exception):
     """The engine asked for is not installed, or cannot be loaded. The text says which and how to get it."""
 
 
-class EngineCrashed(Exception):
-    """A process in which an engine ran died, or was ended because it did not answer.
-
-    `code` is the exit code, negative for a signal, None when it was ended for being silent. `last_words` is the
-    end of what it wrote to stderr.
-    """
-
-    def __init__(self, what: str, code: int | None, last_words: str = "") -> None:
-        self.what = what
-        self.code = code
-        self.last_words = last_words.strip()
-        super().__init__(f"{what} {self.how}" + (f": {self.last_words[-400:]}" if self.last_words else ""))
-
-    @property
-    def how(self) -> str:
-        """How it ended, in words: `was killed by SIGSEGV`."""
-        if self.code is None:
-            return "did not answer in time and was ended"
-        if self.code < 0:
-            try:
-                return f"was killed by {signal.Signals(-self.code).name}"
-            except ValueError:
-                return f"was killed by signal {-self.code}"
-        return f"exited with status {self.code}"
+class EngineCrashed(ChildDied):
+    """A process in which an engine ran died, or was ended because it did not answer."""

@@ -6,8 +6,6 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,8 @@ import platformdirs
 from friction_tui.engines.libraries import missing_libraries, wheel_libraries
 from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
 from friction_tui.engines.tensorrt import module
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
 from friction_tui.vocabulary.protocol import EngineInfo
 
 _PROBE_TIMEOUT_S = 60.0
@@ -130,15 +130,12 @@ def _capabilities(one: module.Installed) -> Mapping[str, Any]:
     with contextlib.suppress(OSError, ValueError):  # not asked yet
         known: dict[str, Any] = json.loads(memory.read_text())
         return known
-    command = [sys.executable, "-m", "friction_tui.engines.tensorrt.capabilities", one.name]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
-    except subprocess.TimeoutExpired:
+    done = run(command("friction_tui.engines.tensorrt.capabilities", one.name), limit_s=_PROBE_TIMEOUT_S)
+    if done.code is None:
         return {"error": f"{one.name} did not finish loading within {_PROBE_TIMEOUT_S:.0f} s"}
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1]
-        return {"error": f"{one.name} cannot be loaded: {last}"}
-    known = json.loads(done.stdout.strip().splitlines()[-1])
+    if done.code != 0:
+        return {"error": f"{one.name} cannot be loaded: {done.last_line}"}
+    known = json.loads(done.out.splitlines()[-1])
     with contextlib.suppress(OSError):  # a read-only home costs 0.2 s at every start, no more
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps(known))

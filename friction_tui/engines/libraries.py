@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import struct
-import subprocess
 import sysconfig
 from functools import lru_cache
 from pathlib import Path
+
+from friction_tui.processes.child import run
 
 _DT_NEEDED, _DT_STRTAB, _DT_RPATH, _DT_RUNPATH = 1, 5, 15, 29
 _PT_LOAD, _PT_DYNAMIC = 1, 2
@@ -75,8 +76,8 @@ def _cache() -> frozenset[str]:
     """What the loader's own cache knows."""
     for tool in ("/sbin/ldconfig", "/usr/sbin/ldconfig"):
         try:
-            printed = subprocess.run([tool, "-p"], capture_output=True, text=True, timeout=10, check=False).stdout
-        except (OSError, subprocess.SubprocessError):
+            printed = run([tool, "-p"], limit_s=10).out.decode(errors="replace")
+        except OSError:
             continue
         return frozenset(line.split()[0] for line in printed.splitlines()[1:] if line.strip())
     return frozenset()

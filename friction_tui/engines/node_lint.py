@@ -12,7 +12,6 @@ from pathlib import Path
 import onnx
 import onnxruntime as ort
 
-from friction_tui.engines.onnxruntime_job import NodeError
 from friction_tui.model.graph import GraphIndex, Node
 
 
@@ -26,8 +25,8 @@ def options() -> ort.SessionOptions:
     return chosen
 
 
-def lint(model: str) -> Iterator[NodeError]:
-    """The nodes of the main graph that cannot be loaded on their own. One that reads an unknown type is not asked."""
+def lint(model: str) -> Iterator[tuple[str, str]]:
+    """Path and reason of each node of the main graph that cannot be loaded alone, but for readers of unknown types."""
     proto = onnx.load(Path(model), load_external_data=False)
     known = _values(proto)
     index = GraphIndex(proto)
@@ -42,7 +41,7 @@ def lint(model: str) -> Iterator[NodeError]:
             alone.graph.node[0].name = node.proto.name
             said[key] = _error(alone)
         if said[key]:
-            yield NodeError(node.path, _in_its_names(said[key], node, reads))
+            yield (node.path, _in_its_names(said[key], node, reads))
 
 
 def _values(proto: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:

@@ -10,6 +10,8 @@ import sys
 
 import msgspec
 
+from friction_tui.processes.stdio import LineWriter, take_stdout
+
 POLITE = 5
 """How much nicer it is than who asks: TensorRT's verdict and the rules come first, also on two cores."""
 
@@ -48,15 +50,13 @@ class Limits(msgspec.Struct, frozen=True):
 
 def main() -> None:
     """Answer what is asked, once the libraries are there."""
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # native code prints to fd 1
+    send = LineWriter(take_stdout())
     os.nice(POLITE)
     import onnxruntime  # noqa: F401  (the first question finds it loaded)
 
     for line in sys.stdin.buffer:
         ask = msgspec.json.decode(line, type=Ask)
-        out.write(msgspec.json.encode(limits() if ask.what == "limits" else verdict(ask.model)) + b"\n")
-        out.flush()
+        send(limits() if ask.what == "limits" else verdict(ask.model))
     os._exit(0)  # exit handlers of native libraries can crash after the work is done
 
 
@@ -76,7 +76,7 @@ def verdict(model: str) -> Verdict:
         ort.InferenceSession(model, options(), providers=["CPUExecutionProvider"])
     except Exception as error:
         # The bindings raise a class of their own for each of ONNX Runtime's status codes.
-        return Verdict(str(error), tuple(lint(model)), complaint)
+        return Verdict(str(error), tuple(NodeError(path, text) for path, text in lint(model)), complaint)
     return Verdict("", (), complaint)
 
 
@@ -105,7 +105,3 @@ def limits() -> Limits:
     while loads(8, opset + 1):
         opset += 1
     return Limits(ir, opset)
-
-
-if __name__ == "__main__":
-    main()

@@ -73,6 +73,9 @@ def _declared() -> Mapping[str, Kind]:
 KINDS: Mapping[str, Kind] = _declared()
 """Every kind by its id."""
 
+READING_SIZES = frozenset(kind.id for kind in KINDS.values() if kind.reads_sizes)
+"""The kinds whose findings depend on the ranges of the profile."""
+
 
 def explain(name: str) -> str | None:
     """The page of one kind (`file/html`), or the list of a family's kinds (`file`), as Markdown; None for neither."""
@@ -86,3 +89,9 @@ def explain(name: str) -> str | None:
 def nearest(name: str) -> str:
     """The id that a mistyped one most likely means, "" when none is close."""
     return next(iter(difflib.get_close_matches(name, KINDS, 1)), "")
+
+
+def unknown(name: str) -> str:
+    """A sentence that says that no kind is called `name`, with the id it most likely means."""
+    near = nearest(name)
+    return f"there is no kind {name}" + (f"; did you mean {near}?" if near else " (friction-tui explain lists them)")

@@ -82,6 +82,7 @@ class TorchModule:
 
     source: str
     ranges: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    opset: int | None = None
     options: ExportOptions = field(default_factory=ExportOptions)
 
 

@@ -285,6 +285,7 @@ ATEN = Kind(
     fix="""Re-export at an opset that has it, without `ONNX_ATEN_FALLBACK`; or rewrite the line.""",
     shows=ModelText("g (float[1,1,4,4] x, float[1,2,2,2] grid) => (float[1,1,2,2] y) { y = grid_sampler (x, grid) }"),
     quiet=ModelText("g (float[1,1,4,4] x, float[1,2,2,2] grid) => (float[1,1,2,2] y) { y = GridSample (x, grid) }"),
+    rewrites=("rename-op",),
 )
 
 TENSORFLOW = Kind(

@@ -28,6 +28,7 @@ least one output` when it builds.""",
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
     matters=_MATTERS,
     explains_model=True,
+    rewrites=("declare-outputs",),
 )
 
 UNDEFINED_OUTPUT = Kind(
@@ -225,6 +226,35 @@ condition and state, and returns condition, state and scan outputs. TensorRT's p
         else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
     matters=_MATTERS,
     explains_model=True,
+)
+
+LONG_NAME = Kind(
+    id="structure/long-name",
+    summary="A name that is longer than TensorRT takes",
+    title="A name has {length} characters",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.PARSER,),
+    cause="""
+TensorRT takes names of nodes and tensors of up to 4095 characters and refuses the model for a longer one. Exporters
+that write a whole call path into each name, and tools that join the names of fused nodes, come to such lengths.
+""",
+    evidence="""The name's beginning and end, its length, and how many more there are.""",
+    example="""`The given name exceeds the limit (4096 characters)!`""",
+    fix="""Rename them: names mean nothing to an engine. Those of inputs and outputs are what callers use.""",
+    shows=Built(
+        """
+def model():
+    long = "layer/" * 700
+    nodes = [helper.make_node("Relu", ["x"], [long], "first"), helper.make_node("Neg", [long], ["y"], "second")]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy"]
+    graph = helper.make_graph(nodes, "g", ports[:1], ports[1:])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+"""
+    ),
+    quiet=_SOUND,
+    matters=_MATTERS,
+    explains_model=True,
+    rewrites=("shorten-names",),
 )
 
 SAME_NODE_NAMES = Kind(

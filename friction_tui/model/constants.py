@@ -20,7 +20,7 @@ def constant_value(model: OpenedModel, tensor: str, max_elements: int = 4096, gr
     wrong length. Looks through Identity and out of bodies into the surrounding graphs.
     """
     index = model.index
-    for _ in range(64):  # an Identity chain longer than this, or one that bites its tail, is no constant
+    for _ in range(64):  # an Identity chain longer than this, or one with a cycle, is not a constant
         found = index.initializer_in(graph, tensor)
         if found is not None:
             return tensor_value(found, max_elements)

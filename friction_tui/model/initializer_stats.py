@@ -1,4 +1,4 @@
-"""Statistics of one initializer, read from disk only when somebody looks at it.
+"""Statistics of one initializer, read from disk only when it is looked at.
 
 External data are mapped, not loaded, and gone through piece by piece: a 2 GB weight costs 32 MB of memory.
 """

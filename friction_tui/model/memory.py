@@ -160,7 +160,7 @@ def _shared_buffers(
 ) -> tuple[str, ...]:
     """The buffers of inputs that `output` can lie in; () when it needs its own.
 
-    A view and a concatenation only look at their inputs; an operator in place overwrites one nobody needs later.
+    A view and a concatenation only look at their inputs; an operator in place overwrites one that is not needed later.
     """
     op = node.proto.op_type
     if op == "Concat":

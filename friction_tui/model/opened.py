@@ -20,8 +20,6 @@ from friction_tui.model.file.plan_tensors import read_tensors
 from friction_tui.model.file.text_repair import repair_text
 from friction_tui.model.file.wire import salvage
 from friction_tui.model.graph import GraphIndex
-from friction_tui.model.names import port
-from friction_tui.vocabulary.protocol import ModelSummary
 
 _ONNX_NAMES = {
     "float32": "float",
@@ -69,6 +67,8 @@ def open_model(path: Path) -> OpenedModel:
     try:
         if path.is_dir():
             return _empty(path, 0, "directory", f"{path} is a directory, not a model file.")
+        if path.exists() and not path.is_file():
+            return _empty(path, 0, "missing", f"{path} is not a regular file. Save what it gives as a file first.")
         with path.open("rb") as stream:
             head = stream.read(_HEAD)
             size = path.stat().st_size
@@ -88,30 +88,6 @@ def open_model(path: Path) -> OpenedModel:
 def from_proto(proto: onnx.ModelProto, path: Path) -> OpenedModel:
     """The same for a model already in memory. `path` is where it came from: external data is sought beside it."""
     return _opened(proto, FileFacts(path, proto.ByteSize(), "onnx", "", b""))
-
-
-def summarize(model: OpenedModel) -> ModelSummary:
-    """What there is to say about a model right after opening it."""
-    from friction_tui.model.shapes.profile import shape_tensor_inputs
-
-    proto, index = model.proto, model.index
-    shape_tensors = shape_tensor_inputs(model)
-    external_bytes = sum(file.needed_bytes for file in model.external)
-    return ModelSummary(
-        path=str(model.path),
-        ir_version=proto.ir_version,
-        opsets=dict(index.opsets),
-        producer=f"{proto.producer_name} {proto.producer_version}".strip(),
-        inputs=tuple(port(value, value.name in shape_tensors) for value in index.inputs),
-        outputs=tuple(port(value) for value in proto.graph.output),
-        nodes=len(index.nodes),
-        initializers=len(proto.graph.initializer) + len(proto.graph.sparse_initializer),
-        weights_bytes=weights_bytes(model),
-        external_bytes=external_bytes,
-        file_bytes=model.file.size,
-        functions=len(proto.functions),
-        metadata={entry.key: entry.value for entry in proto.metadata_props},
-    )
 
 
 def weights_bytes(model: OpenedModel) -> int:

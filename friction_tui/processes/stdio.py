@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
@@ -28,7 +28,11 @@ class LineWriter:
 
     def __call__(self, message: object) -> None:
         """Send one message. A reader that is gone ends this process: nobody is left to talk to."""
-        self.raw(self._encoder.encode(message))
+        try:
+            line = self._encoder.encode(message)
+        except UnicodeEncodeError:
+            line = self._encoder.encode(_printable(msgspec.to_builtins(message)))
+        self.raw(line)
 
     def raw(self, line: bytes) -> None:
         """Send one message that is already encoded."""
@@ -38,3 +42,20 @@ class LineWriter:
                 self._channel.flush()
             except (BrokenPipeError, ValueError):
                 os._exit(0)
+
+
+def printable(text: str) -> str:
+    """The text with what is not Unicode, such as bytes of a file name in another encoding, as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _printable(message: Any) -> Any:
+    """The same for every text in a message."""
+    match message:
+        case str():
+            return printable(message)
+        case dict():
+            return {_printable(key): _printable(value) for key, value in message.items()}
+        case list() | tuple():
+            return [_printable(value) for value in message]
+    return message

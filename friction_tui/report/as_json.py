@@ -11,6 +11,7 @@ from importlib.resources import files
 from typing import Any
 
 from friction_tui import __version__
+from friction_tui.kinds import KINDS
 from friction_tui.report.applicability import fix_of
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import EngineVerdict
@@ -26,9 +27,11 @@ def report(verdicts: Sequence[ModelVerdict]) -> str:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the report."""
+    """The JSON Schema of the report, with the kinds of this version as the values that `kind` may have."""
     text = files("friction_tui.report").joinpath("schema.json").read_text(encoding="utf-8")
-    return dict(json.loads(text))
+    document = dict(json.loads(text))
+    document["$defs"]["finding"]["properties"]["kind"]["enum"] = list(KINDS)
+    return document
 
 
 def text_of(finding: Finding) -> str:

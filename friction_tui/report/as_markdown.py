@@ -22,7 +22,8 @@ def _model(verdict: ModelVerdict) -> Iterator[str]:
     if verdict.failure:
         yield f"**Could not be judged:** {_text(verdict.failure)}"
         yield ""
-        return
+        if not verdict.findings:
+            return
     yield f"{summary(verdict)}. {_text(' · '.join(part for part in verdict.about if part))}"
     yield ""
     for finding in verdict.findings:

@@ -62,6 +62,7 @@ def _rule(kind: str) -> dict[str, Any]:
         "id": kind,
         "name": _pascal(kind),
         "shortDescription": {"text": KINDS[kind].summary.replace("`", "")},
+        "defaultConfiguration": {"level": LEVEL[KINDS[kind].severities[0]]},
         "help": {"text": page.replace("`", ""), "markdown": page},
     }
 

@@ -47,7 +47,8 @@ def _model(verdict: ModelVerdict, paint: Paint, width: int) -> Iterator[str]:
     yield f"{paint(verdict.path, 'bold')}  {paint(about, 'dim')}".rstrip()
     if verdict.failure:
         yield f"{paint('could not be judged', 'red')}: {visible_lines(verdict.failure)}"
-        return
+        if not verdict.findings:
+            return
     for finding in verdict.findings:
         yield ""
         yield from describe(finding, paint, width)

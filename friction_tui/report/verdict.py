@@ -12,8 +12,9 @@ from friction_tui.vocabulary.finding import Finding, Severity
 class ModelVerdict:
     """One model's findings, sorted by what to fix first.
 
-    `about` describes the model and who judged it; `failure` says why there is no verdict, "" when there is one;
-    `guessed` are the dimension ranges nobody chose, in words; `unchecked` what could not be looked at, and why.
+    `about` describes the model and who judged it; `failure` says why there is no verdict, or only a part of it,
+    "" when there is a whole one; `guessed` are the dimension ranges nobody chose, in words; `unchecked` what could not
+    be looked at, and why.
     `engines` are the TensorRTs that were asked when there were several, the one of this environment first.
     """
 

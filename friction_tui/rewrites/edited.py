@@ -10,7 +10,8 @@ import msgspec
 import onnx
 
 from friction_tui.model.opened import OpenedModel, from_proto, open_model
-from friction_tui.processes.child import run_module
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
 from friction_tui.rewrites.apply import RecipeRefused, apply, changes_model
 from friction_tui.vocabulary.finding import Location
 from friction_tui.vocabulary.recipe import Recipe
@@ -45,14 +46,13 @@ def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, st
     if not changes_model(recipe, weak_types=weak_types):
         return base
     edit = Edit(str(base.path), recipe, str(out), weak_types)
-    status, answer, words = run_module("friction_tui.rewrites.edited", msgspec.json.encode(edit), stop=stop)
-    if status != 0:
-        last = words.strip().splitlines()[-1:] or [f"its process ended with status {status}"]
+    done = run(command(__name__), msgspec.json.encode(edit), stop=stop)
+    if done.code != 0:
         raise RecipeRefused(
-            "The model could not be edited", last[0], "Undo the last step with u; the model is unchanged."
+            "The model could not be edited", done.last_line, "Undo the last step with u; the model is unchanged."
         )
-    if answer.strip():
-        refused = msgspec.json.decode(answer, type=EditRefused)
+    if done.out.strip():
+        refused = msgspec.json.decode(done.out, type=EditRefused)
         raise RecipeRefused(refused.what, refused.why, refused.next_step, refused.location)
     return from_proto(onnx.load(str(out), load_external_data=False), base.path)
 
@@ -64,7 +64,7 @@ def write(proto: onnx.ModelProto, out: Path) -> None:
 
 
 def main() -> None:
-    """`python -m friction_tui.rewrites.edited`: an `Edit` on stdin, the refusal (or nothing) on stdout."""
+    """In a process of its own: an `Edit` on stdin, the refusal (or nothing) on stdout."""
     from friction_tui.processes.stdio import take_stdout
 
     channel = take_stdout()
@@ -81,7 +81,3 @@ def main() -> None:
     else:
         write(model.proto, Path(edit.out))
     channel.flush()
-
-
-if __name__ == "__main__":
-    main()

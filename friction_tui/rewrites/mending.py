@@ -14,13 +14,13 @@ from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import rewritten
 from friction_tui.rewrites.base import CannotRewrite, Exactness
 from friction_tui.rewrites.offers import with_offers
-from friction_tui.rewrites.proof import Proof
+from friction_tui.rewrites.verification import Verification
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, fix_first
 from friction_tui.vocabulary.protocol import MendStep
 from friction_tui.vocabulary.recipe import Rewrite
 
 Judge = Callable[[OpenedModel], list[Finding]]
-Verify = Callable[[OpenedModel, OpenedModel], Proof | None]
+Verify = Callable[[OpenedModel, OpenedModel], Verification | None]
 """The outputs of a model before and after one rewrite; None where they were not compared."""
 LARGEST = 64
 """Rewrites after which mending stops: a rewrite that makes its own problem again must not go on for ever."""
@@ -114,9 +114,9 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         return None
     findings = judge(after)
     why = _still_wrong(before, after, finding, mending.findings, findings)
-    proof = None if why else verify(before, after)
-    if proof is not None and proof.holds is False and rewriter.keeps_outputs:
-        why = str(proof)
+    verification = None if why else verify(before, after)
+    if verification is not None and verification.holds is False and rewriter.keeps_outputs:
+        why = str(verification)
     if why:
         mending.refused.append(f"{rewriter.name}: {why}")
         return None
@@ -128,8 +128,8 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         what=rewriter.title,
         exactness=rewriter.exactness.value,
         changes=rewriter.changes,
-        verified=str(proof) if proof is not None else "not verified",
-        holds=proof.holds if proof is not None else None,
+        verified=str(verification) if verification is not None else "not verified",
+        holds=verification.holds if verification is not None else None,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.references import reference
 from friction_tui.model.weightless import weightless
-from friction_tui.processes.child import Stopped, run_module
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
 from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
@@ -166,32 +166,18 @@ def offered(model: OpenedModel, findings: Sequence[Finding], *, stop: Callable[[
     """
     if not any(map(may_be_mended, findings)):
         return list(findings)
-    until = time.monotonic() + LIMIT_S
     with tempfile.TemporaryDirectory(prefix="friction-offers-") as folder:
         path = Path(folder) / "offers.onnx"
         onnx.save(weightless(model.proto, path.parent, model.path.parent), str(path))
         question = msgspec.json.encode(Asked(str(path), tuple(findings)))
-
-        def given_up() -> bool:
-            return stop() or time.monotonic() > until
-
-        try:
-            status, answer, _ = run_module("friction_tui.rewrites.offers", question, stop=given_up)
-        except Stopped:
-            if stop():
-                raise
-            return list(findings)
-    return msgspec.json.decode(answer, type=list[Finding]) if status == 0 else list(findings)
+        done = run(command(__name__), question, stop=stop, limit_s=LIMIT_S)
+    return msgspec.json.decode(done.out, type=list[Finding]) if done.code == 0 else list(findings)
 
 
 def main() -> None:
-    """`python -m friction_tui.rewrites.offers`: an `Asked` on stdin, the findings on stdout."""
+    """In a process of its own: an `Asked` on stdin, the findings on stdout."""
     channel = take_stdout()
     asked = msgspec.json.decode(sys.stdin.buffer.read(), type=Asked)
     model = from_proto(onnx.load(asked.path, load_external_data=False), Path(asked.path))
     channel.write(msgspec.json.encode(with_offers(model, asked.findings)))
     channel.flush()
-
-
-if __name__ == "__main__":
-    main()

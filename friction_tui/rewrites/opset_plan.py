@@ -13,8 +13,8 @@ from friction_tui.model.opened import OpenedModel, from_proto, weights_bytes
 from friction_tui.model.opset import OpsetRefused, convert, opset_of
 from friction_tui.model.versions import newest_opset, operator_exists
 from friction_tui.rewrites.apply import with_weights
-from friction_tui.rewrites.proof import prove
-from friction_tui.rewrites.proving import LARGEST, Point
+from friction_tui.rewrites.verification import verify
+from friction_tui.rewrites.verifying import LARGEST, Point
 from friction_tui.vocabulary.protocol import OpsetPlan
 
 OLDEST = 7
@@ -46,7 +46,7 @@ def plans(model: OpenedModel, points: list[Point], engine: str) -> Iterator[Opse
             continue
         after = from_proto(converted, model.path)
         refused = _refused(after) if engine else {}
-        holds, proof = _compared(model, converted, points if small else [])
+        holds, verification = _compared(model, converted, points if small else [])
         yield OpsetPlan(
             opset=opset,
             source=f"{engine} parser" if engine else "",
@@ -57,7 +57,7 @@ def plans(model: OpenedModel, points: list[Point], engine: str) -> Iterator[Opse
             became=_replaced(model.proto, converted),
             inputs=_attributes_that_became_inputs(model.proto, converted),
             holds=holds,
-            proof=proof,
+            verification=verification,
         )
 
 
@@ -124,5 +124,5 @@ def _compared(model: OpenedModel, converted: onnx.ModelProto, points: list[Point
             pair.append(with_weights(whole, model.path))
         except (OSError, ValueError) as error:
             return None, f"outputs not compared: {error}"
-    proof = prove(pair[0], pair[1], points[:1])
-    return (proof.holds if proof.ran or proof.only_before else None), str(proof)
+    verification = verify(pair[0], pair[1], points[:1])
+    return (verification.holds if verification.ran or verification.only_before else None), str(verification)

@@ -66,7 +66,7 @@ def _open_points(facts: PluginFacts) -> list[str]:
 
 
 def main() -> None:
-    """`python -m friction_tui.rewrites.plugin_skeleton`: a `Wanted` on stdin, a `Written` on stdout."""
+    """In a process of its own: a `Wanted` on stdin, a `Written` on stdout."""
     from friction_tui.processes.stdio import take_stdout
 
     channel = take_stdout()
@@ -77,7 +77,3 @@ def main() -> None:
         written = Written(why_not=f"it was not written to {wanted.folder}: {error.strerror or error}")
     channel.write(msgspec.json.encode(written))
     channel.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -469,6 +469,26 @@ def separate_output(_: OpenedModel, proto: onnx.ModelProto) -> int:
     return changed
 
 
+def declare_outputs(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Make outputs of the tensors that nothing reads, in a graph that declares none."""
+    graph = proto.graph
+    if graph.output:
+        return 0
+    read = {name for node in graph.node for name in node.input}
+    unread = [name for node in graph.node for name in node.output if name and name not in read]
+    bare = onnx.ModelProto()
+    bare.CopyFrom(proto)
+    bare.graph.output.extend(onnx.ValueInfoProto(name=name) for name in unread)
+    try:
+        inferred = shape_inference.infer_shapes(bare).graph.output
+    except Exception as error:
+        # onnx raises errors of many types for graphs that contradict themselves.
+        raise CannotRewrite(f"the types of the outputs cannot be worked out: {str(error).splitlines()[0]}") from None
+    known = [value for value in inferred if value.type.tensor_type.elem_type]
+    graph.output.extend(known)
+    return len(known)
+
+
 # ------------------------------------------------------------------------------------------------------ shared
 
 
@@ -526,6 +546,13 @@ REWRITES = (
     repair("drop-dangling-inputs", "leave out optional inputs that do not exist", drop_dangling_inputs),
     repair("dense-initializers", "write sparse initializers out in full", dense_initializers),
     repair("drop-false-shapes", "declare the shapes that the graph computes", drop_false_shapes),
+    repair(
+        "declare-outputs",
+        "make outputs of the tensors that nothing reads",
+        declare_outputs,
+        Exactness.CHANGES,
+        "which tensors are meant is a guess",
+    ),
     repair(
         "separate-output",
         "give the output a name of its own",

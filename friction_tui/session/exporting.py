@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from friction_tui.sources.consent import (
+    also_imports,
     code_files,
     fingerprint,
+    imported,
     is_given,
     needs_consent,
     remember,
@@ -32,6 +34,7 @@ from friction_tui.vocabulary.protocol import (
     JobEnded,
     JobKind,
     JobProgress,
+    LogLevel,
     LogLine,
     Phase,
 )
@@ -43,7 +46,7 @@ READ_AS_THEY_ARE = (SourceKind.ONNX, SourceKind.ENGINE)
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class LocatedModel:
     """Where the ONNX file of a source lies. `path` None: there is none, and `findings` say why."""
 
     recipe: Recipe
@@ -53,6 +56,8 @@ class Origin:
     """What it was made from: a save of one of them is a reason to open it again."""
     limits: Limits = field(default_factory=dict)
     """The sizes it was exported for."""
+    unagreed: tuple[Path, ...] = ()
+    """What it imports beyond what was agreed to: ask for consent again."""
 
 
 def understood(recipe: Recipe) -> Recipe:
@@ -93,14 +98,14 @@ def export(
     emit: Callable[[Event], None],
     stop: Callable[[], bool],
     because: str = "",
-) -> Origin:
+) -> LocatedModel:
     """The ONNX file of a source, exported now when it has to be; progress and findings are emitted as they come.
 
     `because` is why, for the log, where nobody asked for an export by name.
     """
     if recipe.source.kind in READ_AS_THEY_ARE:
         path = Path(recipe.source.path)
-        return Origin(recipe, path, files=(path,))
+        return LocatedModel(recipe, path, files=(path,))
     telling = _Telling(emit, revision)
     if because:
         telling.hear(Log("info", because, 0.0))
@@ -110,12 +115,16 @@ def export(
         opset=recipe.opset,
         profile=asked_profile(recipe),
         options=recipe.export,
+        imported=tuple(map(str, imported(recipe.source))),
     )
     outcome = run_export(request, on_event=telling.hear, stop=stop)
+    if outcome.unagreed:
+        also_imports(recipe.source, outcome.unagreed)
+        outcome = replace(outcome, cancelled=True)
     telling.over(outcome)
     if outcome.cancelled:
         emit(Exported(revision=revision, onnx_path="", seconds=outcome.seconds, cancelled=True))
-        return Origin(recipe, None)
+        return LocatedModel(recipe, None, unagreed=outcome.unagreed)
     emit(
         Findings(
             revision=revision,
@@ -140,7 +149,7 @@ def export(
             limits=outcome.limits,
         )
     )
-    return Origin(recipe, outcome.onnx_path, outcome.findings, files, outcome.limits)
+    return LocatedModel(recipe, outcome.onnx_path, outcome.findings, files, outcome.limits)
 
 
 class _Telling:
@@ -157,7 +166,7 @@ class _Telling:
             self._stages.append((event.name, event.elapsed))
             self._tell(event.elapsed, ())
         elif isinstance(event, Log):
-            self._tell(event.elapsed, (LogLine(event.level, event.text, event.elapsed),))
+            self._tell(event.elapsed, (LogLine(LogLevel(event.level), event.text, event.elapsed),))
         elif isinstance(event, Found):
             # Why it failed is known long before what lies behind that.
             self._found.append(event.finding)

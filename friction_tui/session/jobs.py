@@ -1,11 +1,18 @@
-"""Which jobs can be started on a model, and why the others cannot."""
+"""The jobs of a session: which can be started on a model, what each is given, and what it found."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import msgspec
 
 from friction_tui.model.opened import OpenedModel
-from friction_tui.vocabulary.protocol import EngineInfo, JobKind, Refused
+from friction_tui.rules.context import CheckContext
+from friction_tui.rules.engine.builder import build_findings
+from friction_tui.session.editing import CurrentModel
+from friction_tui.vocabulary.finding import fix_first
+from friction_tui.vocabulary.protocol import EngineInfo, JobEnded, JobKind, JobRequest, Refused, StartJob
 
 NOTHING_OPEN = Refused(what="Nothing to do it with", why="no model is open", next="Open one first.")
 INSTALL_TENSORRT = "pip install 'friction-tui[cpu]' (TensorRT-RTX, builds without a GPU) or 'friction-tui[gpu]'."
@@ -25,3 +32,54 @@ def why_not(kind: JobKind, base: OpenedModel, engines: Iterable[EngineInfo]) -> 
             next="Put the file back, or open another model.",
         )
     return None
+
+
+class Jobs:
+    """The running jobs, each with the model it was started on. `context` gives what a check may read of a model."""
+
+    def __init__(
+        self, folder: Path, engines: Sequence[EngineInfo], context: Callable[[CurrentModel], CheckContext]
+    ) -> None:
+        self._folder, self._engines, self._context = folder, engines, context
+        self._started: dict[int, CurrentModel] = {}
+        self.engine_path = ""
+        """The plan of the last build that succeeded, "" before one did."""
+
+    def request(self, request: StartJob, current: CurrentModel | None) -> JobRequest | Refused:
+        """What a job process needs to know, or why it cannot start."""
+        if current is None:
+            return NOTHING_OPEN
+        refused = why_not(request.kind, current.base, self._engines)
+        if refused is not None:
+            return refused
+        self._started[request.job] = current
+        file, folder = current.base.file, self._folder / f"job-{request.job}"
+        folder.mkdir(exist_ok=True)
+        return JobRequest(
+            job=request.job,
+            kind=request.kind,
+            recipe=current.recipe,
+            model=str(current.base.path),
+            folder=str(folder),
+            point=request.point,
+            runs=request.runs,
+            engine=str(file.path) if file.kind == "engine" else self.engine_path,
+            tolerance=request.tolerance,
+            data=request.data,
+            level=request.level,
+            only=request.only,
+            output=request.output,
+            script=request.script,
+            diff=request.diff,
+            cut=request.cut,
+        )
+
+    def ended(self, ended: JobEnded) -> JobEnded:
+        """A job's end with its findings: what the builder said, read against the model it was given."""
+        current = self._started.pop(ended.job, None)
+        if current is None or ended.build is None:
+            return ended
+        if ended.build.ok:
+            self.engine_path = ended.build.engine_path
+        context = self._context(current)
+        return msgspec.structs.replace(ended, findings=tuple(fix_first(build_findings(context, ended.build))))

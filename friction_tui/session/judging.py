@@ -206,5 +206,5 @@ def _crash(error: EngineCrashed, source: str) -> Finding:
         source=source,
         locations=(Location(LocationKind.MODEL, "model"),),
         fixes=("Fix what the other findings name first, then check again.", "Try another TensorRT version."),
-        words=(EngineWords(source, error.last_words),) if error.last_words else (),
+        words=(EngineWords(source, error.tail),) if error.tail else (),
     )

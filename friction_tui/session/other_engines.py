@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -12,6 +11,7 @@ from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.tensorrt.module import RTX, label
 from friction_tui.engines.tensorrt.parser import shared
 from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.processes.child import run
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.operators import operators
 from friction_tui.session.asking import Stop
@@ -47,8 +47,7 @@ def verdict_of(context: CheckContext, python: str, stop: Stop) -> OtherVerdict:
     except EngineMissing as error:
         return OtherVerdict(python=python, why_not=str(error))
     except EngineCrashed as error:
-        last = error.last_words.strip().splitlines()
-        return OtherVerdict(python=python, why_not=f"{error}{f': {last[-1]}' if last else ''}")
+        return OtherVerdict(python=python, why_not=str(error))
     findings = operators.CHECK(replace(context, refusals=refused, engine=engine, rtx=rtx))
     said = tuple(f for f in findings if f.severity is Severity.ERROR and f.tier is Tier.PARSER)
     return OtherVerdict(python=python, label=engine, findings=said, seconds=time.monotonic() - started)
@@ -60,10 +59,12 @@ def _why_no_python(python: str) -> str:
         return f"there is no {python}: name the interpreter of an environment, such as .venv-10/bin/python"
     ask = "import sys; print(sys.version_info >= (3, 10))"
     try:
-        done = subprocess.run([python, "-c", ask], capture_output=True, text=True, timeout=30, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        done = run([python, "-I", "-c", ask], limit_s=30)
+    except OSError as error:
         return f"{python} cannot be run: {error}"
-    if done.returncode or done.stdout.strip() not in ("True", "False"):
-        printed = (done.stderr or done.stdout).strip()[-200:] or "nothing"
-        return f"{python} is not a Python interpreter: it prints {printed}"
-    return "" if done.stdout.strip() == "True" else f"{python} is older than Python 3.10, which is the least that works"
+    said = done.out.decode(errors="replace").strip()
+    if done.code is None:
+        return f"{python} cannot be run: it {done.how}"
+    if done.code or said not in ("True", "False"):
+        return f"{python} is not a Python interpreter: it prints {(done.tail or said)[-200:] or 'nothing'}"
+    return "" if said == "True" else f"{python} is older than Python 3.10, which is the least that works"

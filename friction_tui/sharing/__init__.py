@@ -1,1 +1,1 @@
-"""Several faces on one worker: the hub between them, the way in, and recordings of what passed."""
+"""Several viewers of one worker: the hub between them, session codes, and recordings of what passed."""

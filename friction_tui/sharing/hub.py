@@ -1,7 +1,7 @@
 """The hub of a shared session: one worker, any number of viewers, one order in which everything happens.
 
-It keeps the same state as its viewers do. An edit is granted when it was made on the newest revision, and then told
-to the others; who edited an older one is sent the state as it is. Every viewer has a queue with a limit: whoever
+It keeps the same state as its viewers do. An edit is granted when it was made on the newest revision, and then sent
+to the others; an edit of an older one is answered with the present state. Every viewer has a queue with a limit: who
 reads too slowly gets the state instead of what was missed. The hub ends with its last viewer.
 """
 
@@ -19,11 +19,13 @@ from typing import Any
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.sharing.place import Code, Start
-from friction_tui.sharing.viewer import Viewer
-from friction_tui.state.app_state import AppState, job_started
-from friction_tui.state.follow import after, followed, snapshot
-from friction_tui.ui.log import LOG, start_log
+from friction_tui.log import LOG, start_log
+from friction_tui.sharing.session_code import SessionCode, Start
+from friction_tui.sharing.viewer import ViewerConnection
+from friction_tui.state.app_state import AppState
+from friction_tui.state.dispatch import dispatch
+from friction_tui.state.user_actions import next_job
+from friction_tui.state.viewer_messages import snapshot
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     LOOKS,
@@ -53,10 +55,10 @@ from friction_tui.vocabulary.protocol import (
     Synced,
     ToViewer,
     TurnedAway,
+    Viewer,
     WatchGpu,
     WorkerDied,
 )
-from friction_tui.vocabulary.protocol import Viewer as Who
 from friction_tui.worker.client import WorkerClient
 
 LONGEST_REQUEST = 16 << 20
@@ -69,19 +71,19 @@ EMPTY_SECONDS = 30.0
 class Hub:
     """Orders what viewers ask and the worker says."""
 
-    def __init__(self, start: Start, code: Code) -> None:
+    def __init__(self, start: Start, code: SessionCode) -> None:
         self._start, self._code = start, str(code)
         self._worker = WorkerClient(self.hear, start.worker or None)
         self._state = AppState()
-        self._viewers: list[Viewer] = []
-        self._asked: dict[object, list[Viewer]] = {}
+        self._viewers: list[ViewerConnection] = []
+        self._asked: dict[object, list[ViewerConnection]] = {}
         """Who waits for the answer to a question."""
-        self._opened_by: Viewer | None = None
-        self._gpu_every: dict[Viewer, float] = {}
+        self._opened_by: ViewerConnection | None = None
+        self._gpu_every: dict[ViewerConnection, float] = {}
         self.over = asyncio.Event()
 
     def end_if_empty(self) -> None:
-        """Nobody is there: nobody will miss it."""
+        """End when no viewer is connected."""
         if not self._viewers:
             self.over.set()
 
@@ -91,7 +93,7 @@ class Hub:
 
     async def end(self, why: str) -> None:
         """Tell everybody and end the worker."""
-        self._tell(Ended(why))
+        self._send_all(Ended(why))
         await asyncio.sleep(0.1)  # for those who read
         await self._worker.close()
 
@@ -111,9 +113,9 @@ class Hub:
             writer.close()
             return
         watch_only = join.watch_only or (self._start.watch_only and bool(self._viewers))
-        viewer = Viewer(self._free_name(join.name), writer, self._snapshot_for, watch_only=watch_only)
+        viewer = ViewerConnection(self._free_name(join.name), writer, self._snapshot_for, watch_only=watch_only)
         self._viewers.append(viewer)
-        self._tell_who_is_there(f"{viewer.name} joined")
+        self._announce(f"{viewer.name} joined")
         viewer.resync("")
         try:
             await self._listen(viewer, reader)
@@ -126,8 +128,8 @@ class Hub:
             return "the code is wrong: its second part is not this session's"
         if join.protocol != PROTOCOL:
             return (
-                f"it is shared by friction-tui {__version__}, and you have {join.version}, which speaks otherwise: "
-                "install the same version"
+                f"it is shared by friction-tui {__version__}, and you have {join.version}, which uses another "
+                "protocol: install the same version"
             )
         return ""
 
@@ -136,7 +138,7 @@ class Hub:
         taken = {viewer.name for viewer in self._viewers}
         return next(free for n in range(1, len(taken) + 2) if (free := name if n == 1 else f"{name} {n}") not in taken)
 
-    async def _listen(self, viewer: Viewer, reader: asyncio.StreamReader) -> None:
+    async def _listen(self, viewer: ViewerConnection, reader: asyncio.StreamReader) -> None:
         decoder: msgspec.json.Decoder[FromViewer] = msgspec.json.Decoder(FromViewer)
         while True:
             try:
@@ -145,37 +147,37 @@ class Hub:
             except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, OSError):
                 return
             except msgspec.MsgspecError as error:
-                LOG.warning("%s said what cannot be read: %s", viewer.name, error)
+                LOG.warning("%s sent what cannot be read: %s", viewer.name, error)
                 return
             if isinstance(said, Synced):
                 viewer.synced = said.number
             else:
                 self.asked(viewer, said)
 
-    def _left(self, viewer: Viewer) -> None:
+    def _left(self, viewer: ViewerConnection) -> None:
         self._viewers.remove(viewer)
         self._gpu_every.pop(viewer, None)
         for waiting in self._asked.values():
             waiting[:] = [other for other in waiting if other is not viewer]
-        self._tell_who_is_there(f"{viewer.name} left")
+        self._announce(f"{viewer.name} left")
         self.end_if_empty()
 
-    def _tell_who_is_there(self, said: str) -> None:
+    def _announce(self, said: str) -> None:
         LOG.info("shared session: %s", said)
         for viewer in self._viewers:
-            viewer.tell(_line(self._present(viewer, said)))
+            viewer.send(_line(self._present(viewer, said)))
 
-    def _present(self, viewer: Viewer, said: str = "") -> Present:
-        here = tuple(Who(viewer.name, viewer.watch_only) for viewer in self._viewers)
+    def _present(self, viewer: ViewerConnection, said: str = "") -> Present:
+        here = tuple(Viewer(viewer.name, viewer.watch_only) for viewer in self._viewers)
         return Present(viewers=here, you=viewer.name, code=self._code, said=said)
 
-    def _snapshot_for(self, viewer: Viewer, number: int, why: str) -> bytes:
+    def _snapshot_for(self, viewer: ViewerConnection, number: int, why: str) -> bytes:
         state = replace(self._state, present=self._present(viewer))
         return _line(snapshot(state if viewer is self._opened_by else replace(state, consent=None), number, why))
 
     # -------------------------------------------------------------------------------------------- requests
 
-    def asked(self, viewer: Viewer, request: Request) -> None:
+    def asked(self, viewer: ViewerConnection, request: Request) -> None:
         """Grant a request or not; what is granted happens for everybody in the same order."""
         if viewer.watch_only and not isinstance(request, LOOKS):
             viewer.resync("nothing was changed: you are only watching")
@@ -185,12 +187,12 @@ class Hub:
                 self._change(viewer, request)
                 return
             case CancelJob() if request.job == EXPORT_JOB and self._state.consent is not None:
-                self._state = followed(self._state, Asked(viewer.name, request))
+                self._state = dispatch(self._state, request)
                 for other in self._viewers:
                     if other is not viewer:
                         other.resync(f"{viewer.name} did not let the source's code run")
             case CancelJob():
-                self._tell(Asked(viewer.name, request), apart=viewer)
+                self._send_all(Asked(viewer.name, request), apart=viewer)
             case WatchGpu():
                 self._gpu_every[viewer] = request.interval
                 wanted = [every for every in self._gpu_every.values() if every]
@@ -199,22 +201,22 @@ class Hub:
                 self._asked.setdefault(key, []).append(viewer)
         self._worker.send(request)
 
-    def _change(self, viewer: Viewer, request: Open | Apply | StartJob) -> None:
-        """What moves the state: granted to whoever was looking at the newest one."""
+    def _change(self, viewer: ViewerConnection, request: Open | Apply | StartJob) -> None:
+        """What moves the state: granted to a viewer that saw the newest one."""
         state = self._state
         if isinstance(request, StartJob):
-            newest = state.recipe is not None and request.job == job_started(state, request.kind)[1]
+            newest = state.recipe is not None and request.job == next_job(state)
         else:
             newest = request.revision == state.revision + 1
         if not newest or not viewer.in_step:
             what = "job was not started" if isinstance(request, StartJob) else "edit was not made"
-            viewer.resync(f"your {what}: somebody else was quicker")
+            viewer.resync(f"your {what}: somebody else changed the session first")
             return
         asked = Asked(viewer.name, request, state.recipe if isinstance(request, StartJob) else None)
-        self._state = followed(state, asked)
+        self._state = dispatch(state, request)
         if isinstance(request, Open):
             self._opened_by = viewer
-        self._tell(asked, apart=viewer)
+        self._send_all(asked, apart=viewer)
         self._worker.send(request)
 
     # ---------------------------------------------------------------------------------------------- events
@@ -226,23 +228,23 @@ class Hub:
             line = _line(event)
             waiting = self._asked.get(key, [])
             for viewer in waiting[:1] if key in ONE_AT_A_TIME else waiting:
-                viewer.tell(line)
+                viewer.send(line)
             self._asked[key] = waiting[1:] if key in ONE_AT_A_TIME else []
             return
         if isinstance(event, WorkerDied):
             self._asked.clear()
-        self._state = after(self._state, event)
+        self._state = dispatch(self._state, event)
         if isinstance(event, ConsentNeeded):
             if self._opened_by in self._viewers and self._opened_by is not None:
-                self._opened_by.tell(_line(event))
+                self._opened_by.send(_line(event))
             return
-        self._tell(event)
+        self._send_all(event)
 
-    def _tell(self, message: ToViewer, apart: Viewer | None = None) -> None:
+    def _send_all(self, message: ToViewer, apart: ViewerConnection | None = None) -> None:
         line = _line(message)
         for viewer in self._viewers:
             if viewer is not apart:
-                viewer.tell(line)
+                viewer.send(line)
 
 
 ONE_AT_A_TIME = (Forecast, StartNetron)
@@ -250,7 +252,7 @@ ONE_AT_A_TIME = (Forecast, StartNetron)
 
 
 def _question(request: Request) -> object:
-    """What the answer to a question will be recognised by; None for what is no question of one viewer's."""
+    """What the answer to a question will be recognised by; None for what is not a question of one viewer."""
     match request:
         case Inspect():
             return Inspect, request.path
@@ -283,7 +285,7 @@ def _line(message: Any) -> bytes:
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.sharing.hub`: one `Start` on stdin, one line on stdout once it listens."""
+    """In a process of its own: one `Start` on stdin, one line on stdout once it listens."""
     start = msgspec.json.decode(sys.stdin.buffer.readline(), type=Start)
     start_log()
     asyncio.run(_serve(start))
@@ -292,7 +294,7 @@ def main() -> None:
 
 async def _serve(start: Start) -> None:
     socket = Path(start.socket)
-    hub, loop = Hub(start, Code(socket, start.token)), asyncio.get_running_loop()
+    hub, loop = Hub(start, SessionCode(socket, start.token)), asyncio.get_running_loop()
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
@@ -318,7 +320,3 @@ def _cut_loose() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
         os.dup2(nowhere, number)
-
-
-if __name__ == "__main__":
-    main()

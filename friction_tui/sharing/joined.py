@@ -1,12 +1,10 @@
-"""A viewer's end of a shared session: the way in, and a connection in place of a worker."""
+"""A viewer's end of a shared session: joining it, and a connection in place of a worker."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +13,10 @@ from typing import BinaryIO
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.sharing.place import Code, Start, new_code
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import Child
+from friction_tui.sharing.session_code import SessionCode, Start, new_code
 from friction_tui.vocabulary.protocol import PROTOCOL, Ended, FromViewer, Join, Snapshot, Synced, ToViewer, TurnedAway
-from friction_tui.worker.client import Process
 
 ANSWER_SECONDS = 20.0
 """How long the hub may take to answer who joins."""
@@ -37,38 +36,28 @@ class Connection:
     first: Snapshot
 
     def send(self, message: FromViewer) -> None:
-        """Send one line. That nobody is left to read it is noticed by who listens."""
+        """Send one line. A closed connection is noticed by the listening thread."""
         with contextlib.suppress(OSError):
             self.socket.sendall(_ENCODER.encode(message) + b"\n")
 
 
-def start_hub(worker: Sequence[str] | None, *, watch_only: bool) -> tuple[Process, Code]:
+def start_hub(worker: Sequence[str] | None, *, watch_only: bool) -> tuple[Child, SessionCode]:
     """Start a hub with a worker of its own, and the code to join it with; it lives as long as it has viewers."""
     code = new_code()
-    hub = subprocess.Popen(
-        [sys.executable, "-m", "friction_tui.sharing.hub"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,  # it outlives this terminal while others look on
-    )
-    assert hub.stdin is not None
-    start = Start(str(code.socket), code.token, tuple(worker or ()), watch_only)
-    hub.stdin.write(_ENCODER.encode(start) + b"\n")
-    hub.stdin.flush()
+    # It outlives this terminal while others look on.
+    hub = Child(command("friction_tui.sharing.hub", parent=0), own_group=True)
+    hub.send(Start(str(code.socket), code.token, tuple(worker or ()), watch_only))
     return hub, code
 
 
-def wait_for(hub: Process) -> None:
+def wait_for(hub: Child) -> None:
     """Return when the hub can be joined."""
-    assert hub.stdout is not None
-    assert hub.stderr is not None
     if hub.stdout.readline() != b"ready\n":
-        words = hub.stderr.read().decode(errors="replace").strip().splitlines()
-        raise CannotJoin(f"the session could not be shared: {words[-1] if words else 'its process ended at once'}")
+        why = hub.how
+        raise CannotJoin(f"the session could not be shared: {(hub.tail or f'its process {why}').splitlines()[-1]}")
 
 
-def join(code: Code, name: str, *, watch_only: bool = False) -> Connection:
+def join(code: SessionCode, name: str, *, watch_only: bool = False) -> Connection:
     """Join a shared session. CannotJoin says why that is not possible."""
     try:
         link = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -79,9 +68,11 @@ def join(code: Code, name: str, *, watch_only: bool = False) -> Connection:
         lines = link.makefile("rb")
         said = msgspec.json.decode(lines.readline(), type=ToViewer)
     except (OSError, msgspec.MsgspecError) as error:
-        raise CannotJoin(f"{code.socket}: {error}. Is the session over? Whoever shares it sees its code.") from error
+        raise CannotJoin(
+            f"{code.socket}: {error}. Is the session over? The user who shares it sees the code."
+        ) from error
     if not isinstance(said, Snapshot):
-        raise CannotJoin(said.why if isinstance(said, TurnedAway | Ended) else "it answers what cannot be understood")
+        raise CannotJoin(said.why if isinstance(said, TurnedAway | Ended) else "its answer cannot be understood")
     link.settimeout(None)
     connection = Connection(link, lines, said)
     connection.send(Synced(said.number))
@@ -121,7 +112,7 @@ class JoinedClient:
                 try:
                     heard = decoder.decode(line)
                 except msgspec.MsgspecError as error:
-                    why = f"it says what cannot be understood ({error})"
+                    why = f"it sent a message that cannot be understood ({error})"
                     break
                 self._on_loop(heard)
                 if isinstance(heard, Ended):
@@ -131,7 +122,7 @@ class JoinedClient:
     def _on_loop(self, heard: ToViewer) -> None:
         assert self._loop is not None
         if not self._closing:
-            with contextlib.suppress(RuntimeError):  # the loop closed in between: nobody listens any more
+            with contextlib.suppress(RuntimeError):  # the loop closed in between
                 self._loop.call_soon_threadsafe(self._take, heard)
 
     def _take(self, heard: ToViewer) -> None:

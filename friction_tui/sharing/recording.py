@@ -166,7 +166,7 @@ def _header(path: Path, line: bytes) -> Header:
     try:
         header = msgspec.json.decode(line, type=Header)
     except (msgspec.MsgspecError, RecursionError) as error:
-        what = "is empty" if not line else f"is no recording of friction-tui: its first line is no header ({error})"
+        what = "is empty" if not line else f"is not a friction-tui recording: its first line is not a header ({error})"
         raise BrokenRecording(f"{path} {what}. `friction-tui MODEL --record FILE` makes one.") from error
     if header.recording > FORMAT or header.protocol > PROTOCOL:
         raise BrokenRecording(

@@ -11,14 +11,14 @@ QUEUE_BYTES = 8 << 20
 """What may wait for a viewer beside the graph of a large model (3 MB at 10k nodes); more, and it is resynced."""
 
 
-class Viewer:
+class ViewerConnection:
     """Sends lines to one connection. `snapshot` makes the line that stands for everything missed."""
 
     def __init__(
         self,
         name: str,
         writer: asyncio.StreamWriter,
-        snapshot: Callable[[Viewer, int, str], bytes],
+        snapshot: Callable[[ViewerConnection, int, str], bytes],
         *,
         watch_only: bool,
     ) -> None:
@@ -38,7 +38,7 @@ class Viewer:
         """Whether what it asks is meant for the state that it was last sent."""
         return not self._behind and self.synced == self._number
 
-    def tell(self, line: bytes) -> None:
+    def send(self, line: bytes) -> None:
         """Queue a line; too many, and a snapshot stands for all of them."""
         if self._behind:
             return
@@ -49,7 +49,7 @@ class Viewer:
         self._news.set()
 
     def resync(self, why: str) -> None:
-        """Send the state as it will be when the line is free, and nothing that waits until then; `why` is told."""
+        """Send the state as it will be when the line is free, instead of what waits now; the viewer reads `why`."""
         self._behind, self._why = True, why
         self._queue.clear()
         self._queued = 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 import time
 
 from friction_tui.processes.stdio import LineWriter, take_stdout
@@ -40,15 +38,3 @@ class Channel:
         """Report findings."""
         for finding in findings:
             self.send(Found(finding))
-
-
-def end_with_parent(poll_s: float = 0.5) -> None:
-    """End this process when the one that started it is gone, whatever the user's code is doing."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(poll_s)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

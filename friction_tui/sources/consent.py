@@ -1,14 +1,16 @@
 """Leave to run code that comes with a model.
 
 A Python file, a pickle, a TorchScript archive or a SavedModel is a program. It runs only after the user said yes,
-and the yes holds for exactly these bytes: it is kept as a SHA-256 in the user's state directory.
+and the yes holds for exactly these bytes at this place: it is kept as a SHA-256 in the user's state directory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
@@ -22,9 +24,17 @@ _CODELESS = {SourceKind.ONNX, SourceKind.ENGINE, SourceKind.HUGGING_FACE}
 
 
 class _Store(msgspec.Struct):
-    """What the consent file holds: SHA-256 to the path it was given for, which is for people to read."""
+    """What the consent file holds: SHA-256 to the path it was given for, which is for people to read.
+
+    `imported` are the files that turned out to be imported when a source ran, by its path.
+    """
 
     agreed: dict[str, str] = {}
+    imported: dict[str, list[str]] = {}
+
+
+_IMPORTED: dict[str, set[Path]] = {}
+"""The same, found out in this process: the consent file may not be writable."""
 
 
 def needs_consent(source: Source) -> bool:
@@ -35,40 +45,74 @@ def needs_consent(source: Source) -> bool:
 def code_files(source: Source) -> tuple[Path, ...]:
     """The files whose bytes the consent is for, the named one first; empty when there is no such file or module.
 
-    Of Python code these are the file and what it imports from its own project.
+    Of Python code these are the file, what it imports from its own project, and what it was seen to import.
     """
     path = Path(source.path)
+    found = set(imported(source))
     if path.is_dir():
-        return tuple(sorted(p for p in path.rglob("*") if p.is_file()))
+        return (*sorted(p for p in path.rglob("*") if p.is_file()), *(_beside(other, path) for other in sorted(found)))
     file = path if path.is_file() else module_file(source.path)
     if file is None:
         return ()
-    if file.suffix != ".py":
-        return (file,)
-    others = (other for other in local_imports(file) if other != file.resolve())
-    return (file, *(other if file.is_absolute() else Path(os.path.relpath(other)) for other in others))
+    for code in (file, *imported(source)):
+        found |= set(local_imports(code)) if code.suffix == ".py" else set()
+    return (file, *(_beside(other, file) for other in sorted(found - {file.resolve()})))
 
 
-def fingerprint(source: Source) -> str:
-    """SHA-256, in hex, of the source's files (contents and relative names) and its factory; "" when there are none.
+def _beside(file: Path, first: Path) -> Path:
+    """The path as the user wrote the first one: relative or absolute."""
+    return file if first.is_absolute() else Path(os.path.relpath(file))
 
-    The factory is part of it: leave to call one function of a file is not leave to call another.
+
+def imported(source: Source, store: Path | None = None) -> tuple[Path, ...]:
+    """The files that were seen to be imported when the source ran, beyond those that its code names."""
+    known = _read(store or consent_file()).imported.get(_key(source), [])
+    found = {*map(Path, known), *_IMPORTED.get(_key(source), ())}
+    return tuple(sorted(file for file in found if file.is_file()))
+
+
+def also_imports(source: Source, files: Iterable[Path], store: Path | None = None) -> None:
+    """Note files that the source imports, for this session and the next ones: its consent is for them too."""
+    also_seen(source, map(str, files))
+    known = _read(store or consent_file())
+    known.imported[_key(source)] = [str(file) for file in imported(source, store)]
+    with contextlib.suppress(OSError):  # then it is asked again in the next session
+        _write(known, store or consent_file())
+
+
+def also_seen(source: Source, files: Iterable[str]) -> None:
+    """Note files that the source imports, for this process."""
+    _IMPORTED.setdefault(_key(source), set()).update(map(Path, files))
+
+
+def _key(source: Source) -> str:
+    return str(Path(source.path).resolve()) if Path(source.path).exists() else source.path
+
+
+def sha256_of(file: Path) -> bytes:
+    """The SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def fingerprint(source: Source, read: Callable[[Path], bytes] = sha256_of) -> str:
+    """SHA-256, in hex, of the source's files (contents and places) and its factory; "" when there are none.
+
+    The factory is part of it: leave to call one function of a file is not leave to call another. `read` gives the
+    SHA-256 of one file.
     """
     files = code_files(source)
     if not files:
         return ""
     digest = hashlib.sha256(source.factory.encode())
-    root = Path(source.path) if Path(source.path).is_dir() else files[0].resolve().parent
     for file in files:
-        name = os.path.relpath(file.resolve(), root.resolve())
-        with file.open("rb") as stream:
-            digest.update(f"\0{name}\0".encode() + hashlib.file_digest(stream, "sha256").digest())
+        digest.update(b"\0" + os.fsencode(file.resolve()) + b"\0" + read(file))
     return digest.hexdigest()
 
 
-def is_given(source: Source) -> bool:
-    """Whether the source itself carries consent for the bytes that are on disk now."""
-    return not needs_consent(source) or (bool(source.consent_hash) and source.consent_hash == fingerprint(source))
+def is_given(source: Source, read: Callable[[Path], bytes] = sha256_of) -> bool:
+    """Whether the source itself carries consent for the bytes that are on disk now; `read` as for `fingerprint`."""
+    return not needs_consent(source) or (bool(source.consent_hash) and source.consent_hash == fingerprint(source, read))
 
 
 def remembered(source: Source, store: Path | None = None) -> bool:
@@ -83,10 +127,15 @@ def with_consent(source: Source) -> Source:
 
 
 def remember(source: Source, store: Path | None = None) -> None:
-    """Keep the user's yes for these bytes. The file is readable and writable by the user only."""
+    """Keep the user's yes for these bytes."""
     file = store or consent_file()
     known = _read(file)
     known.agreed[fingerprint(source)] = str(Path(source.path).absolute()) if Path(source.path).exists() else source.path
+    _write(known, file)
+
+
+def _write(known: _Store, file: Path) -> None:
+    """Replace the store. It is readable and writable by the user only."""
     file.parent.mkdir(parents=True, exist_ok=True)
     fresh = file.with_suffix(f".{os.getpid()}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,25 +1,30 @@
-"""The export process: `python -m friction_tui.sources.export_job`, one ExportRequest in, ExportEvents out.
+"""The export process: one ExportRequest in, ExportEvents out.
 
 The user's code runs here and nowhere else: after consent, under a memory limit, in a process that is killed to cancel.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
 import traceback
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from friction_tui.kinds import export
+from friction_tui.kinds.kind import Kind
 from friction_tui.sources import consent
-from friction_tui.sources.channel import Channel, end_with_parent
+from friction_tui.sources.agreed_code import Agreed, NotAgreed, enforce
+from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, ExportRequest
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.source_lines import context, of_exception
-from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
-from friction_tui.vocabulary.recipe import SourceKind
+from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
+from friction_tui.vocabulary.recipe import Source, SourceKind
 from friction_tui.vocabulary.units import size_text
 
 _SHARE = 0.9
@@ -29,7 +34,6 @@ _SHARE = 0.9
 def main() -> None:
     """Entry point."""
     channel = Channel()
-    end_with_parent()
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=ExportRequest)
     channel.stage("start")
     channel.send(_run(request, channel))
@@ -39,10 +43,25 @@ def main() -> None:
 
 
 def _run(request: ExportRequest, channel: Channel) -> Done:
-    refused = _refusal(request)
-    if refused is not None:
-        channel.found(refused)
-        return Done(None, channel.elapsed)
+    source, agreed = request.source, Agreed(Path(f"{request.output}.agreed"))
+    inside = Path(source.path) if Path(source.path).is_dir() else None
+    consent.also_seen(source, request.imported)
+    try:
+        if not consent.is_given(source, lambda file: agreed.take(file, inside)):
+            channel.found(_refusal(source))
+            return Done(None, channel.elapsed)
+        if consent.needs_consent(source):
+            enforce(agreed)
+        done = Done(None, channel.elapsed)
+        with contextlib.suppress(NotAgreed):
+            done = _export(request, channel)
+        unagreed = agreed.refused(failed=done.onnx_path is None)
+        return Done(None, channel.elapsed, unagreed=tuple(map(str, unagreed))) if unagreed else done
+    finally:
+        agreed.close()
+
+
+def _export(request: ExportRequest, channel: Channel) -> Done:
     limit = _limit_memory(request.options.memory_limit_mb)
     try:
         match request.source.kind:
@@ -70,29 +89,25 @@ def _run(request: ExportRequest, channel: Channel) -> Done:
     return Done(None, channel.elapsed)
 
 
-def _refusal(request: ExportRequest) -> Finding | None:
+def _refusal(source: Source) -> Finding:
     """Why nothing may run: no consent for these bytes, or nothing there to give it for."""
-    source = request.source
-    if consent.is_given(source):
-        return None
     files = consent.code_files(source)
     named = ", ".join(str(file) for file in files[:3]) or source.path
     if not files:
         return _finding(
-            "export/not-found",
-            f"There is no {source.path}",
+            export.NOT_FOUND,
             f"Neither a file nor a module on the Python path is called {source.path}.",
             source.path,
-            Fix("Check the path; for package.module:factory start friction-tui in the project's folder."),
+            "Check the path; for package.module:factory start friction-tui in the project's folder.",
+            path=source.path,
         )
     changed = bool(source.consent_hash)
     return _finding(
-        "export/no-consent",
-        "The model's code was not run: there is no consent for it",
+        export.NO_CONSENT,
         (f"{named} changed since you agreed to run it." if changed else f"Exporting runs the code in {named}.")
         + " Nothing of it was executed.",
         str(files[0]),
-        Fix("Look at the file, then agree in the app, which remembers it by SHA-256, or pass `--allow-code`."),
+        "Look at the file, then agree in the app, which remembers it by SHA-256, or pass `--allow-code`.",
     )
 
 
@@ -125,19 +140,18 @@ def _not_installed(request: ExportRequest, error: ImportError) -> Finding:
         else ""
     )
     return _finding(
-        "export/not-installed",
-        f"{error.name or 'A package'} is needed to export this and is not installed",
+        export.NOT_INSTALLED,
         f"{type(error).__name__}: {error} (interpreter {sys.executable})",
         error.name or request.source.path,
-        Fix(f"Install it: `pip install 'friction-tui[{extra}]'{also}`.{apart}"),
+        f"Install it: `pip install 'friction-tui[{extra}]'{also}`.{apart}",
+        missing=f"{error.name or 'a package'}, which is not installed",
     )
 
 
 def _out_of_memory(request: ExportRequest, limit: int, error: Exception) -> Finding:
     line = of_exception(error)
     found = _finding(
-        "export/out-of-memory",
-        "The export ran out of memory",
+        export.OUT_OF_MEMORY,
         f"It needed more than its limit of {size_text(limit)}"
         + (
             ", as asked."
@@ -145,12 +159,10 @@ def _out_of_memory(request: ExportRequest, limit: int, error: Exception) -> Find
             else f", {_SHARE:.0%} of the memory that was free on this machine when it began."
         ),
         request.source.path,
-        Fix(
-            "Raise the limit with `--export memory_limit_mb=...` (I in the app), export a smaller configuration, or "
-            "use a machine with more memory."
-        )
+        "Raise the limit with `--export memory_limit_mb=...` (I in the app), export a smaller configuration, or "
+        "use a machine with more memory."
         if request.options.memory_limit_mb
-        else Fix("End what else uses memory here, export a smaller configuration, or use a machine with more memory."),
+        else "End what else uses memory here, export a smaller configuration, or use a machine with more memory.",
     )
     if line is None:
         return found
@@ -161,28 +173,17 @@ def _unexpected(request: ExportRequest, error: Exception) -> Finding:
     if "can't allocate memory" in str(error) or "std::bad_alloc" in str(error):
         return _out_of_memory(request, resource.getrlimit(resource.RLIMIT_DATA)[0], error)
     finding = _finding(
-        "export/unknown",
-        f"The export stopped: {type(error).__name__}",
+        export.UNKNOWN,
         str(error).strip().split("\n", 1)[0] or type(error).__name__,
         request.source.path,
-        Fix("Read the traceback below; if it names friction_tui, please report it."),
+        "Read the traceback below; if it names friction_tui, please report it.",
+        reason=f"it stopped with {type(error).__name__}",
     )
     words = "".join(traceback.format_exception(error))[-4000:]
     return msgspec.structs.replace(finding, words=(EngineWords("export process", words),))
 
 
-def _finding(kind: str, title: str, cause: str, name: str, fix: Fix) -> Finding:
-    return Finding(
-        kind=kind,
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=title,
-        cause=cause,
-        source="export process",
-        locations=(Location(LocationKind.FILE, name),),
-        fixes=(fix,),
+def _finding(kind: Kind, cause: str, name: str, fix: str, **title: Any) -> Finding:
+    return kind.finding(
+        cause=cause, source="export process", locations=(Location(LocationKind.FILE, name),), fixes=(fix,), **title
     )
-
-
-if __name__ == "__main__":
-    main()

@@ -13,6 +13,7 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `opset` None takes the exporter's default. Ranges in `profile` whose min and max differ become dynamic dimensions.
     `aftermath` False leaves out what is done once the model is there: parity and the further failures behind a first.
+    `imported` are files that the source was seen to import: its consent is for them too.
     """
 
     source: Source
@@ -21,6 +22,7 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     profile: Profile | None = None
     options: ExportOptions = ExportOptions()
     aftermath: bool = True
+    imported: tuple[str, ...] = ()
 
 
 class Stage(msgspec.Struct, frozen=True, tag="stage"):
@@ -63,6 +65,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
     `watch` are the project files the source imported: a save of one of them is a reason to export again.
     `export_nodes` and `onnx_nodes` compare the sizes of the torch.export graph and the ONNX graph.
+    `unagreed` are files that the project imports and that were not agreed to: they did not run.
     `limits` are the smallest and largest size (None: no largest) of every `input[axis]` asked to be free.
     """
 
@@ -72,6 +75,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     export_nodes: int = 0
     onnx_nodes: int = 0
     limits: dict[str, tuple[int, int | None]] = {}
+    unagreed: tuple[str, ...] = ()
 
 
 ExportEvent = Stage | Log | InputsUsed | Found | Exported | Done

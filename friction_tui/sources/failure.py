@@ -7,9 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from friction_tui.kinds.kind import Kind
 from friction_tui.sources.source_lines import chain, context, evaluated, of_exception, of_stack_text
 from friction_tui.vocabulary.finding import (
     EngineWords,
@@ -89,36 +91,35 @@ def location_of(line: SourceLine) -> Location:
 
 
 def finding(
-    failure: Failure, kind: str, title: str, cause: str, fixes: Sequence[Fix], evidence: Sequence[str] = ()
+    failure: Failure, kind: Kind, cause: str, fixes: Sequence[Fix | str], evidence: Sequence[str] = (), **title: Any
 ) -> Finding:
-    """A finding at the failure's line, with the first cause's own words."""
-    return made(failure.source, failure.line, kind, title, cause, fixes, failure.root, (), evidence)
+    """A finding at the failure's line, with the message of the first cause. `title` fills the kind's title."""
+    return made(failure.source, failure.line, kind, cause, fixes, failure.root, (), evidence, **title)
 
 
 def made(
     source: str,
     line: SourceLine | None,
-    kind: str,
-    title: str,
+    kind: Kind,
     cause: str,
-    fixes: Sequence[Fix],
+    fixes: Sequence[Fix | str],
     words: str = "",
     more: Sequence[SourceLine] = (),
     evidence: Sequence[str] = (),
+    **title: Any,
 ) -> Finding:
-    """An export error at `line` and `more` lines, the code around the first as evidence."""
+    """An error that stopped the export, at `line` and `more` lines, the code around the first as evidence."""
     lines = ([line] if line else []) + list(more)
-    return Finding(
-        kind=kind,
+    return kind.finding(
         severity=Severity.ERROR,
         tier=Tier.EXPORT,
-        title=title,
         cause=cause,
         source=source,
-        locations=tuple(location_of(at) for at in lines),
+        locations=map(location_of, lines),
         evidence=(*evidence, *(context(line) if line else ())),
-        fixes=tuple(fixes),
+        fixes=fixes,
         words=(EngineWords(source, words),) if words else (),
+        **title,
     )
 
 

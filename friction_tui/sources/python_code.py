@@ -24,7 +24,7 @@ def load(path_text: str) -> ModuleType:
     """Import the user's file or module. A file inside a package is imported under its package name."""
     path = Path(path_text)
     if path.suffix != ".py":
-        sys.path.insert(0, str(Path.cwd()))
+        sys.path.append(str(Path.cwd()))
         return importlib.import_module(path_text)
     path = path.resolve()
     root, name = path.parent, path.stem
@@ -32,7 +32,7 @@ def load(path_text: str) -> ModuleType:
         root, name = root.parent, f"{root.name}.{name}"
     # A file may be called like an installed package (onnx.py): then it must not take that package's place.
     taken = "." not in name and _is_taken(name, path)
-    sys.path[:0] = [str(root), str(project_root(path))]
+    sys.path += [str(root), str(project_root(path))]
     if "." in name:
         return importlib.import_module(name)
     name = f"user_{name}" if taken else name

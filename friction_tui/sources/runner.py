@@ -5,28 +5,26 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-import friction_tui
+from friction_tui.kinds import export
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import Child
+from friction_tui.processes.ended import how_it_ended, out_of_memory
 from friction_tui.sources.export_request import Done, Exported, ExportEvent, ExportRequest, Found, InputsUsed, Stage
-from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
-from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
+from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
+from friction_tui.vocabulary.recipe import InputSpec, SourceKind
 
 TENSORFLOW_PYTHON = "FRICTION_TENSORFLOW_PYTHON"
 """Environment variable naming the interpreter of a separate TensorFlow environment."""
 
 _POLL_S = 0.05
-_LAST_WORDS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,25 +44,7 @@ class ExportOutcome:
     onnx_nodes: int
     last_words: str
     limits: dict[str, tuple[int, int | None]] = field(default_factory=dict)
-
-
-_START = """
-import importlib.util, sys
-spec = importlib.util.spec_from_file_location("friction_tui", sys.argv[1])
-package = sys.modules["friction_tui"] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(package)
-from friction_tui.sources.export_job import main
-main()
-"""
-"""Runs this very friction_tui in another environment and nothing else of ours: its numpy and onnx must be its own."""
-
-
-def command(source: Source) -> list[str]:
-    """The command line of an export process for this kind of source."""
-    other = os.environ.get(TENSORFLOW_PYTHON) if source.kind is SourceKind.TENSORFLOW else None
-    if other:
-        return [other, "-c", _START, str(Path(friction_tui.__file__).resolve())]
-    return [sys.executable, "-m", "friction_tui.sources.export_job"]
+    unagreed: tuple[Path, ...] = ()
 
 
 def run_export(
@@ -80,50 +60,33 @@ def run_export(
     limit = request.options.timeout_s if timeout is None else timeout
     started = time.monotonic()
     events: list[ExportEvent] = []
-    words = bytearray()
-    run = command(request.source)
+    other = os.environ.get(TENSORFLOW_PYTHON, "") if request.source.kind is SourceKind.TENSORFLOW else ""
+    run = command("friction_tui.sources.export_job", python=other)
     if shutil.which(run[0]) is None:
         return _nothing(_no_interpreter(request, run[0]))
-    with subprocess.Popen(
-        run,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        start_new_session=True,
-    ) as process:
-        assert process.stdin and process.stdout and process.stderr
-        stderr, stdout = process.stderr, process.stdout
+    process = Child(run, own_group=True, variables={"PYTHONUNBUFFERED": "1"})
 
-        def listen() -> None:
-            decoder = msgspec.json.Decoder(ExportEvent)
-            for line in stdout:
-                event: ExportEvent = decoder.decode(line)
-                events.append(event)
-                on_event(event)
+    def listen() -> None:
+        decoder = msgspec.json.Decoder(ExportEvent)
+        for line in process.lines():
+            event: ExportEvent = decoder.decode(line)
+            events.append(event)
+            on_event(event)
 
-        def hear_last_words() -> None:
-            for chunk in iter(lambda: os.read(stderr.fileno(), 65536), b""):
-                words.extend(chunk)
-                del words[:-_LAST_WORDS]
-
-        threads = [threading.Thread(target=target, daemon=True) for target in (listen, hear_last_words)]
-        for thread in threads:
-            thread.start()
-        with suppress(BrokenPipeError):
-            process.stdin.write(msgspec.json.encode(request) + b"\n")
-            process.stdin.flush()
-        cancelled = timed_out = False
-        while process.poll() is None and not (cancelled or timed_out):
-            time.sleep(_POLL_S)
-            cancelled, timed_out = stop(), time.monotonic() - started > limit
-        if cancelled or timed_out:
-            kill(process)
-        process.wait()
-        for thread in threads:
-            thread.join(timeout=5)
+    listening = threading.Thread(target=listen, daemon=True)
+    listening.start()
+    process.send(request)
+    cancelled = timed_out = False
+    while process.code is None and not (cancelled or timed_out):
+        process.wait(_POLL_S)
+        cancelled, timed_out = stop(), time.monotonic() - started > limit
+    if cancelled or timed_out:
+        process.kill()
+    code = process.wait()
+    listening.join(timeout=5)
+    process.kill()  # whatever the user's code started in it
     seconds = time.monotonic() - started
-    said = words.decode(errors="replace").strip()
+    said = process.tail
     findings = [event.finding for event in events if isinstance(event, Found)]
     done = next((event for event in events if isinstance(event, Done)), None)
     exported = next((event for event in events if isinstance(event, Exported)), None)
@@ -134,7 +97,7 @@ def run_export(
         findings.append(
             _incomplete(request, run[0], missing.group(1))
             if missing
-            else _ended_early(request, process.returncode, timed_out, limit, stage, said)
+            else _ended_early(request, None if timed_out else code, limit, stage, said)
         )
     reached = done.onnx_path if done else (exported.onnx_path if exported else None)
     return ExportOutcome(
@@ -151,13 +114,8 @@ def run_export(
         onnx_nodes=done.onnx_nodes if done else 0,
         last_words=said,
         limits=done.limits if done else {},
+        unagreed=tuple(Path(file) for file in done.unagreed) if done else (),
     )
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    """End an export and whatever the user's code started in it."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _nothing(finding: Finding) -> ExportOutcome:
@@ -166,28 +124,22 @@ def _nothing(finding: Finding) -> ExportOutcome:
 
 
 def _no_interpreter(request: ExportRequest, python: str) -> Finding:
-    return Finding(
-        kind="export/not-installed",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=f"There is no {python} to export with",
+    return export.NOT_INSTALLED.finding(
+        missing=f"the interpreter {python}, which does not exist",
         cause=f"The environment variable {TENSORFLOW_PYTHON} names it, and it cannot be run.",
         source="export process",
         locations=(Location(LocationKind.FILE, request.source.path),),
-        fixes=(Fix(f"Let {TENSORFLOW_PYTHON} name the Python of an environment with `friction-tui[tensorflow]`."),),
+        fixes=(f"Let {TENSORFLOW_PYTHON} name the Python of an environment with `friction-tui[tensorflow]`.",),
     )
 
 
 def _incomplete(request: ExportRequest, python: str, package: str) -> Finding:
-    return Finding(
-        kind="export/not-installed",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=f"The environment of {python} lacks {package}",
+    return export.NOT_INSTALLED.finding(
+        missing=f"{package}, which the environment of {python} lacks",
         cause="The export process could not start in it.",
         source="export process",
         locations=(Location(LocationKind.FILE, request.source.path),),
-        fixes=(Fix(f"Install it there: `{python} -m pip install 'friction-tui[tensorflow]'`."),),
+        fixes=(f"Install it there: `{python} -m pip install 'friction-tui[tensorflow]'`.",),
     )
 
 
@@ -197,51 +149,37 @@ def _durations(events: list[ExportEvent], end: float) -> tuple[tuple[str, float]
     return tuple((stage.name, max(0.0, until - stage.elapsed)) for stage, until in zip(stages, ends, strict=True))
 
 
-def _ended_early(
-    request: ExportRequest, code: int | None, timed_out: bool, limit: float, stage: str, said: str
-) -> Finding:
+def _ended_early(request: ExportRequest, code: int | None, limit: float, stage: str, said: str) -> Finding:
     """The finding for a process that ended without saying so: killed, crashed, or out of time."""
     where = (Location(LocationKind.FILE, request.source.path),)
-    words = (EngineWords("export process", said[-_LAST_WORDS:]),) if said else ()
-    if timed_out:
-        return Finding(
-            kind="export/timeout",
-            severity=Severity.ERROR,
-            tier=Tier.EXPORT,
-            title=f"The export took longer than {limit:g} s and was ended",
+    words = (EngineWords("export process", said),) if said else ()
+    if code is None:
+        return export.TIMEOUT.finding(
+            limit=f"{limit:g} s",
             cause=f"It was still busy with the stage '{stage}' after {limit:g} s.",
             source="export process",
             locations=where,
             fixes=(
-                Fix(
-                    "Raise the time limit, `--export timeout_s=1800` (I in the app), or export a smaller configuration "
-                    "of the model (fewer layers)."
-                ),
-                Fix("A Python loop over a large count unrolls into as many nodes: vectorise it or make it shorter."),
+                "Raise the time limit, `--export timeout_s=1800` (I in the app), or export a smaller configuration "
+                "of the model (fewer layers).",
+                "A Python loop over a large count unrolls into as many nodes: vectorise it or make it shorter.",
             ),
             words=words,
         )
-    memory = code == -signal.SIGKILL
-    how = signal.Signals(-code).name if code is not None and code < 0 else f"status {code}"
+    memory = out_of_memory(code, said)
     limit_text = f" (limit {request.options.memory_limit_mb} MB)" if request.options.memory_limit_mb else ""
-    return Finding(
-        kind="export/out-of-memory" if memory else "export/crashed",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title="The export ran out of memory and was killed" if memory else "The export process crashed",
+    return (export.OUT_OF_MEMORY if memory else export.CRASHED).finding(
         cause=(
-            f"The process ended with {how} during the stage '{stage}'"
-            + (f": the system kills the largest process when memory runs out{limit_text}." if memory else ".")
+            f"The process {how_it_ended(code, said)}. "
+            f"It was busy with the stage '{stage}'{limit_text if memory else ''}."
         ),
         source="export process",
         locations=where,
         evidence=tuple(said.splitlines()[-3:]),
         fixes=(
-            (Fix("Export a smaller configuration, or on a machine with more memory."),)
+            "Export a smaller configuration, or on a machine with more memory."
             if memory
-            else (
-                Fix("Run the factory and one forward pass alone in Python: native code it calls is likely at fault."),
-            )
+            else "Run the factory and one forward pass alone in Python: native code it calls is likely at fault.",
         ),
         words=words,
     )

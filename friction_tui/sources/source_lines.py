@@ -74,7 +74,7 @@ def chain(error: BaseException) -> tuple[BaseException, ...]:
 
 
 def context(line: SourceLine, around: int = 2) -> tuple[str, ...]:
-    """The line with `around` lines either side, numbered, the guilty one marked with `>`."""
+    """The line with `around` lines either side, numbered, the line itself marked with `>`."""
     numbers = range(max(1, line.line - around), line.line + around + 1)
     shown = [(number, linecache.getline(line.file, number).rstrip()) for number in numbers]
     return tuple(f"{'>' if n == line.line else ' '} {n:4d}  {text}" for n, text in shown if text or n == line.line)

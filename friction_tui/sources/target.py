@@ -190,6 +190,9 @@ def _zip_kind(path: Path) -> SourceKind:
 
 
 def _head(path: Path) -> bytes:
+    """The first bytes of a regular file: a pipe would never end, or never begin."""
+    if not path.is_file():
+        return b""
     try:
         with path.open("rb") as file:
             return file.read(64)

@@ -32,7 +32,7 @@ def project_files(root: Path, modules: Mapping[str, ModuleType] | None = None) -
         name = getattr(module, "__file__", None)
         if isinstance(name, str) and name.endswith(".py"):
             file = Path(name).resolve()
-            if file.is_relative_to(root) and not is_installed(file) and not file.is_relative_to(_OWN):
+            if file.is_relative_to(root) and not is_installed(file) and not is_own(file):
                 found.add(file)
     return tuple(sorted(found))
 
@@ -42,6 +42,11 @@ def is_installed(file: Path) -> bool:
     if "site-packages" in file.parts or "dist-packages" in file.parts:
         return True
     return file.is_relative_to(Path(sysconfig.get_path("stdlib")).resolve())
+
+
+def is_own(file: Path) -> bool:
+    """Whether a file belongs to friction-tui."""
+    return file.resolve().is_relative_to(_OWN)
 
 
 def stamps(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:

@@ -1,7 +1,7 @@
 """What is installed on this machine, from driver to Python packages, and whether it fits together.
 
 Works without a GPU and imports neither torch nor TensorRT: versions come from package metadata, from files beside the
-packages, from NVML and from the loader's path. Runs as `python -m friction_tui.stack.doctor`, a process of its own,
+packages, from NVML and from the loader's path. Runs in a process of its own,
 since it loads native libraries; it prints a `friction_tui.stack.installed.Stack` as JSON.
 """
 
@@ -10,16 +10,14 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sys
 from importlib import metadata, util
 from pathlib import Path
-
-import msgspec
 
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.found import found, onnxruntime_distributions, providers
 from friction_tui.engines.nvidia import driver_missing
+from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.stack.installed import Item, Stack
 from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
 from friction_tui.vocabulary.finding import fix_first
@@ -189,5 +187,6 @@ def _items(facts: Facts, packages: dict[str, str]) -> list[Item]:
     return rows
 
 
-if __name__ == "__main__":
-    sys.stdout.buffer.write(msgspec.json.encode(examine()))
+def main() -> None:
+    """Write what `examine` finds to stdout as JSON."""
+    LineWriter(take_stdout())(examine())

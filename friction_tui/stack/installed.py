@@ -1,4 +1,4 @@
-"""The installed stack in words the face may speak: what is there, what does not fit, a lock of it, and what changed.
+"""The installed stack as the UI may import it: what is there, what does not fit, a lock of it, and what changed.
 
 `friction_tui.stack.doctor` finds it out, in a process of its own; this module only holds, prints and compares.
 """
@@ -80,8 +80,8 @@ def differences(before: Lock, after: Lock) -> list[str]:
 
 
 def read_lock(text: bytes) -> Lock:
-    """A lock from its file. Raises ValueError, in words, for a file that is none."""
+    """A lock from its file. Raises ValueError, in plain words, for any other file."""
     try:
         return msgspec.json.decode(text, type=Lock)
     except msgspec.DecodeError as error:
-        raise ValueError(f"this is no lock written by `friction-tui doctor --lock`: {error}") from error
+        raise ValueError(f"this is not a lock written by `friction-tui doctor --lock`: {error}") from error

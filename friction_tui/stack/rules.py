@@ -12,9 +12,8 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
-
-SOURCE = "rule"
+from friction_tui.kinds import stack
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +101,8 @@ def version_tuple(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def _finding(kind: str, severity: Severity, title: str, cause: str, names: tuple[str, ...], *fixes: str) -> Finding:
-    return Finding(
-        kind=f"stack/{kind}",
-        severity=severity,
-        tier=Tier.STACK,
-        title=title,
-        cause=cause,
-        source=SOURCE,
-        locations=tuple(Location(LocationKind.PACKAGE, name) for name in names),
-        fixes=tuple(Fix(text) for text in fixes),
-    )
+def _packages(*names: str) -> Iterator[Location]:
+    return (Location(LocationKind.PACKAGE, name) for name in names)
 
 
 def _driver(facts: Facts) -> Iterator[Finding]:
@@ -121,29 +111,29 @@ def _driver(facts: Facts) -> Iterator[Finding]:
         if facts.no_driver:
             rtx = "TensorRT-RTX" in dict(facts.tensorrts)
             ahead = " and engines built ahead of time with TensorRT-RTX" if rtx else ""
-            yield _finding(
-                "no-driver",
-                Severity.NOTE,
-                "No NVIDIA driver",
-                f"{facts.no_driver}. Models can be judged{ahead}; nothing can run on a GPU.",
-                ("driver",),
-                "In a container, start it with `--gpus all` and the NVIDIA container toolkit; else install the driver.",
+            yield stack.NO_DRIVER.finding(
+                cause=f"{facts.no_driver}. Models can be judged{ahead}; nothing can run on a GPU.",
+                locations=_packages("driver"),
+                fixes=(
+                    "In a container, start it with `--gpus all` and the NVIDIA container toolkit; else install the "
+                    "driver.",
+                ),
             )
         return
     for major, users in _by_major(facts.cuda_users).items():
         least = limits()["driver"].get(major)
         if least and version_tuple(facts.driver) < version_tuple(least):
-            told = _told(users)
-            yield _finding(
-                "driver-too-old",
-                Severity.ERROR,
-                f"Driver {facts.driver} is too old for CUDA {major}",
-                f"{told}: built for CUDA {major}, which needs driver {least} or newer; installed is {facts.driver}. "
-                "CUDA "
-                "then says `CUDA driver version is insufficient for CUDA runtime version` (error 35).",
-                (*(user.name for user in users), "driver"),
-                f"Upgrade the NVIDIA driver to {least} or newer.",
-                f"Or install builds for CUDA {_older_cuda(facts.driver)}.",
+            yield stack.DRIVER_TOO_OLD.finding(
+                driver=facts.driver,
+                cuda=major,
+                cause=f"{_listed(users)}: built for CUDA {major}, which needs driver {least} or newer; installed is "
+                f"{facts.driver}. CUDA then says `CUDA driver version is insufficient for CUDA runtime version` "
+                "(error 35).",
+                locations=_packages(*(user.name for user in users), "driver"),
+                fixes=(
+                    f"Upgrade the NVIDIA driver to {least} or newer.",
+                    f"Or install builds for CUDA {_older_cuda(facts.driver)}.",
+                ),
             )
 
 
@@ -155,7 +145,7 @@ def _by_major(users: tuple[CudaUser, ...]) -> dict[str, list[CudaUser]]:
     return found
 
 
-def _told(users: list[CudaUser]) -> str:
+def _listed(users: list[CudaUser]) -> str:
     return ", ".join(f"{user.name} {user.version}" for user in users)
 
 
@@ -179,15 +169,16 @@ def _architectures(facts: Facts) -> Iterator[Finding]:
             )
             if outside:
                 known = ", ".join(f"SM{sm}" for sm in targets) if targets else f"SM{oldest} to SM{newest}"
-                yield _finding(
-                    "gpu-not-supported",
-                    Severity.ERROR,
-                    f"{name} {version} does not support {gpu.name}",
-                    f"{gpu.name} has compute capability SM{gpu.architecture}; {name} {version} supports {known}. It "
-                    f"says `Target GPU SM {gpu.architecture} is not supported by this TensorRT release`.",
-                    (name, gpu.name),
-                    "Install a TensorRT that supports this GPU: 10.8 or newer for Blackwell (SM100, SM120), 10.4 or "
-                    "older for Volta (SM70), TensorRT instead of TensorRT-RTX for data-centre GPUs.",
+                yield stack.GPU_NOT_SUPPORTED.finding(
+                    tensorrt=f"{name} {version}",
+                    gpu=gpu.name,
+                    cause=f"{gpu.name} has compute capability SM{gpu.architecture}; {name} {version} supports {known}. "
+                    f"It says `Target GPU SM {gpu.architecture} is not supported by this TensorRT release`.",
+                    locations=_packages(name, gpu.name),
+                    fixes=(
+                        "Install a TensorRT that supports this GPU: 10.8 or newer for Blackwell (SM100, SM120), 10.4 "
+                        "or older for Volta (SM70), TensorRT instead of TensorRT-RTX for data-centre GPUs.",
+                    ),
                 )
         yield from _compiled_for(gpu, facts.cuda_users)
 
@@ -211,15 +202,13 @@ def _compiled_for(gpu: Gpu, users: tuple[CudaUser, ...]) -> Iterator[Finding]:
         (too_new, "that CUDA no longer compiles for it", "Install builds for an older CUDA."),
     ):
         if wrong:
-            yield _finding(
-                "cuda-and-gpu",
-                Severity.ERROR,
-                f"{', '.join(user.name for user in wrong)} has no code for {gpu.name}",
-                f"{gpu.name} has compute capability SM{gpu.architecture}; {_told(wrong)} is built with CUDA "
-                f"{wrong[0].cuda}, "
-                f"and {why}. It says `no kernel image is available for execution on the device`.",
-                (*(user.name for user in wrong), gpu.name),
-                fix,
+            yield stack.CUDA_AND_GPU.finding(
+                libraries=", ".join(user.name for user in wrong),
+                gpu=gpu.name,
+                cause=f"{gpu.name} has compute capability SM{gpu.architecture}; {_listed(wrong)} is built with CUDA "
+                f"{wrong[0].cuda}, and {why}. It says `no kernel image is available for execution on the device`.",
+                locations=_packages(*(user.name for user in wrong), gpu.name),
+                fixes=(fix,),
             )
 
 
@@ -227,15 +216,13 @@ def _onnxruntime(facts: Facts) -> Iterator[Finding]:
     """Two ONNX Runtimes in one place, and GPU providers that cannot be loaded."""
     if len(facts.onnxruntimes) > 1:
         names = tuple(name for name, _ in facts.onnxruntimes)
-        told = " and ".join(f"{name} {version}" for name, version in facts.onnxruntimes)
-        yield _finding(
-            "two-onnxruntimes",
-            Severity.ERROR,
-            f"{' and '.join(names)} are both installed",
-            f"{told} are installed side by side. They write the same files (`import onnxruntime`), so whichever came "
-            "last wins: usually the GPU providers silently disappear.",
-            names,
-            f"`pip uninstall -y {' '.join(names)}`, then install the one you need.",
+        both = " and ".join(f"{name} {version}" for name, version in facts.onnxruntimes)
+        yield stack.TWO_ONNXRUNTIMES.finding(
+            packages=" and ".join(names),
+            cause=f"{both} are installed side by side. They write the same files (`import onnxruntime`), so whichever "
+            "came last wins: usually the GPU providers silently disappear.",
+            locations=_packages(*names),
+            fixes=(f"`pip uninstall -y {' '.join(names)}`, then install the one you need.",),
         )
     wheels = dict(facts.tensorrts)
     for provider in facts.providers:
@@ -243,9 +230,9 @@ def _onnxruntime(facts: Facts) -> Iterator[Finding]:
             continue
         lacking = ", ".join(provider.missing)
         other = _other_major(provider.missing, facts.system_libraries)
-        told = f" Found instead: {other}." if other else ""
+        present = f" Found instead: {other}." if other else ""
         if any(name.startswith("libnvinfer") for name in provider.missing) and "TensorRT" in wheels:
-            told += f" TensorRT {wheels['TensorRT']} is installed in this environment."
+            present += f" TensorRT {wheels['TensorRT']} is installed in this environment."
         fixes = []
         if provider.in_wheels:
             fixes.append(
@@ -253,14 +240,13 @@ def _onnxruntime(facts: Facts) -> Iterator[Finding]:
                 "`onnxruntime.preload_dlls()` before making a session, or put their folders on LD_LIBRARY_PATH."
             )
         fixes.append(f"Install the versions that have {lacking}, and see that the loader finds them (LD_LIBRARY_PATH).")
-        yield _finding(
-            "provider-library-missing",
-            Severity.WARNING if provider.in_wheels else Severity.ERROR,
-            f"ONNX Runtime's {provider.name} provider cannot be loaded",
-            f"The {provider.name} provider of ONNX Runtime needs {lacking}, which the loader does not find.{told} "
-            "ONNX Runtime says so once and falls back to the CPU without an error.",
-            tuple(name for name, _ in facts.onnxruntimes),
-            *fixes,
+        yield stack.PROVIDER_LIBRARY_MISSING.finding(
+            severity=Severity.WARNING if provider.in_wheels else Severity.ERROR,
+            provider=provider.name,
+            cause=f"The {provider.name} provider of ONNX Runtime needs {lacking}, which the loader does not find."
+            f"{present} ONNX Runtime says so once and falls back to the CPU without an error.",
+            locations=_packages(*(name for name, _ in facts.onnxruntimes)),
+            fixes=fixes,
         )
 
 
@@ -277,28 +263,26 @@ def _tensorrt_parts(facts: Facts) -> Iterator[Finding]:
         families.setdefault("tensorrt-rtx" if "rtx" in name else "tensorrt", {})[name] = version
     for family, parts in families.items():
         if len(set(parts.values())) > 1:
-            told = ", ".join(f"{name} {version}" for name, version in parts.items())
-            yield _finding(
-                "mixed-tensorrt",
-                Severity.ERROR,
-                f"Parts of {family} are of different versions",
-                f"The wheels of {family} do not belong together: {told}. Bindings and libraries must be of the same "
-                "version.",
-                tuple(parts),
-                f"`pip install --force-reinstall {family}=={max(parts.values(), key=version_tuple)}`",
+            wheels = ", ".join(f"{name} {version}" for name, version in parts.items())
+            yield stack.MIXED_TENSORRT.finding(
+                family=family,
+                cause=f"The wheels of {family} do not belong together: {wheels}. Bindings and libraries must be of the "
+                "same version.",
+                locations=_packages(*parts),
+                fixes=(f"`pip install --force-reinstall {family}=={max(parts.values(), key=version_tuple)}`",),
             )
     here = dict(facts.tensorrts).get("TensorRT", "")
     for library in facts.system_libraries:
         stem, _, major = library.partition(".so.")
         if stem == "libnvinfer" and here and major.split(".")[0] != here.split(".")[0]:
-            yield _finding(
-                "two-tensorrts",
-                Severity.WARNING,
-                f"Two TensorRTs: {here} in Python, {library} on the system",
-                f"Python imports TensorRT {here}, while the loader's path has {library}. A plan built by one cannot "
-                "be loaded by the other (`The engine plan file is not compatible with this version of TensorRT`).",
-                ("TensorRT", library),
-                "Build with the TensorRT that will load the plan; remove or upgrade the other one.",
+            yield stack.TWO_TENSORRTS.finding(
+                version=here,
+                library=library,
+                cause=f"Python imports TensorRT {here}, while the loader's path has {library}. A plan built by one "
+                "cannot be loaded by the other (`The engine plan file is not compatible with this version of "
+                "TensorRT`).",
+                locations=_packages("TensorRT", library),
+                fixes=("Build with the TensorRT that will load the plan; remove or upgrade the other one.",),
             )
 
 
@@ -306,30 +290,25 @@ def _cuda_versions(facts: Facts) -> Iterator[Finding]:
     """Libraries compiled for different CUDA major versions in one environment."""
     majors = _by_major(facts.cuda_users)
     if len(majors) > 1:
-        told = "; ".join(f"CUDA {major}: {_told(users)}" for major, users in majors.items())
-        yield _finding(
-            "mixed-cuda",
-            Severity.WARNING,
-            f"CUDA {' and '.join(majors)} in one environment",
-            f"Libraries built for different CUDA versions are installed together: {told}. In one process they load "
-            "two CUDA runtimes and two cuDNNs, and the second one loaded may find the wrong one.",
-            tuple(user.name for users in majors.values() for user in users),
-            "Install builds for one CUDA version, or keep them in separate environments.",
+        builds = "; ".join(f"CUDA {major}: {_listed(users)}" for major, users in majors.items())
+        yield stack.MIXED_CUDA.finding(
+            versions=" and ".join(majors),
+            cause=f"Libraries built for different CUDA versions are installed together: {builds}. In one process they "
+            "load two CUDA runtimes and two cuDNNs, and the second one loaded may find the wrong one.",
+            locations=_packages(*(user.name for users in majors.values() for user in users)),
+            fixes=("Install builds for one CUDA version, or keep them in separate environments.",),
         )
 
 
 def _cudnn(facts: Facts) -> Iterator[Finding]:
     """Two major versions of cuDNN within reach of one process."""
     if len({major for _, major in facts.cudnns}) > 1:
-        told = ", ".join(f"{name} (cuDNN {major})" for name, major in facts.cudnns)
-        yield _finding(
-            "mixed-cudnn",
-            Severity.WARNING,
-            "Two major versions of cuDNN",
-            f"cuDNN is there in different major versions: {told}. torch and ONNX Runtime each load the one they were "
-            "built for; where the loader gives them the other, symbols are missing.",
-            tuple(name for name, _ in facts.cudnns),
-            "Keep one cuDNN: the wheel's, or the system's (LD_LIBRARY_PATH decides).",
+        versions = ", ".join(f"{name} (cuDNN {major})" for name, major in facts.cudnns)
+        yield stack.MIXED_CUDNN.finding(
+            cause=f"cuDNN is there in different major versions: {versions}. torch and ONNX Runtime each load the one "
+            "they were built for; where the loader gives them the other, symbols are missing.",
+            locations=_packages(*(name for name, _ in facts.cudnns)),
+            fixes=("Keep one cuDNN: the wheel's, or the system's (LD_LIBRARY_PATH decides).",),
         )
 
 
@@ -337,12 +316,11 @@ def _onnx(facts: Facts) -> Iterator[Finding]:
     """Models the installed onnx writes and ONNX Runtime does not read."""
     if facts.runtime_refuses:
         runtime = " and ".join(f"{name} {version}" for name, version in facts.onnxruntimes)
-        yield _finding(
-            "onnx-newer-than-runtime",
-            Severity.WARNING,
-            f"onnx {facts.onnx} writes models {runtime} cannot read",
-            f"Models made with onnx {facts.onnx} at its newest opset and IR version are refused by {runtime}: "
+        yield stack.ONNX_NEWER_THAN_RUNTIME.finding(
+            onnx=facts.onnx,
+            runtime=runtime,
+            cause=f"Models made with onnx {facts.onnx} at its newest opset and IR version are refused by {runtime}: "
             f"{facts.runtime_refuses}.",
-            ("onnx", *(name for name, _ in facts.onnxruntimes)),
-            "Upgrade onnxruntime, or export with an older opset and set `model.ir_version` lower.",
+            locations=_packages("onnx", *(name for name, _ in facts.onnxruntimes)),
+            fixes=("Upgrade onnxruntime, or export with an older opset and set `model.ir_version` lower.",),
         )

@@ -1,1 +1,1 @@
-"""All that is shown, as one immutable value, and how it moves on. Knows no widget: the hub uses it too."""
+"""All that is shown, as one immutable value, and the one function that makes the next. Knows no widget."""

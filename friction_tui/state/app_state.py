@@ -1,21 +1,20 @@
-"""Everything the screen shows, as one immutable value, and how it moves on by what the user does.
+"""Everything the screen shows, as one immutable value.
 
-What the worker says moves it on in `friction_tui.state.reduce`. Widgets never keep facts of their own: they are
-handed the newest state and draw it. Whatever was true of an older recipe is stale, which `AppState` can tell.
+`friction_tui.state.dispatch` makes the next state from this one and a message. Widgets never keep facts of their own:
+they are handed the newest state and draw it. Whatever was true of an older recipe is stale, which `AppState` can tell.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
 
 import msgspec
 
-from friction_tui.drawing.marks import Mark
+from friction_tui.drawing.marks import ProblemMark
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import (
-    EXPORT_JOB,
     BuildResult,
     ConsentNeeded,
     Exported,
@@ -37,22 +36,28 @@ from friction_tui.vocabulary.protocol import (
     Phase,
     PrecisionResult,
     Present,
-    Proved,
     Refused,
     SourceText,
+    Verified,
 )
 from friction_tui.vocabulary.recipe import History, Recipe
 
 NOTICES_KEPT = 200
 
-Identity: TypeAlias = tuple[str, tuple[str, ...]]
+
+class NoticeLevel(enum.StrEnum):
+    """How much a notice matters: an `INFO` goes away with the next move, the others stay until they are dismissed."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One line for the user. `level` is `error`, `warning` or `info`; `detail` what to do next, or why."""
+    """One line for the user. `detail` says what to do next, or why."""
 
-    level: str
+    level: NoticeLevel
     text: str
     detail: str = ""
 
@@ -65,7 +70,7 @@ class Job:
     kind: JobKind
     recipe: Recipe
     nth: int = 1
-    """The how manieth of its kind: what it is called by."""
+    """Its number among the jobs of its kind, counted from 1: the one that is shown."""
     running: bool = True
     phases: tuple[Phase, ...] = ()
     lines: tuple[LogLine, ...] = ()
@@ -81,7 +86,7 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class VerdictChange:
     """What an edit did to the verdicts: findings gone and findings new."""
 
     fixed: tuple[Finding, ...]
@@ -132,11 +137,11 @@ class AppState:
     """Why the source could not be opened; None once it could."""
     findings: tuple[Finding, ...] = ()
     """What to list: the last complete verdict, or what has arrived so far, plus what builds found."""
-    marks: Mapping[str, Mark] = field(default_factory=dict)
-    """Gravest mark per item path."""
-    change: Change | None = None
+    marks: Mapping[str, ProblemMark] = field(default_factory=dict)
+    """Most severe mark per item path."""
+    change: VerdictChange | None = None
     """What the last edit fixed and broke; None before the second verdict."""
-    proof: Proved | None = None
+    verification: Verified | None = None
     """The last answer to whether the rewrites keep the results, which may be of an older revision."""
     jobs: tuple[Job, ...] = ()
     """Every job of this session, in the order started."""
@@ -160,10 +165,10 @@ class AppState:
     """What reading the source again, or the last rewrite, did to the graph."""
     notices: tuple[Notice, ...] = ()
     """What was refused, what died, what was written; newest last."""
-    told: int = 0
-    """How many notices there ever were."""
-    read: int = 0
-    """How many of them the user has put away."""
+    notice_count: int = 0
+    """How many notices there were in all."""
+    dismissed_count: int = 0
+    """How many of them the user has dismissed."""
     auto_build: bool = False
     """Whether every edit starts a build."""
     selected: str = ""
@@ -192,9 +197,10 @@ class AppState:
         return self.history.present if self.history else None
 
     @property
-    def proven(self) -> Proved | None:
-        """The proof of the present recipe's rewrites, None until it is known."""
-        return self.proof if self.proof is not None and self.proof.revision == self.revision else None
+    def current_verification(self) -> Verified | None:
+        """Whether the present recipe's rewrites keep the results, None until it is known."""
+        verification = self.verification
+        return verification if verification is not None and verification.revision == self.revision else None
 
     @property
     def stale(self) -> bool:
@@ -227,8 +233,8 @@ class AppState:
 
     @property
     def unread(self) -> Notice | None:
-        """The newest notice, until the user puts it away."""
-        return self.notices[-1] if self.told > self.read else None
+        """The newest notice, until the user dismisses it."""
+        return self.notices[-1] if self.notice_count > self.dismissed_count else None
 
     def running(self, kind: JobKind | None = None) -> Job | None:
         """The newest job that still runs, of `kind` if given."""
@@ -242,99 +248,10 @@ class AppState:
         """How many findings of one severity there are."""
         return sum(finding.severity is severity for finding in self.findings)
 
-
-# ------------------------------------------------------------------------------------ what the user did
-
-
-def opened(state: AppState, recipe: Recipe) -> AppState:
-    """Another source is opened: everything about the older one goes; the machine and the notices stay."""
-    return AppState(
-        history=History(present=recipe),
-        revision=state.revision + 1,
-        hello=state.hello,
-        gpu=state.gpu,
-        notices=state.notices,
-        told=state.told,
-        read=state.read,
-        ascii=state.ascii,
-        present=state.present,
-    )
-
-
-def reopened(state: AppState, recipe: Recipe | None = None) -> AppState:
-    """The same source is read again: a new revision; what was open stays until the new model is there.
-
-    `recipe` is the present one with consent. The last message, such as that the source was not read, is put away.
-    """
-    history = state.history
-    if history is not None and recipe is not None:
-        history = msgspec.structs.replace(history, present=recipe)
-    state = replace(state, history=history, revision=state.revision + 1, details={}, consent=None, refused=None)
-    return replace(state, read=state.told)
-
-
-def taken_back(state: AppState) -> AppState | None:
-    """The last edit undone without a trace, as the worker kept what it judged last; None where nothing was judged."""
-    history, accepted = state.history, state.accepted
-    if history is None or accepted is None or state.judged is None:
-        return None
-    past, future = history.past, history.future
-    past = past[:-1] if past and past[-1] == accepted else past
-    future = future[1:] if future and future[0] == accepted else future
-    judged, proof = msgspec.structs.replace(state.judged, revision=state.revision), state.proof
-    if proof is not None and proof.revision == state.judged.revision:
-        proof = msgspec.structs.replace(proof, revision=state.revision)
-    return replace(state, history=History(accepted, past, future), judged=judged, proof=proof)
-
-
-def not_read(state: AppState, what: str, why: str, again: str) -> AppState:
-    """The source was not read after all, as the user wished: what was open stays."""
-    state = noticed(replace(state, consent=None), "warning", f"{what}: {why}", again)
-    return taken_back(state) or replace(state, refused=Refused(what, why, f"{again}."))
-
-
-def with_history(state: AppState, history: History) -> AppState:
-    """The recipe was edited, undone or redone: a new revision, unless nothing changed."""
-    if state.history is None or history.present == state.history.present:
-        return state
-    return replace(state, history=history, revision=state.revision + 1, details={})
-
-
-def job_started(state: AppState, kind: JobKind) -> tuple[AppState, int]:
-    """A job begins; its number is returned with the state."""
-    if state.recipe is None:
-        raise ValueError("a job needs an open model")
-    number = max((job.number for job in state.jobs), default=EXPORT_JOB) + 1
-    return with_job(state, number, kind, state.recipe), number
-
-
-def with_job(state: AppState, number: int, kind: JobKind, recipe: Recipe) -> AppState:
-    """The state with one more running job."""
-    nth = 1 + sum(job.kind is kind for job in state.jobs)
-    return replace(state, jobs=(*state.jobs, Job(number=number, kind=kind, recipe=recipe, nth=nth)))
-
-
-def ticked(state: AppState, number: int, elapsed: float) -> AppState:
-    """A job that says nothing for a while goes on: `elapsed` seconds by now."""
-    jobs = (replace(job, elapsed=elapsed) if job.number == number and job.running else job for job in state.jobs)
-    return replace(state, jobs=tuple(jobs))
-
-
-def ended_phases(job: Job) -> tuple[Phase, ...]:
-    """The phases of a job that is over; the last of them ended with it."""
-    spent = sum(phase.seconds for phase in job.phases if phase.seconds is not None)
-    return tuple(Phase(p.name, max(job.elapsed - spent, 0.0) if p.seconds is None else p.seconds) for p in job.phases)
-
-
-def noticed(state: AppState, level: str, text: str, detail: str = "") -> AppState:
-    """A line for the user is added; the same one again (a key held down) is told again, and kept once."""
-    notice = Notice(level, text, detail)
-    notices = state.notices
-    if not notices or notices[-1] != notice:
-        notices = (*notices, notice)[-NOTICES_KEPT:]
-    return replace(state, notices=notices, told=state.told + 1)
-
-
-def identity(finding: Finding) -> Identity:
-    """What makes a finding the same one after an edit: its kind and where, not its numbers."""
-    return finding.kind, finding.names
+    def with_notice(self, level: NoticeLevel, text: str, detail: str = "") -> AppState:
+        """The state with one more line for the user. A repeated one (a key held down) is counted, and kept once."""
+        notice = Notice(level, text, detail)
+        notices = self.notices
+        if not notices or notices[-1] != notice:
+            notices = (*notices, notice)[-NOTICES_KEPT:]
+        return replace(self, notices=notices, notice_count=self.notice_count + 1)

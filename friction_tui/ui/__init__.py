@@ -1,1 +1,1 @@
-"""The face: app, screens, widgets."""
+"""The user interface: app, screens, widgets."""

@@ -21,7 +21,8 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
-from friction_tui.state.app_state import AppState, noticed
+from friction_tui.log import LOG, start_log
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui import panel as said
 from friction_tui.ui import sessions
 from friction_tui.ui.actions import keymap
@@ -29,7 +30,6 @@ from friction_tui.ui.actions.keys_in_turn import KeysInTurn
 from friction_tui.ui.actions.palette import Commands
 from friction_tui.ui.hangup import watch_terminal
 from friction_tui.ui.live import LiveSession
-from friction_tui.ui.log import LOG, start_log
 from friction_tui.ui.look.ascii import InAscii
 from friction_tui.ui.look.pace import slow_line
 from friction_tui.ui.look.themes import THEMES, chosen_theme, default_theme
@@ -41,13 +41,13 @@ from friction_tui.worker.client import Process
 
 IN_ASCII, NO_COLOUR = InAscii(), NoColor()
 FOLLOW_SECONDS = 0.03
-STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "read"}
+STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "dismissed_count"}
 TEXTUAL_COMMANDS = frozenset({"Theme", "Screenshot"})
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 LiveMaker: TypeAlias = Callable[..., LiveSession]
-"""Makes a session; called as `LiveSession` is, with what is to be told of a new state, `ascii_only` and `watch`."""
+"""Makes a session; called as `LiveSession` is, with a function that takes new states, `ascii_only` and `watch`."""
 
 
 class NewState(Message, bubble=False):
@@ -99,18 +99,18 @@ class FrictionApp(App[None]):
         self.live.allow_code = allow_code
         for known in THEMES:
             self.register_theme(known)
-        self._wear(wanted)
+        self._set_theme(wanted)
         if slow_line():
             self.animation_level = "none"
 
-    def _wear(self, theme: str) -> None:
+    def _set_theme(self, theme: str) -> None:
         """Take a theme; one that does not exist leaves the usual one and says so."""
         if theme in self.available_themes:
             self.theme = theme
             return
         self.theme = default_theme(os.environ)
-        self.live.state = noticed(
-            self.live.state, "warning", f"there is no theme {theme}", "dark, light, ansi, or ^p Theme lists them"
+        self.live.state = self.live.state.with_notice(
+            NoticeLevel.WARNING, f"there is no theme {theme}", "dark, light, ansi, or ^p Theme lists them"
         )
 
     @property
@@ -149,7 +149,7 @@ class FrictionApp(App[None]):
         keys, wrong = keymap.read()
         self.set_keymap(keys)
         if wrong:
-            self.live.say(wrong, "warning", 'a line reads "build.start" = "f5"; ? lists the actions')
+            self.live.say(wrong, NoticeLevel.WARNING, 'a line looks like "build.start" = "f5"; ? lists the actions')
         self.call_after_refresh(self.live.start)
 
     async def on_event(self, event: Event) -> None:
@@ -200,7 +200,9 @@ class FrictionApp(App[None]):
         if self.workbench is None:
             super().action_help_quit()
         else:
-            self.live.say("Ctrl+C stops nothing here", "info", "q saves the session and leaves, Esc stops what runs")
+            self.live.say(
+                "Ctrl+C does nothing here", NoticeLevel.INFO, "q saves the session and leaves, Esc stops what runs"
+            )
 
     # ------------------------------------------------------------------------------------------- state
 
@@ -226,7 +228,7 @@ class FrictionApp(App[None]):
                 update(self.live.state)
         netron = self.live.state.netron
         if netron is not None and netron is not self._netron:
-            from friction_tui.ui.dialogs.netron import netron_screen
+            from friction_tui.ui.dialogs.pages import netron_screen
 
             self._netron = netron
             self.push_screen(netron_screen(netron))
@@ -284,7 +286,9 @@ class FrictionApp(App[None]):
                 sessions.new(recipe, bench.graph.open_folds(), self.live.state.selected, bench.current)
             )
         except OSError as error:
-            self.live.say(f"the session could not be saved: {error}", "error", "is the disk full or read-only?")
+            self.live.say(
+                f"the session could not be saved: {error}", NoticeLevel.ERROR, "is the disk full or read-only?"
+            )
             return
         if not quiet:
             self.live.say(f"session saved to {path}")
@@ -345,6 +349,8 @@ def run(app: FrictionApp) -> int:
         return 2
     unlogged = start_log()
     if unlogged:
-        app.live.state = noticed(app.live.state, "warning", f"there is no log: {unlogged}", "friction-tui locate")
+        app.live.state = app.live.state.with_notice(
+            NoticeLevel.WARNING, f"there is no log: {unlogged}", "friction-tui locate"
+        )
     app.run()
     return app.return_code or 0

@@ -8,8 +8,8 @@ from typing import ClassVar
 from textual.strip import Strip
 from textual.widget import Widget
 
-from friction_tui.state.app_state import AppState
-from friction_tui.ui.actions.registry import BY_ID, Action, valid
+from friction_tui.state.app_state import AppState, NoticeLevel
+from friction_tui.ui.actions.registry import BY_ID, Action, available
 from friction_tui.ui.graph.inspector import one_line
 from friction_tui.ui.layout import PANELS
 from friction_tui.ui.look.lines import Line, Span, fitted, strip_of, width_of
@@ -25,9 +25,9 @@ ENDING = {
     JobKind.OPSETS: "stop trying opsets",
     JobKind.PRECISION: "stop the search",
 }
-"""What Escape does to a job whose kind is no noun."""
-LEVEL_ROLES = {"error": "error", "warning": "warning", "info": "good"}
-LEVEL_MARKS = {"error": "✗", "warning": "!", "info": "·"}
+"""What Escape does to a job, where the kind's name does not say it."""
+LEVEL_ROLES = {NoticeLevel.ERROR: "error", NoticeLevel.WARNING: "warning", NoticeLevel.INFO: "good"}
+LEVEL_MARKS = {NoticeLevel.ERROR: "✗", NoticeLevel.WARNING: "!", NoticeLevel.INFO: "·"}
 
 
 class Bar(Widget):
@@ -74,7 +74,7 @@ class StatusLine(Bar):
             "findings",
             "revision",
             "ascii",
-            "proof",
+            "verification",
             "reopening",
             "refused",
             "present",
@@ -119,7 +119,7 @@ class MessageLine(Bar):
     """The newest message until it is put away; else the selected item in one line."""
 
     DEFAULT_CSS = "MessageLine { background: $panel; }"
-    READS = frozenset({"told", "read", "selected", "details", "findings", "ascii"})
+    READS = frozenset({"notice_count", "dismissed_count", "selected", "details", "findings", "ascii"})
 
     def line(self, width: int) -> Line:  # noqa: ARG002
         """The message with what to do next, or the item. Of a long detail the last line says most."""
@@ -127,8 +127,8 @@ class MessageLine(Bar):
         if notice is None:
             return Line(one_line(self.state))
         mark = LEVEL_MARKS[notice.level]
-        if self.state.ascii and notice.level != "warning":
-            mark = "X" if notice.level == "error" else "-"
+        if self.state.ascii and notice.level is not NoticeLevel.WARNING:
+            mark = "X" if notice.level is NoticeLevel.ERROR else "-"
         detail = next((line.strip() for line in reversed(notice.detail.splitlines()) if line.strip()), "")
         spans: tuple[Span, ...] = ((f"{mark} ", LEVEL_ROLES[notice.level]), (" ".join(notice.text.split()), "text"))
         return Line((*spans, (f"  {detail}" if detail else "", "muted")), (("l", "key"), (" all", "muted")))
@@ -147,7 +147,7 @@ class KeyLine(Bar):
         running = self.state.running()
         if running is not None:
             spans = [("Esc", "key"), (f" {ENDING.get(running.kind, f'cancel {running.kind}')}", "muted")]
-        for action in sorted((a for a in valid(self.state) if 0 < a.rank < 9), key=lambda a: a.rank):
+        for action in sorted((a for a in available(self.state) if 0 < a.rank < 9), key=lambda a: a.rank):
             entry = [*([("  ", "text")] if spans else []), *_entry(action)]
             if width_of([*spans, *entry]) <= room:
                 spans += entry

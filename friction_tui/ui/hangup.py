@@ -17,7 +17,7 @@ STATUS = 128 + signal.SIGHUP
 
 
 def watch_terminal(descriptor: int, gone: Callable[[], object]) -> None:
-    """Call `gone` from a thread once nobody is at the other end; the process ends soon after, whatever happens."""
+    """Call `gone` from a thread once the other end is gone; the process ends soon after, whatever happens."""
     threading.Thread(target=_wait, args=(descriptor, gone), name="hangup", daemon=True).start()
 
 

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import Protocol
 
+from friction_tui.log import LOG
 from friction_tui.sharing.recording import Recorder
-from friction_tui.state import app_state as states
-from friction_tui.state.app_state import AppState, PastExport
-from friction_tui.state.follow import NOT_AGREED, after, step_of
-from friction_tui.ui.log import LEVELS, LOG
+from friction_tui.state.app_state import AppState, Notice, NoticeLevel, PastExport
+from friction_tui.state.derived import ended_phases
+from friction_tui.state.dispatch import Message, dispatch
+from friction_tui.state.user_actions import (
+    SetElapsed,
+    SetPastExports,
+    ShowNotice,
+    edit_request,
+    job_request,
+    open_request,
+)
 from friction_tui.ui.source import export_history
-from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
-    Apply,
     Asked,
     CancelJob,
     ConsentNeeded,
@@ -28,13 +34,17 @@ from friction_tui.vocabulary.protocol import (
     Opened,
     Request,
     SourceChanged,
-    StartJob,
     ToViewer,
     WatchSource,
 )
-from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.recipe import History, Recipe
 from friction_tui.worker.client import Process, WorkerClient
 
+LOG_LEVELS = {
+    NoticeLevel.ERROR: logging.ERROR,
+    NoticeLevel.WARNING: logging.WARNING,
+    NoticeLevel.INFO: logging.INFO,
+}
 AUTO_BUILD_DELAY = 0.8
 """Seconds without an edit before an automatic build starts."""
 TICK = 0.5
@@ -55,7 +65,7 @@ class Client(Protocol):
 
 
 class LiveSession:
-    """Owns the state; every change goes through `show`, and `on_state` is told.
+    """Owns the state; every change is a message to `dispatch`, and `on_state` is called with the new state.
 
     `watch` reads the source again, exporting it where it is code, whenever one of its files is saved. `client` makes
     the other end, where it is another than a worker of one's own; `record` writes down what passes.
@@ -77,7 +87,7 @@ class LiveSession:
         self._client: Client = client(self.hear) if client else WorkerClient(self.hear, worker, early)
         self._record = record
         self._opened_here = True
-        """Whether it was this face that had the model read."""
+        """Whether it was this UI that had the model read."""
         self.watch = watch
         self.allow_code = False
         """Whether the code of what is opened first was agreed to on the command line."""
@@ -99,18 +109,22 @@ class LiveSession:
         if self._record is not None:
             self._record.close()
 
+    def dispatch(self, message: Message) -> None:
+        """Move the state on by one message."""
+        self.show(dispatch(self.state, message))
+
     def show(self, state: AppState) -> None:
-        """Take a new state."""
+        """Take a state that was made elsewhere, such as by a replay."""
         if state is not self.state:
-            if state.told > self.state.told and state.notices is not self.state.notices:
+            if state.notice_count > self.state.notice_count and state.notices is not self.state.notices:
                 notice = state.notices[-1]
-                LOG.log(LEVELS[notice.level], "%s%s", notice.text, f" ({notice.detail})" if notice.detail else "")
+                LOG.log(LOG_LEVELS[notice.level], "%s%s", notice.text, f" ({notice.detail})" if notice.detail else "")
             self.state = state
             self._on_state(state)
 
-    def say(self, text: str, level: str = "info", detail: str = "") -> None:
+    def say(self, text: str, level: NoticeLevel = NoticeLevel.INFO, detail: str = "") -> None:
         """A line for the user."""
-        self.show(states.noticed(self.state, level, text, detail))
+        self.dispatch(ShowNotice(Notice(level, text, detail)))
 
     def hear(self, event: ToViewer) -> None:
         """Take what the worker says, or another viewer of a shared session did."""
@@ -124,7 +138,7 @@ class LiveSession:
             return
         if isinstance(event, Asked) and isinstance(event.request, Open):
             self._opened_here = False
-        state = after(self.state, event)
+        state = dispatch(self.state, event)
         if isinstance(event, Exported) and state.exported is event:
             self.ask(WatchSource(on=True))
         if isinstance(event, Opened) and state.exported is None and not self.state.only_watching:
@@ -140,13 +154,17 @@ class LiveSession:
     def may_change(self) -> bool:
         """Whether anything can be changed here; says why not."""
         if self.state.only_watching:
-            self.say(f"nothing can be changed: {self.state.only_watching}", "warning", "y copies what it shows")
+            self.say(
+                f"nothing can be changed: {self.state.only_watching}",
+                NoticeLevel.WARNING,
+                "y copies the recipe as a command",
+            )
         return not self.state.only_watching
 
     def _look_after_record(self) -> None:
         if self._record is not None and self._record.failed:
             failed, self._record = self._record.failed, None
-            self.say(failed, "warning", "what was recorded so far can be replayed")
+            self.say(failed, NoticeLevel.WARNING, "what was recorded so far can be replayed")
 
     def _tick_from(self, elapsed: float) -> None:
         """An export says nothing for seconds on end: the clock goes on by itself until it ends."""
@@ -158,7 +176,7 @@ class LiveSession:
 
     def _tick(self, elapsed: float) -> None:
         if self.state.running(JobKind.EXPORT) is not None:
-            self.show(states.ticked(self.state, EXPORT_JOB, elapsed))
+            self.dispatch(SetElapsed(EXPORT_JOB, elapsed))
         self._tick_from(elapsed)
 
     def open(self, recipe: Recipe) -> None:
@@ -170,8 +188,8 @@ class LiveSession:
                 self.ask(CancelJob(job=job.number))
         self._opened_here = True
         past = export_history.load(export_history.file_of(recipe))
-        self.show(replace(states.opened(self.state, recipe), past_exports=past))
-        self.ask(Open(revision=self.state.revision, recipe=recipe))
+        self.ask(open_request(self.state, recipe))
+        self.dispatch(SetPastExports(past))
 
     def reopen(self) -> None:
         """Read the same source again, exporting it where it is code."""
@@ -188,47 +206,32 @@ class LiveSession:
     def decline(self) -> None:
         """The source's code may not run: what was open stays."""
         self.ask(CancelJob(job=EXPORT_JOB))
-        self.show(states.not_read(self.state, *NOT_AGREED))
 
     def _read_again(self, recipe: Recipe, *, remember: bool = False) -> None:
         if not self.may_change():
             return
         self._opened_here = True
-        self.show(states.reopened(self.state, recipe))
-        self.ask(Open(revision=self.state.revision, recipe=recipe, remember=remember, again=True))
+        self.ask(Open(revision=self.state.revision + 1, recipe=recipe, remember=remember, again=True))
 
     def edit(self, recipe: Recipe, what: str = "") -> None:
         """One edit of the recipe."""
         if self.state.history is not None:
-            self.move(states.with_history(self.state, self.state.history.edit(recipe)), what)
+            self.move(self.state.history.edit(recipe), what)
 
-    def move(self, state: AppState, what: str = "") -> None:
-        """Take a state with another recipe, and have it judged."""
-        before = self.state.history
-        if state.revision == self.state.revision or state.history is None or before is None or not self.may_change():
+    def move(self, history: History, what: str = "") -> None:
+        """Edit, undo or redo, and have the recipe judged; `what` is said of it."""
+        request = edit_request(self.state, history)
+        if request is None or not self.may_change():
             return
-        self.show(states.noticed(state, "info", what) if what else state)
-        step = step_of(before, state.history)
-        self.ask(Apply(revision=state.revision, recipe=state.history.present, step=step))
-        if state.auto_build:
+        self.ask(request)
+        if what:
+            self.say(what)
+        if self.state.auto_build:
             self._build_soon()
 
-    def choose(self, finding: Finding) -> None:
-        """From now on this problem is the one that is explained and fixed."""
-        if finding != self.state.problem:
-            self.show(replace(self.state, problem=finding))
-
-    def select(self, path: str, *, moved: bool = True) -> None:
-        """The graph's cursor is on another item; a message that only informs has been read once the user `moved`."""
-        if path == self.state.selected:
-            return  # a graph drawn anew says where its cursor is
-        state = replace(self.state, selected=path)
-        if moved and state.unread is not None and state.unread.level == "info":
-            state = replace(state, read=state.told)
-        self.show(state)
-
     def ask(self, request: Request) -> None:
-        """Send something; what changes the recipe or starts a job has its own ways above and below."""
+        """Move the state on by a request, and send it."""
+        self.dispatch(request)
         if self._record is not None:
             self._record.asked(request)
             self._look_after_record()
@@ -237,13 +240,11 @@ class LiveSession:
     def begin(self, kind: JobKind, point: str = "opt", runs: int = 0) -> None:
         """Start a job on the present recipe."""
         if self.state.recipe is None:
-            self.say("there is no model open", "warning", "open one first")
+            self.say("no model is open", NoticeLevel.WARNING, "open one first")
             return
         if not self.may_change():
             return
-        state, number = states.job_started(self.state, kind)
-        self.show(state)
-        self.ask(StartJob(job=number, kind=kind, point=point, runs=runs))
+        self.ask(job_request(self.state, kind, point, runs))
 
     def cancel(self, job: int) -> None:
         """Kill a job."""
@@ -271,8 +272,8 @@ def _remembered(state: AppState) -> AppState:
     job = next((job for job in state.jobs if job.number == EXPORT_JOB), None)
     if job is None or job.cancelled or job.error:
         return state
-    past = PastExport(job.elapsed, states.ended_phases(job))
+    past = PastExport(job.elapsed, ended_phases(job))
     try:
-        return replace(state, past_exports=export_history.add(export_history.file_of(job.recipe), past))
+        return dispatch(state, SetPastExports(export_history.add(export_history.file_of(job.recipe), past)))
     except OSError as error:
-        return states.noticed(state, "warning", f"how long this export took is not remembered: {error}")
+        return state.with_notice(NoticeLevel.WARNING, f"the time of this export was not saved: {error}")

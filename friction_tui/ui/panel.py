@@ -14,7 +14,7 @@ from textual.message import Message
 from textual.scrollbar import ScrollBar
 from textual.widget import Widget
 
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.look.scrollbar import QuickBar
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import JobKind, Request
@@ -80,7 +80,7 @@ class Choose(Message):
 class Say(Message):
     """A line for the user. `level` is `error`, `warning` or `info`."""
 
-    def __init__(self, text: str, level: str = "info", detail: str = "") -> None:
+    def __init__(self, text: str, level: NoticeLevel = NoticeLevel.INFO, detail: str = "") -> None:
         super().__init__()
         self.text = text
         self.level = level

@@ -12,10 +12,10 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 from textual.widgets import Input
 
+from friction_tui.sharing.playback import Playback
 from friction_tui.sharing.recording import Recording
-from friction_tui.sharing.tape import Tape
-from friction_tui.state.app_state import AppState, noticed
-from friction_tui.state.follow import MESSAGES, OWN, adopted
+from friction_tui.state.app_state import AppState, NoticeLevel
+from friction_tui.state.viewer_messages import NOTICE_FIELDS, OWN_FIELDS, adopted
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.bars import Bar
 from friction_tui.ui.live import LiveSession
@@ -26,8 +26,8 @@ from friction_tui.vocabulary.protocol import (
     ToViewer,
 )
 
-KEPT = OWN - MESSAGES
-"""What stays as the one who looks on has it; messages are told as they were."""
+KEPT = OWN_FIELDS - NOTICE_FIELDS
+"""What belongs to the one who watches; notices are shown as they were recorded."""
 SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 TRACK = 30
 """Cells of the line that shows how far it is."""
@@ -36,8 +36,8 @@ TRACK = 30
 class Answers:
     """Stands where a worker does: knows what was answered in the recording."""
 
-    def __init__(self, tape: Tape, on_event: Callable[[ToViewer], None]) -> None:
-        self._tape, self._on_event = tape, on_event
+    def __init__(self, playback: Playback, on_event: Callable[[ToViewer], None]) -> None:
+        self._playback, self._on_event = playback, on_event
 
     async def start(self) -> None:
         """There is nothing to start."""
@@ -47,19 +47,19 @@ class Answers:
 
     def send(self, request: Request) -> None:
         """Answer what was answered then; whatever would change something cannot be done."""
-        answer = self._tape.answer(request)
+        answer = self._playback.answer(request)
         if answer is not None:
             asyncio.get_running_loop().call_soon(self._on_event, answer)
 
 
 class ReplaySession(LiveSession):
-    """A session that shows a tape."""
+    """A session that shows a playback."""
 
-    def __init__(self, on_state: Callable[[AppState], None], tape: Tape, **options: Any) -> None:
-        super().__init__(on_state, client=partial(Answers, tape), **options)
+    def __init__(self, on_state: Callable[[AppState], None], playback: Playback, **options: Any) -> None:
+        super().__init__(on_state, client=partial(Answers, playback), **options)
 
     def ask(self, request: Request) -> None:
-        """Questions are answered from the tape, anything else is refused in words."""
+        """Questions are answered from the recording, anything else is refused with a reason."""
         if isinstance(request, LOOKS) or self.may_change():
             super().ask(request)
 
@@ -90,9 +90,11 @@ def _first_state(recording: Recording) -> AppState:
     """What is shown before anything happens."""
     header = recording.header
     about = f"recorded by friction-tui {header.friction_tui} on {header.began.replace('T', ' at ')}"
-    state = noticed(AppState(), "info", f"a recording of {header.model or 'a session'}", about)
+    state = AppState().with_notice(NoticeLevel.INFO, f"a recording of {header.model or 'a session'}", about)
     if recording.cut_off:
-        state = noticed(state, "warning", "this recording ends in the middle of a line", "as after a crash")
+        state = state.with_notice(
+            NoticeLevel.WARNING, "this recording ends in the middle of a line", "as after a crash"
+        )
     return state
 
 
@@ -115,12 +117,12 @@ class ReplayApp(FrictionApp):
     ]
 
     def __init__(self, recording: Recording, *, speed: float = 1.0, **look: Any) -> None:
-        self._tape = Tape(recording, _first_state(recording))
-        super().__init__(live=partial(ReplaySession, tape=self._tape), **look)
+        self._playback = Playback(recording, _first_state(recording))
+        super().__init__(live=partial(ReplaySession, playback=self._playback), **look)
         self._position, self._speed, self._playing = 0, speed, True
         self._bar = ReplayBar(id="replay")
         self._next: asyncio.TimerHandle | None = None
-        self.live.state = adopted(replace(self.live.state, recorded=True), self._tape.state(0), KEPT)
+        self.live.state = adopted(replace(self.live.state, recorded=True), self._playback.state(0), KEPT)
 
     def get_default_screen(self) -> Screen[None]:
         """The workbench, whatever comes."""
@@ -143,13 +145,13 @@ class ReplayApp(FrictionApp):
     def action_pause(self) -> None:
         """Pause, go on, or begin again at the end."""
         self._playing = not self._playing
-        at_end = self._position == len(self._tape)
+        at_end = self._position == len(self._playback)
         self._go_to(0 if self._playing and at_end else self._position)
 
     def action_step(self, steps: int) -> None:
         """To the next edit, verdict or job, or the one before; it stays there."""
         self._playing = False
-        self._go_to(self._tape.mark_after(self._position, steps))
+        self._go_to(self._playback.mark_after(self._position, steps))
 
     def action_speed(self, steps: int) -> None:
         """Faster or slower."""
@@ -164,13 +166,18 @@ class ReplayApp(FrictionApp):
             self._next = None
         if position != self._position:
             self._position = position
-            self.live.show(adopted(self.live.state, self._tape.state(position), KEPT))
-        self._playing = self._playing and position < len(self._tape)
+            self.live.show(adopted(self.live.state, self._playback.state(position), KEPT))
+        self._playing = self._playing and position < len(self._playback)
         if self._playing:
-            wait = self._tape.pause(position) / self._speed
+            wait = self._playback.pause(position) / self._speed
             self._next = asyncio.get_running_loop().call_later(wait, self._go_to, position + 1)
-        bar, tape = self._bar, self._tape
-        bar.position, bar.length, bar.now, bar.seconds = position, len(tape), tape.at(position), tape.seconds
+        bar, playback = self._bar, self._playback
+        bar.position, bar.length, bar.now, bar.seconds = (
+            position,
+            len(playback),
+            playback.at(position),
+            playback.seconds,
+        )
         bar.speed, bar.playing = self._speed, self._playing
         bar.update_state(self.live.state)
         bar.refresh()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.ui.locations import sessions_dir
+from friction_tui.locations import sessions_dir
 from friction_tui.vocabulary.recipe import Profile, Recipe
 
 FORMAT = 1

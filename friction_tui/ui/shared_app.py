@@ -9,15 +9,15 @@ from textual.screen import Screen
 
 from friction_tui.sharing.joined import Connection, JoinedClient
 from friction_tui.sharing.recording import Recorder
-from friction_tui.state.app_state import AppState, noticed
-from friction_tui.state.follow import after
+from friction_tui.state.app_state import AppState, NoticeLevel
+from friction_tui.state.dispatch import dispatch
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.live import LiveSession
 from friction_tui.vocabulary.recipe import Recipe
 
 
 class SharedApp(FrictionApp):
-    """One viewer's face. `recipe` is what the one who shares opens; those who join see what is open."""
+    """One viewer's UI. `recipe` is what the one who shares opens; those who join see what is open."""
 
     def __init__(
         self, connection: Connection, recipe: Recipe | None = None, *, record: Recorder | None = None, **look: Any
@@ -26,15 +26,17 @@ class SharedApp(FrictionApp):
         super().__init__(recipe, live=joined, **look)
         if record is not None:
             record.heard(connection.first)
-        state = after(self.live.state, connection.first)
+        state = dispatch(self.live.state, connection.first)
         present = state.present
         if present is not None and len(present.viewers) == 1:
             said = f"shared: others type  friction-tui join {present.code}"
-            state = noticed(state, "warning", said, "Esc puts this away")  # a warning stays until it is put away
+            state = state.with_notice(
+                NoticeLevel.WARNING, said, "Esc dismisses this"
+            )  # a warning stays until it is put away
         self.live.state = state
 
     def get_default_screen(self) -> Screen[None]:
-        """What the others look at; else as for somebody alone."""
+        """What the others look at; without others as usual."""
         return self._workbench() if self.live.state.recipe is not None else super().get_default_screen()
 
     def _state_changed(self, state: AppState) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from friction_tui.state.app_state import AppState, Job
-from friction_tui.state.outcome import proof_span
-from friction_tui.ui.dialogs.shared import presence
+from friction_tui.state.derived import verification_span
+from friction_tui.ui.dialogs.pages import presence
 from friction_tui.ui.look.lines import Line, Span, cut, width_of
 from friction_tui.ui.problems.panel import counts
 from friction_tui.vocabulary.finding import Severity, Tier
@@ -18,7 +18,7 @@ TARGET = 4
 """Rank of the target: what has a lower one stays longer on a narrow line."""
 
 
-def judge(state: AppState) -> EngineInfo | None:
+def verdict_engine(state: AppState) -> EngineInfo | None:
     """The engine whose verdicts count: the first found that parses or builds."""
     if state.hello is None:
         return None
@@ -32,7 +32,7 @@ def target_text(state: AppState) -> str:
         return "no worker"
     if state.hello is None:
         return "starting the worker …"
-    engine = judge(state)
+    engine = verdict_engine(state)
     return " · ".join(filter(None, (engine.label if engine else "no TensorRT here", chosen_text(state))))
 
 
@@ -58,7 +58,7 @@ def opset_text(state: AppState) -> str:
 
 
 def known(state: AppState) -> list[Span]:
-    """Whether it parses, builds and runs, each only as far as somebody tried, none inferred from another."""
+    """Whether it parses, builds and runs, each only as far as it was tried, none inferred from another."""
     yes, no = ("+", "X") if state.ascii else ("✓", "✗")
     spans = [_parses(state, yes, no)]
     build = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.cancelled), None)
@@ -69,9 +69,9 @@ def known(state: AppState) -> list[Span]:
     else:
         spans.append(_or_stale(*_built(build, yes, no), state.is_stale(build)))
     spans += _runs(state, yes)
-    results = proof_span(state)
+    results = verification_span(state)
     if results is not None:
-        mark = {"good": f"equal {yes}", "error": f"changed {no}"}.get(results[1], "?")
+        mark = {"good": f"verified {yes}", "error": f"changed {no}"}.get(results[1], "?")
         spans.append((f"results {mark}", results[1]))
     return spans
 
@@ -92,7 +92,7 @@ def _runs(state: AppState, yes: str) -> list[Span]:
         spans.append(_or_stale(ran, "good", state.is_stale(run)))
         if "TensorRT" in run.latency.source:
             return spans
-    engine = judge(state)
+    engine = verdict_engine(state)
     if engine is None or engine.can_run:
         return spans or [("runs -", "muted")]
     no_gpu = state.hello is not None and not state.hello.gpus

@@ -66,7 +66,7 @@ class Choices(LinesPanel):
                 lines.append(Line(spans, ((ago(self._now - saved.saved), "muted"),), key=path))
             lines.append(Line())
         if self._samples:
-            lines.append(Line((("Sample models, each with one real friction", "strong"),)))
+            lines.append(Line((("Sample models, each with one real problem", "strong"),)))
             lines += [
                 Line(((f"  {path.stem:<21}", "name"), (about, "muted")), key=path) for path, about in self._samples
             ]
@@ -123,6 +123,6 @@ class Welcome(Screen[None]):
             self.friction.open_path(event.key)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Open what was typed; what is wrong with it is said by whoever opens it."""
+        """Open what was typed; what is wrong with it is said when it is opened."""
         if event.value.strip():
             self.friction.open_path(Path(event.value.strip()).expanduser())

@@ -32,7 +32,7 @@ class WhyKeys(Bar):
         if problem is not None and any(fix.applicable for fix in problem.fixes):
             spans += [("x", "key"), (" fix  ", "muted")]
         spans += [("n", "key"), (" next  ", "muted"), ("Enter", "key"), (" go there  ", "muted")]
-        spans += [("v", "key"), (" engine's words  ", "muted")] if problem is not None and problem.words else []
+        spans += [("v", "key"), (" engine's message  ", "muted")] if problem is not None and problem.words else []
         spans += [("a", "key"), (" about this kind", "muted")]
         return Line(tuple(spans))
 
@@ -48,7 +48,7 @@ class WhyScreen(Screen[None]):
             "p", "pass_on('problem.previous')", "Previous", show=False, id="why.previous", tooltip="Problem before"
         ),
         Binding("x", "leave_for('problem.fix')", "Fix", show=False, id="why.fix", tooltip="Fixes for this problem"),
-        Binding("u", "pass_on('recipe.undo')", "Undo", show=False, id="why.undo", tooltip="Take the last edit back"),
+        Binding("u", "pass_on('recipe.undo')", "Undo", show=False, id="why.undo", tooltip="Undo the last edit"),
         Binding("e", "leave_for('shapes.edit')", "Edit", show=False, id="why.edit", tooltip="Edit the shape ranges"),
         Binding("r", "leave_for('model.export')", "Re-export", show=False, id="why.export", tooltip="Export again"),
     ]
@@ -75,13 +75,13 @@ class WhyScreen(Screen[None]):
         self.query_one(WhyKeys).update_state(state)
 
     def on_reveal(self, event: Reveal) -> None:
-        """Back to the graph, at that place."""
+        """Back to the graph, at that location."""
         self.dismiss()
         self._bench.show_panel("graph")
         self._bench.graph.reveal(event.path)
 
     def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
-        """A place in the user's code that is no node: to its line in the source panel."""
+        """A location in the user's code that is not a node: to its line in the source panel."""
         if isinstance(event.key, Location) and event.key.source is not None and not event.key.node:
             from friction_tui.ui.source.panel import SourcePanel
 

@@ -11,14 +11,14 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
 from friction_tui.state.app_state import AppState
+from friction_tui.state.user_actions import ChooseProblem, SelectItem
 from friction_tui.ui import panel as said
-from friction_tui.ui.actions.registry import BY_ID, bindings, why_not
+from friction_tui.ui.actions.registry import BY_ID, bindings
 from friction_tui.ui.bars import Bar, KeyLine, MessageLine, PanelBar, StatusLine
 from friction_tui.ui.graph.inspector import findings_at
 from friction_tui.ui.graph.view import GraphView
-from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, PANELS, arrangement, shown
+from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, ORDER, PANELS, arrangement, made, panel_type, shown
 from friction_tui.ui.lines_panel import LinesPanel
-from friction_tui.ui.panels import ORDER, made, panel_type
 from friction_tui.ui.sessions import SavedSession
 from friction_tui.vocabulary.finding import Finding
 
@@ -161,11 +161,18 @@ class Workbench(Screen[None]):
         keys = {kind.NAME: [b for b in vars(kind).get("BINDINGS", []) if isinstance(b, Binding)] for kind in kinds}
         return {name or "every list": bindings for name, bindings in keys.items() if bindings}
 
+    def show_help(self) -> None:
+        """The help page, over this screen."""
+        from friction_tui.ui.actions.help import help_screen
+
+        self.app.push_screen(help_screen(self.panel_bindings()))
+
     async def action_do(self, action: str) -> None:
         """Run an action of the registry, or say why it means nothing now."""
         wanted = BY_ID[action]
-        if not wanted.when(self.state):
-            self.friction.live.say(f"{wanted.label}: {why_not(wanted, self.state)}")
+        why_not = wanted.why_not(self.state)
+        if why_not:
+            self.friction.live.say(f"{wanted.label}: {why_not}")
             return
         done = wanted.do(self)
         if done is not None:
@@ -183,7 +190,7 @@ class Workbench(Screen[None]):
 
     def choose(self, finding: Finding, *, explain: bool = False) -> None:
         """From now on this problem is the one to fix; `explain` opens its page, unless one is open."""
-        self.friction.live.choose(finding)
+        self.friction.live.dispatch(ChooseProblem(finding))
         self.problems.select(finding)
         if explain and self.app.screen is self:
             from friction_tui.ui.why_screen import WhyScreen
@@ -193,7 +200,8 @@ class Workbench(Screen[None]):
     def on_graph_view_selected(self, event: GraphView.Selected) -> None:
         """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""
         event.stop()
-        self.friction.live.select(event.path, moved=event.moved)
+        if event.path != self.friction.live.state.selected:  # a graph drawn anew says where its cursor is
+            self.friction.live.dispatch(SelectItem(event.path, by_user=event.moved))
 
     def on_graph_view_entered(self) -> None:
         """Enter on a node: explain what is wrong with it, else inspect it."""
@@ -204,7 +212,7 @@ class Workbench(Screen[None]):
             self.show_panel("inspector")
 
     def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
-        """Enter in the problem list: explain, or go to the place."""
+        """Enter in the problem list: explain, or go to the location."""
         if event.panel is self.problems:
             self.problems.open_entry()
 
@@ -241,7 +249,7 @@ class Workbench(Screen[None]):
         if self._search is not None:
             self._search.count(text)
 
-    def on_search_bar_step(self, event: SearchBar.Step) -> None:
+    def on_search_bar_jump(self, event: SearchBar.Jump) -> None:
         """Another match in the graph."""
         if event.purpose == "graph":
             self._count(self.graph.search_step(event.direction))

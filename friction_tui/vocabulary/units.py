@@ -1,4 +1,4 @@
-"""Bytes as people read them, the same on the screen and in a report."""
+"""Bytes and seconds as people read them, the same on the screen and in a report."""
 
 from __future__ import annotations
 
@@ -26,3 +26,31 @@ def three_figures(amount: float) -> str:
         return str(int(amount))
     digits = max(0, 2 - math.floor(math.log10(abs(amount)))) if amount else 0
     return f"{amount:,.{min(digits, 6)}f}"
+
+
+def change_text(before: float | None, after: float | None) -> str:
+    """By how much an amount of bytes grew: `+1.2 MB (+10 %)`; empty where one is not known."""
+    if before is None or after is None:
+        return ""
+    if before == after:
+        return "same"
+    sign = "+" if after > before else "-"
+    percent = abs(after - before) / before * 100 if before else 0.0
+    share = "" if not before else " (under 0.1 %)" if percent < 0.1 else f" ({sign}{three_figures(percent)} %)"
+    return f"{sign}{size_text(abs(after - before))}{share}"
+
+
+def seconds_text(seconds: float) -> str:
+    """`<0.01 s`, `0.14 s`, `2.1 s`, `3 min 20 s`."""
+    if 0 < seconds < 0.005:
+        return "<0.01 s"
+    if seconds < 1:
+        return f"{seconds:.2f} s"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def milliseconds_text(milliseconds: float) -> str:
+    """Three figures: `0.482 ms`, `12.3 ms`."""
+    return f"{three_figures(milliseconds)} ms"

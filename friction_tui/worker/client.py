@@ -1,7 +1,8 @@
 """The terminal's end of the boundary: start a worker, talk to it, notice its death, start it again.
 
-A session is its source plus recipe, so a worker that dies is replaced by a fresh one that is sent the last
-`Open` with the newest recipe; whoever listens hears `WorkerDied` and then the same events as after opening.
+A session is its source plus recipe, so a worker that dies is replaced by a fresh one that is sent the last `Open` with
+the newest recipe, to be judged without the native code that most likely killed it. Whoever listens hears `WorkerDied`
+and then the same events as after opening.
 """
 
 from __future__ import annotations
@@ -9,10 +10,6 @@ from __future__ import annotations
 import asyncio
 import collections
 import contextlib
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,9 +17,9 @@ from typing import TypeVar
 
 import msgspec
 
-from friction_tui.vocabulary.protocol import Apply, Event, Open, Request, WorkerDied
-
-_ENCODER = msgspec.json.Encoder()
+from friction_tui.processes import begin
+from friction_tui.processes.child import Child
+from friction_tui.vocabulary.protocol import Apply, Event, Open, Refused, Request, WorkerDied
 
 QUICK_DEATHS = 3
 """A worker that dies this often within `QUICK_SECONDS` is not restarted again."""
@@ -32,23 +29,19 @@ GRACE_SECONDS = 0.4
 LAST_WORDS = 12
 """Lines of a dead worker's stderr that are worth showing."""
 
-Process = subprocess.Popen[bytes]
+_SAME_VERSION = "Use the same version of friction-tui on both sides."
+
+Process = Child
 _Heard = TypeVar("_Heard")
 
 
 def spawn(command: Sequence[str] | None = None, first: str = "") -> Process:
     """Start a worker process, this machine's own unless another command is given.
 
-    It gets a session of its own: a Ctrl+C in the terminal must not reach it, and its group dies with it. `first` is
-    the ONNX file that it will be asked to open; a worker of this machine reads it before it is asked.
+    A Ctrl+C in the terminal does not reach it. `first` is the ONNX file that it will be asked to open; a worker of this
+    machine reads it before it is asked.
     """
-    return subprocess.Popen(
-        command or [sys.executable, "-m", "friction_tui.worker.host", *([first] if first else [])],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
-    )
+    return Child(command or begin.command("friction_tui.worker.host", *([first] if first else [])), own_group=True)
 
 
 class WorkerClient:
@@ -64,7 +57,6 @@ class WorkerClient:
         self._process: Process | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsent: list[Request] = []
-        self._last_words: collections.deque[str] = collections.deque(maxlen=LAST_WORDS)
         self._deaths: collections.deque[float] = collections.deque(maxlen=QUICK_DEATHS)
         self._model: Open | None = None
         self._closing = False
@@ -86,14 +78,14 @@ class WorkerClient:
             self._model = request
         elif isinstance(request, Apply) and self._model:
             self._model = Open(revision=request.revision, recipe=request.recipe)
-        process = self._process
-        if process is None or process.stdin is None:
+        if self._process is None:
             self._unsent.append(request)
             return
-        # A dying worker's pipe breaks here first; its listener sees the death and a new one is started.
-        with contextlib.suppress(OSError, ValueError):
-            process.stdin.write(_ENCODER.encode(request) + b"\n")
-            process.stdin.flush()
+        try:
+            self._process.send(request)
+        except UnicodeEncodeError:
+            why = "a name in it, that of a file most likely, is not in the encoding of this system (UTF-8)"
+            self._refuse("The request could not be sent", why, "Rename the file.", getattr(request, "revision", 0))
 
     async def close(self) -> None:
         """End the worker and every job it started; returns within `GRACE_SECONDS`."""
@@ -101,18 +93,14 @@ class WorkerClient:
         process, self._process = self._process or self._early, None
         if process is None:
             return
-        assert process.stdin is not None
-        with contextlib.suppress(OSError):
-            process.stdin.close()  # the worker ends on EOF and removes its temporary files
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            await asyncio.to_thread(process.wait, GRACE_SECONDS)
-        kill_group(process.pid)
+        process.end_input()  # the worker ends on EOF and removes its temporary files
+        await asyncio.to_thread(process.wait, GRACE_SECONDS)
+        process.kill()
         await asyncio.to_thread(process.wait)
 
     def _adopt(self, process: Process) -> None:
         self._process = process
-        for work in (self._listen, self._hear):
-            threading.Thread(target=work, args=(process,), name=f"worker {work.__name__}", daemon=True).start()
+        threading.Thread(target=self._listen, args=(process,), name="worker's events", daemon=True).start()
         unsent, self._unsent = self._unsent, []
         for request in unsent:
             self.send(request)
@@ -120,21 +108,19 @@ class WorkerClient:
     def _listen(self, process: Process) -> None:
         """Decode events off the loop: a graph of 50k nodes takes a while."""
         decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
-        assert process.stdout is not None
-        for line in process.stdout:
+        for line in process.lines():
             try:
                 event = decoder.decode(line)
             except msgspec.MsgspecError as error:
-                self._last_words.append(f"unreadable message from the worker: {error}")
+                revision = self._model.revision if self._model else 0
+                self._refuse("A message of the worker could not be read", str(error), _SAME_VERSION, revision)
                 continue
             self._on_loop(self._on_event, event)
-        process.wait()
         self._on_loop(self._died, process)
 
-    def _hear(self, process: Process) -> None:
-        assert process.stderr is not None
-        for line in process.stderr:
-            self._last_words.append(line.decode(errors="replace").rstrip())
+    def _refuse(self, what: str, why: str, hint: str, revision: int) -> None:
+        """Answer in the worker's place, later: whoever asks is not ready for the answer while asking."""
+        self._on_loop(self._on_event, Refused(what, why, hint, revision=revision))
 
     def _on_loop(self, call: Callable[[_Heard], None], value: _Heard) -> None:
         assert self._loop is not None
@@ -145,32 +131,17 @@ class WorkerClient:
     def _died(self, process: Process) -> None:
         if self._closing or process is not self._process:
             return
-        kill_group(process.pid)  # jobs of the dead worker
+        process.kill()  # whatever it had started
         self._process = None
         now = time.monotonic()
         self._deaths.append(now)
         hopeless = len(self._deaths) == QUICK_DEATHS and now - self._deaths[0] < QUICK_SECONDS
-        words = "\n".join(self._last_words)
-        self._last_words.clear()
-        self._on_event(WorkerDied(why=describe_exit(process.returncode), restarted=not hopeless, last_words=words))
+        words = "\n".join(process.tail.splitlines()[-LAST_WORDS:])
+        why = process.how.removeprefix("was ")
+        self._on_event(WorkerDied(why=why, restarted=not hopeless, last_words=words))
         if hopeless:
             return
         if self._model is not None:
+            self._model = msgspec.structs.replace(self._model, careful=True)
             self._unsent.insert(0, self._model)
         self._adopt(spawn(self._command))
-
-
-def kill_group(pid: int) -> None:
-    """SIGKILL a process started in its own session, with all its children. Nothing happens if it is gone."""
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-
-
-def describe_exit(code: int | None) -> str:
-    """An exit status in words: `killed by SIGSEGV`, `exited with status 1`."""
-    if code is not None and code < 0:
-        try:
-            return f"killed by {signal.Signals(-code).name}"
-        except ValueError:
-            return f"killed by signal {-code}"
-    return f"exited with status {code}"

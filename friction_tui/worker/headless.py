@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from friction_tui.verdicts.after_build import with_build
-from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     AskOthers,
@@ -57,11 +57,14 @@ class Answer:
     refused: Refused | None = None
     consent: ConsentNeeded | None = None
     died: WorkerDied | None = None
+    late: float = 0.0
+    """The limit in seconds within which the worker did not come to an end; 0 when it did."""
 
     @property
     def findings(self) -> list[Finding]:
-        """The verdict, with what a build found."""
-        listed = list(self.judged.findings if self.judged else ())
+        """The verdict, or as much of it as there is, with what a build found."""
+        known = [finding for check in self.checks.values() for finding in check.findings]
+        listed = list(self.judged.findings if self.judged else fix_first(known))
         for ended in self.jobs.values():
             listed = with_build(listed, ended.build, ended.findings)
         return listed
@@ -79,7 +82,9 @@ class Answer:
 
     @property
     def failure(self) -> str:
-        """Why there is no verdict, in words; "" when there is one."""
+        """Why there is no verdict, or not all of it, in words; "" when there is one."""
+        if self.late:
+            return f"it took longer than {self.late:g} s and was ended (--timeout)"
         if self.could_run:
             return ""
         if self.consent:
@@ -148,17 +153,19 @@ class Conversation:
         job_request: JobMaker = _plain,
         also: Sequence[str] = (),
         on_event: Callable[[Event], None] = lambda _: None,
+        limit_s: float | None = None,
     ) -> Answer:
         """Open `recipe`, wait for the verdict, and for `jobs` after it, one after the other.
 
-        `also` are the interpreters of other environments whose TensorRT is asked in between.
+        `also` are the interpreters of other environments whose TensorRT is asked in between. The worker is ended after
+        `limit_s` seconds; the answer has what it said until then.
         """
         answer, over = Answer(recipe), asyncio.Event()
         self._revision += 1
         revision = self._revision
 
         def hear(event: Event) -> None:
-            if getattr(event, "revision", revision) != revision:
+            if getattr(event, "revision", revision) not in (revision, 0):
                 return  # a late word about the model before
             answer.take(event)
             on_event(event)
@@ -168,8 +175,12 @@ class Conversation:
         self._hear, self._job_request, self._also = hear, job_request, tuple(also)
         client = await self._worker()
         client.send(Open(revision=revision, recipe=recipe))
-        await over.wait()
-        if answer.died:
+        try:
+            await asyncio.wait_for(over.wait(), limit_s)
+        except TimeoutError:
+            assert limit_s is not None
+            answer.late = limit_s
+        if answer.died or answer.late:
             await self.close()
         return answer
 
@@ -205,7 +216,9 @@ class Conversation:
                 return answer.judged is None or bool(
                     self._also and (answer.others is None or not answer.others.complete)
                 )
-        return isinstance(event, ConsentNeeded | WorkerDied)
+            case WorkerDied():
+                return not event.restarted  # the next one judges the model with more care
+        return isinstance(event, ConsentNeeded)
 
     def _start_next(self, answer: Answer, jobs: Sequence[JobKind]) -> bool:
         """Ask the other environments, then start the first of `jobs` that did not end yet; False when all is done."""
@@ -253,10 +266,12 @@ async def ask_all(
     jobs: Sequence[JobKind] = (),
     also: Sequence[Sequence[str]] = (),
     on_answer: Callable[[Answer], None] = lambda _: None,
+    limit_s: float | None = None,
 ) -> list[Answer]:
     """Judge many models with `parallel` workers; answers in the order of `recipes`.
 
-    `also` are the interpreters of other environments to ask, for each of `recipes`.
+    `also` are the interpreters of other environments to ask, for each of `recipes`. One model may take
+    `limit_s` seconds.
     """
     answers: dict[int, Answer] = {}
     waiting = iter(enumerate(recipes))
@@ -265,7 +280,8 @@ async def ask_all(
         conversation = Conversation(allow_code=allow_code)
         try:
             for number, recipe in waiting:
-                answers[number] = await conversation.ask(recipe, jobs=jobs, also=also[number] if also else ())
+                asked = also[number] if also else ()
+                answers[number] = await conversation.ask(recipe, jobs=jobs, also=asked, limit_s=limit_s)
                 on_answer(answers[number])
         finally:
             await conversation.close()

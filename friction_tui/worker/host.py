@@ -127,6 +127,8 @@ class Host:
                 self._answer_one(request)
             except Exception as error:
                 self._fault(f"The answer to {type(request).__name__} failed", error)
+                if isinstance(request, StartJob):
+                    self.send(JobEnded(job=request.job, kind=request.kind, seconds=0.0, error=str(error)))
 
     def _answer_one(self, request: Request) -> None:
         session = self.session
@@ -219,9 +221,9 @@ class _Newest:
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.worker.host [MODEL]`, on this machine or behind ssh.
+    """The worker, on this machine or behind ssh.
 
-    MODEL is the file that will be asked for first.
+    Its argument is the file that will be asked for first.
     """
     channel = take_stdout()
     with tempfile.TemporaryDirectory(prefix=f"friction-tui-{os.getpid()}-") as folder:
@@ -285,7 +287,3 @@ def _sweep() -> None:
         pid = left.name.split("-")[2]
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
             shutil.rmtree(left, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    main()

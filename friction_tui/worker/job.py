@@ -9,17 +9,16 @@ from collections.abc import Callable
 
 import msgspec
 
+from friction_tui.processes.ended import out_of_memory
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.vocabulary.protocol import Event, JobEnded, JobKind, JobRequest
-from friction_tui.worker.lifeline import die_with_stdin
 from friction_tui.worker.progress import Progress
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.worker.job`."""
+    """Do the job that the first line of stdin asks for."""
     send = LineWriter(take_stdout())
-    request = msgspec.json.decode(_first_line(), type=JobRequest)
-    die_with_stdin()
+    request = msgspec.json.decode(sys.stdin.buffer.readline(), type=JobRequest)
     started = time.monotonic()
     progress = Progress(request.job, request.kind, send)
     try:
@@ -57,16 +56,6 @@ def run(request: JobRequest, progress: Progress, send: Callable[[Event], None]) 
     raise ValueError(f"no such job: {request.kind}")
 
 
-def _first_line() -> bytes:
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        chunk = os.read(0, 65536)
-        if not chunk:
-            break
-        line += chunk
-    return bytes(line)
-
-
 _SENTENCES = ("CannotTry", "EngineMissing", "PlanRefused")
 """Errors whose text is for the user as it is. By name: most jobs do without importing where they come from."""
 
@@ -74,10 +63,6 @@ _SENTENCES = ("CannotTry", "EngineMissing", "PlanRefused")
 def _in_words(request: JobRequest, error: Exception) -> str:
     if type(error).__name__ in _SENTENCES:
         return str(error)
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or out_of_memory(1, str(error)):
         return f"This machine ran out of memory ({request.kind}). Close other programs or lower the profile's max."
     return f"{type(error).__name__}: {error}"
-
-
-if __name__ == "__main__":
-    main()

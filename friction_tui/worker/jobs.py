@@ -7,16 +7,15 @@ cancelling means SIGKILL to the job's process group. Nothing is lost by it: a jo
 from __future__ import annotations
 
 import contextlib
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 
 import msgspec
 
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import Child
 from friction_tui.vocabulary.protocol import Event, JobEnded, JobKind, JobProgress, JobRequest
-from friction_tui.worker.client import describe_exit, kill_group
 
 _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
@@ -26,20 +25,14 @@ class Jobs:
 
     def __init__(self, relay: Callable[[bytes], None], ended: Callable[[JobEnded], None]) -> None:
         self._relay, self._ended = relay, ended
-        self._running: dict[int, subprocess.Popen[bytes]] = {}
+        self._running: dict[int, Child] = {}
         self._cancelled: set[int] = set()
         self._phases: dict[int, str] = {}
         self._lock = threading.Lock()
 
     def start(self, request: JobRequest) -> None:
         """Start a job; its messages come from a thread of their own."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", "friction_tui.worker.job"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
+        process = Child(command("friction_tui.worker.job"), own_group=True)
         with self._lock:
             self._running[request.job] = process
         threading.Thread(target=self._follow, args=(request, process), name=f"job {request.job}", daemon=True).start()
@@ -51,7 +44,7 @@ class Jobs:
             if process is not None:
                 self._cancelled.add(job)
         if process is not None:
-            kill_group(process.pid)
+            process.kill()
 
     @property
     def pids(self) -> list[int]:
@@ -70,18 +63,11 @@ class Jobs:
         for job in list(self._running):
             self.cancel(job)
 
-    def _follow(self, request: JobRequest, process: subprocess.Popen[bytes]) -> None:
-        assert process.stdin is not None
-        assert process.stdout is not None
+    def _follow(self, request: JobRequest, process: Child) -> None:
         started = time.monotonic()
-        words: list[str] = []
-        listener = threading.Thread(target=_collect, args=(process, words), daemon=True)
-        listener.start()
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.write(msgspec.json.encode(request) + b"\n")
-            process.stdin.flush()  # stays open: its end tells the job that its worker is gone
+        process.send(request)
         result: JobEnded | None = None
-        for line in process.stdout:
+        for line in process.lines():
             with contextlib.suppress(msgspec.MsgspecError):  # half a line from a killed job
                 event = _DECODER.decode(line)
                 if isinstance(event, JobEnded):
@@ -90,28 +76,19 @@ class Jobs:
                 if isinstance(event, JobProgress) and event.phases:
                     self._phases[request.job] = event.phases[-1].name
                 self._relay(line.rstrip(b"\n"))
-        process.wait()
-        kill_group(process.pid)  # whatever it had started
-        listener.join(timeout=1)
+        process.kill()  # whatever it had started
         with self._lock:
             self._running.pop(request.job, None)
             self._phases.pop(request.job, None)
             cancelled = request.job in self._cancelled
             self._cancelled.discard(request.job)
-        self._ended(result or _death(request, time.monotonic() - started, process.returncode, words, cancelled))
+        self._ended(result or _death(request, time.monotonic() - started, process, cancelled))
 
 
-def _collect(process: subprocess.Popen[bytes], words: list[str]) -> None:
-    assert process.stderr is not None
-    for line in process.stderr:
-        words.append(line.decode(errors="replace").rstrip())
-        del words[:-40]
-
-
-def _death(request: JobRequest, seconds: float, code: int | None, words: list[str], cancelled: bool) -> JobEnded:
+def _death(request: JobRequest, seconds: float, process: Child, cancelled: bool) -> JobEnded:
     if cancelled:
         return JobEnded(job=request.job, kind=request.kind, seconds=seconds, cancelled=True)
-    last = "\n".join(words[-12:])
+    last = "\n".join(process.tail.splitlines()[-12:])
     named = {JobKind.BUILD: "The build", JobKind.MEASURE: "The measurement"}.get(request.kind, "The job")
-    error = f"{named} process was {describe_exit(code)}" if code and code < 0 else f"{named} {describe_exit(code)}"
-    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=f"{error}.\n{last}".rstrip())
+    error = f"{named} process {process.how}.\n{last}".rstrip()
+    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,11 +19,12 @@ from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel, all_tensors, open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.processes import child
 from friction_tui.rewrites import cutting, mending
 from friction_tui.rewrites.apply import apply
-from friction_tui.rewrites.proof import Proof, prove
-from friction_tui.rewrites.proving import LARGEST, points_of
 from friction_tui.rewrites.script import script_of
+from friction_tui.rewrites.verification import Verification, verify
+from friction_tui.rewrites.verifying import LARGEST, points_of
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
@@ -33,6 +33,9 @@ from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import CutParts, JobEnded, JobRequest, Mended, MendStep, Refused
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.worker.progress import Progress
+
+SCRIPT_LIMIT_S = 600.0
+"""Seconds that a written script may take to repeat the edits: it reads and writes the whole model."""
 
 
 def mend(request: JobRequest, progress: Progress) -> JobEnded:
@@ -90,11 +93,9 @@ def write_script(
         raise OSError(f"{path} was not written: {error}") from None
     with tempfile.TemporaryDirectory(prefix="friction-script-") as folder:
         made = Path(folder) / "repeated.onnx"
-        command = [sys.executable, "-I", str(path), str(base.path), str(made)]
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
-        if run.returncode != 0:
-            last = run.stderr.strip().splitlines()[-1:] or [f"status {run.returncode}"]
-            return str(path), f"the script fails: {last[0]}"
+        run = child.run([sys.executable, "-I", str(path), str(base.path), str(made)], limit_s=SCRIPT_LIMIT_S)
+        if run.code != 0:
+            return str(path), f"the script fails: {run.last_line}"
         repeated = onnx.load(str(made), load_external_data=False)
     same = model_diff(model.proto, repeated).empty
     return str(path), "repeats the edits: the same model" if same else "the script gives another model; do not use it"
@@ -143,7 +144,7 @@ def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
     return fix_first(deduplicate([finding for _, findings in diagnose(context) for finding in findings]))
 
 
-def compared(before: OpenedModel, after: OpenedModel | Sequence[OpenedModel], recipe: Recipe) -> Proof | None:
+def compared(before: OpenedModel, after: OpenedModel | Sequence[OpenedModel], recipe: Recipe) -> Verification | None:
     """Both models, or the second's parts, run on the same inputs; None where they are too large to load twice."""
     parts = [after] if isinstance(after, OpenedModel) else after
     if max(sum(map(tensor_bytes, all_tensors(one.index))) for one in (before, *parts)) > LARGEST:
@@ -151,7 +152,7 @@ def compared(before: OpenedModel, after: OpenedModel | Sequence[OpenedModel], re
     first, *others = [_loaded(model) for model in (before, *parts)]
     profile = default_profile(before, recipe.profile) if recipe.profile is not None else None
     points = points_of(before, msgspec.structs.replace(recipe, profile=profile))
-    return prove(first, others[0] if isinstance(after, OpenedModel) else others, points)
+    return verify(first, others[0] if isinstance(after, OpenedModel) else others, points)
 
 
 def _loaded(model: OpenedModel) -> onnx.ModelProto:

@@ -13,7 +13,7 @@ from friction_tui.engines.found import found
 from friction_tui.model.opened import from_proto, open_model
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.opset_plan import plans
-from friction_tui.rewrites.proving import points_of
+from friction_tui.rewrites.verifying import points_of
 from friction_tui.vocabulary.protocol import Event, JobEnded, JobRequest, OpsetPlanned
 from friction_tui.vocabulary.recipe import Precision
 from friction_tui.worker.progress import Progress

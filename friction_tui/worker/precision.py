@@ -20,7 +20,7 @@ from friction_tui.rewrites.apply import BFLOAT16_SINCE, apply, with_weights
 from friction_tui.rewrites.half import HALVES, rewritten
 from friction_tui.rewrites.half_trials import OLDEST_OPSET, Arrays, CannotTry, Trials
 from friction_tui.rewrites.keep_float32 import Kept, find
-from friction_tui.rewrites.proving import LARGEST
+from friction_tui.rewrites.verifying import LARGEST
 from friction_tui.vocabulary.protocol import JobEnded, JobRequest, KeptNode, PrecisionResult
 from friction_tui.vocabulary.recipe import Precision
 from friction_tui.worker.progress import Progress

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from friction_tui.vocabulary.protocol import JobKind, JobProgress, LogLine, Phase
+from friction_tui.vocabulary.protocol import JobKind, JobProgress, LogLevel, LogLine, Phase
 
 INTERVAL = 0.1
 """Seconds between messages: TensorRT sends its log in bursts of thousands of lines."""
@@ -54,7 +54,7 @@ class Progress:
 
     def log(self, level: str, text: str) -> None:
         """A log line, stamped now."""
-        line = LogLine(level, text, self.elapsed)
+        line = LogLine(LogLevel(level), text, self.elapsed)
         with self._lock:
             self._lines.append(line)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import jsonschema
@@ -12,7 +13,13 @@ from click.testing import CliRunner, Result
 from onnx import TensorProto, helper
 
 from friction_tui.cli import main
+from friction_tui.commands.checking import verdict_of
+from friction_tui.report import as_json, as_markdown, text
 from friction_tui.report.as_json import schema
+from friction_tui.vocabulary.finding import Finding, Severity, Tier
+from friction_tui.vocabulary.protocol import CheckState, Findings
+from friction_tui.vocabulary.recipe import Recipe, Source
+from friction_tui.worker.headless import Answer
 
 
 def _model(path: Path, op: str = "Relu", sizes: tuple[int | str, ...] = ("N", 4)) -> Path:
@@ -65,6 +72,40 @@ def test_a_baseline_silences_what_is_known(tmp_path: Path) -> None:
     assert _check(model, "--baseline", baseline).exit_code == 1, "what is new counts"
 
 
+def test_a_baseline_that_names_no_kind_is_refused_with_the_nearest(tmp_path: Path) -> None:
+    model, baseline = _model(tmp_path / "det.onnx", "Det", (4, 4)), tmp_path / "known.json"
+    _check(model, "--write-baseline", baseline)
+    baseline.write_text(baseline.read_text().replace('"operators/', '"operator/'))
+    done = _check(model, "--baseline", baseline)
+    assert done.exit_code == 2
+    assert "there is no kind operator/" in done.output
+    assert "did you mean operators/" in done.output
+
+
+def test_an_allow_is_applied_reported_when_unused_and_refused_when_it_names_no_kind(tmp_path: Path) -> None:
+    model, agreed = _model(tmp_path / "det.onnx", "Det", (4, 4)), tmp_path / "friction.toml"
+    (error,) = json.loads(_check(model, "--format", "json").stdout)["models"][0]["findings"]
+    agreed.write_text(f'[[allow]]\nkind = "{error["kind"]}"\n\n[[allow]]\nkind = "types/float64"\nnames = ["w"]\n')
+    done = _check(model)
+    assert done.exit_code == 0, done.output
+    assert "1 allowed by friction.toml" in done.output
+    assert "types/float64 at w is allowed and was found in no model checked" in done.output
+    assert f"{error['kind']} is allowed and was" not in done.output
+
+    agreed.write_text('[[allow]]\nkind = "types/float46"\n')
+    refused = _check(model)
+    assert refused.exit_code == 2
+    assert "friction.toml:2: there is no kind types/float46; did you mean types/float64?" in refused.output
+
+
+def test_an_allow_that_another_model_needs_is_used(tmp_path: Path) -> None:
+    models = [_model(tmp_path / "det.onnx", "Det", (4, 4)), _model(tmp_path / "fine.onnx", "Relu", (4, 4))]
+    (error,) = json.loads(_check(models[0], "--format", "json").stdout)["models"][0]["findings"]
+    (tmp_path / "friction.toml").write_text(f'[[allow]]\nkind = "{error["kind"]}"\n')
+    assert "found in no model" not in _check(*models).output
+    assert "found in no model" in _check(models[1]).output
+
+
 def test_a_report_goes_into_a_file(tmp_path: Path) -> None:
     report = tmp_path / "report.sarif"
     done = _check(_model(tmp_path / "fine.onnx"), "--format", "sarif", "--output", report)
@@ -98,3 +139,73 @@ def test_sizes_out_of_order_are_a_finding_and_no_sizes_at_all_a_wrong_command(tm
     nonsense = _check(model, "--shapes", "x:axb")
     assert nonsense.exit_code == 2
     assert "'a' is not a whole number" in nonsense.output
+
+
+def test_a_file_name_that_is_not_unicode_is_answered(tmp_path: Path) -> None:
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.onnx")
+    _model(tmp_path / "fine.onnx").rename(name)
+    done = _check(name, _model(tmp_path / "other.onnx"), "--format", "json")
+    assert done.exit_code == 2, done.output
+    broken, other = json.loads(done.stdout)["models"]
+    assert broken["path"].endswith("caf\\udce9.onnx")
+    assert "Rename the file" in broken["failure"]
+    assert "failure" not in other
+    assert CliRunner().invoke(main, ["graph", name]).exit_code == 2
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.onnx"
+    os.mkfifo(pipe)
+    for model in (pipe, Path("/dev/zero")):
+        done = _check(model)
+        assert done.exit_code == 2, done.output
+        assert "is not a regular file" in " ".join(done.output.split())
+    assert CliRunner().invoke(main, ["graph", str(pipe)]).exit_code == 2
+
+
+@pytest.mark.parametrize("number", ["inf", "nan", "-1", "0"])
+def test_a_time_limit_that_is_none_is_an_error_of_the_file(tmp_path: Path, number: str) -> None:
+    model = _model(tmp_path / "fine.onnx")
+    (tmp_path / "friction.toml").write_text(f"[export]\ntimeout_s = {number}\n")
+    done = _check(model)
+    assert done.exit_code == 2
+    assert "timeout_s" in done.output and "friction.toml" in done.output
+
+
+@pytest.mark.slow
+def test_a_model_that_takes_too_long_is_ended_and_the_next_one_judged(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import threading\nthreading.Event().wait()\n\ndef model(): ...\n")
+    fine = _model(tmp_path / "fine.onnx")
+    arguments = ("--timeout", "20", "--jobs", "1", "--allow-code", "--format", "json")
+    done = _check(f"{tmp_path / 'slow.py'}:model", fine, *arguments)
+    assert done.exit_code == 2, done.output
+    slow, other = json.loads(done.stdout)["models"]
+    assert "longer than 20 s" in slow["failure"]
+    assert "failure" not in other
+
+
+def test_what_was_found_until_then_is_reported() -> None:
+    recipe = Recipe(source=Source("m.onnx"))
+    finding = Finding(kind="file/html", severity=Severity.ERROR, tier=Tier.MODEL, title="t", cause="c", source="rule")
+    answer = Answer(recipe)
+    answer.take(Findings(1, "file", CheckState.DONE, [finding], 0.1, source="rule"))
+    answer.late = 60.0
+    verdict = verdict_of(answer)
+    assert verdict.findings == (finding,)
+    assert "60 s" in verdict.failure
+    for report in (text.report([verdict]), as_markdown.report([verdict]), as_json.report([verdict])):
+        assert "60 s" in report and "file/html" in report
+
+
+def test_a_model_that_kills_onnx_is_judged_without_it(tmp_path: Path) -> None:
+    """onnx's inference of RegexFullMatch follows a null pointer when the input has no type."""
+    node = helper.make_node("RegexFullMatch", ["nothing"], ["y"], pattern="a", name="only")
+    graph = helper.make_graph([node], "g", [], [helper.make_tensor_value_info("y", TensorProto.BOOL, [2])])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.save(model, tmp_path / "regex.onnx")
+    done = _check(tmp_path / "regex.onnx", _model(tmp_path / "fine.onnx"), "--format", "json")
+    assert done.exit_code == 1, done.output
+    killer, fine = json.loads(done.stdout)["models"]
+    assert "structure/undefined-input" in {finding["kind"] for finding in killer["findings"]}
+    assert any("SIGSEGV" in line for line in killer["unchecked"])
+    assert "failure" not in killer and not fine["unchecked"]

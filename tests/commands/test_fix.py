@@ -56,7 +56,12 @@ def test_nothing_to_fix_gives_no_difference() -> None:
 
 def test_what_stays_refused_is_cut_off(tmp_path: Path) -> None:
     model = model_of(
-        "g (float[N,16] x) => (float[K,4] u) { a = MatMul(x, w) u = Unique<axis=0, sorted=0>(a) }",
+        """g (float[N,16] x) => (float[N,2] u) {
+            a = MatMul(x, w)
+            c = Cast<to=6>(a)
+            u = TfIdfVectorizer<mode="TF", min_gram_length=1, max_gram_length=1, max_skip_count=0,
+                                ngram_counts=[0], ngram_indexes=[0,1], pool_int64s=[2,3]>(c)
+        }""",
         w=np.linspace(-1, 1, 64, dtype=np.float32).reshape(16, 4),
     )
     path, out = tmp_path / "whole.onnx", tmp_path / "out.onnx"
@@ -64,13 +69,13 @@ def test_what_stays_refused_is_cut_off(tmp_path: Path) -> None:
     done = _run("fix", path, "-o", out, "--cut", "--format", "json")
     document = json.loads(done.output)
     (refused,) = document["remaining"]
-    assert refused["fixes"][-1].startswith("Cut the model: TensorRT runs the node that does not depend on it")
+    assert refused["fixes"][-1].startswith("Cut the model: TensorRT runs the 2 nodes that do not depend on it")
     assert done.exit_code == 1
     cut = document["cut"]
     assert (cut["head"], cut["tail"]) == (str(tmp_path / "out.head.onnx"), str(tmp_path / "out.tail.onnx"))
     assert cut["holds"] is True
-    assert cut["tensors"] == ["a"]
-    assert [node.op_type for node in onnx.load(cut["tail"]).graph.node] == ["Unique"]
+    assert cut["tensors"] == ["c"]
+    assert [node.op_type for node in onnx.load(cut["tail"]).graph.node] == ["TfIdfVectorizer"]
     assert _run("check", cut["head"]).exit_code == 0
     assert Path(cut["runner"]).name == "out_run.py"
 

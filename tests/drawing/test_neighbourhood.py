@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from friction_tui.drawing.glyphs import ASCII, UNICODE, Glyphs
 from friction_tui.drawing.neighbourhood import MOST, Neighbourhood, neighbourhood
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.text import Segment
-from friction_tui.drawing.width import columns
 from tests.drawing import graphs
 
 WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}
@@ -86,7 +86,7 @@ def check(outline: Outline, item: int, width: int, glyphs: Glyphs) -> Neighbourh
     picture = neighbourhood(outline, item, width, glyphs)
     shown = {box.item for box in picture.boxes}
     assert item in shown and len(shown) == len(picture.boxes) <= MOST
-    assert all(columns(line) <= width for line in plain(picture.lines))
+    assert all(cell_len(line) <= width for line in plain(picture.lines))
     inputs = outline.graph.inputs
     assert followed(picture) == {(source, reader) for reader in shown for source in inputs[reader] if source in shown}
     return picture

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from friction_tui.drawing.heat import heat
-from friction_tui.drawing.marks import Mark, Tally, marks_of
+from friction_tui.drawing.marks import ProblemMark, Tally, marks_of
+from friction_tui.drawing.minimap import minimap
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
@@ -55,12 +55,12 @@ def test_a_repeat_says_how_many_of_its_members_are_bad() -> None:
 def test_marks_in_folds_and_bodies_are_counted_at_every_level() -> None:
     outline = outline_of(graphs.control_flow())
     inner = next(path for path in outline.graph.paths if path.endswith(".body.0"))
-    outline.set_marks({inner: Mark.ERROR, "0": Mark.WARNING, "no such path": Mark.ERROR})
+    outline.set_marks({inner: ProblemMark.ERROR, "0": ProblemMark.WARNING, "no such path": ProblemMark.ERROR})
     branch = outline.row_of(path_named(outline, "/If"))
     assert branch is not None and outline.tally(branch) == Tally(errors=1)
     assert outline.row_of(inner) == branch
     row = outline.reveal(inner)
-    assert row is not None and outline.path(row) == inner and outline.mark(row) is Mark.ERROR
+    assert row is not None and outline.path(row) == inner and outline.mark(row) is ProblemMark.ERROR
 
 
 @pytest.mark.parametrize("graph", [graphs.densenet([6, 8]), graphs.control_flow()], ids=["scopes", "bodies"])
@@ -96,7 +96,7 @@ def test_a_small_graph_opens_fully_and_a_large_one_as_far_as_fits() -> None:
     assert 20 < len(large) <= 120
 
 
-def test_the_plumbing_filter_hides_shapes_but_no_problem() -> None:
+def test_the_filter_hides_shape_only_nodes_but_no_problem() -> None:
     outline = outline_of(graphs.llama(2))
     outline.unfold()
     everything = len(outline)
@@ -113,7 +113,7 @@ def test_the_plumbing_filter_hides_shapes_but_no_problem() -> None:
     assert len(outline) == everything
 
 
-def test_position_embeddings_are_no_plumbing() -> None:
+def test_position_embeddings_are_not_shape_only() -> None:
     b = graphs.Builder()
     ids = b.input("ids")
     length = b.chain("", ids, "Shape", "Gather")
@@ -186,7 +186,7 @@ def test_deep_nesting_and_long_chains_do_not_recurse(depth: int) -> None:
 def test_an_empty_graph_has_no_rows() -> None:
     outline = outline_of(GraphData([], [], [], [], [], [], [], 0))
     assert len(outline) == 0 and outline.row_of("1") is None
-    assert heat(outline, 3) and SearchIndex(outline).find("x") == []
+    assert minimap(outline, 3) and SearchIndex(outline).find("x") == []
 
 
 def test_search_finds_names_and_operators_in_display_order() -> None:
@@ -199,12 +199,16 @@ def test_search_finds_names_and_operators_in_display_order() -> None:
     assert index.find("") == index.find("op:nothing") == []
 
 
-def test_heat_shows_where_problems_are_whatever_is_open() -> None:
+def test_the_minimap_shows_where_problems_are_whatever_is_open() -> None:
     outline = outline_of(graphs.resnet(64))
-    outline.set_marks({outline.graph.paths[item]: Mark.ERROR for item in range(len(outline.graph.ops) - 20, 400)})
-    outline.set_marks({path_named(outline, "/fc/Gemm"): Mark.ERROR, path_named(outline, "/stem/Conv"): Mark.WARNING})
+    outline.set_marks(
+        {outline.graph.paths[item]: ProblemMark.ERROR for item in range(len(outline.graph.ops) - 20, 400)}
+    )
+    outline.set_marks(
+        {path_named(outline, "/fc/Gemm"): ProblemMark.ERROR, path_named(outline, "/stem/Conv"): ProblemMark.WARNING}
+    )
     outline.unfold()
-    strip = heat(outline, 10)
+    strip = minimap(outline, 10)
     assert [line[0][0] != " " for line in strip] == [False] * 9 + [True]
     assert [line[1][0] != " " for line in strip] == [True] + [False] * 9
 
@@ -222,7 +226,7 @@ def test_marks_come_from_findings() -> None:
             finding(Severity.ERROR, Tier.SHAPES, Location(LocationKind.INPUT, "x")),
         ]
     )
-    assert marks == {"1": Mark.ERROR, "2": Mark.UNKNOWN, "<x": Mark.ERROR}
+    assert marks == {"1": ProblemMark.ERROR, "2": ProblemMark.UNKNOWN, "<x": ProblemMark.ERROR}
 
 
 def test_a_stored_value_passed_on_without_a_module_is_shown_with_what_uses_it() -> None:

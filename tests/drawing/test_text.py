@@ -7,14 +7,15 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from friction_tui.drawing.glyphs import ASCII, UNICODE, Glyphs
-from friction_tui.drawing.marks import Mark, notes_of
+from friction_tui.drawing.marks import ProblemMark, notes_of
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.print import print_graph
 from friction_tui.drawing.text import Role, RowText, lanes_for
-from friction_tui.drawing.width import columns, cut, cut_middle, visible
+from friction_tui.drawing.width import cut, cut_middle, visible
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
 from tests.drawing import graphs
 
@@ -45,7 +46,7 @@ def test_every_row_is_exactly_as_wide_as_asked(rows: list[tuple[str, str, str]],
     for row in range(len(outline)):
         segments = text.segments(row, width)
         line = "".join(piece for piece, _ in segments)
-        assert columns(line) == width and line.isprintable()
+        assert cell_len(line) == width and line.isprintable()
         assert all(one[1] is not other[1] for one, other in pairwise(segments))
 
 
@@ -79,7 +80,7 @@ def test_problems_have_a_symbol_and_a_note() -> None:
     for op in ("NonZero", "Concat", "RoiAlign", "Relu"):
         b.node(op, "", ())
     outline = Outline(with_order(b.graph()))
-    outline.set_marks({"0": Mark.ERROR, "1": Mark.WARNING, "2": Mark.UNKNOWN})
+    outline.set_marks({"0": ProblemMark.ERROR, "1": ProblemMark.WARNING, "2": ProblemMark.UNKNOWN})
     text = RowText(outline, notes={"0": "not in this TensorRT", "3": "unmarked"})
     lines = [text.plain(row, 70) for row in range(4)]
     assert {line.strip()[0] for line in lines} == {"✗", "!", "?", "●"}
@@ -114,7 +115,7 @@ def test_glyphs_are_one_column_and_tell_things_apart(glyphs: Glyphs) -> None:
     nodes = (glyphs.node, glyphs.input, glyphs.output, glyphs.control, glyphs.group)
     lines = (glyphs.lane, glyphs.across, *glyphs.on, *glyphs.end)
     assert len({*marks, *nodes}) == 8 and not {*marks, *nodes} & set(lines)
-    assert all(columns(char) == 1 for char in (*marks, *nodes, *lines, *glyphs.heat))
+    assert all(cell_len(char) == 1 for char in (*marks, *nodes, *lines, *glyphs.minimap))
 
 
 def test_cutting_by_columns() -> None:

@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from onnx import numpy_helper
 from friction_tui.engines.tensorrt.plan import read_plan
 from friction_tui.engines.tensorrt.profiles import resolved
 from friction_tui.model.opened import from_proto
+from friction_tui.processes.child import Child
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult
 from friction_tui.vocabulary.recipe import Profile, Range, Values
@@ -27,7 +27,7 @@ from friction_tui.vocabulary.recipe import Profile, Range, Values
 pytest.importorskip("tensorrt_rtx", reason="builds with the RTX edition, which is part of the cpu extra, not of gpu")
 
 JOB = """
-import json, sys
+import json, sys, threading
 from pathlib import Path
 import msgspec
 from friction_tui.engines.tensorrt.build import build
@@ -35,11 +35,16 @@ from friction_tui.engines.tensorrt.profiles import ResolvedProfile
 
 class Progress:
     heard = []
-    def begin(self, phase): self.heard.append(f"begin {phase}")
+    def begin(self, phase):
+        self.heard.append(f"begin {phase}")
+        if phase == stop_at:
+            print(phase, flush=True)
+            threading.Event().wait()
     def end(self, phase): self.heard.append(f"end {phase}")
     def log(self, level, text): self.heard.append(f"{level}: {text}")
 
 ask = json.loads(sys.argv[1])
+stop_at = ask.pop("stop_at", "")
 profiles = [ResolvedProfile(chosen["shapes"], chosen["values"]) for chosen in ask.pop("profiles")]
 result = build(Path(ask.pop("model")), profiles, Path(ask.pop("plan")), Progress(), name="tensorrt_rtx", **ask)
 print("ANSWER", msgspec.json.encode({"result": result, "heard": Progress.heard}).decode())
@@ -172,15 +177,11 @@ def test_what_this_tensorrt_cannot_do_is_said(tmp_path: Path, more: dict[str, st
     assert says in result.findings[0].cause
 
 
-def test_a_killed_build_leaves_no_plan(tmp_path: Path) -> None:
-    layers = " ".join(f"t{i + 1} = Conv <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (t{i}, v)" for i in range(60))
-    text = f"g (float[N,16,64,64] t0) => (float[N,16,64,64] t60) {{ {layers} }}"
-    proto = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 17]> {text}')
-    proto.graph.initializer.append(numpy_helper.from_array(np.ones((16, 16, 3, 3), np.float32), "v"))
-    model = tmp_path / "model.onnx"
-    onnx.save(proto, model)
-    job = subprocess.Popen([sys.executable, "-c", JOB, json.dumps(asked(model, n(1, 4, 8)))], stdout=subprocess.PIPE)
-    time.sleep(0.6)
+@pytest.mark.parametrize("phase", ["compile", "serialize"])
+def test_a_killed_build_leaves_no_plan(tmp_path: Path, phase: str) -> None:
+    model = saved(tmp_path, CONV)
+    job = Child([sys.executable, "-c", JOB, json.dumps(asked(model, n(1, 4, 8), stop_at=phase))])
+    assert phase.encode() + b"\n" in iter(job.stdout.readline, b"")
     job.kill()
     assert job.wait() == -signal.SIGKILL
     assert not model.with_suffix(".plan").exists()

@@ -74,7 +74,7 @@ def test_nobody_waits_longer_than_wanted(monkeypatch: pytest.MonkeyPatch) -> Non
     model = opened("g (float[2] x) => (float[2] y) { y = Relu(x) }")
     with pytest.raises(Stopped):
         onnxruntime.verdict(model, stop=lambda: True)
-    monkeypatch.setattr(onnxruntime, "LIMIT_S", 0.0)
+    monkeypatch.setattr(onnxruntime._SERVER, "limit_s", 0.0)
     with pytest.raises(EngineCrashed, match="did not answer in time"):
         onnxruntime.verdict(model)
 
@@ -94,7 +94,7 @@ def test_the_newest_question_stops_the_one_before_it() -> None:
 def test_a_process_that_died_is_told_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     model = opened("g (float[2] x) => (float[2] y) { y = Relu(x) }")
     command = sys.executable
-    onnxruntime._PROCESS.close()
+    onnxruntime._SERVER.close()
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(EngineCrashed, match="exited with status 1"):
         onnxruntime.verdict(model)

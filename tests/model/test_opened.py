@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
 from friction_tui.model.graph_data import graph_data
-from friction_tui.model.opened import OpenedModel, open_model, summarize
+from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.model.summary import summarize
 
 
 def chain(nodes: int = 40) -> onnx.ModelProto:

@@ -138,7 +138,7 @@ def test_example_inputs_for_an_export() -> None:
     assert parse_example("model.ids:0:1x16:int64") == InputSpec("model.ids:0", (1, 16), "int64")
     with pytest.raises(RecipeTextError, match="'x' is not NAME:SHAPE"):
         parse_example("x")
-    with pytest.raises(RecipeTextError, match=r"float31 is no type; did you mean float32\?"):
+    with pytest.raises(RecipeTextError, match=r"float31 is not a type; did you mean float32\?"):
         parse_example("x:1x3:float31")
     with pytest.raises(RecipeTextError, match="axis 1 is 0"):
         parse_example("x:1x0")

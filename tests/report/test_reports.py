@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from friction_tui.commands.checking import fail_on
-from friction_tui.kinds import explain
+from friction_tui.kinds import KINDS, explain
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.finding import (
@@ -164,6 +164,15 @@ def test_sarif_has_a_fix_for_each_rewrite_and_says_how_to_apply_it() -> None:
     assert "--safe" not in cast["properties"]["command"]
 
 
+def test_the_schema_knows_every_kind_and_no_other() -> None:
+    kind = as_json.schema()["$defs"]["finding"]["properties"]["kind"]
+    assert kind["enum"] == list(KINDS)
+    assert all(re.fullmatch(kind["pattern"], one) for one in KINDS)
+    document = json.loads(as_json.report(VERDICTS).replace("types/float64", "types/float46"))
+    with pytest.raises(jsonschema.ValidationError, match="types/float46"):
+        jsonschema.validate(document, as_json.schema())
+
+
 def test_sarif_points_at_the_python_line() -> None:
     document = json.loads(as_sarif.report(VERDICTS))
     run = document["runs"][0]
@@ -177,9 +186,15 @@ def test_sarif_points_at_the_python_line() -> None:
     assert run["invocations"][0]["executionSuccessful"] is False
 
 
-def test_sarif_explains_every_kind() -> None:
-    rules = {rule["id"]: rule for rule in json.loads(as_sarif.report(VERDICTS))["runs"][0]["tool"]["driver"]["rules"]}
-    assert rules["dynamic/baked-reshape"]["help"]["markdown"] == explain("dynamic/baked-reshape")
+def test_sarif_has_a_rule_for_every_kind() -> None:
+    found = tuple(msgspec.structs.replace(HAZARD, kind=kind) for kind in KINDS)
+    document = json.loads(as_sarif.report([ModelVerdict("m.onnx", found)]))
+    rules = {rule["id"]: rule for rule in document["runs"][0]["tool"]["driver"]["rules"]}
+    assert set(rules) == set(KINDS)
+    assert all(rules[kind]["help"]["markdown"] == explain(kind) for kind in KINDS)
+    assert rules["types/float64"]["defaultConfiguration"] == {
+        "level": as_sarif.LEVEL[KINDS["types/float64"].severities[0]]
+    }
 
 
 def test_a_finding_is_the_same_tomorrow_wherever_the_checkout_lies(

@@ -15,7 +15,7 @@ from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rewrites.cutting import CannotCut, Cut, Engine, cut, head_size, refused_nodes, runner_text
-from friction_tui.rewrites.proof import prove
+from friction_tui.rewrites.verification import verify
 from friction_tui.vocabulary.recipe import Profile
 from tests.rewrites.mended import model_of, path_of
 
@@ -51,8 +51,8 @@ def assert_equal(model: OpenedModel, found: Cut) -> None:
             for value in model.index.inputs
         }
         points.append((dims, {}))
-    proof = prove(model.proto, [part.model.proto for part in found.parts], points)
-    assert (proof.ran, proof.equal, proof.max_error) == (4, 4, 0.0), str(proof)
+    proof = verify(model.proto, [part.model.proto for part in found.parts], points)
+    assert (proof.ran, proof.equal, proof.max_difference) == (4, 4, 0.0), str(proof)
 
 
 def unique_at_the_end() -> OpenedModel:

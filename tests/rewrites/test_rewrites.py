@@ -1,4 +1,4 @@
-"""Each rewrite removes its problem and keeps the results, proven in ONNX Runtime."""
+"""Each rewrite removes its problem and keeps the results, verified in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from friction_tui.model.opened import OpenedModel, from_proto, open_model
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite
 from friction_tui.rewrites.names import meant_name
-from friction_tui.rewrites.proof import prove
+from friction_tui.rewrites.verification import verify
 from friction_tui.samples import sample
 
 
@@ -37,22 +37,22 @@ def opened_sample(name: str) -> OpenedModel:
 def test_a_baked_batch_becomes_any_batch() -> None:
     before = opened_sample("baked_batch")
     after = REWRITES["reshape-minus-one"].run(before, [path_of(before, "Reshape")])
-    proof = prove(before.proto, after, [({"images": (n, 3, 32, 32)}, {}) for n in (1, 2, 5)])
-    assert proof.holds
-    assert (proof.ran, proof.only_after) == (2, 4)  # batch 1 twice, batches 2 and 5 twice each
-    assert proof.max_error == 0.0
+    verification = verify(before.proto, after, [({"images": (n, 3, 32, 32)}, {}) for n in (1, 2, 5)])
+    assert verification.holds
+    assert (verification.ran, verification.only_after) == (2, 4)  # batch 1 twice, batches 2 and 5 twice each
+    assert verification.max_difference == 0.0
 
 
-def test_a_rewrite_that_breaks_some_sizes_is_not_proven() -> None:
+def test_a_rewrite_that_breaks_some_sizes_is_not_verified() -> None:
     free = opened("g (float[N,4] x) => (float[M,K] y) <int64[2] shape = {-1, 2}> { y = Reshape(x, shape) }")
     fixed = opened("g (float[N,4] x) => (float[M,K] y) <int64[2] shape = {4, 2}> { y = Reshape(x, shape) }")
-    broken = prove(free.proto, fixed.proto, [({"x": (n, 4)}, {}) for n in (1, 2, 5)])
+    broken = verify(free.proto, fixed.proto, [({"x": (n, 4)}, {}) for n in (1, 2, 5)])
     assert broken.holds is False
     assert str(broken) == "fails on 4 of 6 inputs that the original runs on"
-    mended = prove(fixed.proto, free.proto, [({"x": (n, 4)}, {}) for n in (1, 2, 5)])
+    mended = verify(fixed.proto, free.proto, [({"x": (n, 4)}, {}) for n in (1, 2, 5)])
     assert mended.holds
     assert (mended.ran, mended.only_after) == (2, 4)
-    nowhere = prove(fixed.proto, fixed.proto, [({"x": (1, 4)}, {})])
+    nowhere = verify(fixed.proto, fixed.proto, [({"x": (1, 4)}, {})])
     assert nowhere.holds is None
 
 
@@ -77,9 +77,9 @@ def test_a_mean_over_selected_rows_is_the_masked_mean() -> None:
     after = REWRITES["nonzero-mask"].run(before, [path_of(before, "NonZero")])
     onnx.checker.check_model(after, full_check=True)
     assert not any(node.op_type == "NonZero" for node in after.graph.node)
-    proof = prove(before.proto, after, [({"x": (n, 16), "mask": (n,)}, {}) for n in (1, 7)])
-    assert proof.holds
-    assert proof.ran == 4
+    verification = verify(before.proto, after, [({"x": (n, 16), "mask": (n,)}, {}) for n in (1, 7)])
+    assert verification.holds
+    assert verification.ran == 4
 
 
 def test_a_selection_used_otherwise_is_refused_by_name() -> None:
@@ -130,7 +130,7 @@ def test_constant_nodes_are_folded_away() -> None:
     after = REWRITES["fold-constants"].run(model, [])
     assert [node.op_type for node in after.graph.node] == ["Add"]
     assert [tensor.name for tensor in after.graph.initializer] == ["d"]
-    assert prove(model.proto, after, [({"x": (2, 3)}, {})]).holds
+    assert verify(model.proto, after, [({"x": (2, 3)}, {})]).holds
 
 
 def test_an_if_with_a_known_condition_is_inlined() -> None:
@@ -144,7 +144,7 @@ def test_an_if_with_a_known_condition_is_inlined() -> None:
     )
     after = REWRITES["inline-if"].run(model, ["0"])
     assert [node.op_type for node in after.graph.node] == ["Neg", "Relu", "Identity"]
-    assert prove(model.proto, after, [({"x": (2, 3)}, {})]).holds
+    assert verify(model.proto, after, [({"x": (2, 3)}, {})]).holds
 
 
 def test_a_condition_from_the_input_is_refused() -> None:

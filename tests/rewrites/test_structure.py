@@ -206,3 +206,10 @@ def test_an_input_that_is_an_output_is_separated() -> None:
     proto = repaired(opened, "separate-output")
     assert [value.name for value in proto.graph.output] == ["y", "x_output"]
     assert np.array_equal(ran(proto, {"x": X})[1], X)
+
+
+def test_a_graph_without_outputs_gives_what_nothing_reads() -> None:
+    nodes = [helper.make_node("Relu", ["x"], ["a"]), helper.make_node("Neg", ["a"], ["b"])]
+    proto = repaired(model(nodes, outputs=()), "declare-outputs")
+    assert [value.name for value in proto.graph.output] == ["b"]
+    assert np.array_equal(ran(proto, {"x": X})[0], -np.maximum(X, 0))

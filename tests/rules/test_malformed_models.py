@@ -10,9 +10,10 @@ import onnx
 import pytest
 
 from friction_tui.model.graph_data import graph_data
-from friction_tui.model.opened import from_proto, summarize
+from friction_tui.model.opened import from_proto
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.model.summary import summarize
 from friction_tui.model.weightless import weightless
 from friction_tui.rules.checks import CHECKS
 from friction_tui.rules.context import CheckContext

@@ -118,7 +118,7 @@ def test_an_environment_that_is_not_there_is_a_mistake() -> None:
 
 
 def test_a_file_that_came_with_a_model_runs_no_program(tmp_path: Path) -> None:
-    from friction_tui.commands.agreements import also
+    from friction_tui.environments import also
     from friction_tui.vocabulary.recipe import Recipe, Source
 
     (tmp_path / "friction.toml").write_text('also = ["env/bin/python"]\n')

@@ -1,4 +1,4 @@
-"""A session on real models: opened, edited, undone, rewritten with proof, saved, refused."""
+"""A session on real models: opened, edited, undone, rewritten with a verification, saved, refused."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from friction_tui.vocabulary.protocol import (
     Judged,
     Open,
     Opened,
-    Proved,
     Refused,
     RowLabels,
     StartJob,
+    Verified,
 )
 from friction_tui.vocabulary.recipe import InputSpec, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
 
@@ -136,7 +136,7 @@ def test_an_edit_of_a_range_asks_the_parser_and_the_rules_without_sizes_only_onc
     assert desk.last_of("parser").state is CheckState.DONE
 
 
-def test_a_rewrite_shows_a_new_graph_and_its_proof(tmp_path: Path) -> None:
+def test_a_rewrite_shows_a_new_graph_and_its_verification(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.open(of_sample("baked_batch"))
     graphs = sum(isinstance(event, GraphReady) for event in desk.events)
@@ -146,9 +146,10 @@ def test_a_rewrite_shows_a_new_graph_and_its_proof(tmp_path: Path) -> None:
     desk.apply(msgspec.structs.replace(recipe, rewrites=(Rewrite(fix.rewrite, fix.nodes),)))
     assert sum(isinstance(event, GraphReady) for event in desk.events) == graphs + 1
     assert not any("classifier/Reshape" in f.names for f in desk.last(Judged).findings)
-    proved = desk.last(Proved)
-    assert proved.holds
-    assert "max error 0" in proved.text
+    verified = desk.last(Verified)
+    assert verified.holds
+    assert verified.text.startswith("verified on")
+    assert "max difference 0" in verified.text
 
 
 def test_an_opset_that_cannot_be_reached_names_the_node_and_changes_nothing(tmp_path: Path) -> None:

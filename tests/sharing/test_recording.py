@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from friction_tui.samples import sample
+from friction_tui.sharing.playback import Playback
 from friction_tui.sharing.recording import FORMAT, BrokenRecording, Recorder, read
-from friction_tui.sharing.tape import Tape
-from friction_tui.state.app_state import AppState, with_history
+from friction_tui.state.app_state import AppState
 from friction_tui.ui.live import LiveSession
 from friction_tui.ui.replay import ReplayApp
 from friction_tui.vocabulary.protocol import Inspect
@@ -60,7 +60,7 @@ async def _session(tmp_path: Path) -> tuple[bytes, AppState]:
     live.edit(state.recipe.with_range("N", Range(1, 1, 4)), "N max 8 → 4")
     state = await until(live, is_judged)
     assert state.history is not None
-    live.move(with_history(state, state.history.undo()), "undone")
+    live.move(state.history.undo(), "undone")
     state = await until(live, is_judged)
     await live.close()
     assert file.stat().st_mode & 0o077 == 0
@@ -72,8 +72,8 @@ async def test_a_recording_comes_to_the_same_state_and_names_no_directory(record
     assert b"secret-project" not in file.read_bytes()
     recording = read(file)
     assert recording.header.model == ""
-    tape = Tape(recording, AppState())
-    last = tape.state(len(tape))
+    playback = Playback(recording, AppState())
+    last = playback.state(len(playback))
     now, then = shared_part(last), shared_part(state)
     assert [name for name in now if now[name] != then[name]] == [name for name in now if name in NOT_RECORDED]
     assert last.recipe is not None
@@ -82,14 +82,14 @@ async def test_a_recording_comes_to_the_same_state_and_names_no_directory(record
 
 
 async def test_every_step_can_be_gone_back_to(recorded: tuple[Path, AppState]) -> None:
-    tape = Tape(read(recorded[0]), AppState())
-    forth = [tape.state(position) for position in range(len(tape) + 1)]
-    assert [tape.state(position) for position in reversed(range(len(tape) + 1))] == forth[::-1]
+    playback = Playback(read(recorded[0]), AppState())
+    forth = [playback.state(position) for position in range(len(playback) + 1)]
+    assert [playback.state(position) for position in reversed(range(len(playback) + 1))] == forth[::-1]
     marks, position = [], 0
-    while position < len(tape):
-        position = tape.mark_after(position, 1)
+    while position < len(playback):
+        position = playback.mark_after(position, 1)
         marks.append(position)
-    back = [position := tape.mark_after(position, -1) for _ in marks]
+    back = [position := playback.mark_after(position, -1) for _ in marks]
     assert back == [*marks[-2::-1], 0]
     revisions = [forth[mark].revision for mark in marks]
     assert sorted(set(revisions)) == [1, 2, 3]
@@ -139,7 +139,7 @@ def _newer(data: bytes) -> bytes:
         (_damaged, "damaged in line 4"),
         (_newer, "recorded by friction-tui 9.9.0, which is newer"),
         (lambda _: b"", "is empty"),
-        (lambda _: b"<html>", "is no recording"),
+        (lambda _: b"<html>", "is not a friction-tui recording"),
     ],
 )
 async def test_what_cannot_be_replayed_is_said(

@@ -1,4 +1,4 @@
-"""Viewers without a screen: what a face does with a shared session, and a way to wait for what it comes to."""
+"""Viewers without a screen: what a viewer does with a shared session, and a way to wait for what it comes to."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from functools import partial
 
 from friction_tui.samples import sample
 from friction_tui.sharing.joined import Connection, JoinedClient, join
-from friction_tui.sharing.place import Code
+from friction_tui.sharing.session_code import SessionCode
 from friction_tui.state.app_state import AppState
-from friction_tui.state.follow import OWN, after
+from friction_tui.state.dispatch import dispatch
+from friction_tui.state.viewer_messages import OWN_FIELDS
 from friction_tui.ui.live import LiveSession
 from friction_tui.vocabulary.recipe import Range, Recipe, Source
 
-PRIVATE = OWN | {"details", "stats", "present", "forecast", "forecast_note", "forecast_revision"}
+PRIVATE = OWN_FIELDS | {"details", "stats", "present", "forecast", "forecast_note", "forecast_revision"}
 
 
 def recipe_of(name: str) -> Recipe:
@@ -32,12 +33,12 @@ async def until(live: LiveSession, what: Callable[[AppState], object], seconds: 
     return live.state
 
 
-class Face(LiveSession):
+class ViewerSession(LiveSession):
     """A viewer's session."""
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(lambda _: None, client=partial(JoinedClient, connection))
-        self.state = after(self.state, connection.first)
+        self.state = dispatch(self.state, connection.first)
 
     async def until(self, what: Callable[[AppState], object]) -> AppState:
         """Wait until something is true of the state."""
@@ -49,11 +50,11 @@ class Face(LiveSession):
         self.edit(self.state.recipe.with_range(key, Range(1, 1, largest)))
 
 
-async def joined(code: Code, name: str, *, watch_only: bool = False) -> Face:
+async def joined(code: SessionCode, name: str, *, watch_only: bool = False) -> ViewerSession:
     """A viewer that has joined and listens."""
-    face = Face(await asyncio.to_thread(join, code, name, watch_only=watch_only))
-    await face.start()
-    return face
+    viewer = ViewerSession(await asyncio.to_thread(join, code, name, watch_only=watch_only))
+    await viewer.start()
+    return viewer
 
 
 def is_judged(state: AppState) -> bool:

@@ -93,6 +93,14 @@ def test_a_crash_of_native_code_is_a_finding_with_its_last_words(tmp_path: Path)
 
 
 @pytest.mark.slow
+def test_a_small_model_is_exported_without_a_finding(tmp_path: Path) -> None:
+    code = "import torch\ndef model():\n    return torch.nn.Linear(4, 2).eval(), (torch.randn(2, 4),)\n"
+    outcome = export_code(tmp_path, code)
+    assert outcome.onnx_path is not None
+    assert not outcome.findings
+
+
+@pytest.mark.slow
 def test_project_modules_are_watched_and_prints_do_not_break_the_protocol(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text("")
     (tmp_path / "layers.py").write_text("import torch\nclass Net(torch.nn.Linear):\n    pass\n")

@@ -13,15 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from friction_tui.cli import main
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
 from friction_tui.stack.installed import Stack, differences, lock_of, read_lock, table
 
 
 @pytest.fixture(scope="module")
 def stack() -> Stack:
-    done = subprocess.run(
-        [sys.executable, "-m", "friction_tui.stack.doctor"], capture_output=True, check=True, timeout=60
-    )
-    return msgspec.json.decode(done.stdout, type=Stack)
+    done = run(command("friction_tui.stack.doctor"), limit_s=60)
+    assert done.code == 0, done.tail
+    return msgspec.json.decode(done.out, type=Stack)
 
 
 def test_the_stack_names_what_is_installed_with_its_version(stack: Stack) -> None:
@@ -53,7 +54,7 @@ def test_a_lock_says_what_changed(stack: Stack, tmp_path: Path) -> None:
     changed = differences(older, lock)
     assert f"package onnx: 1.16.1 → {lock.packages['onnx']}" in changed
     assert "package gone: 1.0 → none" in changed
-    with pytest.raises(ValueError, match="no lock"):
+    with pytest.raises(ValueError, match="not a lock"):
         read_lock(b"{}")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from friction_tui.kinds import stack
+from friction_tui.kinds.kind import Kind
 from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
 from friction_tui.vocabulary.finding import Severity
 
@@ -29,17 +31,17 @@ def with_(**changes: object) -> Facts:
     return replace(SOUND, **changes)  # type: ignore[arg-type]
 
 
-def test_a_sound_stack_is_left_in_peace() -> None:
+def test_a_sound_stack_gives_no_finding() -> None:
     assert list(judge(SOUND)) == []
 
 
 @pytest.mark.parametrize(
     ("facts", "kind", "names", "words"),
     [
-        (with_(driver="550.54.14"), "driver-too-old", ("torch", "driver"), ("550.54.14", "580.65", "12.x")),
+        (with_(driver="550.54.14"), stack.DRIVER_TOO_OLD, ("torch", "driver"), ("550.54.14", "580.65", "12.x")),
         (
             with_(tensorrts=(("TensorRT", "10.4.0"),), gpus=(Gpu("RTX 5090", 120, 1),)),
-            "gpu-not-supported",
+            stack.GPU_NOT_SUPPORTED,
             ("TensorRT", "RTX 5090"),
             ("SM120", "SM70 to SM90", "10.8"),
         ),
@@ -49,25 +51,25 @@ def test_a_sound_stack_is_left_in_peace() -> None:
                 targets=(("TensorRT-RTX", (75, 80, 86, 89, 120)),),
                 gpus=(Gpu("H100", 90, 1),),
             ),
-            "gpu-not-supported",
+            stack.GPU_NOT_SUPPORTED,
             ("TensorRT-RTX", "H100"),
             ("SM90",),
         ),
         (
             with_(cuda_users=(CudaUser("torch", "2.6.0", "12.4"),), gpus=(Gpu("RTX 5090", 120, 1),)),
-            "cuda-and-gpu",
+            stack.CUDA_AND_GPU,
             ("torch", "RTX 5090"),
             ("12.8", "no kernel image"),
         ),
         (
             with_(gpus=(Gpu("Tesla V100", 70, 1),), tensorrts=()),
-            "cuda-and-gpu",
+            stack.CUDA_AND_GPU,
             ("torch", "Tesla V100"),
             ("SM70", "older CUDA"),
         ),
         (
             with_(onnxruntimes=(("onnxruntime", "1.32.0"), ("onnxruntime-gpu", "1.31.0"))),
-            "two-onnxruntimes",
+            stack.TWO_ONNXRUNTIMES,
             ("onnxruntime", "onnxruntime-gpu"),
             ("pip uninstall",),
         ),
@@ -77,44 +79,44 @@ def test_a_sound_stack_is_left_in_peace() -> None:
                 tensorrts=(("TensorRT", "11.4.0"),),
                 system_libraries=("libnvinfer.so.11",),
             ),
-            "provider-library-missing",
+            stack.PROVIDER_LIBRARY_MISSING,
             ("onnxruntime-gpu",),
             ("libnvinfer.so.10", "libnvinfer.so.11", "11.4.0", "falls back"),
         ),
         (
             with_(wheel_parts=(("tensorrt-cu13", "10.16.0"), ("tensorrt-cu13-libs", "10.15.1"))),
-            "mixed-tensorrt",
+            stack.MIXED_TENSORRT,
             ("tensorrt-cu13", "tensorrt-cu13-libs"),
             ("10.15.1", "10.16.0"),
         ),
         (
             with_(system_libraries=("libnvinfer.so.8",)),
-            "two-tensorrts",
+            stack.TWO_TENSORRTS,
             ("TensorRT", "libnvinfer.so.8"),
             ("10.16.0", "cannot be loaded"),
         ),
         (
             with_(cuda_users=(CudaUser("torch", "2.13.0", "13.0"), CudaUser("onnxruntime-gpu", "1.22.0", "12.8"))),
-            "mixed-cuda",
+            stack.MIXED_CUDA,
             ("torch", "onnxruntime-gpu"),
             ("CUDA 12", "CUDA 13"),
         ),
         (
             with_(cudnns=(("nvidia-cudnn-cu12", "9"), ("libcudnn.so.8", "8"))),
-            "mixed-cudnn",
+            stack.MIXED_CUDNN,
             ("nvidia-cudnn-cu12", "libcudnn.so.8"),
             ("cuDNN 9", "cuDNN 8"),
         ),
         (
             with_(runtime_refuses="IR version 14 is newer than 9"),
-            "onnx-newer-than-runtime",
+            stack.ONNX_NEWER_THAN_RUNTIME,
             ("onnx", "onnxruntime-gpu"),
             ("1.23.2", "IR version 14 is newer than 9"),
         ),
     ],
 )
-def test_the_offending_pair_is_named(facts: Facts, kind: str, names: tuple[str, ...], words: tuple[str, ...]) -> None:
-    (finding,) = [one for one in judge(facts) if one.kind == f"stack/{kind}"]
+def test_the_offending_pair_is_named(facts: Facts, kind: Kind, names: tuple[str, ...], words: tuple[str, ...]) -> None:
+    (finding,) = [one for one in judge(facts) if one.kind == kind.id]
     assert set(names) <= set(finding.names)
     said = " ".join([finding.title, finding.cause, *(fix.text for fix in finding.fixes)])
     assert all(word in said for word in words), said

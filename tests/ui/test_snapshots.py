@@ -26,14 +26,14 @@ def test_screen(
     recipe: Recipe,
     hello: Hello,
     silent_worker: list[str],
-    told: Callable[..., list[Event]],
+    worker_events: Callable[..., list[Event]],
     reshape_detail: Detail,
 ) -> None:
     size, theme, keys = SCREENS[name]
     app = FrictionApp(recipe, worker=silent_worker, theme=theme)
 
     async def open_it(pilot: Pilot[None]) -> None:
-        for event in (hello, *told(), reshape_detail):
+        for event in (hello, *worker_events(), reshape_detail):
             app.live.hear(event)
         await pilot.pause()
         for key in keys:

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from textual.pilot import Pilot
 
-from friction_tui.ui import locations, sessions
+from friction_tui import locations
+from friction_tui.ui import sessions
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.graph import inspector
 from friction_tui.ui.graph.inspector import Inspector
@@ -37,7 +38,9 @@ OpenApp = Callable[..., AbstractAsyncContextManager[tuple[FrictionApp, Pilot[Non
 
 
 @pytest.fixture
-def open_app(recipe: Recipe, hello: Hello, silent_worker: list[str], told: Callable[..., list[Event]]) -> OpenApp:
+def open_app(
+    recipe: Recipe, hello: Hello, silent_worker: list[str], worker_events: Callable[..., list[Event]]
+) -> OpenApp:
     """`async with open_app(size) as (app, pilot)`: the detector, opened and judged."""
 
     @asynccontextmanager
@@ -46,7 +49,7 @@ def open_app(recipe: Recipe, hello: Hello, silent_worker: list[str], told: Calla
     ) -> AsyncIterator[tuple[FrictionApp, Pilot[None]]]:
         app = FrictionApp(recipe, session=session, worker=silent_worker)
         async with app.run_test(size=size) as pilot:
-            for event in (hello, *told()):
+            for event in (hello, *worker_events()):
                 app.live.hear(event)
             await settled(pilot)
             yield app, pilot
@@ -358,12 +361,12 @@ async def test_ctrl_c_says_which_key_leaves(open_app: OpenApp) -> None:
 
 
 async def test_a_graph_drawn_anew_does_not_put_a_message_away(
-    open_app: OpenApp, told: Callable[..., list[Event]]
+    open_app: OpenApp, worker_events: Callable[..., list[Event]]
 ) -> None:
     async with open_app((80, 24)) as (app, pilot):
         await pilot.press("down", "down")
         await settled(pilot)
-        ready = next(event for event in told() if isinstance(event, GraphReady))
+        ready = next(event for event in worker_events() if isinstance(event, GraphReady))
         renumbered = [f"1{path}" if path.isdecimal() else path for path in ready.graph.paths]
         app.live.say("fixed head/Reshape")
         app.live.hear(msgspec.structs.replace(ready, graph=msgspec.structs.replace(ready.graph, paths=renumbered)))

@@ -17,3 +17,4 @@ def test_a_sentence_for_the_user_has_no_class_in_front() -> None:
         assert _in_words(request, kind("TensorRT is not installed.")) == "TensorRT is not installed."
     assert _in_words(request, KeyError("x")) == "KeyError: 'x'"
     assert "ran out of memory" in _in_words(request, MemoryError())
+    assert "ran out of memory" in _in_words(request, RuntimeError("std::bad_alloc"))

@@ -69,9 +69,5 @@ def network_flags(trt: Native, *, strongly_typed: bool = False) -> int:
 
 
 def main() -> None:
-    """`python -m friction_tui.engines.tensorrt.capabilities NAME` prints them as JSON."""
-    print(json.dumps(asdict(capabilities(module.load(sys.argv[1] if len(sys.argv) > 1 else "")))))
-
-
-if __name__ == "__main__":
-    main()
+    """In a process of its own, given the name of a TensorRT: print them as JSON."""
+    print(json.dumps(asdict(capabilities(module.load(sys.argv[1])))))

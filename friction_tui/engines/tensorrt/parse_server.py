@@ -1,13 +1,13 @@
 """The process TensorRT's parser runs in: models in on stdin, errors out on the real stdout.
 
 It imports the TensorRT module and the standard library only: it lives as long as the worker does, and every
-megabyte of it counts. One message in is a 4-byte length and a JSON header, one message out a 4-byte length and
-JSON; lengths are big-endian. There are two questions:
+megabyte of it counts. Questions and answers are lines of JSON. There are two questions:
 
 - `{"bytes": n, "path": p, "keep": k}` and n bytes of a serialised ModelProto: does it parse? `path` is where
   relative names of external data start; a kept network stays for questions of the other kind;
 - `{"dims": [[node name, output number], ...]}`: the shapes of these tensors in the kept network.
 
+Every answer carries the name and version of the TensorRT that gave it, or `{"missing": why}` when it cannot be loaded.
 Ends when stdin does.
 """
 
@@ -15,11 +15,9 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import BinaryIO
 
 from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.tensorrt import module
@@ -32,29 +30,26 @@ LOG_LINES, LINE_LENGTH = 200, 4000
 
 
 def main() -> None:
-    """Serve until stdin ends. The first message out says which TensorRT this is."""
+    """Serve until stdin ends."""
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # TensorRT prints some of its errors straight to fd 1
+    stdin, asked, missing = sys.stdin.buffer, None, ""
     try:
         trt = module.load(sys.argv[1])
-        ask = _Asked(trt)
+        asked, about = _Asked(trt), {"name": trt.__name__, "version": trt.__version__}
     except EngineMissing as error:
-        _send(out, {"missing": str(error)})
-        return
-    _send(out, {"name": trt.__name__, "version": trt.__version__})
-    stdin = sys.stdin.buffer
-    while head := stdin.read(4):
-        header = json.loads(stdin.read(struct.unpack(">I", head)[0]))
-        if "dims" in header:
-            _send(out, {"dims": ask.dims(header["dims"])})
+        missing = str(error)
+    for line in stdin:
+        question = json.loads(line)
+        payload = stdin.read(question.get("bytes", 0))
+        if asked is None:
+            answer: dict[str, object] = {"missing": missing}
+        elif "dims" in question:
+            answer = {**about, "dims": asked.dims(question["dims"])}
         else:
-            _send(out, ask.parse(stdin.read(header["bytes"]), header["path"], keep=header["keep"]))
-
-
-def _send(out: BinaryIO, message: Mapping[str, object]) -> None:
-    text = json.dumps(message).encode()
-    out.write(struct.pack(">I", len(text)) + text)
-    out.flush()
+            answer = {**about, **asked.parse(payload, question["path"], keep=question["keep"])}
+        out.write(json.dumps(answer).encode() + b"\n")
+        out.flush()
 
 
 class _Asked:
@@ -114,7 +109,3 @@ def _described(error: Native) -> Mapping[str, object]:
         "op": error.node_operator(),
         "stack": list(error.local_function_stack()),
     }
-
-
-if __name__ == "__main__":
-    main()

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import select
-import struct
-import subprocess
-import sys
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.tensorrt.module import preferred
+from friction_tui.processes.begin import command
+from friction_tui.processes.server import Server
 
 TIMEOUT_S = 120.0
 """A parse that takes longer is taken for hung. The slowest seen: 5.8 s for 50,000 nodes."""
 
 _POLL_S = 0.02
-
-PACKAGE = str(Path(__file__).parents[2])
-ELSEWHERE = """
-import importlib.util, sys
-folder = sys.argv.pop(1)
-spec = importlib.util.spec_from_file_location("friction_tui", folder + "/__init__.py")
-sys.modules["friction_tui"] = package = importlib.util.module_from_spec(spec)
-package.__path__ = [folder]
-spec.loader.exec_module(package)
-from friction_tui.engines.tensorrt.parse_server import main
-main()
-"""
-"""Runs the parser's process in another environment: of ours it sees this package only, which there needs nothing but
-Python 3.10 and TensorRT. Our site-packages on its path would hide its own TensorRT behind ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +52,20 @@ class Parser:
     """
 
     def __init__(self, name: str = "", *, python: str = "", timeout_s: float = TIMEOUT_S) -> None:
-        self._name = name
-        self._python = python
+        self._name, self._python = name, python
         self.module = self.version = ""
         """What answered: `tensorrt_rtx` and its version; "" before the first answer."""
-        self._timeout_s = timeout_s
-        self._lock = threading.Lock()
         self._turn = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._words: IO[bytes] | None = None
-        self._greeted = False
+        self._server = Server("TensorRT's parser", self._command, limit_s=timeout_s, died=EngineCrashed)
+
+    @property
+    def pid(self) -> int | None:
+        """The id of its process, None before it was started."""
+        return self._server.pid
 
     def prestart(self) -> None:
         """Begin starting the process, so that it is warm when the first model comes. Returns at once."""
-        with self._lock:
-            self._start()
+        self._server.prestart()
 
     @contextmanager
     def turn(self, stop: Callable[[], bool]) -> Iterator[bool]:
@@ -112,81 +91,23 @@ class Parser:
 
     def dims(self, tensors: Sequence[tuple[str, int]]) -> list[tuple[int, ...] | None]:
         """Dims of (node name, output number) in the kept network as far as it was imported; -1 where dynamic."""
-        answer = self._ask({"dims": list(tensors)}, b"")
+        answer = self._ask({"dims": list(tensors)})
         return [None if dims is None else tuple(dims) for dims in answer["dims"]]
 
     def close(self) -> None:
         """End the process, whatever it is doing."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.communicate()
+        self._server.close()
 
-    def _start(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            return
+    def _command(self) -> list[str]:
         name = self._name or ("" if self._python else preferred().name)
-        run = ["-c", ELSEWHERE, PACKAGE] if self._python else ["-m", "friction_tui.engines.tensorrt.parse_server"]
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115  (lives as long as the process)
-        self._process = subprocess.Popen(
-            [self._python or sys.executable, *run, name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-        )
-        self._greeted = False
+        return command("friction_tui.engines.tensorrt.parse_server", name, python=self._python)
 
-    def _ask(self, header: Mapping[str, object], payload: bytes) -> dict[str, Any]:
-        with self._lock:
-            self._start()
-            process = self._process
-            assert process is not None and process.stdin is not None
-            deadline = time.monotonic() + self._timeout_s
-            if not self._greeted:
-                greeting = self._answer(process, deadline)
-                if "missing" in greeting:
-                    raise EngineMissing(greeting["missing"])
-                self.module, self.version = greeting["name"], greeting["version"]
-                self._greeted = True
-            text = json.dumps(header).encode()
-            try:
-                process.stdin.write(struct.pack(">I", len(text)) + text)
-                process.stdin.write(payload)
-                process.stdin.flush()
-            except BrokenPipeError:
-                raise self._crashed(process) from None
-            return self._answer(process, deadline)
-
-    def _answer(self, process: subprocess.Popen[bytes], deadline: float) -> dict[str, Any]:
-        length = struct.unpack(">I", self._read(process, 4, deadline))[0]
-        answer: dict[str, Any] = json.loads(self._read(process, length, deadline))
+    def _ask(self, question: Mapping[str, object], payload: bytes = b"") -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._server.ask(question, payload))
+        if "missing" in answer:
+            raise EngineMissing(answer["missing"])
+        self.module, self.version = answer["name"], answer["version"]
         return answer
-
-    def _read(self, process: subprocess.Popen[bytes], size: int, deadline: float) -> bytes:
-        assert process.stdout is not None
-        stream = process.stdout
-        got = bytearray()
-        while len(got) < size:
-            ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
-            chunk = stream.raw.read(size - len(got)) if ready else None  # type: ignore[attr-defined]
-            if not chunk:
-                raise self._crashed(process, timed_out=not ready)
-            got += chunk
-        return bytes(got)
-
-    def _crashed(self, process: subprocess.Popen[bytes], *, timed_out: bool = False) -> EngineCrashed:
-        if timed_out:
-            process.kill()
-        code = process.wait()
-        self._process = None
-        return EngineCrashed("TensorRT's parser", None if timed_out else code, self._last_words())
-
-    def _last_words(self) -> str:
-        if self._words is None:
-            return ""
-        size = self._words.seek(0, 2)
-        self._words.seek(max(0, size - 4000))
-        return self._words.read().decode(errors="replace")
 
 
 _SHARED: dict[tuple[str, str], Parser] = {}
@@ -198,7 +119,6 @@ def shared(name: str = "", python: str = "") -> Parser:
     with _SHARED_LOCK:
         if (name, python) not in _SHARED:
             _SHARED[name, python] = Parser(name, python=python)
-            atexit.register(_SHARED[name, python].close)
         return _SHARED[name, python]
 
 

@@ -87,5 +87,5 @@ def crash_refusal(crash: EngineCrashed, mark: Mark, stage: Stage, *, provisional
         tensor="",
         stage=stage,
         provisional=provisional,
-        log=tuple(crash.last_words.splitlines()[-5:]),
+        log=tuple(crash.tail.splitlines()[-5:]),
     )

@@ -8,6 +8,7 @@ import onnx
 from onnx import shape_inference
 
 from friction_tui.model.graph import body_attributes
+from friction_tui.model.shapes.inference import native_left_out
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ class Types:
         for output in bare.graph.output:
             output.ClearField("type")  # a stale declaration would win over what is inferred
         try:
-            self._inferred = shape_inference.infer_shapes(bare, data_prop=True)
+            self._inferred = bare if native_left_out() else shape_inference.infer_shapes(bare, data_prop=True)
         except (shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError):
             self._inferred = bare
         graph = self._inferred.graph

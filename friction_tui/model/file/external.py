@@ -27,7 +27,7 @@ class ExternalFile:
     `location` is as written in the model; `path` what it leads to, links resolved. `length` is as written, or
     None. `size_on_disk` is None when there is no such file. `escapes` says that the path leaves the
     model's folder (absolute, `..`, or a link), which the ONNX specification forbids. `unreadable` is an offset or
-    length that is no number, such as `offset=abc`, "" for none.
+    length that is not a number, such as `offset=abc`, "" for none.
     """
 
     initializer: str

@@ -4,7 +4,7 @@ A plan is a stream of tagged values: a tag of 16 bits (0x8007 an int32, 0x8009 a
 a version of 16 bits, the value; an object ends with its tag's complement (0x7fa6 closes 0x8059). The engine's tensors
 are one list of such objects. That was read off plans built with TensorRT-RTX 1.7.1 for models of known inputs and
 outputs, it is not documented. So nothing is searched for by name: every tag of the list must be where those plans have
-it, types and positions must make sense together, or nothing is told.
+it, types and positions must make sense together, or nothing is reported.
 """
 
 from __future__ import annotations

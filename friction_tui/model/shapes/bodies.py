@@ -1,7 +1,7 @@
 """Following shapes into what a node contains: If branches, Loop and Scan bodies, local functions.
 
 A body is followed with the sizes it really meets. Of an If whose condition is known only the branch taken
-counts, so a branch that could not work at sizes where it is never taken is no failure.
+counts, so a branch that could not work at sizes where it is never taken is not a failure.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.shapes.steps import Block, Prepared, Step, prepared
+from friction_tui.model.shapes.steps import Block, NodeStep, Prepared, prepared
 from friction_tui.model.shapes.tensors import UNKNOWN, Array, PointShapes, TensorType
 from friction_tui.model.shapes.walk import BodyRule, Knowledge, walk
 
@@ -43,7 +43,7 @@ def common_type(one: TensorType, other: TensorType) -> TensorType:
     return TensorType(dtype, tuple(a if a == b else None for a, b in zip(one.dims, other.dims, strict=True)))
 
 
-def _if(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
+def _if(ready: Prepared, step: NodeStep, known: Knowledge) -> list[TensorType]:
     branches = {prefix.rpartition(".")[2]: prefix for prefix in step.bodies}
     condition = known.values.get(step.inputs[0]) if step.inputs else None
     taken = {"then_branch", "else_branch"}
@@ -71,14 +71,14 @@ def _if(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
     return [common_type(one, other) for one, other in zip(*outcomes, strict=False)]
 
 
-def _carry_values(step: Step, block: Block, inner: Knowledge, known: Knowledge) -> None:
+def _carry_values(step: NodeStep, block: Block, inner: Knowledge, known: Knowledge) -> None:
     """What a body computed for certain is known outside too."""
     for name, inside in zip(step.outputs, block.outputs, strict=False):
         if name and inside in inner.values:
             known.values[name] = inner.values[inside]
 
 
-def _loop(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
+def _loop(ready: Prepared, step: NodeStep, known: Knowledge) -> list[TensorType]:
     block = ready.block(step.bodies[0])
     initial = [known.types.get(name, UNKNOWN) for name in step.inputs[2:]]
     counter = [TensorType("int64", ()), TensorType("bool", ())]
@@ -127,7 +127,7 @@ def iterations(model: OpenedModel, node: Node, around: PointShapes, count: int) 
     return found
 
 
-def _always_goes_on(step: Step, block: Block, known: Knowledge) -> bool:
+def _always_goes_on(step: NodeStep, block: Block, known: Knowledge) -> bool:
     """Whether only the trip count ends the loop: its condition is blank or true, and stays so."""
     start = step.inputs[1] if len(step.inputs) > 1 else ""
     begins = not start or bool(np.all(known.values.get(start, np.array(False))))
@@ -139,7 +139,7 @@ def _always_goes_on(step: Step, block: Block, known: Knowledge) -> bool:
     return begins and (source == block.inputs[1] or (stays is not None and bool(np.all(stays))))
 
 
-def _scan(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
+def _scan(ready: Prepared, step: NodeStep, known: Knowledge) -> list[TensorType]:
     block = ready.block(step.bodies[0])
     scanned = int(step.attributes.get("num_scan_inputs", 0))
     types = [known.types.get(name, UNKNOWN) for name in step.inputs]
@@ -183,7 +183,7 @@ def _stacked(row: TensorType, count: int | None, axis: int) -> TensorType:
     return TensorType(row.dtype, (*row.dims[:axis], count, *row.dims[axis:]))
 
 
-def _function(ready: Prepared, step: Step, known: Knowledge) -> list[TensorType]:
+def _function(ready: Prepared, step: NodeStep, known: Knowledge) -> list[TensorType]:
     assert step.function is not None
     if step.function in known.calls:
         return [UNKNOWN] * len(step.outputs)

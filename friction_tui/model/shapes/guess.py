@@ -1,4 +1,4 @@
-"""A first profile for a model nobody has described yet.
+"""A first profile for a model without one.
 
 Sizes are small, so that everything after opening is quick, and such that the model's own shapes work at min,
 opt and max if a few tries can find them: a wrong guess must not look like a fault of the model.

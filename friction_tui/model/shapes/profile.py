@@ -32,7 +32,7 @@ SHAPE_OPERANDS: dict[str, tuple[int, ...]] = {
 As TensorRT-RTX 1.7.1 marks them (`ITensor.is_shape_tensor`), asked with every operator test of the onnx package.
 """
 
-_PLUMBING = RULES.keys() - {"NonZero", "ConstantOfShape"}
+_SHAPE_OPERATORS = RULES.keys() - {"NonZero", "ConstantOfShape"}
 """Operators a size can pass through on its way from an input to a shape operand."""
 
 
@@ -88,7 +88,7 @@ def _sources(model: OpenedModel, writer: Node, tensor: str) -> list[tuple[str, s
     function = index.function_of(writer.proto)
     bodies = [function] if function is not None else index.bodies_of(writer.path)
     if not bodies:
-        return [(writer.graph, name) for name in writer.inputs] if writer.proto.op_type in _PLUMBING else []
+        return [(writer.graph, name) for name in writer.inputs] if writer.proto.op_type in _SHAPE_OPERATORS else []
     position = writer.outputs.index(tensor)
     sources = []
     if writer.proto.op_type == "Loop":

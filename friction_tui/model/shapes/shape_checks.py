@@ -313,7 +313,7 @@ def _transpose(attributes: Attributes, dims: Operands, _: Inputs, __: int) -> st
     shape, perm = dims[0] or (), attributes.get("perm")
     if perm is None or sorted(perm) == list(range(len(shape))):
         return ""
-    return f"perm {list(perm)} is no order of the {len(shape)} axes of {dims_text(shape)}"
+    return f"perm {list(perm)} is not an order of the {len(shape)} axes of {dims_text(shape)}"
 
 
 def _reduction(attributes: Attributes, dims: Operands, values: Inputs, _: int) -> str:

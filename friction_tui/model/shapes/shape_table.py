@@ -1,4 +1,4 @@
-"""Every tensor's shape over the profile's ranges, in the words a row has room for."""
+"""Every tensor's shape over the profile's ranges, in short enough words for a row."""
 
 from __future__ import annotations
 

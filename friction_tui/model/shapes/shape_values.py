@@ -104,7 +104,7 @@ def _cast(attributes: Attributes, inputs: Inputs, _: int) -> Sequence[Array]:
 
     data = np.asarray(inputs[0])
     if data.dtype.kind in "OSU":
-        raise TypeError("text is no shape arithmetic")
+        raise TypeError("shapes are not computed from text")
     return [data.astype(tensor_dtype_to_np_dtype(attributes["to"]))]
 
 
@@ -141,7 +141,7 @@ def _split(attributes: Attributes, inputs: Inputs, _: int) -> Sequence[Array]:
 
 
 def split_sizes(attributes: Attributes, given: Array | None, size: int, outputs: int) -> list[int]:
-    """How Split cuts an axis of `size` into `outputs` parts: as told, else equally with a smaller last part."""
+    """How Split cuts an axis of `size` into `outputs` parts: as given, else equally with a smaller last part."""
     if given is not None:
         return _ints(given)
     if "split" in attributes:

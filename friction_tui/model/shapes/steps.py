@@ -36,7 +36,7 @@ PointKey = tuple[tuple[tuple[str, tuple[int, ...]], ...], tuple[tuple[str, tuple
 
 
 @dataclass(slots=True)
-class Step:
+class NodeStep:
     """One node on the way: its tensors, its attributes in Python's types, and where its bodies are."""
 
     path: str
@@ -63,7 +63,7 @@ class Step:
 class Block:
     """The steps of one graph, and the types and values that are the same for every input."""
 
-    steps: list[Step]
+    steps: list[NodeStep]
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     types: dict[str, TensorType]
@@ -74,14 +74,14 @@ class Block:
 
 @dataclass(slots=True)
 class Prepared:
-    """What is kept with a model until nobody else holds it. `points` are the latest results, oldest first."""
+    """What is kept with a model as long as it is referenced. `points` are the latest results, oldest first."""
 
     of: ref[OpenedModel]
     opsets: dict[str, int]
     bare: onnx.ModelProto
     nodes: NodeInference
     recorded: dict[str, onnx.ValueInfoProto]
-    """What the model says of outputs of main graph nodes whose operator nobody here knows."""
+    """What the model says of outputs of main graph nodes whose operator is not known here."""
     blocks: dict[tuple[str, bytes], Block] = field(default_factory=dict)
     points: OrderedDict[PointKey, PointShapes] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
@@ -89,7 +89,7 @@ class Prepared:
 
     @property
     def model(self) -> OpenedModel:
-        """The model. It is there: whoever asks about its shapes holds it."""
+        """The model. The caller who asks about its shapes keeps it alive."""
         model = self.of()
         assert model is not None
         return model
@@ -158,14 +158,14 @@ def _block(model: OpenedModel, prefix: str, given: dict[str, AttributeProto]) ->
     return Block(steps, tuple(names), outputs, types, values, prefix)
 
 
-def _step(model: OpenedModel, node: Node, given: dict[str, AttributeProto]) -> Step:
+def _step(model: OpenedModel, node: Node, given: dict[str, AttributeProto]) -> NodeStep:
     proto = _with_arguments(node.proto, given)
     domain = "" if proto.domain == "ai.onnx" else proto.domain
     op = f"{domain}.{proto.op_type}" if domain else proto.op_type
     attributes = {attribute.name: plain(attribute) for attribute in proto.attribute} if proto.attribute else {}
     if proto.op_type == "Split":
         attributes["#outputs"] = len(proto.output)  # the rules see inputs only, and Split's result depends on this
-    return Step(
+    return NodeStep(
         path=node.path,
         op=op,
         node=proto,

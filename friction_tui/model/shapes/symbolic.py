@@ -18,7 +18,8 @@ import onnx
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.inference import bare_copy
-from friction_tui.processes.child import run_module
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
 
 SymbolicDims = dict[str, tuple[str, ...]]
 
@@ -47,12 +48,12 @@ def known_symbolic(model: OpenedModel) -> SymbolicDims:
 
 
 def _ask(model: OpenedModel, stop: Callable[[], bool]) -> SymbolicDims:
-    status, answer, words = run_module(__name__, bare_copy(model).SerializeToString(), stop=stop)
-    if status != 0:
+    done = run(command(__name__), bare_copy(model).SerializeToString(), stop=stop)
+    if done.code != 0:
         # Broken graphs make it raise nearly anything. Symbols are a convenience: without them ranges are shown.
-        logging.getLogger(__name__).info("no symbolic shapes: %s", words)
+        logging.getLogger(__name__).info("no symbolic shapes: %s", done.tail)
         return {}
-    return msgspec.json.decode(answer, type=SymbolicDims)
+    return msgspec.json.decode(done.out, type=SymbolicDims)
 
 
 def _infer(bare: onnx.ModelProto) -> SymbolicDims:
@@ -72,14 +73,10 @@ def _infer(bare: onnx.ModelProto) -> SymbolicDims:
 
 
 def main() -> None:
-    """Entry point of `python -m friction_tui.model.shapes.symbolic`: a serialised model in, its dims out."""
+    """In a process of its own: a serialised model in, its dims out."""
     from friction_tui.processes.stdio import take_stdout
 
     os.nice(19)
     channel = take_stdout()
     channel.write(msgspec.json.encode(_infer(onnx.ModelProto.FromString(sys.stdin.buffer.read()))))
     channel.flush()
-
-
-if __name__ == "__main__":
-    main()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from friction_tui.model.shapes.shape_values import evaluate, shape_value
-from friction_tui.model.shapes.steps import Block, Prepared, Step
+from friction_tui.model.shapes.steps import Block, NodeStep, Prepared
 from friction_tui.model.shapes.tensors import UNKNOWN, Array, NodeFailure, TensorType, dims_text, type_of
 
 
@@ -42,9 +42,9 @@ class Knowledge:
 
 _MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError)
 """What rules raise for a node that breaks its operator's schema: too few inputs, an attribute of another type. That
-is no matter of sizes, and for a check of the schema to report."""
+does not depend on sizes; a check of the schema reports it."""
 
-BodyRule = Callable[[Prepared, Step, Knowledge], list[TensorType]]
+BodyRule = Callable[[Prepared, NodeStep, Knowledge], list[TensorType]]
 """How a node with bodies gets its output types. Nodes in a body that cannot work go to the failures of `Knowledge`."""
 
 
@@ -79,7 +79,7 @@ def walk(
 
 def _outputs(
     ready: Prepared,
-    step: Step,
+    step: NodeStep,
     known: Knowledge,
     inputs: list[TensorType],
     inferred: Mapping[str, TensorType],
@@ -95,7 +95,7 @@ def _outputs(
             except _MALFORMED:
                 return [UNKNOWN] * len(step.outputs)
     sizes = [found.sizes for found in inputs]
-    # A blank input has no sizes either, and that is no lack.
+    # A blank input has no sizes either, and that is not a failure.
     complete = None not in sizes or all(
         given is not None or not name for given, name in zip(sizes, step.inputs, strict=True)
     )
@@ -135,7 +135,7 @@ def _fuller(one: TensorType, other: TensorType) -> TensorType:
     return TensorType(one.dtype or other.dtype, dims)
 
 
-def _follow_values(step: Step, known: Knowledge, inputs: list[TensorType], opset: int) -> None:
+def _follow_values(step: NodeStep, known: Knowledge, inputs: list[TensorType], opset: int) -> None:
     """Compute the step's output values when its inputs' are known, and correct its output types by them."""
     if step.op in ("Shape", "Size"):
         dims = inputs[0].dims if inputs else None

@@ -21,6 +21,8 @@ from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind
 
 REPAIR = Fix("Re-export the model, or repair the script that edited the graph; `onnx.checker.check_model` then agrees.")
 """The last fix of every violation that the checker reports too."""
+LONGEST_NAME = 4095
+"""Characters; the limit that TensorRT's message gives, 4096, includes the end of the text."""
 _SHOWN = 4
 """Names spelt out in a cause; the locations have all of them."""
 
@@ -34,6 +36,28 @@ def check(context: CheckContext) -> Iterator[Finding]:
     for prefix in model.index.graphs:
         yield from _names_and_order(model, prefix, known)
     yield from _functions(model)
+    yield from _long_names(model)
+
+
+def _long_names(model: OpenedModel) -> Iterator[Finding]:
+    """Names that TensorRT refuses for their length alone: `ITensor::setName`, measured with TensorRT-RTX 1.7.1."""
+    long: dict[str, Location] = {}
+    for node in model.index.nodes:
+        if len(node.proto.name) > LONGEST_NAME:
+            long.setdefault(node.name, location_of(model, node))
+        for name in (*node.inputs, *node.outputs):
+            if len(name) > LONGEST_NAME:
+                long.setdefault(name, Location(LocationKind.TENSOR, name))
+    if long:
+        name, others = next(iter(long)), len(long) - 1
+        more = f", and so have {others} more" if others else ""
+        yield structure.LONG_NAME.finding(
+            cause=f"{name[:40]}…{name[-40:]} has {len(name)} characters{more}. "
+            f"TensorRT takes {LONGEST_NAME} at most and refuses the model.",
+            locations=long.values(),
+            fixes=("Give the tensors and nodes shorter names: an engine does not depend on them.",),
+            length=len(name),
+        )
 
 
 def _described(prefix: str) -> str:
@@ -269,6 +293,7 @@ CHECK = Check(
     "what ONNX asks of a graph",
     check,
     (
+        structure.LONG_NAME,
         structure.UNDEFINED_OUTPUT,
         structure.TWO_WRITERS,
         structure.SHADOWED_NAME,

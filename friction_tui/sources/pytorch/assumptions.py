@@ -13,13 +13,14 @@ from typing import Any
 import sympy  # type: ignore[import-untyped]
 import torch
 
+from friction_tui.kinds import export
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch import rewrites
 from friction_tui.sources.pytorch.compare_request import Came, symbols
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
 from friction_tui.sources.pytorch.guards import Guard
 from friction_tui.sources.source_lines import context, of_stack_text
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine, Tier
 
 _SAMPLE_SIZES = 32
 """How many sizes of a range a dropped condition is tried at: enough for every stride people use."""
@@ -28,7 +29,7 @@ _SAMPLE_SIZES = 32
 def dropped(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence[Guard]]) -> list[Finding]:
     """Findings for conditions that can fail: on sizes in the range asked for, on counts, on values.
 
-    `guards` tells the lines and is called only when there is something to tell.
+    `guards` gives the lines and is called only when there is something to report.
     """
     if came.program is None:
         return []
@@ -48,7 +49,7 @@ def dropped(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence
         free = frozenset(str(symbol) for symbol in expression.free_symbols)
         if free and free <= named.keys():
             broken = _breaks_at(expression, named)
-            if broken is not None and not any(f.kind == "export/dim-constraint" for f in findings):
+            if broken is not None and not any(f.kind == export.DIM_CONSTRAINT.id for f in findings):
                 where = {name: (dim.input, dim.axis) for name, dim in named.items()}
                 dims = [named[symbol] for symbol in sorted(free)]
                 line = _line_of(expression, guards(), dims[0]) or own_line
@@ -83,16 +84,12 @@ def _assertion(came: Came, line: SourceLine | None) -> list[Finding]:
     if line is None or not (rewrites.branch_word(line) == "assert" or re.search(r"_(assert|check)\w*\(", line.code)):
         return []
     return [
-        Finding(
-            kind="export/assertion-dropped",
-            severity=Severity.NOTE,
-            tier=Tier.EXPORT,
-            title="An assert on tensor values is not part of the ONNX model",
+        export.ASSERTION_DROPPED.finding(
             cause=f"ONNX has no assertion: the check in `{line.code.split('#')[0].strip()}` is dropped.",
             source=came.source,
             locations=(location_of(line),),
             evidence=context(line),
-            fixes=(Fix("Check the values outside the model if the check must hold in deployment."),),
+            fixes=("Check the values outside the model if the check must hold in deployment.",),
         )
     ]
 
@@ -103,16 +100,9 @@ def _condition(came: Came, dims: Sequence[AskedDim], guard: Guard, broken: int) 
     dim, step = steps[0] if steps else (dims[0], None)
     keys = " and ".join(dim.key for dim, _ in steps) if steps else dim.key
     multiple = " and ".join(f"{dim.key} a multiple of {step}" for dim, step in steps)
-    asked = "; ".join(f"{dim.key}: {dim.span}" for dim in dims)
-    return Finding(
-        kind="export/dim-constraint",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title=(
-            f"The model needs {multiple}, and was asked for every size ({asked})"
-            if steps
-            else f"{dim.key} was asked for {dim.span}, the model does not take {broken}"
-        ),
+    return export.DIM_CONSTRAINT.finding(
+        asked=" and ".join(f"{dim.key} was asked for {dim.span}" for dim in (dims if steps else (dim,))),
+        takes=f"needs {multiple}" if steps else f"does not take {broken}",
         cause=(
             f"The code assumes `{guard.readable()}`, which does not hold at {broken}. The exporter drops this "
             "check, so the ONNX model fails or computes nonsense there."
@@ -122,27 +112,22 @@ def _condition(came: Came, dims: Sequence[AskedDim], guard: Guard, broken: int) 
         + tuple(Location(LocationKind.INPUT, n) for n in {d.input: 0 for d in dims}),
         evidence=(f"dropped assertion: {guard.expression}", *(context(line) if line else ())),
         fixes=(
-            Fix(
-                f"Feed only such sizes of {keys}, pad the rest; make each range's min, opt and max multiples of {step}."
-                if step
-                else "Narrow the range to the sizes the line takes."
-            ),
-            Fix(
-                f'Declare it: `{step}*Dim("{dim.symbol}_{step}")` in place of `Dim("{dim.symbol}")`.'
-                if step
-                else f'Declare the bounds: `Dim("{dim.symbol}", min=..., max=...)`.'
-            ),
-            Fix("Change the line if the model should take every size in the range."),
+            f"Feed only such sizes of {keys}, pad the rest; make each range's min, opt and max multiples of {step}."
+            if step
+            else "Narrow the range to the sizes the line takes.",
+            f'Declare it: `{step}*Dim("{dim.symbol}_{step}")` in place of `Dim("{dim.symbol}")`.'
+            if step
+            else f'Declare the bounds: `Dim("{dim.symbol}", min=..., max=...)`.',
+            "Change the line if the model should take every size in the range.",
         ),
     )
 
 
 def _assumed_count(came: Came, expressions: Sequence[str], line: SourceLine | None) -> Finding:
-    return Finding(
-        kind="export/data-dependent-shape",
+    return export.DATA_DEPENDENT_SHAPE.finding(
         severity=Severity.WARNING,
         tier=Tier.HAZARD,
-        title="The model relies on how many elements a data-dependent selection gives",
+        what="The number of elements that the model relies on",
         cause=(
             f"The capture assumed `{expressions[0]}` about a size that depends on tensor values (u0, u1, …: it is "
             "data-dependent) and the exporter dropped the check: with other values the ONNX model fails or computes "
@@ -152,10 +137,8 @@ def _assumed_count(came: Came, expressions: Sequence[str], line: SourceLine | No
         locations=(location_of(line),) if line else (),
         evidence=(*(f"dropped assertion: {said}" for said in expressions), *(context(line) if line else ())),
         fixes=(
-            Fix("Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)`."),
-            Fix(
-                "If it always holds, say so in the code with `torch._check(...)` and keep it in mind when feeding data."
-            ),
+            "Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)`.",
+            "If it always holds, say so in the code with `torch._check(...)` and keep it in mind when feeding data.",
         ),
     )
 

@@ -1,4 +1,4 @@
-"""What was asked of an export against what came out: opset, each dimension, inputs, types.
+"""What was asked of an export against what came out: opset, each dimension, inputs.
 
 An exporter that drops a request says nothing; the model then fails far away, in TensorRT or in production.
 """
@@ -13,12 +13,13 @@ from typing import Any
 import onnx
 import torch
 
+from friction_tui.kinds import export
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch import size_rewrites
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim, tensors
 from friction_tui.sources.pytorch.guards import Guard
 from friction_tui.sources.source_lines import context
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine
 from friction_tui.vocabulary.recipe import Range
 
 
@@ -41,11 +42,9 @@ def opset(came: Came, asked: int | None) -> list[Finding]:
     if asked is None or came.opset == asked:
         return []
     return [
-        Finding(
-            kind="export/opset-differs",
-            severity=Severity.WARNING,
-            tier=Tier.EXPORT,
-            title=f"Opset {asked} was asked for, the model has opset {came.opset}",
+        export.OPSET_DIFFERS.finding(
+            asked=asked,
+            written=came.opset,
             cause=(
                 f"The exporter has translations for opset 18 and newer; for {asked} it writes 18 and converts, and "
                 f"keeps opset {came.opset} when the conversion fails, without an error."
@@ -53,8 +52,8 @@ def opset(came: Came, asked: int | None) -> list[Finding]:
             source=came.source,
             locations=(Location(LocationKind.MODEL, f"opset {came.opset}"),),
             fixes=(
-                Fix(f"Stay at opset {came.opset} if the target's parser takes it (TensorRT 8.6 and newer take 18)."),
-                Fix("The legacy exporter (option `legacy`) writes opset 7 to 20 directly, by tracing."),
+                f"Stay at opset {came.opset} if the target's parser takes it (TensorRT 8.6 and newer take 18).",
+                "The legacy exporter (option `legacy`) writes opset 7 to 20 directly, by tracing.",
             ),
         )
     ]
@@ -63,16 +62,16 @@ def opset(came: Came, asked: int | None) -> list[Finding]:
 def dimensions(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence[Guard]]) -> list[Finding]:
     """Every dimension asked to be dynamic that came out fixed or narrower. `guards` is called only when needed."""
     findings = []
-    told: set[AskedDim] = set()
+    reported: set[AskedDim] = set()
     for dim in asked:
         size = _declared(came.model, dim)
         if isinstance(size, int):
             findings.append(_specialised(came, dim, size, guards()))
             continue
         limits = _limits(came, dim)
-        if limits and dim not in told:
+        if limits and dim not in reported:
             same = _same_size(came, dim, asked)
-            told.update(same)
+            reported.update(same)
             findings.append(_narrower(came, dim, limits, guards(), same))
     if not findings:
         findings += [_one_size(came, dims, guards()) for dims in _merged(came, asked)]
@@ -80,7 +79,7 @@ def dimensions(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Seque
 
 
 def inputs(came: Came, bound: Mapping[str, Any], forward: SourceLine | None) -> list[Finding]:
-    """Inputs of forward that are no inputs of the model, and inputs whose type changed."""
+    """Inputs of forward that are not inputs of the model, and complex inputs, which become real ones."""
     findings = []
     given = tensors(bound)
     weights = {tensor.name for tensor in came.model.graph.initializer}
@@ -95,68 +94,42 @@ def inputs(came: Came, bound: Mapping[str, Any], forward: SourceLine | None) -> 
     if frozen:
         listed = ", ".join(frozen)
         values = {name: bound[name] for name in frozen if not isinstance(bound.get(name), torch.Tensor | None)}
-        told = "; ".join(f"{name} is fixed at {value!r}" for name, value in values.items())
+        fixed = "; ".join(f"{name} is fixed at {value!r}" for name, value in values.items())
         findings.append(
-            Finding(
-                kind="export/input-pruned",
-                severity=Severity.WARNING,
-                tier=Tier.EXPORT,
-                title=f"forward takes {listed}, the ONNX model does not",
+            export.INPUT_PRUNED.finding(
+                parameters=listed,
                 cause=(
-                    (f"{told}: a Python value becomes a constant of the graph. " if told else "")
-                    + (f"Nothing in the graph reads {listed}, so it was pruned. " if not told else "")
+                    (f"{fixed}: a Python value becomes a constant of the graph. " if fixed else "")
+                    + (f"Nothing in the graph reads {listed}, so it was pruned. " if not fixed else "")
                     + "Feeding it at run time is an error (`Invalid Feed Input Name`)."
                 ),
                 source=came.source,
                 locations=locations,
                 evidence=context(forward, 1) if forward else (),
                 fixes=(
-                    Fix(
-                        "If it never changes in deployment, make it a constructor argument: then the constant is meant."
-                    ),
-                    Fix("To keep it an input pass a tensor and use it with torch.where or torch.cond."),
-                    Fix("Export one model per value."),
+                    "If it never changes in deployment, make it a constructor argument: then the constant is meant.",
+                    "To keep it an input pass a tensor and use it with torch.where or torch.cond.",
+                    "Export one model per value.",
                 ),
             )
         )
-    for (name, tensor), port in zip(given, written, strict=False):
-        findings += _type_change(came, name, tensor, port)
-    return findings
+    ports = zip(given, written, strict=False)
+    return findings + [_complex(came, name, port) for (name, tensor), port in ports if tensor.dtype.is_complex]
 
 
 def _is_fed(came: Came, name: str) -> bool:
     return any(port.name == name for port in came.model.graph.input)
 
 
-def _type_change(came: Came, name: str, tensor: torch.Tensor, port: onnx.ValueInfoProto) -> list[Finding]:
-    if tensor.dtype.is_complex:
-        return [
-            Finding(
-                kind="export/complex",
-                severity=Severity.NOTE,
-                tier=Tier.EXPORT,
-                title=f"Complex input {name} became a real input with a last dimension of 2",
-                cause="ONNX has no complex type: feed real and imaginary part in a last dimension (view_as_real).",
-                source=came.source,
-                locations=(Location(LocationKind.INPUT, port.name),),
-            )
-        ]
-    written = onnx.helper.tensor_dtype_to_np_dtype(port.type.tensor_type.elem_type).name
-    asked = str(tensor.dtype).removeprefix("torch.")
-    if written == asked:
-        return []
-    return [
-        Finding(
-            kind="export/dtype-differs",
-            severity=Severity.WARNING,
-            tier=Tier.EXPORT,
-            title=f"Input {name} is {asked} in the example and {written} in the model",
-            cause="The exporter changed the type of an input; feeding the old type is an error.",
-            source=came.source,
-            locations=(Location(LocationKind.INPUT, port.name),),
-            fixes=(Fix(f"Give the example input as {written}, or feed {written}."),),
-        )
-    ]
+def _complex(came: Came, name: str, port: onnx.ValueInfoProto) -> Finding:
+    return export.COMPLEX.finding(
+        severity=Severity.NOTE,
+        problem=f"the input {name} became a real input with a last dimension of 2",
+        cause="ONNX has no complex type: feed real and imaginary part in a last dimension (view_as_real).",
+        source=came.source,
+        locations=(Location(LocationKind.INPUT, port.name),),
+        fixes=("Feed `torch.view_as_real(z)`, or make the real form the input of forward too.",),
+    )
 
 
 def _declared(model: onnx.ModelProto, dim: AskedDim) -> int | str:
@@ -172,11 +145,9 @@ def _specialised(came: Came, dim: AskedDim, size: int, guards: Sequence[Guard]) 
     guard = next((g for g in guards if g.about(dim.input, dim.axis) and _is_equation(g.expression)), None)
     line = guard.line if guard else None
     said = f" The first line that needs it requires `{guard.readable()}`." if guard else ""
-    return Finding(
-        kind="export/dim-specialised",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title=f"{dim.key} was asked to be dynamic ({dim.symbol}: {dim.span}) and is the constant {size} in the model",
+    return export.DIM_SPECIALISED.finding(
+        dimension=f"{dim.key} ({dim.symbol}: {dim.span})",
+        size=size,
         cause=(
             f"The code specialised {dim.symbol} to the constant {size}, the size of the example input, and the "
             f"exporter dropped the request without an error.{said}"
@@ -218,11 +189,9 @@ def _one_size(came: Came, dims: Sequence[AskedDim], guards: Sequence[Guard]) -> 
     guard = next((g for g in guards if all(g.about(d.input, d.axis) for d in dims)), None)
     line = guard.line if guard else None
     asked_as = ", ".join(dict.fromkeys(dim.symbol for dim in dims))
-    return Finding(
-        kind="export/dim-constraint",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title=f"{listed} were asked to vary apart ({asked_as}) and must be equal in the model",
+    return export.DIM_CONSTRAINT.finding(
+        asked=f"{listed} were asked to vary apart ({asked_as})",
+        takes="needs them equal",
         cause=(
             f"The code makes {listed} one size"
             + (f" (`{guard.readable()}`)" if guard else "")
@@ -232,8 +201,8 @@ def _one_size(came: Came, dims: Sequence[AskedDim], guards: Sequence[Guard]) -> 
         locations=((location_of(line),) if line else ()) + (Location(LocationKind.INPUT, dims[0].input),),
         evidence=context(line) if line else (),
         fixes=(
-            Fix(f'If they are always equal, say so: the same `Dim("{dims[0].symbol}")` for both in dynamic_shapes.'),
-            Fix("Change the line if the model should take them apart, or pad the input to a square before it."),
+            f'If they are always equal, say so: the same `Dim("{dims[0].symbol}")` for both in dynamic_shapes.',
+            "Change the line if the model should take them apart, or pad the input to a square before it.",
         ),
     )
 
@@ -247,11 +216,9 @@ def _unequal(
     guard = next((g for g in guards if all(g.about(d.input, d.axis) for d in (dim, *others))), None)
     line = guard.line if guard else None
     asked_for = "; ".join(f"{d.key}: {d.span}" for d in (dim, *others))
-    return Finding(
-        kind="export/dim-constraint",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title=f"{listed} must be equal and were asked for different sizes; the model takes {takes} for both",
+    return export.DIM_CONSTRAINT.finding(
+        asked=f"{listed} were asked for different sizes",
+        takes=f"needs them equal and takes {takes}",
         cause=(
             f"The code makes {listed} one size"
             + (f" (`{guard.readable()}`)" if guard else "")
@@ -263,7 +230,7 @@ def _unequal(
         evidence=context(line) if line else (),
         fixes=(
             Fix(f"Give {listed} the same range.", ranges=dict.fromkeys(keys, fits) if fits else {}),
-            Fix(f'Say that they are one size: the same `Dim("{dim.symbol}")` for both in dynamic_shapes.'),
+            f'Say that they are one size: the same `Dim("{dim.symbol}")` for both in dynamic_shapes.',
         ),
     )
 
@@ -282,11 +249,9 @@ def _narrower(
     fits = Range(max(low, dim.min), min(max(dim.example, low), high or dim.example), min(high or low, dim.max or low))
     if same:
         return _unequal(came, dim, same, takes, guards, fits if high is not None else None)
-    return Finding(
-        kind="export/dim-constraint",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title=f"{dim.key} was asked for {dim.span}, the model takes {takes}",
+    return export.DIM_CONSTRAINT.finding(
+        asked=f"{dim.key} was asked for {dim.span}",
+        takes=f"takes {takes}",
         cause=(
             f"The code puts a constraint on {dim.key}: it takes {takes}"
             + (f", from `{guard.readable()}`" if guard else "")
@@ -297,8 +262,8 @@ def _narrower(
         evidence=context(line) if line else (),
         fixes=(
             Fix(f"Narrow the range of {dim.key} to {takes}.", ranges={dim.key: fits} if high is not None else {}),
-            Fix(f'Declare it: `Dim("{dim.symbol}", min={low}' + (f", max={high}" if high is not None else "") + ")`."),
-            Fix("Change the line if the model should take more (a longer position table, a larger max)."),
+            f'Declare it: `Dim("{dim.symbol}", min={low}' + (f", max={high}" if high is not None else "") + ")`.",
+            "Change the line if the model should take more (a longer position table, a larger max).",
         ),
     )
 

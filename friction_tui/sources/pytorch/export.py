@@ -17,6 +17,7 @@ import msgspec
 import onnx
 import torch
 
+from friction_tui.kinds.export import GUESSED_INPUTS, MUTATION, TRAINING_MODE
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
 from friction_tui.sources.failure import read
@@ -39,7 +40,7 @@ from friction_tui.sources.pytorch.own_failure import model_fails, user_code_fail
 from friction_tui.sources.pytorch.user_code import Built, CannotBuild
 from friction_tui.sources.source_lines import definition, of_exception
 from friction_tui.sources.watch import project_files
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, SourceLine, Tier
 
 _OWN_OPTIONS = {"input_names", "output_names", "dynamic_axes", "custom_translation_table"}
 """What `export_kwargs()` may set beside `dynamic_shapes`, `kwargs` and `opset_version`, which the recipe overrides."""
@@ -55,7 +56,7 @@ _STAGES = {
 def export(request: ExportRequest, channel: Channel) -> Done:
     """Export, telling the channel everything on the way. Never raises for what the user's code or the exporter does."""
     channel.stage("load the model")
-    with _overheard(channel):
+    with _prints_logged(channel):
         try:
             built = user_code.build(request.source)
         except (Exception, SystemExit) as error:
@@ -82,11 +83,11 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     if isinstance(built.module, torch.export.ExportedProgram):
         shapes, asked = None, ()
     channel.stage("set up the exporter")
-    heard: list[warnings.WarningMessage] = []
+    warned: list[warnings.WarningMessage] = []
     program = None
     failed: Exception | None = None
     try:
-        with _warnings(heard):
+        with _warnings(warned):
             if legacy.is_used(request):
                 legacy.export(request, built, asked)
             else:
@@ -104,7 +105,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     came = Came(onnx.load(output, load_external_data=False), program, source)
     found = list(_compared(request, built, bound, shapes, asked, came))
     if legacy.is_used(request):
-        found += legacy.findings(request, heard, source)
+        found += legacy.findings(request, warned, source)
     channel.found(*found)
     channel.send(Exported(str(output), channel.elapsed))
     # The legacy exporter traces the example: it decides nothing by the sizes asked for.
@@ -117,7 +118,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
 
 
 def _out_of_memory(error: BaseException) -> None:
-    """Raise MemoryError for torch's own word for it, a RuntimeError of its allocator."""
+    """Raise MemoryError for what torch raises instead, a RuntimeError of its allocator."""
     if isinstance(error, MemoryError) or re.search(r"can't allocate memory|std::bad_alloc", str(error)):
         raise MemoryError(str(error)) from error
 
@@ -187,7 +188,7 @@ def _check_parity(
 ) -> None:
     """Run both models. State that forward keeps, and sizes already known not to work, are left out."""
     module = built.module
-    if any(finding.kind == "export/training-mode" for finding in found):
+    if any(finding.kind == TRAINING_MODE.id for finding in found):
         channel.log("info", "parity not checked: the model runs in training mode")
         return
     try:
@@ -202,7 +203,7 @@ def _check_parity(
             matters = outputs.differ(expected, outputs.torch_outputs(module, bound))
             source = f"torch {torch.__version__.partition('+')[0]}"
             channel.found(*kept_state.changed_attributes(module, changed, source, matters=matters))
-        stateful = bool(changed) or any(finding.kind == "export/mutation" for finding in found)
+        stateful = bool(changed) or any(finding.kind == MUTATION.id for finding in found)
         known = any(finding.tier is Tier.SHAPES for finding in found)
         sizes = () if known else compare_request.tied(came.program, asked)
         channel.found(
@@ -260,31 +261,28 @@ def _guessed(built: Built, factory: str) -> Finding:
     used = described(built.bound)
     listed = ", ".join(f"{spec.name}: {'×'.join(map(str, spec.shape))} {spec.dtype}" for spec in used)
     typed = " ".join(f"`--input {spec.name}:{'x'.join(map(str, spec.shape))}:{spec.dtype}`" for spec in used)
-    return Finding(
-        kind="export/guessed-inputs",
-        severity=Severity.NOTE,
-        tier=Tier.EXPORT,
-        title=f"The example input was guessed: {listed}",
+    return GUESSED_INPUTS.finding(
+        what="The example input",
+        guess=listed,
         cause="Nobody gave example inputs, so these were made to fit the model. Confirm them, or give your own. A size "
         "that gets no range stays what it is here.",
-        source="rule",
         locations=tuple(Location(LocationKind.INPUT, spec.name) for spec in used),
-        fixes=(Fix(f"Give it: {typed}" + (", or return `(model, (x,))` from the factory." if factory else ".")),),
+        fixes=(f"Give it: {typed}" + (", or return `(model, (x,))` from the factory." if factory else "."),),
     )
 
 
 @contextmanager
-def _warnings(heard: list[warnings.WarningMessage]) -> Iterator[None]:
+def _warnings(warned: list[warnings.WarningMessage]) -> Iterator[None]:
     with warnings.catch_warnings(record=True) as recorded:
         warnings.simplefilter("always")
         try:
             yield
         finally:
-            heard.extend(recorded)
+            warned.extend(recorded)
 
 
 @contextmanager
-def _overheard(channel: Channel) -> Iterator[None]:
+def _prints_logged(channel: Channel) -> Iterator[None]:
     """What is printed becomes log lines; the exporter's own progress becomes stages."""
     stdout = sys.stdout
     sys.stdout = _Lines(lambda text: _progress(channel, text))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from friction_tui.kinds import export
 from friction_tui.sources.failure import Failure, finding, made
 from friction_tui.sources.pytorch import branch_operators, rewrites, size_rewrites, uncapturable, violated_ranges
 from friction_tui.sources.pytorch.replacements import instead_of
@@ -30,13 +31,13 @@ def explain(failure: Failure) -> Finding:
             return found
     return finding(
         failure,
-        "export/unknown",
-        "The export failed",
+        export.UNKNOWN,
         f"The exporter stopped with {failure.root.splitlines()[0]}",
         (
-            Fix("Read the exporter's own words below, and try the model on its example input without the export."),
-            Fix("Export one submodule at a time: the smallest one that fails shows the cause."),
+            "Read the exporter's own message below, and try the model on its example input without the export.",
+            "Export one submodule at a time: the smallest one that fails shows the cause.",
         ),
+        reason=f"the exporter stopped with {type(failure.links[-1]).__name__}",
     )
 
 
@@ -65,38 +66,35 @@ def data_dependent(
         return made(
             failure_source,
             line,
-            "export/data-dependent-control-flow",
-            f"Data-dependent control flow: Python `{word}` on " + (on if sized else "a tensor's value"),
+            export.DATA_DEPENDENT_CONTROL_FLOW,
             f"A Python {word} decides on {decides} is only known at run time: {in_words}. torch.export "
             "records one path of the code and cannot guard on data-dependent values.",
             rewrites.of_count(line) if sized else rewrites.of_branch(line),
             words,
+            statement=word,
+            on=on if sized else "a tensor's value",
         )
     about = f"how many elements there are ({size_like} depends on tensor values)" if size_like else "a tensor's value"
     return made(
         failure_source,
         line,
-        "export/data-dependent-shape",
-        "A shape depends on tensor values (data-dependent shape)",
+        export.DATA_DEPENDENT_SHAPE,
         f"The line asks for something that depends on {about}: {in_words}. The size comes from boolean "
         "indexing, nonzero(), item() or tolist(), so it is unknown when the graph is captured.",
         (
             *(
                 size_rewrites.of_slice(line)
                 or (
-                    Fix(
-                        f"Promise what always holds, just before the line: `{_as_check(expression)}`, with the Python "
-                        "value in place of u0."
-                    ),
+                    f"Promise what always holds, just before the line: `{_as_check(expression)}`, with the Python "
+                    "value in place of u0.",
                 )
             ),
-            Fix(
-                "Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)` or `x * mask`, then "
-                "reduce over a fixed shape. TensorRT runs this best."
-            ),
-            Fix("Select a fixed number of elements with `torch.topk(x, k)`, or move the selection outside the model."),
+            "Keep the full size and mask instead of selecting: `torch.where(mask, x, 0)` or `x * mask`, then "
+            "reduce over a fixed shape. TensorRT runs this best.",
+            "Select a fixed number of elements with `torch.topk(x, k)`, or move the selection outside the model.",
         ),
         words,
+        what="A shape",
     )
 
 
@@ -122,24 +120,21 @@ def missing_function(
         return made(
             source,
             line,
-            "export/complex",
-            f"Complex tensors: {op} has no ONNX function for complex input",
+            export.COMPLEX,
             f"{op} is applied to a complex tensor. ONNX has no complex type: the exporter keeps real and imaginary "
             f"part in a last dimension of 2 and has no translation of {op} for it.",
             (
-                Fix(
-                    "Do the arithmetic on real tensors, real and imaginary part apart: a product is `a*c - b*d` "
-                    "and `a*d + b*c`. A rotary embedding keeps cos and sin as two real buffers instead of a "
-                    "complex table; `torch.view_as_real(z)` makes both parts of what is complex already."
-                ),
-                Fix("For magnitudes write `torch.sqrt(re**2 + im**2)`; for a fixed-size FFT multiply by a DFT matrix."),
-                Fix("Move the spectral part outside the model, before or after the engine."),
+                "Do the arithmetic on real tensors, real and imaginary part apart: a product is `a*c - b*d` "
+                "and `a*d + b*c`. A rotary embedding keeps cos and sin as two real buffers instead of a "
+                "complex table; `torch.view_as_real(z)` makes both parts of what is complex already.",
+                "For magnitudes write `torch.sqrt(re**2 + im**2)`; for a fixed-size FFT multiply by a DFT matrix.",
+                "Move the spectral part outside the model, before or after the engine.",
             ),
             words,
             lines[1:],
+            problem=f"{op} has no ONNX function for complex input",
         )
     custom = namespace not in {"aten", "prims", "prim", "quantized", "torchvision"}
-    kind = "export/missing-decomposition" if namespace == "prims" else "export/missing-onnx-function"
     raise_opset = (
         (Fix(f"Export at opset {lowest_opset}: it has a translation of {op}.", opset=lowest_opset),)
         if lowest_opset
@@ -148,23 +143,21 @@ def missing_function(
     overload = short if "." in short else f"{short}.default"
     table = f"custom_translation_table={{torch.ops.{namespace}.{overload}: your_onnxscript_function}}"
     own = (
-        Fix(
-            f"`{op}` is your own operator: write it in ATen operators for the export (a decomposition), or keep it as "
-            "a plugin node: the table entry may emit a node of your own domain."
-        )
+        f"`{op}` is your own operator: write it in ATen operators for the export (a decomposition), or keep it as "
+        "a plugin node: the table entry may emit a node of your own domain."
         if custom
-        else Fix(f"Replace {op} with operators ONNX has, or compute that part outside the model.")
+        else f"Replace {op} with operators ONNX has, or compute that part outside the model."
     )
     return made(
         source,
         line,
-        kind,
-        f"{op} has no ONNX function",
+        export.MISSING_DECOMPOSITION if namespace == "prims" else export.MISSING_ONNX_FUNCTION,
         f"The exporter found no ONNX function for {op}: {reason.strip().rstrip('.') or 'it is not in its registry'}. "
         + ("No opset up to the newest has one." if lowest_opset is None else f"Opset {lowest_opset} has one."),
-        (*raise_opset, *instead_of(op), own, Fix(f"Teach the exporter: `torch.onnx.export(..., {table})`.")),
+        (*raise_opset, *instead_of(op), own, f"Teach the exporter: `torch.onnx.export(..., {table})`."),
         words,
         lines[1:],
+        op=op,
     )
 
 
@@ -202,18 +195,16 @@ def _sized_by_values(failure: Failure, op: str) -> Finding:
     """An operator that torch.export has no symbolic size for: it would have to run to know what it returns."""
     return finding(
         failure,
-        "export/data-dependent-shape",
-        f"The size of what {op} returns depends on tensor values (data-dependent shape)",
+        export.DATA_DEPENDENT_SHAPE,
         f"{op} has to run before anybody knows the shape of its result, and while the graph is captured there are no "
         "values.",
         (
             *instead_of(op),
-            Fix("Compute it outside the model, before or after the engine."),
-            Fix(
-                "Write the line in operators of a fixed size: a mask and `torch.where` instead of a selection, "
-                "`torch.topk(x, k)` for a fixed number of elements. A loss belongs to training, not into forward."
-            ),
+            "Compute it outside the model, before or after the engine.",
+            "Write the line in operators of a fixed size: a mask and `torch.where` instead of a selection, "
+            "`torch.topk(x, k)` for a fixed number of elements. A loss belongs to training, not into forward.",
         ),
+        what=f"The size of what {op} returns",
     )
 
 
@@ -270,29 +261,27 @@ def _no_fake_kernel(failure: Failure) -> Finding | None:
     if op.startswith("aten::"):
         return finding(
             failure,
-            "export/missing-fake-kernel",
-            f"{op} cannot be captured: torch has no fake kernel for it",
+            export.MISSING_FAKE_KERNEL,
             f"{op} is torch's own and has no fake (meta) implementation for these inputs, so torch.export cannot know "
             "the shape and dtype of its result without running it.",
             (
                 *instead_of(op),
-                Fix("Write the line in other torch operators; an export takes dense, padded tensors and a mask."),
-                Fix("Move that part outside the model, before or after the engine."),
+                "Write the line in other torch operators; an export takes dense, padded tensors and a mask.",
+                "Move that part outside the model, before or after the engine.",
             ),
+            op=op,
         )
     return finding(
         failure,
-        "export/missing-fake-kernel",
-        f"{op} has no fake kernel",
+        export.MISSING_FAKE_KERNEL,
         f"{op} has no fake (meta) implementation, so torch.export cannot know the shape and dtype of its result "
         "without running it.",
         (
-            Fix(
-                f'Register one: `@torch.library.register_fake("{op}")` on a function that returns '
-                "`torch.empty(...)` of the right shape and dtype (`torch.empty_like(x)` when they are the input's)."
-            ),
-            Fix("It then also needs an ONNX function: an entry in custom_translation_table."),
+            f'Register one: `@torch.library.register_fake("{op}")` on a function that returns '
+            "`torch.empty(...)` of the right shape and dtype (`torch.empty_like(x)` when they are the input's).",
+            "It then also needs an ONNX function: an entry in custom_translation_table.",
         ),
+        op=op,
     )
 
 

@@ -1,42 +1,53 @@
-"""Everything that can be said about a failed torch export, in the process where it failed."""
+"""Everything that can be said about a failed torch export, in the process where it failed.
+
+The failures behind the first come from torch.export.draft_export, which goes on with real values where an export stops.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import msgspec
 import torch
 
+from friction_tui.kinds import export
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.failure import Failure, a_or_an, placed, read
-from friction_tui.sources.pytorch import draft_export, guards, operator_scan, uncapturable, violated_ranges
+from friction_tui.sources.pytorch import guards, operator_scan, uncapturable, violated_ranges
 from friction_tui.sources.pytorch.dynamic_shapes import relaxed
-from friction_tui.sources.pytorch.export_failure import explain, missing_function
+from friction_tui.sources.pytorch.export_failure import data_dependent, explain, missing_function
 from friction_tui.sources.pytorch.own_failure import model_fails
 from friction_tui.sources.pytorch.signature import signature_of
 from friction_tui.sources.pytorch.user_code import Built
 from friction_tui.sources.source_lines import find_in
 from friction_tui.vocabulary.finding import Finding, SourceLine
 
-_CERTAIN = (
-    "export/control-flow-operator",
-    "export/data-dependent",
-    "export/missing",
-    "export/dim",
-    "export/complex",
-    "export/unsupported-input",
-    "export/unsupported-output",
-)
-"""Findings that need no second look at whether the model itself runs."""
-
+_CERTAIN = {
+    kind.id
+    for kind in (
+        export.CONTROL_FLOW_OPERATOR,
+        export.DATA_DEPENDENT_CONTROL_FLOW,
+        export.DATA_DEPENDENT_SHAPE,
+        export.MISSING_ONNX_FUNCTION,
+        export.MISSING_DECOMPOSITION,
+        export.MISSING_FAKE_KERNEL,
+        export.DIM_CONSTRAINT,
+        export.DIM_SPECIALISED,
+        export.COMPLEX,
+        export.UNSUPPORTED_INPUT,
+        export.UNSUPPORTED_OUTPUT,
+    )
+}
+"""Kinds that need no second look at whether the model itself runs."""
 
 _LOOK_BEHIND_S = 15.0
 """Seconds the look behind the first failure may take, or half as long as everything before it."""
-_OWN = ("export/device-mismatch", "export/data-dependent-control-flow")
+_OWN = (export.DEVICE_MISMATCH.id, export.DATA_DEPENDENT_CONTROL_FLOW.id)
 """Kinds that name the cause though the model fails without an export too."""
 
 
@@ -52,19 +63,19 @@ def findings(
     """The failure itself first, then what lies behind it as far as that can be seen."""
     failure = _with_line(read(error, source, forward), built, shapes)
     found = [explain(failure)]
-    if found[0].kind == "export/unsupported-dtype" and not found[0].locations:
+    if found[0].kind == export.UNSUPPORTED_DTYPE.id and not found[0].locations:
         line = _in_factory(built, request, r"quantiz|\bconvert\w*\(") or failure.forward
         found = [placed(found[0], line)]
-    if found[0].kind == "export/unsupported-output":
+    if found[0].kind == export.UNSUPPORTED_OUTPUT.id:
         found = [explain(dataclasses.replace(failure, returned=_beside_tensors(built)))]
-    if not found[0].kind.startswith(_CERTAIN):
+    if found[0].kind not in _CERTAIN:
         own = _own_failure(built)
         if own is not None:
             failure = read(own, f"torch {torch.__version__.partition('+')[0]}", forward)
-            told = explain(failure)
-            yield told if told.kind in _OWN else model_fails(failure, _left_out(built))
+            reason = explain(failure)
+            yield reason if reason.kind in _OWN else model_fails(failure, _left_out(built))
             return
-        if found[0].kind == "export/unknown" and _has_scripted_part(built):
+        if found[0].kind == export.UNKNOWN.id and _has_scripted_part(built):
             line = _in_factory(built, request, r"\bjit\.(script|trace|load|freeze)|torch\.jit")
             found = [placed(uncapturable.scripted(failure), line)]
     if failure.has("ConversionError"):
@@ -75,10 +86,53 @@ def findings(
         free = relaxed(shapes)
         try:
             with _at_most(max(_LOOK_BEHIND_S, channel.elapsed / 2)):
-                behind_it = draft_export.further(built.module, built.args, built.kwargs, free, request.opset, found)
+                behind_it = _further(built.module, built.args, built.kwargs, free, request.opset, found)
             yield from behind_it
         except Exception as behind:
             channel.log("info", f"draft_export could not go on behind the first failure: {type(behind).__name__}")
+
+
+def _further(
+    module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Any, opset: int | None, known: Sequence[Finding]
+) -> list[Finding]:
+    """Findings that `known` does not hold yet, marked provisional: they are met on the example's path only.
+
+    An example for which the model itself fails gives nothing.
+    """
+    source = f"torch.export.draft_export (torch {torch.__version__.partition('+')[0]})"
+    program: Any = torch.export.draft_export(module, args, kwargs=kwargs, dynamic_shapes=shapes)
+    report = program._report
+    found = []
+    for failure in report.failures:
+        data = failure.data
+        line = guards.line_of_stack(data.get("user_stack") or [], report.str_to_filename)
+        match failure.failure_type.name:
+            case "DATA_DEPENDENT_ERROR":
+                found.append(data_dependent(source, line, str(data["expr"])))
+            case "MISSING_FAKE_KERNEL":
+                said = f"There was no fake impl registered for {str(data['op']).replace('.', '::', 1)}"
+                found.append(explain(read(RuntimeError(said), source)))
+    found += [
+        missing_function(source, op.op, op.lines, op.reason, op.lowest_opset)
+        for op in operator_scan.unmapped(program, opset)
+    ]
+    return [msgspec.structs.replace(f, provisional=True) for f in _new(found, known)]
+
+
+def _new(found: Sequence[Finding], known: Sequence[Finding]) -> list[Finding]:
+    """Those at a line, or about an operator, that no finding is about yet."""
+    lines = {(f.line.file, f.line.line) for f in known if f.line}
+    titles = {f.title for f in known}
+    fresh = []
+    for finding in found:
+        at = (finding.line.file, finding.line.line) if finding.line else None
+        if at in lines or (finding.title in titles and at is None):
+            continue
+        fresh.append(finding)
+        if at:
+            lines.add(at)
+        titles.add(finding.title)
+    return fresh
 
 
 @contextmanager
@@ -133,12 +187,12 @@ def _left_out(built: Built) -> tuple[str, ...]:
 
 
 def _beside_tensors(built: Built) -> str:
-    """What the model returns on its example that is no tensor: `a str at ['task']`; "" when it does not even run."""
+    """What the model returns on its example that is not a tensor: `a str at ['task']`; "" when it does not even run."""
     try:
         with torch.no_grad():
             leaves, _ = torch.utils._pytree.tree_flatten_with_path(built.module(*built.args, **built.kwargs))
     except Exception:
-        return ""  # what it raises is no answer to this question; the export's own failure is told either way
+        return ""  # what it raises does not answer this question; the export's own failure is reported either way
     foreign = [(path, leaf) for path, leaf in leaves if not isinstance(leaf, torch.Tensor | None)]
     return ", ".join(
         f"{a_or_an(type(leaf).__name__)} at {torch.utils._pytree.keystr(path)}" for path, leaf in foreign[:3]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -46,20 +46,20 @@ class Guard:
 
 def of_capture(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Any) -> tuple[Guard, ...]:
     """Capture once more with the dimensions left free and return the guards added on the way, in order."""
-    # As torch.onnx.export captures: a size of 0 or 1 in the example is no constant.
+    # As torch.onnx.export captures: a size of 0 or 1 in the example is not a constant.
     settings: Any = torch.fx.experimental._config
     with _listening() as guards, settings.patch(backed_size_oblivious=True):
         try:
             torch.export.export(module, args, kwargs=kwargs, dynamic_shapes=shapes, strict=False)
         except Exception:
-            # This capture only listens: what was heard before it failed is what is wanted.
+            # This capture only listens: what was recorded before it failed is what is wanted.
             return tuple(guards)
     return tuple(guards)
 
 
 @contextmanager
 def _listening() -> Iterator[list[Guard]]:
-    heard: list[Guard] = []
+    recorded: list[Guard] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
@@ -70,14 +70,16 @@ def _listening() -> Iterator[list[Guard]]:
                     for symbol, where in added["symbol_to_sources"].items()
                     if (match := _SIZE.search(str(where)))
                 }
-                heard.append(Guard(added["expr"], symbols, _line(added.get("user_stack") or [])))
+                recorded.append(
+                    Guard(added["expr"], symbols, line_of_stack(added.get("user_stack") or [], _interned()))
+                )
 
     listener, logger = Listener(), logging.getLogger("torch.__trace")
     before = trace_switch.GET_DTRACE_STRUCTURED
     logger.addHandler(listener)
     trace_switch.GET_DTRACE_STRUCTURED = True
     try:
-        yield heard
+        yield recorded
     finally:
         trace_switch.GET_DTRACE_STRUCTURED = before
         logger.removeHandler(listener)
@@ -89,9 +91,12 @@ def _name(match: re.Match[str]) -> str:
     return "_".join([match.group(1), *inner])
 
 
-def _line(stack: list[dict[str, Any]]) -> SourceLine | None:
-    """The innermost user frame of a recorded stack, whose file names are numbers in torch's intern table."""
-    files = {number: name for name, number in structured.INTERN_TABLE.items()}
+def _interned() -> dict[int, str]:
+    return {number: name for name, number in structured.INTERN_TABLE.items()}
+
+
+def line_of_stack(stack: Sequence[dict[str, Any]], files: Mapping[int, str]) -> SourceLine | None:
+    """The innermost user frame of a stack that torch recorded, whose file names are numbers that `files` resolves."""
     text = "\n".join(
         f'File "{files.get(frame["filename"], frame["filename"])}", line {frame["line"]}, in {frame["name"]}'
         for frame in stack

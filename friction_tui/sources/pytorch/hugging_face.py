@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 
+from friction_tui.kinds.export import USER_CODE
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, ExportRequest
 from friction_tui.sources.pytorch import example_inputs
 from friction_tui.sources.pytorch import export as pytorch
 from friction_tui.sources.pytorch.user_code import Built
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
 
 _BATCH, _LENGTH = 2, 16
 
@@ -48,7 +49,7 @@ def export(request: ExportRequest, channel: Channel) -> Done:
 def build(transformers: Any, folder: Path, request: ExportRequest) -> Built:
     """The model in eval mode with its head, a key-value cache turned off, and example inputs that fit its kind."""
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    # A cache in the outputs is a Python object, which no ONNX output can be.
+    # A cache in the outputs is a Python object, which cannot be an ONNX output.
     config.use_cache = False
     config.return_dict = True
     if hasattr(config, "relative_attention_num_buckets"):
@@ -153,44 +154,38 @@ def _unfit(folder: Path) -> Finding | None:
     return None
 
 
-def _finding(folder: Path, title: str, cause: str, fix: str) -> Finding:
-    return Finding(
-        kind="export/user-code",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=title,
+def _finding(folder: Path, reason: str, cause: str, fix: str) -> Finding:
+    return USER_CODE.finding(
+        outcome="could not be made",
+        reason=reason,
         cause=cause,
-        source="rule",
         locations=(Location(LocationKind.FILE, str(folder)),),
-        fixes=(Fix(fix),),
+        fixes=(fix,),
     )
 
 
 def _no_weights(folder: Path, version: str) -> Finding:
-    return Finding(
-        kind="export/user-code",
+    return USER_CODE.finding(
         severity=Severity.WARNING,
-        tier=Tier.EXPORT,
-        title=f"{folder.name} holds no weights: they are random",
+        outcome="has random weights",
+        reason=f"{folder.name} holds none",
         cause="There is no *.safetensors and no *.bin beside config.json, so the model is what its configuration says. "
         "What an engine refuses does not depend on the weights; results and their range do.",
         source=f"transformers {version}",
         locations=(Location(LocationKind.FILE, str(folder)),),
-        fixes=(Fix("Download the weights into the folder."),),
+        fixes=("Download the weights into the folder.",),
     )
 
 
 def _cannot_load(folder: Path, error: Exception, version: str) -> Finding:
-    return Finding(
-        kind="export/user-code",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=f"transformers could not load {folder.name}",
+    return USER_CODE.finding(
+        outcome="could not be made",
+        reason=f"transformers could not load {folder.name}",
         cause=f"{type(error).__name__}: {' '.join(str(error).split())[:600]}",
         source=f"transformers {version}",
         locations=(Location(LocationKind.FILE, str(folder)),),
         fixes=(
-            Fix("Check that config.json, the weights (*.safetensors) and the index of sharded weights are complete."),
-            Fix("A newer transformers may know the model: `pip install --upgrade transformers`."),
+            "Check that config.json, the weights (*.safetensors) and the index of sharded weights are complete.",
+            "A newer transformers may know the model: `pip install --upgrade transformers`.",
         ),
     )

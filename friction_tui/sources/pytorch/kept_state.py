@@ -8,13 +8,13 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 import torch
 
+from friction_tui.kinds import export
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch.diverging import in_forward
 from friction_tui.sources.source_lines import context, find_in, of_stack_text
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine
 
 _IN_PLACE = r"\b{0}(\[[^\]]*\])*(\s*([-+*/|&@]|//|\*\*)=|\[[^=]+\]\s*=(?!=)|(\.data)?\.\w*[a-z]_\()"
 """`x += 1`, `x[:, 0] = 1`, `x.mul_(2)`, `x[0].data.zero_()`."""
@@ -49,7 +49,7 @@ def lost_state(program: torch.export.ExportedProgram, module: Any, source: str) 
     findings = [
         _state(
             source,
-            f"forward changes the {what} {name}; the ONNX model forgets it after every run",
+            f"the {what} {name}",
             f"The {what} {name} is mutated in forward. An ONNX model keeps no state: each run starts from the value "
             f"the {what} had at the export.",
             kept_at(output, name),
@@ -70,7 +70,7 @@ def lost_state(program: torch.export.ExportedProgram, module: Any, source: str) 
 
 
 def _statistics(node: Any) -> bool:
-    """Whether a new value is the running statistics of a batch normalisation, which a finding of its own tells."""
+    """Whether a new value is the running statistics of a batch normalisation, which has a finding of its own."""
     made_by = node.args[0] if node is not None and node.op == "call_function" and node.args else None
     return "batch_norm" in str(getattr(made_by, "target", ""))
 
@@ -87,11 +87,11 @@ def _changed_input(source: str, name: str, line: SourceLine | None, *, returned:
 
     A warning where a part of it is written and nothing returns it: arithmetic in place is most often a way of writing.
     """
-    return Finding(
-        kind="export/mutation",
+    return export.MUTATION.finding(
         severity=Severity.WARNING if filled and not returned else Severity.NOTE,
-        tier=Tier.HAZARD,
-        title=f"forward changes its input {name} in place; the ONNX model leaves the caller's tensor as it is",
+        function="forward",
+        what=f"its input {name} in place",
+        effect="the ONNX model leaves the caller's tensor as it is",
         cause=f"PyTorch code that calls the model finds {name} changed afterwards (mutation). An ONNX model only reads "
         + (
             "its inputs; the changed tensor is one of its outputs."
@@ -103,8 +103,8 @@ def _changed_input(source: str, name: str, line: SourceLine | None, *, returned:
         locations=((location_of(line),) if line else ()) + (Location(LocationKind.INPUT, name),),
         evidence=context(line) if line else (),
         fixes=(
-            Fix(f"If nobody needs the change, make a new tensor: `{name} = {name} - …` for `{name} -= …`, or clone()."),
-            Fix(f"If the caller needs it, return it: `return y, {name}`, and feed it to the next run."),
+            f"If nobody needs the change, make a new tensor: `{name} = {name} - …` for `{name} -= …`, or clone().",
+            f"If the caller needs it, return it: `return y, {name}`, and feed it to the next run.",
         ),
     )
 
@@ -146,30 +146,30 @@ def changed_attributes(module: Any, names: Iterable[tuple[str, str]], source: st
         line = next((at for scope in inside if file and (at := find_in(file, scope, assigns))), None)
         path = f"{part}.{key}" if part else key
         effect = " A second run of the PyTorch model gives another result; the ONNX model's stays." if matters else ""
-        found = _state(
-            source,
-            f"forward changes the attribute {path}; the ONNX model forgets it after every run",
+        cause = (
             f"The attribute {path} changes in forward (mutation). The graph holds the value it had in one call as a "
-            f"constant.{effect}",
-            line,
+            f"constant.{effect}"
         )
-        findings.append(found if matters else msgspec.structs.replace(found, severity=Severity.NOTE))
+        severity = Severity.WARNING if matters else Severity.NOTE
+        findings.append(_state(source, f"the attribute {path}", cause, line, severity))
     return findings
 
 
-def _state(source: str, title: str, cause: str, line: SourceLine | None) -> Finding:
-    return Finding(
-        kind="export/mutation",
-        severity=Severity.WARNING,
-        tier=Tier.HAZARD,
-        title=title,
+def _state(
+    source: str, what: str, cause: str, line: SourceLine | None, severity: Severity = Severity.WARNING
+) -> Finding:
+    return export.MUTATION.finding(
+        severity=severity,
+        function="forward",
+        what=what,
+        effect="the ONNX model forgets it after every run",
         cause=cause,
         source=source,
         locations=(location_of(line),) if line else (),
         evidence=context(line) if line else (),
         fixes=(
-            Fix("Make the state explicit: take it as an input and return the new value as an output."),
-            Fix("If it is a cache for debugging, skip it in an export: `if not torch.compiler.is_exporting():`."),
-            Fix("A constant that never changes belongs in `register_buffer` in the constructor."),
+            "Make the state explicit: take it as an input and return the new value as an output.",
+            "If it is a cache for debugging, skip it in an export: `if not torch.compiler.is_exporting():`.",
+            "A constant that never changes belongs in `register_buffer` in the constructor.",
         ),
     )

@@ -9,13 +9,14 @@ from typing import Any
 
 import torch
 
+from friction_tui.kinds.export import LEGACY_EXPORTER, TRACED_CONSTANT
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
 from friction_tui.sources.pytorch.example_inputs import described
 from friction_tui.sources.pytorch.user_code import Built
 from friction_tui.sources.source_lines import context
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, SourceLine
 from friction_tui.vocabulary.recipe import SourceKind
 
 
@@ -44,39 +45,32 @@ def export(request: ExportRequest, built: Built, asked: Iterable[AskedDim]) -> N
     )
 
 
-def findings(request: ExportRequest, heard: Iterable[warnings.WarningMessage], source: str) -> Iterator[Finding]:
+def findings(request: ExportRequest, warned: Iterable[warnings.WarningMessage], source: str) -> Iterator[Finding]:
     """The label, and what the tracer warned about: Python values that became constants, with their lines."""
     why = "a TorchScript file has no other way" if request.source.kind is SourceKind.TORCHSCRIPT else "as asked"
-    yield Finding(
-        kind="export/legacy-exporter",
-        severity=Severity.NOTE,
-        tier=Tier.EXPORT,
-        title="Exported by the legacy TorchScript-based exporter",
+    yield LEGACY_EXPORTER.finding(
         cause=(
             f"The legacy exporter was used ({why}). It traces: Python branches and loops are frozen as the example "
             "took them, and nodes carry no source lines."
         ),
         source=source,
         locations=(Location(LocationKind.MODEL, "model"),),
+        fixes=("For source lines and checked dimensions export the Python module without the option `legacy`.",),
     )
     seen = set()
-    for warning in heard:
+    for warning in warned:
         line = SourceLine(warning.filename, warning.lineno, "", _code(warning))
         if warning.category.__name__ != "TracerWarning" or line in seen:
             continue
         seen.add(line)
-        yield Finding(
-            kind="export/traced-constant",
-            severity=Severity.WARNING,
-            tier=Tier.HAZARD,
-            title="A tensor's value became a Python constant while tracing",
+        yield TRACED_CONSTANT.finding(
             cause=str(warning.message).split(". ", 1)[0] + ": the exported model takes this path for every input.",
             source=source,
             locations=(location_of(line),),
             evidence=context(line),
             fixes=(
-                Fix("Keep the condition a tensor: `torch.where(condition, a, b)`, or `torch.cond` with dynamo."),
-                Fix("Take sizes from x.shape without int()."),
+                "Keep the condition a tensor: `torch.where(condition, a, b)`, or `torch.cond` with dynamo.",
+                "Take sizes from x.shape without int().",
             ),
         )
 

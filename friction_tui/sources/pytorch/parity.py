@@ -12,12 +12,13 @@ import numpy as np
 import onnx
 import torch
 
+from friction_tui.kinds import export
 from friction_tui.sources.failure import location_of, read
 from friction_tui.sources.pytorch.diverging import Parting, first_diverging, in_forward, recorded_line
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
 from friction_tui.sources.pytorch.outputs import Compared, differ, feed, torch_outputs, worst
 from friction_tui.sources.source_lines import context
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine, Tier
 
 _RANDOM_OPS = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _GROWTH = 3
@@ -91,9 +92,9 @@ def _points(asked: Sequence[AskedDim]) -> list[tuple[str, dict[str, int]]]:
     larger: dict[str, int] = {}
     # The same axis with the same size and range in several inputs is one thing (the batch, the length): models
     # expect it equal, so it varies together.
-    alike = list(dict.fromkeys((dim.axis, dim.example, dim.min, dim.max) for dim in asked))
+    same = list(dict.fromkeys((dim.axis, dim.example, dim.min, dim.max) for dim in asked))
     for dim in asked:
-        number = alike.index((dim.axis, dim.example, dim.min, dim.max))
+        number = same.index((dim.axis, dim.example, dim.min, dim.max))
         limit = dim.max if dim.max is not None else dim.example * _GROWTH
         larger[dim.symbol] = max(dim.min, min(limit, dim.example * _GROWTH, dim.example + 1 + number))
     for sizes in (larger, smallest):
@@ -125,7 +126,7 @@ def _resized(bound: Mapping[str, Any], asked: Sequence[AskedDim], sizes: Mapping
         picks = [generator.randrange(max(1, flat.numel())) for _ in range(int(np.prod(shape)))]
         return flat[picks].reshape(shape) if flat.numel() else value
 
-    # Drawn alike every time: a difference that is found once is found again.
+    # The same seed every time: a difference that is found once is found again.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return {name: visit(name, value) for name, value in bound.items()}
@@ -134,11 +135,10 @@ def _resized(bound: Mapping[str, Any], asked: Sequence[AskedDim], sizes: Mapping
 def _draws(module: Any, source: str) -> Finding:
     """PyTorch gives another result in every run, and the ONNX model holds no operator that draws random numbers."""
     line = next((found for part in module.modules() if (found := _python_state(part))), None)
-    return Finding(
-        kind="export/python-side-effect",
+    return export.PYTHON_SIDE_EFFECT.finding(
         severity=Severity.WARNING,
         tier=Tier.HAZARD,
-        title="The PyTorch model gives another result in every run; the ONNX model always the same",
+        problem="PyTorch gives another result in every run, the ONNX model always the same",
         cause=(
             "A random number, a clock, a global or the like is read in Python while the graph is captured, so the "
             "value of that one moment is a constant in the ONNX model. Parity cannot be checked."
@@ -147,11 +147,9 @@ def _draws(module: Any, source: str) -> Finding:
         locations=(location_of(line) if line else Location(LocationKind.MODEL, "model"),),
         evidence=context(line) if line else (),
         fixes=(
-            Fix("If a constant is meant, draw it once in the constructor and keep it with `register_buffer`."),
-            Fix(
-                "If every run must draw, use `torch.rand`, which becomes an ONNX random operator, or make it an input."
-            ),
-            Fix("If only training needs it, put it under `if self.training:`."),
+            "If a constant is meant, draw it once in the constructor and keep it with `register_buffer`.",
+            "If every run must draw, use `torch.rand`, which becomes an ONNX random operator, or make it an input.",
+            "If only training needs it, put it under `if self.training:`.",
         ),
     )
 
@@ -169,11 +167,8 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
     where = f" The first module whose output differs is `{parting.module}` (by {first.absolute:.3g})." if first else ""
     frozen = label == _VALUES
     momentary = line is not None and re.search(_RANDOM_CALL, line.code)
-    return Finding(
-        kind="export/parity",
-        severity=Severity.ERROR,
-        tier=Tier.HAZARD,
-        title=f"PyTorch and ONNX outputs differ {label}" + (f", first in module {parting.module}" if first else ""),
+    return export.PARITY.finding(
+        problem=f"outputs differ from PyTorch's {label}" + (f", first in module {parting.module}" if first else ""),
         cause=(
             f"Output {compared.output} differs by {compared.absolute:.3g} "
             f"({compared.relative:.2%} of its largest value)"
@@ -196,25 +191,18 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
         evidence=context(line) if line else (),
         fixes=(
             *(
-                (Fix("The line reads a clock or a random number in Python: leave it out, or make it an input."),)
+                ("The line reads a clock or a random number in Python: leave it out, or make it an input.",)
                 if momentary
                 else ()
             ),
             *(
-                (
-                    Fix(
-                        "Compute it in torch operators, without numpy, item() or float(): then it stays a part of the "
-                        "graph."
-                    ),
-                )
+                ("Compute it in torch operators, without numpy, item() or float(): then it stays a part of the graph.",)
                 if frozen
                 else ()
             ),
-            Fix(
-                "Look for code that runs differently in an export: `torch.onnx.is_in_onnx_export()`, "
-                "`torch.compiler.is_exporting()`, Python numbers computed from the example (int(), item(), len())."
-            ),
-            Fix("Export with optimize off: if the outputs then agree, the exporter's optimiser is at fault."),
+            "Look for code that runs differently in an export: `torch.onnx.is_in_onnx_export()`, "
+            "`torch.compiler.is_exporting()`, Python numbers computed from the example (int(), item(), len()).",
+            "Export with optimize off: if the outputs then agree, the exporter's optimiser is at fault.",
         ),
     )
 
@@ -223,18 +211,16 @@ def _refuses(error: BaseException, label: str, asked: Sequence[AskedDim], source
     """PyTorch itself fails at a size in the range."""
     failure = read(error, source)
     keys = ", ".join(dict.fromkeys(dim.key for dim in asked))
-    return Finding(
-        kind="export/dim-constraint",
-        severity=Severity.ERROR,
-        tier=Tier.SHAPES,
-        title=f"The PyTorch model itself fails {label}, inside the range asked for",
+    return export.DIM_CONSTRAINT.finding(
+        asked=" and ".join(f"{dim.key} was asked for {dim.span}" for dim in asked),
+        takes=f"itself fails in PyTorch {label}",
         cause=f"{keys}: {failure.root.splitlines()[0]}",
         source=source,
         locations=((location_of(failure.line),) if failure.line else ()),
         evidence=context(failure.line) if failure.line else (),
         fixes=(
-            Fix("Narrow the range to sizes the model takes, or to multiples of its stride."),
-            Fix("Pad the input to such a size in forward or before the model."),
+            "Narrow the range to sizes the model takes, or to multiples of its stride.",
+            "Pad the input to such a size in forward or before the model.",
         ),
     )
 
@@ -244,19 +230,15 @@ def _cannot_run(error: BaseException, label: str, source: str) -> Finding:
     text = str(error)
     node = re.search(r"node\.? ?Name:'([^']*)'|\(([\w/.]+)\) Op", text)
     name = next((group for group in node.groups() if group), "") if node else ""
-    return Finding(
-        kind="export/parity",
-        severity=Severity.ERROR,
+    return export.PARITY.finding(
         tier=Tier.SHAPES,
-        title=f"The ONNX model fails {label}, where PyTorch works",
+        problem=f"it fails {label}, where PyTorch works",
         cause=f"ONNX Runtime says: {text.splitlines()[0][:300]}",
         source=source,
         locations=(Location(LocationKind.NODE, name) if name else Location(LocationKind.MODEL, "model"),),
         fixes=(
-            Fix(
-                "Something of the example's size is fixed in the graph: take sizes from x.shape, `-1` in view/reshape."
-            ),
-            Fix("Narrow the range to the example's sizes if only these are needed."),
+            "Something of the example's size is fixed in the graph: take sizes from x.shape, `-1` in view/reshape.",
+            "Narrow the range to the example's sizes if only these are needed.",
         ),
     )
 
@@ -273,19 +255,16 @@ def _refused(error: BaseException, model: onnx.ModelProto, source: str) -> Findi
         if node is not None
         else Location(LocationKind.MODEL, "model")
     )
-    return Finding(
-        kind="export/invalid-model",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title="The exporter wrote a model that is not valid" + (f": {node.op_type} {name}" if node is not None else ""),
+    return export.INVALID_MODEL.finding(
+        part=f"{node.op_type} {name}" if node is not None else "ONNX Runtime does not load it",
         cause=f"ONNX Runtime does not load it: {text.partition('failed:')[2].strip() or text}",
         source=source,
         locations=((location_of(line),) if line else ()) + (location,),
         evidence=context(line) if line else (),
         fixes=(
-            Fix("Write the line in other operators: the exporter's translation of this one is wrong for these types."),
-            Fix("Export with optimize off: if the model is valid then, the exporter's optimiser is at fault."),
-            Fix("The legacy exporter (option `legacy`) translates in another way."),
+            "Write the line in other operators: the exporter's translation of this one is wrong for these types.",
+            "Export with optimize off: if the model is valid then, the exporter's optimiser is at fault.",
+            "The legacy exporter (option `legacy`) translates in another way.",
         ),
     )
 

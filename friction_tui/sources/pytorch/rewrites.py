@@ -1,4 +1,4 @@
-"""Concrete edits for a guilty Python line: the statement is read and the replacement is spelled out with its own names.
+"""Concrete edits for the Python line at fault: its statement is read, the replacement spelled out in its own names.
 
 Nothing here is applied: the user's code is the user's to change.
 """
@@ -165,7 +165,7 @@ def of_branch(line: SourceLine) -> tuple[Fix, ...]:
 
 
 def _of_early_end(test: ast.expr) -> tuple[Fix, ...]:
-    """A loop that ends, or skips a round, when a tensor's value says so."""
+    """A loop that ends, or skips a round, depending on a tensor's value."""
     ended = _tensor_text(test)
     return (
         Fix(

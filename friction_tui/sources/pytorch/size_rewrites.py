@@ -109,6 +109,10 @@ def of_slice(line: SourceLine | None) -> tuple[Fix, ...]:
     return tuple(fixes[:2])
 
 
+COPY = "clone(memory_format=torch.contiguous_format)"
+"""Copies into row order whatever the capture believes: `contiguous()` does nothing to what it takes for contiguous."""
+
+
 def of_view(line: SourceLine | None) -> tuple[Fix, ...]:
     """The line's own view or reshape with a copy before it."""
     statement = statement_at(line) if line else None
@@ -116,6 +120,6 @@ def of_view(line: SourceLine | None) -> tuple[Fix, ...]:
         match node:
             case ast.Call(func=ast.Attribute(attr="view" | "reshape" | "flatten" as method, value=owner)):
                 before, call = ast.unparse(owner), ast.unparse(node)
-                copied = call.replace(f"{before}.{method}(", f"{before}.contiguous().{method}(", 1)
+                copied = call.replace(f"{before}.{method}(", f"{before}.{COPY}.{method}(", 1)
                 return (Fix(f"Replace `{call}` with `{copied}`."),)
     return ()

@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 
+from friction_tui.kinds import export
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.source_lines import context, find_in, of_stack_text
-from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, SourceLine
 
 _MODE_SENSITIVE = (
     torch.nn.modules.batchnorm._BatchNorm,
@@ -39,7 +40,7 @@ def training_mode(module: Any, made_at: SourceLine | None, factory: str, source:
     left = [(name, part) for name, part in module.named_modules() if part.training and _sensitive(part)]
     if not left:
         return []
-    kinds = sorted({type(part).__name__ for _, part in left})
+    classes = sorted({type(part).__name__ for _, part in left})
     names = [f"{name} ({type(part).__name__})" if name else type(part).__name__ for name, part in left]
     line = None
     if made_at is not None:
@@ -50,11 +51,8 @@ def training_mode(module: Any, made_at: SourceLine | None, factory: str, source:
         )
     more = f" and {len(names) - 4} more" if len(names) > 4 else ""
     return [
-        Finding(
-            kind="export/training-mode",
-            severity=Severity.WARNING,
-            tier=Tier.HAZARD,
-            title=f"The model was exported in training mode: {', '.join(kinds)} behave differently there",
+        export.TRAINING_MODE.finding(
+            parts=", ".join(classes),
             cause=(
                 f"In train() mode: {', '.join(names[:4])}{more}. There dropout drops at random and BatchNorm "
                 "normalises with the batch's own statistics; eval() turns both off."
@@ -63,8 +61,8 @@ def training_mode(module: Any, made_at: SourceLine | None, factory: str, source:
             locations=(location_of(line) if line else Location(LocationKind.MODEL, names[0]),),
             evidence=context(line) if line else (),
             fixes=(
-                Fix("Call `model.eval()` before the export, in the factory: `return model.eval()`."),
-                Fix("Keep a part in training mode on purpose only if the deployed model must be random."),
+                "Call `model.eval()` before the export, in the factory: `return model.eval()`.",
+                "Keep a part in training mode on purpose only if the deployed model must be random.",
             ),
         )
     ]
@@ -83,11 +81,8 @@ def training_nodes(program: torch.export.ExportedProgram, module: Any, source: s
         line = (of_stack_text(node.meta.get("stack_trace") or "") or (None,))[-1]
         short, module_form, default = _FUNCTIONAL.get(name, (name.rpartition(":")[2], "", ""))
         findings.append(
-            Finding(
-                kind="export/training-mode",
-                severity=Severity.WARNING,
-                tier=Tier.HAZARD,
-                title=f"{short} runs in training mode although the model is in eval()",
+            export.TRAINING_MODE.finding(
+                parts=f"{short}, although the model is in eval()",
                 cause=(
                     f"{short} is called with training=True{default}, so it stays active in the exported model: results "
                     "are random or depend on the batch. eval() does not reach it."
@@ -96,8 +91,8 @@ def training_nodes(program: torch.export.ExportedProgram, module: Any, source: s
                 locations=(location_of(line),) if line else (),
                 evidence=context(line) if line else (),
                 fixes=(
-                    Fix(f"Pass the module's mode: `F.{short}(..., training=self.training)`, and call model.eval()."),
-                    *((Fix(f"Or use the module (`{module_form}`), which eval() switches."),) if module_form else ()),
+                    f"Pass the module's mode: `F.{short}(..., training=self.training)`, and call model.eval().",
+                    *((f"Or use the module (`{module_form}`), which eval() switches.",) if module_form else ()),
                 ),
             )
         )
@@ -121,20 +116,15 @@ def training_only(program: torch.export.ExportedProgram, source: str) -> list[Fi
             if line not in found.values():
                 found[name] = line
     return [
-        Finding(
-            kind="export/training-parts",
-            severity=Severity.WARNING,
-            tier=Tier.HAZARD,
-            title=f"A loss is part of the exported graph: {what}",
+        export.TRAINING_PARTS.finding(
+            loss=what,
             cause=f"The graph computes {what}, which only training needs; it costs time and its targets become inputs.",
             source=source,
             locations=(location_of(line),) if line else (),
             evidence=context(line) if line else (),
             fixes=(
-                Fix(
-                    "Return predictions before the loss: `if self.training:` around it, and export after model.eval()."
-                ),
-                Fix("Export the backbone alone: make the factory return the part that predicts."),
+                "Return predictions before the loss: `if self.training:` around it, and export after model.eval().",
+                "Export the backbone alone: make the factory return the part that predicts.",
             ),
         )
         for what, line in found.items()

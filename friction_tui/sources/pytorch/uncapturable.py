@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from friction_tui.kinds import export
 from friction_tui.sources.failure import Failure, a_or_an, finding, placed
 from friction_tui.sources.pytorch import size_rewrites
 from friction_tui.sources.source_lines import returned_at
-from friction_tui.vocabulary.finding import Finding, Fix
+from friction_tui.vocabulary.finding import Finding
 
 _NEEDS_DATA = (
     r"Cannot access data pointer of Tensor",
@@ -29,15 +30,15 @@ def _input(failure: Failure) -> Finding | None:
     short = match.group(1).rpartition(".")[2]
     found = finding(
         failure,
-        "export/unsupported-input",
-        f"forward takes {a_or_an(short)}, which cannot be an ONNX input",
+        export.UNSUPPORTED_INPUT,
         f"An example input is {a_or_an(short)} ({match.group(1)}); an export takes tensors, numbers and tuples, lists "
         "or dicts of these.",
         (
-            Fix(f"Pass the tensors themselves: one parameter of forward for each tensor of {short}."),
-            Fix(f"For a dataclass call `torch.export.register_dataclass({short})` before the export: it flattens."),
-            Fix(f"Wrap the model: a small nn.Module whose forward takes tensors and builds the {short}."),
+            f"Pass the tensors themselves: one parameter of forward for each tensor of {short}.",
+            f"For a dataclass call `torch.export.register_dataclass({short})` before the export: it flattens.",
+            f"Wrap the model: a small nn.Module whose forward takes tensors and builds the {short}.",
         ),
+        what=a_or_an(short),
     )
     return placed(found, failure.forward)
 
@@ -47,20 +48,20 @@ def _output(failure: Failure) -> Finding | None:
     if not unknown and not re.search(r"translating node return .*has no attribute 'name'", failure.text, re.S):
         return None
     short = unknown.group(1).rpartition(".")[2] if unknown else ""
-    what = a_or_an(short) if short else failure.returned or "something that is no tensor"
+    what = a_or_an(short) if short else failure.returned or "something that is not a tensor"
     found = finding(
         failure,
-        "export/unsupported-output",
-        f"forward returns {what}, which cannot be an ONNX output",
+        export.UNSUPPORTED_OUTPUT,
         f"The model's result holds {what}. Outputs of an export are tensors in tuples, lists or dicts.",
         (
-            Fix("Return the tensors alone, as a tuple or a dict; wrap the model when its own return type must stay."),
+            "Return the tensors alone, as a tuple or a dict; wrap the model when its own return type must stay.",
             *(
-                (Fix(f"For a dataclass call `torch.export.register_dataclass({short})` before the export."),)
+                (f"For a dataclass call `torch.export.register_dataclass({short})` before the export.",)
                 if short
                 else ()
             ),
         ),
+        what=what,
     )
     return placed(found, returned_at(failure.forward, short) if failure.forward else None)
 
@@ -70,18 +71,13 @@ def _custom_autograd(failure: Failure) -> Finding | None:
         return None
     return finding(
         failure,
-        "export/custom-autograd",
-        "A torch.autograd.Function cannot be captured",
+        export.CUSTOM_AUTOGRAD,
         f"The forward of a custom autograd.Function does what cannot be traced: {failure.root.splitlines()[0]}",
         (
-            Fix(
-                "For the export use plain torch operators: `if torch.compiler.is_exporting(): return plain_forward(x)`."
-            ),
-            Fix(
-                "Make the kernel an operator of its own: `torch.library.custom_op` with `register_fake`, and a "
-                "custom_translation_table entry for ONNX."
-            ),
-            Fix("Write its forward in torch operators; backward does not matter for an export."),
+            "For the export use plain torch operators: `if torch.compiler.is_exporting(): return plain_forward(x)`.",
+            "Make the kernel an operator of its own: `torch.library.custom_op` with `register_fake`, and a "
+            "custom_translation_table entry for ONNX.",
+            "Write its forward in torch operators; backward does not matter for an export.",
         ),
     )
 
@@ -91,18 +87,16 @@ def _side_effect(failure: Failure) -> Finding | None:
         return None
     return finding(
         failure,
-        "export/python-side-effect",
-        "Python code outside torch needs a tensor's data (numpy, formatting, native code)",
+        export.PYTHON_SIDE_EFFECT,
         f"The line hands a tensor's data to Python code that torch.export cannot follow: "
         f"{failure.root.splitlines()[0]}. During the capture tensors are fake: they have shapes and no data.",
         (
-            Fix("Write it in torch operators: torch has most of numpy; constants are made in the constructor."),
-            Fix(
-                "Move printing, logging, formatting and checks out of forward, or skip them: "
-                "`if not torch.compiler.is_exporting():`."
-            ),
-            Fix("Native code becomes an operator: `torch.library.custom_op` with `register_fake`."),
+            "Write it in torch operators: torch has most of numpy; constants are made in the constructor.",
+            "Move printing, logging, formatting and checks out of forward, or skip them: "
+            "`if not torch.compiler.is_exporting():`.",
+            "Native code becomes an operator: `torch.library.custom_op` with `register_fake`.",
         ),
+        problem="it needs a tensor's data (numpy, formatting, native code)",
     )
 
 
@@ -112,12 +106,11 @@ def _device(failure: Failure) -> Finding | None:
         return None
     return finding(
         failure,
-        "export/device-mismatch",
-        "The line puts tensors on a device that is not there, or mixes devices",
+        export.DEVICE_MISMATCH,
         failure.root.splitlines()[0],
         (
-            Fix("Create tensors where the input is, `torch.zeros(..., device=x.device)`, and write no `.cuda()`."),
-            Fix("Keep constants as buffers (`register_buffer`): they move with the module."),
+            "Create tensors where the input is, `torch.zeros(..., device=x.device)`, and write no `.cuda()`.",
+            "Keep constants as buffers (`register_buffer`): they move with the module.",
         ),
     )
 
@@ -129,30 +122,25 @@ def _dtype(failure: Failure) -> Finding | None:
     if dtype is None:
         return None
     named = dtype.group(1) or dtype.group(2)
-    quantised = ".q" in named
-    return finding(
-        failure,
-        "export/complex" if "complex" in named else "export/unsupported-dtype",
-        f"{named} has no ONNX type",
-        f"A tensor of type {named} would have to be in the graph, and ONNX has no such type.",
-        (
-            Fix("Export the float model and quantise the ONNX model with QuantizeLinear/DequantizeLinear pairs.")
-            if quantised
-            else Fix("Work on real tensors: `torch.view_as_real`."),
-        ),
-    )
+    cause = f"A tensor of type {named} would have to be in the graph, and ONNX has no such type."
+    if "complex" in named:
+        advice = "Work on real tensors: `torch.view_as_real`."
+        return finding(failure, export.COMPLEX, cause, (advice,), problem=f"{named} has no ONNX type")
+    advice = "Export the float model and quantise the ONNX model with QuantizeLinear/DequantizeLinear pairs."
+    return finding(failure, export.UNSUPPORTED_DTYPE, cause, (advice,), dtype=named)
 
 
 def _quantised(failure: Failure) -> Finding:
     return finding(
         failure,
-        "export/unsupported-dtype",
-        "Layers quantized by torch.ao hold packed int8 (qint8) weights, which cannot be captured",
-        "The model was quantized in PyTorch: its weights are packed objects of PyTorch's own CPU kernels, no tensors.",
+        export.UNSUPPORTED_DTYPE,
+        "The model was quantized in PyTorch: its weights are packed objects of PyTorch's own CPU kernels, not tensors, "
+        "and cannot be captured.",
         (
-            Fix("Export the float model and quantize the ONNX model with QuantizeLinear/DequantizeLinear pairs."),
-            Fix("Use torchao's quantize_ with the PT2E flow: it keeps quantize and dequantize as operators."),
+            "Export the float model and quantize the ONNX model with QuantizeLinear/DequantizeLinear pairs.",
+            "Use torchao's quantize_ with the PT2E flow: it keeps quantize and dequantize as operators.",
         ),
+        dtype="The packed int8 (qint8) weight of torch.ao's quantized layers",
     )
 
 
@@ -160,12 +148,11 @@ def scripted(failure: Failure) -> Finding:
     """A module that holds TorchScript, and fails at nothing that is known otherwise."""
     return finding(
         failure,
-        "export/torchscript-part",
-        "A part compiled by torch.jit.script cannot be captured",
+        export.TORCHSCRIPT_PART,
         f"The line calls TorchScript, whose code torch.export does not see into: {failure.root.splitlines()[0]}",
         (
-            Fix("Use the plain Python module or function: drop `torch.jit.script` for the export."),
-            Fix("The legacy exporter (option `legacy`) takes TorchScript; it freezes branches and lists no lines."),
+            "Use the plain Python module or function: drop `torch.jit.script` for the export.",
+            "The legacy exporter (option `legacy`) takes TorchScript; it freezes branches and lists no lines.",
         ),
     )
 
@@ -175,13 +162,15 @@ def _mutation(failure: Failure) -> Finding | None:
         return None
     return finding(
         failure,
-        "export/mutation",
-        "A tensor is changed in place where the export does not allow it",
+        export.MUTATION,
         f"The line changes a tensor in place (mutation): {failure.root.splitlines()[0]}",
         (
-            Fix("Make a new tensor: `x = x + 1` for `x += 1`, `x = x.clone()` first, `torch.where` for masked writes."),
-            Fix("State that must live between calls is an input and an output: `return y, new_state`."),
+            "Make a new tensor: `x = x + 1` for `x += 1`, `x = x.clone()` first, `torch.where` for masked writes.",
+            "State that must live between calls is an input and an output: `return y, new_state`.",
         ),
+        function="forward",
+        what="a tensor in place",
+        effect="the export does not allow it there",
     )
 
 
@@ -193,17 +182,15 @@ def _memory_layout(failure: Failure) -> Finding | None:
         return None
     return finding(
         failure,
-        "export/memory-layout",
-        "A view needs another memory layout than the captured tensor has",
+        export.MEMORY_LAYOUT,
         f"The line makes a view (view, or a reshape that became one) of a tensor that is not laid out for it, mostly "
         f"behind a transpose or an attention kernel: {failure.root.splitlines()[0]}",
         (
             *size_rewrites.of_view(failure.line),
-            Fix("Copy first: `x.contiguous().view(...)`, or `x.flatten(...)` right behind the transpose."),
-            Fix(
-                "When it is an attention kernel's output, export with the plain implementation: in transformers load "
-                "the model with `attn_implementation='eager'`."
-            ),
+            f"Copy first: `x.{size_rewrites.COPY}.view(...)`. `contiguous()` is not enough where the capture takes the "
+            "tensor for contiguous.",
+            "When it is an attention kernel's output, export with the plain implementation: in transformers load "
+            "the model with `attn_implementation='eager'`.",
         ),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pickle
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 from friction_tui.sources import python_code
+from friction_tui.sources.agreed_code import place
 from friction_tui.sources.failure import a_or_an
 from friction_tui.sources.python_code import CannotBuild as CannotBuild  # noqa: PLC0414 - part of what build() says
 from friction_tui.sources.pytorch import example_inputs
@@ -64,9 +66,9 @@ def build(source: Source) -> Built:
     path = Path(source.path)
     if source.kind is SourceKind.TORCHSCRIPT:
         load_torchscript: Any = torch.jit.load
-        return _with_inputs(load_torchscript(str(path), map_location="cpu"), None, source, None, None)
+        return _with_inputs(load_torchscript(str(place(path)), map_location="cpu"), None, source, None, None)
     if source.kind is SourceKind.EXPORTED_PROGRAM:
-        program = torch.export.load(path)
+        program = torch.export.load(place(path))
         args, kwargs = program.example_inputs or ((), {})
         return Built(program, tuple(args), dict(kwargs))
     if path.suffix not in {".py", ""} and path.is_file():
@@ -136,7 +138,8 @@ def _as_call(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 def _pickled(path: Path, source: Source) -> Built:
     """A checkpoint: a whole pickled module (the user agreed to run it), or weights that lack their module."""
-    loaded = torch.load(path, map_location="cpu", weights_only=False)
+    sys.path += [str(path.resolve().parent), str(Path.cwd())]  # where the classes in it may be defined
+    loaded = torch.load(place(path), map_location="cpu", weights_only=False)
     if isinstance(loaded, torch.nn.Module):
         return _with_inputs(loaded, None, source, None, None)
     found = a_or_an(type(loaded).__name__) + (f" with {len(loaded)} entries" if hasattr(loaded, "__len__") else "")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from friction_tui.kinds import export
 from friction_tui.sources.failure import Failure, finding
 from friction_tui.sources.pytorch import size_rewrites
 from friction_tui.sources.pytorch.guards import Guard
-from friction_tui.vocabulary.finding import Finding, Fix, SourceLine
+from friction_tui.vocabulary.finding import Finding, SourceLine
 
 _NAMED = re.compile(r"You marked (\S+) as dynamic but your code specialized it to be a constant \((\d+)\)")
 _INFERRED = re.compile(r"inferred a static shape of (\d+) for dimension inputs((?:\[[^\]]+\])+)\.shape\[(\d+)\]")
@@ -49,15 +50,16 @@ def recognise(failure: Failure) -> Finding | None:
     advice = "; ".join(line.strip() for line in suggested.group(1).strip().splitlines()) if suggested else ""
     return finding(
         failure,
-        "export/dim-constraint",
-        "The model does not take every size in the range asked for",
+        export.DIM_CONSTRAINT,
         f"A constraint on a dynamic dimension is violated: {evidence[0] if evidence else failure.root}",
         (
-            Fix(f"Declare what the model takes: {advice}." if advice else "Narrow the range of this dimension."),
-            Fix("Let the exporter find it out: `Dim.AUTO` for this dimension."),
-            Fix("Change the line that needs it, if the model should take every size in the range."),
+            f"Declare what the model takes: {advice}." if advice else "Narrow the range of this dimension.",
+            "Let the exporter find it out: `Dim.AUTO` for this dimension.",
+            "Change the line that needs it, if the model should take every size in the range.",
         ),
         evidence,
+        asked="A range of sizes was asked for",
+        takes="does not take all of them",
     )
 
 
@@ -66,12 +68,13 @@ def _specialised(
 ) -> Finding:
     return finding(
         failure,
-        "export/dim-specialised",
-        f"Dimension {dimension} was asked to be dynamic and is a constant ({value}) in the model",
+        export.DIM_SPECIALISED,
         f"The code specialised {dimension} to the constant {value} of the example input: a constraint on a dynamic "
         "dimension was violated.",
         size_rewrites.of_constant_size(failure.line, value, axis, tensor),
         evidence,
+        dimension=f"Dimension {dimension}",
+        size=value,
     )
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def export(request: ExportRequest, channel: Channel) -> Done:
     source = f"tf2onnx {tf2onnx.__version__} (TensorFlow {tf.__version__})"
     path = Path(request.source.path)
     channel.stage("load and convert")
-    with _heard(channel) as failed:
+    with _logged(channel) as failed:
         try:
             converted = _convert(request.source, min(request.opset or HIGHEST_OPSET, HIGHEST_OPSET))
         except CannotBuild as error:
@@ -86,8 +87,8 @@ def export(request: ExportRequest, channel: Channel) -> Done:
     channel.send(Exported(request.output, channel.elapsed))
     if request.aftermath and not untranslated:
         channel.stage("parity")
-        heard = lambda text: channel.log("info", text)  # noqa: E731
-        channel.found(*parity.check(proto, converted.run, specs, request.profile, source, heard))
+        say = partial(channel.log, "info")
+        channel.found(*parity.check(proto, converted.run, specs, request.profile, source, say))
     watch = tuple(str(file) for file in converted.watch)
     return Done(request.output, channel.elapsed, watch=watch, onnx_nodes=len(proto.graph.node))
 
@@ -179,7 +180,7 @@ def _save(proto: onnx.ModelProto, request: ExportRequest) -> None:
 
 
 @contextmanager
-def _heard(channel: Channel) -> Iterator[dict[str, str]]:
+def _logged(channel: Channel) -> Iterator[dict[str, str]]:
     """Hands tf2onnx's log lines on to the channel; gives the nodes it gave up on, with the reason."""
     handler, logger = _ChannelHandler(channel), logging.getLogger("tf2onnx")
     logger.addHandler(handler)

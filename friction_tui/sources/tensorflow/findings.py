@@ -1,20 +1,22 @@
-"""What goes wrong between TensorFlow and ONNX, in the words of the one who wrote the Keras model."""
+"""What goes wrong between TensorFlow and ONNX, in the terms of the Keras model."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import onnx
 
+from friction_tui.kinds import export
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.sources.python_code import CannotBuild
 from friction_tui.sources.source_lines import context, of_exception
 from friction_tui.sources.tensorflow.lines import Lines
-from friction_tui.vocabulary.finding import EngineWords, Finding, Fix, Location, LocationKind, Severity, Tier
+from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
 from friction_tui.vocabulary.recipe import Source
 
 _NHWC_TO_NCHW, _NCHW_TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
@@ -52,41 +54,35 @@ def _untranslated(op: str, layers: str, why: str, locations: tuple[Location, ...
     evidence = context(line) if line else ()
     words = (EngineWords(source, f"Tensorflow op [{locations[0].name}: {op}] is not supported"),)
     if op in _CALLS:
-        return Finding(
-            kind="export/tf-function-left",
-            severity=Severity.ERROR,
-            tier=Tier.EXPORT,
-            title=f"A TensorFlow function call ({op}) was not inlined",
+        return export.TF_FUNCTION_LEFT.finding(
+            op=op,
             cause=f"tf2onnx could not inline a tf.function{used}, often because of a resource or a custom gradient "
             "inside.",
             source=source,
             locations=locations,
             evidence=evidence,
             fixes=(
-                Fix("Save again with TensorFlow 2: `model.export(folder)`, or `tf.saved_model.save` of model.call."),
-                Fix("Call the layer's own ops instead of the nested tf.function in that layer."),
+                "Save again with TensorFlow 2: `model.export(folder)`, or `tf.saved_model.save` of model.call.",
+                "Call the layer's own ops instead of the nested tf.function in that layer.",
             ),
             words=words,
         )
     if op in _PYTHON:
         cause = f"{op}{used} calls back into Python (tf.py_function, tf.numpy_function): no model file holds its code."
-        fixes: tuple[Fix, ...] = (Fix("Write that function with TensorFlow operators, or call it outside the model."),)
+        fixes: tuple[str, ...] = ("Write that function with TensorFlow operators, or call it outside the model.",)
     elif op.startswith(_TABLES) or "String" in op or "Regex" in op:
         cause = f"{op}{used} works on strings or on a lookup table, which neither ONNX nor TensorRT has for tensors."
-        fixes = (Fix("Leave the preprocessing layers out of the exported model: feed it the indices they give."),)
+        fixes = ("Leave the preprocessing layers out of the exported model: feed it the indices they give.",)
     else:
-        cause = f"tf2onnx has no handler for {op}{used}; it stays in the graph, unknown to all."
+        cause = f"tf2onnx has no handler for {op}{used}; it stays in the graph, and nothing that reads ONNX knows it."
         if why:
-            cause = f"tf2onnx gave up on {op}{used}, often for want of a size it needs to know: {why}."
+            cause = f"tf2onnx gave up on {op}{used}, often because a size it needs is not known: {why}."
         fixes = (
-            Fix(f"Replace what makes {op} there with operators ONNX has."),
-            Fix("Move that part before or after the model."),
+            f"Replace what makes {op} there with operators ONNX has.",
+            "Move that part before or after the model.",
         )
-    return Finding(
-        kind="export/missing-onnx-function",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=f"TensorFlow op {op} has no ONNX translation" + (f" (layer {layers})" if layers else ""),
+    return export.MISSING_ONNX_FUNCTION.finding(
+        op=f"TensorFlow's {op}" + (f" (layer {layers})" if layers else ""),
         cause=cause,
         source=source,
         locations=locations,
@@ -117,52 +113,51 @@ def layout(model: OpenedModel, source: str) -> Iterator[Finding]:
         return
     border = {port.name for port in (*model.proto.graph.input, *model.proto.graph.output)}
     inside = [node for node in at if not border & {*node.proto.input, *node.proto.output}]
-    count = f"{len(at)} transpose{'s' * (len(at) != 1)} between channels-last and channels-first"
     some = f", {len(inside)} of them inside the model" if inside else ""
-    where = ", inside the model" if len(inside) == len(at) else some
-    yield Finding(
-        kind="export/nhwc-transposes",
-        severity=Severity.NOTE,
-        tier=Tier.HAZARD,
-        title=count + where,
+    yield export.NHWC_TRANSPOSES.finding(
+        transposes=f"{len(at)} transpose{'s' * (len(at) != 1)}",
+        where=", inside the model" if len(inside) == len(at) else some,
         cause="TensorFlow works on NHWC, ONNX convolutions on NCHW: tf2onnx puts a Transpose at each change of layout. "
         + ("Those inside copy a whole tensor at every inference." if inside else "At the border each copies a tensor."),
         source=source,
         locations=tuple(location_of(model, node) for node in inside or at),
         fixes=(
-            Fix("Reshape, Flatten and layers with an axis change the layout back: keep them behind the convolutions.")
+            "Reshape, Flatten and layers with an axis change the layout back: keep them behind the convolutions."
             if inside
-            else Fix("Converting with tf2onnx's own `--inputs-as-nchw` removes the one at the input."),
+            else "Converting with tf2onnx's own `--inputs-as-nchw` removes the one at the input.",
         ),
     )
 
 
 def opset_stays(asked: int, written: int, why: str, source: str) -> Finding:
     """The opset asked for could not be reached."""
-    return Finding(
-        kind="export/opset-differs",
-        severity=Severity.WARNING,
-        tier=Tier.EXPORT,
-        title=f"Opset {asked} was asked for, the model has opset {written}",
+    return export.OPSET_DIFFERS.finding(
+        asked=asked,
+        written=written,
         cause=f"tf2onnx writes opset {written} at most, and the conversion upward failed: {why}",
         source=source,
         locations=(Location(LocationKind.MODEL, f"opset {written}"),),
-        fixes=(Fix(f"Stay at opset {written} if the target takes it."),),
+        fixes=(f"Stay at opset {written} if the target takes it.",),
     )
 
 
 def cannot_build(source: Source, error: CannotBuild, engine: str) -> Finding:
     """The file holds no model that could be converted, for a reason we know."""
-    return Finding(
-        kind="export/user-code" if source.path.endswith(".py") else "export/unknown",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=f"{Path(source.path).name} could not be converted to ONNX",
+    return _failed(
+        Path(source.path),
+        f"{Path(source.path).name} could not be converted to ONNX",
         cause=f"{error}.",
         source=engine,
         locations=(Location(LocationKind.FILE, source.path),),
-        fixes=(Fix("Do that, and press r."),),
+        fixes=("Do that, and press r.",),
     )
+
+
+def _failed(path: Path, reason: str, **facts: Any) -> Finding:
+    """No ONNX model came out: of Python code because it made no model, of a file for a reason of its own."""
+    if path.suffix == ".py":
+        return export.USER_CODE.finding(outcome="could not be made", reason=reason, **facts)
+    return export.UNKNOWN.finding(reason=reason, **facts)
 
 
 def not_converted(path: Path, error: Exception, source: str) -> Finding:
@@ -170,35 +165,33 @@ def not_converted(path: Path, error: Exception, source: str) -> Finding:
     said = f"{type(error).__name__}: {str(error).strip()[:800]}"
     line = of_exception(error)
     custom = _UNKNOWN_CLASS.search(str(error))
-    title, cause = f"{path.name} could not be converted to ONNX", said
-    fixes: tuple[Fix, ...] = (
-        Fix("Save the model as a SavedModel with `model.export(folder)` and open the folder."),
-        Fix("Call the model once on example data before saving it: then its shapes are known."),
+    reason, cause = f"{path.name} could not be converted to ONNX", said
+    fixes: tuple[str, ...] = (
+        "Save the model as a SavedModel with `model.export(folder)` and open the folder.",
+        "Call the model once on example data before saving it: then its shapes are known.",
     )
     if path.suffix == ".py":
-        title, fixes = (
-            f"The code in {path.name} stopped: {type(error).__name__}",
-            (Fix("Mend that line, then press r."),),
+        reason, fixes = (
+            f"the code in {path.name} stopped with {type(error).__name__}",
+            ("Mend that line, then press r.",),
         )
     elif custom:
         name = (custom["a"] or custom["b"] or custom["c"]).rpartition(">")[2]
-        title = f"{path.name} uses the class {name}, whose Python code is not in the file"
+        reason = f"{path.name} uses the class {name}, whose Python code is not in the file"
         cause = f"Keras files hold a layer's settings and weights; the code of {name} has to be imported to make one."
         fixes = (
-            Fix(f"Open the Python file instead: path/file.py:factory, where factory() returns the model with {name}."),
-            Fix("Or save it as a SavedModel, which holds the graph itself: `model.export(folder)`; open the folder."),
+            f"Open the Python file instead: path/file.py:factory, where factory() returns the model with {name}.",
+            "Or save it as a SavedModel, which holds the graph itself: `model.export(folder)`; open the folder.",
         )
     elif "Lambda" in said or "marshal" in said:
-        title = f"{path.name} holds a Lambda layer that cannot be loaded"
+        reason = f"{path.name} holds a Lambda layer that cannot be loaded"
         fixes = (
-            Fix("A Lambda is Python bytecode of the version it was saved with: replace it by a Layer subclass."),
-            Fix("Or export a SavedModel where it was saved: `model.export(folder)`."),
+            "A Lambda is Python bytecode of the version it was saved with: replace it by a Layer subclass.",
+            "Or export a SavedModel where it was saved: `model.export(folder)`.",
         )
-    return Finding(
-        kind="export/user-code" if path.suffix == ".py" else "export/unknown",
-        severity=Severity.ERROR,
-        tier=Tier.EXPORT,
-        title=title,
+    return _failed(
+        path,
+        reason,
         cause=cause,
         source=source,
         locations=(Location(LocationKind.FILE, str(path), source=line),),
@@ -211,22 +204,20 @@ def not_converted(path: Path, error: Exception, source: str) -> Finding:
 def remark(text: str, path: Path, source: str) -> Finding:
     """Something that was chosen because nobody chose."""
     said, _, how = text.partition(". ")
-    return Finding(
-        kind="export/guessed-inputs",
-        severity=Severity.NOTE,
-        tier=Tier.EXPORT,
-        title=said,
+    return export.GUESSED_INPUTS.finding(
+        what="The signature",
+        guess=said,
         cause="A SavedModel may hold several functions; one is judged at a time.",
         source=source,
         locations=(Location(LocationKind.FILE, str(path)),),
-        fixes=(Fix(how),),
+        fixes=(how,),
     )
 
 
 def differs(output: str, absolute: float, relative: float, at: str, source: str) -> Finding:
     """The ONNX model computes something else."""
     return _parity(
-        f"TensorFlow and ONNX outputs differ: {output}",
+        f"output {output} differs from TensorFlow's",
         f"Output {output} differs by {absolute:.3g} ({relative:.2%} of its largest value) on random inputs of {at}.",
         Location(LocationKind.OUTPUT, output),
         source,
@@ -236,7 +227,7 @@ def differs(output: str, absolute: float, relative: float, at: str, source: str)
 def shape_differs(output: str, wanted: tuple[int, ...], got: tuple[int, ...], at: str, source: str) -> Finding:
     """An output of another shape."""
     return _parity(
-        f"TensorFlow and ONNX outputs differ in shape: {output}",
+        f"output {output} has another shape than TensorFlow's",
         f"Output {output} is {list(wanted)} in TensorFlow and {list(got)} in ONNX, for inputs of {at}.",
         Location(LocationKind.OUTPUT, output),
         source,
@@ -246,24 +237,21 @@ def shape_differs(output: str, wanted: tuple[int, ...], got: tuple[int, ...], at
 def does_not_run(error: str, at: str, engine: str, source: str) -> Finding:
     """TensorFlow runs it, ONNX does not."""
     return _parity(
-        "The converted model does not run where the TensorFlow model does",
+        "it does not run where the TensorFlow model does",
         f"{engine} refuses inputs of {at}: {error}",
         Location(LocationKind.MODEL, "converted model"),
         f"{engine} against {source}",
     )
 
 
-def _parity(title: str, cause: str, location: Location, source: str) -> Finding:
-    return Finding(
-        kind="export/parity",
-        severity=Severity.ERROR,
-        tier=Tier.HAZARD,
-        title=title,
+def _parity(problem: str, cause: str, location: Location, source: str) -> Finding:
+    return export.PARITY.finding(
+        problem=problem,
         cause=cause,
         source=source,
         locations=(location,),
         fixes=(
-            Fix("Check for layers that behave differently in training: save the model for inference."),
-            Fix("Convert at another opset, and compare layer by layer."),
+            "Check for layers that behave differently in training: save the model for inference.",
+            "Convert at another opset, and compare layer by layer.",
         ),
     )

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from friction_tui.sources import python_code
+from friction_tui.sources.agreed_code import place
 from friction_tui.sources.python_code import CannotBuild
 from friction_tui.sources.source_lines import of_stack_text
 from friction_tui.sources.tensorflow.lines import Lines, of_function, of_saved_model
@@ -64,8 +65,8 @@ def load(source: Source) -> Loaded:
         import keras
 
         # The user agreed to run what is in the file, for exactly these bytes: a Lambda layer is pickled Python.
-        return _keras(keras.models.load_model(path, compile=False, safe_mode=False), source, {})
-    return _frozen_graph(path)
+        return _keras(keras.models.load_model(place(path), compile=False, safe_mode=False), source, {})
+    return _frozen_graph(place(path))
 
 
 def _from_factory(source: Source) -> Loaded:
@@ -137,7 +138,7 @@ def _keras(model: Any, source: Source, made_at: dict[str, SourceLine], watch: tu
 
 def _saved_model(path: Path, source: Source) -> Loaded:
     """A SavedModel through the signature the user named, its serving signature, or its first one."""
-    loaded = tf.saved_model.load(str(path))
+    loaded = tf.saved_model.load(str(place(path)))
     signatures = dict(loaded.signatures)
     if source.factory and source.factory not in signatures:
         raise CannotBuild(f"{path.name} has no signature {source.factory}; it has {', '.join(signatures) or 'none'}")

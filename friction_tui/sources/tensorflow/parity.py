@@ -18,7 +18,7 @@ Feed = Mapping[str, Array]
 _BATCH, _FREE = 2, 32
 """Sizes for unknown dimensions of a test input: the first axis, and any other."""
 _OTHER = {_BATCH: 3, _FREE: 48}
-"""The second sizes, where the recipe has no range: another batch, and a multiple of 16 that is no power of two."""
+"""The second sizes, where the recipe has no range: another batch, and a multiple of 16 that is not a power of two."""
 _GROWTH = 4
 """No test size is larger than this many times the example's: the range's maximum may not fit this machine."""
 _RANDOM_OPS = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from friction_tui.state.app_state import noticed, with_history
+from friction_tui.state.app_state import NoticeLevel
+from friction_tui.state.user_actions import DismissNotice, SetAscii, SetAutoBuild
 from friction_tui.ui.panel import Ask, Begin, Cancel, Say
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import JobKind, StartNetron
@@ -48,7 +48,9 @@ def _step_problem(bench: Workbench, step: int) -> None:
     listed = bench.problems.listed()
     stops: list[tuple[Finding, str]] = [(f, path) for f in listed for path in (f.node_paths or ("",))]
     if not stops:
-        bench.post_message(Say(f"no problem matches “{bench.problems.filter}”", "info", "Esc shows all again"))
+        bench.post_message(
+            Say(f"no problem matches “{bench.problems.filter}”", NoticeLevel.INFO, "Esc shows all again")
+        )
         return
     here = next((i for i, stop in enumerate(stops) if stop == (state.problem, state.selected)), None)
     if here is None:
@@ -109,7 +111,7 @@ def _move(bench: Workbench, what: str, history: History) -> None:
     state = bench.state
     before = state.recipe
     said = ", ".join(changes(before, history.present)) if before is not None else ""
-    bench.friction.live.move(with_history(state, history), f"{what}: {said}" if said else what)
+    bench.friction.live.move(history, f"{what}: {said}" if said else what)
 
 
 def build(bench: Workbench) -> None:
@@ -132,8 +134,9 @@ def export(bench: Workbench) -> None:
 def toggle_auto_build(bench: Workbench) -> None:
     """Rebuild after each edit from now on, or no more."""
     on = not bench.state.auto_build
-    said = "every edit now rebuilds the engine" if on else "edits no longer rebuild; b does"
-    bench.friction.live.show(noticed(replace(bench.state, auto_build=on), "info", said))
+    said = "every edit now rebuilds the engine" if on else "edits no longer rebuild the engine; b builds"
+    bench.friction.live.dispatch(SetAutoBuild(on))
+    bench.friction.live.say(said)
 
 
 def cancel_job(bench: Workbench) -> None:
@@ -155,21 +158,21 @@ def save(bench: Workbench) -> None:
 
 def messages(bench: Workbench) -> None:
     """Show every message of this session."""
-    from friction_tui.ui.dialogs.messages import messages_screen
+    from friction_tui.ui.dialogs.pages import messages_screen
 
     bench.app.push_screen(messages_screen(bench.state))
 
 
 def who(bench: Workbench) -> None:
     """Show who shares this session, and how others come in."""
-    from friction_tui.ui.dialogs.shared import sharing_screen
+    from friction_tui.ui.dialogs.pages import sharing_screen
 
     bench.app.push_screen(sharing_screen(bench.state))
 
 
 def toggle_ascii(bench: Workbench) -> None:
     """Draw with ASCII only, or with box characters again."""
-    bench.friction.live.show(replace(bench.state, ascii=not bench.state.ascii))
+    bench.friction.live.dispatch(SetAscii(not bench.state.ascii))
 
 
 def toggle_light(bench: Workbench) -> None:
@@ -179,9 +182,7 @@ def toggle_light(bench: Workbench) -> None:
 
 def show_help(bench: Workbench) -> None:
     """Every key."""
-    from friction_tui.ui.actions.help import help_screen
-
-    bench.app.push_screen(help_screen(bench.panel_bindings()))
+    bench.show_help()
 
 
 def back(bench: Workbench) -> None:
@@ -195,7 +196,7 @@ def back(bench: Workbench) -> None:
     elif bench.zoomed:
         zoom(bench)
     elif bench.state.unread:
-        bench.friction.live.show(replace(bench.state, read=bench.state.told))
+        bench.friction.live.dispatch(DismissNotice())
     else:
         bench.show_panel("graph")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import msgspec
 
+from friction_tui.state.app_state import NoticeLevel
 from friction_tui.ui.panel import Ask, Edit, Say
 from friction_tui.vocabulary.protocol import SaveModel
 from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
@@ -72,7 +73,7 @@ def other_engines(bench: Workbench) -> None:
 
 
 def fix(bench: Workbench) -> None:
-    """The fixes for the chosen problem, or for the gravest."""
+    """The fixes for the chosen problem, or for the most severe."""
     from friction_tui.ui.problems.fixes import FixesScreen
 
     finding = bench.state.problem or next(iter(bench.state.findings), None)
@@ -116,28 +117,30 @@ def save_model(bench: Workbench) -> None:
 
 def save_recipe(bench: Workbench) -> None:
     """Ask where to write friction.toml; what the team agreed on in an older one stays."""
+    from friction_tui import friction_toml
     from friction_tui.ui.dialogs.path_prompt import PathPrompt
-    from friction_tui.vocabulary.recipe import file as recipe_file
 
     recipe = bench.state.recipe
     if recipe is None:
         return
 
     try:
-        proposed, agreed = recipe_file.of_model(Path(recipe.source.path))
-    except recipe_file.RecipeFileError as error:
-        bench.post_message(Say(f"the recipe was not written: {error}", "error"))
+        proposed, agreed = friction_toml.of_model(Path(recipe.source.path))
+    except friction_toml.RecipeFileError as error:
+        bench.post_message(Say(f"the recipe was not written: {error}", NoticeLevel.ERROR))
         return
 
     def answer(path: Path | None) -> None:
         if path is None:
             return
         try:
-            older = recipe_file.load(path) if path.exists() else agreed
-            recipe_file.save(recipe_file.from_recipe(recipe, older), path)
-        except (recipe_file.RecipeFileError, OSError) as error:
-            bench.post_message(Say(f"the recipe was not written: {error}", "error"))
+            older = friction_toml.load(path) if path.exists() else agreed
+            friction_toml.save(friction_toml.from_recipe(recipe, older), path)
+        except (friction_toml.RecipeFileError, OSError) as error:
+            bench.post_message(Say(f"the recipe was not written: {error}", NoticeLevel.ERROR))
         else:
-            bench.post_message(Say(f"recipe written to {path}", "info", "commit it beside the model: CI reads it too"))
+            bench.post_message(
+                Say(f"recipe written to {path}", NoticeLevel.INFO, "commit it beside the model: CI reads it too")
+            )
 
     bench.app.push_screen(PathPrompt("Write the recipe to a file that people and CI read.", proposed), answer)

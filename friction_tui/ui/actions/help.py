@@ -22,12 +22,12 @@ NICE_NAMES = {
 }
 MEANINGS: tuple[tuple[Span, str], ...] = (
     (("✗", "error"), "refused, or cannot run somewhere in the requested range, or gives a wrong result"),
-    (("!", "warning"), "a hazard: it runs, and may hurt"),
-    (("?", "note"), "not checked, or nobody can tell without a GPU"),
-    (("stale", "stale"), "true of an older recipe; a new answer is on its way, or press b or m again"),
-    (("parses", "good"), "the parser took every node: not yet that an engine can be built"),
-    (("builds", "good"), "an engine was built: not yet that it runs at every shape"),
-    (("runs", "good"), "it ran, at the point named, by what the Latency panel names"),
+    (("!", "warning"), "a hazard: it runs, but may cause problems"),
+    (("?", "note"), "not checked, or cannot be known without a GPU"),
+    (("stale", "stale"), "belongs to an older recipe; a new answer follows, or press b or m again"),
+    (("parses", "good"), "the parser takes every node; that does not mean that an engine can be built"),
+    (("builds", "good"), "an engine was built; that does not mean that it runs at every shape"),
+    (("runs", "good"), "it ran at the named point, in the runtime that the Latency panel names"),
 )
 
 

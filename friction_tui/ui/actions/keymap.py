@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.ui.locations import keymap_file
+from friction_tui.locations import keymap_file
 
 
 def read(path: Path | None = None) -> tuple[dict[str, str], str]:

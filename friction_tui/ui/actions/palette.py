@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
-from friction_tui.ui.actions.registry import Action, valid
+from friction_tui.ui.actions.registry import Action, available
 
 if TYPE_CHECKING:
     from friction_tui.ui.app import FrictionApp
@@ -32,13 +32,13 @@ class Commands(Provider):
 
     async def discover(self) -> Hits:
         """Everything valid, before anything is typed."""
-        for action in valid(self._friction.live.state):
+        for action in available(self._friction.live.state):
             yield DiscoveryHit(entry(action), lambda action=action: self._run(action), help=action.tooltip)
 
     async def search(self, query: str) -> Hits:
         """What matches by name or help."""
         matcher = self.matcher(query)
-        for action in valid(self._friction.live.state):
+        for action in available(self._friction.live.state):
             text = entry(action)
             score = max(matcher.match(text), 0.6 * matcher.match(action.tooltip))
             if score > 0:

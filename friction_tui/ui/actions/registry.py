@@ -1,4 +1,4 @@
-"""Everything the user can do, once: key, footer word, help, palette entry, and when it is valid.
+"""Everything the user can do, once: key, its name in the key line, help, palette entry, and when it is available.
 
 The bindings of the workbench, the key line, the command palette and the help page are all made from `ACTIONS`.
 Keys stay single letters that arrive over SSH and tmux; every one has its palette command beside it.
@@ -20,89 +20,108 @@ from friction_tui.vocabulary.recipe import SourceKind
 if TYPE_CHECKING:
     from friction_tui.ui.workbench import Workbench
 
-When = Callable[[AppState], bool]
+WhyNot = Callable[[AppState], str]
+"""Why an action is not available in a state, "" when it is."""
 
 
-def always(_: AppState) -> bool:
-    """Valid at any time."""
-    return True
+def always(_: AppState) -> str:
+    """Available at any time."""
+    return ""
 
 
-def has_model(state: AppState) -> bool:
-    """A model is open."""
-    return state.summary is not None
-
-
-def is_exported(state: AppState) -> bool:
-    """The source is code that was exported, or that should have been."""
-    return state.exported is not None
-
-
-def has_nodes(state: AppState) -> bool:
-    """A model is open, and there is something in it."""
-    return state.summary is not None and state.summary.nodes > 0
-
-
-def is_here(state: AppState) -> bool:
-    """The worker has read the model, and can do something with it."""
-    return state.graph is not None and not state.reopening
-
-
-def has_recipe(state: AppState) -> bool:
+def needs_source(state: AppState) -> str:
     """Something was opened, whether or not it could be read."""
-    return state.recipe is not None
+    return "" if state.recipe is not None else "no model is open"
 
 
-def has_graph(state: AppState) -> bool:
+def needs_model(state: AppState) -> str:
+    """A model is open."""
+    if state.summary is not None:
+        return ""
+    return "the model is still being read" if state.recipe and state.refused is None else "no model is open"
+
+
+def needs_nodes(state: AppState) -> str:
+    """A model is open, and there is something in it."""
+    if state.summary is not None and state.summary.nodes > 0:
+        return ""
+    return needs_model(state) or "there is no graph in this file; Problems says why"
+
+
+def needs_graph(state: AppState) -> str:
     """There is a graph to look at."""
-    return state.graph is not None
+    return "" if state.graph is not None else needs_model(state) or "there is no graph"
 
 
-def has_problems(state: AppState) -> bool:
+def needs_export(state: AppState) -> str:
+    """The source is code that was exported, or that should have been."""
+    if state.exported is not None:
+        return ""
+    return needs_source(state) or "this model needs no export"
+
+
+def needs_problem(state: AppState) -> str:
     """There is a finding."""
-    return bool(state.findings)
+    if state.findings:
+        return ""
+    checking = "no problem so far; it is still being checked" if state.checking else "there is no problem"
+    return needs_model(state) or checking
 
 
-def can_undo(state: AppState) -> bool:
+def needs_past(state: AppState) -> str:
     """There is an edit to take back."""
-    return state.history is not None and bool(state.history.past)
+    return "" if state.history is not None and state.history.past else needs_model(state) or "there is nothing to undo"
 
 
-def can_redo(state: AppState) -> bool:
+def needs_future(state: AppState) -> str:
     """There is an undone edit."""
-    return state.history is not None and bool(state.history.future)
+    return (
+        "" if state.history is not None and state.history.future else needs_model(state) or "there is nothing to redo"
+    )
 
 
-def is_plan(state: AppState) -> bool:
-    """A built engine is open: it has no graph, and can be run."""
-    return state.recipe is not None and state.recipe.source.kind is SourceKind.ENGINE
-
-
-def can_build(state: AppState) -> bool:
-    """A builder is installed, and no build runs."""
-    builder = state.hello is not None and any(engine.can_build for engine in state.hello.engines)
-    return has_nodes(state) and is_here(state) and builder and state.running(JobKind.BUILD) is None
-
-
-def can_measure(state: AppState) -> bool:
-    """Something can run the model or the plan, and no measurement runs."""
-    runner = state.hello is not None and any(engine.can_run for engine in state.hello.engines)
-    return (has_nodes(state) or is_plan(state)) and is_here(state) and runner and state.running(JobKind.MEASURE) is None
-
-
-def has_job(state: AppState) -> bool:
+def needs_job(state: AppState) -> str:
     """A job runs."""
-    return state.running() is not None
+    return "" if state.running() is not None else needs_model(state) or "nothing is running"
 
 
-def has_builds(state: AppState) -> bool:
+def needs_two_builds(state: AppState) -> str:
     """There are two builds to compare."""
-    return len(state.builds) > 1
+    return "" if len(state.builds) > 1 else needs_model(state) or "two builds are needed for a comparison"
 
 
-def has_engine(state: AppState) -> bool:
+def needs_engine(state: AppState) -> str:
     """The last build gave an engine."""
-    return bool(state.builds) and state.builds[-1].build is not None and bool(state.builds[-1].build.engine_path)
+    built = bool(state.builds) and state.builds[-1].build is not None and bool(state.builds[-1].build.engine_path)
+    return "" if built else needs_model(state) or "the last build gave no engine; b builds one"
+
+
+def needs_builder(state: AppState) -> str:
+    """A builder is installed, the worker has read the model, and no build runs."""
+    builds = any(engine.can_build for engine in state.hello.engines) if state.hello is not None else False
+    return needs_nodes(state) or _needs_idle_worker(state, JobKind.BUILD) or ("" if builds else _no_engine(state))
+
+
+def needs_runner(state: AppState) -> str:
+    """Something can run the model or the plan, the worker has read it, and no measurement runs."""
+    runs = any(engine.can_run for engine in state.hello.engines) if state.hello is not None else False
+    # A built engine has no graph, and can be run.
+    plan = state.recipe is not None and state.recipe.source.kind is SourceKind.ENGINE
+    nothing = "" if plan else needs_nodes(state)
+    return nothing or _needs_idle_worker(state, JobKind.MEASURE) or ("" if runs else _no_engine(state))
+
+
+def _needs_idle_worker(state: AppState, kind: JobKind) -> str:
+    if state.running(kind) is not None:
+        return f"a {kind} is already running; Esc stops it"
+    if state.hello is None:
+        return "the worker is still starting"
+    return "" if state.graph is not None and not state.reopening else "the worker is still reading the model"
+
+
+def _no_engine(state: AppState) -> str:
+    engines = state.hello.engines if state.hello is not None else ()
+    return "; ".join(f"{e.label}: {e.why_not}" for e in engines if e.why_not) or "no engine here can do it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +138,8 @@ class Action:
     noun: str
     """What it is about: the palette shows `noun: label`, help groups by it."""
     do: Callable[[Workbench], Awaitable[None] | None]
-    when: When = always
+    why_not: WhyNot = always
+    """Why it is not available now."""
     rank: int = 9
     """The key line shows low ranks first; 9 never."""
 
@@ -146,9 +166,9 @@ ACTIONS: tuple[Action, ...] = (
         "Show the Python that made the selected node, and the export",
         "Panel",
         commands.show("source"),
-        has_recipe,
+        needs_source,
     ),
-    Action("panel.zoom", "z", "zoom", "Give the panel the whole screen, and back", "Panel", commands.zoom, rank=8),
+    Action("panel.zoom", "z", "zoom", "Show the panel on the whole screen, or go back", "Panel", commands.zoom, rank=8),
     Action(
         "problem.next",
         "n",
@@ -156,7 +176,7 @@ ACTIONS: tuple[Action, ...] = (
         "Go to the next problem, opening folds on the way",
         "Problem",
         commands.next_problem,
-        has_problems,
+        needs_problem,
         rank=1,
     ),
     Action(
@@ -166,16 +186,16 @@ ACTIONS: tuple[Action, ...] = (
         "Go to the previous problem",
         "Problem",
         commands.previous_problem,
-        has_problems,
+        needs_problem,
     ),
     Action(
         "problem.why",
         "W",
         "why",
-        "Explain the chosen problem: evidence, who says so, what to do",
+        "Explain the chosen problem: evidence, sources, what to do",
         "Problem",
         commands.explain,
-        has_problems,
+        needs_problem,
         rank=1,
     ),
     Action(
@@ -185,17 +205,19 @@ ACTIONS: tuple[Action, ...] = (
         "Find a node by name or operator",
         "Graph",
         commands.search,
-        has_graph,
+        needs_graph,
         rank=4,
     ),
-    Action("graph.around", "G", "around", "Draw the nodes around this one", "Graph", commands.around, has_nodes),
+    Action("graph.around", "G", "around", "Draw the nodes around this one", "Graph", commands.around, needs_nodes),
     Action(
-        "problem.filter", "F", "filter", "Show only some problems", "Problem", commands.filter_problems, has_problems
+        "problem.filter", "F", "filter", "Show only some problems", "Problem", commands.filter_problems, needs_problem
     ),
     Action(
-        "problem.fix", "x", "fix", "Fixes for the chosen problem", "Problem", edit_commands.fix, has_problems, rank=1
+        "problem.fix", "x", "fix", "Fixes for the chosen problem", "Problem", edit_commands.fix, needs_problem, rank=1
     ),
-    Action("shapes.edit", "e", "edit", "Edit the shape ranges", "Recipe", edit_commands.edit_shapes, has_nodes, rank=2),
+    Action(
+        "shapes.edit", "e", "edit", "Edit the shape ranges", "Recipe", edit_commands.edit_shapes, needs_nodes, rank=2
+    ),
     Action(
         "recipe.opset",
         "o",
@@ -203,7 +225,7 @@ ACTIONS: tuple[Action, ...] = (
         "Convert to another opset",
         "Recipe",
         edit_commands.choose_opset,
-        has_nodes,
+        needs_nodes,
         rank=7,
     ),
     Action(
@@ -213,7 +235,7 @@ ACTIONS: tuple[Action, ...] = (
         "Choose the GPU to build for, and the precision",
         "Recipe",
         edit_commands.choose_target,
-        has_nodes,
+        needs_nodes,
         rank=7,
     ),
     Action(
@@ -223,7 +245,7 @@ ACTIONS: tuple[Action, ...] = (
         "Copy as a trtexec, polygraphy, torch.onnx.export or CI command",
         "Recipe",
         edit_commands.copy_as,
-        has_model,
+        needs_model,
         rank=5,
     ),
     Action(
@@ -233,11 +255,11 @@ ACTIONS: tuple[Action, ...] = (
         "Write the recipe to a file beside the model",
         "Recipe",
         edit_commands.save_recipe,
-        has_model,
+        needs_model,
     ),
-    Action("recipe.undo", "u", "undo", "Take the last edit back", "Recipe", commands.undo, can_undo, rank=3),
-    Action("recipe.redo", "ctrl+r", "redo", "Do the undone edit again", "Recipe", commands.redo, can_redo),
-    Action("build.start", "b", "build", "Build the TensorRT engine", "Build", commands.build, can_build, rank=2),
+    Action("recipe.undo", "u", "undo", "Undo the last edit", "Recipe", commands.undo, needs_past, rank=3),
+    Action("recipe.redo", "ctrl+r", "redo", "Redo the undone edit", "Recipe", commands.redo, needs_future),
+    Action("build.start", "b", "build", "Build the TensorRT engine", "Build", commands.build, needs_builder, rank=2),
     Action(
         "build.auto",
         "B",
@@ -245,7 +267,7 @@ ACTIONS: tuple[Action, ...] = (
         "Rebuild after every edit, or stop doing so",
         "Build",
         commands.toggle_auto_build,
-        has_model,
+        needs_model,
     ),
     Action(
         "build.diff",
@@ -254,10 +276,10 @@ ACTIONS: tuple[Action, ...] = (
         "Compare the last two builds",
         "Build",
         edit_commands.compare_builds,
-        has_builds,
+        needs_two_builds,
         rank=6,
     ),
-    Action("build.save", "", "save engine", "Save the last engine", "Build", edit_commands.save_engine, has_engine),
+    Action("build.save", "", "save engine", "Save the last engine", "Build", edit_commands.save_engine, needs_engine),
     Action(
         "model.save",
         "",
@@ -265,18 +287,18 @@ ACTIONS: tuple[Action, ...] = (
         "Write the model with the recipe applied",
         "Model",
         edit_commands.save_model,
-        has_model,
+        needs_model,
     ),
-    Action("latency.measure", "m", "measure", "Measure latency", "Latency", commands.measure, can_measure, rank=2),
-    Action("job.cancel", "", "cancel", "Stop what runs (Esc)", "Build", commands.cancel_job, has_job),
+    Action("latency.measure", "m", "measure", "Measure latency", "Latency", commands.measure, needs_runner, rank=2),
+    Action("job.cancel", "", "cancel", "Stop the running job (Esc)", "Build", commands.cancel_job, needs_job),
     Action(
         "model.export",
         "r",
         "re-export",
-        "Read the source again, exporting it where it is code",
+        "Read the source again; code is exported again",
         "Model",
         commands.export,
-        has_recipe,
+        needs_source,
     ),
     Action(
         "model.inputs",
@@ -285,7 +307,7 @@ ACTIONS: tuple[Action, ...] = (
         "Confirm or edit the example inputs of the export, and export again",
         "Model",
         edit_commands.edit_inputs,
-        is_exported,
+        needs_export,
     ),
     Action(
         "session.save",
@@ -294,24 +316,26 @@ ACTIONS: tuple[Action, ...] = (
         "Save this session: edits, folds, cursor",
         "Session",
         commands.save,
-        has_model,
+        needs_model,
         rank=6,
     ),
     Action(
-        "model.netron", "N", "Netron", "Open this model in Netron, in a browser", "Model", commands.netron, has_model
+        "model.netron", "N", "Netron", "Open this model in Netron, in a browser", "Model", commands.netron, needs_model
     ),
     Action("session.who", "", "who is here", "Who shares this session, and how to join", "Session", commands.who),
     Action(
         "engines.others",
         "",
         "other TensorRTs",
-        "Put this model to the TensorRT of other Python environments",
+        "Check this model with the TensorRT of other Python environments",
         "Model",
         edit_commands.other_engines,
-        has_nodes,
+        needs_nodes,
     ),
     Action("messages.show", "l", "messages", "Show every message so far", "Session", commands.messages),
-    Action("app.ascii", "", "ASCII drawing", "Draw with ASCII characters only, or not", "Look", commands.toggle_ascii),
+    Action(
+        "app.ascii", "", "ASCII drawing", "Draw with ASCII characters only, on or off", "Look", commands.toggle_ascii
+    ),
     Action("app.light", "", "light or dark", "Change between light and dark", "Look", commands.toggle_light),
     Action("app.help", "question_mark", "help", "Every key and what it does", "App", commands.show_help, rank=0),
     Action("app.back", "escape", "back", "Stop the running job, close, or leave zoom", "App", commands.back),
@@ -330,36 +354,6 @@ def bindings() -> list[Binding]:
     ]
 
 
-def why_not(action: Action, state: AppState) -> str:
-    """Why an action means nothing now, for the message line."""
-    if state.recipe is None or (state.summary is None and action.when not in (has_recipe, is_exported)):
-        return "the model is still being read" if state.recipe and state.refused is None else "no model is open"
-    if action.when is has_problems and state.checking:
-        return "no problem so far; it is still being checked"
-    needs_graph = action.when in (has_nodes, can_build) or (action.when is can_measure and not is_plan(state))
-    if needs_graph and not has_nodes(state):
-        return "there is no graph in this file; Problems says why"
-    if action.when in (can_build, can_measure):
-        kind = JobKind.BUILD if action.when is can_build else JobKind.MEASURE
-        if state.running(kind) is not None:
-            return f"a {kind} runs already; Esc stops it"
-        if state.hello is None or not is_here(state):
-            return "the worker is still starting" if state.hello is None else "the worker is still reading the model"
-        return (
-            "; ".join(f"{e.label}: {e.why_not}" for e in state.hello.engines if e.why_not) or "nothing here can do it"
-        )
-    reasons = {
-        has_problems: "there is no problem",
-        has_graph: "there is no graph",
-        can_undo: "there is nothing to undo",
-        can_redo: "there is nothing to redo",
-        has_job: "nothing runs",
-        is_exported: "this model is read as it is, so nothing is exported",
-        has_builds: "it takes two builds to compare",
-    }
-    return next((reason for when, reason in reasons.items() if when is action.when), "not possible now")
-
-
-def valid(state: AppState) -> list[Action]:
-    """The actions that mean something now."""
-    return [action for action in ACTIONS if action.when(state)]
+def available(state: AppState) -> list[Action]:
+    """The actions that can be used now."""
+    return [action for action in ACTIONS if not action.why_not(state)]

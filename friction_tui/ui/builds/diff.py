@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 from friction_tui.state.app_state import Job
 from friction_tui.ui.dialogs.text_screen import TextScreen
-from friction_tui.ui.look.amounts import change_text, seconds_text
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.vocabulary.protocol import BuildResult, Kernel
 from friction_tui.vocabulary.recipe.changes import changes
-from friction_tui.vocabulary.units import NOT_SAID, size_text
+from friction_tui.vocabulary.units import NOT_SAID, change_text, seconds_text, size_text
 
 
 def diff_screen(before: Job, after: Job, *, ascii_only: bool) -> TextScreen:

@@ -14,11 +14,11 @@ from typing import Protocol
 
 import msgspec
 
+from friction_tui.locations import state_dir
 from friction_tui.state.app_state import Job
-from friction_tui.ui.locations import state_dir
-from friction_tui.ui.look.amounts import seconds_text
 from friction_tui.vocabulary.protocol import ModelSummary, Phase
 from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.units import seconds_text
 
 KEPT = 50
 """Builds remembered for one model."""

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
 from textual.timer import Timer
 
-from friction_tui.state.app_state import AppState, Job
+from friction_tui.state.app_state import AppState, Job, NoticeLevel
 from friction_tui.ui.builds import history as build_history
 from friction_tui.ui.builds import views as build_views
 from friction_tui.ui.dialogs.path_prompt import PathPrompt
@@ -22,7 +22,7 @@ from friction_tui.ui.look.line_edit import LineEdit
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.ui.look.pace import chart_seconds
 from friction_tui.ui.panel import Ask, Reveal, Say
-from friction_tui.vocabulary.protocol import JobKind, Kernel, LogLine, SaveEngine
+from friction_tui.vocabulary.protocol import JobKind, Kernel, LogLevel, LogLine, SaveEngine
 
 VIEWS = ("result", "log", "kernels", "history")
 TITLE_WIDTH = 58
@@ -94,7 +94,7 @@ class BuildPanel(LinesPanel):
                 try:
                     build_history.add(build_history.history_file(job.recipe), record)
                 except OSError as error:
-                    self.post_message(Say(f"this build is not remembered: {error}", "warning"))
+                    self.post_message(Say(f"this build was not added to the history: {error}", NoticeLevel.WARNING))
 
     def _tick(self) -> None:
         if self.view == "result":
@@ -141,13 +141,13 @@ class BuildPanel(LinesPanel):
         if self.view == "log":
             levels = frozenset(build_views.LEVELS[: self._levels])
             made = build_views.log(job.lines, levels, self._search.text, ascii_only=ascii_only)
-            shown = f"{build_views.LEVELS[self._levels - 1]} and graver" if self._levels < 4 else "everything"
+            shown = f"{build_views.LEVELS[self._levels - 1]} and worse" if self._levels < 4 else "everything"
             return [self._filter(f"{shown}, v changes"), *(made or paragraph("no such line", width, "muted"))]
         if self.view == "kernels":
             found = job.build.kernels if job.build is not None else ()
             made = build_views.kernels(found, self._search.text, width, ascii_only=ascii_only)
             if not found:
-                return paragraph("kernels are known when a build has ended well", width, "muted")
+                return paragraph("kernels are known after a successful build", width, "muted")
             return [self._filter(f"{len(found)} kernels"), *(made or paragraph("no such kernel", width, "muted"))]
         past = [record for record in self._comparable if not (job.build and record.recipe is job.recipe)]
         known = () if self.state.is_stale(job) else self.state.findings
@@ -156,12 +156,12 @@ class BuildPanel(LinesPanel):
         if job.running:
             lines += self._newest(job)
         elif job.build is not None and job.build.engine_path:
-            lines += paragraph("saves the engine, temporary until then", width, "muted", indent=(("s ", "key"),))
+            lines += paragraph("saves the engine; it is temporary until then", width, "muted", indent=(("s ", "key"),))
         return lines
 
     def _newest(self, job: Job) -> list[Line]:
         lines = [Line((("Esc", "key"), (" cancels", "muted")))]
-        said = next((line for line in reversed(job.lines) if line.level != "verbose"), None)
+        said = next((line for line in reversed(job.lines) if line.level is not LogLevel.VERBOSE), None)
         newest = build_views.log([said], frozenset(build_views.LEVELS), "", ascii_only=self.state.ascii) if said else []
         return [*lines, *(replace(line, key=None) for line in newest)]
 
@@ -259,7 +259,7 @@ class BuildPanel(LinesPanel):
         if found:
             self.post_message(Reveal(found))
         else:
-            self.post_message(Say(f"{kernel.name} has no node of its own in the graph", "info"))
+            self.post_message(Say(f"{kernel.name} has no node of its own in the graph", NoticeLevel.INFO))
 
     def compare(self, number: int | None = None) -> None:
         """Compare build `number`, or the last but one, with the newest."""
@@ -273,7 +273,9 @@ class BuildPanel(LinesPanel):
             else (builds[-2] if len(builds) > 1 else None)
         )
         if chosen is None or newest is None or chosen is newest:
-            self.post_message(Say("there is no other build of this session to compare with", "info", "b builds"))
+            self.post_message(
+                Say("there is no other build of this session to compare with", NoticeLevel.INFO, "b builds")
+            )
             return
         self.app.push_screen(diff_screen(chosen, newest, ascii_only=self.state.ascii))
 
@@ -281,7 +283,7 @@ class BuildPanel(LinesPanel):
         """Ask where to, and save the newest engine."""
         job = next((job for job in reversed(self.state.builds) if job.build and job.build.engine_path), None)
         if job is None:
-            self.post_message(Say("there is no engine to save", "warning", "b builds one"))
+            self.post_message(Say("there is no engine to save", NoticeLevel.WARNING, "b builds one"))
             return
         proposed = Path(job.recipe.source.path).with_suffix(".engine")
         stale = " It is stale: the recipe has changed since." if self.state.is_stale(job) else ""

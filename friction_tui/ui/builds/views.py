@@ -9,16 +9,15 @@ from rich.cells import cell_len
 
 from friction_tui.state.app_state import Job
 from friction_tui.ui.builds.history import BuildRecord, Timed, estimate, last_seconds
-from friction_tui.ui.look.amounts import seconds_text
 from friction_tui.ui.look.lines import Line, Span, cut, paragraph, symbol, width_of
 from friction_tui.verdicts.after_build import findings_of_build, repeated
 from friction_tui.vocabulary.finding import Finding, Severity
-from friction_tui.vocabulary.protocol import BuildResult, Kernel, LogLine
+from friction_tui.vocabulary.protocol import BuildResult, Kernel, LogLevel, LogLine
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.changes import changes
-from friction_tui.vocabulary.units import size_text
+from friction_tui.vocabulary.units import seconds_text, size_text
 
-LEVELS = ("error", "warning", "info", "verbose")
+LEVELS = tuple(LogLevel)
 AMOUNT_WIDTH = 20
 """Cells of a size with its name."""
 INSET: tuple[Span, ...] = (("  ", "text"),)
@@ -27,10 +26,10 @@ CAUSE_LINES = 3
 LOG_SHOWN = 1000
 """Log lines drawn at most, the newest; a search looks through all."""
 _LEVEL_MARKS = {
-    "error": ("✗", "X", "error"),
-    "warning": ("!", "!", "warning"),
-    "info": ("·", ".", "text"),
-    "verbose": (" ", " ", "muted"),
+    LogLevel.ERROR: ("✗", "X", "error"),
+    LogLevel.WARNING: ("!", "!", "warning"),
+    LogLevel.INFO: ("·", ".", "text"),
+    LogLevel.VERBOSE: (" ", " ", "muted"),
 }
 
 
@@ -97,7 +96,7 @@ def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: in
 
 
 def _head(head: tuple[Span, ...], by: str, width: int) -> list[Line]:
-    """How it came out and who says so: in one line where that fits, nobody's name cut off where it does not."""
+    """How it came out and who says so: in one line where that fits, without cutting off a name where it does not."""
     whole: tuple[Span, ...] = (*head, (f" · {by}", "muted"))
     if width_of(whole) <= width:
         return [Line(whole)]
@@ -149,7 +148,7 @@ def _amounts(build: BuildResult, width: int) -> list[Line]:
     ]
     if build.kernels:
         fused = sum(len(kernel.onnx_nodes) > 1 for kernel in build.kernels)
-        remark = _remark(f"{fused} fused, each several nodes", room)
+        remark = _remark(f"{fused} fused, of several nodes each", room)
         lines.append(Line((("kernels     ", "muted"), (f"{len(build.kernels):>8}", "strong"), *remark)))
     return lines
 
@@ -160,7 +159,7 @@ def _remark(text: str, room: int) -> tuple[Span, ...]:
     return ((f"  {text}", "muted"),)
 
 
-def log(lines: Sequence[LogLine], levels: frozenset[str], search: str, *, ascii_only: bool) -> list[Line]:
+def log(lines: Sequence[LogLine], levels: frozenset[LogLevel], search: str, *, ascii_only: bool) -> list[Line]:
     """The log lines of these levels with `search` in them; each is one entry whose key is the log line."""
     needle = search.lower()
     kept = [line for line in lines if line.level in levels and (not needle or needle in line.text.lower())]
@@ -169,7 +168,7 @@ def log(lines: Sequence[LogLine], levels: frozenset[str], search: str, *, ascii_
     if len(kept) > len(shown):
         made.append(Line(((f"… {len(kept) - len(shown):,} earlier lines; search to see them", "muted"),)))
     for line in shown:
-        fancy, plain, role = _LEVEL_MARKS.get(line.level, _LEVEL_MARKS["info"])
+        fancy, plain, role = _LEVEL_MARKS[line.level]
         text = " ".join(line.text.split())
         made.append(
             Line(((f"{line.t:7.2f} ", "muted"), (f"{plain if ascii_only else fancy} ", role), (text, role)), key=line)

@@ -28,18 +28,20 @@ def page(asked: ConsentNeeded, width: int) -> list[Line]:
         *lines,
         Line(),
         Line((("y  ", "key"), ("run it this time", "text"))),
-        Line((("s  ", "key"), ("run it, and whatever you save in it, until you leave", "text"))),
+        Line((("s  ", "key"), ("run it, also after you edit it, until you leave", "text"))),
         Line((("a  ", "key"), ("run exactly these bytes from now on, on this machine", "text"))),
         Line((("Esc  ", "key"), ("do not run it", "text"))),
     ]
 
 
 class ConsentScreen(ModalScreen[str]):
-    """Answers `once`, `session`, `always` or `no`. Enter does nothing: nobody agrees by accident."""
+    """Answers `once`, `session`, `always` or `no`. Enter does nothing, so that no one agrees by accident."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("y", "answer('once')", "This time", show=False, id="consent.once", tooltip="Run the code this time"),
-        Binding("s", "answer('session')", "Session", show=False, id="consent.session", tooltip="Run it, edited too"),
+        Binding(
+            "s", "answer('session')", "Session", show=False, id="consent.session", tooltip="Run it, also after edits"
+        ),
         Binding("a", "answer('always')", "Always", show=False, id="consent.always", tooltip="Run these bytes always"),
         Binding("escape,n,q", "answer('no')", "No", show=False, id="consent.no", tooltip="Do not run the code"),
     ]

@@ -1,4 +1,4 @@
-"""The recipe as somebody else's command: trtexec, polygraphy, torch.onnx.export, a CI check. Copied or saved.
+"""The recipe as a command of another tool: trtexec, polygraphy, torch.onnx.export, a CI check. Copied or saved.
 
 Copying goes through the terminal (OSC 52), which works over SSH where the terminal allows it and up to about 74 kB;
 so saving to a file is always beside it.
@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.dialogs.path_prompt import PathPrompt
 from friction_tui.ui.look.lines import Line, paragraph
@@ -24,7 +24,9 @@ from friction_tui.vocabulary.recipe import commands as recipe_commands
 OSC_52_LIMIT = 74_000
 """Bytes a terminal may be sent for its clipboard: xterm's limit, the lowest in use."""
 
-REWRITES_LEFT_OUT = "this recipe rewrites the model, which no command can say: save the edited model and name that file"
+REWRITES_LEFT_OUT = (
+    "this recipe rewrites the model, which a command cannot express: save the edited model and use that file"
+)
 
 Writer = Callable[[Recipe, Sequence[Port]], str]
 FORMS: dict[str, tuple[str, str, Writer]] = {
@@ -72,11 +74,15 @@ class CopyScreen(ChoiceScreen):
         """Copy it."""
         text = self._text(key)
         if len(text.encode()) > OSC_52_LIMIT:
-            self.post_message(Say("too long for a terminal's clipboard", "warning", "s saves it to a file"))
+            self.post_message(Say("too long for a terminal's clipboard", NoticeLevel.WARNING, "s saves it to a file"))
             return
         self.app.copy_to_clipboard(text)
         self.post_message(
-            Say(f"{key} command copied", "info", "nothing there? your terminal takes no OSC 52: y, then s saves it")
+            Say(
+                f"{key} command copied",
+                NoticeLevel.INFO,
+                "nothing pasted? your terminal does not support OSC 52: y, then s saves it",
+            )
         )
         self.dismiss(None)
 
@@ -95,7 +101,7 @@ class CopyScreen(ChoiceScreen):
         try:
             path.write_text(f"{head}{self._text(form)}\n")
         except OSError as error:
-            self.post_message(Say(f"{path} could not be written: {error.strerror or error}", "error"))
+            self.post_message(Say(f"{path} could not be written: {error.strerror or error}", NoticeLevel.ERROR))
             return
         self.post_message(Say(f"wrote {path}"))
         self.dismiss(None)

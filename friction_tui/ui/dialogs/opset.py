@@ -8,7 +8,7 @@ from typing import ClassVar
 import msgspec
 from textual.binding import Binding, BindingType
 
-from friction_tui.state.app_state import AppState, Job
+from friction_tui.state.app_state import AppState, Job, NoticeLevel
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.ui.panel import Begin, Cancel, Edit, Say
@@ -138,7 +138,7 @@ class OpsetScreen(ChoiceScreen):
         recipe = self._state.recipe
         plan = self._plans.get(key) if isinstance(key, int) else None
         if plan is not None and plan.refusal:
-            self.post_message(Say(f"not converted: {plan.refusal}", "warning", "the model is unchanged"))
+            self.post_message(Say(f"not converted: {plan.refusal}", NoticeLevel.WARNING, "the model is unchanged"))
             return
         if isinstance(key, int) and recipe is not None:
             wanted = None if key == self._own else key
@@ -180,7 +180,7 @@ def explained(plan: OpsetPlan) -> list[tuple[str, str]]:
         said.append((f"standard there: {_few(plan.standard)}, which this model has from another domain", "note"))
     said += [(f"operators: {'; '.join(plan.became)}", "note")] if plan.became else []
     said += [(f"become inputs: {_few(plan.inputs)}", "note")] if plan.inputs else []
-    return [*said, (f"outputs: {plan.proof}", "warning" if plan.holds is False else "muted")]
+    return [*said, (f"outputs: {plan.verification}", "warning" if plan.holds is False else "muted")]
 
 
 def _few(names: Sequence[str]) -> str:

@@ -11,7 +11,8 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
-from friction_tui.commands import agreements
+from friction_tui import environments
+from friction_tui.friction_toml import RecipeFileError
 from friction_tui.report.matrix import matrix
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.dialogs.text_screen import Page
@@ -19,17 +20,16 @@ from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.ui.panel import Ask
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label
 from friction_tui.vocabulary.protocol import AskOthers
-from friction_tui.vocabulary.recipe.file import RecipeFileError
 
 QUESTION = "Ask the TensorRT of another Python environment: its interpreter, which is run"
-KEYS = "Enter asks; several with spaces between them   Esc leaves"
+KEYS = "Enter asks; separate several with spaces   Esc leaves"
 
 
 def table(state: AppState, width: int) -> list[Line]:
     """Who refuses which node, as far as they have answered."""
     asked = state.others
     if asked is None:
-        return paragraph("Nobody else has been asked yet.", width, "muted")
+        return paragraph("No other environment has been asked yet.", width, "muted")
     parser = state.checks.get("parser")
     verdicts = engine_verdicts(own_label(parser), parser.findings if parser else (), asked.verdicts)
     lines = [line for text in matrix(verdicts) for line in paragraph(text, width)]
@@ -65,7 +65,7 @@ class OtherEngines(ModalScreen[None]):
         if self.state.others is not None:
             return " ".join(verdict.python for verdict in self.state.others.verdicts)
         try:
-            return " ".join(agreements.also(self.state.recipe, (), allow_code=True)) if self.state.recipe else ""
+            return " ".join(environments.also(self.state.recipe, (), allow_code=True)) if self.state.recipe else ""
         except RecipeFileError:  # the file's own finding says so
             return ""
 
@@ -89,5 +89,5 @@ class OtherEngines(ModalScreen[None]):
             label.update(f"there is no {missing}" if missing else "type the path of an interpreter; Esc leaves")
             return
         label.update("asking …")
-        pythons = tuple(agreements.interpreter(python) for python in wanted)
+        pythons = tuple(environments.interpreter(python) for python in wanted)
         self.post_message(Ask(AskOthers(self.state.revision, pythons)))

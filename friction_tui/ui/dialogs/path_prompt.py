@@ -53,9 +53,9 @@ class PathPrompt(ModalScreen[Path | None]):
 
     def on_mount(self) -> None:
         """Say at once what Enter would do."""
-        self._judge(str(self._proposed))
+        self._check(str(self._proposed))
 
-    def _judge(self, text: str) -> bool:
+    def _check(self, text: str) -> bool:
         good, said = verdict(text)
         label = self.query_one("#verdict", Label)
         label.update(said)
@@ -63,10 +63,10 @@ class PathPrompt(ModalScreen[Path | None]):
         return good
 
     def on_input_changed(self, event: Input.Changed) -> None:
-        """Judge while typing."""
-        self._judge(event.value)
+        """Check while typing."""
+        self._check(event.value)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it, if it can be written."""
-        if self._judge(event.value):
+        if self._check(event.value):
             self.dismiss(Path(event.value).expanduser())

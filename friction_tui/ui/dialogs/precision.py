@@ -10,12 +10,12 @@ from textual.binding import Binding, BindingType
 from friction_tui.report.precision import cells, summary
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.dialogs.choice import ChoiceScreen
-from friction_tui.ui.look.amounts import seconds_text
 from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.ui.panel import Begin, Cancel, Edit, Reveal
 from friction_tui.vocabulary.protocol import JobKind, PrecisionResult
 from friction_tui.vocabulary.recipe import Precision, Recipe
 from friction_tui.vocabulary.recipe.changes import changes
+from friction_tui.vocabulary.units import seconds_text
 
 TRIES_SHOWN = 8
 COLUMN = 12
@@ -91,7 +91,7 @@ class PrecisionScreen(ChoiceScreen):
             )
         edited = _with(recipe, found)
         if edited == recipe:
-            return [*lines, Line(), *paragraph("the recipe has it so already", width, "muted")]
+            return [*lines, Line(), *paragraph("the recipe already says so", width, "muted")]
         kept = f" but for {'this node' if len(found.kept) == 1 else f'these {len(found.kept)} nodes'}"
         said = f"make it {found.precision}{kept if found.kept else ''}"
         return [*lines, Line(), Line(((f"{'>' if self._state.ascii else '▸'} {said}", "key"),), key="keep")]

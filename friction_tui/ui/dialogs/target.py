@@ -78,7 +78,7 @@ class TargetScreen(ChoiceScreen):
         for precision, about in PRECISIONS.items():
             taken = precision.value in (engine.precisions or (Precision.AS_EXPORTED.value,))
             how = self._how(precision, engine)
-            said = f"{about}{how}" if taken else "from QDQ nodes in the model, not by a switch here"
+            said = f"{about}{how}" if taken else "comes from QDQ nodes in the model, not from a switch here"
             key = ("precision", precision.value) if taken else None
             lines += self._entry(key, precision.value, said, width, chosen=self._recipe.precision is precision)
         return [*lines, *self._kept(self._recipe, width)]
@@ -94,7 +94,9 @@ class TargetScreen(ChoiceScreen):
         if names:
             said = f"{len(names)} node{'s' if len(names) != 1 else ''}{idle}: {', '.join(names)}"
             lines += paragraph(said, width, "text", indent=(("  ", "text"),))
-            lines.append(Line((("  none of them", "text"), ("   everything in half again", "muted")), key=("kept", "")))
+            lines.append(
+                Line((("  none of them", "text"), ("   all nodes in half precision again", "muted")), key=("kept", ""))
+            )
         wanted = recipe.precision if recipe.precision in HALVES else Precision.FP16
         about = f"   tries {wanted} with ONNX Runtime on the CPU"
         lines.append(Line((("  search for them", "key"), (about, "muted")), key=("kept", "search")))

@@ -24,7 +24,7 @@ def graph_title(name: str, state: AppState, outline: Outline, cursor: int, *, hi
         f"{nodes:,} node{'s' if nodes != 1 else ''}",
         scope,
         "part of the file" if state.open_file_only else "",
-        "shape arithmetic hidden" if hides else "",
+        "shape-only nodes hidden" if hides else "",
     )
     return " ─ ".join(filter(None, parts))
 

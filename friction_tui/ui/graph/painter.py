@@ -8,16 +8,16 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from friction_tui.drawing.glyphs import ASCII, UNICODE
-from friction_tui.drawing.heat import heat
+from friction_tui.drawing.minimap import minimap
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.text import Role, RowText, Segment, lanes_for
 from friction_tui.ui.look.roles import cursor_style, role_style
 
 ROWS_KEPT = 2_000
-HEAT_WIDTH = 3
-"""Columns of the heat strip, with the gap before it."""
-HEAT_FROM = 40
-"""Columns from which there is room for the heat strip."""
+MINIMAP_WIDTH = 3
+"""Columns of the minimap strip, with the gap before it."""
+MINIMAP_FROM = 40
+"""Columns from which there is room for the minimap strip."""
 
 LINE_ROLES = {
     Role.GUTTER: "gutter",
@@ -49,8 +49,8 @@ class GraphPainter:
         self._glyphs = ASCII if ascii_only else UNICODE
         lanes = lanes_for(widget.app.size.width)
         self.text = RowText(outline, lanes=lanes, glyphs=self._glyphs, labels=labels, notes=notes)
-        self._heat: list[list[Segment]] = []
-        self._heat_of: tuple[int, int] = (-1, 0)
+        self._minimap: list[list[Segment]] = []
+        self._minimap_of: tuple[int, int] = (-1, 0)
         self._prepared: tuple[int, int, int] = (-1, 0, 0)
         self._drawn: dict[int, list[Styled]] = {}
         self._drawn_of: tuple[object, ...] = ()
@@ -62,14 +62,14 @@ class GraphPainter:
         if row >= len(self._outline):
             return Strip.blank(size.width, role_style(self._widget, "text"))
         self._prepare(top, size.height)
-        heat_width = HEAT_WIDTH if size.width >= HEAT_FROM else 0
-        width = size.width - heat_width
+        minimap_width = MINIMAP_WIDTH if size.width >= MINIMAP_FROM else 0
+        width = size.width - minimap_width
         if row == cursor:
             pieces = self._styled(self.text.segments(row, width), under=True)
         else:
             pieces = self._remembered(row, width)
-        if heat_width:
-            pieces = [*pieces, *self._styled(self._heat_line(y, size.height))]
+        if minimap_width:
+            pieces = [*pieces, *self._styled(self._minimap_line(y, size.height))]
         return Strip(pieces, size.width)
 
     def _prepare(self, top: int, height: int) -> None:
@@ -104,8 +104,8 @@ class GraphPainter:
                 pieces.append(Styled(text, style(widget, LINE_ROLES[role])))
         return pieces
 
-    def _heat_line(self, y: int, height: int) -> list[Segment]:
-        if self._heat_of != (self._outline.version, height):
-            self._heat = heat(self._outline, height, self._glyphs)
-            self._heat_of = (self._outline.version, height)
-        return [(" ", Role.DIM), *self._heat[y]]
+    def _minimap_line(self, y: int, height: int) -> list[Segment]:
+        if self._minimap_of != (self._outline.version, height):
+            self._minimap = minimap(self._outline, height, self._glyphs)
+            self._minimap_of = (self._outline.version, height)
+        return [(" ", Role.DIM), *self._minimap[y]]

@@ -12,7 +12,7 @@ from textual.widgets import Input, Label
 
 HINTS = {
     "graph": "name or operator; Enter next, Up previous, Esc done",
-    "problems": "words; tier: kind: by: op: at: narrow; Esc shows all",
+    "problems": "text, or tier: kind: by: op: at: before it; Esc shows all",
 }
 
 COUNT_WIDTH = 18
@@ -42,7 +42,7 @@ class SearchBar(Horizontal):
             self.purpose = purpose
             self.text = text
 
-    class Step(Message):
+    class Jump(Message):
         """The user wants the next (1) or previous (-1) match."""
 
         def __init__(self, purpose: str, direction: int) -> None:
@@ -95,13 +95,13 @@ class SearchBar(Horizontal):
         """Enter: the next match in the graph, done in the list."""
         event.stop()
         if self.purpose == "graph":
-            self.post_message(self.Step(self.purpose, 1))
+            self.post_message(self.Jump(self.purpose, 1))
         else:
             self.post_message(self.Closed(self.purpose, keep=True))
 
     def action_step(self, direction: int) -> None:
         """Another match."""
-        self.post_message(self.Step(self.purpose, direction))
+        self.post_message(self.Jump(self.purpose, direction))
 
     def action_close(self) -> None:
         """Done."""

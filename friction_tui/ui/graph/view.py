@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.markup import escape
-from textual.binding import BindingType
+from textual.binding import Binding, BindingType
 from textual.events import Click
 from textual.geometry import Size
 from textual.message import Message
@@ -23,7 +23,6 @@ from textual.strip import Strip
 
 from friction_tui.drawing.marks import notes_of
 from friction_tui.state.app_state import AppState
-from friction_tui.ui.graph.keys import GRAPH_KEYS
 from friction_tui.ui.graph.notes import graph_note, graph_title
 from friction_tui.ui.look.lines import Line, fitted, strip_of
 from friction_tui.ui.look.roles import role_style
@@ -32,9 +31,8 @@ from friction_tui.vocabulary.protocol import GraphData
 
 if TYPE_CHECKING:
     from friction_tui.drawing.outline import Outline
-    from friction_tui.ui.graph.jumps import Jumps
+    from friction_tui.ui.graph.navigation import GraphSearch, Jumps
     from friction_tui.ui.graph.painter import GraphPainter
-    from friction_tui.ui.graph.search import GraphSearch
 
 SMALL = 4_000
 """Items up to which the outline is made at once; more go to a thread."""
@@ -52,10 +50,48 @@ class GraphView(Panel, ScrollView):
     READS = frozenset(
         {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused", "jobs"}
     )
-    BINDINGS: ClassVar[list[BindingType]] = GRAPH_KEYS
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up,k", "move(-1)", "Up", show=False, id="graph.up", tooltip="Row above"),
+        Binding("down,j", "move(1)", "Down", show=False, id="graph.down", tooltip="Row below"),
+        Binding("pageup", "page(-1)", "Page up", show=False, id="graph.page-up", tooltip="One page up"),
+        Binding("pagedown", "page(1)", "Page down", show=False, id="graph.page-down", tooltip="One page down"),
+        Binding("home", "end(-1)", "First", show=False, id="graph.first", tooltip="First row"),
+        Binding("end", "end(1)", "Last", show=False, id="graph.last", tooltip="Last row"),
+        Binding("enter", "inspect", "Inspect", show=False, id="graph.inspect", tooltip="Explain or inspect this node"),
+        Binding("space", "turn", "Fold", show=False, id="graph.toggle", tooltip="Fold or unfold"),
+        Binding("left", "fold", "Fold", show=False, id="graph.fold", tooltip="Fold, or go to the module around it"),
+        Binding("right", "unfold", "Unfold", show=False, id="graph.unfold", tooltip="Unfold"),
+        Binding("E", "unfold_all", "Unfold all", show=False, id="graph.unfold-all", tooltip="Unfold everything"),
+        Binding("C", "fold_all", "Fold all", show=False, id="graph.fold-all", tooltip="Fold everything"),
+        Binding(
+            "H",
+            "shape_only",
+            "Shape-only",
+            show=False,
+            id="graph.shape_only",
+            tooltip="Hide or show shape-only nodes",
+        ),
+        Binding(
+            "left_square_bracket",
+            "follow(-1)",
+            "To input",
+            show=False,
+            id="graph.to-input",
+            tooltip="Go to where its inputs come from",
+        ),
+        Binding(
+            "right_square_bracket",
+            "follow(1)",
+            "To reader",
+            show=False,
+            id="graph.to-reader",
+            tooltip="Go to the nodes that read it",
+        ),
+        Binding("backspace", "return", "Return", show=False, id="graph.return", tooltip="Back to before a jump"),
+    ]
 
     class Selected(Message):
-        """The cursor is on another item; `path` is empty on a row that is no single item.
+        """The cursor is on another item; `path` is empty on a row that is not a single item.
 
         `moved`: the user put it there. Otherwise the graph was drawn anew and its items are numbered anew.
         """
@@ -79,7 +115,7 @@ class GraphView(Panel, ScrollView):
         self._painter: GraphPainter | None = None
         self._search: GraphSearch | None = None
         self._jumps: Jumps | None = None
-        self._plumbing_hidden = False
+        self._shape_only_hidden = False
         self._notes: dict[str, str] = {}
         """What the mark of an item is about, by its path."""
         self._sized = -1
@@ -89,7 +125,7 @@ class GraphView(Panel, ScrollView):
     def on_mount(self) -> None:
         """What draws a graph is imported while the worker reads it, after the first paint."""
         super().on_mount()
-        for module in ("painter", "search", "jumps"):
+        for module in ("painter", "navigation"):
             self.call_after_refresh(import_module, f"friction_tui.ui.graph.{module}")
 
     @property
@@ -103,7 +139,7 @@ class GraphView(Panel, ScrollView):
         """`Graph ─ 412 nodes ─ /neck`, and the scope the cursor is in."""
         if self.state.summary is None or self._shown is None:
             return self.NAME
-        return escape(graph_title(self.NAME, self.state, self._shown, self.cursor, hides=self._plumbing_hidden))
+        return escape(graph_title(self.NAME, self.state, self._shown, self.cursor, hides=self._shape_only_hidden))
 
     def state_changed(self, before: AppState) -> None:
         """Another graph is laid out; other marks and labels only redraw."""
@@ -143,15 +179,14 @@ class GraphView(Panel, ScrollView):
 
     def _show_outline(self, outline: Outline) -> None:
         """Take a new outline; what was open and where the cursor was is found again by path."""
-        from friction_tui.ui.graph.jumps import Jumps
-        from friction_tui.ui.graph.search import GraphSearch
+        from friction_tui.ui.graph.navigation import GraphSearch, Jumps
 
         folds, path = self._restore
         if self.outline is not None:
             folds, path = self.open_folds(), self.outline.path(self.cursor) if len(self.outline) else ""
         self._restore = ((), "")
         self.outline = outline
-        if self._plumbing_hidden:
+        if self._shape_only_hidden:
             outline.set_filter(True)
         outline.set_marks(self.state.marks)
         self._notes = notes_of(self.state.findings)
@@ -206,7 +241,7 @@ class GraphView(Panel, ScrollView):
 
     def open_folds(self) -> tuple[str, ...]:
         """What is open, as paths that `restore` takes."""
-        from friction_tui.ui.graph.folds import open_folds
+        from friction_tui.ui.graph.navigation import open_folds
 
         return open_folds(self.outline) if self.outline is not None else ()
 
@@ -319,7 +354,7 @@ class GraphView(Panel, ScrollView):
         if outline.opens(self.cursor):
             self.action_turn()
             return
-        from friction_tui.ui.graph.folds import row_around
+        from friction_tui.ui.graph.navigation import row_around
 
         self._go(row_around(outline, self.cursor))
 
@@ -331,10 +366,10 @@ class GraphView(Panel, ScrollView):
         """Fold everything."""
         self._relaid(lambda outline: outline.fold_all())
 
-    def action_plumbing(self) -> None:
+    def action_shape_only(self) -> None:
         """Hide the nodes that only compute shapes, or show them again."""
-        self._plumbing_hidden = not self._plumbing_hidden
-        self._relaid(lambda outline: outline.set_filter(self._plumbing_hidden))
+        self._shape_only_hidden = not self._shape_only_hidden
+        self._relaid(lambda outline: outline.set_filter(self._shape_only_hidden))
 
     def _relaid(self, change: Callable[[Outline], None]) -> None:
         """Change what is shown; the cursor stays on its item, or on what it is folded into."""

@@ -5,6 +5,7 @@ Panels show them like any other line, so a chart scrolls, resizes and follows th
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -121,3 +122,15 @@ def _spans(row: str) -> list[Span]:
     while spans and not spans[-1][0].strip():
         spans.pop()
     return spans
+
+
+def round_steps(low: float, high: float, count: int) -> list[float]:
+    """About `count` round numbers that cover `low` to `high` evenly: multiples of 1, 2 or 5 times a power of ten."""
+    span = high - low
+    if span <= 0 or count < 1:
+        return [low]
+    raw = span / count
+    power = 10 ** math.floor(math.log10(raw))
+    step = next((factor * power for factor in (1, 2, 5) if factor * power >= raw), 10 * power)
+    first = math.ceil(low / step - 1e-9)
+    return [index * step for index in range(first, math.floor(high / step + 1e-9) + 1)]

@@ -27,7 +27,7 @@ UNSURE_TIERS = frozenset({Tier.UNCHECKED, Tier.UNKNOWN})
 
 
 def symbol(severity: Severity, tier: Tier | None = None, *, ascii_only: bool = False) -> Span:
-    """The mark of a finding and its role: `?` where nobody can tell."""
+    """The mark of a finding and its role: `?` where it is not known."""
     if tier in UNSURE_TIERS:
         return "?", "note"
     role = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "muted"}[severity]

@@ -1,6 +1,6 @@
 """The roles that a text can play, and what they look like. A symbol or a word always says the same as the colour.
 
-Beside those in `LOOKS`, `cursor` is the cell or character where typing goes. They are no component classes: Textual
+Beside those in `LOOKS`, `cursor` is the cell or character where typing goes. They are not component classes: Textual
 matches each of these against every rule, for every widget, whenever a class changes, half of the time to the first
 screen.
 """

@@ -10,8 +10,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from friction_tui.state.app_state import Job
-from friction_tui.ui.look.amounts import milliseconds_text, round_steps, seconds_text
-from friction_tui.ui.look.charts import Axis, Chart, Series, drawn
+from friction_tui.ui.look.charts import Axis, Chart, Series, drawn, round_steps
 from friction_tui.ui.look.lines import Line, Span, cut, packed, paragraph
 from friction_tui.ui.measured.chart_panel import ChartPanel
 from friction_tui.ui.measured.noise import TEST, compare
@@ -19,6 +18,7 @@ from friction_tui.ui.panel import Begin
 from friction_tui.vocabulary.protocol import JobKind, LatencyResult
 from friction_tui.vocabulary.recipe import POINTS
 from friction_tui.vocabulary.recipe.changes import changes
+from friction_tui.vocabulary.units import milliseconds_text, seconds_text
 
 BESIDE = 80
 """Columns from which distribution and time series stand beside each other."""

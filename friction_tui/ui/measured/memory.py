@@ -13,14 +13,13 @@ from textual.binding import Binding, BindingType
 
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.gpus import GPUS, RESERVE, extrapolated, fits_up_to, needed
-from friction_tui.ui.look.amounts import round_steps, seconds_text
-from friction_tui.ui.look.charts import Axis, Chart, Series, drawn
+from friction_tui.ui.look.charts import Axis, Chart, Series, drawn, round_steps
 from friction_tui.ui.look.lines import Line, Span, cut, packed, paragraph, width_of
 from friction_tui.ui.measured.chart_panel import ChartPanel
 from friction_tui.ui.panel import Ask
 from friction_tui.vocabulary.protocol import EngineInfo, Forecast, GpuSample, MemoryForecast, WatchGpu
 from friction_tui.vocabulary.recipe import Range
-from friction_tui.vocabulary.units import size_text
+from friction_tui.vocabulary.units import seconds_text, size_text
 
 BESIDE = 96
 """Columns from which the live chart stands beside the forecast."""
@@ -42,9 +41,16 @@ class MemoryPanel(ChartPanel):
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding(
-            "left", "along(-1)", "Dimension", show=False, id="memory.previous", tooltip="Forecast along another one"
+            "left",
+            "along(-1)",
+            "Dimension",
+            show=False,
+            id="memory.previous",
+            tooltip="Forecast along another dimension",
         ),
-        Binding("right", "along(1)", "Dimension", show=False, id="memory.next", tooltip="Forecast along the next one"),
+        Binding(
+            "right", "along(1)", "Dimension", show=False, id="memory.next", tooltip="Forecast along the next dimension"
+        ),
     ]
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
@@ -53,7 +59,7 @@ class MemoryPanel(ChartPanel):
         self._asked: tuple[int, str] | None = None
         self._watching = False
         self._seen = False
-        """Whether someone can see it: forecasts of large models take time, so nobody asks for them in vain."""
+        """Whether someone can see it: forecasts of large models take time, so they are asked for only when shown."""
 
     # ------------------------------------------------------------------------------------- questions
 
@@ -130,7 +136,7 @@ class MemoryPanel(ChartPanel):
     def _plan(self, width: int) -> list[Line]:
         """What the last build planned, in one line."""
         if not self.state.builds:
-            return paragraph("planned: nothing yet, b builds and TensorRT says what it plans", width, "muted")
+            return paragraph("planned: nothing yet; b builds, then TensorRT reports its plan", width, "muted")
         job = self.state.builds[-1]
         build = job.build
         assert build is not None
@@ -149,7 +155,7 @@ class MemoryPanel(ChartPanel):
         if self.state.forecast_note:
             return paragraph(f"no forecast: {self.state.forecast_note}", width, "muted")
         if self.state.forecast is not None:
-            text = f"no forecast: at no size of {self.state.forecast.key or 'the inputs'} are all shapes known"
+            text = f"no forecast: no size of {self.state.forecast.key or 'the inputs'} is known to give all shapes"
             return paragraph(text, width, "muted")
         return paragraph("forecast: waiting for the shapes to be known", width, "muted")
 
@@ -230,12 +236,12 @@ class MemoryPanel(ChartPanel):
         if len(set(answers.values())) == 1:  # one sentence for all of them
             said, role = answers[GPUS[0]]
             mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
-            text = f"{said} on every GPU looked at, {GPUS[0].name} ({GPUS[0].gigabytes} GB) to {GPUS[-1].name}"
+            text = f"{said} on every GPU known here, {GPUS[0].name} ({GPUS[0].gigabytes} GB) to {GPUS[-1].name}"
             lines += paragraph(text, width, role, indent=((f"{mark} ", role),))
             answers = {}
         for gpu, (said, role) in answers.items():
             foreign = engine is not None and gpu.target not in engine.targets
-            tail: Span = (f"{gpu.target}, no target", "warning") if foreign else (gpu.target, "muted")
+            tail: Span = (f"{gpu.target}, not a target", "warning") if foreign else (gpu.target, "muted")
             mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
             name = f"{gpu.name} ({gpu.gigabytes} GB)" if "GB" not in gpu.name else gpu.name
             lines.append(Line(((f"{mark} ", role), (f"{name:<17}", "text"), (said, role)), (tail,)))

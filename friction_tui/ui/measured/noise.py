@@ -18,7 +18,7 @@ BLOCKS = 10
 LEVEL = 0.01
 """The p under which a difference counts as more than noise."""
 SMALLEST = 0.01
-"""Relative differences of the medians under this are called noise whatever p says: nobody deploys for 1 %."""
+"""Relative differences of the medians under this are called noise whatever p says: a change of 1 % decides nothing."""
 TEST = f"Mann-Whitney U on the medians of {BLOCKS} blocks, p < {LEVEL}"
 
 

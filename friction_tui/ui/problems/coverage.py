@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from friction_tui.state.app_state import AppState
-from friction_tui.state.outcome import proof_span
+from friction_tui.state.derived import verification_span
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.vocabulary.protocol import CheckState, JobKind
 
@@ -24,12 +24,12 @@ def coverage(state: AppState, width: int) -> list[Line]:
 
 
 def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
-    """Question, answer, and the role `good` where somebody answered yes."""
+    """Question, answer, and the role `good` where the answer is yes."""
     parser = state.checks.get("parser")
     if parser is not None and parser.state is CheckState.DONE:
         yield "parses", f"{parser.source} takes every node", "good"
     else:
-        yield "parses", (parser.note if parser is not None else "") or "nobody looked", "note"
+        yield "parses", (parser.note if parser is not None else "") or "not checked", "note"
     rules = [check for name, check in state.checks.items() if name != "parser"]
     done = sum(check.state is CheckState.DONE for check in rules)
     if done:
@@ -39,9 +39,9 @@ def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
             yield "rules", f"{check.check}: {check.note or check.state.value}", "note"
     yield _built(state)
     yield _ran(state)
-    proof = proof_span(state)
-    if proof is not None:
-        yield "results", proof[0], "good" if proof[1] == "good" else "note"
+    verification = verification_span(state)
+    if verification is not None:
+        yield "results", verification[0], "good" if verification[1] == "good" else "note"
 
 
 def _built(state: AppState) -> tuple[str, str, str]:

@@ -7,8 +7,8 @@ from typing import ClassVar
 import msgspec
 from textual.binding import Binding, BindingType
 
-from friction_tui.state.app_state import AppState
-from friction_tui.state.outcome import proof_span
+from friction_tui.state.app_state import AppState, NoticeLevel
+from friction_tui.state.derived import verification_span
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.ui.panel import Edit, Say
@@ -74,16 +74,16 @@ class FixesScreen(ChoiceScreen):
             )
             mark: Span = ("x  ", "key") if fix.applicable and not done else ("   ", "text")
             lines += paragraph(fix.text, width, "text", indent=((f"{at}  ", "muted"), mark), key=fix)
-            said = "already in the recipe" if done else what_it_does(fix) or "yours to make, in your own code"
-            proof = proof_span(self._state) if done and fix.rewrite else None
+            said = "already in the recipe" if done else what_it_does(fix) or "for you to make in your own code"
+            verification = verification_span(self._state) if done and fix.rewrite else None
             lines += paragraph(
                 said, width, "note" if fix.applicable else "muted", indent=(("      ", "text"),), key=fix
             )
-            if proof is not None:
-                lines += paragraph(proof[0], width, proof[1], indent=(("      ", "text"),), key=fix)
+            if verification is not None:
+                lines += paragraph(verification[0], width, verification[1], indent=(("      ", "text"),), key=fix)
         if not self._finding.fixes:
             lines += paragraph(
-                "no fix is known for this; the engine's own words may help to search (W, then v)", width, "muted"
+                "no fix is known; searching for the engine's message may help (W, then v)", width, "muted"
             )
         return lines
 
@@ -97,7 +97,7 @@ class FixesScreen(ChoiceScreen):
             return
         edited = applied(recipe, key)
         if edited == recipe:
-            self.post_message(Say("this fix is already in the recipe", "info", "u takes the last edit back"))
+            self.post_message(Say("this fix is already in the recipe", NoticeLevel.INFO, "u undoes the last edit"))
         else:
             self.post_message(Edit(edited, f"fix: {key.text}"))
         self.dismiss(None)
@@ -112,10 +112,16 @@ class FixesScreen(ChoiceScreen):
         if isinstance(self.current, Fix) and self.current.applicable:
             self.chosen(self.current)
         else:
-            self.post_message(Say("this one is yours to make, in your own code", "info", "Enter copies its text"))
+            self.post_message(Say("you make this change in your own code", NoticeLevel.INFO, "Enter copies its text"))
 
     def action_copy(self) -> None:
         """The fix's text to the clipboard."""
         if isinstance(self.current, Fix):
             self.app.copy_to_clipboard(self.current.text)
-            self.post_message(Say("copied", "info", "nothing there? your terminal takes no OSC 52: W shows the text"))
+            self.post_message(
+                Say(
+                    "copied",
+                    NoticeLevel.INFO,
+                    "nothing pasted? your terminal does not support OSC 52: W shows the text",
+                )
+            )

@@ -10,7 +10,8 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 
 from friction_tui.drawing.marks import brief
-from friction_tui.state.app_state import AppState, Identity, identity
+from friction_tui.state.app_state import AppState
+from friction_tui.state.derived import Identity, identity
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.ui.panel import Choose, Reveal, differs
@@ -66,7 +67,7 @@ def by_place(findings: Iterable[Finding]) -> list[list[Finding]]:
 
 
 def where(finding: Finding) -> tuple[str, str]:
-    """The operator and name of a finding's first place, as a heading shows them."""
+    """The operator and name of a finding's first location, as a heading shows them."""
     if not finding.locations:
         return "", ""
     first: Location = finding.locations[0]
@@ -94,16 +95,23 @@ def counts(state: AppState) -> list[Span]:
 
 
 class Problems(LinesPanel):
-    """Findings. Enter explains one, Space shows its places, Enter on a place goes there."""
+    """Findings. Enter explains one, Space shows its locations, Enter on one goes there."""
 
     NAME = "Problems"
     CURSOR_AT_REST = True
     LISTED = frozenset({"findings", "judged", "revision", "checks", "ascii", "change", "refused"})
     """What the list is made of."""
-    READS = LISTED | {"jobs", "hello", "proof", "history"}
+    READS = LISTED | {"jobs", "hello", "verification", "history"}
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "unfold", "Places", show=False, id="problems.unfold", tooltip="Show every place of it"),
-        Binding("g", "group", "Group", show=False, id="problems.group", tooltip="Group by tier, kind, source, not"),
+        Binding("space", "unfold", "Locations", show=False, id="problems.unfold", tooltip="Show every location"),
+        Binding(
+            "g",
+            "group",
+            "Group",
+            show=False,
+            id="problems.group",
+            tooltip="Group by tier, kind or source, or not at all",
+        ),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:
@@ -244,7 +252,7 @@ class Problems(LinesPanel):
             self._go(self._cursor)
 
     def open_entry(self) -> None:
-        """Enter: explain the finding, or go to the place."""
+        """Enter: explain the finding, or go to the location."""
         finding, location = self._finding()
         if location is not None and location.node:
             self.post_message(Reveal(location.node))
@@ -252,7 +260,7 @@ class Problems(LinesPanel):
             self.post_message(Choose(finding, explain=True))
 
     def action_unfold(self) -> None:
-        """Show or hide every place of the finding."""
+        """Show or hide every location of the finding."""
         finding, _ = self._finding()
         if finding is not None:
             self._unfolded ^= {identity(finding)}

@@ -1,4 +1,4 @@
-"""The "Why" page: one finding in full. What, where, the evidence, who says so, what to do, the engine's words."""
+"""The "Why" page: one finding in full. What, where, the evidence, who says so, what to do, the engine's message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 
 from friction_tui.drawing.marks import brief
 from friction_tui.kinds import explain
-from friction_tui.state.outcome import proof_span
+from friction_tui.state.derived import verification_span
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line, Span, cut, paragraph, symbol
 from friction_tui.ui.look.python_lines import coloured
@@ -44,11 +44,11 @@ def page(
     verbatim: bool = False,
     explained: bool = False,
     ascii_only: bool = False,
-    proof: Span | None = None,
+    verification: Span | None = None,
 ) -> list[Line]:
     """The whole page at `width` cells; `verbatim` shows the engines' texts in full, `explained` the kind's page.
 
-    `proof` says whether the rewrites that are already in the recipe keep the results.
+    `verification` says whether the rewrites that are already in the recipe keep the results.
     """
     lines = [
         *headline(finding, width, ascii_only=ascii_only),
@@ -58,7 +58,7 @@ def page(
         *_listed("Evidence", finding.evidence, width),
         *_said(finding, width),
         *_to_do(finding.fixes, width),
-        *(_section("Rewritten", proof[0], width, proof[1]) if proof else []),
+        *(_section("Rewritten", verification[0], width, verification[1]) if verification else []),
         *_words(finding, width, verbatim),
         *_section("Kind", f"{finding.kind} · {TIER_WORDS[finding.tier]}", width, "muted"),
         *_about_kind(finding.kind, width, shown=explained),
@@ -131,7 +131,7 @@ def _to_do(fixes: tuple[Fix, ...], width: int) -> list[Line]:
             margin = (*margin, ("x  ", "key"))
         lines.extend(paragraph(fix.text, width, indent=margin))
     if not fixes:
-        lines = paragraph("no fix is known for this; the engine's words may help to search", width, indent=_label("Do"))
+        lines = paragraph("no fix is known; searching for the engine's message may help", width, indent=_label("Do"))
     return [*lines, Line()]
 
 
@@ -159,12 +159,14 @@ def _about_kind(kind: str, width: int, *, shown: bool) -> list[Line]:
 
 
 class Why(LinesPanel):
-    """Explains the chosen finding. Enter on a place goes there."""
+    """Explains the chosen finding. Enter on a location goes there."""
 
     NAME = "Why"
-    READS = frozenset({"problem", "ascii", "proof", "history", "revision"})
+    READS = frozenset({"problem", "ascii", "verification", "history", "revision"})
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("v", "verbatim", "Engine's words", show=False, id="why.verbatim", tooltip="Engine's own text in full"),
+        Binding(
+            "v", "verbatim", "Engine's message", show=False, id="why.verbatim", tooltip="Engine's own text in full"
+        ),
         Binding(
             "a", "explain", "This kind", show=False, id="why.kind", tooltip="Everything about this kind of problem"
         ),
@@ -190,16 +192,16 @@ class Why(LinesPanel):
             verbatim=self._verbatim,
             explained=self._explained,
             ascii_only=self.state.ascii,
-            proof=proof_span(self.state),
+            verification=verification_span(self.state),
         )
 
     def _gone(self, width: int) -> list[Line]:
         """What is left to say once the problem is solved: whether the results are still the same."""
-        proof = proof_span(self.state)
+        verification = verification_span(self.state)
         lines = paragraph("This problem is gone. Escape goes back.", width, "good")
-        if proof is not None:
-            lines += [Line(), *_section("Rewritten", proof[0], width, proof[1])]
-            lines += [Line((("u", "key"), ("  takes the last edit back", "muted")))]
+        if verification is not None:
+            lines += [Line(), *_section("Rewritten", verification[0], width, verification[1])]
+            lines += [Line((("u", "key"), ("  undoes the last edit", "muted")))]
         return lines
 
     def action_verbatim(self) -> None:
@@ -222,6 +224,6 @@ class Why(LinesPanel):
             self.scroll_to(y=at, animate=False, force=True)
 
     def on_lines_panel_chosen(self) -> None:
-        """Go to the place in the graph."""
+        """Go to the location in the graph."""
         if isinstance(self.cursor_key, Location) and self.cursor_key.node:
             self.post_message(Reveal(self.cursor_key.node))

@@ -1,6 +1,6 @@
 """The shape editor: min, opt and max of every free dimension, edited in place and refused while typing.
 
-A symbol shared by several inputs is one row, edited once. What nobody chose says `guessed`.
+A symbol shared by several inputs is one row, edited once. What was not chosen says `guessed`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 from textual.events import Key, Paste
 
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.line_edit import LineEdit
-from friction_tui.ui.look.lines import Line, Span, paragraph, width_of
+from friction_tui.ui.look.lines import Line, Span, cut, paragraph, width_of
 from friction_tui.ui.panel import BORDER, Edit, Say
-from friction_tui.ui.shapes.columns import remark_in, widths
 from friction_tui.ui.shapes.rows import (
     Row,
     applied,
@@ -269,7 +268,7 @@ class ShapesPanel(LinesPanel):
             shapes, values = parse_arguments(event.text)
             pasted = profile_for(self._inputs, shapes, values)
         except RecipeTextError as error:
-            self.post_message(Say(f"not pasted: {error}", "warning"))
+            self.post_message(Say(f"not pasted: {error}", NoticeLevel.WARNING))
             return
         edited = merged(recipe, pasted, shapes)
         self.post_message(Edit(edited, f"pasted: {', '.join(changes(recipe, edited)) or 'the same shapes'}"))
@@ -339,15 +338,17 @@ class ShapesPanel(LinesPanel):
         try:
             self._choose(stepped(row, POINTS[self._column], steps))
         except RecipeTextError as error:
-            self.post_message(Say(str(error), "warning"))
+            self.post_message(Say(str(error), NoticeLevel.WARNING))
 
     def action_add(self) -> None:
         """Another optimization profile behind this one, beginning as its copy."""
         recipe = self.state.recipe
         if self.state.summary is not None and not self._rows:
-            self.post_message(Say("every size is fixed: another profile would be the same", "info"))
+            self.post_message(Say("every size is fixed: another profile would be the same", NoticeLevel.INFO))
         elif recipe is None or recipe.profile is None:
-            self.post_message(Say("there is no optimization profile to copy", "warning", "typing a range makes one"))
+            self.post_message(
+                Say("there is no optimization profile to copy", NoticeLevel.WARNING, "typing a range makes one")
+            )
         else:
             self._take_profiles(with_copy(recipe), f"profile {recipe.position + 1}: a copy of {recipe.position}")
 
@@ -355,7 +356,7 @@ class ShapesPanel(LinesPanel):
         """One profile less; the last one stays."""
         recipe = self.state.recipe
         if recipe is None or not recipe.others:
-            self.post_message(Say("the only optimization profile cannot be removed", "warning"))
+            self.post_message(Say("the only optimization profile cannot be removed", NoticeLevel.WARNING))
             return
         self._take_profiles(without_shown(recipe), f"profile {recipe.position} removed")
 
@@ -363,7 +364,7 @@ class ShapesPanel(LinesPanel):
         """Look at another profile, and have it judged in the first place."""
         recipe = self.state.recipe
         if recipe is None or not recipe.others:
-            self.post_message(Say("there is one optimization profile", "info", "a adds another"))
+            self.post_message(Say("there is only one optimization profile", NoticeLevel.INFO, "a adds another"))
             return
         shown = recipe.at_profile(recipe.position + step)
         self._take_profiles(shown, f"profile {shown.position} of {len(shown.profiles)}")
@@ -380,4 +381,38 @@ class ShapesPanel(LinesPanel):
         if row.overrides or row.missing or row.freed:
             self.post_message(Edit(without(recipe, row), f"{row.key} dropped"))
         else:
-            self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", "warning"))
+            self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", NoticeLevel.WARNING))
+
+
+KEY_WIDTH = 16
+"""Cells of the column of names, at most."""
+CELL_WIDTH = 7
+"""Cells of a size column, at least."""
+
+
+def widths(made: list[Row], width: int) -> tuple[int, int]:
+    """Cells of the names and of a size column, so that sizes and remarks fit beside each other if at all possible."""
+    names = min(max((len(row.key) for row in made), default=4), KEY_WIDTH, max(width // 3, 6)) + 1
+    longest = max((len(row.cell(point)) for row in made for point in POINTS), default=1)
+    remark = max((width_of(_remark(row)) for row in made), default=0)
+    wanted = min(max(longest + 2, CELL_WIDTH), (width - names - remark - 1) // 3)
+    needed = min(longest + 1, (width - names) // 3)  # the sizes matter more than the remark, which gives way
+    return names, max(wanted, needed, 5)
+
+
+def remark_in(row: Row, room: int) -> tuple[Span, ...]:
+    """The remark in so many cells; `?` where a guess has no room to be called one, the title counts them."""
+    remark = _remark(row)
+    if width_of(remark) <= room:
+        return remark
+    return (("?", "note"),) if row.guessed and room else tuple(cut(remark, room))
+
+
+def _remark(row: Row) -> tuple[Span, ...]:
+    if row.missing:
+        return (("no such input", "warning"),)
+    if row.fixed:
+        return (("fixed", "muted"),)
+    if row.overrides:
+        return ((f"over {row.overrides}", "warning"),)
+    return (("guessed", "note"),) if row.guessed else ()

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from friction_tui.locations import state_dir
 from friction_tui.state.app_state import PastExport
-from friction_tui.ui.locations import state_dir
 from friction_tui.vocabulary.recipe import Recipe
 
 KEPT = 20

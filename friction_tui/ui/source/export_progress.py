@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.builds import views as build_views
-from friction_tui.ui.look.amounts import seconds_text
 from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.vocabulary.protocol import JobKind
 from friction_tui.vocabulary.recipe import InputSpec
+from friction_tui.vocabulary.units import seconds_text
 
 LOG_SHOWN = 200
 """Log lines shown at most, the newest."""
@@ -27,13 +27,13 @@ def progress(state: AppState, width: int, *, log: bool = True) -> list[Line]:
     """The newest export; `log` with all that it said."""
     job = export_job(state)
     if job is None:
-        return paragraph("This model was read as it is: nothing was exported.", width, "muted")
+        return paragraph("This model needed no export.", width, "muted")
     lines = _outcome(state, job, width)
     # An export that gave a model is among those remembered as soon as it is over.
     past = state.past_exports if job.running or job.error or job.cancelled else state.past_exports[:-1]
     lines += build_views.phases(job, past, job.elapsed, ascii_only=state.ascii, what="export")
     if job.running:
-        lines.append(Line((("Esc", "key"), (" cancels; what was open stays", "muted"))))
+        lines.append(Line((("Esc", "key"), (" cancels; the open model stays", "muted"))))
     said = build_views.log(job.lines[-LOG_SHOWN:], frozenset(build_views.LEVELS), "", ascii_only=state.ascii)
     if log and said:
         lines += [Line(), *said]

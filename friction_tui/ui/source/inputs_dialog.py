@@ -65,7 +65,7 @@ class InputsScreen(ModalScreen[Answer | None]):
                 raise
             if spec.name in {known.name for known in specs}:
                 field.set_class(True, "refused")
-                raise RecipeTextError(f"{spec.name} is there twice")
+                raise RecipeTextError(f"{spec.name} is given twice")
             specs.append(spec)
         if not specs:
             raise RecipeTextError("an export needs at least one input")
@@ -79,7 +79,7 @@ class InputsScreen(ModalScreen[Answer | None]):
         field.set_class(False, "refused")
         return options
 
-    def _judge(self) -> Answer | None:
+    def _read_inputs(self) -> Answer | None:
         label = self.query_one("#verdict", Label)
         try:
             specs, options = self.specs(), self.options()
@@ -98,19 +98,19 @@ class InputsScreen(ModalScreen[Answer | None]):
         for spec in specs:
             was = before.get(spec.name)
             if was is None and before:
-                return f"{spec.name} is new: the export had {names}. Enter exports all the same"
+                return f"{spec.name} is new: the export had {names}. Enter exports anyway"
             if was is not None and len(was.shape) != len(spec.shape):
                 counts = f"{len(spec.shape)} dimensions, it had {len(was.shape)}"
-                return f"{spec.name} has {counts} ({spec_text(was)}). Enter exports all the same"
+                return f"{spec.name} has {counts} ({spec_text(was)}). Enter exports anyway"
         gone = [name for name in before if name not in {spec.name for spec in specs}]
-        return f"without {', '.join(gone)}, which the export had. Enter exports all the same" if gone else ""
+        return f"without {', '.join(gone)}, which the export had. Enter exports anyway" if gone else ""
 
     def on_input_changed(self) -> None:
-        """Judge while typing."""
-        self._judge()
+        """Check while typing."""
+        self._read_inputs()
 
     def on_input_submitted(self) -> None:
         """Take them, if all can be read."""
-        answer = self._judge()
+        answer = self._read_inputs()
         if answer is not None:
             self.dismiss(answer)

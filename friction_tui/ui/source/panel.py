@@ -10,7 +10,7 @@ from typing import ClassVar
 from rich.markup import escape
 from textual.binding import Binding, BindingType
 
-from friction_tui.state.app_state import AppState
+from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.ui.look.python_lines import coloured
@@ -22,12 +22,12 @@ from friction_tui.vocabulary.protocol import ReadSource, SourceText
 EXPORT = "export"
 """The view behind the files."""
 TITLES_SHOWN = 2
-"""Findings told below their line; the others are counted."""
+"""Findings shown below their line; the others are counted."""
 spans_of = lru_cache(maxsize=4)(coloured)
 
 
 def findings_by_line(findings: tuple[Finding, ...], names: tuple[str, ...]) -> dict[int, list[Finding]]:
-    """The findings that name a line of the file met under `names`, gravest first."""
+    """The findings that name a line of the file met under `names`, most severe first."""
     found: dict[int, list[Finding]] = {}
     for finding in findings:
         for line in {
@@ -76,7 +76,7 @@ class SourcePanel(LinesPanel):
     # ------------------------------------------------------------------------------------------- state
 
     def on_show(self) -> None:
-        """Nothing is read before somebody looks."""
+        """Nothing is read before the panel is shown."""
         self._follow_problem() if self.state.export_failed else self._follow()
         self._ask()
 
@@ -254,7 +254,7 @@ class SourcePanel(LinesPanel):
         elif found:
             self.post_message(Choose(found[0], explain=True))
         else:
-            self.post_message(Say(f"no node comes from line {line}", "info"))
+            self.post_message(Say(f"no node comes from line {line}", NoticeLevel.INFO))
 
     def _nodes_here(self) -> list[str]:
         """The nodes of the line under the cursor: its own, else those of what it calls."""

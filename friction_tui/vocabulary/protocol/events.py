@@ -190,7 +190,7 @@ class OtherVerdicts(msgspec.Struct, frozen=True, tag="other_verdicts"):
     complete: bool
 
 
-class Proved(msgspec.Struct, frozen=True, tag="proved"):
+class Verified(msgspec.Struct, frozen=True, tag="verified"):
     """Whether the recipe's rewrites keep the model's results, found by running both models.
 
     `holds` None: it could not be tried, `text` says why.
@@ -308,7 +308,7 @@ Event = (
     | Findings
     | Judged
     | OtherVerdicts
-    | Proved
+    | Verified
     | Detail
     | Stats
     | Forecasted

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding
@@ -82,10 +84,24 @@ class Phase(msgspec.Struct, frozen=True):
     seconds: float | None = None
 
 
-class LogLine(msgspec.Struct, frozen=True):
-    """A line of an engine's log. `level`: `error`, `warning`, `info` or `verbose`; `t` seconds into the job."""
+class LogLevel(enum.StrEnum):
+    """How much a line of an engine's log matters, most first."""
 
-    level: str
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+    VERBOSE = "verbose"
+
+    @classmethod
+    def _missing_(cls, value: object) -> LogLevel:  # noqa: ARG003
+        """Levels of other loggers, such as Python's `debug`, are shown with the verbose lines."""
+        return cls.VERBOSE
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """A line of an engine's log; `t` seconds into the job."""
+
+    level: LogLevel
     text: str
     t: float
 
@@ -174,7 +190,7 @@ class OpsetPlan(msgspec.Struct, frozen=True, kw_only=True):
     the way, `node` its path. Else, by `source`: how many nodes it refuses there, those it takes at the model's own
     opset (`lost`), those it only takes there (`gained`). `standard` are operators of other domains that ONNX itself
     has there, `became` operators that come and go, `inputs` attributes that become inputs. `holds`: whether the
-    outputs stayed equal, None where that was not tried; `proof` says how.
+    outputs stayed equal, None where that was not tried; `verification` says how.
     """
 
     opset: int
@@ -191,7 +207,7 @@ class OpsetPlan(msgspec.Struct, frozen=True, kw_only=True):
     became: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
     holds: bool | None = None
-    proof: str = ""
+    verification: str = ""
 
 
 class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,16 +13,18 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     """Open the recipe's source, judge it; replaces whatever was open.
 
     `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
-    `again` reads what is open already once more: until the new model is there, the older one stays.
+    `again` reads what is open already once more: until the new model is there, the older one stays. `careful` leaves
+    out what onnx's native code infers in the worker's own process: a worker died with this model.
     """
 
     revision: int
     recipe: Recipe
     remember: bool = False
     again: bool = False
+    careful: bool = False
 
 
-class Step(enum.StrEnum):
+class EditStep(enum.StrEnum):
     """How a recipe came after the one before."""
 
     EDIT = "edit"
@@ -35,7 +37,7 @@ class Apply(msgspec.Struct, frozen=True, tag="apply"):
 
     revision: int
     recipe: Recipe
-    step: Step = Step.EDIT
+    step: EditStep = EditStep.EDIT
 
 
 class Inspect(msgspec.Struct, frozen=True, tag="inspect"):

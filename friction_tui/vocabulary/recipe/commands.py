@@ -1,4 +1,4 @@
-"""A recipe as a command for somebody else: trtexec, polygraphy, torch.onnx.export, and friction-tui itself.
+"""A recipe as a command of another tool: trtexec, polygraphy, torch.onnx.export, and friction-tui itself.
 
 The inverse of `recipe.text`. Every command is meant to be pasted into a POSIX shell, or into Python.
 """

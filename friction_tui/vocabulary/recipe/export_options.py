@@ -27,7 +27,7 @@ def parse_options(words: Iterable[str], options: ExportOptions | None = None) ->
             near = difflib.get_close_matches(name, ExportOptions.__struct_fields__, n=1)
             meant = f"did you mean {near[0]}? " if near else ""
             known = ", ".join(ExportOptions.__struct_fields__)
-            raise RecipeTextError(f"--export: {name} is no option of an export; {meant}known: {known}")
+            raise RecipeTextError(f"--export: {name} is not an export option; {meant}known: {known}")
         chosen = _switch(name, value if equals else "yes") if isinstance(current, bool) else _amount(name, value)
         kind = type(current)
         options = msgspec.structs.replace(options, **{name: kind(chosen)})

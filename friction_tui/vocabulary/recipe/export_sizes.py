@@ -15,7 +15,7 @@ FREED_BY_RANGES = (SourceKind.PYTORCH, SourceKind.TORCHSCRIPT, SourceKind.HUGGIN
 
 
 def asked_profile(recipe: Recipe) -> Profile | None:
-    """The sizes the exporter is asked for: over all profiles, without those that nobody chose."""
+    """The sizes the exporter is asked for: over all profiles, without those that were not chosen."""
     if recipe.profile is None:
         return None
     ranges: dict[str, Range] = {}

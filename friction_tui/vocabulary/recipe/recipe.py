@@ -7,6 +7,7 @@ rebuild a whole session, so any process can be killed without losing anything.
 from __future__ import annotations
 
 import enum
+from typing import Annotated
 
 import msgspec
 
@@ -44,7 +45,7 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     `ranges` maps a *dim key* to its range: the symbol of a symbolic dimension (`N`), shared by every
     input that uses it, or `input[axis]` for a dimension without a symbol. An `input[axis]` entry wins
     over the symbol, and over a size fixed in the model (TensorRT then refuses it, and a finding says so).
-    `values` maps a shape-tensor input to its values. `guessed` lists the keys nobody chose: the tool
+    `values` maps a shape-tensor input to its values. `guessed` lists the keys that were not chosen: the tool
     proposed them, and says so wherever they are shown.
     """
 
@@ -102,8 +103,8 @@ class ExportOptions(msgspec.Struct, frozen=True, omit_defaults=True):
     optimize: bool = True
     external_data: bool = True
     keep_initializers: bool = False
-    timeout_s: float = 600.0
-    memory_limit_mb: int = 0
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=1e9)] = 600.0  # neither inf nor nan
+    memory_limit_mb: Annotated[int, msgspec.Meta(ge=0, le=10**9)] = 0
 
 
 class Precision(enum.StrEnum):

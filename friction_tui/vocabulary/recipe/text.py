@@ -35,7 +35,7 @@ _RANGE_SEPARATOR = re.compile(r"\s*(?:\.\.+|…|–|-|:|,|;|·|/|\s)\s*")
 
 
 class RecipeTextError(ValueError):
-    """A text that is no shape, range or profile; the message is for the person who typed it."""
+    """A text that is not a shape, range or profile; the message is for the person who typed it."""
 
 
 class ProfileRuleError(RecipeTextError):
@@ -189,7 +189,7 @@ def parse_arguments(text: str) -> tuple[dict[str, Shapes], dict[str, Values]]:
     try:
         words = shlex.split(text.replace("\\\n", " "))
     except ValueError as error:
-        raise RecipeTextError(f"{text.strip()[:60]!r} is no command line: {error}") from error
+        raise RecipeTextError(f"{text.strip()[:60]!r} is not a command line: {error}") from error
     given: dict[str, list[str]] = {}
     flag = ""
     for word in words:
@@ -221,7 +221,9 @@ def parse_example(text: str) -> InputSpec:
     if dtype not in EXAMPLE_TYPES:
         near = difflib.get_close_matches(dtype.lower(), EXAMPLE_TYPES, n=1)
         meant = f"did you mean {near[0]}? " if near else ""
-        raise RecipeTextError(f"--input {name.strip()}: {dtype} is no type; {meant}known: {', '.join(EXAMPLE_TYPES)}")
+        raise RecipeTextError(
+            f"--input {name.strip()}: {dtype} is not a type; {meant}known: {', '.join(EXAMPLE_TYPES)}"
+        )
     shape = _shape(rest, _unquoted(name))
     if 0 in shape:
         raise RecipeTextError(f"--input {name.strip()}: axis {shape.index(0)} is 0; an example needs at least 1 there")
@@ -284,7 +286,7 @@ def shapes_of(inputs: Sequence[Port], profile: Profile) -> dict[str, Shapes]:
 
 
 def range_of(port: Port, axis: int, profile: Profile) -> Range | None:
-    """The range of one dimension: its own entry, else its fixed size, else its symbol's; None where nobody chose."""
+    """The range of one dimension: its own entry, else its fixed size, else its symbol's; None where none was chosen."""
     if port.dims is None:
         return None
     own = profile.ranges.get(f"{port.name}[{axis}]")

@@ -10,9 +10,10 @@ import pytest
 from onnx import parser
 
 from friction_tui.model.graph_data import graph_data
-from friction_tui.model.opened import OpenedModel, from_proto, open_model, summarize
+from friction_tui.model.opened import OpenedModel, from_proto, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
 from friction_tui.model.shapes.tensors import NodeFailure, PointShapes
+from friction_tui.model.summary import summarize
 from friction_tui.vocabulary.recipe import Profile, Range
 
 HEADER = '<ir_version: 10, opset_import: ["" : 21]>'

@@ -9,6 +9,8 @@ from typing import Any
 import onnx
 import pytest
 
+from friction_tui.kinds import KINDS
+from friction_tui.kinds.examples import TorchModule
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
 from tests.sources.exporting import export_code, export_file
@@ -24,14 +26,21 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize("name", FAILURES)
 def test_a_failing_program_is_explained_at_its_line(name: str, tmp_path: Path) -> None:
     case = FAILURES[name]
-    code = case["code"].lstrip("\n")
-    ranges = {key: (low, high) for key, (low, high) in case.get("ranges", {}).items()}
-    outcome = export_code(tmp_path, code, ranges=ranges, opset=case.get("opset"))
+    if "code" in case:
+        code, marked = case["code"].lstrip("\n"), "# <- here"
+        ranges = {key: (low, high) for key, (low, high) in case.get("ranges", {}).items()}
+        outcome = export_code(tmp_path, code, ranges=ranges)
+    else:
+        shown = KINDS[case["kind"]].shows
+        assert isinstance(shown, TorchModule)
+        code, marked = shown.source.lstrip("\n"), case.get("line", "# <- here")
+        ranges = {key: (low, high) for key, (low, _, high) in shown.ranges.items()}
+        outcome = export_code(tmp_path, code, ranges=ranges, opset=shown.opset, factory="create")
 
     told = [finding for finding in outcome.findings if finding.kind == case["kind"]]
     assert told, [(finding.kind, finding.title) for finding in outcome.findings]
     first = told[0]
-    guilty = [number for number, line in enumerate(code.splitlines(), 1) if "# <- here" in line]
+    guilty = [number for number, line in enumerate(code.splitlines(), 1) if marked in line]
     if guilty:
         assert first.line is not None
         assert (Path(first.line.file).name, first.line.line) == ("user_model.py", guilty[0])

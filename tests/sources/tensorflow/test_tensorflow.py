@@ -140,7 +140,7 @@ def test_an_environment_that_cannot_be_used_is_named(tmp_path: Path, monkeypatch
     venv.create(empty)
     monkeypatch.setenv(TENSORFLOW_PYTHON, str(empty / "bin" / "python"))
     told = _export(file).findings
-    assert "lacks msgspec" in told[0].title
+    assert "needs msgspec" in told[0].title
     assert "friction-tui[tensorflow]" in told[0].fixes[0].text
 
 
@@ -180,7 +180,7 @@ class TestConversions:
         outcome = _export(f"{models}/odd_net.py:model")
         (told,) = _errors(outcome)
         assert told.kind == "export/missing-onnx-function"
-        assert told.title == "TensorFlow op Lgamma has no ONNX translation (layer log_gamma)"
+        assert told.title == "TensorFlow's Lgamma (layer log_gamma) has no ONNX function"
         assert told.line is not None
         assert (Path(told.line.file).name, told.line.line) == ("odd_net.py", 8)
         assert told.node_paths
@@ -214,5 +214,5 @@ class TestConversions:
     def test_choices_are_the_users(self, models: Path) -> None:
         assert _export(models / "any_rank", inputs=(InputSpec("x", (2, 8)),)).findings == ()
         titles = [finding.title for finding in _export(models / "several").findings]
-        assert "several has no serving_default: signature branch is shown" in titles
+        assert "The signature was guessed: several has no serving_default: signature branch is shown" in titles
         assert "it has" in _export(f"{models}/several:gone").findings[0].cause

@@ -15,7 +15,7 @@ from friction_tui.ui.builds.panel import BuildPanel
 from friction_tui.ui.dialogs.path_prompt import PathPrompt, verdict
 from friction_tui.ui.panel import Ask, Say
 from friction_tui.vocabulary.finding import Tier
-from friction_tui.vocabulary.protocol import BuildResult, JobKind, Kernel, LogLine, Phase, SaveEngine
+from friction_tui.vocabulary.protocol import BuildResult, JobKind, Kernel, LogLevel, LogLine, Phase, SaveEngine
 from friction_tui.vocabulary.recipe import Range, Recipe
 from tests.ui.bench import Bench
 from tests.ui.shapes.test_shapes_panel import state_of
@@ -37,10 +37,10 @@ RESULT = BuildResult(
     engine_path="/tmp/build.engine",
 )
 LOG = (
-    LogLine("info", "Local timing cache in use.", 0.1),
-    LogLine("verbose", "Parsing node: stem/conv [Conv]", 0.2),
-    LogLine("warning", "Profile kMIN values are not self-consistent", 0.3),
-    LogLine("error", "Error Code 10: could not find any implementation", 0.4),
+    LogLine(LogLevel.INFO, "Local timing cache in use.", 0.1),
+    LogLine(LogLevel.VERBOSE, "Parsing node: stem/conv [Conv]", 0.2),
+    LogLine(LogLevel.WARNING, "Profile kMIN values are not self-consistent", 0.3),
+    LogLine(LogLevel.ERROR, "Error Code 10: could not find any implementation", 0.4),
 )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from friction_tui import friction_toml
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.actions.edit_commands import save_recipe
 from friction_tui.ui.dialogs.copy_as import CopyScreen
@@ -18,9 +19,17 @@ from friction_tui.ui.dialogs.target import TargetScreen
 from friction_tui.ui.panel import Begin, Cancel, Edit, Say
 from friction_tui.ui.problems.fixes import FixesScreen, applied
 from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, Tier
-from friction_tui.vocabulary.protocol import EngineInfo, Hello, JobKind, KeptNode, LogLine, OpsetPlan, PrecisionResult
+from friction_tui.vocabulary.protocol import (
+    EngineInfo,
+    Hello,
+    JobKind,
+    KeptNode,
+    LogLevel,
+    LogLine,
+    OpsetPlan,
+    PrecisionResult,
+)
 from friction_tui.vocabulary.recipe import Precision, Range, Rewrite, Source, SourceKind
-from friction_tui.vocabulary.recipe import file as recipe_file
 from tests.ui.bench import Bench
 from tests.ui.shapes.test_shapes_panel import state_of
 
@@ -71,7 +80,7 @@ GOOD = OpsetPlan(
     lost=("Gelu act: no plugin",),
     inputs=("axes of ReduceMean ×2",),
     holds=True,
-    proof="equal on 2 inputs",
+    verification="verified on 2 inputs",
 )
 BAD = OpsetPlan(opset=16, refusal="onnx has no adapter", adapter="Relu 14 → 13")
 
@@ -135,7 +144,7 @@ async def test_target_and_precision_are_chosen_one_after_the_other_and_what_is_m
         edits = [edit for edit in app.heard if isinstance(edit, Edit)]
         assert [edit.what for edit in edits] == ["target default → SM89", "precision as-exported → fp16"]
         assert (edits[-1].recipe.target, edits[-1].recipe.precision) == ("SM89", Precision.FP16)
-        assert "from QDQ nodes in the model, not by a switch here" in app.text()
+        assert "comes from QDQ nodes in the model, not from a switch here" in app.text()
 
 
 async def test_fixes_are_applied_as_one_edit_and_hand_made_ones_are_copied() -> None:
@@ -180,7 +189,7 @@ async def test_commands_are_shown_copied_and_saved(tmp_path: Path) -> None:
 
 def test_friction_toml_is_written_and_keeps_what_was_allowed(tmp_path: Path) -> None:
     file = tmp_path / "friction.toml"
-    file.write_text('[[allow]]\nkind = "numerics/int64"\nwhy = "token ids are small"\n')
+    file.write_text('[[allow]]\nkind = "older/int64-range"\nwhy = "token ids are small"\n')
     said: list[Say] = []
     bench: Any = SimpleNamespace(
         state=state(),
@@ -189,8 +198,8 @@ def test_friction_toml_is_written_and_keeps_what_was_allowed(tmp_path: Path) -> 
     )
     save_recipe(bench)
     assert said[0].text == f"recipe written to {file}"
-    held = recipe_file.load(file)
-    assert [allowed.kind for allowed in held.allow] == ["numerics/int64"]
+    held = friction_toml.load(file)
+    assert [allowed.kind for allowed in held.allow] == ["older/int64-range"]
     assert bench.state.recipe is not None and held.recipe().profile == bench.state.recipe.profile
     file.write_text("[")
     save_recipe(bench)
@@ -206,7 +215,9 @@ async def test_the_search_for_nodes_that_stay_float32_is_shown_cancelled_and_kep
         await pilot.pause()
         begun = app.heard.pop()
         assert isinstance(begun, Begin)
-        job = Job(number=3, kind=JobKind.PRECISION, recipe=base.recipe, lines=(LogLine("info", "2 nodes: 0.1", 0.1),))
+        job = Job(
+            number=3, kind=JobKind.PRECISION, recipe=base.recipe, lines=(LogLine(LogLevel.INFO, "2 nodes: 0.1", 0.1),)
+        )
         dialog.update_state(replace(base, jobs=(job,)))
         await pilot.pause()
         assert "2 nodes: 0.1" in app.text()

@@ -19,7 +19,7 @@ from friction_tui.vocabulary.recipe import Recipe
 @pytest.mark.parametrize("size", [(80, 24), (160, 45)])
 async def test_the_table_fills_as_they_answer(
     size: tuple[int, int],
-    told: Callable[..., list[Event]],
+    worker_events: Callable[..., list[Event]],
     hello: Hello,
     recipe: Recipe,
     silent_worker: list[str],
@@ -27,9 +27,9 @@ async def test_the_table_fills_as_they_answer(
 ) -> None:
     app = FrictionApp(recipe, worker=silent_worker)
     sent: list[Request] = []
-    monkeypatch.setattr(app.live, "ask", sent.append)
+    monkeypatch.setattr(app.live._client, "send", sent.append)
     async with app.run_test(size=size) as pilot:
-        for event in [hello, *told()]:
+        for event in [hello, *worker_events()]:
             app.live.hear(event)
         await pilot.pause()
         app.push_screen(OtherEngines(app.live.state))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from friction_tui.state.app_state import AppState
-from friction_tui.ui.graph.inspected_input import port_lines
+from friction_tui.ui.graph.inspector import port_lines
 from friction_tui.vocabulary.protocol import Dim, GraphData, ModelSummary, Port
 from friction_tui.vocabulary.recipe import History, Profile, Range, Recipe, Source
 

@@ -9,8 +9,7 @@ import msgspec
 
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.gpus import GPUS, extrapolated, fits_up_to
-from friction_tui.ui.look.amounts import change_text, round_steps, seconds_text
-from friction_tui.ui.look.charts import Axis, Chart, Series, drawn
+from friction_tui.ui.look.charts import Axis, Chart, Series, drawn, round_steps
 from friction_tui.ui.measured.latency import LatencyPanel
 from friction_tui.ui.measured.memory import MemoryPanel
 from friction_tui.ui.panel import Ask, Begin
@@ -28,7 +27,7 @@ from friction_tui.vocabulary.protocol import (
     WatchGpu,
 )
 from friction_tui.vocabulary.recipe import Range, Recipe
-from friction_tui.vocabulary.units import size_text
+from friction_tui.vocabulary.units import change_text, seconds_text, size_text
 from tests.ui.bench import Bench
 from tests.ui.shapes.test_shapes_panel import state_of
 
@@ -152,7 +151,7 @@ async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
         assert "build #1 planned  3 GB activations at max  400 MB weights" in shown
         assert "░ predicted" in shown and "● planned by TensorRT" in shown
         assert "L4 (24 GB)       fits up to N = 45" in shown
-        assert "targets of TensorRT-RTX 1.7.1" in shown and "SM75, no target" in shown
+        assert "targets of TensorRT-RTX 1.7.1" in shown and "SM75, not a target" in shown
 
 
 async def test_memory_with_a_gpu_watches_it_and_marks_a_forecast_of_an_elder_recipe() -> None:

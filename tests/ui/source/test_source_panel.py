@@ -12,7 +12,7 @@ import pytest
 from textual.pilot import Pilot
 
 from friction_tui.state.app_state import AppState
-from friction_tui.state.graph_change import graph_change
+from friction_tui.state.derived import graph_change
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.look.python_lines import coloured
 from friction_tui.ui.source.inputs_dialog import InputsScreen
@@ -36,6 +36,7 @@ from friction_tui.vocabulary.protocol import (
     JobKind,
     JobProgress,
     Judged,
+    LogLevel,
     LogLine,
     Open,
     Phase,
@@ -95,7 +96,7 @@ def running(hello: Hello, silent_worker: list[str], monkeypatch: pytest.MonkeyPa
 
 def exporting(elapsed: float = 3.2) -> JobProgress:
     phases = (Phase("import torch", 2.1), Phase("Capture the graph"))
-    lines = (LogLine("info", "hello from the model", 2.2),)
+    lines = (LogLine(LogLevel.INFO, "hello from the model", 2.2),)
     return JobProgress(job=EXPORT_JOB, kind=JobKind.EXPORT, phases=phases, lines=lines, elapsed=elapsed)
 
 
@@ -143,9 +144,9 @@ async def test_progress_then_a_failure_that_names_the_line(running: Running) -> 
         assert bench_of(app).query_one(SourcePanel).line_shown == 5
 
 
-async def test_cancelling_leaves_the_old_model(running: Running, told: Callable[..., list[Event]]) -> None:
+async def test_cancelling_leaves_the_old_model(running: Running, worker_events: Callable[..., list[Event]]) -> None:
     async with running() as (app, pilot, sent):
-        await hear(app, pilot, *over(1), *told())
+        await hear(app, pilot, *over(1), *worker_events())
         await pilot.press("r")
         await hear(app, pilot, exporting())
         assert app.live.state.revision == 2 and app.live.state.stale
@@ -158,9 +159,11 @@ async def test_cancelling_leaves_the_old_model(running: Running, told: Callable[
         assert not app.live.state.stale and not app.live.state.export_failed
 
 
-async def test_a_save_exports_again_and_says_what_changed(running: Running, told: Callable[..., list[Event]]) -> None:
+async def test_a_save_exports_again_and_says_what_changed(
+    running: Running, worker_events: Callable[..., list[Event]]
+) -> None:
     async with running(watch=True) as (app, pilot, sent):
-        await hear(app, pilot, *over(1), *told())
+        await hear(app, pilot, *over(1), *worker_events())
         await hear(app, pilot, SourceChanged((FILE,)))
         assert [request.revision for request in sent.of(Open) if isinstance(request, Open)] == [2]
         graph = app.live.state.graph
@@ -183,7 +186,7 @@ async def test_a_save_exports_again_and_says_what_changed(running: Running, told
         await hear(app, pilot, SourceChanged((FILE,)), *failed(3))
         kinds = {finding.kind for finding in app.live.state.findings}
         assert BRANCH.kind in kinds and "operator/nonzero" in kinds, "what was said of the model shown still holds"
-        assert "the model shown is the one before" in screen_text(app)
+        assert "the previous model is still shown" in screen_text(app)
 
 
 async def test_code_agreed_to_on_the_command_line_is_not_asked_about(running: Running) -> None:
@@ -217,14 +220,14 @@ async def test_not_agreeing_leaves_a_reason(running: Running) -> None:
         await hear(app, pilot, ConsentNeeded(revision=1, recipe=RECIPE, files=(FILE,), sha256="0" * 64, runs="it runs"))
         await pilot.press("escape")
         await settled(pilot)
-        assert "its code may not run" in screen_text(app) and not app.live.state.checking
+        assert "you did not allow its code to run" in screen_text(app) and not app.live.state.checking
 
 
 async def test_lines_and_nodes_lead_to_each_other(
-    running: Running, told: Callable[..., list[Event]], reshape_detail: Detail
+    running: Running, worker_events: Callable[..., list[Event]], reshape_detail: Detail
 ) -> None:
     async with running() as (app, pilot, _):
-        await hear(app, pilot, *over(1), *told())
+        await hear(app, pilot, *over(1), *worker_events())
         await pilot.press("c")
         await settled(pilot)
         await hear(app, pilot, SOURCE)
@@ -243,9 +246,11 @@ async def test_lines_and_nodes_lead_to_each_other(
         assert app.live.state.selected == "10" and "node 2 of 2" in screen_text(app)
 
 
-async def test_guessed_inputs_are_edited_and_exported_again(running: Running, told: Callable[..., list[Event]]) -> None:
+async def test_guessed_inputs_are_edited_and_exported_again(
+    running: Running, worker_events: Callable[..., list[Event]]
+) -> None:
     async with running() as (app, pilot, sent):
-        await hear(app, pilot, *over(1, guessed=True), *told())
+        await hear(app, pilot, *over(1, guessed=True), *worker_events())
         await pilot.press("I")
         await settled(pilot)
         assert isinstance(app.screen, InputsScreen) and "They were guessed" in screen_text(app)

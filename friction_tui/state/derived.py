@@ -1,0 +1,150 @@
+"""What follows from the state: which nodes changed, and the sentences that say what an edit, a job or a check gave."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TypeAlias
+
+from friction_tui.drawing.scopes import PSEUDO
+from friction_tui.state.app_state import AppState, GraphChange, Job, Notice, NoticeLevel, VerdictChange
+from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.protocol import GraphData, JobEnded, JobKind, Phase, Verified
+from friction_tui.vocabulary.units import milliseconds_text, seconds_text, size_text
+
+NAMED = 2
+"""Nodes named in one line; the others are counted."""
+
+Identity: TypeAlias = tuple[str, tuple[str, ...]]
+
+
+def identity(finding: Finding) -> Identity:
+    """What makes a finding the same one after an edit: its kind and where, not its numbers."""
+    return finding.kind, finding.names
+
+
+def ended_phases(job: Job) -> tuple[Phase, ...]:
+    """The phases of a job that is over; the last of them ended with it."""
+    spent = sum(phase.seconds for phase in job.phases if phase.seconds is not None)
+    return tuple(Phase(p.name, max(job.elapsed - spent, 0.0) if p.seconds is None else p.seconds) for p in job.phases)
+
+
+def graph_change(before: GraphData, after: GraphData, revision: int) -> GraphChange:
+    """The nodes added and removed.
+
+    An exporter numbers nodes as it goes (`relu_1`, `relu_2`), so that one more renames those behind it: of the
+    nodes with new names, as many as have lost theirs with the same operator in the same module are the same ones.
+    """
+    old, new = _nodes(before), _nodes(after)
+    gone, come = {k: v for k, v in old.items() if k not in new}, {k: v for k, v in new.items() if k not in old}
+    renamed = Counter(gone.values()) & Counter(come.values())
+    return GraphChange(revision, _without(come, renamed), _without(gone, renamed))
+
+
+def _nodes(graph: GraphData) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """`Op name` to the operator and the module."""
+    items = zip(graph.ops, graph.names, graph.scopes, strict=True)
+    return {f"{op} {name}": (op, graph.scope_table[scope]) for op, name, scope in items if op not in PSEUDO}
+
+
+def _without(
+    nodes: dict[str, tuple[str, tuple[str, ...]]], renamed: Counter[tuple[str, tuple[str, ...]]]
+) -> tuple[str, ...]:
+    left = renamed.copy()
+    kept = []
+    for name, what in reversed(nodes.items()):
+        if left[what]:
+            left[what] -= 1
+        else:
+            kept.append(name)
+    return tuple(reversed(kept))
+
+
+def change_text(change: VerdictChange) -> str:
+    """What an edit did to the verdicts: `fixed head/Reshape; broke neck/cat1`. Empty when it did nothing."""
+
+    def named(verb: str, names: list[str]) -> list[str]:
+        if not names:
+            return []
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        return [f"{verb} {', '.join(names[:NAMED])}{more}"]
+
+    fixed = [next(iter(f.names), f.kind) for f in change.fixed]
+    broke = [next(iter(f.names), f.kind) for f in change.broke]
+    return "; ".join([*named("fixed", fixed), *named("broke", broke)])
+
+
+def graph_text(change: GraphChange) -> str:
+    """What happened to the nodes: `2 nodes added (Relu relu_2, Add add), 1 removed (…)`. Empty for nothing."""
+
+    def counted(nodes: tuple[str, ...], what: str) -> str:
+        named = ", ".join(nodes[:NAMED]) + (", …" if len(nodes) > NAMED else "")
+        return f"{len(nodes)} node{'s' if len(nodes) > 1 else ''} {what} ({named})"
+
+    both = ((change.added, "added"), (change.removed, "removed"))
+    return ", ".join(counted(nodes, what) for nodes, what in both if nodes)
+
+
+def judged_notice(state: AppState, *, same_recipe: bool = False) -> Notice | None:
+    """What to say when the verdict on an edit, or on a source read again with the `same_recipe`, is there."""
+    nodes, again = state.graph_change, state.exported is not None and state.exported.revision == state.revision
+    said = [graph_text(nodes)] if nodes is not None and nodes.revision == state.revision else []
+    said += [change_text(state.change)] if state.change else []
+    text = "; ".join(filter(None, said))
+    if again and not state.export_failed:
+        text = f"exported again: {text or 'the same nodes and the same findings'}"
+    elif same_recipe and state.exported is None:
+        text = f"opened again: {text or 'the same nodes and the same findings'}"
+    if not text:
+        return None
+    return Notice(NoticeLevel.WARNING if state.change and state.change.broke else NoticeLevel.INFO, text)
+
+
+def verified_notice(verification: Verified, change: VerdictChange | None) -> Notice:
+    """What to say when a verification ended. One that failed, or could not run, stays until it is dismissed."""
+    names = ", ".join(verification.rewrites)
+    if verification.holds is False:
+        return Notice(NoticeLevel.ERROR, f"the results changed: {names} {verification.text}", "u undoes it")
+    before, text = change_text(change) if change else "", verification_text(verification)
+    if verification.holds is None:
+        return Notice(NoticeLevel.WARNING, "; ".join(filter(None, (before, f"{names}: {text}"))), "u undoes it")
+    broke = change is not None and bool(change.broke)
+    level = NoticeLevel.WARNING if broke else NoticeLevel.INFO
+    return Notice(level, "; ".join(filter(None, (before, text))))
+
+
+def ended_notice(state: AppState, ended: JobEnded) -> Notice | None:
+    """What a build or a measurement came to, for who looks at another panel by then; errors are said elsewhere."""
+    job = next((job for job in state.jobs if job.number == ended.job), None)
+    if job is None or ended.kind not in (JobKind.BUILD, JobKind.MEASURE):
+        return None
+    if ended.cancelled:
+        return Notice(NoticeLevel.INFO, f"{ended.kind} #{job.nth} cancelled after {seconds_text(ended.seconds)}")
+    if ended.build is not None:
+        took = seconds_text(ended.build.seconds)
+        if not ended.build.ok:
+            return Notice(NoticeLevel.WARNING, f"build #{job.nth} refused after {took}", "4 says why")
+        return Notice(
+            NoticeLevel.INFO, f"build #{job.nth} done in {took}: engine {size_text(ended.build.engine_bytes)}"
+        )
+    if ended.latency is not None:
+        run = ended.latency
+        return Notice(NoticeLevel.INFO, f"p50 {milliseconds_text(run.p50)} at {run.point}, measured by {run.source}")
+    return None
+
+
+def verification_text(verification: Verified) -> str:
+    """`verified on 6 inputs, max difference 3e-7 (ONNX Runtime 1.32.0 CPU)`, or `not verified: …`."""
+    text = verification.text
+    if verification.holds is None:
+        return text if text.startswith("not verified") else f"not verified: {text}"
+    return text if verification.holds else f"results changed: {text}"
+
+
+def verification_span(state: AppState) -> tuple[str, str] | None:
+    """Whether the recipe's rewrites keep the results, as text and role; None where there are no rewrites."""
+    if state.recipe is None or not state.recipe.rewrites:
+        return None
+    verification = state.current_verification
+    if verification is None:
+        return "comparing the results before and after the rewrites …", "note"
+    return verification_text(verification), {True: "good", False: "error", None: "warning"}[verification.holds]

@@ -1,0 +1,258 @@
+"""The state after what the worker says. An answer about an older revision changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec
+
+from friction_tui.drawing.marks import marks_of
+from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, VerdictChange
+from friction_tui.state.derived import ended_notice, graph_change, identity, judged_notice, verified_notice
+from friction_tui.state.user_actions import taken_back, with_source_kept
+from friction_tui.verdicts.after_build import with_build
+from friction_tui.verdicts.side_by_side import own_label, with_others
+from friction_tui.vocabulary.finding import fix_first
+from friction_tui.vocabulary.protocol import (
+    EXPORT_JOB,
+    ConsentNeeded,
+    Detail,
+    Event,
+    Exported,
+    Findings,
+    Forecasted,
+    GpuSamples,
+    GraphReady,
+    Hello,
+    JobEnded,
+    JobKind,
+    JobProgress,
+    Judged,
+    NetronStarted,
+    Opened,
+    OpsetPlanned,
+    OtherVerdicts,
+    Refused,
+    RowLabels,
+    Saved,
+    SourceChanged,
+    SourceText,
+    Stats,
+    Verified,
+    WorkerDied,
+)
+
+JOB_LINES_KEPT = 20_000
+EXPORT_KINDS = "export/"
+GPU_SAMPLES_KEPT = 600
+"""Ten minutes at one sample a second."""
+
+
+def after_event(state: AppState, event: Event) -> AppState:
+    """The state after `event`, with a notice of what it came to. Events about an older revision change nothing."""
+    moved = _moved(state, event)
+    notice: Notice | None = None
+    if isinstance(event, Judged) and moved.judged is event and state.judged is not None:
+        # After a worker's death nobody asked for the model to be read again, so its notice must stay.
+        asked = state.recipe == state.accepted and not state.reopening
+        notice = judged_notice(moved, same_recipe=asked)
+    elif isinstance(event, Verified) and moved.verification is event:
+        notice = verified_notice(event, moved.change)
+    elif isinstance(event, JobEnded):
+        notice = ended_notice(moved, event)
+    return moved.with_notice(notice.level, notice.text, notice.detail) if notice is not None else moved
+
+
+def _moved(state: AppState, event: Event) -> AppState:
+    if getattr(event, "revision", 0) not in (0, state.revision):
+        return state
+    match event:
+        case Hello():
+            return replace(state, hello=event, worker_lost=False)
+        case Opened():
+            return _opened(state, event)
+        case ConsentNeeded():
+            return replace(state, consent=event)
+        case Exported():
+            return _exported(state, event)
+        case SourceText():
+            return replace(state, sources={**state.sources, **dict.fromkeys((event.file, *event.names), event)})
+        case SourceChanged():
+            return _saved(state, event)
+        case GraphReady():
+            return _drawn(state, event)
+        case RowLabels():  # shapes changed, so what was inspected is asked for again
+            return replace(state, labels=event.labels, details={})
+        case Findings():
+            return _relisted(replace(state, checks={**state.checks, event.check: event}))
+        case Judged():
+            return _judged(state, event)
+        case OtherVerdicts():
+            return _relisted(replace(state, others=event))
+        case Verified():
+            return replace(state, verification=event)
+        case Detail():
+            return replace(state, details={**state.details, event.path: event.node})
+        case Stats():
+            return replace(state, stats={**state.stats, event.stats.name: event.stats})
+        case Forecasted():
+            return replace(state, forecast=event.forecast, forecast_note=event.note, forecast_revision=state.revision)
+        case JobProgress():
+            return _job(_with_export(state, event), event.job, lambda job: _progressed(job, event))
+        case JobEnded():
+            return _ended(state, event)
+        case OpsetPlanned():
+            return _job(state, event.job, lambda job: replace(job, plans=(*job.plans, event.plan)))
+        case Saved():
+            return state.with_notice(NoticeLevel.INFO, f"wrote {event.path}", f"{event.bytes:,} bytes")
+        case GpuSamples():
+            return replace(state, gpu=(*state.gpu, event)[-GPU_SAMPLES_KEPT:])
+        case NetronStarted():
+            return replace(state, netron=event)
+        case Refused():
+            return _refused(state, event)
+        case WorkerDied():
+            return _died(state, event)
+    return state
+
+
+def _saved(state: AppState, event: SourceChanged) -> AppState:
+    """What is shown was read before; the files have changed since, or are gone."""
+    if event.gone:
+        state = state.with_notice(
+            NoticeLevel.WARNING, f"moved or deleted: {', '.join(event.gone)}", "what is shown was read before that"
+        )
+    if not event.files:
+        return state
+    files = ", ".join(event.files)
+    if state.exported is not None:
+        return state.with_notice(NoticeLevel.INFO, f"saved: {files}", "r exports the model again")
+    return state.with_notice(NoticeLevel.WARNING, f"changed on disk: {files}", "r opens it again")
+
+
+def _exported(state: AppState, event: Exported) -> AppState:
+    """Lines and nodes are new with an export, so what was read of the source is read again."""
+    if event.cancelled:
+        return with_source_kept(
+            state, "the export was cancelled", f"Esc, after {event.seconds:.1f} s", "r exports again"
+        )
+    if not event.onnx_path and state.exported is not None:  # the model shown is still the one exported before
+        event = msgspec.structs.replace(event, limits=state.exported.limits)
+    return replace(state, exported=event, sources={})
+
+
+def _drawn(state: AppState, event: GraphReady) -> AppState:
+    change = graph_change(state.graph, event.graph, state.revision) if state.graph is not None else None
+    return replace(
+        state,
+        graph=event.graph,
+        graph_change=change,
+        sources={},
+        open_file_only=event.open_file_only,
+        labels=[],
+    )
+
+
+def _opened(state: AppState, event: Opened) -> AppState:
+    """Guesses are filled in by the worker: they complete the recipe and are not an edit of the user's."""
+    if state.history is None:
+        return state
+    history = msgspec.structs.replace(state.history, present=event.recipe)
+    return replace(state, summary=event.summary, history=history)
+
+
+def _relisted(state: AppState) -> AppState:
+    """The list follows the checks until a first complete verdict; then it stays, marked stale, until the next."""
+    if state.judged is not None:
+        listed = list(state.judged.findings)
+        others, parser = state.others, state.checks.get("parser")
+        if others is not None and parser is not None and others.revision == state.judged.revision == parser.revision:
+            listed = with_others(own_label(parser), parser.findings, listed, others.verdicts)
+    else:
+        listed = fix_first(finding for answer in state.checks.values() for finding in answer.findings)
+    last = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.running), None)
+    if last is not None and not state.is_stale(last):
+        listed = with_build(listed, last.build, last.findings)
+    problem = state.problem
+    if problem is not None and problem not in listed:
+        problem = next((f for f in listed if identity(f) == identity(problem)), None)
+    return replace(state, findings=tuple(listed), marks=marks_of(listed), problem=problem)
+
+
+def _judged(state: AppState, event: Judged) -> AppState:
+    change, unread = state.change, state.unread
+    if state.judged is None and unread is not None and unread.level is NoticeLevel.INFO:
+        state = replace(state, dismissed_count=state.notice_count)  # such as that there was nothing yet
+    state = replace(state, accepted=state.recipe, refused=None, reopening=False)
+    if state.export_failed and state.judged is not None and state.graph is not None:
+        # the previous model is still shown, and what was said of it is still true of it
+        kept = [f for f in state.judged.findings if not f.kind.startswith(EXPORT_KINDS)]
+        event = msgspec.structs.replace(event, findings=fix_first([*event.findings, *kept]))
+    if state.judged is not None:
+        before = {identity(f): f for f in state.judged.findings}
+        after = {identity(f): f for f in event.findings}
+        change = VerdictChange(
+            fixed=tuple(f for key, f in before.items() if key not in after),
+            broke=tuple(f for key, f in after.items() if key not in before),
+        )
+    return _relisted(replace(state, judged=event, change=change))
+
+
+def _job(state: AppState, number: int, step: Callable[[Job], Job]) -> AppState:
+    return replace(state, jobs=tuple(step(job) if job.number == number else job for job in state.jobs))
+
+
+def _with_export(state: AppState, event: JobProgress) -> AppState:
+    """Opening a source that is code starts its export by itself: a job that was not started here."""
+    started = any(job.number == event.job and job.running for job in state.jobs)
+    if event.job != EXPORT_JOB or started or state.recipe is None:
+        return state
+    others = tuple(job for job in state.jobs if job.number != EXPORT_JOB)
+    return replace(state, jobs=(*others, Job(number=EXPORT_JOB, kind=event.kind, recipe=state.recipe)))
+
+
+def _progressed(job: Job, event: JobProgress) -> Job:
+    lines = (*job.lines, *event.lines)[-JOB_LINES_KEPT:] if event.lines else job.lines
+    return replace(job, phases=event.phases, lines=lines, elapsed=event.elapsed)
+
+
+def _ended(state: AppState, event: JobEnded) -> AppState:
+    def over(job: Job) -> Job:
+        return replace(
+            job,
+            running=False,
+            elapsed=event.seconds,
+            phases=event.build.phases if event.build else job.phases,
+            cancelled=event.cancelled,
+            error=event.error,
+            build=event.build,
+            latency=event.latency,
+            precision=event.precision,
+            findings=event.findings,
+        )
+
+    state = _job(state, event.job, over)
+    if event.error:
+        shown = "the previous model is still shown" if event.job == EXPORT_JOB and state.graph is not None else ""
+        state = state.with_notice(NoticeLevel.ERROR, f"{event.kind} failed: {event.error}", shown)
+    return _relisted(state)
+
+
+def _refused(state: AppState, event: Refused) -> AppState:
+    """A refused edit is taken back: the worker kept the recipe it judged last, and so do we."""
+    said = state.with_notice(NoticeLevel.ERROR, f"{event.what}: {event.why}", event.next)
+    if not event.revision:
+        return said
+    said = replace(said, reopening=False)
+    return taken_back(said) or replace(said, refused=event)
+
+
+def _died(state: AppState, event: WorkerDied) -> AppState:
+    """Its jobs died with it. What is on screen stays; the client replays the session if it restarted it."""
+    jobs = tuple(replace(j, running=False, error="the worker died") if j.running else j for j in state.jobs)
+    what = "the worker died and was restarted" if event.restarted else "the worker died again and was not restarted"
+    words = "\n".join(line for line in event.last_words.splitlines() if line.strip())
+    reopening = event.restarted and state.recipe is not None
+    state = replace(state, jobs=jobs, worker_lost=not event.restarted, reopening=reopening)
+    return state.with_notice(NoticeLevel.ERROR, f"{what}: {event.why}", words)

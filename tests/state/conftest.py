@@ -1,3 +1,0 @@
-"""The small session that the tests of the screens use as well."""
-
-from tests.ui.conftest import *  # noqa: F403
