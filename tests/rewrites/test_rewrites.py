@@ -97,13 +97,13 @@ def test_a_selection_used_otherwise_is_refused_by_name() -> None:
 
 def test_float64_is_computed_in_float32() -> None:
     before = opened_sample("wrong_types")
-    after = REWRITES["cast-input"].run(before, [])
+    after = REWRITES["float64-in-float32"].run(before, [])
     types = {value.name: value.type.tensor_type.elem_type for value in after.graph.input}
-    assert types == {"pixels": TensorProto.INT32, "gain": TensorProto.FLOAT}
+    assert types == {"pixels": TensorProto.UINT8, "gain": TensorProto.FLOAT}
     onnx.checker.check_model(after, full_check=True)
 
 
-def test_mixed_types_meet_in_the_first() -> None:
+def test_mixed_types_meet_in_the_widest() -> None:
     model = helper.make_model(
         helper.make_graph(
             [helper.make_node("Add", ["x", "k"], ["y"], name="mix/Add")],
@@ -115,7 +115,7 @@ def test_mixed_types_meet_in_the_first() -> None:
         opset_imports=[helper.make_opsetid("", 17)],
         ir_version=8,
     )
-    after = REWRITES["cast-between"].run(from_proto(model, Path("m.onnx")), ["0"])
+    after = REWRITES["cast-to-widest"].run(from_proto(model, Path("m.onnx")), ["0"])
     onnx.checker.check_model(after, full_check=True)
 
 
