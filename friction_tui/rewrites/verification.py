@@ -139,9 +139,12 @@ def _by_reference(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> li
         return None  # it lacks the operators of many opsets
 
 
-def _as_declared(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same numbers in the types that a model declares: a rewrite may change those of inputs."""
-    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+def _as_declared(
+    model: onnx.ModelProto | Sequence[onnx.ModelProto], feeds: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The same numbers in the types that a model, or its parts, declare: a rewrite may change those of inputs."""
+    parts = (model,) if isinstance(model, onnx.ModelProto) else model
+    types = {value.name: value.type.tensor_type.elem_type for part in parts for value in part.graph.input}
     return {
         name: array.astype(onnx.helper.tensor_dtype_to_np_dtype(types[name]), copy=False)
         for name, array in feeds.items()

@@ -121,15 +121,15 @@ def _cut(base: OpenedModel, done: mending.Mending, request: JobRequest) -> CutPa
     outputs = [value.name for value in model.proto.graph.output]
     named = [(files[part.name].name, part.engine) for part in found.parts]
     runner.write_text(cutting.runner_text(base.path.name, named, outputs), encoding="utf-8")
-    proof = compared(base, [part.model for part in found.parts], request.recipe)
+    checked = compared(base, [part.model for part in found.parts], request.recipe)
     return CutParts(
         **{name: str(file) for name, file in files.items()},
         runner=str(runner),
         tensors=found.tensors,
         bytes=found.crossing_bytes,
         nodes=tuple(len(part.model.index.main) for part in found.parts),
-        verified=str(proof) if proof is not None else "not verified",
-        holds=proof.holds if proof is not None else None,
+        verified=str(checked) if checked is not None else "not verified",
+        holds=checked.holds if checked is not None else None,
     )
 
 
