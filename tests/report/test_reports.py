@@ -61,7 +61,13 @@ FIXABLE = Finding(
     locations=(Location(LocationKind.NODE, "nz", op="NonZero", node="3"),),
     fixes=(
         Fix("Use a mask.", rewrite="nonzero-mask", nodes=("nz_out",), exactness="equal up to rounding"),
-        Fix("Cast it.", rewrite="float64-in-float32", nodes=("x",), exactness="changes results", changes="inputs are float32"),
+        Fix(
+            "Cast it.",
+            rewrite="cast-to-widest",
+            nodes=("x",),
+            exactness="changes results",
+            changes="inputs are float32",
+        ),
         Fix("Restrict N.", ranges={"x.0": Range(1, 4, 8)}),
         Fix("Raise the opset.", opset=21),
         Fix("Write it otherwise."),
