@@ -150,9 +150,10 @@ def edit_request(state: AppState, history: History) -> Apply | None:
     return Apply(revision=state.revision + 1, recipe=history.present, step=step)
 
 
-def open_request(state: AppState, recipe: Recipe) -> Open:
-    """The request that opens another source."""
-    return Open(revision=state.revision + 1, recipe=recipe)
+def open_request(state: AppState, opened: Recipe | History) -> Open:
+    """The request that opens another source, or resumes a session with its past."""
+    history = History(opened) if isinstance(opened, Recipe) else opened
+    return Open(revision=state.revision + 1, recipe=history.present, past=history.past, future=history.future)
 
 
 def job_request(state: AppState, kind: JobKind, point: str = "opt", runs: int = 0) -> StartJob:
@@ -183,7 +184,7 @@ def with_source_kept(state: AppState, what: str, why: str, again: str) -> AppSta
 def _opened(state: AppState, request: Open) -> AppState:
     """Another source is opened: everything about the older one goes; the machine and the notices stay."""
     return AppState(
-        history=History(present=request.recipe),
+        history=History(request.recipe, request.past, request.future),
         revision=request.revision,
         hello=state.hello,
         gpu=state.gpu,

@@ -30,7 +30,7 @@ def test_a_session_comes_back_as_it_was(recipe: Recipe) -> None:
 
 def test_namesakes_in_other_folders_have_sessions_of_their_own() -> None:
     other = msgspec.structs.replace(FULL, source=Source(path="/elsewhere/a.onnx"))
-    assert sessions.session_file(FULL) != sessions.session_file(other)
+    assert sessions.stem_of(FULL) != sessions.stem_of(other)
 
 
 def test_a_broken_file_says_so_and_spoils_nothing(tmp_path: Path) -> None:
@@ -39,7 +39,7 @@ def test_a_broken_file_says_so_and_spoils_nothing(tmp_path: Path) -> None:
     with pytest.raises(sessions.BrokenSessionError, match=r"broken\.toml is not a session file.*open the model itself"):
         sessions.load(broken)
     newer = sessions.save(sessions.new(FULL, (), "", ""))
-    newer.write_text(newer.read_text().replace("format = 1", "format = 99"))
+    newer.write_text(newer.read_text().replace(f"format = {sessions.FORMAT}", "format = 99"))
     with pytest.raises(sessions.BrokenSessionError, match="newer friction-tui"):
         sessions.load(newer)
     assert sessions.recent() == []

@@ -282,7 +282,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("build.save", "", "save engine", "Save the last engine", "Build", edit_commands.save_engine, needs_engine),
     Action(
         "model.save",
-        "",
+        "S",
         "save model",
         "Write the model with the recipe applied",
         "Model",
@@ -331,6 +331,14 @@ ACTIONS: tuple[Action, ...] = (
         "Model",
         edit_commands.other_engines,
         needs_nodes,
+    ),
+    Action(
+        "model.open",
+        "O",
+        "open",
+        "Open another model, or go back to the list",
+        "Model",
+        commands.open_other,
     ),
     Action("messages.show", "l", "messages", "Show every message so far", "Session", commands.messages),
     Action(
