@@ -52,7 +52,9 @@ class Autosave:
         with self._changed:
             self._newest = None
             self._changed.wait_for(lambda: not self._writing)
-        return self._write(session)
+        path = self._write(session)
+        sessions.forget_oldest(session.recipe)
+        return path
 
     def close(self) -> None:
         """Write what waits, and let others have the file."""
@@ -92,9 +94,7 @@ class Autosave:
                 self._path = path
             if self._path is not None:
                 path.touch()
-        path = sessions.save(session, self._path)
-        sessions.forget_oldest(session.recipe)
-        return path
+        return sessions.save(session, self._path)
 
 
 def locked(path: Path) -> int | None:

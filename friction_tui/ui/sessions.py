@@ -196,10 +196,10 @@ def _readable(pattern: str) -> Iterator[Found]:
 
 def forget_oldest(recipe: Recipe) -> None:
     """Remove what is more of a source than is kept; never what a running app has open."""
-    found = [item for item in _newest_first(f"{stem_of(recipe)}*.toml") if not locks.held(lock_file(item[0]))]
+    found = _newest_first(f"{stem_of(recipe)}*.toml")
     edited = [path for path, session in found if session.past or session.future]
     unedited = [path for path, session in found if not (session.past or session.future)]
-    for path in (*edited[KEPT:], *unedited[1:]):
+    for path in (one for one in (*edited[KEPT:], *unedited[1:]) if not locks.held(lock_file(one))):
         for file in (path, lock_file(path)):
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
