@@ -359,14 +359,20 @@ class FrictionApp(App[None]):
 
     def _session(self, history: History, *, running: bool, saved: bool) -> sessions.SavedSession:
         bench, state = self.workbench, self.live.state
+        graph = bench.graph if bench is not None and bench.is_mounted else None
+        folds = graph.open_folds() if graph is not None else ()
         session = session_of(
             history,
-            folds=bench.graph.open_folds() if bench is not None and bench.is_mounted else (),
+            folds=folds,
             cursor=state.selected,
             panel=bench.current if bench is not None else "",
             running=running,
         )
-        return msgspec.structs.replace(session, unsaved=0 if saved else edits_between(self._saved, history))
+        return msgspec.structs.replace(
+            session,
+            unsaved=0 if saved else edits_between(self._saved, history),
+            nodes=graph.labels(*folds, state.selected) if graph is not None else {},
+        )
 
     def _save_edit(self, state: AppState) -> None:
         """After every edit, so that whatever ends this process takes at most the edit in flight along."""

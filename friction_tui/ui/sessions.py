@@ -44,6 +44,8 @@ class SavedSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     open_folds: tuple[str, ...] = ()
     cursor: str = ""
     """Path of the graph item under the cursor."""
+    nodes: dict[str, str] = {}
+    """`Op name` of the item at each path of `cursor` and `open_folds`: what is found again after another export."""
     panel: str = ""
     no_profile: bool = False
     """As that of a `Step`."""

@@ -99,7 +99,7 @@ class Workbench(Screen[None]):
     def opened(self, session: SavedSession | None) -> None:
         """A model is being opened; a saved session is looked at as it was left."""
         if session is not None:
-            self.graph.restore(session.open_folds, session.cursor)
+            self.graph.restore(session.open_folds, session.cursor, session.nodes)
             self.show_panel(session.panel if session.panel in PANELS else PANELS[0])
 
     def on_resize(self, event: Resize) -> None:

@@ -8,6 +8,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
+from friction_tui.locations import sessions_dir
 from friction_tui.samples import sample
 from friction_tui.ui import sessions
 from friction_tui.ui.app import FrictionApp
@@ -83,7 +84,7 @@ async def test_enter_resumes_with_every_edit_and_where_one_was(recipe: Recipe, s
         assert app.live.state.history == history.undo()
         await pilot.press("q")
     assert sessions.load(path).history == history.undo(), "it goes on in its own file"
-    assert len(list(sessions.sessions_dir().glob("*.toml"))) == 1
+    assert len(list(sessions_dir().glob("*.toml"))) == 1
 
 
 async def test_n_starts_afresh_and_the_edited_session_stays(recipe: Recipe, silent_worker: list[str]) -> None:
@@ -157,7 +158,7 @@ async def test_every_edit_is_written_before_the_app_ends(recipe: Recipe, silent_
 
 async def written(pilot: Pilot[None], edits: int) -> Path:
     """The folder of the sessions once one with so many edits is in it."""
-    folder = sessions.sessions_dir()
+    folder = sessions_dir()
     while not any(session.edits == edits for _, session in sessions._readable("*.toml")):
         await pilot.pause(0.01)
     return folder

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from friction_tui.locations import sessions_dir
 from friction_tui.ui import sessions
 from friction_tui.ui.autosave import Autosave, edits_between, session_of
 from friction_tui.vocabulary.recipe import History, Precision, Profile, Range, Recipe, Rewrite, Source, Values
@@ -84,7 +85,7 @@ def test_an_unedited_session_never_replaces_an_edited_one_and_the_last_ten_are_k
         autosave.close()
     offered = sessions.of_source(FULL)
     assert [session.edits for _, session in offered] == [*range(sessions.KEPT + 3, 3, -1)]
-    assert len(list(sessions.sessions_dir().iterdir())) == sessions.KEPT + 1, "the last unedited one is kept too"
+    assert len(list(sessions_dir().iterdir())) == sessions.KEPT + 1, "the last unedited one is kept too"
     found = sessions.to_resume(FULL)
     assert found is not None and found[1].edits == sessions.KEPT + 3
     assert [session.edits for _, session in sessions.recent()] == [sessions.KEPT + 3]
