@@ -27,6 +27,7 @@ from friction_tui.vocabulary.protocol import (
     Judged,
     LatencyResult,
     LogLine,
+    LostStep,
     MemoryForecast,
     ModelSummary,
     NetronStarted,
@@ -141,6 +142,8 @@ class AppState:
     """Most severe mark per item path."""
     change: VerdictChange | None = None
     """What the last edit fixed and broke; None before the second verdict."""
+    lost: tuple[LostStep, ...] = ()
+    """Steps of the recipe that do not apply to the model any more, and are left out."""
     verification: Verified | None = None
     """The last answer to whether the rewrites keep the results, which may be of an older revision."""
     jobs: tuple[Job, ...] = ()

@@ -39,6 +39,7 @@ from friction_tui.vocabulary.protocol import (
     SourceChanged,
     SourceText,
     Stats,
+    StepsLost,
     Verified,
     WorkerDied,
 )
@@ -92,6 +93,8 @@ def _moved(state: AppState, event: Event) -> AppState:
             return _relisted(replace(state, others=event))
         case Verified():
             return replace(state, verification=event)
+        case StepsLost():
+            return _lost(state, event)
         case Detail():
             return replace(state, details={**state.details, event.path: event.node})
         case Stats():
@@ -140,6 +143,17 @@ def _exported(state: AppState, event: Exported) -> AppState:
     if not event.onnx_path and state.exported is not None:  # the model shown is still the one exported before
         event = msgspec.structs.replace(event, limits=state.exported.limits)
     return replace(state, exported=event, sources={})
+
+
+def _lost(state: AppState, event: StepsLost) -> AppState:
+    """Said when steps are lost first; an edit that leaves them as they were says nothing new."""
+    new = [step for step in event.lost if step not in state.lost]
+    state = replace(state, lost=event.lost)
+    if not new:
+        return state
+    more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+    text = f"does not apply any more, left out: {new[0].name}{more}: {new[0].why}"
+    return state.with_notice(NoticeLevel.WARNING, text, "A moves it to another node or drops it, u undoes it")
 
 
 def _drawn(state: AppState, event: GraphReady) -> AppState:

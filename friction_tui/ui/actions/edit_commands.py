@@ -81,6 +81,20 @@ def fix(bench: Workbench) -> None:
         bench.app.push_screen(FixesScreen(bench.state, finding))
 
 
+def lost_steps(bench: Workbench) -> None:
+    """What to do with the steps that do not apply any more."""
+    from friction_tui.ui.actions.commands import undo
+    from friction_tui.ui.dialogs.lost_steps import LostSteps
+
+    def answered(answer: object) -> None:
+        if isinstance(answer, tuple):
+            bench.post_message(Edit(*answer))
+        elif answer is not None:
+            undo(bench)
+
+    bench.app.push_screen(LostSteps(bench.state), answered)
+
+
 def copy_as(bench: Workbench) -> None:
     """The recipe as a command."""
     from friction_tui.ui.dialogs.copy_as import CopyScreen

@@ -73,6 +73,11 @@ def needs_past(state: AppState) -> str:
     return "" if state.history is not None and state.history.past else needs_model(state) or "there is nothing to undo"
 
 
+def needs_lost(state: AppState) -> str:
+    """A step of the recipe does not apply."""
+    return "" if state.lost else needs_model(state) or "every step of the recipe applies"
+
+
 def needs_future(state: AppState) -> str:
     """There is an undone edit."""
     return (
@@ -256,6 +261,16 @@ ACTIONS: tuple[Action, ...] = (
         "Recipe",
         edit_commands.save_recipe,
         needs_model,
+    ),
+    Action(
+        "recipe.lost",
+        "A",
+        "adapt",
+        "Drop or move the fixes that do not apply any more",
+        "Recipe",
+        edit_commands.lost_steps,
+        needs_lost,
+        rank=1,
     ),
     Action("recipe.undo", "u", "undo", "Undo the last edit", "Recipe", commands.undo, needs_past, rank=3),
     Action("recipe.redo", "ctrl+r", "redo", "Redo the undone edit", "Recipe", commands.redo, needs_future),
