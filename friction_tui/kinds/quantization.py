@@ -22,6 +22,12 @@ ASYMMETRIC = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (-7,), "int8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
+    rewrites=(
+        "uint8-to-int8",
+        "quantization-in-float",
+        "integer-kernels-in-float",
+        "symmetric-int8",
+    ),
 )
 
 NAN_SCALE = Kind(
@@ -37,6 +43,7 @@ NAN_SCALE = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (), (float("nan"),)), Weights("z", (), (0,), "int8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
+    rewrites=("scales-from-weights",),
 )
 
 INFINITE_SCALE = Kind(
@@ -52,6 +59,7 @@ INFINITE_SCALE = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (), (float("inf"),)), Weights("z", (), (0,), "int8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
+    rewrites=("scales-from-weights",),
 )
 
 SCALE_NOT_POSITIVE = Kind(
@@ -67,6 +75,11 @@ SCALE_NOT_POSITIVE = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 0.0, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 1e-8, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
+    rewrites=(
+        "quantization-in-float",
+        "integer-kernels-in-float",
+        "scales-from-weights",
+    ),
 )
 
 SCALE_LENGTH = Kind(
@@ -83,6 +96,10 @@ SCALE_LENGTH = Kind(
     quiet=ModelText(_PAIR, weights=(Weights("s", (4,), (0.1, 0.2, 0.3, 0.4)), Weights("z", (4,), (0,), "int8"))),
     reads_sizes=True,
     matters=frozenset({"quantized type"}),
+    rewrites=(
+        "scales-on-their-axis",
+        "scales-from-weights",
+    ),
 )
 
 AXIS_RANGE = Kind(
@@ -107,6 +124,7 @@ AXIS_RANGE = Kind(
     ),
     reads_sizes=True,
     matters=frozenset({"quantized type"}),
+    rewrites=("scales-on-their-axis",),
 )
 
 AXIS = Kind(
@@ -155,6 +173,12 @@ UINT8 = Kind(
     shows=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "uint8"))),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
+    rewrites=(
+        "uint8-to-int8",
+        "quantization-in-float",
+        "integer-kernels-in-float",
+        "symmetric-int8",
+    ),
 )
 
 INT32_BIAS = Kind(
@@ -176,6 +200,10 @@ INT32_BIAS = Kind(
         weights=(Weights("b", (4,), dtype="int8"), Weights("s", (), (0.1,))),
     ),
     matters=frozenset({"quantized type"}),
+    rewrites=(
+        "quantization-in-float",
+        "integer-kernels-in-float",
+    ),
 )
 
 COMPUTED_ZERO_POINT = Kind(
@@ -194,4 +222,41 @@ COMPUTED_ZERO_POINT = Kind(
     ),
     quiet=ModelText(_PAIR, weights=(Weights("s", (), (0.1,)), Weights("z", (), (0,), "int8"))),
     matters=frozenset({"quantized type"}),
+    rewrites=(
+        "quantization-in-float",
+        "integer-kernels-in-float",
+    ),
+)
+
+_FP8 = "g (float[n,4] x) => (float[n,4] y) { q = QuantizeLinear (x, s, z) y = DequantizeLinear (q, t, z) }"
+
+SCALE_TYPE = Kind(
+    id="quantization/scale-type",
+    summary="A float16 scale for float32 data in fp8",
+    title="Scale {scale} is {dtype}, the data is {data}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.BUILDER,),
+    cause="""From opset 23 on a scale may have another type than what it scales. TensorRT's parser accepts it; for
+fp8 the builder says `Could not infer output types for operation: quantize`.""",
+    evidence="""The scale, its type, the type of the data.""",
+    example="""NVIDIA ModelOpt's fp8 weights in a model whose scales were converted to float16.""",
+    fix="""Store both in one type.""",
+    shows=ModelText(
+        _FP8,
+        opset=23,
+        ir_version=11,
+        weights=(
+            Weights("s", (), (0.1,), "float16"),
+            Weights("t", (), (0.1,)),
+            Weights("z", (), (0,), "float8_e4m3fn"),
+        ),
+    ),
+    quiet=ModelText(
+        _FP8,
+        opset=23,
+        ir_version=11,
+        weights=(Weights("s", (), (0.1,)), Weights("t", (), (0.1,)), Weights("z", (), (0,), "float8_e4m3fn")),
+    ),
+    matters=frozenset({"quantized type"}),
+    rewrites=("quantize-in-one-type",),
 )

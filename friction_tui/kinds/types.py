@@ -23,6 +23,7 @@ MISMATCH = Kind(
     quiet=ModelText("g (float[n,4] x, int64[n,4] k) => (float[n,4] y) { f = Cast <to = 1> (k) [add] y = Add (x, f) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("cast-to-widest",),
 )
 
 NOT_ALLOWED = Kind(
@@ -39,6 +40,7 @@ NOT_ALLOWED = Kind(
     quiet=ModelText("g (float[n,4] x, int64[1] i) => (float[1,4] y) { [look] y = Gather (x, i) }"),
     matters=frozenset({"element type"}),
     moot_under=("types/mismatch",),
+    rewrites=("cast-to-allowed",),
 )
 
 FALSE_DECLARATION = Kind(
@@ -56,6 +58,7 @@ model.""",
     quiet=ModelText("g (float[n,4] x) => (float16[n,4] y) { h = Relu (x) y = Cast <to = 10> (h) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("cast-to-declared",),
 )
 
 UNSUPPORTED_INPUT = Kind(
@@ -72,6 +75,10 @@ UNSUPPORTED_INPUT = Kind(
     quiet=ModelText("g (int32[n,4] x) => (float[n,4] y) { y = Cast <to = 1> (x) }"),
     matters=frozenset({"element type", "undeclared type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "remove-unread-inputs",
+        "wider-border",
+    ),
 )
 
 UNSUPPORTED_OUTPUT = Kind(
@@ -89,6 +96,7 @@ type.""",
     quiet=ModelText("g (float[n,4] x) => (int32[n,4] y) { y = Cast <to = 6> (x) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("wider-border", "number-labels"),
 )
 
 UNSUPPORTED_INITIALIZER = Kind(
@@ -113,6 +121,14 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
     ),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=(
+        "remove-unread",
+        "narrow-integers",
+        "quantization-in-float",
+        "integer-kernels-in-float",
+        "wider-border",
+        "number-labels",
+    ),
 )
 
 UNSUPPORTED_CAST = Kind(
@@ -129,6 +145,7 @@ UNSUPPORTED_CAST = Kind(
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { [wrap] h = Cast <to = 6> (x) y = Cast <to = 1> (h) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
 )
 
 NOT_A_TENSOR = Kind(
@@ -144,6 +161,7 @@ NOT_A_TENSOR = Kind(
     shows=ModelText("g (float[n,4] x) => (seq(float[n,4]) y) { y = SequenceConstruct (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Identity (x) }"),
     matters=frozenset({"element type"}),
+    rewrites=("number-labels",),
     moot_under=("weights/size-mismatch",),
 )
 
@@ -162,6 +180,7 @@ the bytes the model says, and 29 bits of precision are gone.""",
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { d = Cast <to = 11> (x) y = Cast <to = 1> (d) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("float64-in-float32",),
 )
 
 UINT8_INSIDE = Kind(
@@ -178,6 +197,7 @@ UINT8_INSIDE = Kind(
     quiet=ModelText("g (uint8[n,4] pixels) => (float[4,n] y) { f = Cast <to = 1> (pixels) y = Transpose (f) }"),
     matters=frozenset({"element type"}),
     moot_under=("operators/integer-quantized",),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
 )
 
 QUANTIZED_CONSTANT = Kind(
@@ -201,6 +221,7 @@ builder says `Quantized constant is only allowed before DQ`.""",
     ),
     matters=frozenset({"element type"}),
     moot_under=("operators/integer-quantized",),
+    rewrites=("narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
 )
 
 BFLOAT16 = Kind(
@@ -217,4 +238,5 @@ BFLOAT16 = Kind(
     quiet=ModelText("g (float16[n,4] x) => (float16[n,4] y) { y = Relu (x) }", target="SM75"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
+    rewrites=("bfloat16-in-float32",),
 )

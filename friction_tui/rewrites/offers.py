@@ -109,8 +109,10 @@ class _Offering:
 
     def _fits(self, rewriter: Rewriter, node: Node) -> bool:
         op = ("" if node.proto.domain == "ai.onnx" else node.proto.domain, node.proto.op_type)
-        if (rewriter.ops and op not in rewriter.ops) or node.graph.startswith("@") or rewriter.node is None:
+        if (rewriter.ops and op not in rewriter.ops) or rewriter.node is None:
             return False
+        if node.graph.startswith("@"):
+            return self._edited(rewriter, [node.path]) is not None
         if self._editor is None:
             proto = onnx.ModelProto()
             proto.CopyFrom(self._model.proto)

@@ -107,6 +107,7 @@ def _wrong(context: CheckContext, step: _Step) -> Iterator[_Keyed]:
         yield from _bad_scale(step, scale_name, step.scale)
         yield from _layout(context, step, scale_name, step.scale)
     zero_name = proto.input[2] if len(proto.input) > 2 else ""
+    yield from _scale_type(context, step, scale_name, zero_name)
     if step.zero is not None and step.zero.dtype.kind in "iu" and np.any(step.zero != 0):
         yield ("zero", zero_name), _asymmetric(context, step, zero_name, step.zero)
     elif zero_name and step.zero is None and type_in(context.model, step.node.graph, zero_name) in _STORED:
@@ -121,6 +122,28 @@ def _wrong(context: CheckContext, step: _Step) -> Iterator[_Keyed]:
         yield ("computed", zero_name), computed
     else:
         yield from _stored_type(context, step)
+
+
+def _scale_type(context: CheckContext, step: _Step, scale: str, zero: str) -> Iterator[_Keyed]:
+    """A float16 scale for float32 data that becomes fp8 (TensorRT-RTX 1.7.1 builds the other combinations)."""
+    model, graph = context.model, step.node.graph
+    if step.node.proto.op_type != "QuantizeLinear" or not zero or not scale:
+        return
+    data = step.node.proto.input[0]
+    types = [type_in(model, graph, name) for name in (data, scale, zero)]
+    if types != [TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.FLOAT8E4M3FN]:
+        return
+    finding = quantization.SCALE_TYPE.finding(
+        scale=scale,
+        dtype=dtype_name(types[1]),
+        data=dtype_name(types[0]),
+        cause=f"{step.name} quantizes the {dtype_name(types[0])} tensor {data} to fp8 with the {dtype_name(types[1])} "
+        f"scale {scale}. The parser accepts it; the builder cannot do it (`Could not infer output types for operation: "
+        "quantize`).",
+        locations=_at(scale),
+        fixes=(f"Store {scale} as {dtype_name(types[0])}, the data type of what it scales.",),
+    )
+    yield ("scale-type", scale), finding
 
 
 def _at(initializer: str) -> tuple[Location, ...]:
@@ -342,5 +365,6 @@ CHECK = Check(
         quantization.UINT8,
         quantization.INT32_BIAS,
         quantization.COMPUTED_ZERO_POINT,
+        quantization.SCALE_TYPE,
     ),
 )

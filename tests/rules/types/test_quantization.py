@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper
@@ -139,3 +140,15 @@ def test_a_hundred_zero_points_are_one_row(judge: Any) -> None:
     assert finding.kind == "quantization/asymmetric"
     assert len(finding.node_paths) == 200
     assert "99 more" in finding.title
+
+
+@pytest.mark.parametrize(("dtype", "found"), [(np.float16, True), (np.float32, False)])
+def test_a_float16_scale_of_float32_data_in_fp8_is_an_error(dtype: Any, found: bool, judge: Any) -> None:
+    text = "g (float[2,4] x) => (float[2,4] y) { [q] a = QuantizeLinear (x, s, z) [dq] y = DequantizeLinear (a, t, z) }"
+    tensors = [
+        numpy_helper.from_array(np.array(0.1, dtype), "s"),
+        numpy_helper.from_array(np.array(0.1, np.float32), "t"),
+        numpy_helper.from_array(np.array(0, ml_dtypes.float8_e4m3fn), "z"),
+    ]
+    kinds = [one.kind for one in judge(check, text, tensors=tensors, opset=23)]
+    assert kinds == ([quantization.SCALE_TYPE.id] if found else [])
