@@ -94,6 +94,16 @@ class VerdictChange:
     broke: tuple[Finding, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the verdict on the recipe `after` was, compared with the one on the recipe `before`; `text` in words."""
+
+    before: Recipe
+    after: Recipe
+    text: str
+    verified: str = ""
+
+
 class PastExport(msgspec.Struct, frozen=True):
     """An export that gave a model: `seconds` in all and by stage."""
 
@@ -142,6 +152,8 @@ class AppState:
     """Most severe mark per item path."""
     change: VerdictChange | None = None
     """What the last edit fixed and broke; None before the second verdict."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What edits came to, in the order judged."""
     lost: tuple[LostStep, ...] = ()
     """Steps of the recipe that do not apply to the model any more, and are left out."""
     verification: Verified | None = None

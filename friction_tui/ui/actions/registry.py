@@ -355,6 +355,15 @@ ACTIONS: tuple[Action, ...] = (
         "Model",
         commands.open_other,
     ),
+    Action(
+        "session.journal",
+        "J",
+        "journal",
+        "Every edit with what it came to; go back to any of them",
+        "Session",
+        edit_commands.journal,
+        needs_model,
+    ),
     Action("messages.show", "l", "messages", "Show every message so far", "Session", commands.messages),
     Action(
         "app.ascii", "", "ASCII drawing", "Draw with ASCII characters only, on or off", "Look", commands.toggle_ascii

@@ -33,14 +33,19 @@ class EditStep(enum.StrEnum):
     EDIT = "edit"
     UNDO = "undo"
     REDO = "redo"
+    JUMP = "jump"
 
 
 class Apply(msgspec.Struct, frozen=True, tag="apply"):
-    """The recipe changed: judge again, doing only what the change touches. Supersedes older ones."""
+    """The recipe changed: judge again, doing only what the change touches. Supersedes older ones.
+
+    `at` is the step of the history (see `History.steps`) that a JUMP goes to.
+    """
 
     revision: int
     recipe: Recipe
     step: EditStep = EditStep.EDIT
+    at: int = 0
 
 
 class Inspect(msgspec.Struct, frozen=True, tag="inspect"):
