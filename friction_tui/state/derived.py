@@ -171,7 +171,8 @@ def verification_text(verification: Verified) -> str:
 
 def verification_span(state: AppState) -> tuple[str, str] | None:
     """Whether the recipe's rewrites keep the results, as text and role; None where there are no rewrites."""
-    if state.recipe is None or not state.recipe.rewrites:
+    lost = [step.rewrite for step in state.lost]
+    if state.recipe is None or all(rewrite in lost for rewrite in state.recipe.rewrites):
         return None
     verification = state.current_verification
     if verification is None:

@@ -1,5 +1,7 @@
 """Sessions are TOML that comes back as it was, and a broken file says what is wrong."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -153,3 +155,32 @@ def test_edits_since_the_user_saved_are_counted() -> None:
 )
 def test_how_long_ago_is_said_in_words(seconds: float, said: str) -> None:
     assert sessions.ago(seconds) == said
+
+
+EDITS_FOR_EVER = """
+import itertools
+import sys
+import msgspec
+from friction_tui.ui.autosave import Autosave, session_of
+from friction_tui.vocabulary.recipe import History, Recipe, Source
+
+autosave = Autosave(sys.exit)
+history = History(Recipe(source=Source(path="/models/a.onnx")))
+for opset in itertools.count(1):
+    history = history.edit(msgspec.structs.replace(history.present, opset=opset))
+    autosave.put(session_of(history, folds=(), cursor="", panel="", running=True))
+    print(opset, flush=True)
+"""
+
+
+@pytest.mark.parametrize("edits", [1, 2, 5, 13, 34, 89, 233])
+def test_a_process_killed_at_any_moment_leaves_a_whole_session_and_no_lock(edits: int) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", EDITS_FOR_EVER], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    made = [int(writer.stdout.readline()) for _ in range(edits)][-1]
+    writer.kill()
+    made = max([made, *map(int, writer.communicate()[0].split()[-1:])])
+    for path in sessions_dir().glob("*.toml"):
+        if path.stat().st_size:
+            assert 0 < sessions.load(path).edits <= made + 1
+            assert [found for found, _ in sessions.of_source(FULL)] == [path], "its lock went with it"
