@@ -96,7 +96,7 @@ class FrictionApp(App[None]):
         self._remote = worker is not None or live is not None
         self._resumed = (file, session) if session else None
         self._offered: tuple[sessions.Found, ...] = ()
-        self._autosave = Autosave(self._not_saved)
+        self._autosave, self._autosave_of = Autosave(self._not_saved), ""
         self._loop_here: asyncio.AbstractEventLoop | None = None
         self._saved: History | None = None
         """The edits that the user has saved."""
@@ -338,7 +338,7 @@ class FrictionApp(App[None]):
     ) -> sessions.SavedSession | None:
         """Ask for a model, and have its edits written from now on."""
         history = session.history if session is not None else History(recipe)
-        self._autosave = Autosave(self._not_saved, file)
+        self._autosave, self._autosave_of = Autosave(self._not_saved, file), ""
         self._saved = history if session is not None and not session.unsaved else None
         self._written = history
         self.live.open(history)
@@ -350,7 +350,7 @@ class FrictionApp(App[None]):
         """Write the session file because the user asked for it; a failure is said, never raised."""
         history = self.live.state.history
         try:
-            path = self._autosave.write(self._session(history, running=True, saved=True)) if history else None
+            path = self._file_of(history).write(self._session(history, running=True, saved=True)) if history else None
         except OSError as error:
             self._not_saved(str(error))
             return
@@ -379,8 +379,19 @@ class FrictionApp(App[None]):
         now, last = state.history, self._written
         if now is None or state.recorded or last is None or (now.past, now.future) == (last.past, last.future):
             return
+        self._file_of(now).put(self._session(now, running=True, saved=False))
         self._written = now
-        self._autosave.put(self._session(now, running=True, saved=False))
+
+    def _file_of(self, history: History) -> Autosave:
+        """What writes this session; a new one if another viewer has opened another model meanwhile."""
+        stem = sessions.stem_of(history.present)
+        if self._autosave_of not in ("", stem):
+            if self._written is not None:
+                self._autosave.put(self._session(self._written, running=False, saved=True))
+            self._autosave.close()
+            self._autosave, self._saved = Autosave(self._not_saved), None
+        self._autosave_of = stem
+        return self._autosave
 
     def _leave_session(self) -> None:
         """Write the session a last time; that of a mistyped path is nothing to come back to."""
@@ -390,7 +401,7 @@ class FrictionApp(App[None]):
         nothing = summary is None or (not summary.nodes and recipe and not Path(recipe.source.path).exists())
         if history is not None and not state.recorded and (edited or not nothing):
             try:
-                self._autosave.write(self._session(history, running=False, saved=True))
+                self._file_of(history).write(self._session(history, running=False, saved=True))
             except OSError as error:
                 self._not_saved(str(error))
         self._autosave.close()

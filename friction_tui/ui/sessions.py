@@ -78,10 +78,14 @@ class BrokenSessionError(Exception):
 
 
 def stem_of(recipe: Recipe) -> str:
-    """How the session files of this source begin: its name, and a hash of its full path to tell namesakes apart."""
-    full = str(Path(recipe.source.path).absolute()) + recipe.source.factory
-    stem = Path(recipe.source.path).stem or "model"
-    return f"{stem}-{hashlib.sha256(full.encode()).hexdigest()[:8]}"
+    """How the session files of this source begin: its name, and a hash of its full path to tell namesakes apart.
+
+    The same for `net.py:model` before and after it was understood.
+    """
+    source = recipe.source
+    full = str(Path(source.path).absolute()) + (f":{source.factory}" if source.factory else "")
+    stem = Path(source.path.partition(":")[0]).stem or "model"
+    return f"{stem}-{hashlib.sha256(full.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def is_session(path: Path) -> bool:

@@ -10,6 +10,7 @@ from textual.widgets import Input
 
 from friction_tui.locations import sessions_dir
 from friction_tui.samples import sample
+from friction_tui.state.user_actions import open_request
 from friction_tui.ui import sessions
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.autosave import Autosave, session_of
@@ -17,7 +18,7 @@ from friction_tui.ui.dialogs.saved_sessions import SavedSessions, headline
 from friction_tui.ui.panel import Edit
 from friction_tui.ui.welcome import Welcome
 from friction_tui.ui.workbench import Workbench
-from friction_tui.vocabulary.protocol import Opened
+from friction_tui.vocabulary.protocol import Asked, Opened
 from friction_tui.vocabulary.recipe import History, Precision, Range, Recipe, Source, SourceKind
 from tests.detector import session_events
 from tests.ui.test_workbench import screen_text, settled
@@ -249,3 +250,23 @@ async def test_from_the_workbench_to_another_model_and_back(
         await pilot.press("escape")
         await settled(pilot)
         assert app.live.state.recipe.source.path == str(other), "the question left open what was open"
+
+
+async def test_a_model_that_another_viewer_opens_does_not_end_up_in_this_ones_session(
+    recipe: Recipe, model: Path, silent_worker: list[str]
+) -> None:
+    app = FrictionApp(recipe, worker=silent_worker)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(app, pilot)
+        app.live.edit(recipe.with_range("N", Range(1, 2, 4)), "mine")
+        await written(pilot, 1)
+        other = Recipe(source=Source(str(model.with_name("other.onnx")), SourceKind.AUTO))
+        app.live.hear(Asked(request=open_request(app.live.state, other), by="bo"))
+        await opened(app, pilot)
+        for size in (5, 6):
+            app.live.edit(other.with_range("N", Range(1, 2, size)), "mine too")
+        await written(pilot, 2)
+        await pilot.press("q")
+    ((_, mine),) = sessions.of_source(recipe)
+    assert (mine.edits, mine.running, mine.recipe.source.path) == (1, False, str(model))
+    assert [session.edits for _, session in sessions.of_source(other)] == [2]

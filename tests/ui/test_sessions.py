@@ -39,6 +39,13 @@ def test_namesakes_in_other_folders_have_sessions_of_their_own() -> None:
     assert sessions.stem_of(FULL) != sessions.stem_of(other)
 
 
+def test_a_source_that_is_code_has_its_sessions_before_and_after_it_was_understood() -> None:
+    asked = Recipe(source=Source(path="net.py:model"))
+    understood = Recipe(source=Source(path=str(Path("net.py").absolute()), factory="model"))
+    assert sessions.stem_of(asked) == sessions.stem_of(understood)
+    assert sessions.stem_of(asked).startswith("net-")
+
+
 def test_a_broken_file_says_so_and_spoils_nothing(tmp_path: Path) -> None:
     broken = tmp_path / "broken.toml"
     broken.write_text("recipe = 3")
