@@ -41,6 +41,8 @@ def expand(arguments: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for argument in arguments:
+        if not argument.strip():
+            raise NothingToCheckError("the name of a model is empty")
         path = Path(argument)
         if path.is_dir() and not any((path / name).exists() for name in ("saved_model.pb", "config.json")):
             inside = sorted(str(file) for file in path.rglob("*") if file.suffix in MODEL_SUFFIXES and file.is_file())

@@ -137,7 +137,7 @@ class MessageLine(Bar):
 class KeyLine(Bar):
     """What the keys do now; as many as fit, help and palette always."""
 
-    READS = frozenset({"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening"})
+    READS = frozenset({"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening", "lost"})
 
     def line(self, width: int) -> Line:
         """Valid actions by rank."""

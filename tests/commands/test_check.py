@@ -285,3 +285,19 @@ def test_a_model_that_kills_onnx_is_judged_without_it(tmp_path: Path) -> None:
     assert "structure/undefined-input" in {finding["kind"] for finding in killer["findings"]}
     assert any("SIGSEGV" in line for line in killer["unchecked"])
     assert "failure" not in killer and not fine["unchecked"]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("check", ""), ("check", " "), ("graph", ""), ("build", ""), ("fix", ""), ("open", " ")]
+)
+def test_an_empty_name_is_an_error_and_not_this_folder(command: str, name: str) -> None:
+    done = CliRunner().invoke(main, [command, name])
+    assert done.exit_code == 2 and "is empty" in done.output
+
+
+def test_a_rewrite_of_a_node_that_is_gone_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    model, agreed = _model(tmp_path / "m.onnx"), tmp_path / "friction.toml"
+    agreed.write_text('[[rewrites]]\nname = "eval-mode"\nnodes = ["y = Relu(other)"]\n')
+    done = _check(model)
+    assert done.exit_code == 2
+    assert "eval-mode does not apply any more: Relu(other) is not in the model any more" in done.output

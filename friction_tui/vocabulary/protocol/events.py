@@ -21,7 +21,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     Reduction,
 )
 from friction_tui.vocabulary.protocol.requests import JobKind
-from friction_tui.vocabulary.recipe import InputSpec, Recipe
+from friction_tui.vocabulary.recipe import InputSpec, Recipe, Rewrite
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -214,6 +214,39 @@ class Verified(msgspec.Struct, frozen=True, tag="verified"):
     text: str
 
 
+class OtherNode(msgspec.Struct, frozen=True):
+    """A node that a step of the recipe may be moved to: how the recipe names it, and what is shown."""
+
+    reference: str
+    label: str
+
+
+class LostStep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step of the recipe that the model does not allow any more, left out of what is judged and built.
+
+    Either a `rewrite`, of which the node `node` is gone (its reference; "" where the reason is another), or `kept`, the
+    name of a node to be kept in float32. `others` are nodes with the same operator.
+    """
+
+    why: str
+    rewrite: Rewrite | None = None
+    node: str = ""
+    kept: str = ""
+    others: tuple[OtherNode, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called on the screen."""
+        return self.rewrite.name if self.rewrite is not None else f"{self.kept} in float32"
+
+
+class StepsLost(msgspec.Struct, frozen=True, tag="steps_lost"):
+    """The steps of the recipe that do not apply to the model that was opened; none once they all do, or are gone."""
+
+    revision: int
+    lost: tuple[LostStep, ...]
+
+
 class Detail(msgspec.Struct, frozen=True, tag="detail"):
     """Answer to `Inspect`; `node` None when the path is not (any more) in the graph."""
 
@@ -326,6 +359,7 @@ Event = (
     | Judged
     | OtherVerdicts
     | Verified
+    | StepsLost
     | Detail
     | Stats
     | Forecasted
