@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from friction_tui.processes.child import run
 from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.cutting import head_size, refused_nodes
 from friction_tui.rewrites.graph_editor import GraphEditor, graph_at
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
 
@@ -67,7 +69,9 @@ class _Offering:
         known = {fix.rewrite for fix in finding.fixes}
         offered = [fix for rewriter in self._candidates(finding) if (fix := self._fix(rewriter, finding)) is not None]
         new = tuple(fix for fix in offered if fix.rewrite not in known)
-        return msgspec.structs.replace(finding, fixes=(*new, *finding.fixes)) if new else finding
+        fixes = (*new, *map(_promised, finding.fixes))
+        cut = () if any(fix.applicable for fix in fixes) else self._cut(finding)
+        return msgspec.structs.replace(finding, fixes=(*fixes, *cut))
 
     def _candidates(self, finding: Finding) -> list[Rewriter]:
         named = [REWRITES[name] for name in KINDS[finding.kind].rewrites]
@@ -77,6 +81,21 @@ class _Offering:
                 named.extend(self._by_op.get(("" if domain == "ai.onnx" else domain, op), ()))
             named.extend(rewriter for rewriter in REWRITES.values() if rewriter.general)
         return list({rewriter.name: rewriter for rewriter in named}.values())
+
+    def _cut(self, finding: Finding) -> tuple[Fix, ...]:
+        """The last way out of a refusal that nothing mends: the rest of the model in ONNX Runtime."""
+        refused = refused_nodes([finding])
+        nodes, costly = head_size(self._model, refused) if refused else (0, 0)
+        if not costly:
+            return ()
+        before = f"the {nodes} nodes that do not depend on it" if nodes > 1 else "the node that does not depend on it"
+        name = shlex.quote(self._model.path.name)
+        return (
+            Fix(
+                f"Cut the model: TensorRT runs {before}, as far as they parse, ONNX Runtime the rest "
+                f"(friction-tui fix {name} -o OUT.onnx --cut)."
+            ),
+        )
 
     def _nodes(self, finding: Finding) -> list[Node]:
         found = (self._model.index.by_path.get(path) for path in finding.node_paths)
@@ -96,7 +115,7 @@ class _Offering:
         nodes = tuple(reference(self._model.index, path) for path in paths)
         changes = f": {rewriter.changes}" if rewriter.changes else ""
         text = f"{rewriter.title[:1].upper()}{rewriter.title[1:]} ({rewriter.exactness}{changes})."
-        return Fix(text, rewrite=rewriter.name, nodes=nodes)
+        return _promised(Fix(text, rewrite=rewriter.name, nodes=nodes))
 
     def _edited(self, rewriter: Rewriter, paths: Sequence[str]) -> onnx.ModelProto | None:
         key = (rewriter.name, tuple(paths))
@@ -117,6 +136,14 @@ class _Offering:
             self._editor = GraphEditor(proto, self._model.path.parent)
         graph = graph_at(self._editor.proto, node.graph)
         return not self._editor.misfit(graph, node.index, rewriter.node)
+
+
+def _promised(fix: Fix) -> Fix:
+    """The fix with what its rewrite promises about the results."""
+    rewriter = REWRITES.get(fix.rewrite)
+    if rewriter is None:
+        return fix
+    return msgspec.structs.replace(fix, exactness=rewriter.exactness.value, changes=rewriter.changes)
 
 
 def _changed(refused: Iterable[Node], edited: onnx.ModelProto) -> bool:

@@ -55,17 +55,20 @@ class Verification(msgspec.Struct, frozen=True):
 
 def verify(
     before: onnx.ModelProto,
-    after: onnx.ModelProto,
+    after: onnx.ModelProto | Sequence[onnx.ModelProto],
     points: Sequence[tuple[Mapping[str, Sequence[int]], Mapping[str, Sequence[int]]]],
 ) -> Verification:
-    """Run both on the (sizes, values) of every point, with two seeds each. Needs the weights in the models."""
+    """Run both on the (sizes, values) of every point, with two seeds each. Needs the weights in the models.
+
+    `after` may be the parts of a model that was cut, in the order they run.
+    """
     import onnxruntime as ort
 
     source = f"ONNX Runtime {ort.__version__} CPU"
     sessions = []
     for model in (before, after):
         try:
-            sessions.append(_session(ort, model))
+            sessions.append(_session(ort, model) if isinstance(model, onnx.ModelProto) else _Chain(ort, before, model))
         except Exception as error:
             which = "the original" if not sessions else "the rewritten model"
             return Verification(0, 0, 0, 0.0, source, f"{which} does not load: {str(error).splitlines()[0][:200]}")
@@ -89,6 +92,28 @@ def verify(
             worst = max(worst, apart)
             equal += apart <= TOLERANCE * max(scale, 1.0)
     return Verification(equal, ran, only_after, worst, source, only_before=only_before)
+
+
+class _Chain:
+    """Sessions of parts that run one after another, with the interface of one session."""
+
+    def __init__(self, ort: Any, whole: onnx.ModelProto, parts: Sequence[onnx.ModelProto]) -> None:
+        self._sessions = [_session(ort, part) for part in parts]
+        self._outputs = [value.name for value in whole.graph.output]
+        self._inputs = list(whole.graph.input)
+
+    def get_inputs(self) -> list[onnx.ValueInfoProto]:
+        """The whole model's inputs."""
+        return self._inputs
+
+    def run(self, _: None, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """The whole model's outputs."""
+        values = dict(feeds)
+        for session in self._sessions:
+            names = [port.name for port in session.get_outputs()]
+            given = {port.name: values[port.name] for port in session.get_inputs()}
+            values.update(zip(names, session.run(names, given), strict=True))
+        return [values[name] for name in self._outputs]
 
 
 def _session(ort: Any, model: onnx.ModelProto) -> Any:
