@@ -78,7 +78,7 @@ def verify(
         for seed in SEEDS:
             feeds = example_inputs(before, sizes, values, seed)
             results = [
-                _run(session, _as_declared(model, feeds))
+                _run(session, _as_declared(model if isinstance(model, onnx.ModelProto) else before, feeds))
                 for session, model in zip(sessions, (before, after), strict=True)
             ]
             if results[0] is None or results[1] is None:

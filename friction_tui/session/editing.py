@@ -43,7 +43,7 @@ from friction_tui.vocabulary.protocol import (
     RowLabels,
     Verified,
 )
-from friction_tui.vocabulary.recipe import Precision, Recipe, Source
+from friction_tui.vocabulary.recipe import Precision, Recipe, Rewrite, Source
 from friction_tui.vocabulary.recipe.export_sizes import Limits, why_export_again
 
 
@@ -272,6 +272,18 @@ class Editing:
         same = model is current.model and recipe.profile == current.recipe.profile
         table = current.table if same else ShapeTable(model, recipe.profile)
         return CurrentModel(current.base, model, recipe, table)
+
+    def with_rewrite(self, current: CurrentModel, rewrite: Rewrite, stop: Stop) -> OpenedModel:
+        """The model with one more rewrite, which it does not keep.
+
+        Raises RecipeRefused where it does not apply, Stopped when `stop` says so.
+        """
+        recipe = current.recipe
+        if rewrite in recipe.rewrites:
+            return current.model
+        recipe = msgspec.structs.replace(recipe, rewrites=(*recipe.rewrites, rewrite))
+        out = self._folder / "preview.onnx"
+        return edited(current.base, edits(recipe), out, weak_types=self._weak_types, stop=stop)
 
     def _name_dims(self, revision: int, current: CurrentModel, stop: Stop) -> None:
         """Send the labels again with sizes as expressions of the input symbols, where some are left as ranges."""

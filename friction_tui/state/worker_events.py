@@ -9,7 +9,14 @@ import msgspec
 
 from friction_tui.drawing.marks import marks_of
 from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, VerdictChange
-from friction_tui.state.derived import ended_notice, graph_change, identity, judged_notice, verified_notice
+from friction_tui.state.derived import (
+    changed_text,
+    ended_notice,
+    graph_change,
+    identity,
+    judged_notice,
+    verified_notice,
+)
 from friction_tui.state.user_actions import taken_back, with_source_kept
 from friction_tui.verdicts.after_build import with_build
 from friction_tui.verdicts.side_by_side import own_label, with_others
@@ -33,6 +40,7 @@ from friction_tui.vocabulary.protocol import (
     Opened,
     OpsetPlanned,
     OtherVerdicts,
+    Previewed,
     Refused,
     RowLabels,
     Saved,
@@ -56,9 +64,12 @@ def after_event(state: AppState, event: Event) -> AppState:
     if isinstance(event, Judged) and moved.judged is event and state.judged is not None:
         # After a worker's death nobody asked for the model to be read again, so its notice must stay.
         asked = state.recipe == state.accepted and not state.reopening
-        notice = judged_notice(moved, same_recipe=asked)
+        # That an edit was taken back, and why, must stay; what it had fixed is there again, as everybody expects.
+        notice = judged_notice(moved, same_recipe=asked) if moved.taken_back is None else None
     elif isinstance(event, Verified) and moved.verification is event:
-        notice = verified_notice(event, moved.change)
+        if event.holds is not True or moved.taken_back is None:
+            broke = moved.change is not None and bool(moved.change.broke)
+            notice = verified_notice(event, changed_text(moved), warn=broke)
     elif isinstance(event, JobEnded):
         notice = ended_notice(moved, event)
     return moved.with_notice(notice.level, notice.text, notice.detail) if notice is not None else moved
@@ -92,6 +103,8 @@ def _moved(state: AppState, event: Event) -> AppState:
             return _relisted(replace(state, others=event))
         case Verified():
             return replace(state, verification=event)
+        case Previewed():
+            return replace(state, previews={**state.previews, event.rewrite: event})
         case Detail():
             return replace(state, details={**state.details, event.path: event.node})
         case Stats():
@@ -229,6 +242,7 @@ def _ended(state: AppState, event: JobEnded) -> AppState:
             build=event.build,
             latency=event.latency,
             precision=event.precision,
+            mended=event.mended,
             findings=event.findings,
         )
 

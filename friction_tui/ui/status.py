@@ -10,7 +10,7 @@ from friction_tui.ui.dialogs.pages import presence
 from friction_tui.ui.look.lines import Line, Span, cut, width_of
 from friction_tui.ui.problems.panel import counts
 from friction_tui.vocabulary.finding import Severity, Tier
-from friction_tui.vocabulary.protocol import CheckState, EngineInfo, JobKind
+from friction_tui.vocabulary.protocol import CheckState, EngineInfo, JobKind, LogLevel
 from friction_tui.vocabulary.recipe import Precision
 
 GAP: Span = ("   ", "text")
@@ -135,6 +135,10 @@ def checked_text(state: AppState) -> Span:
     if export is not None:
         stage = f": {export.phases[-1].name.lower()}" if export.phases else ""
         return f"exporting {export.elapsed:.0f} s{stage}", "note"
+    fixing = state.running(JobKind.FIX)
+    if fixing is not None:
+        done = sum(line.level is LogLevel.INFO for line in fixing.lines)
+        return f"fixing: {done} done …" if done else "fixing …", "note"
     if state.export_failed and not state.checking:
         return "export failed", "error"
     if state.summary is None:

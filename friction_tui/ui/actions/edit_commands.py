@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from friction_tui.state.app_state import NoticeLevel
-from friction_tui.ui.panel import Ask, Edit, Say
-from friction_tui.vocabulary.protocol import SaveModel
+from friction_tui.ui.panel import Ask, Begin, Edit, Say
+from friction_tui.vocabulary.protocol import JobKind, SaveModel
 from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
 
 if TYPE_CHECKING:
@@ -79,6 +79,16 @@ def fix(bench: Workbench) -> None:
     finding = bench.state.problem or next(iter(bench.state.findings), None)
     if finding is not None:
         bench.app.push_screen(FixesScreen(bench.state, finding))
+
+
+def fix_all(bench: Workbench) -> None:
+    """Every exact fix at once; what they do becomes one edit when all of them were tried."""
+    bench.post_message(Begin(JobKind.FIX, level="exact"))
+
+
+def keep_fix(bench: Workbench) -> None:
+    """Make the edit again that was taken back."""
+    bench.friction.live.insist()
 
 
 def copy_as(bench: Workbench) -> None:

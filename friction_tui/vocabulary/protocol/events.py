@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding, Location
+from friction_tui.vocabulary.protocol.differences import ModelDifference
 from friction_tui.vocabulary.protocol.graph import GraphData, InitializerStats, ModelSummary, NodeDetail
 from friction_tui.vocabulary.protocol.measurements import (
     BuildResult,
@@ -20,7 +21,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     PrecisionResult,
 )
 from friction_tui.vocabulary.protocol.requests import JobKind
-from friction_tui.vocabulary.recipe import InputSpec, Recipe
+from friction_tui.vocabulary.recipe import InputSpec, Recipe, Rewrite
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -202,6 +203,15 @@ class Verified(msgspec.Struct, frozen=True, tag="verified"):
     text: str
 
 
+class Previewed(msgspec.Struct, frozen=True, tag="previewed"):
+    """Answer to `Preview`: what the rewrite would change; `difference` None when it does not apply, `why_not` why."""
+
+    revision: int
+    rewrite: Rewrite
+    difference: ModelDifference | None = None
+    why_not: str = ""
+
+
 class Detail(msgspec.Struct, frozen=True, tag="detail"):
     """Answer to `Inspect`; `node` None when the path is not (any more) in the graph."""
 
@@ -309,6 +319,7 @@ Event = (
     | Judged
     | OtherVerdicts
     | Verified
+    | Previewed
     | Detail
     | Stats
     | Forecasted
