@@ -59,6 +59,25 @@ def _without(
     return tuple(reversed(kept))
 
 
+def changed_nodes(state: AppState) -> dict[str, tuple[str, str]]:
+    """The nodes that the previewed rewrite would change: path to a sign, `-` or `~`, and what happens in words.
+
+    Nodes that would come are not in the graph; the first node that goes or changes beside them says so.
+    """
+    preview = state.previews.get(state.previewed) if state.previewed is not None else None
+    found: dict[str, tuple[str, str]] = {}
+    for graph in preview.difference.graphs if preview is not None and preview.difference is not None else ():
+        here = {node.path: ("-", "goes") for node in graph.removed}
+        here |= {change.before.path: ("~", "changes") for change in graph.changed}
+        if here and graph.added:
+            path, (sign, text) = next(iter(here.items()))
+            ops = list(dict.fromkeys(node.op for node in graph.added))
+            named = ", ".join(ops[:NAMED]) + (" …" if len(ops) > NAMED else "")
+            here[path] = sign, f"{text}, +{len(graph.added)} come: {named}"
+        found |= here
+    return found
+
+
 def change_text(change: VerdictChange) -> str:
     """What an edit did to the verdicts: `fixed head/Reshape; broke neck/cat1`. Empty when it did nothing."""
 

@@ -157,7 +157,7 @@ def _exported(state: AppState, event: Exported) -> AppState:
 
 def _drawn(state: AppState, event: GraphReady) -> AppState:
     change = graph_change(state.graph, event.graph, state.revision) if state.graph is not None else None
-    return replace(
+    drawn = replace(
         state,
         graph=event.graph,
         graph_change=change,
@@ -165,6 +165,7 @@ def _drawn(state: AppState, event: GraphReady) -> AppState:
         open_file_only=event.open_file_only,
         labels=[],
     )
+    return _relisted(drawn) if state.judged is not None else drawn
 
 
 def _opened(state: AppState, event: Opened) -> AppState:
@@ -190,7 +191,10 @@ def _relisted(state: AppState) -> AppState:
     problem = state.problem
     if problem is not None and problem not in listed:
         problem = next((f for f in listed if identity(f) == identity(problem)), None)
-    return replace(state, findings=tuple(listed), marks=marks_of(listed), problem=problem)
+    # Paths of an older graph may mean other nodes in the one that is shown.
+    change, judged = state.graph_change, state.judged
+    outdated = change is not None and judged is not None and change.revision > judged.revision
+    return replace(state, findings=tuple(listed), marks={} if outdated else marks_of(listed), problem=problem)
 
 
 def _judged(state: AppState, event: Judged) -> AppState:

@@ -11,6 +11,7 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
 from friction_tui.state.app_state import AppState
+from friction_tui.state.derived import changed_nodes
 from friction_tui.state.user_actions import ChooseProblem, SelectItem
 from friction_tui.ui import panel as said
 from friction_tui.ui.actions.registry import BY_ID, bindings
@@ -21,6 +22,7 @@ from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, ORDER, PANELS, 
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.sessions import SavedSession
 from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.recipe import Rewrite
 
 if TYPE_CHECKING:
     from friction_tui.ui.app import FrictionApp
@@ -196,6 +198,13 @@ class Workbench(Screen[None]):
             from friction_tui.ui.why_screen import WhyScreen
 
             self.app.push_screen(WhyScreen(self))
+
+    def show_change(self, rewrite: Rewrite | None) -> None:
+        """Show the graph where the previewed rewrite changes it first, at the top: a dialog covers the rest."""
+        first = next(iter(changed_nodes(self.friction.live.state)), "") if rewrite is not None else ""
+        if first:
+            self.show_panel("graph", focus=False)
+            self.graph.reveal(first, at_top=True)
 
     def on_graph_view_selected(self, event: GraphView.Selected) -> None:
         """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""
