@@ -108,7 +108,7 @@ def judged_notice(state: AppState, *, same_recipe: bool = False) -> Notice | Non
     nodes, again = state.graph_change, state.exported is not None and state.exported.revision == state.revision
     said = [graph_text(nodes)] if nodes is not None and nodes.revision == state.revision else []
     said += [changed_text(state)]
-    text = "; ".join(filter(None, said))
+    text = "; ".join(filter(None, said)) if state.mended[0] != state.revision else state.mended[1]
     if again and not state.export_failed:
         text = f"exported again: {text or 'the same nodes and the same findings'}"
     elif same_recipe and state.exported is None:

@@ -135,10 +135,6 @@ def checked_text(state: AppState) -> Span:
     if export is not None:
         stage = f": {export.phases[-1].name.lower()}" if export.phases else ""
         return f"exporting {export.elapsed:.0f} s{stage}", "note"
-    fixing = state.running(JobKind.FIX)
-    if fixing is not None:
-        done = sum(line.level is LogLevel.INFO for line in fixing.lines)
-        return f"fixing: {done} done …" if done else "fixing …", "note"
     if state.export_failed and not state.checking:
         return "export failed", "error"
     if state.summary is None:
@@ -146,6 +142,13 @@ def checked_text(state: AppState) -> Span:
     if state.checking:
         return ("rechecking …", "note") if state.judged else ("checking …", "note")
     return (f"checked {state.judged.seconds:.2f} s", "muted") if state.judged else ("", "text")
+
+
+def fixing_text(state: AppState) -> Span:
+    """How many problems a run of fixes has mended so far; empty while none runs."""
+    job = state.running(JobKind.FIX)
+    done = sum(line.level is LogLevel.INFO for line in job.lines) if job is not None else 0
+    return ("", "text") if job is None else (f"fixing: {done} done …" if done else "fixing …", "note")
 
 
 def _instead(part: tuple[int, tuple[Span, ...]], state: AppState) -> list[tuple[int, tuple[Span, ...]]]:
@@ -163,6 +166,7 @@ def status(state: AppState, width: int) -> Line:
         (TARGET, ((target_text(state), "muted"),)),
         (1, tuple(counts(state))),
     ]
+    parts.append((1, (fixing_text(state),)))
     parts.append((2, (presence(state),)))
     if state.recipe is not None:
         parts.append((2, tuple(part for span in known(state) for part in (("  ", "text"), span))[1:]))

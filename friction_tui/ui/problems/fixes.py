@@ -165,8 +165,8 @@ class FixesScreen(ChoiceScreen):
         if differs(before, state, self.DRAWN):
             keep: Offer | None = None
             if self._applied is None and before.findings is not state.findings:  # fixes are offered once they are tried
-                was, first = self.current, self._gather()
-                same = (offer for offer in self._offers if isinstance(was, Offer) and offer.fix == was.fix)
+                was, first = self._offer, self._gather()
+                same = (offer for offer in self._offers if was is not None and offer.fix == was.fix)
                 keep = next(same, None) if self._chose else first
             self._list.rebuild(keep)
             self._list.border_subtitle = self._keys()
@@ -177,6 +177,12 @@ class FixesScreen(ChoiceScreen):
         if self._applied is None:
             return self.KEYS_TO_APPLY if any(offer.fix.applicable for offer in self._offers) else self.KEYS_BY_HAND
         return self.KEYS_TAKEN_BACK if self._taken_back else self.KEYS_APPLIED
+
+    @property
+    def _offer(self) -> Offer | None:
+        """The fix under the cursor, which may be on a line of its preview."""
+        key = self.current
+        return key if isinstance(key, Offer) else key[0] if isinstance(key, tuple) else None
 
     @property
     def _taken_back(self) -> bool:
@@ -213,7 +219,7 @@ class FixesScreen(ChoiceScreen):
         verification = verification_span(self._state) if done and fix.rewrite else None
         if verification is not None:
             lines += paragraph(verification[0], width, verification[1], indent=margin, key=offer)
-        if self._previewing and fix.applicable and self.current in (offer, None):
+        if self._previewing and fix.applicable and self._offer in (offer, None):
             lines += self._difference(offer, width)
         return lines
 
@@ -230,13 +236,13 @@ class FixesScreen(ChoiceScreen):
             return paragraph(f"does not apply: {preview.why_not}", width, "warning", indent=margin, key=offer)
         facts = list(difference_lines(preview.difference))
         lines = []
-        for fact in facts[:PREVIEW_LINES]:
+        for at, fact in enumerate(facts[:PREVIEW_LINES]):  # each an entry of its own, for the cursor to scroll through
             sign = fact.lstrip()[:1]
             inner = ((" " * (6 + len(fact) - len(fact.lstrip())), "text"),)
-            lines += paragraph(fact.strip(), width, PREVIEW_ROLES.get(sign, "text"), indent=inner, key=offer)
+            lines += paragraph(fact.strip(), width, PREVIEW_ROLES.get(sign, "text"), indent=inner, key=(offer, at))
         if len(facts) > PREVIEW_LINES:
             more = f"and {len(facts) - PREVIEW_LINES} more; friction-tui fix --diff shows all"
-            lines += paragraph(more, width, "muted", indent=margin, key=offer)
+            lines += paragraph(more, width, "muted", indent=margin, key=(offer, PREVIEW_LINES))
         return lines
 
     def _outcome(self, offer: Offer, width: int) -> list[Line]:
@@ -283,20 +289,21 @@ class FixesScreen(ChoiceScreen):
         recipe = self._state.recipe
         if key == CLOSE:
             self.dismiss(None)
-        if not isinstance(key, Offer) or recipe is None:
+        offer = self._offer
+        if offer is None or recipe is None:
             return
-        if not key.fix.applicable:
+        if not offer.fix.applicable:
             self.action_copy()
             return
-        edited = applied(recipe, key.fix)
+        edited = applied(recipe, offer.fix)
         if edited == recipe:
             self.post_message(Say("this fix is already in the recipe", NoticeLevel.INFO, "u undoes the last edit"))
             self.dismiss(None)
             return
-        self._applied, self._edited, self._previewing = key, edited, False
+        self._applied, self._edited, self._previewing = offer, edited, False
         self._revision = self._state.revision
         self.remove_class("-preview")
-        self.post_message(Edit(edited, f"fix: {key.fix.text}"))
+        self.post_message(Edit(edited, f"fix: {offer.fix.text}"))
         self._list.rebuild()
         self._list.border_subtitle = self._keys()
 
@@ -310,15 +317,15 @@ class FixesScreen(ChoiceScreen):
         """What the tool can carry out; the rest is the user's to make, and is said to be."""
         if self._applied is not None:
             self.dismiss(None)
-        elif isinstance(self.current, Offer) and self.current.fix.applicable:
-            self.chosen(self.current)
+        elif self._offer is not None and self._offer.fix.applicable:
+            self.chosen(self._offer)
         else:
             self.post_message(Say("you make this change in your own code", NoticeLevel.INFO, "Enter copies its text"))
 
     def action_copy(self) -> None:
         """The fix's text to the clipboard."""
-        if isinstance(self.current, Offer):
-            self.app.copy_to_clipboard(self.current.fix.text)
+        if self._offer is not None:
+            self.app.copy_to_clipboard(self._offer.fix.text)
             self.post_message(
                 Say(
                     "copied",
@@ -358,7 +365,7 @@ class FixesScreen(ChoiceScreen):
 
     def _look_ahead(self) -> None:
         """Ask the worker for the preview of the fix under the cursor, once."""
-        rewrite = self.current.rewrite if isinstance(self.current, Offer) and self._previewing else None
+        rewrite = self._offer.rewrite if self._offer is not None and self._previewing else None
         if rewrite is not None and rewrite not in self._state.previews and rewrite not in self._asked:
             self._asked.add(rewrite)
             self.post_message(Ask(Preview(self._state.revision, rewrite)))
@@ -368,8 +375,8 @@ class FixesScreen(ChoiceScreen):
 
     def _show_in_graph(self) -> None:
         """The first node that would change comes into the part of the graph that stays visible."""
-        if self._bench is not None and self._previewing and isinstance(self.current, Offer):
-            self._bench.show_change(self.current.rewrite)
+        if self._bench is not None and self._previewing and self._offer is not None:
+            self._bench.show_change(self._offer.rewrite)
 
     def on_unmount(self) -> None:
         """The graph's marks go with the dialog."""
