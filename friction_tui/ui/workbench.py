@@ -22,7 +22,6 @@ from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, ORDER, PANELS, 
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.sessions import SavedSession
 from friction_tui.vocabulary.finding import Finding
-from friction_tui.vocabulary.recipe import Rewrite
 
 if TYPE_CHECKING:
     from friction_tui.ui.app import FrictionApp
@@ -199,12 +198,18 @@ class Workbench(Screen[None]):
 
             self.app.push_screen(WhyScreen(self))
 
-    def show_change(self, rewrite: Rewrite | None) -> None:
-        """Show the graph where the previewed rewrite changes it first, at the top: a dialog covers the rest."""
-        first = next(iter(changed_nodes(self.friction.live.state)), "") if rewrite is not None else ""
-        if first:
-            self.show_panel("graph", focus=False)
-            self.graph.reveal(first, at_top=True)
+    def show_change(self) -> bool:
+        """Show the graph where the previewed rewrite changes it first, in the upper half of the screen if it can be.
+
+        Returns whether it is in the lower half, so that a dialog covers the other.
+        """
+        first = next(iter(changed_nodes(self.friction.live.state)), "")
+        if not first:
+            return False
+        self.show_panel("graph", focus=False)
+        self.graph.reveal(first, at_top=True)
+        line = self.graph.content_region.y + self.graph.cursor - self.graph.scroll_offset.y
+        return line >= self.app.size.height // 2
 
     def on_graph_view_selected(self, event: GraphView.Selected) -> None:
         """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""

@@ -133,7 +133,7 @@ class FixesScreen(ChoiceScreen):
     def __init__(self, state: AppState, finding: Finding, bench: Workbench | None = None) -> None:
         self._state, self._bench, self._finding = state, bench, finding
         self._findings: list[Finding] = []
-        self._offers: list[Offer] = []
+        self.offers: list[Offer] = []
         self._chose = False
         """Whether the user moved the cursor."""
         self._previewing = False
@@ -153,8 +153,8 @@ class FixesScreen(ChoiceScreen):
         self._finding = self._finding if self._finding in state.findings else next(same, self._finding)
         self._findings = at_same_place(state, self._finding)
         fixes = [(one, fix) for one in self._findings for fix in one.fixes]
-        self._offers = [Offer(number, one, fix) for number, (one, fix) in enumerate(fixes, start=1)]
-        own = [offer for offer in self._offers if offer.finding == self._finding]
+        self.offers = [Offer(number, one, fix) for number, (one, fix) in enumerate(fixes, start=1)]
+        own = [offer for offer in self.offers if offer.finding == self._finding]
         return next((offer for offer in own if offer.fix.applicable), next(iter(own), None))
 
     # ------------------------------------------------------------------------------------------- what is shown
@@ -166,7 +166,7 @@ class FixesScreen(ChoiceScreen):
             keep: Offer | None = None
             if self._applied is None and before.findings is not state.findings:  # fixes are offered once they are tried
                 was, first = self._offer, self._gather()
-                same = (offer for offer in self._offers if was is not None and offer.fix == was.fix)
+                same = (offer for offer in self.offers if was is not None and offer.fix == was.fix)
                 keep = next(same, None) if self._chose else first
             self._list.rebuild(keep)
             self._list.border_subtitle = self._keys()
@@ -175,7 +175,7 @@ class FixesScreen(ChoiceScreen):
 
     def _keys(self) -> str:
         if self._applied is None:
-            return self.KEYS_TO_APPLY if any(offer.fix.applicable for offer in self._offers) else self.KEYS_BY_HAND
+            return self.KEYS_TO_APPLY if any(offer.fix.applicable for offer in self.offers) else self.KEYS_BY_HAND
         return self.KEYS_TAKEN_BACK if self._taken_back else self.KEYS_APPLIED
 
     @property
@@ -196,7 +196,7 @@ class FixesScreen(ChoiceScreen):
         for finding in self._findings:
             lines += [Line()] if lines else []
             lines += [*headline(finding, width, ascii_only=self._state.ascii), Line()]
-            for offer in self._offers:
+            for offer in self.offers:
                 if offer.finding is finding:
                     lines += self._entry(offer, width)
             if not finding.fixes:
@@ -309,8 +309,8 @@ class FixesScreen(ChoiceScreen):
 
     def action_number(self, number: int) -> None:
         """The cursor to the fix of that number."""
-        if number <= len(self._offers) and self._applied is None:
-            self._list.rebuild(self._offers[number - 1])
+        if number <= len(self.offers) and self._applied is None:
+            self._list.rebuild(self.offers[number - 1])
             self._look_ahead()
 
     def action_apply(self) -> None:
@@ -348,7 +348,7 @@ class FixesScreen(ChoiceScreen):
         """Show what the fix under the cursor would change, or no more."""
         if self._applied is not None:
             return
-        if not any(offer.fix.applicable for offer in self._offers):
+        if not any(offer.fix.applicable for offer in self.offers):
             self.post_message(Say("there is nothing to preview", NoticeLevel.INFO, "you make this change yourself"))
             return
         self._previewing = not self._previewing
@@ -374,9 +374,9 @@ class FixesScreen(ChoiceScreen):
         self._show_in_graph()
 
     def _show_in_graph(self) -> None:
-        """The first node that would change comes into the part of the graph that stays visible."""
+        """The first node that would change is shown in one half of the screen, this dialog in the other."""
         if self._bench is not None and self._previewing and self._offer is not None:
-            self._bench.show_change(self._offer.rewrite)
+            self.set_class(self._bench.show_change(), "-above")
 
     def on_unmount(self) -> None:
         """The graph's marks go with the dialog."""
