@@ -75,9 +75,8 @@ PREVIEW = ModelDifference(
 )
 
 
-@pytest.mark.parametrize(("name", "size"), [("fixes-80x24", (80, 24)), ("fixes-120x30", (120, 30))])
+@pytest.mark.parametrize("size", [(80, 24), (120, 30)], ids=["80x24", "120x30"])
 def test_fixes(
-    name: str,
     size: tuple[int, int],
     snap_compare: Callable[..., bool],
     recipe: Recipe,
@@ -101,4 +100,4 @@ def test_fixes(
         for _ in range(4):
             await pilot.pause()
 
-    assert snap_compare(app, terminal_size=size, run_before=open_it), name
+    assert snap_compare(app, terminal_size=size, run_before=open_it)
