@@ -25,6 +25,8 @@ class Role(enum.Enum):
     MARK_ERROR = "mark_error"
     MARK_WARNING = "mark_warning"
     MARK_UNKNOWN = "mark_unknown"
+    GOES = "goes"
+    CHANGES = "changes"
 
 
 Segment = tuple[str, Role]

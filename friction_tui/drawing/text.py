@@ -44,7 +44,8 @@ class RowText:
     """Draws rows of one outline.
 
     `labels` are shapes, one an item, parallel to `GraphData.names`; `notes` say by path in a few words what a
-    mark is about. Both may be replaced at any time.
+    mark is about. `changes` are the nodes that a preview would change: path to a sign and a text, which take the place
+    of mark and note. All may be replaced at any time.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class RowText:
         self.glyphs = glyphs
         self.labels = labels
         self.notes = notes or {}
+        self.changes: Mapping[str, tuple[str, str]] = {}
         self._op_column = _op_column(outline.graph.ops)
 
     def prepare(self, first: int, last: int) -> None:
@@ -116,6 +118,9 @@ class RowText:
         if kind == Kind.NODE:
             glyph = item_glyph(outline, outline.item(row), glyphs)
             role = GLYPH_ROLES[outline.mark(row) or tally.worst]
+            change = self.changes.get(outline.path(row))
+            if change is not None:
+                glyph, role = change[0], Role.GOES if change[0] == "-" else Role.CHANGES
         else:
             glyph, role = glyphs.group, GLYPH_ROLES[tally.worst]
         text, column = self.sheets.gutter(row, glyph, glyphs)
@@ -139,6 +144,10 @@ class RowText:
             tail.append((self._plain(label), Role.SHAPE))
         mark, text = outline.marks.get(item), self.notes.get(outline.graph.paths[item], "")
         note = (f"{mark_glyph(mark, glyphs)} {self._plain(text)}", MARK_ROLES[mark]) if mark and text else None
+        change = self.changes.get(outline.graph.paths[item])
+        if change is not None:
+            sign, text = change
+            note = (f"{sign} {self._plain(text)}", Role.GOES if sign == "-" else Role.CHANGES)
         head += f"{op} ".ljust(self._op_column - len(head) if room >= _ROOMY else 0)
         parts = Parts((head, Role.OP), (visible(name), Role.NAME), self._far(row), note, tail)
         return arranged(parts, room, glyphs.dots)

@@ -35,12 +35,13 @@ class Level:
 
 
 LEVELS = {
+    "exact": Level(frozenset({Exactness.EXACT}), frozenset({Severity.ERROR})),
     "safe": Level(frozenset({Exactness.EXACT, Exactness.ROUNDING}), frozenset({Severity.ERROR})),
     "": Level(frozenset(Exactness), frozenset({Severity.ERROR})),
     "all": Level(frozenset(Exactness), frozenset(Severity)),
 }
-"""`safe`: errors, by rewrites that keep the results. "": errors, also by what changes results as it says, where nothing
-safer fits. `all`: warnings and notes as well."""
+"""`exact`: errors, by rewrites that give the very same results. `safe`: errors, by rewrites that keep the results.
+"": errors, also by what changes results as it says, where nothing safer fits. `all`: warnings and notes as well."""
 
 
 @dataclass(slots=True)

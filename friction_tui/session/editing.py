@@ -309,6 +309,18 @@ class Editing:
             else:
                 return model, tuple(with_others(model, step) for step in found)
 
+    def with_rewrite(self, current: CurrentModel, rewrite: Rewrite, stop: Stop) -> OpenedModel:
+        """The model with one more rewrite, which it does not keep.
+
+        Raises RecipeRefused where it does not apply, Stopped when `stop` says so.
+        """
+        recipe = current.recipe
+        if rewrite in recipe.rewrites:
+            return current.model
+        recipe = msgspec.structs.replace(recipe, rewrites=(*recipe.rewrites, rewrite))
+        out = self._folder / "preview.onnx"
+        return edited(current.base, edits(recipe), out, weak_types=self._weak_types, stop=stop)
+
     def _name_dims(self, revision: int, current: CurrentModel, stop: Stop) -> None:
         """Send the labels again with sizes as expressions of the input symbols, where some are left as ranges."""
         if known_symbolic(current.model) or not any(".." in label for label in self._labels):

@@ -14,8 +14,11 @@ from pathlib import Path
 from friction_tui import __version__
 from friction_tui.engines.found import found
 from friction_tui.measure.gpu_memory import NvmlMeter
+from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.inspect import initializer_stats, node_detail
 from friction_tui.model.memory import forecast
+from friction_tui.processes.child import Stopped
+from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.session.asking import Stop
 from friction_tui.session.editing import Editing
 from friction_tui.session.first_look import FirstLook
@@ -33,6 +36,8 @@ from friction_tui.vocabulary.protocol import (
     JobEnded,
     JobRequest,
     Open,
+    Preview,
+    Previewed,
     Refused,
     Saved,
     SourceText,
@@ -102,6 +107,19 @@ class Session:
             return stop() or self._editing.current is None or self._editing.current.model is not asked
 
         ask_others(context, request.pythons, request.revision, self._emit, over)
+
+    def preview(self, request: Preview, stop: Stop) -> Previewed | None:
+        """What one more rewrite would change in the model; None when `stop` said yes before that was known."""
+        current = self._editing.current
+        if current is None:
+            return Previewed(request.revision, request.rewrite, why_not="no model is open")
+        try:
+            model = self._editing.with_rewrite(current, request.rewrite, stop)
+        except RecipeRefused as error:
+            return Previewed(request.revision, request.rewrite, why_not=f"{error.what}: {error.why}")
+        except Stopped:
+            return None
+        return Previewed(request.revision, request.rewrite, model_diff(current.model.proto, model.proto))
 
     def initializer(self, name: str) -> Stats | Refused:
         """Statistics of one initializer's values."""

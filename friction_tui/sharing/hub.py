@@ -45,6 +45,8 @@ from friction_tui.vocabulary.protocol import (
     NetronStarted,
     Open,
     Present,
+    Preview,
+    Previewed,
     ReadInitializer,
     ReadSource,
     Request,
@@ -260,6 +262,8 @@ def _question(request: Request) -> object:
             return ReadInitializer, request.name
         case ReadSource():
             return ReadSource, request.file
+        case Preview():
+            return Preview, request.revision, request.rewrite
         case Forecast() | StartNetron():
             return type(request)
     return None
@@ -273,6 +277,8 @@ def _answered(event: Event) -> object:
             return ReadInitializer, event.stats.name
         case SourceText():
             return ReadSource, event.file
+        case Previewed():
+            return Preview, event.revision, event.rewrite
         case Forecasted():
             return Forecast
         case NetronStarted():

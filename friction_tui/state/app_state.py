@@ -29,6 +29,7 @@ from friction_tui.vocabulary.protocol import (
     LogLine,
     LostStep,
     MemoryForecast,
+    Mended,
     ModelSummary,
     NetronStarted,
     NodeDetail,
@@ -37,11 +38,12 @@ from friction_tui.vocabulary.protocol import (
     Phase,
     PrecisionResult,
     Present,
+    Previewed,
     Refused,
     SourceText,
     Verified,
 )
-from friction_tui.vocabulary.recipe import History, Recipe
+from friction_tui.vocabulary.recipe import History, Recipe, Rewrite
 
 NOTICES_KEPT = 200
 
@@ -82,6 +84,7 @@ class Job:
     build: BuildResult | None = None
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None
+    mended: Mended | None = None
     plans: tuple[OpsetPlan, ...] = ()
     findings: tuple[Finding, ...] = ()
 
@@ -118,6 +121,15 @@ class GraphChange:
     revision: int
     added: tuple[str, ...]
     removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TakenBack:
+    """An edit that was undone because its rewrites do not keep the results: `why`, and the `recipe` it made."""
+
+    recipe: Recipe
+    what: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +170,14 @@ class AppState:
     """Steps of the recipe that do not apply to the model any more, and are left out."""
     verification: Verified | None = None
     """The last answer to whether the rewrites keep the results, which may be of an older revision."""
+    mended: tuple[int, str] = (0, "")
+    """The revision that a run of fixes made, and what it came to in words."""
+    taken_back: TakenBack | None = None
+    """The last edit, where it was undone because the results changed."""
+    previews: Mapping[Rewrite, Previewed] = field(default_factory=dict)
+    """Answers to `Preview` of this revision."""
+    previewed: Rewrite | None = None
+    """The rewrite whose nodes are marked in the graph."""
     jobs: tuple[Job, ...] = ()
     """Every job of this session, in the order started."""
     forecast: MemoryForecast | None = None

@@ -8,8 +8,8 @@ from typing import TypeAlias
 
 from friction_tui.drawing.scopes import PSEUDO
 from friction_tui.state.app_state import AppState, GraphChange, Job, Notice, NoticeLevel, Outcome, VerdictChange
-from friction_tui.vocabulary.finding import Finding
-from friction_tui.vocabulary.protocol import GraphData, JobEnded, JobKind, Phase, Verified
+from friction_tui.vocabulary.finding import Finding, Severity
+from friction_tui.vocabulary.protocol import GraphData, JobEnded, JobKind, Mended, Phase, Verified
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.units import milliseconds_text, seconds_text, size_text
 
@@ -60,6 +60,25 @@ def _without(
         else:
             kept.append(name)
     return tuple(reversed(kept))
+
+
+def changed_nodes(state: AppState) -> dict[str, tuple[str, str]]:
+    """The nodes that the previewed rewrite would change: path to a sign, `-` or `~`, and what happens in words.
+
+    Nodes that would come are not in the graph; the first node that goes or changes beside them says so.
+    """
+    preview = state.previews.get(state.previewed) if state.previewed is not None else None
+    found: dict[str, tuple[str, str]] = {}
+    for graph in preview.difference.graphs if preview is not None and preview.difference is not None else ():
+        here = {node.path: ("-", "goes") for node in graph.removed}
+        here |= {change.before.path: ("~", "changes") for change in graph.changed}
+        if here and graph.added:
+            path, (sign, text) = next(iter(here.items()))
+            ops = list(dict.fromkeys(node.op for node in graph.added))
+            named = ", ".join(ops[:NAMED]) + (" …" if len(ops) > NAMED else "")
+            here[path] = sign, f"{text}, +{len(graph.added)} come: {named}"
+        found |= here
+    return found
 
 
 def change_text(change: VerdictChange) -> str:
@@ -117,8 +136,8 @@ def judged_notice(state: AppState, *, same_recipe: bool = False) -> Notice | Non
     """What to say when the verdict on an edit, or on a source read again with the `same_recipe`, is there."""
     nodes, again = state.graph_change, state.exported is not None and state.exported.revision == state.revision
     said = [graph_text(nodes)] if nodes is not None and nodes.revision == state.revision else []
-    said += [change_text(state.change)] if state.change else []
-    text = "; ".join(filter(None, said))
+    said += [changed_text(state)]
+    text = "; ".join(filter(None, said)) if state.mended[0] != state.revision else state.mended[1]
     if again and not state.export_failed:
         text = f"exported again: {text or 'the same nodes and the same findings'}"
     elif same_recipe and state.exported is None:
@@ -128,16 +147,37 @@ def judged_notice(state: AppState, *, same_recipe: bool = False) -> Notice | Non
     return Notice(NoticeLevel.WARNING if state.change and state.change.broke else NoticeLevel.INFO, text)
 
 
-def verified_notice(verification: Verified, change: VerdictChange | None) -> Notice:
-    """What to say when a verification ended. One that failed, or could not run, stays until it is dismissed."""
+def changed_text(state: AppState) -> str:
+    """What the last edit came to: of a run of fixes what it fixed and what remains, of others what changed."""
+    revision, text = state.mended
+    if text and revision == state.revision:
+        return text
+    return change_text(state.change) if state.change else ""
+
+
+def mended_text(mended: Mended) -> str:
+    """`3 fixed, 1 remains: NonZero is not supported; u undoes`."""
+    errors = [finding for finding in mended.findings if finding.severity is Severity.ERROR]
+    remaining = f"{len(errors)} remain{'s' if len(errors) == 1 else ''}" if errors else "no error remains"
+    first = f": {errors[0].title}" + (f" and {len(errors) - 1} more" if len(errors) > 1 else "") if errors else ""
+    if not mended.steps:
+        why = f"; {mended.refused[0]}" if mended.refused else ""
+        return f"nothing was fixed, {remaining}{first}{why}"
+    return f"{len(mended.steps)} fixed, {remaining}{first}; u undoes"
+
+
+def verified_notice(verification: Verified, before: str = "", *, warn: bool = False) -> Notice:
+    """What to say when a verification ended; `before` is what the edit came to, `warn` whether that was bad.
+
+    One that failed, or could not run, stays until it is dismissed.
+    """
     names = ", ".join(verification.rewrites)
     if verification.holds is False:
         return Notice(NoticeLevel.ERROR, f"the results changed: {names} {verification.text}", "u undoes it")
-    before, text = change_text(change) if change else "", verification_text(verification)
+    text = verification_text(verification)
     if verification.holds is None:
         return Notice(NoticeLevel.WARNING, "; ".join(filter(None, (before, f"{names}: {text}"))), "u undoes it")
-    broke = change is not None and bool(change.broke)
-    level = NoticeLevel.WARNING if broke else NoticeLevel.INFO
+    level = NoticeLevel.WARNING if warn else NoticeLevel.INFO
     return Notice(level, "; ".join(filter(None, (before, text))))
 
 

@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, PastExport
+from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, PastExport, TakenBack
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -23,7 +23,7 @@ from friction_tui.vocabulary.protocol import (
     Request,
     StartJob,
 )
-from friction_tui.vocabulary.recipe import History, Recipe
+from friction_tui.vocabulary.recipe import History, Recipe, Rewrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +82,39 @@ class SetPastExports:
     past: tuple[PastExport, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ShowPreview:
+    """The nodes that this rewrite would change are marked in the graph; None: no more."""
+
+    rewrite: Rewrite | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetMended:
+    """What the run of fixes came to that the present recipe is from."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetTakenBack:
+    """The last edit was undone because the results changed."""
+
+    taken: TakenBack
+
+
 ScreenAction: TypeAlias = (
-    SelectItem | ChooseProblem | ShowNotice | DismissNotice | SetAutoBuild | SetAscii | SetElapsed | SetPastExports
+    SelectItem
+    | ChooseProblem
+    | ShowNotice
+    | DismissNotice
+    | SetAutoBuild
+    | SetAscii
+    | SetElapsed
+    | SetPastExports
+    | ShowPreview
+    | SetMended
+    | SetTakenBack
 )
 
 
@@ -95,7 +126,11 @@ def after_screen_action(state: AppState, action: ScreenAction) -> AppState:
             read = action.by_user and state.unread is not None and state.unread.level is NoticeLevel.INFO
             return replace(state, dismissed_count=state.notice_count) if read else state
         case ChooseProblem():
-            return replace(state, problem=action.finding) if action.finding != state.problem else state
+            if action.finding == state.problem:
+                return state
+            read = state.unread is not None and state.unread.level is NoticeLevel.INFO
+            state = replace(state, dismissed_count=state.notice_count) if read else state
+            return replace(state, problem=action.finding)
         case ShowNotice():
             return state.with_notice(action.notice.level, action.notice.text, action.notice.detail)
         case DismissNotice():
@@ -111,6 +146,12 @@ def after_screen_action(state: AppState, action: ScreenAction) -> AppState:
             return replace(state, jobs=tuple(jobs))
         case SetPastExports():
             return replace(state, past_exports=action.past)
+        case ShowPreview():
+            return replace(state, previewed=action.rewrite)
+        case SetMended():
+            return replace(state, mended=(state.revision, action.text))
+        case SetTakenBack():
+            return replace(state, taken_back=action.taken)
 
 
 def after_request(state: AppState, request: Request, recipe: Recipe | None = None) -> AppState:
@@ -124,7 +165,15 @@ def after_request(state: AppState, request: Request, recipe: Recipe | None = Non
         case Open():
             return _opened(state, request)
         case Apply() if state.history is not None:
-            return replace(state, history=_stepped(state.history, request), revision=request.revision, details={})
+            return replace(
+                state,
+                history=_stepped(state.history, request),
+                revision=request.revision,
+                details={},
+                taken_back=None,
+                previews={},
+                previewed=None,
+            )
         case CancelJob() if request.job == EXPORT_JOB and state.consent is not None:
             return with_source_kept(
                 state, "the source was not opened", "you did not allow its code to run", "r asks again"
@@ -159,9 +208,9 @@ def open_request(state: AppState, opened: Recipe | History) -> Open:
     return Open(revision=state.revision + 1, recipe=history.present, past=history.past, future=history.future)
 
 
-def job_request(state: AppState, kind: JobKind, point: str = "opt", runs: int = 0) -> StartJob:
+def job_request(state: AppState, kind: JobKind, point: str = "opt", runs: int = 0, level: str = "") -> StartJob:
     """The request that starts a job on the present recipe."""
-    return StartJob(job=next_job(state), kind=kind, point=point, runs=runs)
+    return StartJob(job=next_job(state), kind=kind, point=point, runs=runs, level=level)
 
 
 def taken_back(state: AppState) -> AppState | None:

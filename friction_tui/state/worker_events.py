@@ -10,6 +10,7 @@ import msgspec
 from friction_tui.drawing.marks import marks_of
 from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, VerdictChange
 from friction_tui.state.derived import (
+    changed_text,
     ended_notice,
     graph_change,
     identity,
@@ -41,6 +42,7 @@ from friction_tui.vocabulary.protocol import (
     Opened,
     OpsetPlanned,
     OtherVerdicts,
+    Previewed,
     Refused,
     RowLabels,
     Saved,
@@ -65,9 +67,12 @@ def after_event(state: AppState, event: Event) -> AppState:
     if isinstance(event, Judged) and moved.judged is event and state.judged is not None:
         # After a worker's death nobody asked for the model to be read again, so its notice must stay.
         asked = state.recipe == state.accepted and not state.reopening
-        notice = judged_notice(moved, same_recipe=asked)
+        # That an edit was taken back, and why, must stay; what it had fixed is there again, as everybody expects.
+        notice = judged_notice(moved, same_recipe=asked) if moved.taken_back is None else None
     elif isinstance(event, Verified) and moved.verification is event:
-        notice = verified_notice(event, moved.change)
+        if event.holds is not True or moved.taken_back is None:
+            broke = moved.change is not None and bool(moved.change.broke)
+            notice = verified_notice(event, changed_text(moved), warn=broke)
     elif isinstance(event, JobEnded):
         notice = ended_notice(moved, event)
     return moved.with_notice(notice.level, notice.text, notice.detail) if notice is not None else moved
@@ -103,6 +108,8 @@ def _moved(state: AppState, event: Event) -> AppState:
             return _verified(replace(state, verification=event))
         case StepsLost():
             return _lost(state, event)
+        case Previewed():
+            return replace(state, previews={**state.previews, event.rewrite: event})
         case Detail():
             return replace(state, details={**state.details, event.path: event.node})
         case Stats():
@@ -166,7 +173,7 @@ def _lost(state: AppState, event: StepsLost) -> AppState:
 
 def _drawn(state: AppState, event: GraphReady) -> AppState:
     change = graph_change(state.graph, event.graph, state.revision) if state.graph is not None else None
-    return replace(
+    drawn = replace(
         state,
         graph=event.graph,
         graph_change=change,
@@ -174,6 +181,7 @@ def _drawn(state: AppState, event: GraphReady) -> AppState:
         open_file_only=event.open_file_only,
         labels=[],
     )
+    return _relisted(drawn) if state.judged is not None else drawn
 
 
 def _opened(state: AppState, event: Opened) -> AppState:
@@ -199,7 +207,10 @@ def _relisted(state: AppState) -> AppState:
     problem = state.problem
     if problem is not None and problem not in listed:
         problem = next((f for f in listed if identity(f) == identity(problem)), None)
-    return replace(state, findings=tuple(listed), marks=marks_of(listed), problem=problem)
+    # Paths of an older graph may mean other nodes in the one that is shown.
+    change, judged = state.graph_change, state.judged
+    outdated = change is not None and judged is not None and change.revision > judged.revision
+    return replace(state, findings=tuple(listed), marks={} if outdated else marks_of(listed), problem=problem)
 
 
 def _judged(state: AppState, event: Judged) -> AppState:
@@ -263,6 +274,7 @@ def _ended(state: AppState, event: JobEnded) -> AppState:
             build=event.build,
             latency=event.latency,
             precision=event.precision,
+            mended=event.mended,
             findings=event.findings,
         )
 

@@ -429,7 +429,7 @@ class FrictionApp(App[None]):
 
     def on_begin(self, event: said.Begin) -> None:
         """A job."""
-        self.live.begin(event.kind, event.point, event.runs)
+        self.live.begin(event.kind, event.point, event.runs, event.level)
 
     def on_cancel(self, event: said.Cancel) -> None:
         """No job."""

@@ -22,6 +22,7 @@ from friction_tui.vocabulary.protocol import JobKind
 PALETTE_HINT: tuple[Span, ...] = (("^p", "key"), (" commands", "muted"))
 ENDING = {
     JobKind.MEASURE: "stop measuring",
+    JobKind.FIX: "stop fixing",
     JobKind.OPSETS: "stop trying opsets",
     JobKind.PRECISION: "stop the search",
 }
@@ -119,7 +120,7 @@ class MessageLine(Bar):
     """The newest message until it is put away; else the selected item in one line."""
 
     DEFAULT_CSS = "MessageLine { background: $panel; }"
-    READS = frozenset({"notice_count", "dismissed_count", "selected", "details", "findings", "ascii"})
+    READS = frozenset({"notice_count", "dismissed_count", "selected", "details", "findings", "problem", "ascii"})
 
     def line(self, width: int) -> Line:  # noqa: ARG002
         """The message with what to do next, or the item. Of a long detail the last line says most."""
@@ -137,7 +138,9 @@ class MessageLine(Bar):
 class KeyLine(Bar):
     """What the keys do now; as many as fit, help and palette always."""
 
-    READS = frozenset({"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening", "lost"})
+    READS = frozenset(
+        {"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening", "lost", "taken_back"}
+    )
 
     def line(self, width: int) -> Line:
         """Valid actions by rank."""

@@ -111,6 +111,11 @@ class LinesPanel(Panel, ScrollView):
         top = 0 if self._cursor == 0 else first
         self.scroll_to_region(Region(0, top, 1, last - top), animate=False, force=True)
 
+    def show_entry(self) -> None:
+        """Scroll so that the entry under the cursor is at the top, and what follows it is seen."""
+        if self._spans:
+            self.scroll_to(y=self._spans[self._cursor][1], animate=False, force=True)
+
     def state_changed(self, before: AppState) -> None:  # noqa: ARG002
         """Make the lines of the new state."""
         self.rebuild()

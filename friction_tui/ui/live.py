@@ -7,14 +7,18 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+import msgspec
+
 from friction_tui.log import LOG
 from friction_tui.sharing.recording import Recorder
-from friction_tui.state.app_state import AppState, Notice, NoticeLevel, PastExport
-from friction_tui.state.derived import ended_phases
+from friction_tui.state.app_state import AppState, Notice, NoticeLevel, PastExport, TakenBack
+from friction_tui.state.derived import ended_phases, mended_text
 from friction_tui.state.dispatch import Message, dispatch
 from friction_tui.state.user_actions import (
     SetElapsed,
+    SetMended,
     SetPastExports,
+    SetTakenBack,
     ShowNotice,
     edit_request,
     job_request,
@@ -35,6 +39,7 @@ from friction_tui.vocabulary.protocol import (
     Request,
     SourceChanged,
     ToViewer,
+    Verified,
     WatchSource,
 )
 from friction_tui.vocabulary.recipe import History, Recipe
@@ -93,6 +98,10 @@ class LiveSession:
         """Whether the code of what is opened first was agreed to on the command line."""
         self._trusted = ("", "")
         """Path and factory of the source whose code may run in this session however often it is edited."""
+        self._fixing = 0
+        """The run of fixes that was started here and still runs; 0 for none."""
+        self._rewritten: Recipe | None = None
+        """What the last edit made here that added rewrites: it is taken back if they change the results."""
         self._ticking: asyncio.TimerHandle | None = None
         self._auto_build: asyncio.TimerHandle | None = None
 
@@ -146,10 +155,55 @@ class LiveSession:
         if isinstance(event, JobEnded) and event.job == EXPORT_JOB and self._opened_here:
             state = _remembered(state)
         self.show(state)
+        if isinstance(event, JobEnded) and event.job == self._fixing != 0:
+            self._fixing = 0
+            self._take_fixes(event)
+        if isinstance(event, Verified) and state.verification is event and event.holds is False:
+            self._take_back(event)
         if isinstance(event, JobProgress) and event.job == EXPORT_JOB:
             self._tick_from(event.elapsed)
         if isinstance(event, SourceChanged) and event.files and self.watch:
             self.reopen()
+
+    def _take_fixes(self, ended: JobEnded) -> None:
+        """What a run of fixes did, as one edit of the recipe it was started on."""
+        recipe, mended = self.state.recipe, ended.mended
+        job = next((job for job in self.state.jobs if job.number == ended.job), None)
+        if mended is None or recipe is None or job is None:
+            if ended.cancelled:
+                self.say("cancelled: nothing was changed")
+            return
+        text = mended_text(mended)
+        if not mended.steps:
+            self.say(text, NoticeLevel.WARNING, "x shows every fix")
+            return
+        if job.recipe != recipe:
+            self.say("the fixes were not applied: the recipe changed while they were tried", NoticeLevel.WARNING, "X")
+            return
+        steps = tuple(step.rewrite for step in mended.steps)
+        self.edit(msgspec.structs.replace(recipe, rewrites=(*recipe.rewrites, *steps)), text)
+        self.dispatch(SetMended(text))
+
+    def _take_back(self, failed: Verified) -> None:
+        """Undo the rewrites that were just added here, as the results are not the same with them."""
+        history, recipe = self.state.history, self.state.recipe
+        if history is None or recipe is None or recipe != self._rewritten:
+            return
+        self._rewritten = None
+        before = history.undo().present.rewrites
+        what = ", ".join(rewrite.name for rewrite in recipe.rewrites[len(before) :])
+        self.move(history.undo())
+        self.dispatch(SetTakenBack(TakenBack(recipe, what, failed.text)))
+        self.say(f"taken back: {what} {failed.text}", NoticeLevel.ERROR, "K keeps it anyway")
+
+    def insist(self) -> None:
+        """Make the edit again that was taken back, and keep it whatever it does to the results."""
+        taken, history = self.state.taken_back, self.state.history
+        if taken is not None and history is not None:
+            redone = history.redo()
+            self.move(
+                redone if redone.present == taken.recipe else history.edit(taken.recipe), f"kept anyway: {taken.what}"
+            )
 
     def may_change(self) -> bool:
         """Whether anything can be changed here; says why not."""
@@ -217,6 +271,8 @@ class LiveSession:
     def edit(self, recipe: Recipe, what: str = "") -> None:
         """One edit of the recipe."""
         if self.state.history is not None:
+            added = self.state.recipe is not None and len(recipe.rewrites) > len(self.state.recipe.rewrites)
+            self._rewritten = recipe if added else None
             self.move(self.state.history.edit(recipe), what)
 
     def move(self, history: History, what: str = "") -> None:
@@ -238,14 +294,17 @@ class LiveSession:
             self._look_after_record()
         self._client.send(request)
 
-    def begin(self, kind: JobKind, point: str = "opt", runs: int = 0) -> None:
-        """Start a job on the present recipe."""
+    def begin(self, kind: JobKind, point: str = "opt", runs: int = 0, level: str = "") -> None:
+        """Start a job on the present recipe; what a run of fixes does becomes one edit once it ends."""
         if self.state.recipe is None:
             self.say("no model is open", NoticeLevel.WARNING, "open one first")
             return
         if not self.may_change():
             return
-        self.ask(job_request(self.state, kind, point, runs))
+        request = job_request(self.state, kind, point, runs, level)
+        if kind is JobKind.FIX:
+            self._fixing = request.job
+        self.ask(request)
 
     def cancel(self, job: int) -> None:
         """Kill a job."""

@@ -43,13 +43,14 @@ class Ask(Message):
 
 
 class Begin(Message):
-    """The user started a job; the app numbers it."""
+    """The user started a job; the app numbers it. `level` says how far a run of fixes may go."""
 
-    def __init__(self, kind: JobKind, point: str = "opt", runs: int = 0) -> None:
+    def __init__(self, kind: JobKind, point: str = "opt", runs: int = 0, level: str = "") -> None:
         super().__init__()
         self.kind = kind
         self.point = point
         self.runs = runs
+        self.level = level
 
 
 class Cancel(Message):

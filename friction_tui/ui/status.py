@@ -10,7 +10,7 @@ from friction_tui.ui.dialogs.pages import presence
 from friction_tui.ui.look.lines import Line, Span, cut, width_of
 from friction_tui.ui.problems.panel import counts
 from friction_tui.vocabulary.finding import Severity, Tier
-from friction_tui.vocabulary.protocol import CheckState, EngineInfo, JobKind
+from friction_tui.vocabulary.protocol import CheckState, EngineInfo, JobKind, LogLevel
 from friction_tui.vocabulary.recipe import Precision
 
 GAP: Span = ("   ", "text")
@@ -57,7 +57,7 @@ def opset_text(state: AppState) -> str:
     return f"opset {own}" if own is not None else ""
 
 
-def known(state: AppState) -> list[Span]:
+def known(state: AppState, *, with_runs: bool = True) -> list[Span]:
     """Whether it parses, builds and runs, each only as far as it was tried, none inferred from another."""
     yes, no = ("+", "X") if state.ascii else ("✓", "✗")
     spans = [_parses(state, yes, no)]
@@ -68,7 +68,7 @@ def known(state: AppState) -> list[Span]:
         spans.append(("building …", "note"))
     else:
         spans.append(_or_stale(*_built(build, yes, no), state.is_stale(build)))
-    spans += _runs(state, yes)
+    spans += _runs(state, yes) if with_runs else []
     results = verification_span(state)
     if results is not None:
         mark = {"good": f"verified {yes}", "error": f"changed {no}"}.get(results[1], "?")
@@ -144,10 +144,23 @@ def checked_text(state: AppState) -> Span:
     return (f"checked {state.judged.seconds:.2f} s", "muted") if state.judged else ("", "text")
 
 
+def fixing_text(state: AppState) -> Span:
+    """How many problems a run of fixes has mended so far; empty while none runs."""
+    job = state.running(JobKind.FIX)
+    done = sum(line.level is LogLevel.INFO for line in job.lines) if job is not None else 0
+    return ("", "text") if job is None else (f"fixing: {done} done …" if done else "fixing …", "note")
+
+
 def _instead(part: tuple[int, tuple[Span, ...]], state: AppState) -> list[tuple[int, tuple[Span, ...]]]:
-    """What is left of a part that has no room: of the target what the user chose."""
+    """What is left of a part that has no room: of the target what the user chose, of what is known all but the runs."""
     chosen = chosen_text(state)
-    return [(TARGET - 1, ((chosen, "muted"),))] if part[0] == TARGET and chosen else []
+    if part[0] == TARGET and chosen:
+        return [(TARGET - 1, ((chosen, "muted"),))]
+    return [(1, _apart(known(state, with_runs=False)))] if part[1] == _apart(known(state)) else []
+
+
+def _apart(spans: list[Span]) -> tuple[Span, ...]:
+    return tuple(part for span in spans for part in (("  ", "text"), span))[1:]
 
 
 def status(state: AppState, width: int) -> Line:
@@ -159,9 +172,10 @@ def status(state: AppState, width: int) -> Line:
         (TARGET, ((target_text(state), "muted"),)),
         (1, tuple(counts(state))),
     ]
+    parts.append((1, (fixing_text(state),)))
     parts.append((2, (presence(state),)))
     if state.recipe is not None:
-        parts.append((2, tuple(part for span in known(state) for part in (("  ", "text"), span))[1:]))
+        parts.append((2, _apart(known(state))))
         parts.append((5, (checked_text(state),)))
     parts = [(rank, spans) for rank, spans in parts if width_of(spans)]
     while len(parts) > 1 and sum(width_of(s) + len(GAP[0]) for _, s in parts) > width:

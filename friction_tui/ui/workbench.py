@@ -11,6 +11,7 @@ from textual.events import DescendantFocus, Resize
 from textual.screen import Screen
 
 from friction_tui.state.app_state import AppState
+from friction_tui.state.derived import changed_nodes
 from friction_tui.state.user_actions import ChooseProblem, SelectItem
 from friction_tui.ui import panel as said
 from friction_tui.ui.actions.registry import BY_ID, bindings
@@ -200,6 +201,19 @@ class Workbench(Screen[None]):
             from friction_tui.ui.why_screen import WhyScreen
 
             self.app.push_screen(WhyScreen(self))
+
+    def show_change(self) -> bool:
+        """Show the graph where the previewed rewrite changes it first, in the upper half of the screen if it can be.
+
+        Returns whether it is in the lower half, so that a dialog covers the other.
+        """
+        first = next(iter(changed_nodes(self.friction.live.state)), "")
+        if not first:
+            return False
+        self.show_panel("graph", focus=False)
+        self.graph.reveal(first, at_top=True)
+        line = self.graph.content_region.y + self.graph.cursor - self.graph.scroll_offset.y
+        return line >= self.app.size.height // 2
 
     def on_graph_view_selected(self, event: GraphView.Selected) -> None:
         """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""

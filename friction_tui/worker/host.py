@@ -33,6 +33,7 @@ from friction_tui.vocabulary.protocol import (
     Inspect,
     JobEnded,
     Open,
+    Preview,
     ReadInitializer,
     ReadSource,
     Refused,
@@ -71,6 +72,7 @@ class Host:
         self.watch = SourceWatch(send, lambda: self.session.watched)
         self._judge = _Newest(self._judge_one)
         self._others: AskOthers | None = None
+        self._previews = _Newest(self._preview)
         self._questions: queue.SimpleQueue[Request] = queue.SimpleQueue()
         threading.Thread(target=self._answer, name="answers", daemon=True).start()
 
@@ -95,6 +97,8 @@ class Host:
             case AskOthers():
                 self._others = request
                 threading.Thread(target=self._ask_others, args=(request,), name="other engines", daemon=True).start()
+            case Preview():
+                self._previews.put(request)
             case _:
                 self._questions.put(request)
 
@@ -118,6 +122,17 @@ class Host:
             self.session.ask_others(request, lambda: self._others is not request)
         except Exception as error:
             self._fault("The other environments could not be asked", error)
+
+    def _preview(self, request: Request, stop: threading.Event) -> None:
+        if not isinstance(request, Preview):
+            return
+        try:
+            answer = self.session.preview(request, stop.is_set)
+        except Exception as error:
+            self._fault("The preview of a fix could not be made", error)
+        else:
+            if answer is not None:
+                self.send(answer)
 
     def _answer(self) -> None:
         while True:
@@ -192,7 +207,7 @@ class _Newest:
         self._waiting: list[Request] = []
         self._stop = threading.Event()
         self._there = threading.Condition()
-        threading.Thread(target=self._loop, name="judge", daemon=True).start()
+        threading.Thread(target=self._loop, name="newest", daemon=True).start()
 
     def stop(self) -> None:
         """End what runs without putting anything in its place."""

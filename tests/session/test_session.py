@@ -27,6 +27,7 @@ from friction_tui.vocabulary.protocol import (
     Judged,
     Open,
     Opened,
+    Preview,
     Refused,
     RowLabels,
     StartJob,
@@ -161,6 +162,26 @@ def test_a_rewrite_shows_a_new_graph_and_its_verification(tmp_path: Path) -> Non
     assert verified.holds
     assert verified.text.startswith("verified on")
     assert "max difference 0" in verified.text
+
+
+def test_a_preview_says_what_a_rewrite_would_change_and_changes_nothing(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(of_sample("boolean_mask"))
+    finding = next(f for f in desk.last(Judged).findings if "select/NonZero" in f.names)
+    fix = next(fix for fix in finding.fixes if fix.rewrite)
+    said = len(desk.events)
+    request = Preview(desk.revision, Rewrite(fix.rewrite, fix.nodes))
+    answer = desk.session.preview(request, lambda: False)
+    assert answer is not None and answer.difference is not None
+    (graph,) = answer.difference.graphs
+    assert [node.name for node in graph.removed] == ["select/NonZero"]
+    assert graph.removed[0].path in finding.node_paths and graph.added
+    assert len(desk.events) == said
+    gone = desk.session.preview(Preview(desk.revision, Rewrite(fix.rewrite, ("nowhere",))), lambda: False)
+    assert gone is not None and gone.difference is None and "does not apply" in gone.why_not
+    assert desk.session.preview(Preview(desk.revision, Rewrite(fix.rewrite, fix.nodes)), lambda: True) is None
+    nothing = Session(desk.events.append, tmp_path).preview(request, lambda: False)
+    assert nothing is not None and nothing.why_not == "no model is open"
 
 
 def test_an_opset_that_cannot_be_reached_names_the_node_and_changes_nothing(tmp_path: Path) -> None:

@@ -87,10 +87,10 @@ def test_a_verification_is_said_and_a_failed_one_is_an_error(state: AppState) ->
     held = dispatch(state, verified(state.revision, True, VERIFIED))
     assert verification_span(held) == (VERIFIED, "good") and ("results verified ✓", "good") in known(held)
     failed = verified(state.revision, False, "differs on 2 of 6 inputs, max difference 3.1")
-    notice = verified_notice(failed, None)
+    notice = verified_notice(failed)
     assert (notice.level, notice.detail) == ("error", "u undoes it") and "differs on 2 of 6" in notice.text
     assert ("results changed ✗", "error") in known(dispatch(state, failed))
-    assert verified_notice(verified(1, None, "no weights here"), None).level == "warning"
+    assert verified_notice(verified(1, None, "no weights here")).level == "warning"
     assert verification_span(dispatch(state, verified(state.revision - 1, True, VERIFIED))) == verification_span(
         state
     ), "an older verification"

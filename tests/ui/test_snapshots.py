@@ -3,12 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from textual.pilot import Pilot
 
 from friction_tui.ui.app import FrictionApp
-from friction_tui.vocabulary.protocol import Detail, Event, Hello
-from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.finding import Fix
+from friction_tui.vocabulary.protocol import Detail, Event, Hello, Previewed
+from friction_tui.vocabulary.protocol.differences import Change, GraphDifference, ModelDifference, NodeChange, NodeFacts
+from friction_tui.vocabulary.recipe import Recipe, Rewrite
+from tests.detector import RESHAPE
 
 SCREENS = {
     "graph-80x24-dark": ((80, 24), "dark", ["n"]),
@@ -51,3 +55,49 @@ def test_snapshots_stay_small() -> None:
     sizes = {file.name: file.stat().st_size for file in folder.glob("*") if file.is_file()}
     assert len(sizes) >= len(SCREENS)
     assert max(sizes.values()) < 200_000, sizes
+
+
+FOLLOW = Rewrite("reshape-follow-input", ("8",))
+FIXES = (
+    Fix("Let fixed entries follow the input (exact).", FOLLOW.name, FOLLOW.nodes, exactness="exact"),
+    Fix("Leave training mode (changes results: no dropout).", "eval-mode", (), exactness="changes results"),
+    *RESHAPE.fixes[:1],
+)
+BEFORE = NodeFacts("8", "head/Reshape", "Reshape", ("neck/cat1", "shape"), ("flat",))
+PREVIEW = ModelDifference(
+    graphs=(
+        GraphDifference(
+            changed=(NodeChange(BEFORE, msgspec.structs.replace(BEFORE, inputs=("neck/cat1", "constant"))),),
+            added=(NodeFacts("8", "head/Shape", "Shape", ("neck/cat1",), ("sizes",)),),
+            initializers=(Change("constant", "", "int64[2] [0, 256]"),),
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 30)], ids=["80x24", "120x30"])
+def test_fixes(
+    size: tuple[int, int],
+    snap_compare: Callable[..., bool],
+    recipe: Recipe,
+    hello: Hello,
+    silent_worker: list[str],
+    worker_events: Callable[..., list[Event]],
+) -> None:
+    """The dialog of the fixes with a preview, and the graph that it marks."""
+    app = FrictionApp(recipe, worker=silent_worker)
+
+    async def open_it(pilot: Pilot[None]) -> None:
+        finding = msgspec.structs.replace(RESHAPE, fixes=FIXES)
+        for event in (hello, *worker_events(findings=[finding])):
+            app.live.hear(event)
+        await pilot.pause()
+        for key in ("n", "x", "p"):
+            await pilot.press(key)
+            for _ in range(4):
+                await pilot.pause()
+        app.live.hear(Previewed(1, FOLLOW, PREVIEW))
+        for _ in range(4):
+            await pilot.pause()
+
+    assert snap_compare(app, terminal_size=size, run_before=open_it)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, cast
 import msgspec
 
 from friction_tui.state.app_state import NoticeLevel
-from friction_tui.ui.panel import Ask, Edit, Say
-from friction_tui.vocabulary.protocol import SaveModel
+from friction_tui.ui.graph.inspector import findings_at
+from friction_tui.ui.panel import Ask, Begin, Edit, Say
+from friction_tui.vocabulary.finding import fix_first
+from friction_tui.vocabulary.protocol import JobKind, SaveModel
 from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
 
 if TYPE_CHECKING:
@@ -73,12 +75,24 @@ def other_engines(bench: Workbench) -> None:
 
 
 def fix(bench: Workbench) -> None:
-    """The fixes for the chosen problem, or for the most severe."""
+    """The fixes for the chosen problem, else for the one at the graph's cursor, else for the most severe."""
     from friction_tui.ui.problems.fixes import FixesScreen
 
-    finding = bench.state.problem or next(iter(bench.state.findings), None)
+    state = bench.state
+    here = fix_first(findings_at(state, state.selected))
+    finding = state.problem or next(iter(here), None) or next(iter(state.findings), None)
     if finding is not None:
-        bench.app.push_screen(FixesScreen(bench.state, finding))
+        bench.app.push_screen(FixesScreen(state, finding, bench))
+
+
+def fix_all(bench: Workbench) -> None:
+    """Every exact fix at once; what they do becomes one edit when all of them were tried."""
+    bench.post_message(Begin(JobKind.FIX, level="exact"))
+
+
+def keep_fix(bench: Workbench) -> None:
+    """Make the edit again that was taken back."""
+    bench.friction.live.insist()
 
 
 def journal(bench: Workbench) -> None:

@@ -14,11 +14,15 @@ from textual.binding import Binding
 
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.actions import commands, edit_commands
+from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import JobKind
 from friction_tui.vocabulary.recipe import SourceKind
 
 if TYPE_CHECKING:
     from friction_tui.ui.workbench import Workbench
+
+EXACT = "exact"
+"""What a rewrite promises that gives the very same results, as `friction_tui.rewrites.base.Exactness` names it."""
 
 WhyNot = Callable[[AppState], str]
 """Why an action is not available in a state, "" when it is."""
@@ -66,6 +70,23 @@ def needs_problem(state: AppState) -> str:
         return ""
     checking = "no problem so far; it is still being checked" if state.checking else "there is no problem"
     return needs_model(state) or checking
+
+
+def needs_exact_fix(state: AppState) -> str:
+    """An error has a fix that keeps the results exactly, and the worker can try it."""
+    offered = any(
+        finding.severity is Severity.ERROR and any(fix.rewrite and fix.exactness == EXACT for fix in finding.fixes)
+        for finding in state.findings
+    )
+    if state.running(JobKind.FIX) is not None:
+        return "fixes are being tried already; Esc stops"
+    none = "no error has an exact fix; x shows what else there is"
+    return needs_problem(state) or _needs_idle_worker(state, JobKind.FIX) or ("" if offered else none)
+
+
+def needs_taken_back(state: AppState) -> str:
+    """The last edit was taken back because the results changed."""
+    return "" if state.taken_back is not None else needs_model(state) or "no fix was taken back"
 
 
 def needs_past(state: AppState) -> str:
@@ -219,6 +240,26 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "problem.fix", "x", "fix", "Fixes for the chosen problem", "Problem", edit_commands.fix, needs_problem, rank=1
+    ),
+    Action(
+        "problem.fix-all",
+        "X",
+        "fix all",
+        "Apply every fix that keeps the results exactly, as one edit",
+        "Problem",
+        edit_commands.fix_all,
+        needs_exact_fix,
+        rank=3,
+    ),
+    Action(
+        "problem.keep",
+        "K",
+        "keep anyway",
+        "Keep the fix that was taken back because the results changed",
+        "Problem",
+        edit_commands.keep_fix,
+        needs_taken_back,
+        rank=1,
     ),
     Action(
         "shapes.edit", "e", "edit", "Edit the shape ranges", "Recipe", edit_commands.edit_shapes, needs_nodes, rank=2

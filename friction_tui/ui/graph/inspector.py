@@ -79,9 +79,12 @@ def findings_at(state: AppState, path: str) -> list[Finding]:
 def one_line(state: AppState) -> tuple[Span, ...]:
     """The selected item in one line, for terminals too narrow for the inspector."""
     found = findings_at(state, state.selected)
-    if found:
-        mark, role = symbol(found[0].severity, found[0].tier, ascii_only=state.ascii)
-        return ((f"{mark} ", role), (found[0].title, "text"))
+    chosen = state.problem if state.problem in found or (state.problem and not state.problem.node_paths) else None
+    if chosen is not None or found:
+        finding = chosen or found[0]
+        mark, role = symbol(finding.severity, finding.tier, ascii_only=state.ascii)
+        one_of = f"{found.index(finding) + 1} of {len(found)} here  " if finding in found and len(found) > 1 else ""
+        return ((f"{mark} ", role), (one_of, "muted"), (finding.title, "text"))
     node = state.details.get(state.selected)
     if node is None:
         return ()

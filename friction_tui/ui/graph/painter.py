@@ -35,6 +35,8 @@ LINE_ROLES = {
     Role.MARK_ERROR: "error",
     Role.MARK_WARNING: "warning",
     Role.MARK_UNKNOWN: "note",
+    Role.GOES: "error",
+    Role.CHANGES: "good",
 }
 
 
@@ -86,7 +88,7 @@ class GraphPainter:
 
     def _remembered(self, row: int, width: int) -> list[Styled]:
         text, colours = self.text, self._widget.app.theme_variables
-        drawn_of = (self._outline.version, width, id(colours), id(text.labels), id(text.notes))
+        drawn_of = (self._outline.version, width, id(colours), id(text.labels), id(text.notes), id(text.changes))
         if drawn_of != self._drawn_of or len(self._drawn) > ROWS_KEPT:
             self._drawn, self._drawn_of = {}, drawn_of
         if row not in self._drawn:

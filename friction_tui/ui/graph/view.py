@@ -24,6 +24,7 @@ from textual.strip import Strip
 from friction_tui.drawing.marks import notes_of
 from friction_tui.drawing.same_items import labels, named
 from friction_tui.state.app_state import AppState
+from friction_tui.state.derived import changed_nodes
 from friction_tui.ui.graph.notes import graph_note, graph_title
 from friction_tui.ui.look.lines import Line, fitted, strip_of
 from friction_tui.ui.look.roles import role_style
@@ -50,6 +51,7 @@ class GraphView(Panel, ScrollView):
     NAME = "Graph"
     READS = frozenset(
         {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused", "jobs"}
+        | {"previews", "previewed"}
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="graph.up", tooltip="Row above"),
@@ -155,6 +157,8 @@ class GraphView(Panel, ScrollView):
             if state.ascii != before.ascii:
                 self._make_painter()
             self._painter.text.labels = state.labels
+            if differs(before, state, ("previews", "previewed")):
+                self._painter.text.changes = changed_nodes(state)
             if not len(self.outline):
                 self._size_rows()
         if self._shown is None or differs(before, state, self.READS - {"jobs"}):
@@ -304,11 +308,13 @@ class GraphView(Panel, ScrollView):
             return
         self.scroll_to(y=max(top, 0), animate=False, force=True, immediate=True)
 
-    def reveal(self, path: str) -> None:
-        """Show an item, opening folds on the way, and go there."""
+    def reveal(self, path: str, *, at_top: bool = False) -> None:
+        """Show an item, opening folds on the way, and go there; `at_top`: in one of the first rows."""
         row = self.outline.reveal(path) if self.outline is not None else None
         if row is not None:
             self._opened(row)
+            if at_top:
+                self.scroll_to(y=max(row - 1, 0), animate=False, force=True, immediate=True)
 
     def _opened(self, row: int) -> None:
         """Go to a row; folds may have been opened on the way."""

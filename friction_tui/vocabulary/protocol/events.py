@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding, Location
+from friction_tui.vocabulary.protocol.differences import ModelDifference
 from friction_tui.vocabulary.protocol.graph import GraphData, InitializerStats, ModelSummary, NodeDetail
 from friction_tui.vocabulary.protocol.measurements import (
     BuildResult,
@@ -247,6 +248,15 @@ class StepsLost(msgspec.Struct, frozen=True, tag="steps_lost"):
     lost: tuple[LostStep, ...]
 
 
+class Previewed(msgspec.Struct, frozen=True, tag="previewed"):
+    """Answer to `Preview`: what the rewrite would change; `difference` None when it does not apply, `why_not` why."""
+
+    revision: int
+    rewrite: Rewrite
+    difference: ModelDifference | None = None
+    why_not: str = ""
+
+
 class Detail(msgspec.Struct, frozen=True, tag="detail"):
     """Answer to `Inspect`; `node` None when the path is not (any more) in the graph."""
 
@@ -360,6 +370,7 @@ Event = (
     | OtherVerdicts
     | Verified
     | StepsLost
+    | Previewed
     | Detail
     | Stats
     | Forecasted

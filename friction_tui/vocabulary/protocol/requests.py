@@ -6,7 +6,7 @@ import enum
 
 import msgspec
 
-from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.recipe import Recipe, Rewrite
 
 
 class Open(msgspec.Struct, frozen=True, tag="open"):
@@ -96,7 +96,7 @@ class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
     data: str = ""
     """An .npz of the worker's machine with the inputs to search on; "" for made-up ones."""
     level: str = ""
-    """How far a run of fixes may go: `safe`, "" or `all` (see `friction_tui.rewrites.mending.LEVELS`)."""
+    """How far a run of fixes may go: `exact`, `safe`, "" or `all` (see `friction_tui.rewrites.mending.LEVELS`)."""
     only: tuple[str, ...] = ()
     """The kinds of finding that a run of fixes is limited to; () for all."""
     output: str = ""
@@ -152,6 +152,13 @@ class WatchSource(msgspec.Struct, frozen=True, tag="watch_source"):
     on: bool
 
 
+class Preview(msgspec.Struct, frozen=True, tag="preview"):
+    """Ask for `Previewed`: what one more rewrite would change in the present model. Supersedes older ones."""
+
+    revision: int
+    rewrite: Rewrite
+
+
 class StartNetron(msgspec.Struct, frozen=True, tag="start_netron"):
     """Serve the current model in Netron on loopback."""
 
@@ -171,9 +178,10 @@ Request = (
     | WatchSource
     | StartNetron
     | AskOthers
+    | Preview
 )
 
-LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource)
+LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource, Preview)
 """Requests that change nothing for anybody else: who only watches may make them, and a recording answers them."""
 
 

@@ -1,0 +1,127 @@
+"""From refused to built by keys alone, with the real worker, parser, rewrites and builder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+from textual.pilot import Pilot
+
+from friction_tui.samples import sample
+from friction_tui.state.app_state import AppState, Job
+from friction_tui.ui.app import FrictionApp
+from friction_tui.ui.problems.fixes import FixesScreen
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.protocol import JobKind
+from friction_tui.vocabulary.recipe import Recipe, Source, SourceKind
+
+pytest.importorskip("tensorrt_rtx", reason="builds with the RTX edition, which is part of the cpu extra, not of gpu")
+pytestmark = pytest.mark.slow
+
+REFUSED = ("baked_batch", "boolean_mask", "detector", "nms", "qdq_asymmetric", "torch_classifier")
+"""The samples that are refused, or break at some size, and have a rewrite that keeps the results."""
+MOST_FIXES = 6
+PATIENCE_S = 120.0
+
+
+def opened(name: str) -> FrictionApp:
+    path = sample(name)
+    assert path is not None
+    return FrictionApp(Recipe(source=Source(path=str(path), kind=SourceKind.AUTO)))
+
+
+async def until(app: FrictionApp, pilot: Pilot[None], true: Callable[[AppState], bool]) -> None:
+    """Wait for a state: the worker is a process of its own. Only a fault makes it take as long as this."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not true(app.live.state):
+            await asyncio.sleep(0.05)
+    for _ in range(4):
+        await pilot.pause()
+
+
+def judged(state: AppState) -> bool:
+    """Judged, with the fixes that are offered, and compared where something was rewritten."""
+    recipe = state.recipe
+    compared = recipe is not None and (not recipe.rewrites or state.current_verification is not None)
+    return state.judged is not None and not state.checking and compared
+
+
+def past(state: AppState) -> int:
+    """How many edits there were."""
+    return len(state.history.past) if state.history is not None else 0
+
+
+def made(state: AppState, *, edits: int) -> bool:
+    """Whether so many edits were made, and the last one judged."""
+    return past(state) == edits and judged(state)
+
+
+def errors(state: AppState) -> int:
+    return state.count(Severity.ERROR)
+
+
+async def built(app: FrictionApp, pilot: Pilot[None]) -> Job:
+    await pilot.press("b")
+    await until(app, pilot, lambda state: any(j.kind is JobKind.BUILD and not j.running for j in state.jobs))
+    return next(job for job in app.live.state.jobs if job.kind is JobKind.BUILD)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_fix_by_fix(name: str) -> None:
+    app = opened(name)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(app, pilot, judged)
+        assert errors(app.live.state) > 0
+        for _ in range(MOST_FIXES):
+            if not errors(app.live.state):
+                break
+            await pilot.press("n", "x")
+            await until(app, pilot, lambda _: isinstance(app.screen, FixesScreen))
+            edits = past(app.live.state) + 1
+            await pilot.press("enter")
+            await until(app, pilot, partial(made, edits=edits))
+            await pilot.press("enter")
+            await until(app, pilot, lambda _: app.screen is app.workbench)
+        assert errors(app.live.state) == 0
+        verification = app.live.state.current_verification
+        assert verification is not None and verification.holds is True
+        job = await built(app, pilot)
+        assert job.build is not None and job.build.ok, job.error
+
+
+async def test_leaving_training_mode_changes_the_results_as_it_says() -> None:
+    app = opened("training_mode")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(app, pilot, judged)
+        await pilot.press("n", "x")
+        await until(app, pilot, lambda _: isinstance(app.screen, FixesScreen))
+        assert isinstance(app.screen, FixesScreen)
+        number = next(offer.number for offer in app.screen.offers if offer.fix.rewrite == "eval-mode")
+        await pilot.press(str(number), "x")
+        await until(app, pilot, lambda state: bool(state.recipe and state.recipe.rewrites) and judged(state))
+        await pilot.press("b")
+        await until(app, pilot, lambda state: any(j.kind is JobKind.BUILD and not j.running for j in state.jobs))
+        verification = app.live.state.current_verification
+        assert errors(app.live.state) == 0 and verification is not None and verification.holds is None
+        job = next(job for job in app.live.state.jobs if job.kind is JobKind.BUILD)
+        assert job.build is not None and job.build.ok, job.error
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_every_exact_fix_at_once(name: str) -> None:
+    app = opened(name)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(app, pilot, judged)
+        before = app.live.state.recipe
+        await pilot.press("X")
+        await until(app, pilot, lambda state: state.recipe != before and judged(state))
+        assert errors(app.live.state) == 0
+        assert app.live.state.history is not None and len(app.live.state.history.past) == 1, "one edit"
+        assert any(" fixed, no error remains; u undoes" in notice.text for notice in app.live.state.notices)
+        job = await built(app, pilot)
+        assert job.build is not None and job.build.ok, job.error
+        await pilot.press("u")
+        await until(app, pilot, lambda state: state.recipe == before and judged(state))
+        assert errors(app.live.state) > 0
