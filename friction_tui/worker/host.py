@@ -244,9 +244,11 @@ def serve(channel: BinaryIO, folder: Path, first: str) -> None:
     send = LineWriter(channel)
     looked, asked = _shown(Path(first), send) if first else (None, b"")
 
-    from friction_tui.engines.tensorrt.parser import prestart
+    from friction_tui.engines.tensorrt import parser
+    from friction_tui.model import onnx_native
 
-    prestart()
+    parser.prestart()
+    onnx_native.prestart()
     host = Host(send, folder, looked)
     gc.freeze()
     host.hello()
