@@ -6,9 +6,10 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 MARK = "FRICTION_HARDENING"
 """An environment variable that every process started for the campaign carries: what is left behind is found by it."""
@@ -65,12 +66,19 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-c", START, *arguments]
 
 
-def run(arguments: Sequence[str], home: Path, *, cwd: Path | None = None, limit_s: float, **given: str) -> Ended:
-    """Run it to its end; `given` are further environment variables."""
+def run(
+    arguments: Sequence[str],
+    home: Path,
+    *,
+    cwd: Path | None = None,
+    limit_s: float,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Ended:
+    """Run it to its end; `variables` are added to the environment."""
     try:
         done = subprocess.run(
             command(*arguments),
-            env={**environment(home), **given},
+            env={**environment(home), **variables},
             cwd=cwd or home,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -56,7 +56,7 @@ def statuses(folder: Path, model: bytes) -> Tally:
             {"PYTHONIOENCODING": "latin-1"},
             {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         ):
-            _judge(tally, arguments, run(arguments, folder, limit_s=LIMIT_S, **variables), (0, 1))
+            _judge(tally, arguments, run(arguments, folder, limit_s=LIMIT_S, variables=variables), (0, 1))
         _judge(tally, (*arguments, "> /dev/full"), _into(arguments, folder, "/dev/full"), (2,))
         _judge(tally, (*arguments, ">&-"), _into(arguments, folder, ""), (0, 1, 2))
     left = sorted(path.name for path in folder.iterdir())

@@ -110,7 +110,9 @@ def _serialized(proto: onnx.ModelProto) -> bytes:
 def _model(proto: onnx.ModelProto, what: str, arguments: list[object], stop: Stop = lambda: False) -> onnx.ModelProto:
     from onnx import ModelProto
 
-    return ModelProto.FromString(_ask(what, arguments, {"": _serialized(proto)}, stop=stop)[""])
+    answer = ModelProto()
+    answer.ParseFromString(_ask(what, arguments, {"": _serialized(proto)}, stop=stop)[""])
+    return answer
 
 
 def _ask(

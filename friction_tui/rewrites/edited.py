@@ -57,10 +57,14 @@ def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, st
     return from_proto(onnx.load(str(out), load_external_data=False), base.path)
 
 
-def write(proto: onnx.ModelProto, out: Path) -> None:
-    """Write a model, weights beside it when they do not fit into one protobuf message."""
+def write(proto: onnx.ModelProto, out: Path, name: str = "") -> None:
+    """Write a model, weights beside it when they do not fit into one protobuf message.
+
+    `name` is what the file will be called in the end, which the name of the weights' file follows.
+    """
+    name = name or out.name
     beside = proto.ByteSize() > PROTOBUF_LIMIT - 2**20
-    onnx.save(proto, str(out), save_as_external_data=beside, location=f"{out.name}.data" if beside else None)
+    onnx.save(proto, str(out), save_as_external_data=beside, location=f"{name}.data" if beside else None)
 
 
 def main() -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from pathlib import Path
 
 import msgspec
 
+from friction_tui.files import BadFile, read_toml, write_whole
 from friction_tui.locations import sessions_dir
 from friction_tui.vocabulary.recipe import Profile, Recipe
 
@@ -45,20 +45,18 @@ def save(session: SavedSession, path: Path | None = None) -> Path:
     """Write a session, whole or not at all; returns where."""
     path = path or session_file(session.recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     if session.recipe.profile is None:
         recipe = msgspec.structs.replace(session.recipe, profile=Profile())
         session = msgspec.structs.replace(session, recipe=recipe, no_profile=True)
-    partial.write_bytes(msgspec.toml.encode(session))
-    partial.replace(path)
+    write_whole(path, msgspec.toml.encode(session))
     return path
 
 
 def load(path: Path) -> SavedSession:
     """Read a session file. BrokenSessionError says what is wrong with one that is none."""
     try:
-        session = msgspec.toml.decode(path.read_bytes(), type=SavedSession)
-    except (OSError, msgspec.DecodeError) as error:
+        session = read_toml(path.read_bytes(), SavedSession)
+    except (OSError, BadFile) as error:
         raise BrokenSessionError(
             f"{path} is not a session file: {error}. Delete it, or open the model itself."
         ) from error
