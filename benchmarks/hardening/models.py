@@ -30,7 +30,7 @@ def models(count: int, first: int, folder: Path) -> Tally:
 
 
 def _check(batch: Path, count: int, home: Path, tally: Tally) -> None:
-    arguments = ["check", str(batch), "--format", "json", "--timeout", str(LIMIT_S), "--jobs", "1"]
+    arguments = ["check", str(batch), "--format", "json", "--timeout", str(LIMIT_S), "--jobs", "2"]
     ended = run(arguments, home, limit_s=LIMIT_S * 4)
     tally.tried += count
     fault = ended.fault()
