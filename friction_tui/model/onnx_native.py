@@ -98,6 +98,11 @@ def prestart() -> None:
     _SERVER.prestart()
 
 
+def close() -> None:
+    """End the process; the next question starts another."""
+    _SERVER.close()
+
+
 def _serialized(proto: onnx.ModelProto) -> bytes:
     try:
         serialized: bytes = proto.SerializeToString()

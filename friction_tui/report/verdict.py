@@ -11,13 +11,10 @@ from friction_tui.vocabulary.finding import Finding, Severity
 
 NAME, TITLE, TEXT = 500, 300, 4000
 """Characters of a name, a title and any other text that a report shows. A model's names can be megabytes long."""
-LISTED = 2000
-"""Locations and pieces of evidence that a report lists of one finding."""
 
 
 def shortened(finding: Finding) -> Finding:
     """The finding with texts of a length that can be read: the middle of a longer one is left out."""
-    locations = finding.locations[:LISTED]
     return msgspec.structs.replace(
         finding,
         title=_short(finding.title, TITLE),
@@ -28,11 +25,11 @@ def shortened(finding: Finding) -> Finding:
             else msgspec.structs.replace(
                 one, name=_short(one.name, NAME), node=_short(one.node, NAME), op=_short(one.op, NAME)
             )
-            for one in locations
+            for one in finding.locations
         ),
-        evidence=tuple(_short(text, TEXT) for text in finding.evidence[:LISTED]),
+        evidence=tuple(_short(text, TEXT) for text in finding.evidence),
         fixes=tuple(msgspec.structs.replace(fix, text=_short(fix.text, TEXT)) for fix in finding.fixes),
-        words=tuple(msgspec.structs.replace(said, text=_short(said.text, TEXT)) for said in finding.words[:LISTED]),
+        words=tuple(msgspec.structs.replace(said, text=_short(said.text, TEXT)) for said in finding.words),
     )
 
 
