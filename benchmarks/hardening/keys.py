@@ -7,6 +7,7 @@ import os
 import pty
 import random
 import select
+import signal
 import struct
 import subprocess
 import termios
@@ -78,7 +79,10 @@ def _app(seed: int, folder: Path, model: Path, tally: Tally) -> None:
         heard = (heard + _quiet(ours, QUIET_S, app))[-20_000:]
     if app.poll() is None:
         tally.fail(f"app {seed} did not end within {ENDS_WITHIN_S:.0f} s after {pressed} keys: {heard[-300:]!r}")
-        os.killpg(app.pid, 9)
+        app.send_signal(signal.SIGABRT)  # its log of crashes then says where every thread is
+        app.wait()
+        for log in folder.rglob("*crash*"):
+            print(log.read_text(errors="replace")[-6000:], flush=True)
     elif app.returncode != 0 or b"Traceback" in heard:
         tally.fail(f"app {seed} ended with status {app.returncode}: {heard[-600:]!r}")
     app.wait()

@@ -18,7 +18,10 @@ _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 class Watched:
-    """A child under limits: `memory` in bytes, `seconds`; 0 for none. `why` says which of them ended it, "" for none."""
+    """A child under limits: `memory` in bytes, `seconds`; 0 for none.
+
+    `why` says which of them ended it, "" for none.
+    """
 
     def __init__(self, child: Child, *, memory: int = 0, seconds: float = 0.0) -> None:
         self.why = ""
