@@ -38,6 +38,10 @@ class EditRefused(msgspec.Struct, frozen=True):
     location: Location | None = None
 
 
+LIMIT_S = 1800.0
+"""Seconds an edit may take. The longest known, half precision of 2 GB, is a minute."""
+
+
 def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, stop: Callable[[], bool]) -> OpenedModel:
     """`base` as the recipe makes it; `base` itself when the recipe changes nothing.
 
@@ -46,7 +50,7 @@ def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, st
     if not changes_model(recipe, weak_types=weak_types):
         return base
     edit = Edit(str(base.path), recipe, str(out), weak_types)
-    done = run(command(__name__), msgspec.json.encode(edit), stop=stop)
+    done = run(command(__name__), msgspec.json.encode(edit), stop=stop, limit_s=LIMIT_S)
     if done.code != 0:
         raise RecipeRefused(
             "The model could not be edited", done.last_line, "Undo the last step with u; the model is unchanged."
