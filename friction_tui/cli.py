@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from friction_tui import __version__
+from friction_tui.ending import end
 from friction_tui.options import (
     app_options,
     by_profile,
@@ -35,6 +36,14 @@ class OpensByDefault(click.Group):
         if not args or (args[0] not in self.commands and args[0] not in own):
             args = ["open", *args]
         return super().parse_args(ctx, args)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run the command line and end the process, with a status that means what `end` says."""
+
+        def run() -> Any:
+            return super(OpensByDefault, self).main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
+
+        return sys.exit(end(run)) if standalone_mode else run()
 
 
 @click.group(cls=OpensByDefault, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

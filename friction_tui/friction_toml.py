@@ -37,6 +37,7 @@ from pathlib import Path
 
 import msgspec
 
+from friction_tui.files import BadFile, read_toml, write_whole
 from friction_tui.kinds import KINDS, unknown
 from friction_tui.onnx_folder import models_to_choose
 from friction_tui.vocabulary.recipe import (
@@ -155,9 +156,7 @@ def save(held: RecipeFile, path: Path) -> Path:
     if held.source is not None and not _is_module(held.source):
         near = os.path.relpath(Path(held.source.path).absolute(), folder)
         held = msgspec.structs.replace(held, source=msgspec.structs.replace(held.source, path=near))
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(msgspec.toml.encode(held))
-    partial.replace(path)
+    write_whole(path, msgspec.toml.encode(held))
     return path
 
 
@@ -165,14 +164,10 @@ def load(path: Path) -> RecipeFile:
     """Read the file; the model's path becomes absolute. RecipeFileError names the place and the rule it breaks."""
     try:
         text = path.read_bytes()
-        held = msgspec.toml.decode(text, type=RecipeFile)
+        held = read_toml(text, RecipeFile)
     except OSError as error:
         raise RecipeFileError(f"{path} cannot be read: {error.strerror or error}.") from error
-    except (
-        msgspec.DecodeError,
-        UnicodeDecodeError,
-        RecursionError,
-    ) as error:  # it came with a model: anything is in it
+    except BadFile as error:  # it came with a model: anything is in it
         raise RecipeFileError(f"{path}: {error}. Correct it there, or delete the file to start afresh.") from error
     for allowed, where in zip(held.allow, _allow_lines(text.decode()), strict=False):
         if allowed.kind not in KINDS:

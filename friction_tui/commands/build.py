@@ -12,6 +12,7 @@ import click
 from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun, writable
 from friction_tui.drawing.width import visible
+from friction_tui.files import whole
 from friction_tui.report.text import ansi, describe, plain
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, Event, JobKind, JobProgress
@@ -36,7 +37,11 @@ def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> in
 
     def keep(answer: Answer) -> None:
         if save and answer.build and answer.build.ok:
-            shutil.copyfile(answer.build.engine_path, save)
+            try:
+                with whole(save) as partial:
+                    shutil.copyfile(answer.build.engine_path, partial)
+            except OSError as error:
+                raise CouldNotRun(f"the engine was not written to {save}: {error.strerror}") from None
 
     answer = judged(recipe, allow=allow, jobs=(JobKind.BUILD,), on_event=on_event, on_finished=keep)
     if live and not show_log:

@@ -13,7 +13,7 @@ from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.processes.stdio import printable
 from friction_tui.report.as_sarif import fingerprint
-from friction_tui.report.verdict import ModelVerdict
+from friction_tui.report.verdict import NAME, ModelVerdict, shortened
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
 from friction_tui.vocabulary.finding import Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import CheckState, Exported, JobKind
@@ -64,7 +64,9 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     path = answer.recipe.source.path + (f":{answer.recipe.source.factory}" if answer.recipe.source.factory else "")
     path = printable(path)
     if not answer.could_run:
-        return ModelVerdict(path=path, failure=printable(answer.failure), findings=tuple(answer.findings))
+        return ModelVerdict(
+            path=path, failure=printable(answer.failure), findings=tuple(map(shortened, answer.findings))
+        )
     assert answer.judged is not None
     summary = answer.opened.summary if answer.opened else None
     about = (
@@ -90,7 +92,9 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     unchecked += (f"build: {not_built}",) if not_built else ()
     return ModelVerdict(
         path=path,
-        findings=tuple(with_others(own, refused, answer.findings, others) if others else answer.findings),
+        findings=tuple(
+            map(shortened, with_others(own, refused, answer.findings, others) if others else answer.findings)
+        ),
         engines=engine_verdicts(own, refused, others) if others else (),
         seconds=answer.judged.seconds,
         about=about,
@@ -142,7 +146,7 @@ def read_baseline(path: Path) -> frozenset[str]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         known = {str(entry["fingerprint"]): str(entry["kind"]) for entry in document["known"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a baseline of friction-tui: {error}") from error
     for kind in known.values():
         if kind not in KINDS:
@@ -181,4 +185,4 @@ def _guesses(profile: Profile | None) -> tuple[str, ...]:
         return ()
     ranges = {key: f"{key} {r.min}..{r.opt}..{r.max}" for key, r in profile.ranges.items()}
     values = {key: f"{key} = {list(v.opt)}" for key, v in profile.values.items()}
-    return tuple({**ranges, **values}.get(key, key) for key in profile.guessed)
+    return tuple({**ranges, **values}.get(key, key)[:NAME] for key in profile.guessed)

@@ -15,9 +15,10 @@ from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun, writable
 from friction_tui.drawing.width import visible
 from friction_tui.kinds import KINDS, nearest
-from friction_tui.report.as_json import finding_of
+from friction_tui.report.as_json import escaped, finding_of
 from friction_tui.report.difference import lines
 from friction_tui.report.text import ansi, describe, plain
+from friction_tui.report.verdict import shortened
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import CutParts, Event, JobKind, JobProgress, Mended, StartJob
 from friction_tui.vocabulary.recipe import Recipe
@@ -93,7 +94,7 @@ def _lines(mended: Mended) -> Iterator[str]:
     if errors:
         yield f"{len(errors)} {'error remains' if len(errors) == 1 else 'errors remain'}:"
         for finding in errors:
-            yield from describe(finding, paint)
+            yield from describe(shortened(finding), paint)
         for why in mended.refused:
             yield f"  tried, not kept: {visible(why)}"
 
@@ -133,7 +134,7 @@ def _document(mended: Mended) -> str:
         "verified": mended.verified,
         "holds": mended.holds,
         "saved": mended.saved,
-        "remaining": [finding_of(finding) for finding in mended.findings],
+        "remaining": [finding_of(shortened(finding)) for finding in mended.findings],
         "not_kept": list(mended.refused),
     }
     if mended.script:
@@ -142,4 +143,4 @@ def _document(mended: Mended) -> str:
         document["cut"] = msgspec.to_builtins(mended.cut)
     if mended.difference is not None:
         document["diff"] = msgspec.to_builtins(mended.difference)
-    return json.dumps(document, indent=2, ensure_ascii=False)
+    return escaped(json.dumps(document, indent=2, ensure_ascii=False))

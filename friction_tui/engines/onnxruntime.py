@@ -26,7 +26,9 @@ from friction_tui.processes.locks import temporary_folder
 from friction_tui.processes.server import Server
 
 LIMIT_S = 20.0
-"""Longer than this nobody waits for a second opinion. 10,000 nodes take about a second."""
+"""Longer than this, and `PER_NODE_S` for each node, nobody waits for a second opinion."""
+PER_NODE_S = 0.0005
+"""Five times what a node took: 10,000 nodes take about a second."""
 
 
 def label() -> str:
@@ -61,7 +63,8 @@ def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
     with temporary_folder("onnxruntime") as folder:
         copy = folder / "model.onnx"
         onnx.save_model(weightless(model.proto, copy.parent, model.path.parent), copy)
-        said = _SERVER.ask(Ask("verdict", str(copy)), stop=lambda: stop() or [turn] != _NEWEST)
+        limit = LIMIT_S + PER_NODE_S * len(model.index.nodes)
+        said = _SERVER.ask(Ask("verdict", str(copy)), stop=lambda: stop() or [turn] != _NEWEST, limit_s=limit)
         return msgspec.json.decode(said, type=Verdict)
 
 

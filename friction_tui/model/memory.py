@@ -24,6 +24,8 @@ RTX_FLOOR = 8_192_000
 """Bytes every TensorRT-RTX 1.7 engine plans on top of its tensors."""
 _POINTS = 10
 _LARGEST = 8
+_MOST = 2**63 - 1
+"""The largest number a message holds; declared sizes can multiply to more."""
 _VIEWS = frozenset(("Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Dropout"))
 _ELEMENTWISE = """
     Relu LeakyRelu PRelu Sigmoid HardSigmoid HardSwish Tanh Elu Selu Gelu Softplus Mish Clip Erf Exp Log Sqrt Neg Abs
@@ -60,11 +62,11 @@ def forecast(model: OpenedModel, profile: Profile, key: str, floor: int = RTX_FL
     return MemoryForecast(
         key=key,
         sizes=tuple(row[0] for row in counted),
-        naive=tuple(row[1] for row in counted),
-        fused=tuple(row[2] for row in counted),
-        weights=weights_bytes(model),
+        naive=tuple(min(row[1], _MOST) for row in counted),
+        fused=tuple(min(row[2], _MOST) for row in counted),
+        weights=min(weights_bytes(model), _MOST),
         floor=floor,
-        largest=tuple(largest),
+        largest=tuple((name, min(size, _MOST)) for name, size in largest),
     )
 
 

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 
 import onnx
-from google.protobuf.message import DecodeError, EncodeError
-from onnx import inliner, version_converter
 
+from friction_tui.model import onnx_native
 from friction_tui.model.file.external import tensor_bytes
 from friction_tui.model.graph import GraphIndex, Node, body_attributes
 from friction_tui.model.light_copy import light_copy
+from friction_tui.model.onnx_native import NativeRefused, NotAnswered
 from friction_tui.model.versions import least_ir, newest_opset, operator_versions
 
 _SMALL = 4096
@@ -62,10 +62,12 @@ def convert(model_proto: onnx.ModelProto, target: int) -> onnx.ModelProto:
     valid = _checker_message(light) == ""
     try:
         if light.functions:
-            light = inliner.inline_local_functions(light)
-        converted = version_converter.convert_version(light, target)
-    except (version_converter.ConvertError, RuntimeError, ValueError, DecodeError, EncodeError) as error:
+            light = onnx_native.inline_local_functions(light)
+        converted = onnx_native.convert_version(light, target)
+    except NativeRefused as error:
         raise _decode(light, str(error), source, target) from error
+    except NotAnswered as error:
+        raise OpsetRefused("", "", "", f"Opset {source} → {target}: onnx's converter {error}.") from error
     if opset_of(converted) != target:
         raise OpsetRefused("", "", "", f"The converter left the model at opset {opset_of(converted)}.")
     if target < 18:
@@ -141,9 +143,11 @@ def _drop_noop_attribute(graph: onnx.GraphProto) -> None:
 
 def _checker_message(light: onnx.ModelProto) -> str:
     try:
-        onnx.checker.check_model(light)
-    except (onnx.checker.ValidationError, ValueError, RuntimeError) as error:
-        return str(error).strip().splitlines()[0]
+        onnx_native.check_model(light)
+    except NativeRefused as error:
+        return next(iter(str(error).strip().splitlines()), error.name)
+    except NotAnswered as error:
+        return f"onnx's checker {error}"
     return ""
 
 

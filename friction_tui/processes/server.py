@@ -48,15 +48,18 @@ class Server:
             finally:
                 self._lock.release()
 
-    def ask(self, question: object, payload: bytes = b"", *, stop: Stop = lambda: False) -> bytes:
-        """The answer to one question.
+    def ask(
+        self, question: object, payload: bytes = b"", *, stop: Stop = lambda: False, limit_s: float | None = None
+    ) -> bytes:
+        """The answer to one question, for which it may take `limit_s` seconds instead of the usual ones.
 
         Raises ChildDied when the process ends or is silent too long, Stopped when `stop` says so.
         """
         with self._lock:
             if stop():  # while it answered somebody else
                 raise Stopped
-            child, deadline, answer = self._running(), time.monotonic() + self.limit_s, bytearray()
+            limit = self.limit_s if limit_s is None else limit_s
+            child, deadline, answer = self._running(), time.monotonic() + limit, bytearray()
             child.send(question, payload)
             while not answer.endswith(b"\n"):
                 late, stopped = time.monotonic() > deadline, stop()

@@ -24,7 +24,22 @@ SCHEMA = 1
 def report(verdicts: Sequence[ModelVerdict]) -> str:
     """All models, indented, ending in a newline."""
     document = {"schema": SCHEMA, "tool": f"friction-tui {__version__}", "models": [_model(v) for v in verdicts]}
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return escaped(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+
+
+def escaped(document: str) -> str:
+    """JSON with every character that a terminal would obey or not show as an escape; it reads back the same.
+
+    These are control characters, also those of C1, and marks that turn the direction of text: JSON has them in strings
+    only.
+    """
+    return document if document.isprintable() else "".join(map(_escaped, document))
+
+
+def _escaped(char: str) -> str:
+    if char.isprintable() or char == "\n":
+        return char
+    return json.dumps(char)[1:-1] if char != "\x7f" else "\\u007f"
 
 
 def schema() -> dict[str, Any]:

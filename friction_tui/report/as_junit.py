@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from xml.etree import ElementTree as ET
 
+from friction_tui.drawing.width import visible
 from friction_tui.report.as_json import text_of
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.finding import Severity
@@ -50,4 +51,5 @@ def report(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> st
 
 
 def _clean(text: str) -> str:
-    return _FORBIDDEN.sub("\ufffd", text)
+    """The text with control characters and direction marks as escapes, as in the text report."""
+    return _FORBIDDEN.sub("\ufffd", "\n".join(visible(line) for line in text.split("\n")))

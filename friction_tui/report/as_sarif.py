@@ -12,7 +12,7 @@ from typing import Any
 from friction_tui import __version__
 from friction_tui.kinds import KINDS, explain
 from friction_tui.report.applicability import command, fix_of
-from friction_tui.report.as_json import text_of
+from friction_tui.report.as_json import escaped, text_of
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.finding import Finding, Fix, Severity
 
@@ -52,7 +52,7 @@ def report(verdicts: Sequence[ModelVerdict]) -> str:
         "version": "2.1.0",
         "runs": [run],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    return escaped(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
 def _rule(kind: str) -> dict[str, Any]:

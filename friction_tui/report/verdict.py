@@ -4,9 +4,40 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from friction_tui.verdicts.side_by_side import EngineVerdict
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult
+
+NAME, TITLE, TEXT = 500, 300, 4000
+"""Characters of a name, a title and any other text that a report shows. A model's names can be megabytes long."""
+
+
+def shortened(finding: Finding) -> Finding:
+    """The finding with texts of a length that can be read: the middle of a longer one is left out."""
+    return msgspec.structs.replace(
+        finding,
+        title=_short(finding.title, TITLE),
+        cause=_short(finding.cause, TEXT),
+        locations=tuple(
+            one
+            if len(one.name) <= NAME and len(one.node) <= NAME and len(one.op) <= NAME
+            else msgspec.structs.replace(
+                one, name=_short(one.name, NAME), node=_short(one.node, NAME), op=_short(one.op, NAME)
+            )
+            for one in finding.locations
+        ),
+        evidence=tuple(_short(text, TEXT) for text in finding.evidence),
+        fixes=tuple(msgspec.structs.replace(fix, text=_short(fix.text, TEXT)) for fix in finding.fixes),
+        words=tuple(msgspec.structs.replace(said, text=_short(said.text, TEXT)) for said in finding.words),
+    )
+
+
+def _short(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f"{text[: most * 3 // 4]}…{text[-(most // 4) :]}"
 
 
 @dataclass(frozen=True, slots=True)

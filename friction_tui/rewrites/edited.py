@@ -40,6 +40,10 @@ class EditRefused(msgspec.Struct, frozen=True):
     kept: tuple[str, ...] = ()
 
 
+LIMIT_S = 1800.0
+"""Seconds an edit may take. The longest known, half precision of 2 GB, is a minute."""
+
+
 def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, stop: Callable[[], bool]) -> OpenedModel:
     """`base` as the recipe makes it; `base` itself when the recipe changes nothing.
 
@@ -48,7 +52,7 @@ def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, st
     if not changes_model(recipe, weak_types=weak_types):
         return base
     edit = Edit(str(base.path), recipe, str(out), weak_types)
-    done = run(command(__name__), msgspec.json.encode(edit), stop=stop)
+    done = run(command(__name__), msgspec.json.encode(edit), stop=stop, limit_s=LIMIT_S)
     if done.code != 0:
         raise RecipeRefused(
             "The model could not be edited", done.last_line, "Undo the last step with u; the model is unchanged."
@@ -61,10 +65,14 @@ def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, st
     return from_proto(onnx.load(str(out), load_external_data=False), base.path)
 
 
-def write(proto: onnx.ModelProto, out: Path) -> None:
-    """Write a model, weights beside it when they do not fit into one protobuf message."""
+def write(proto: onnx.ModelProto, out: Path, name: str = "") -> None:
+    """Write a model, weights beside it when they do not fit into one protobuf message.
+
+    `name` is what the file will be called in the end, which the name of the weights' file follows.
+    """
+    name = name or out.name
     beside = proto.ByteSize() > PROTOBUF_LIMIT - 2**20
-    onnx.save(proto, str(out), save_as_external_data=beside, location=f"{out.name}.data" if beside else None)
+    onnx.save(proto, str(out), save_as_external_data=beside, location=f"{name}.data" if beside else None)
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable, Sequence
 
 import onnx
-from onnx import TensorProto, defs, inliner, shape_inference
+from onnx import TensorProto, defs
 
+from friction_tui.model import onnx_native
 from friction_tui.model.file.external import element_bits
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.opened import OpenedModel
@@ -45,8 +46,7 @@ def expand(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
         for _ in range(_ROUNDS):
             count = len(light.graph.node)
             _declare_types(light)
-            chosen = [("", op) for op in with_body]
-            light = inliner.inline_selected_functions(light, chosen, False, True)
+            light = onnx_native.inline_operators(light, with_body)
             if len(light.graph.node) == count:
                 break
         left = {node.op_type for node in _all_nodes(light)}
@@ -62,7 +62,7 @@ def inline_functions(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProt
     del paths
     if not model.proto.functions:
         raise CannotRewrite("the model has no local functions")
-    return without_weights(model, inliner.inline_local_functions, "inlining")
+    return without_weights(model, onnx_native.inline_local_functions, "inlining")
 
 
 def simplify(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
@@ -139,7 +139,7 @@ def _has_body(op: str, opset: int) -> bool:
 def _declare_types(proto: onnx.ModelProto) -> None:
     """Give every tensor its inferred type: the inliner stops where it does not know one."""
     known = {value.name for value in (*proto.graph.value_info, *proto.graph.input, *proto.graph.output)}
-    inferred = shape_inference.infer_shapes(proto, data_prop=True)
+    inferred = onnx_native.infer_shapes(proto, data_prop=True)
     for value in inferred.graph.value_info:
         if value.name not in known:
             proto.graph.value_info.append(value)

@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
-from onnx import TensorProto, helper, numpy_helper, shape_inference
+from onnx import TensorProto, helper, numpy_helper
 
+from friction_tui.model import onnx_native
 from friction_tui.model.file.external import element_bits
 from friction_tui.model.graph import body_attributes
 from friction_tui.model.light_copy import light_copy
+from friction_tui.model.onnx_native import NativeRefused, NotAnswered
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NodeRewrite, Rewriter
 from friction_tui.rewrites.stand_ins import stand_in
@@ -496,10 +498,9 @@ def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:
     light = light_copy(proto, _without_values)
     stand_in(light)
     try:
-        return shape_inference.infer_shapes(light, data_prop=True)
-    except Exception:
-        # onnx raises errors of many types for broken models; what is declared is then all that is known.
-        return proto
+        return onnx_native.infer_shapes(light, data_prop=True)
+    except (NativeRefused, NotAnswered):
+        return proto  # what is declared is then all that is known
 
 
 def _without_values(tensor: TensorProto) -> TensorProto:

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
-from onnx import AttributeProto, TensorProto, defs, helper, numpy_helper, shape_inference
+from onnx import AttributeProto, TensorProto, defs, helper, numpy_helper
 
+from friction_tui.model import onnx_native
 from friction_tui.model.graph import body_attributes
+from friction_tui.model.onnx_native import NativeRefused, NotAnswered
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.opset import OpsetRefused, convert
 from friction_tui.model.versions import least_ir, newest_opset
@@ -426,10 +428,9 @@ def drop_false_shapes(_: OpenedModel, proto: onnx.ModelProto) -> int:
     for output in bare.graph.output:
         output.type.Clear()
     try:
-        inferred = {value.name: value for value in shape_inference.infer_shapes(bare, data_prop=True).graph.output}
-    except Exception as error:
-        # onnx raises errors of many types for graphs that contradict themselves.
-        raise CannotRewrite(f"the shapes cannot be worked out: {str(error).splitlines()[0]}") from None
+        inferred = {value.name: value for value in onnx_native.infer_shapes(bare, data_prop=True).graph.output}
+    except (NativeRefused, NotAnswered) as error:
+        raise CannotRewrite(f"the shapes cannot be worked out: {_first_line(error)}") from None
     for output in proto.graph.output:
         known = inferred.get(output.name)
         if known is not None and known.type.tensor_type.elem_type and _contradicts(output, known):
@@ -469,6 +470,10 @@ def separate_output(_: OpenedModel, proto: onnx.ModelProto) -> int:
     return changed
 
 
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def declare_outputs(_: OpenedModel, proto: onnx.ModelProto) -> int:
     """Make outputs of the tensors that nothing reads, in a graph that declares none."""
     graph = proto.graph
@@ -480,10 +485,9 @@ def declare_outputs(_: OpenedModel, proto: onnx.ModelProto) -> int:
     bare.CopyFrom(proto)
     bare.graph.output.extend(onnx.ValueInfoProto(name=name) for name in unread)
     try:
-        inferred = shape_inference.infer_shapes(bare).graph.output
-    except Exception as error:
-        # onnx raises errors of many types for graphs that contradict themselves.
-        raise CannotRewrite(f"the types of the outputs cannot be worked out: {str(error).splitlines()[0]}") from None
+        inferred = onnx_native.infer_shapes(bare).graph.output
+    except (NativeRefused, NotAnswered) as error:
+        raise CannotRewrite(f"the types of the outputs cannot be worked out: {_first_line(error)}") from None
     known = [value for value in inferred if value.type.tensor_type.elem_type]
     graph.output.extend(known)
     return len(known)

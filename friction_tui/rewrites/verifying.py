@@ -31,6 +31,10 @@ class Question(msgspec.Struct, frozen=True):
     recipe: Recipe
 
 
+LIMIT_S = 1800.0
+"""Seconds that running both models may take; a graph can be made to run without end."""
+
+
 def verification_of(base: OpenedModel, recipe: Recipe, stop: Callable[[], bool]) -> Verification | None:
     """The verification of the recipe's rewrites; None when it has no rewrites. Raises Stopped when `stop` says so."""
     names = [rewrite.name for rewrite in recipe.rewrites]
@@ -44,7 +48,7 @@ def verification_of(base: OpenedModel, recipe: Recipe, stop: Callable[[], bool])
     if weights > LARGEST:
         return Verification(0, 0, 0, 0.0, "", "the weights are larger than 1 GiB; compare the two models yourself")
     question = msgspec.json.encode(Question(str(base.path), recipe))
-    done = run(command(__name__), question, stop=stop)
+    done = run(command(__name__), question, stop=stop, limit_s=LIMIT_S)
     if done.code != 0:
         return Verification(0, 0, 0, 0.0, "", done.last_line)
     return msgspec.json.decode(done.out, type=Verification)

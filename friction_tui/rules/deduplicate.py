@@ -8,7 +8,7 @@ every check's sentence names its own location.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -25,15 +25,19 @@ FROM = 3
 def deduplicate(findings: Iterable[Finding]) -> list[Finding]:
     """The findings without repeats: engines' refusals joined to the rules that explain them, equal ones united."""
     every = list(findings)
-    kept = [f for f in every if not _vague_or_engine(f)]
+    guests = [f for f in every if _vague_or_engine(f)]
+    kept = _Kept({location.node for guest in guests for location in guest.locations})
+    for finding in every:
+        if not _vague_or_engine(finding):
+            kept.add(finding)
     # A rule that knows little still knows more than an engine: it comes first, and the engine's refusal goes into it.
     # So does an engine that names its reason before one that does not.
     for finding in sorted(
-        filter(_vague_or_engine, every),
+        guests,
         key=lambda one: (one.source != RULE, one.source != RULE and KINDS[one.kind].vague),
     ):
         _join(finding, kept)
-    return _without_repeated_sentences(_without_moot(_united(kept)))
+    return _without_repeated_sentences(_without_moot(_united(kept.findings)))
 
 
 def _without_moot(findings: list[Finding]) -> list[Finding]:
@@ -44,8 +48,12 @@ def _without_moot(findings: list[Finding]) -> list[Finding]:
             for name in (one.kind, ANY):
                 nodes_by_kind.setdefault(name, set()).update(one.node_paths)
 
+    known: dict[tuple[str, ...], set[str]] = {}
+
     def nodes_of(kinds: tuple[str, ...]) -> set[str]:
-        return {path for kind in kinds for path in nodes_by_kind.get(kind, ())}
+        if kinds not in known:
+            known[kinds] = {path for kind in kinds for path in nodes_by_kind.get(kind, ())}
+        return known[kinds]
 
     def moot(one: Finding) -> bool:
         kind = KINDS[one.kind]
@@ -65,27 +73,65 @@ def _vague_or_engine(finding: Finding) -> bool:
     return not (finding.source == RULE or kind.knows_why) or kind.vague
 
 
-def _join(finding: Finding, kept: list[Finding]) -> None:
+class _Kept:
+    """The findings that stay, and those about a node or a tensor without looking at all of them.
+
+    `asked` are the paths of nodes that will be looked up.
+    """
+
+    def __init__(self, asked: set[str]) -> None:
+        self.findings: list[Finding] = []
+        self._asked = asked
+        self._lengths = sorted({len(path) for path in asked if path})
+        self._by_node: dict[str, dict[int, None]] = {}
+        self._by_name: dict[str, dict[int, None]] = {}
+
+    def add(self, finding: Finding) -> None:
+        """Keep one more."""
+        number = len(self.findings)
+        self.findings.append(finding)
+        for location in finding.locations:
+            self._by_name.setdefault(location.name, {})[number] = None
+            for path in self._around(location.node):
+                self._by_node.setdefault(path, {})[number] = None
+
+    def about(self, location: Location) -> Iterable[int]:
+        """Those about the node or tensor at `location`, or a node in its bodies: engines name the outer."""
+        found = self._by_node.get(location.node) if location.node else self._by_name.get(location.name)
+        return found or ()
+
+    def _around(self, node: str) -> Iterator[str]:
+        """The node and the nodes whose bodies it is in, as far as they are asked about."""
+        if node in self._asked:
+            yield node
+        for length in self._lengths:
+            if length >= len(node):
+                break
+            if node[length] == "." and node[:length] in self._asked:
+                yield node[:length]
+
+
+def _join(finding: Finding, kept: _Kept) -> None:
     """Give `finding` to those in `kept` with the same reason at its locations; keep what remains of it."""
     if not any(location.node or location.name for location in finding.locations):
-        hosts = [number for number, other in enumerate(kept) if _of_the_whole(other, finding)]
-        if hosts:
-            kept[hosts[0]] = _absorb(kept[hosts[0]], finding)
+        host = next((n for n, other in enumerate(kept.findings) if _of_the_whole(other, finding)), None)
+        if host is not None:
+            kept.findings[host] = _absorb(kept.findings[host], finding)
         else:
-            kept.append(finding)
+            kept.add(finding)
         return
     remaining: list[Location] = []
     absorbed: dict[int, None] = {}
     for location in finding.locations:
-        hosts = [n for n, other in enumerate(kept) if _covers(other, location) and _same_reason(other, finding)]
+        hosts = [n for n in kept.about(location) if _same_reason(kept.findings[n], finding)]
         if hosts:
-            absorbed[min(hosts, key=lambda n: kept[n].kind != finding.kind)] = None
+            absorbed[min(hosts, key=lambda n: kept.findings[n].kind != finding.kind)] = None
         else:
             remaining.append(location)
     for host in absorbed:
-        kept[host] = _absorb(kept[host], finding)
+        kept.findings[host] = _absorb(kept.findings[host], finding)
     if remaining:
-        kept.append(msgspec.structs.replace(finding, locations=tuple(remaining)) if absorbed else finding)
+        kept.add(msgspec.structs.replace(finding, locations=tuple(remaining)) if absorbed else finding)
 
 
 def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
@@ -95,13 +141,6 @@ def _of_the_whole(reasoned: Finding, other: Finding) -> bool:
     of_the_model = any(location.kind in (LocationKind.MODEL, LocationKind.OUTPUT) for location in reasoned.locations)
     known = of_the_model and reasoned.severity is Severity.ERROR and KINDS[reasoned.kind].explains_model
     return known and (KINDS[other.kind].vague or _same_reason(reasoned, other))
-
-
-def _covers(finding: Finding, location: Location) -> bool:
-    """Whether `finding` is about the node or tensor at `location`, or a node in its bodies: engines name the outer."""
-    if not location.node:
-        return any(mine.name == location.name for mine in finding.locations)
-    return any(mine.node == location.node or mine.node.startswith(f"{location.node}.") for mine in finding.locations)
 
 
 def _same_reason(reasoned: Finding, other: Finding) -> bool:
@@ -140,19 +179,22 @@ def _absorb(host: Finding, guest: Finding) -> Finding:
 
 def _united(findings: list[Finding]) -> list[Finding]:
     """Findings with the same title and cause, as one with all locations."""
-    by_text: dict[tuple[str, str, str, str], Finding] = {}
+    by_text: dict[tuple[str, str, str, str], list[Finding]] = {}
     for finding in findings:
-        key = (finding.kind, finding.title, finding.cause, finding.source)
-        first = by_text.get(key)
-        if first is None:
-            by_text[key] = finding
-            continue
-        by_text[key] = msgspec.structs.replace(
-            _absorb(first, finding),
-            locations=tuple(dict.fromkeys((*first.locations, *finding.locations))),
-            provisional=first.provisional and finding.provisional,
-        )
-    return list(by_text.values())
+        by_text.setdefault((finding.kind, finding.title, finding.cause, finding.source), []).append(finding)
+    return [group[0] if len(group) == 1 else _all_of(group) for group in by_text.values()]
+
+
+def _all_of(group: list[Finding]) -> Finding:
+    """Findings with the same title and cause as one."""
+    one = group[0]
+    for other in group[1:]:
+        one = _absorb(one, other)
+    return msgspec.structs.replace(
+        one,
+        locations=tuple(dict.fromkeys(location for finding in group for location in finding.locations)),
+        provisional=all(finding.provisional for finding in group),
+    )
 
 
 def _without_repeated_sentences(findings: Iterable[Finding]) -> list[Finding]:
@@ -171,8 +213,17 @@ def _sentence(finding: Finding) -> object:
     def nameless(text: str) -> str:
         return pattern.sub("…", text)
 
-    longest_first = sorted(finding.names, key=len, reverse=True)
+    texts = (finding.title, finding.cause, *(fix.text for fix in finding.fixes))
+    named = [name for name in finding.names if any(name in text for text in texts)]
+    if not named:
+        return _parts(finding, str)
+    longest_first = sorted(named, key=len, reverse=True)
     pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+    return _parts(finding, nameless)
+
+
+def _parts(finding: Finding, nameless: Callable[[str], str]) -> object:
+    """What two findings have in common that say the same; `nameless` takes the names out of a text."""
     return (
         finding.kind,
         finding.severity,

@@ -61,7 +61,7 @@ def _growth(profile: Profile, sizes: list[int | None]) -> str:
     if len(varying) != 1 or not at_opt or not at_max:
         return ""
     ((key, chosen),) = varying.items()
-    power = math.log(at_max / at_opt) / math.log(chosen.max / chosen.opt) if chosen.opt else 0.0
+    power = (math.log(at_max) - math.log(at_opt)) / (math.log(chosen.max) - math.log(chosen.opt)) if chosen.opt else 0.0
     return f", growing with the square of {key}" if power > 1.5 else ""
 
 

@@ -18,6 +18,7 @@ from friction_tui.engines.onnxruntime_job import Verdict
 from friction_tui.engines.tensorrt.builder import BuilderQuestion
 from friction_tui.kinds.engine import PARSER_CRASHED
 from friction_tui.model.opened import OpenedModel
+from friction_tui.model.shapes.steps import not_inferred
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.offers import offered
 from friction_tui.rules.check import Check
@@ -37,6 +38,8 @@ PARSER = "parser"
 """The check that waits for TensorRT's parser."""
 SHAPES = "shapes"
 """The check after which every point of the ranges is known."""
+NOT_INFERRED = "shapes that onnx infers"
+"""Reported as a check that failed when onnx's native code gave no answer."""
 SECOND_OPINION = "second opinion"
 """The check that asks ONNX Runtime and ONNX's checker."""
 BUILDER = "builder"
@@ -136,6 +139,11 @@ def judge(
             _run_check(judgement, check, context, kept)
         if check.name == SHAPES:
             on_shapes()
+    not_followed = not_inferred(context.model)
+    if not_followed:
+        judgement.report(
+            NOT_INFERRED, CheckState.FAILED, (), source=RULE, note="; ".join(not_followed), since=judgement.started
+        )
     if kept.opinion is None and context.model.file.kind == "onnx":
         kept.opinion = OpinionQuestion(context.model)
     while waiting.is_alive():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from friction_tui.files import whole
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.edited import write
 from friction_tui.vocabulary.protocol import Refused, Saved
@@ -19,7 +20,8 @@ def save_model(base: OpenedModel, model: OpenedModel, path: Path) -> Saved | Ref
                 copy = path.parent / file.relative_to(home)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(file, copy)
-        write(model.proto, path)
+        with whole(path) as partial:
+            write(model.proto, partial, path.name)
     except (OSError, ValueError) as error:
         return Refused(what=f"{path} was not written", why=str(error), next="Choose another place.")
     return Saved(path=str(path), bytes=path.stat().st_size)
@@ -30,7 +32,8 @@ def save_engine(built: str, path: Path) -> Saved | Refused:
     if not built:
         return Refused("There is no engine to save", why="none was built in this session", next="Press b to build.")
     try:
-        shutil.copyfile(built, path)
+        with whole(path) as partial:
+            shutil.copyfile(built, partial)
     except OSError as error:
         return Refused(what=f"{path} was not written", why=str(error), next="Choose another place.")
     return Saved(path=str(path), bytes=path.stat().st_size)

@@ -163,5 +163,5 @@ def _read(file: Path) -> _Store:
     """The store; an unreadable or damaged file counts as no consent at all."""
     try:
         return msgspec.json.decode(file.read_bytes(), type=_Store)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Store()

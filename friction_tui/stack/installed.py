@@ -83,5 +83,5 @@ def read_lock(text: bytes) -> Lock:
     """A lock from its file. Raises ValueError, in plain words, for any other file."""
     try:
         return msgspec.json.decode(text, type=Lock)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"this is not a lock written by `friction-tui doctor --lock`: {error}") from error

@@ -14,6 +14,7 @@ from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeAlias
 
 import msgspec
+from rich.console import RenderableType
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Event, Key, Paste
@@ -22,6 +23,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
+from friction_tui.ending import FAILED
 from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.log import LOG, start_log
 from friction_tui.state.app_state import AppState, NoticeLevel
@@ -31,7 +33,7 @@ from friction_tui.ui.actions import keymap
 from friction_tui.ui.actions.keys_in_turn import KeysInTurn
 from friction_tui.ui.actions.palette import Commands
 from friction_tui.ui.autosave import Autosave, edits_between, session_of
-from friction_tui.ui.hangup import watch_terminal
+from friction_tui.ui.hangup import take_any_bytes, watch_terminal
 from friction_tui.ui.live import LiveSession
 from friction_tui.ui.look.ascii import InAscii
 from friction_tui.ui.look.pace import slow_line
@@ -69,6 +71,8 @@ class FrictionApp(App[None]):
     """
 
     TITLE = "friction"
+    crashed = False
+    """Whether it ends because of a fault of its own."""
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "workbench.tcss", "welcome.tcss"]
     COMMANDS = App.COMMANDS | {Commands}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -190,6 +194,11 @@ class FrictionApp(App[None]):
         if self._driver is not None and not self.is_headless and not self.is_web:
             gone = partial(loop.call_soon_threadsafe, self._end, signal.SIGHUP)
             watch_terminal(sys.__stdin__.fileno() if sys.__stdin__ else 0, gone)
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """Leave with a message about a fault; the exit status says that it is one."""
+        self.crashed = True
+        super().panic(*renderables)
 
     def _handle_exception(self, error: Exception) -> None:
         LOG.critical("the app crashed", exc_info=error)
@@ -451,7 +460,7 @@ def run_app(
     early: Process | None = None,
     session: Path | None = None,
 ) -> int:
-    """Run the app until the user leaves; returns the exit status (128 + n after signal n, 1 after a crash).
+    """Run the app until the user leaves; returns the exit status (128 + n after signal n, 2 after a crash).
 
     `session` is the file of one to resume, `early` a worker that was spawned while this module was still being
     imported.
@@ -480,5 +489,6 @@ def run(app: FrictionApp) -> int:
         app.live.state = app.live.state.with_notice(
             NoticeLevel.WARNING, f"there is no log: {unlogged}", "friction-tui locate"
         )
+    take_any_bytes()
     app.run()
-    return app.return_code or 0
+    return FAILED if app.crashed else app.return_code or 0

@@ -1,15 +1,19 @@
-"""Notices that the terminal is gone where no signal says so: no controlling terminal, a closed pipe.
+"""What a terminal may do that is not a key: be gone where no signal says so, or send bytes that are no text.
 
 Textual reads on from a closed terminal for ever, and a write to it may block for ever.
 """
 
 from __future__ import annotations
 
+import codecs
 import os
 import select
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
+
+from textual.drivers import linux_driver
 
 PATIENCE = 3.0
 """Seconds that the app has to leave in its own way."""
@@ -32,3 +36,16 @@ def _wait(descriptor: int, gone: Callable[[], object]) -> None:
     left.daemon = True
     left.start()
     gone()
+
+
+def take_any_bytes() -> None:
+    """Let the terminal send bytes that are not UTF-8: part of a paste, a key of another encoding, noise of a line.
+
+    Textual decodes its input strictly, and such a byte would end the app. It is read as U+FFFD.
+    """
+    strict = codecs.getincrementaldecoder
+
+    def lenient(encoding: str) -> Callable[[], codecs.IncrementalDecoder]:
+        return partial(strict(encoding), errors="replace")
+
+    vars(linux_driver)["getincrementaldecoder"] = lenient

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from friction_tui.files import BadFile, read_toml, write_whole
 from friction_tui.locations import sessions_dir
 from friction_tui.processes import locks
 from friction_tui.vocabulary.recipe import History, Profile, Recipe
@@ -97,7 +97,6 @@ def save(session: SavedSession, path: Path | None = None) -> Path:
     """Write a session, whole or not at all, and wait until it is on the disk; returns where."""
     path = path or free_file(session.recipe)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
     now = _plain(Step(session.recipe))
     session = msgspec.structs.replace(
         session,
@@ -106,19 +105,15 @@ def save(session: SavedSession, path: Path | None = None) -> Path:
         past=tuple(map(_plain, session.past)),
         future=tuple(map(_plain, session.future)),
     )
-    with partial.open("wb") as file:
-        file.write(msgspec.toml.encode(session))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_whole(path, msgspec.toml.encode(session))
     return path
 
 
 def load(path: Path) -> SavedSession:
     """Read a session file. BrokenSessionError says what is wrong with one that is none."""
     try:
-        session = msgspec.toml.decode(path.read_bytes(), type=SavedSession)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        session = read_toml(path.read_bytes(), SavedSession)
+    except (OSError, BadFile) as error:
         raise BrokenSessionError(
             f"{path} is not a session file: {error}. Delete it, or open the model itself."
         ) from error

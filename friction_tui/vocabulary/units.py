@@ -6,6 +6,8 @@ import math
 
 UNITS = ("B", "kB", "MB", "GB", "TB")
 """Decimal: 1 MB is 1,000,000 bytes, as GPUs are sold."""
+BEYOND = 10**27
+"""Bytes above which no figure is given: declared sizes can multiply to more than a float holds."""
 NOT_SAID = "not said"
 """For an amount that the engine did not report."""
 
@@ -14,6 +16,8 @@ def size_text(count: float | None) -> str:
     """Bytes in three figures: `12.4 MB`."""
     if count is None:
         return NOT_SAID
+    if count >= BEYOND:
+        return f"more than {BEYOND // 10**12:,} TB"
     unit = 0
     while abs(count) >= 999.5 and unit < len(UNITS) - 1:
         count, unit = count / 1000, unit + 1

@@ -259,8 +259,10 @@ def serve(channel: BinaryIO, folder: Path, first: str) -> None:
     looked, asked = _shown(Path(first), send) if first else (None, b"")
 
     from friction_tui.engines.found import prestart
+    from friction_tui.model import onnx_native
 
     prestart()
+    onnx_native.prestart()
     host = Host(send, folder, looked)
     gc.freeze()
     host.hello()

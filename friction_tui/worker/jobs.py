@@ -15,8 +15,11 @@ import msgspec
 
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import Child
+from friction_tui.processes.limits import SHARE, Watched, machine_memory
 from friction_tui.vocabulary.protocol import Event, JobEnded, JobKind, JobProgress, JobRequest
 
+LIMIT_S = 12 * 3600.0
+"""Seconds a job may take: the longest builds known are of an hour, on a GPU that times every tactic."""
 _DECODER: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
@@ -65,6 +68,7 @@ class Jobs:
 
     def _follow(self, request: JobRequest, process: Child) -> None:
         started = time.monotonic()
+        limits = Watched(process, memory=int(SHARE * machine_memory()), seconds=LIMIT_S)
         process.send(request)
         result: JobEnded | None = None
         for line in process.lines():
@@ -82,13 +86,14 @@ class Jobs:
             self._phases.pop(request.job, None)
             cancelled = request.job in self._cancelled
             self._cancelled.discard(request.job)
-        self._ended(result or _death(request, time.monotonic() - started, process, cancelled))
+        self._ended(result or _death(request, time.monotonic() - started, process, cancelled, limits.why))
 
 
-def _death(request: JobRequest, seconds: float, process: Child, cancelled: bool) -> JobEnded:
+def _death(request: JobRequest, seconds: float, process: Child, cancelled: bool, limit: str) -> JobEnded:
     if cancelled:
         return JobEnded(job=request.job, kind=request.kind, seconds=seconds, cancelled=True)
     last = "\n".join(process.tail.splitlines()[-12:])
     named = {JobKind.BUILD: "The build", JobKind.MEASURE: "The measurement"}.get(request.kind, "The job")
-    error = f"{named} process {process.how}.\n{last}".rstrip()
-    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=error, died=process.how)
+    how = limit or process.how
+    error = f"{named} process {how}.\n{last}".rstrip()
+    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=error, died=how)

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
-from onnx import inliner
 
 from friction_tui.engines.tensorrt.assemble import node_field
 from friction_tui.engines.tensorrt.parser import ParserError
 from friction_tui.model.constants import constant_of, tensor_value
 from friction_tui.model.file.external import tensor_bytes
 from friction_tui.model.graph import GraphIndex, Node
+from friction_tui.model.onnx_native import NativeRefused, NotAnswered, inline_local_functions
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.weightless import weightless
 
@@ -136,8 +136,8 @@ def _piece(index: GraphIndex, node: Node) -> Piece:
 def _inlined(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model without local functions, as far as onnx can inline them; the rest stay calls."""
     try:
-        return inliner.inline_local_functions(proto)
-    except (RuntimeError, ValueError, onnx.checker.ValidationError):
+        return inline_local_functions(proto)
+    except (NativeRefused, NotAnswered):
         return proto
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import onnx
-from onnx import shape_inference
 
+from friction_tui.model import onnx_native
 from friction_tui.model.graph import body_attributes
+from friction_tui.model.onnx_native import NativeRefused, NotAnswered
 from friction_tui.model.shapes.inference import native_left_out
 
 
@@ -67,8 +68,8 @@ class Types:
         for output in bare.graph.output:
             output.ClearField("type")  # a stale declaration would win over what is inferred
         try:
-            self._inferred = bare if native_left_out() else shape_inference.infer_shapes(bare, data_prop=True)
-        except (shape_inference.InferenceError, onnx.checker.ValidationError, RuntimeError, ValueError):
+            self._inferred = bare if native_left_out() else onnx_native.infer_shapes(bare, data_prop=True)
+        except (NativeRefused, NotAnswered):
             self._inferred = bare
         graph = self._inferred.graph
         for value in (*self.declared.values(), *graph.output, *graph.value_info):

@@ -27,8 +27,21 @@ def _enter(
     inner = known.inside(block, captured)
     inner.types.update(zip(block.inputs, arguments, strict=False))
     known.bodies[block.prefix] = inner
-    walk(ready, block, inner, {}, BODY_RULES)
+    _walk(ready, block, inner)
     return inner
+
+
+def _walk(ready: Prepared, block: Block, inner: Knowledge) -> None:
+    """Follow a body, if that is not too much; what it gives stays unknown otherwise."""
+    budget = inner.budget
+    if not budget.spend(len(block.steps)):
+        ready.unanswered.keep("bodies and local functions: there are too many calls in calls to follow all")
+        return
+    budget.depth += 1
+    try:
+        walk(ready, block, inner, {}, BODY_RULES)
+    finally:
+        budget.depth -= 1
 
 
 def _results(block: Block, inner: Knowledge) -> list[TensorType]:
@@ -189,13 +202,13 @@ def _function(ready: Prepared, step: NodeStep, known: Knowledge) -> list[TensorT
         return [UNKNOWN] * len(step.outputs)
     block = ready.block(step.function, step.node)
     calls = known.calls | {step.function}
-    inner = Knowledge(dict(block.types), dict(block.values), bodies=known.bodies, calls=calls)
+    inner = Knowledge(dict(block.types), dict(block.values), bodies=known.bodies, calls=calls, budget=known.budget)
     for formal, actual in zip(block.inputs, step.inputs, strict=False):
         if actual:
             inner.types[formal] = known.types.get(actual, UNKNOWN)
             if actual in known.values:
                 inner.values[formal] = known.values[actual]
-    walk(ready, block, inner, {}, BODY_RULES)
+    _walk(ready, block, inner)
     _keep_call(known, block, inner)
     known.failures.extend(inner.failures)
     _carry_values(step, block, inner, known)

@@ -1,34 +1,32 @@
-"""onnx's own shape inference, in C++: over a whole graph without its weights, and over one node."""
+"""onnx's own shape inference, in C++: over a whole graph without its weights, and over one node.
+
+It runs in a process that can be ended (`onnx_native`). What it did not answer there is not inferred, and `Unanswered`
+keeps why.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import onnx
-import onnx.onnx_cpp2py_export.shape_inference as onnx_cpp
 from onnx import TensorProto, numpy_helper
 
+from friction_tui.model import onnx_native
 from friction_tui.model.constants import element_count, tensor_value
 from friction_tui.model.graph import body_attributes
+from friction_tui.model.onnx_native import NativeRefused, NotAnswered
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.tensors import UNKNOWN, Array, TensorType, tensor_type, type_proto
 from friction_tui.model.versions import newest_opset_of_ir
 
 Question = tuple[int, tuple[TensorType, ...], tuple[tuple[str, tuple[int, ...], bytes] | None, ...]]
-_GIVES_UP = (
-    onnx.shape_inference.InferenceError,
-    onnx.checker.ValidationError,
-    RuntimeError,
-    ValueError,
-    IndexError,
-    TypeError,
-)
-"""What the C++ code raises for graphs it cannot make sense of; its errors have no common class."""
-
 KEPT_ELEMENTS = 1024
 """Constants up to this size keep their value for inference: shapes, axes, indices, scales."""
 
 
+ATTEMPTS = 2
+"""Questions about one model that may stay without an answer; after them no more are asked."""
 _LEFT_OUT = [False]
 
 
@@ -40,6 +38,29 @@ def leave_out_native(on: bool) -> None:
 def native_left_out() -> bool:
     """Whether `leave_out_native` is in force."""
     return _LEFT_OUT[0]
+
+
+@dataclass(slots=True)
+class Unanswered:
+    """What onnx did not infer of one model because its process died or took too long: `Clip: was killed by SIGSEGV`."""
+
+    whys: list[str] = field(default_factory=list)
+    attempts: int = 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether onnx is to be asked nothing more about this model."""
+        return native_left_out() or self.attempts >= ATTEMPTS
+
+    def add(self, what: str, why: object, attempts: int = 1) -> None:
+        """Keep that onnx did not infer `what`."""
+        self.attempts += attempts
+        self.keep(f"{what}: onnx's shape inference {why}")
+
+    def keep(self, why: str) -> None:
+        """Keep why something is not inferred."""
+        if why not in self.whys:
+            self.whys.append(why)
 
 
 def bare_copy(model: OpenedModel) -> onnx.ModelProto:
@@ -117,17 +138,22 @@ def _strip_body(graph: onnx.GraphProto) -> None:
             pending.extend(body for _, body in body_attributes(node))
 
 
-def infer_graph(bare: onnx.ModelProto, inputs: Mapping[str, TensorType]) -> dict[str, TensorType]:
+def infer_graph(
+    bare: onnx.ModelProto, inputs: Mapping[str, TensorType], unanswered: Unanswered
+) -> dict[str, TensorType]:
     """Types of the main graph's tensors for `inputs`, as far as onnx infers them; {} when it gives up."""
-    if native_left_out():
+    if unanswered.enough:
         return {}
     for value in bare.graph.input:
         if value.name in inputs:
             value.type.CopyFrom(type_proto(inputs[value.name]))
     try:
-        inferred = onnx.ModelProto.FromString(onnx_cpp.infer_shapes(bare.SerializeToString(), False, False, True))
-    except _GIVES_UP:
+        inferred = onnx_native.infer_shapes(bare, data_prop=True)
+    except NativeRefused:
         return {}  # it gave up over the whole graph; node by node goes on
+    except NotAnswered as error:
+        unanswered.add("the whole graph", error, ATTEMPTS)  # one of its nodes may do the same
+        return {}
     types: dict[str, TensorType] = {}
     distinct: dict[bytes, TensorType] = {}  # most tensors of a model share a few types
     for value in (*inferred.graph.value_info, *inferred.graph.output):
@@ -154,9 +180,9 @@ class NodeInference:
     layers cost one.
     """
 
-    def __init__(self, opsets: Mapping[str, int]) -> None:
+    def __init__(self, opsets: Mapping[str, int], unanswered: Unanswered) -> None:
         self._opsets = dict(opsets)
-        self._imports = [onnx.helper.make_opsetid(domain, version) for domain, version in opsets.items()]
+        self._unanswered = unanswered
         self._numbers: dict[bytes, int] = {}
         self._canonical: list[tuple[onnx.NodeProto, onnx.defs.OpSchema | None]] = []
         self._answers: dict[Question, tuple[TensorType, ...] | str] = {}
@@ -194,7 +220,7 @@ class NodeInference:
     ) -> tuple[TensorType, ...] | str:
         node, schema = self._canonical[number]
         nothing = (UNKNOWN,) * len(node.output)
-        if schema is None or native_left_out():
+        if schema is None or self._unanswered.enough:
             return nothing
         named = {name: type_proto(given) for name, given in zip(node.input, types, strict=True) if name}
         data: dict[str, TensorProto] = {
@@ -203,8 +229,18 @@ class NodeInference:
             if name and value is not None
         }
         try:
-            outputs = onnx.shape_inference.infer_node_outputs(schema, node, named, data, opset_imports=self._imports)
-        except _GIVES_UP as error:
+            outputs = onnx_native.infer_node(
+                (schema.name, schema.domain, schema.since_version),
+                node.SerializeToString(),
+                {name: given.SerializeToString() for name, given in named.items()},
+                {name: given.SerializeToString() for name, given in data.items()},
+                self._opsets,
+            )
+        except NativeRefused as error:
             text = str(error)
             return text.replace("[ShapeInferenceError] ", "") if "[ShapeInferenceError]" in text else nothing
-        return tuple(tensor_type(outputs[name]) if name in outputs else UNKNOWN for name in node.output)
+        except NotAnswered as error:
+            self._unanswered.add(node.op_type, error)
+            return nothing
+        found = {name: tensor_type(onnx.TypeProto.FromString(given)) for name, given in outputs.items()}
+        return tuple(found.get(name, UNKNOWN) for name in node.output)

@@ -77,7 +77,7 @@ def _follow(
             known[value.name] = given
     types.update(inputs)
     everything = Knowledge(types, known)
-    inferred = infer_graph(ready.bare, inputs) | _declared_outputs(ready, inputs)
+    inferred = infer_graph(ready.bare, inputs, ready.unanswered) | _declared_outputs(ready, inputs)
     with np.errstate(all="ignore"):  # 1 / 0 in a scale computation is the model's business
         walk(ready, block, everything, inferred, BODY_RULES)
     bodies = {

@@ -17,7 +17,14 @@ from friction_tui.model.constants import constant_of, element_count, tensor_valu
 from friction_tui.model.graph import Graph, Node, initializers_of
 from friction_tui.model.names import declared_dim, dtype_name
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.shapes.inference import KEPT_ELEMENTS, NodeInference, bare_copy, opsets_of, schema_of
+from friction_tui.model.shapes.inference import (
+    KEPT_ELEMENTS,
+    NodeInference,
+    Unanswered,
+    bare_copy,
+    opsets_of,
+    schema_of,
+)
 from friction_tui.model.shapes.layer_checks import LAYER_CHECKS
 from friction_tui.model.shapes.shape_checks import CHECKS, Check
 from friction_tui.model.shapes.shape_rules import OUTPUT_RULES, OutputRule
@@ -82,6 +89,7 @@ class Prepared:
     nodes: NodeInference
     recorded: dict[str, onnx.ValueInfoProto]
     """What the model says of outputs of main graph nodes whose operator is not known here."""
+    unanswered: Unanswered
     blocks: dict[tuple[str, bytes], Block] = field(default_factory=dict)
     points: OrderedDict[PointKey, PointShapes] = field(default_factory=OrderedDict)
     lock: Lock = field(default_factory=Lock)
@@ -119,8 +127,16 @@ def prepared(model: OpenedModel) -> Prepared:
         if model not in _PREPARED:
             opsets = opsets_of(model)
             recorded = _recorded(model, opsets)
-            _PREPARED[model] = Prepared(ref(model), opsets, bare_copy(model), NodeInference(opsets), recorded)
+            unanswered = Unanswered()
+            nodes = NodeInference(opsets, unanswered)
+            _PREPARED[model] = Prepared(ref(model), opsets, bare_copy(model), nodes, recorded, unanswered)
         return _PREPARED[model]
+
+
+def not_inferred(model: OpenedModel) -> tuple[str, ...]:
+    """What of the model's shapes was given up so far, and why; () for nothing."""
+    ready = _PREPARED.get(model)
+    return tuple(ready.unanswered.whys) if ready is not None else ()
 
 
 def _recorded(model: OpenedModel, opsets: Mapping[str, int]) -> dict[str, onnx.ValueInfoProto]:

@@ -26,6 +26,9 @@ SymbolicDims = dict[str, tuple[str, ...]]
 LARGEST_NODES = 10_000
 """Nodes up to which a model is followed; larger ones keep their ranges of sizes."""
 
+LIMIT_S, MEMORY = 120.0, 8 << 30
+"""Seconds and bytes of address space it may take."""
+
 _KNOWN: WeakKeyDictionary[OpenedModel, SymbolicDims] = WeakKeyDictionary()
 _INVENTED = re.compile(r"\b_d\d+\b")
 """Names the package makes up for sizes it cannot express."""
@@ -48,7 +51,7 @@ def known_symbolic(model: OpenedModel) -> SymbolicDims:
 
 
 def _ask(model: OpenedModel, stop: Callable[[], bool]) -> SymbolicDims:
-    done = run(command(__name__), bare_copy(model).SerializeToString(), stop=stop)
+    done = run(command(__name__, memory=MEMORY), bare_copy(model).SerializeToString(), stop=stop, limit_s=LIMIT_S)
     if done.code != 0:
         # Broken graphs make it raise nearly anything. Symbols are a convenience: without them ranges are shown.
         logging.getLogger(__name__).info("no symbolic shapes: %s", done.tail)

@@ -18,6 +18,24 @@ from friction_tui.model.shapes.tensors import UNKNOWN, Array, NodeFailure, Tenso
 
 
 @dataclass(slots=True)
+class Budget:
+    """What following the bodies of a model may still cost, in nodes. `depth` is how deep in functions it is now.
+
+    40 functions that each call the next one twice are 2^40 calls.
+    """
+
+    nodes: int = 100_000
+    depth: int = 0
+    deepest: int = 100
+    """A call of a function in a function in a function: deeper ones end Python's stack, exporters nest up to ten."""
+
+    def spend(self, nodes: int) -> bool:
+        """Whether a body of so many nodes may be followed."""
+        self.nodes -= nodes + 1
+        return self.nodes >= 0 and self.depth < self.deepest
+
+
+@dataclass(slots=True)
 class Knowledge:
     """What is known inside one graph so far.
 
@@ -32,12 +50,16 @@ class Knowledge:
     bodies: dict[str, Knowledge] = field(default_factory=dict)
     calls: frozenset[str] = frozenset()
     """The functions being followed, by path prefix: one that calls itself is not followed again."""
+    budget: Budget = field(default_factory=Budget)
+    """Shared with every body that is entered from here."""
 
     def inside(self, block: Block, captured: tuple[str, ...]) -> Knowledge:
         """The knowledge a body starts with: its own constants and what it takes from outside."""
         types = {name: self.types[name] for name in captured if name in self.types}
         values = {name: self.values[name] for name in captured if name in self.values}
-        return Knowledge(types | block.types, values | block.values, bodies=self.bodies, calls=self.calls)
+        return Knowledge(
+            types | block.types, values | block.values, bodies=self.bodies, calls=self.calls, budget=self.budget
+        )
 
 
 _MALFORMED = (TypeError, ValueError, IndexError, KeyError, AttributeError, ZeroDivisionError)

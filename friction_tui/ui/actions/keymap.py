@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import msgspec
-
+from friction_tui.files import BadFile, read_toml
 from friction_tui.locations import keymap_file
 
 
@@ -13,8 +12,8 @@ def read(path: Path | None = None) -> tuple[dict[str, str], str]:
     """Action id to keys, comma separated, and what is wrong with the file; both empty where there is none."""
     path = path or keymap_file()
     try:
-        return msgspec.toml.decode(path.read_bytes(), type=dict[str, str]), ""
+        return read_toml(path.read_bytes(), dict[str, str]), ""
     except FileNotFoundError:
         return {}, ""
-    except (OSError, msgspec.DecodeError) as error:
+    except (OSError, BadFile) as error:
         return {}, f"{path.name} was not used: {error} ({path})"

@@ -6,7 +6,6 @@ A record belongs to a model by path and by size: a retrained model is comparable
 from __future__ import annotations
 
 import hashlib
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Protocol
 
 import msgspec
 
+from friction_tui.files import write_whole
 from friction_tui.locations import state_dir
 from friction_tui.state.app_state import Job
 from friction_tui.vocabulary.protocol import ModelSummary, Phase
@@ -68,7 +68,7 @@ def load(path: Path) -> tuple[BuildRecord, ...]:
     """The builds kept in a file, oldest first; a missing or damaged file holds none, it is only an estimate."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=tuple[BuildRecord, ...])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
 
 
@@ -76,9 +76,7 @@ def add(path: Path, record: BuildRecord) -> tuple[BuildRecord, ...]:
     """Remember one more build; returns all that are kept. OSError where the state directory cannot be written."""
     kept = (*load(path), record)[-KEPT:]
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(msgspec.json.encode(kept))
-    partial.replace(path)
+    write_whole(path, msgspec.json.encode(kept))
     return kept
 
 

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from friction_tui.files import write_whole
 from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.dialogs.path_prompt import PathPrompt
@@ -99,7 +100,7 @@ class CopyScreen(ChoiceScreen):
             return
         head = "#!/bin/sh\n" if path.suffix == ".sh" else ""
         try:
-            path.write_text(f"{head}{self._text(form)}\n")
+            write_whole(path, f"{head}{self._text(form)}\n".encode())
         except OSError as error:
             self.post_message(Say(f"{path} could not be written: {error.strerror or error}", NoticeLevel.ERROR))
             return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
 
 import msgspec
 
+from friction_tui.files import write_whole
 from friction_tui.locations import state_dir
 from friction_tui.state.app_state import PastExport
 from friction_tui.vocabulary.recipe import Recipe
@@ -28,7 +28,7 @@ def load(path: Path) -> tuple[PastExport, ...]:
     """The exports kept in a file, oldest first; a missing or damaged file holds none, it is only an estimate."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=tuple[PastExport, ...])
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ()
 
 
@@ -36,7 +36,5 @@ def add(path: Path, past: PastExport) -> tuple[PastExport, ...]:
     """Remember one more; returns all that are kept. OSError where the state directory cannot be written."""
     kept = (*load(path), past)[-KEPT:]
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_bytes(msgspec.json.encode(kept))
-    partial.replace(path)
+    write_whole(path, msgspec.json.encode(kept))
     return kept

@@ -1,0 +1,90 @@
+"""Where output cannot go and input cannot be read: exit status 2, one sentence, nothing half written."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.hardening.running import Ended, Tally, command, environment, run
+
+LIMIT_S = 120
+
+
+def statuses(folder: Path, model: bytes) -> Tally:
+    """Every way to fail that is not the model's, with the status it must have."""
+    tally = Tally("exit statuses")
+    folder.mkdir(parents=True)
+    (folder / "m.onnx").write_bytes(model)
+    (folder / "nested.json").write_text("[" * 100_000)
+    (folder / "deep.toml").write_text("a = " + "[" * 50_000)
+    (folder / "a-folder").mkdir()
+    (folder / "fifo.onnx").unlink(missing_ok=True)
+    os.mkfifo(folder / "fifo.onnx")
+    long_name = "n" * 300
+    failing: tuple[tuple[str, ...], ...] = (
+        ("check", "m.onnx", "--output", "/dev/full"),
+        ("check", "m.onnx", "--output", "/proc/none/report"),
+        ("check", "m.onnx", "--output", "a-folder"),
+        ("check", "m.onnx", "--output", long_name),
+        ("check", "m.onnx", "--write-baseline", "/dev/full"),
+        ("check", "m.onnx", "--baseline", "nested.json"),
+        ("check", "m.onnx", "--baseline", "m.onnx"),
+        ("check", f"{long_name}.onnx"),
+        ("check", "missing.onnx"),
+        ("check", "fifo.onnx"),
+        ("check", "a-folder"),
+        ("check", "m.onnx", "--timeout", "nan"),
+        ("graph", f"{long_name}.onnx"),
+        ("graph", "fifo.onnx"),
+        ("fix", "m.onnx", "-o", "/dev/full"),
+        ("fix", "m.onnx", "-o", f"{long_name}.onnx"),
+        ("fix", "m.onnx", "-o", "/proc/none/fixed.onnx"),
+        ("build", "m.onnx", "--save", f"{long_name}.plan"),
+        ("build", "m.onnx", "--save", "/proc/none/m.plan"),
+        ("doctor", "--lock", "/dev/full"),
+        ("doctor", "--diff", "nested.json"),
+        ("explain", "no/such-kind"),
+        ("replay", "nested.json"),
+        ("replay", long_name),
+    )
+    for arguments in failing:
+        _judge(tally, arguments, run(arguments, folder, limit_s=LIMIT_S), (2,))
+    for arguments in (("check", "m.onnx"), ("graph", "m.onnx"), ("doctor",), ("explain",), ("locate",), ("--help",)):
+        for variables in (
+            {"PYTHONIOENCODING": "latin-1"},
+            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+        ):
+            _judge(tally, arguments, run(arguments, folder, limit_s=LIMIT_S, variables=variables), (0, 1))
+        _judge(tally, (*arguments, "> /dev/full"), _into(arguments, folder, "/dev/full"), (2,))
+        _judge(tally, (*arguments, ">&-"), _into(arguments, folder, ""), (0, 1, 2))
+    left = sorted(path.name for path in folder.iterdir())
+    unexpected = [name for name in left if name.endswith(".partial") or (folder / name).stat().st_size == 0]
+    unexpected = [name for name in unexpected if name != "fifo.onnx"]
+    if unexpected:
+        tally.fail(f"left behind: {unexpected}")
+    return tally
+
+
+def _into(arguments: Sequence[str], folder: Path, target: str) -> Ended:
+    """Run it with stdout at a file that takes nothing, or closed for ""."""
+    redirect = f'exec "$@" > {target}' if target else 'exec "$@" >&-'
+    done = subprocess.run(
+        ["sh", "-c", redirect, "sh", *command(*arguments)],
+        env=environment(folder),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    return Ended(done.returncode, b"", done.stderr.decode(errors="replace"))
+
+
+def _judge(tally: Tally, arguments: Sequence[str], ended: Ended, allowed: Sequence[int]) -> None:
+    tally.tried += 1
+    tally.kinds[f"status {ended.code}"] += 1
+    fault = ended.fault(allowed)
+    if fault:
+        tally.fail(f"friction-tui {' '.join(arguments)[:80]}: {fault}")
