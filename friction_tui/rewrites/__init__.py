@@ -24,6 +24,7 @@ from friction_tui.rewrites import (
     masks,
     names,
     narrow_types,
+    newer_opset,
     normalization,
     pooling,
     quantized_microsoft,
@@ -81,6 +82,7 @@ FAMILIES = (
     recurrent,
     random_numbers,
     expansion,
+    newer_opset,
 )
 """The order in which rewrites are offered; those for any refusal (`Rewriter.general`) come after all others."""
 

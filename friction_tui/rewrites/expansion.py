@@ -15,7 +15,7 @@ from onnx import TensorProto, defs, inliner, shape_inference
 from friction_tui.model.file.external import element_bits
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import forget_shapes, graphs_of, remove_unused
 
 _ROUNDS = 4
@@ -73,7 +73,7 @@ def simplify(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
     """
     del paths
     if model.index.opsets.get("", 1) < _OPTIMISER_OPSET:
-        raise CannotRewrite(f"the optimiser needs opset {_OPTIMISER_OPSET}; convert first with o")
+        raise NeedsOpset(_OPTIMISER_OPSET, "the optimiser")
     simpler = without_weights(model, _optimised, "the optimiser")
     if len(list(_all_nodes(simpler))) >= len(model.index.nodes):
         raise CannotRewrite("no constant part is left to work out")
@@ -124,7 +124,7 @@ def _optimised(proto: onnx.ModelProto) -> onnx.ModelProto:
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it warns of every node that it leaves as it is
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
     if not any(entry.domain in ("", "ai.onnx") and entry.version >= _OPTIMISER_OPSET for entry in proto.opset_import):
-        raise CannotRewrite(f"the optimiser needs opset {_OPTIMISER_OPSET}; convert first with o")
+        raise NeedsOpset(_OPTIMISER_OPSET, "the optimiser")
     return optimizer.optimize(proto)
 
 

@@ -88,11 +88,25 @@ def _one_step(
             if REWRITES[fix.rewrite].exactness not in level.exactness or (finding.kind, rewrite) in tried:
                 continue
             tried.add((finding.kind, rewrite))
+            before = mending.model, mending.findings
             step = _tried(mending, finding, rewrite, judge, verify)
-            if step is not None:
-                mending.steps.append(step)
+            if step is None:
+                continue
+            mending.steps.append(step)
+            if REWRITES[fix.rewrite].prepares:
+                # It mends nothing by itself: what it makes way for must hold too, or it is taken back.
+                follow: list[MendStep] = []
+                same_kind = frozenset({finding.kind})
+                if not _one_step(mending, judge, verify, level, same_kind, tried, follow.append):
+                    mending.model, mending.findings = before
+                    mending.steps.pop()
+                    continue
                 on_step(step)
-                return True
+                for following in follow:
+                    on_step(following)
+            else:
+                on_step(step)
+            return True
     return False
 
 
@@ -113,7 +127,7 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         mending.refused.append(f"{rewriter.name}: {error.why}")
         return None
     findings = judge(after)
-    why = _still_wrong(before, after, finding, mending.findings, findings)
+    why = "" if rewriter.prepares else _still_wrong(before, after, finding, mending.findings, findings)
     verification = None if why else verify(before, after)
     if verification is not None and verification.holds is False and rewriter.keeps_outputs:
         why = str(verification)
