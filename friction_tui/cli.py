@@ -219,6 +219,21 @@ def fix(model: str, output: Path | None, level: str | None, only: tuple[str, ...
 
 @main.command()
 @click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the failing part to this file.")
+@shape_options
+@source_options
+def reduce(model: str, output: Path | None, **chosen: Any) -> None:
+    """Find the smallest part of MODEL that TensorRT's parser or builder refuses or dies of, in the same way.
+
+    Exit status: 0 it was found, 2 nothing fails or the model could not be judged.
+    """
+    from friction_tui.commands.reduce import run
+
+    sys.exit(run(_agreed(model, chosen), output, allow=chosen["allow_code"]))
+
+
+@main.command()
+@click.argument("model")
 @click.option(
     "--tolerance", type=click.FloatRange(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05."
 )

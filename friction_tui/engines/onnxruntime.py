@@ -17,7 +17,7 @@ import onnx
 import platformdirs
 
 from friction_tui.engines.base import EngineCrashed, EngineMissing
-from friction_tui.engines.found import onnxruntime_distributions
+from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions
 from friction_tui.engines.onnxruntime_job import Ask, Limits, Verdict
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.weightless import weightless

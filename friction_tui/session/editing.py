@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.drawing.order import with_order
+from friction_tui.engines.found import deciding
 from friction_tui.kinds import READING_SIZES
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import OpenedModel, open_model
@@ -123,8 +124,8 @@ class Editing:
 
     def _context_of(self, model: OpenedModel, recipe: Recipe, table: ShapeTable) -> CheckContext:
         engine = self._tensorrt
-        label, rtx = (engine.label, "RTX" in engine.label) if engine else ("", True)
-        return CheckContext(model, recipe, table, None, label, rtx)
+        label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
+        return CheckContext(model, recipe, table, None, label, rtx, engine)
 
     def open(self, request: Open, stop: Stop, because: str = "") -> None:
         """Open the recipe's source, exporting it first where it is not ONNX yet, and judge it.
@@ -301,8 +302,8 @@ class Editing:
 
     @property
     def _tensorrt(self) -> EngineInfo | None:
-        return next((engine for engine in self._engines if engine.name.startswith("TensorRT")), None)
+        return deciding(self._engines)
 
     @property
     def _weak_types(self) -> bool:
-        return bool(self._tensorrt and "int8" in self._tensorrt.precisions)
+        return bool(self._tensorrt and self._tensorrt.weak_types)

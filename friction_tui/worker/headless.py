@@ -207,7 +207,7 @@ class Conversation:
                 self._client.send(Open(revision=self._revision, recipe=event.recipe))
                 return False
             case Judged():
-                return answer.opened is None or not self._start_next(answer, jobs)
+                return event.complete and (answer.opened is None or not self._start_next(answer, jobs))
             case JobEnded():
                 return event.job != EXPORT_JOB and not self._start_next(answer, jobs)
             case OtherVerdicts():

@@ -244,7 +244,7 @@ def serve(channel: BinaryIO, folder: Path, first: str) -> None:
     send = LineWriter(channel)
     looked, asked = _shown(Path(first), send) if first else (None, b"")
 
-    from friction_tui.engines.tensorrt.parser import prestart
+    from friction_tui.engines.found import prestart
 
     prestart()
     host = Host(send, folder, looked)

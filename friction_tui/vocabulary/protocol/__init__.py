@@ -58,6 +58,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     OpsetPlan,
     Phase,
     PrecisionResult,
+    Reduction,
 )
 from friction_tui.vocabulary.protocol.requests import (
     EXPORT_JOB,
@@ -156,6 +157,7 @@ __all__ = [
     "Present",
     "ReadInitializer",
     "ReadSource",
+    "Reduction",
     "Refused",
     "Request",
     "RowLabels",

@@ -67,6 +67,7 @@ class JobKind(enum.StrEnum):
     PRECISION = "precision"
     OPSETS = "opsets"
     FIX = "fix"
+    REDUCE = "reduce"
 
 
 EXPORT_JOB = 0
