@@ -20,6 +20,8 @@ from friction_tui.model.versions import least_ir, newest_opset, operator_version
 
 _SMALL = 4096
 """Bytes up to which an initializer goes through the converter, whose adapters read axes and scales."""
+_RESIZE_WITH_MODES = 11
+"""The opset in which Resize got modes of coordinates and of rounding."""
 _NO_ADAPTER = re.compile(r"No Adapter (?P<way>From|To) Version \$?(?P<version>\d+) for (?P<op>\w+)")
 _NO_PREVIOUS = re.compile(r"No Previous Version of (?P<op>\w+) exists")
 _ASSERTION = re.compile(r"^.*Assertion `.*?` failed:\s*", re.DOTALL)
@@ -70,6 +72,8 @@ def convert(model_proto: onnx.ModelProto, target: int) -> onnx.ModelProto:
         raise OpsetRefused("", "", "", f"The converter left the model at opset {opset_of(converted)}.")
     if target < 18:
         _drop_noop_attribute(converted.graph)
+    if source < _RESIZE_WITH_MODES <= target:
+        _keep_coordinates(light.graph, converted.graph)
     converted.ir_version = max(model_proto.ir_version, least_ir(target))
     complaint = _checker_message(converted) if valid else ""
     if complaint:
@@ -137,6 +141,23 @@ def _drop_noop_attribute(graph: onnx.GraphProto) -> None:
             kept = [attribute for attribute in node.attribute if attribute.name != "noop_with_empty_axes"]
             del node.attribute[:]
             node.attribute.extend(kept)
+
+
+def _keep_coordinates(before: onnx.GraphProto, after: onnx.GraphProto) -> None:
+    """Say which coordinates Resize and Upsample had before opset 11: the converter leaves its new defaults, others.
+
+    Until then output x was input x / scale, rounded down (onnx/defs/tensor/old.cc, Upsample-9 and Resize-10).
+    """
+    old = {node.output[0] for node in _all_nodes(before) if node.op_type in ("Upsample", "Resize") and node.output}
+    for node in _all_nodes(after):
+        if node.op_type != "Resize" or node.output[0] not in old:
+            continue
+        given = {attribute.name: attribute for attribute in node.attribute}
+        if "coordinate_transformation_mode" not in given:
+            node.attribute.append(onnx.helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
+        nearest = "mode" not in given or given["mode"].s == b"nearest"
+        if nearest and "nearest_mode" not in given:
+            node.attribute.append(onnx.helper.make_attribute("nearest_mode", "floor"))
 
 
 def _checker_message(light: onnx.ModelProto) -> str:
