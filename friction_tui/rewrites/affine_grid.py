@@ -18,8 +18,8 @@ from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 def affine_grid(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """Theta [N, 2, 3] or [N, 3, 4] and constant sizes → grid [N, H, W, 2] or [N, D, H, W, 3], for any N.
 
-    ONNX's own function body fails at N = 1, where its Squeeze drops the batch as well. Coordinates run from -1 to 1 over
-    the centres of the outermost points (align_corners) or over their outer edges, x first:
+    ONNX's own function body fails at N = 1, where its Squeeze drops the batch as well. Coordinates run from -1 to 1
+    over the centres of the outermost points (align_corners) or over their outer edges, x first:
     https://onnx.ai/onnx/operators/onnx__AffineGrid.html
     """
     sizes = [int(size) for size in graph.require_constant(node.input[1], "the size of AffineGrid").reshape(-1)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import onnx
 from onnx import TensorProto, defs, inliner, shape_inference
@@ -170,7 +171,7 @@ def _with_omitted_inputs(proto: onnx.ModelProto, ops: Sequence[str], opset: int)
     types[""] = onnx.TypeProto()
     for node in _all_nodes(proto):
         if node.domain in ("", "ai.onnx") and node.op_type in ops and "" in node.input:
-            schema = defs.get_schema(node.op_type, opset)
+            schema: Any = defs.get_schema(node.op_type, opset)  # onnx's stubs lack its functions
             versions = [version for version in schema.context_dependent_function_opset_versions if version <= opset]
             if not versions or not all(name in types for name in node.input):
                 continue

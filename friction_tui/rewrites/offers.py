@@ -100,10 +100,10 @@ class _Offering:
             paths = [node.path for node in nodes if self._fits(rewriter, node)]
             if not paths:
                 return None
-        nodes = tuple(reference(self._model.index, path) for path in paths)
+        references = tuple(reference(self._model.index, path) for path in paths)
         changes = f": {rewriter.changes}" if rewriter.changes else ""
         text = f"{rewriter.title[:1].upper()}{rewriter.title[1:]} ({rewriter.exactness}{changes})."
-        return Fix(text, rewrite=rewriter.name, nodes=nodes)
+        return Fix(text, rewrite=rewriter.name, nodes=references)
 
     def _after_conversion(self, nodes: Sequence[Node], rewriters: Iterable[Rewriter]) -> Fix | None:
         """The conversion to a newer opset, where one of `rewriters` then fits one of the nodes."""
