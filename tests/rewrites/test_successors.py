@@ -32,11 +32,7 @@ def test_upsample_as_resize_gives_what_opset_9_gave(mode: str, scales: tuple[flo
 def test_upsample_of_its_own_opset_is_left() -> None:
     text = "g (float[n,1,2,2] x, float[4] s) => (float y) { y = Upsample (x, s) }"
     with pytest.raises(NeedsOpset):
-        rewritten(
-            model_of("g (float[n,1,2,2] x, float[4] s) => (float y) { y = Upsample (x, s) }", opset=9),
-            upsample,
-            "Upsample",
-        )
+        rewritten(model_of(text, opset=9), upsample, "Upsample")
 
 
 def test_scatter_under_its_new_name() -> None:
