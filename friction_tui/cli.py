@@ -203,18 +203,51 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 @click.option("--safe", "level", flag_value="safe", help="Only fixes that keep the results.")
 @click.option("--all", "level", flag_value="all", help="Mend warnings and notes too.")
 @click.option("--only", multiple=True, metavar="KIND", help="Mend findings of this kind only, such as types/float64.")
+@click.option(
+    "--cut",
+    is_flag=True,
+    help="Where TensorRT still refuses nodes, cut -o NAME.onnx: NAME.head.onnx for TensorRT, NAME.tail.onnx for ONNX "
+    "Runtime (NAME.middle.onnx where a tail can run on TensorRT again), and NAME_run.py, which runs all of them.",
+)
+@click.option("--diff", is_flag=True, help="Print what was taken out, put in and changed.")
+@click.option(
+    "--script",
+    type=click.Path(path_type=Path),
+    metavar="SCRIPT.py",
+    help="Write a Python script that repeats the edits on the original with onnx and numpy only.",
+)
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @shape_options
 @source_options
-def fix(model: str, output: Path | None, level: str | None, only: tuple[str, ...], form: str, **chosen: Any) -> None:
+def fix(model: str, output: Path | None, level: str | None, form: str, **chosen: Any) -> None:
     """Mend what TensorRT refuses in MODEL by rewriting it, and verify each step.
 
     Without --safe a fix that changes results as it says is used where nothing safer mends an error. Exit status: 0 no
-    error remains, 1 some do, 2 the model could not be judged or written.
+    error remains, 1 some do (also where they were cut off), 2 the model could not be judged or written.
     """
     from friction_tui.commands.fix import run
 
-    sys.exit(run(_agreed(model, chosen), output, level=level or "", only=only, form=form, allow=chosen["allow_code"]))
+    asked = {name: chosen.pop(name) for name in ("only", "script", "diff", "cut")}
+    asked |= {"level": level or "", "form": form, "allow": chosen["allow_code"]}
+    sys.exit(run(_agreed(model, chosen), output, **asked))
+
+
+@main.command()
+@click.argument("model")
+@click.argument("node")
+@click.option(
+    "-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="The folder to write it into."
+)
+@shape_options
+def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
+    """Write the skeleton of a TensorRT plug-in (IPluginV3) for a NODE of the ONNX file MODEL.
+
+    NODE is a node's name or its first output. Its tensors, types, attributes and output sizes are filled in, in Python
+    (plugin.py) and C++ (plugin.cpp, CMakeLists.txt); what it computes is left for you.
+    """
+    from friction_tui.commands.plugin import run
+
+    sys.exit(run(_agreed(model, chosen), node, folder))
 
 
 @main.command()

@@ -9,20 +9,35 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun, writable
 from friction_tui.drawing.width import visible
 from friction_tui.kinds import KINDS, nearest
 from friction_tui.report.as_json import finding_of
+from friction_tui.report.difference import lines
 from friction_tui.report.text import ansi, describe, plain
 from friction_tui.vocabulary.finding import Severity
-from friction_tui.vocabulary.protocol import Event, JobKind, JobProgress, Mended, StartJob
+from friction_tui.vocabulary.protocol import CutParts, Event, JobKind, JobProgress, Mended, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 
 
-def run(recipe: Recipe, output: Path | None, *, level: str, only: Sequence[str], form: str, allow: bool) -> int:
+def run(
+    recipe: Recipe,
+    output: Path | None,
+    *,
+    level: str,
+    only: Sequence[str],
+    form: str,
+    script: Path | None,
+    diff: bool,
+    cut: bool,
+    allow: bool,
+) -> int:
     """Mend the model and write it; 0 no error remains, 1 some do, 2 it could not be judged or written."""
+    if cut and output is None:
+        raise click.UsageError("--cut writes the parts beside the fixed model: give -o too")
     unknown = next((kind for kind in only if kind not in KINDS), None)
     if unknown is not None:
         near = nearest(unknown)
@@ -30,6 +45,8 @@ def run(recipe: Recipe, output: Path | None, *, level: str, only: Sequence[str],
         raise click.UsageError(f"--only: there is no kind {unknown!r}{hint}")
     if output is not None:
         writable(output, "the model")
+    if script is not None:
+        writable(script, "the script")
     live = sys.stderr.isatty()
 
     def on_event(event: Event) -> None:
@@ -39,7 +56,10 @@ def run(recipe: Recipe, output: Path | None, *, level: str, only: Sequence[str],
 
     def request(number: int, kind: JobKind) -> StartJob:
         path = str(output.resolve()) if output else ""
-        return StartJob(job=number, kind=kind, level=level, only=tuple(only), output=path)
+        beside = str(script.resolve()) if script else ""
+        return StartJob(
+            job=number, kind=kind, level=level, only=tuple(only), output=path, script=beside, diff=diff, cut=cut
+        )
 
     answer = judged(recipe, allow=allow, jobs=(JobKind.FIX,), job_request=request, on_event=on_event)
     ended = answer.jobs.get(JobKind.FIX)
@@ -62,14 +82,34 @@ def _lines(mended: Mended) -> Iterator[str]:
         yield f"original and result: {visible(mended.verified)}"
     if not mended.steps:
         yield "No fix applies." if errors else "Nothing to fix: no error was found."
+    if mended.difference is not None:
+        yield from lines(mended.difference)
+    if mended.script:
+        yield f"script {visible(mended.script)}: {visible(mended.scripted)}"
     if mended.saved:
         yield f"saved to {visible(mended.saved)}"
+    if mended.cut is not None:
+        yield from _parts(mended.cut)
     if errors:
         yield f"{len(errors)} {'error remains' if len(errors) == 1 else 'errors remain'}:"
         for finding in errors:
             yield from describe(finding, paint)
         for why in mended.refused:
             yield f"  tried, not kept: {visible(why)}"
+
+
+def _parts(cut: CutParts) -> Iterator[str]:
+    if cut.why_not:
+        yield f"not cut: {visible(cut.why_not)}"
+        return
+    engines = ("TensorRT", "ONNX Runtime", "TensorRT")
+    files = [file for file in (cut.head, cut.middle, cut.tail) if file]
+    for file, nodes, engine in zip(files, cut.nodes, engines, strict=False):
+        yield f"for {engine}: {visible(file)}, {nodes} node{'s' * (nodes != 1)}"
+    size = f" ({cut.bytes:,} bytes at opt)" if cut.bytes else ""
+    yield f"cut at {', '.join(map(visible, cut.tensors)) or 'no tensor'}{size}"
+    yield f"parts and original: {visible(cut.verified)}"
+    yield f"run them with {visible(cut.runner)}"
 
 
 def _document(mended: Mended) -> str:
@@ -96,4 +136,10 @@ def _document(mended: Mended) -> str:
         "remaining": [finding_of(finding) for finding in mended.findings],
         "not_kept": list(mended.refused),
     }
+    if mended.script:
+        document |= {"script": mended.script, "scripted": mended.scripted}
+    if mended.cut is not None:
+        document["cut"] = msgspec.to_builtins(mended.cut)
+    if mended.difference is not None:
+        document["diff"] = msgspec.to_builtins(mended.difference)
     return json.dumps(document, indent=2, ensure_ascii=False)

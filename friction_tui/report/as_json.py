@@ -12,6 +12,7 @@ from typing import Any
 
 from friction_tui import __version__
 from friction_tui.kinds import KINDS
+from friction_tui.report.applicability import fix_of
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import EngineVerdict
 from friction_tui.vocabulary.finding import Finding, Location
@@ -90,6 +91,7 @@ def finding_of(finding: Finding) -> dict[str, Any]:
         "places": [_location(location) for location in finding.locations],
         "fix": " Or: ".join(fix.text for fix in finding.fixes),
         "fixes": [fix.text for fix in finding.fixes],
+        "fix_details": [fix_of(fix) for fix in finding.fixes],
         "source": finding.source,
         "also": list(finding.also),
         "engine": [{"source": words.source, "text": words.text} for words in finding.words],

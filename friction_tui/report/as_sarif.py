@@ -11,9 +11,10 @@ from typing import Any
 
 from friction_tui import __version__
 from friction_tui.kinds import KINDS, explain
+from friction_tui.report.applicability import command, fix_of
 from friction_tui.report.as_json import text_of
 from friction_tui.report.verdict import ModelVerdict
-from friction_tui.vocabulary.finding import Finding, Severity
+from friction_tui.vocabulary.finding import Finding, Fix, Severity
 
 LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
@@ -68,6 +69,7 @@ def _rule(kind: str) -> dict[str, Any]:
 
 def _result(verdict: ModelVerdict, finding: Finding, rule: int) -> dict[str, Any]:
     fixes = "".join(f"\n{i}. {fix.text}" for i, fix in enumerate(finding.fixes, 1))
+    applicable = [_fix(verdict.path, finding.kind, fix) for fix in finding.fixes if fix.rewrite]
     return {
         "ruleId": finding.kind,
         "ruleIndex": rule,
@@ -76,6 +78,24 @@ def _result(verdict: ModelVerdict, finding: Finding, rule: int) -> dict[str, Any
         "locations": [_location(verdict, finding)],
         "partialFingerprints": {"frictionTui/v1": fingerprint(verdict.path, finding)},
         "properties": {"source": finding.source, "tier": finding.tier.value},
+        **({"fixes": applicable} if applicable else {}),
+    }
+
+
+def _fix(path: str, kind: str, fix: Fix) -> dict[str, Any]:
+    """A rewrite as a SARIF fix (2.1.0, §3.55).
+
+    A fix must hold replacements of regions of a file. The rewritten model is not known when the report is written, and
+    its bytes would be of no use to a viewer, so the replacement deletes nothing and inserts nothing: applying it leaves
+    the file valid. What carries the fix out is in the properties: the rewrite, its nodes and the command.
+    """
+    nothing = {"deletedRegion": {"byteOffset": 0, "byteLength": 0}}
+    change = {"artifactLocation": {"uri": _uri(path)}, "replacements": [nothing]}
+    details = {key: value for key, value in fix_of(fix).items() if key != "text"}
+    return {
+        "description": {"text": fix.text},
+        "artifactChanges": [change],
+        "properties": {**details, "command": command(path, kind, fix)},
     }
 
 

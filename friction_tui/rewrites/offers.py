@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -20,6 +21,7 @@ from friction_tui.processes.child import run
 from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
+from friction_tui.rewrites.cutting import head_size, refused_nodes
 from friction_tui.rewrites.graph_editor import GraphEditor, graph_at
 from friction_tui.rewrites.newer_opset import CONVERT, TARGETS
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
@@ -74,7 +76,9 @@ class _Offering:
         if self._needs_opset and (fix := self._after_conversion(nodes, self._needs_opset.values())) is not None:
             offered.append(fix)
         new = tuple(fix for fix in offered if fix.rewrite not in known)
-        return msgspec.structs.replace(finding, fixes=(*new, *finding.fixes)) if new else finding
+        fixes = (*new, *map(_promised, finding.fixes))
+        cut = () if any(fix.applicable for fix in fixes) else self._cut(finding)
+        return msgspec.structs.replace(finding, fixes=(*fixes, *cut))
 
     def _candidates(self, finding: Finding) -> list[Rewriter]:
         named = [REWRITES[name] for name in KINDS[finding.kind].rewrites]
@@ -84,6 +88,21 @@ class _Offering:
                 named.extend(self._by_op.get(("" if domain == "ai.onnx" else domain, op), ()))
             named.extend(rewriter for rewriter in REWRITES.values() if rewriter.general)
         return list({rewriter.name: rewriter for rewriter in named}.values())
+
+    def _cut(self, finding: Finding) -> tuple[Fix, ...]:
+        """The last way out of a refusal that nothing mends: the rest of the model in ONNX Runtime."""
+        refused = refused_nodes([finding])
+        nodes, costly = head_size(self._model, refused) if refused else (0, 0)
+        if not costly:
+            return ()
+        before = f"the {nodes} nodes that do not depend on it" if nodes > 1 else "the node that does not depend on it"
+        name = shlex.quote(self._model.path.name)
+        return (
+            Fix(
+                f"Cut the model: TensorRT runs {before}, as far as they parse, ONNX Runtime the rest "
+                f"(friction-tui fix {name} -o OUT.onnx --cut)."
+            ),
+        )
 
     def _nodes(self, finding: Finding) -> list[Node]:
         found = (self._model.index.by_path.get(path) for path in finding.node_paths)
@@ -103,7 +122,7 @@ class _Offering:
         references = tuple(reference(self._model.index, path) for path in paths)
         changes = f": {rewriter.changes}" if rewriter.changes else ""
         text = f"{rewriter.title[:1].upper()}{rewriter.title[1:]} ({rewriter.exactness}{changes})."
-        return Fix(text, rewrite=rewriter.name, nodes=references)
+        return _promised(Fix(text, rewrite=rewriter.name, nodes=references))
 
     def _after_conversion(self, nodes: Sequence[Node], rewriters: Iterable[Rewriter]) -> Fix | None:
         """The conversion to a newer opset, where one of `rewriters` then fits one of the nodes."""
@@ -116,14 +135,17 @@ class _Offering:
         for rewriter in rewriters:
             if self._converted.fix(rewriter, there) is not None:
                 title = f"{CONVERT.title[:1].upper()}{CONVERT.title[1:]}"
-                return Fix(f"{title} ({CONVERT.exactness}), then: {rewriter.title}.", rewrite=CONVERT.name)
+                return _promised(Fix(f"{title} ({CONVERT.exactness}), then: {rewriter.title}.", rewrite=CONVERT.name))
         return None
 
-    def like(self, nodes: Iterable[Node]) -> list[Node]:
-        """The nodes of this model that write what `nodes` of another do, or are of their operators in a function."""
+    def like(self, nodes: Sequence[Node]) -> list[Node]:
+        """The nodes of this model that write what `nodes` of another do; of their operators where none does.
+
+        A conversion puts functions in place of their calls, and renames outputs of operators that it replaces.
+        """
         own = {node.outputs[0]: node for node in self._model.index.nodes if node.outputs}
         found = [own[node.outputs[0]] for node in nodes if node.outputs and node.outputs[0] in own]
-        ops = {node.proto.op_type for node in nodes if node.graph.startswith("@")}
+        ops = {node.proto.op_type for node in nodes}
         return found or [node for node in self._model.index.nodes if node.proto.op_type in ops]
 
     def _edited(self, rewriter: Rewriter, paths: Sequence[str]) -> onnx.ModelProto | None:
@@ -154,6 +176,14 @@ class _Offering:
     def _note(self, rewriter: Rewriter, misfit: CannotRewrite | None) -> None:
         if isinstance(misfit, NeedsOpset) and misfit.opset <= TARGETS[0]:
             self._needs_opset[rewriter.name] = rewriter
+
+
+def _promised(fix: Fix) -> Fix:
+    """The fix with what its rewrite promises about the results."""
+    rewriter = REWRITES.get(fix.rewrite)
+    if rewriter is None:
+        return fix
+    return msgspec.structs.replace(fix, exactness=rewriter.exactness.value, changes=rewriter.changes)
 
 
 def _changed(refused: Iterable[Node], edited: onnx.ModelProto) -> bool:

@@ -72,27 +72,30 @@ class Verification(msgspec.Struct, frozen=True):
         return ("; ".join(parts) or "neither model ran") + f" ({self.source}{against})"
 
 
-def verify(before: onnx.ModelProto, after: onnx.ModelProto, points: Sequence[Point]) -> Verification:
+def verify(
+    before: onnx.ModelProto, after: onnx.ModelProto | Sequence[onnx.ModelProto], points: Sequence[Point]
+) -> Verification:
     """Run both on several inputs at every point: random ones, zeros, large ones. Needs the weights in the models.
 
-    Where ONNX Runtime does not load the original, ONNX's definition of its operators stands in for it, then ONNX's
-    reference evaluator.
+    `after` may be the parts of a model that was cut, in the order they run. Where ONNX Runtime does not load the
+    original, ONNX's definition of its operators stands in for it, then ONNX's reference evaluator.
     """
     import onnxruntime as ort
 
     source = f"ONNX Runtime {ort.__version__} CPU"
     try:
-        run_after = _runner(ort, after)
+        run_after = _runner(ort, after) if isinstance(after, onnx.ModelProto) else _chain(ort, before, after)
     except Exception as error:
         return Verification(0, 0, 0, 0.0, source, f"the rewritten model does not load: {_first_line(error)}")
     run_before, stand_in, why = _original(ort, before)
     if run_before is None:
         return Verification(0, 0, 0, 0.0, source, f"the original does not load: {why}")
+    first = after if isinstance(after, onnx.ModelProto) else before
     counted = Counter[str]()
     worst = worst_relative = 0.0
     diverges = ""
     for feeds in _inputs(before, points):
-        expected, given = run_before(_as_declared(before, feeds)), run_after(_as_declared(after, feeds))
+        expected, given = run_before(_as_declared(before, feeds)), run_after(_as_declared(first, feeds))
         if expected is None or given is None:
             counted["only_after"] += given is not None
             counted["only_before"] += expected is not None
@@ -105,7 +108,7 @@ def verify(before: onnx.ModelProto, after: onnx.ModelProto, points: Sequence[Poi
         worst, worst_relative = max(worst, apart), max(worst_relative, apart / max(scale, 1e-30) if apart else 0.0)
         if apart <= allowed:
             counted["equal"] += 1
-        elif not diverges and not stand_in:
+        elif not diverges and not stand_in and isinstance(after, onnx.ModelProto):
             diverges = _first_difference(ort, before, after, feeds)
     return Verification(
         counted["equal"],
@@ -216,6 +219,23 @@ def _runner(ort: Any, model: onnx.ModelProto) -> Run:
     return lambda feeds: _run(session, feeds)
 
 
+def _chain(ort: Any, whole: onnx.ModelProto, parts: Sequence[onnx.ModelProto]) -> Run:
+    """Parts that run one after another, as one model with the inputs and outputs of the whole."""
+    sessions = [_session(ort, part) for part in parts]
+
+    def run(feeds: Feeds) -> list[np.ndarray] | None:
+        values = dict(feeds)
+        for session in sessions:
+            names = [port.name for port in session.get_outputs()]
+            given = _run(session, values)
+            if given is None:
+                return None
+            values.update(zip(names, given, strict=True))
+        return [values[value.name] for value in whole.graph.output]
+
+    return run
+
+
 def _session(ort: Any, model: onnx.ModelProto) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = 4
@@ -239,9 +259,12 @@ def _by_reference(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> li
         return None  # it lacks the operators of many opsets
 
 
-def _as_declared(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same numbers in the types that a model declares: a rewrite may change those of inputs."""
-    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+def _as_declared(
+    model: onnx.ModelProto | Sequence[onnx.ModelProto], feeds: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The same numbers in the types that a model, or its parts, declare: a rewrite may change those of inputs."""
+    parts = (model,) if isinstance(model, onnx.ModelProto) else model
+    types = {value.name: value.type.tensor_type.elem_type for part in parts for value in part.graph.input}
     return {
         name: array.astype(onnx.helper.tensor_dtype_to_np_dtype(types[name]), copy=False)
         for name, array in feeds.items()

@@ -140,8 +140,8 @@ def _in_parts(context: CheckContext, seconds: float) -> tuple[Finding, ...]:
 
 
 def refused_by_builder(context: CheckContext, refused: Sequence[Refusal] | None) -> list[Finding]:
-    """The findings of one dry build, for a model whose parser's answer is known; [] where it cannot be asked."""
-    if refused or why_not(context):
+    """The findings of one dry build, for a model whose parser was asked (not None); [] where it cannot be."""
+    if refused is None or refused or why_not(context):
         return []
     answer = BuilderQuestion(context.model).ask(terms_of(context))
     return list(answer_findings(context, answer))

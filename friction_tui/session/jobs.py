@@ -68,6 +68,9 @@ class Jobs:
             level=request.level,
             only=request.only,
             output=request.output,
+            script=request.script,
+            diff=request.diff,
+            cut=request.cut,
         )
 
     def ended(self, ended: JobEnded) -> JobEnded:

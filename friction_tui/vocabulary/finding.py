@@ -98,7 +98,8 @@ class Fix(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `rewrite` names a rewrite in `friction_tui.rewrites` to apply at `nodes`, paths or references; `ranges` are
     dimension ranges to put in the profile (keys as in `Profile.ranges`); `opset` an opset to convert to.
-    All empty: the fix is the user's to make, in their own code.
+    All empty: the fix is the user's to make, in their own code. `exactness` is what the rewrite promises about the
+    results (`friction_tui.rewrites.base.Exactness`, "" where not known), `changes` what it changes.
     """
 
     text: str
@@ -106,6 +107,8 @@ class Fix(msgspec.Struct, frozen=True, omit_defaults=True):
     nodes: tuple[str, ...] = ()
     ranges: dict[str, Range] = {}
     opset: int | None = None
+    exactness: str = ""
+    changes: str = ""
 
     @property
     def applicable(self) -> bool:

@@ -162,6 +162,7 @@ def test_a_build_that_crashes_is_an_error_in_every_format(tmp_path: Path, form: 
     pytest.importorskip("tensorrt_rtx", reason="the crash is one of TensorRT-RTX 1.7.1")
     done = _check(_attention_of_one_tensor(tmp_path / "m.onnx"), "--build", "--format", form)
     assert done.exit_code == 2, done.output
+    assert "engine/builder-crashed" in done.output
     assert "builder crashed" in done.output
     assert "SIGSEGV" in done.output
     assert "both" in done.output
@@ -195,7 +196,7 @@ def test_a_target_that_is_not_offered_is_an_error_with_those_that_are(tmp_path: 
     pytest.importorskip("tensorrt_rtx", reason="the RTX edition is told its target")
     done = _check(_model(tmp_path / "m.onnx", sizes=(2, 4)), "--target", "SM999")
     assert done.exit_code == 1, done.output
-    assert "does not build for SM999" in done.output
+    assert "does not build for SM999  engine/target" in done.output
     assert "SM75" in done.output
     assert "SM121" in done.output
 
@@ -205,13 +206,15 @@ def test_a_target_that_is_offered_is_taken(tmp_path: Path) -> None:
     done = _check(_model(tmp_path / "m.onnx", sizes=(2, 4)), "--target", "SM89", "--precision", "fp16")
     assert done.exit_code == 0, done.output
     assert "kernels for SM89: compiled" in done.output
+    assert "engine/target" not in done.output
+    assert "engine/precision-flag" not in done.output
 
 
 def test_a_precision_that_is_not_offered_is_an_error(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT 10 takes int8 as a flag")
     done = _check(_model(tmp_path / "m.onnx", sizes=(2, 4)), "--precision", "int8")
     assert done.exit_code == 1, done.output
-    assert "does not take int8 as a flag" in done.output
+    assert "does not take int8 as a flag  engine/precision-flag" in done.output
 
 
 def test_a_file_name_that_is_not_unicode_is_answered(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import jsonschema
@@ -25,6 +26,7 @@ from friction_tui.vocabulary.finding import (
     SourceLine,
     Tier,
 )
+from friction_tui.vocabulary.recipe import Range
 
 LINE = SourceLine("src/model.py", 88, "Head.forward", "x = x.view(1, 256)")
 BAKED = Finding(
@@ -49,6 +51,28 @@ HAZARD = Finding(
     source="rule",
     locations=(Location(LocationKind.TENSOR, "卷积\x07"),),
 )
+FIXABLE = Finding(
+    kind="dynamic/baked-reshape",
+    severity=Severity.ERROR,
+    tier=Tier.PARSER,
+    title="NonZero is refused",
+    cause="It is not imported.",
+    source="TensorRT-RTX 1.7.1 parser",
+    locations=(Location(LocationKind.NODE, "nz", op="NonZero", node="3"),),
+    fixes=(
+        Fix("Use a mask.", rewrite="nonzero-mask", nodes=("nz_out",), exactness="equal up to rounding"),
+        Fix(
+            "Cast it.",
+            rewrite="cast-to-widest",
+            nodes=("x",),
+            exactness="changes results",
+            changes="inputs are float32",
+        ),
+        Fix("Restrict N.", ranges={"x.0": Range(1, 4, 8)}),
+        Fix("Raise the opset.", opset=21),
+        Fix("Write it otherwise."),
+    ),
+)
 VERDICTS = [
     ModelVerdict("models/a b.onnx", (BAKED, HAZARD), 0.14, ("opset 17",), guessed=("N 1..4..8",)),
     ModelVerdict("broken.onnx", failure="the worker died"),
@@ -66,6 +90,84 @@ def test_json_keeps_its_published_schema() -> None:
     assert "1024 elements" in finding["text"]
     assert finding["fix"].startswith("x.flatten(1)")
     assert document["models"][1]["failure"] == "the worker died"
+
+
+def test_json_rates_each_fix_as_ruff_and_rustc_do() -> None:
+    document = json.loads(as_json.report([ModelVerdict("m.onnx", (FIXABLE,))]))
+    jsonschema.validate(document, as_json.schema())
+    finding = document["models"][0]["findings"][0]
+    assert [detail["text"] for detail in finding["fix_details"]] == finding["fixes"]
+    assert [(detail["applicability"], detail["suggestion_applicability"]) for detail in finding["fix_details"]] == [
+        ("safe", "MachineApplicable"),
+        ("unsafe", "MaybeIncorrect"),
+        ("unsafe", "MaybeIncorrect"),
+        ("unsafe", "MaybeIncorrect"),
+        ("display", "Unspecified"),
+    ]
+    mask, cast, ranges, opset, _ = finding["fix_details"]
+    assert (mask["rewrite"], mask["nodes"], mask["exactness"]) == ("nonzero-mask", ["nz_out"], "equal up to rounding")
+    assert cast["changes"] == "inputs are float32"
+    assert (ranges["ranges"], opset["opset"]) == ({"x.0": [1, 4, 8]}, 21)
+
+
+SARIF_FIX: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["artifactChanges"],
+    "properties": {
+        "description": {"type": "object", "required": ["text"]},
+        "properties": {"type": "object"},
+        "artifactChanges": {
+            "type": "array",
+            "minItems": 1,
+            "uniqueItems": True,
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["artifactLocation", "replacements"],
+                "properties": {
+                    "artifactLocation": {"type": "object", "properties": {"uri": {"type": "string"}}},
+                    "properties": {"type": "object"},
+                    "replacements": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "required": ["deletedRegion"],
+                            "properties": {
+                                "deletedRegion": {
+                                    "type": "object",
+                                    "properties": {
+                                        "byteOffset": {"type": "integer", "minimum": -1},
+                                        "byteLength": {"type": "integer", "minimum": 0},
+                                    },
+                                },
+                                "insertedContent": {"type": "object"},
+                                "properties": {"type": "object"},
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+"""`fix`, `artifactChange` and `replacement` of https://json.schemastore.org/sarif-2.1.0.json."""
+
+
+def test_sarif_has_a_fix_for_each_rewrite_and_says_how_to_apply_it() -> None:
+    run = json.loads(as_sarif.report([ModelVerdict("models/a b.onnx", (FIXABLE, HAZARD))]))["runs"][0]
+    result, other = run["results"]
+    assert "fixes" not in other
+    for fix in result["fixes"]:
+        jsonschema.validate(fix, SARIF_FIX)
+    mask, cast = result["fixes"]
+    assert mask["properties"]["applicability"] == "safe"
+    assert mask["artifactChanges"][0]["artifactLocation"]["uri"] == "models/a%20b.onnx"
+    told = "friction-tui fix 'models/a b.onnx' --only dynamic/baked-reshape --safe -o FIXED.onnx"
+    assert mask["properties"]["command"] == told
+    assert "--safe" not in cast["properties"]["command"]
 
 
 def test_the_schema_knows_every_kind_and_no_other() -> None:

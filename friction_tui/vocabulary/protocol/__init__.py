@@ -5,6 +5,7 @@ The terminal sends `Request`s, the worker sends `Event`s. A request that changes
 dropped. This package knows the words and nothing else.
 """
 
+from friction_tui.vocabulary.protocol.differences import ModelDifference
 from friction_tui.vocabulary.protocol.events import (
     CheckState,
     ConsentNeeded,
@@ -46,6 +47,7 @@ from friction_tui.vocabulary.protocol.graph import (
 )
 from friction_tui.vocabulary.protocol.measurements import (
     BuildResult,
+    CutParts,
     GpuSample,
     KeptNode,
     Kernel,
@@ -110,6 +112,7 @@ __all__ = [
     "CancelJob",
     "CheckState",
     "ConsentNeeded",
+    "CutParts",
     "Detail",
     "Dim",
     "EditStep",
@@ -142,6 +145,7 @@ __all__ = [
     "MemoryForecast",
     "MendStep",
     "Mended",
+    "ModelDifference",
     "ModelSummary",
     "NetronStarted",
     "NodeDetail",

@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.protocol.differences import ModelDifference
 from friction_tui.vocabulary.recipe import Rewrite
 
 
@@ -35,10 +36,33 @@ class MendStep(msgspec.Struct, frozen=True, kw_only=True):
     holds: bool | None = None
 
 
+class CutParts(msgspec.Struct, frozen=True, kw_only=True):
+    """A model cut in parts that run one after another, the head on TensorRT.
+
+    The tail runs on ONNX Runtime; where there is a `middle`, that does, and the tail on TensorRT again. Files as
+    written; `tensors` cross from one to the other, `bytes` of them at opt (0 where a size is not known).
+    `runner` is a Python file that runs all of them. `nodes` counts those of each part. `verified` is what running
+    the composition and the original showed, in words. `why_not` says why there are no parts.
+    """
+
+    head: str = ""
+    middle: str = ""
+    tail: str = ""
+    runner: str = ""
+    tensors: tuple[str, ...] = ()
+    bytes: int = 0
+    nodes: tuple[int, ...] = ()
+    verified: str = ""
+    holds: bool | None = None
+    why_not: str = ""
+
+
 class Mended(msgspec.Struct, frozen=True, kw_only=True):
     """What a run of fixes came to: the steps that were kept, all findings that remain, why other fixes were not kept.
 
-    `verified` compares the original with the final model; `saved` is the file that was written, "" for none.
+    `verified` compares the original with the final model; `saved` is the file that was written, "" for none, `script`
+    the script that repeats the edits and `scripted` what running it showed. `difference` is what the edits came to,
+    where that was asked. `cut` are the parts of a model that stays refused.
     """
 
     steps: tuple[MendStep, ...]
@@ -47,6 +71,10 @@ class Mended(msgspec.Struct, frozen=True, kw_only=True):
     verified: str = ""
     holds: bool | None = None
     saved: str = ""
+    script: str = ""
+    scripted: str = ""
+    difference: ModelDifference | None = None
+    cut: CutParts | None = None
 
 
 class Reduction(msgspec.Struct, frozen=True, kw_only=True):

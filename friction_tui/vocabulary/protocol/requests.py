@@ -93,6 +93,12 @@ class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
     """The kinds of finding that a run of fixes is limited to; () for all."""
     output: str = ""
     """Where a run of fixes writes the model, on the worker's machine; "" for nowhere."""
+    script: str = ""
+    """Where it writes a script that repeats the edits; "" for nowhere."""
+    diff: bool = False
+    """Whether it answers with the difference between the original and the result."""
+    cut: bool = False
+    """Whether a model that stays refused is cut into parts, written beside `output`."""
 
 
 class CancelJob(msgspec.Struct, frozen=True, tag="cancel_job"):
@@ -184,3 +190,6 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     level: str = ""
     only: tuple[str, ...] = ()
     output: str = ""
+    script: str = ""
+    diff: bool = False
+    cut: bool = False

@@ -1,0 +1,37 @@
+"""`friction-tui plugin`: the skeleton of a TensorRT plug-in for one node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from friction_tui.commands.failing import CouldNotRun
+from friction_tui.drawing.width import visible
+from friction_tui.processes import child
+from friction_tui.processes.begin import command
+from friction_tui.vocabulary.recipe import Recipe
+
+
+def run(recipe: Recipe, node: str, folder: Path) -> int:
+    """Write it into `folder`; 0, or the command ends with status 2 and the reason."""
+    question = {
+        "path": str(Path(recipe.source.path).resolve()),
+        "node": node,
+        "folder": str(folder.resolve()),
+        "profile": recipe.profile,
+    }
+    done = child.run(command("friction_tui.rewrites.plugin_skeleton"), msgspec.json.encode(question))
+    if done.code != 0:
+        raise CouldNotRun(f"the plug-in was not written: {visible(done.last_line)}")
+    written = msgspec.json.decode(done.out)
+    if written["why_not"]:
+        raise CouldNotRun(f"no plug-in was written: {visible(written['why_not'])}")
+    click.echo(f"plug-in {written['name']}")
+    for file in written["files"]:
+        click.echo(f"  {visible(file)}")
+    click.echo("left for you:")
+    for point in written["open_points"]:
+        click.echo(f"  {visible(point)}")
+    return 0
