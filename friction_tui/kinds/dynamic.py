@@ -124,6 +124,7 @@ target of Expand or Tile, the bounds of a Slice, or the tensor itself is a const
         "tile-follow-partner",
         "slice-to-the-end",
         "expand-constant",
+        "initial-state-follow-input",
     ),
 )
 

@@ -238,6 +238,8 @@ version that brought it (GroupNormalization of opset 18) is still taken by both:
     ),
     matters=frozenset({"specification"}),
     rewrites=(
+        "upsample-resize",
+        "scatter-elements",
         "move-attributes",
         "raise-opset",
     ),

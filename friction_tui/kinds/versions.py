@@ -122,6 +122,7 @@ A note where no node broadcasts.""",
     shows=ModelText(_ADD, opset=6),
     quiet=ModelText(_ADD, opset=7),
     matters=frozenset({"specification"}),
+    rewrites=("convert-opset",),
 )
 
 ONNXRUNTIME_TOO_OLD = Kind(

@@ -20,6 +20,11 @@ from friction_tui.model.versions import least_ir, newest_opset, operator_version
 
 _SMALL = 4096
 """Bytes up to which an initializer goes through the converter, whose adapters read axes and scales."""
+_NUMPY_BROADCASTING = 7
+"""The opset from which on Add and its kind broadcast as NumPy does."""
+_FIRST_NUMBER = 100003
+_RESIZE_WITH_MODES = 11
+"""The opset in which Resize got modes of coordinates and of rounding."""
 _NO_ADAPTER = re.compile(r"No Adapter (?P<way>From|To) Version \$?(?P<version>\d+) for (?P<op>\w+)")
 _NO_PREVIOUS = re.compile(r"No Previous Version of (?P<op>\w+) exists")
 _ASSERTION = re.compile(r"^.*Assertion `.*?` failed:\s*", re.DOTALL)
@@ -60,6 +65,8 @@ def convert(model_proto: onnx.ModelProto, target: int) -> onnx.ModelProto:
         return unchanged
     light, weights = _without_weights(model_proto)
     valid = _checker_message(light) == ""
+    if source < _NUMPY_BROADCASTING <= target:
+        _number_symbols(light.graph)
     try:
         if light.functions:
             light = onnx_native.inline_local_functions(light)
@@ -70,8 +77,14 @@ def convert(model_proto: onnx.ModelProto, target: int) -> onnx.ModelProto:
         raise OpsetRefused("", "", "", f"Opset {source} → {target}: onnx's converter {error}.") from error
     if opset_of(converted) != target:
         raise OpsetRefused("", "", "", f"The converter left the model at opset {opset_of(converted)}.")
+    if source < _NUMPY_BROADCASTING <= target:
+        del converted.graph.value_info[:]
+        del converted.graph.output[:]
+        converted.graph.output.extend(model_proto.graph.output)
     if target < 18:
         _drop_noop_attribute(converted.graph)
+    if source < _RESIZE_WITH_MODES <= target:
+        _keep_coordinates(converted.graph)
     converted.ir_version = max(model_proto.ir_version, least_ir(target))
     complaint = _checker_message(converted) if valid else ""
     if complaint:
@@ -132,6 +145,19 @@ def _all_nodes(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
             pending.extend(body for _, body in body_attributes(node))
 
 
+def _number_symbols(graph: onnx.GraphProto) -> None:
+    """Sizes in place of symbols: the step to opset 7 compares shapes to place an axis, and stops at a symbol.
+
+    Large sizes, each symbol its own, so that none meets a size of the model by accident.
+    """
+    numbers: dict[str, int] = {}
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if not dim.HasField("dim_value"):
+                symbol = dim.dim_param or f"?{len(numbers)}"
+                dim.dim_value = numbers.setdefault(symbol, _FIRST_NUMBER + len(numbers))
+
+
 def _drop_noop_attribute(graph: onnx.GraphProto) -> None:
     """Remove `noop_with_empty_axes`, which only ReduceSum had before opset 18 and the converter leaves on the rest."""
     for node in _all_nodes(graph):
@@ -139,6 +165,22 @@ def _drop_noop_attribute(graph: onnx.GraphProto) -> None:
             kept = [attribute for attribute in node.attribute if attribute.name != "noop_with_empty_axes"]
             del node.attribute[:]
             node.attribute.extend(kept)
+
+
+def _keep_coordinates(graph: onnx.GraphProto) -> None:
+    """Say which coordinates Resize and Upsample had before opset 11: the converter leaves its new defaults, others.
+
+    Until then output x was input x / scale, rounded down (onnx/defs/tensor/old.cc, Upsample-9 and Resize-10).
+    """
+    for node in _all_nodes(graph):
+        if node.op_type != "Resize":
+            continue
+        given = {attribute.name: attribute for attribute in node.attribute}
+        if "coordinate_transformation_mode" not in given:
+            node.attribute.append(onnx.helper.make_attribute("coordinate_transformation_mode", "asymmetric"))
+        nearest = "mode" not in given or given["mode"].s == b"nearest"
+        if nearest and "nearest_mode" not in given:
+            node.attribute.append(onnx.helper.make_attribute("nearest_mode", "floor"))
 
 
 def _checker_message(light: onnx.ModelProto) -> str:

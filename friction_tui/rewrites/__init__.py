@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from friction_tui.rewrites import (
+    affine_grid,
     arithmetic,
     baked_sizes,
     bits,
@@ -23,6 +24,7 @@ from friction_tui.rewrites import (
     masks,
     names,
     narrow_types,
+    newer_opset,
     normalization,
     pooling,
     quantized_microsoft,
@@ -36,6 +38,7 @@ from friction_tui.rewrites import (
     shapes,
     spectral,
     structure,
+    successors,
     training,
     trees,
     types,
@@ -79,6 +82,9 @@ FAMILIES = (
     recurrent,
     random_numbers,
     expansion,
+    affine_grid,
+    successors,
+    newer_opset,
 )
 """The order in which rewrites are offered; those for any refusal (`Rewriter.general`) come after all others."""
 

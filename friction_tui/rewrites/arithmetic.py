@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import FLOATS, INTEGERS, scalar
 
@@ -67,7 +67,7 @@ def mod(node: onnx.NodeProto, graph: GraphEditor) -> None:
     if dtype not in FLOATS:
         raise CannotRewrite("the operands are not float")
     if graph.opset < 10:
-        raise CannotRewrite("IsInf needs opset 10; convert first with o")
+        raise NeedsOpset(10, "IsInf")
     wide = [graph.cast(each, TensorProto.FLOAT) if dtype != TensorProto.FLOAT else each for each in (a, b)]
     zero = graph.const(0, np.float32)
     quotient = graph.op("Div", wide)

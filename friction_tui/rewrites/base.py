@@ -22,6 +22,14 @@ class CannotRewrite(Exception):
         self.why, self.location = why, location
 
 
+class NeedsOpset(CannotRewrite):
+    """The rewrite needs operators of a newer opset than the model's; it may fit once the model is converted."""
+
+    def __init__(self, opset: int, what: str = "the replacement") -> None:
+        super().__init__(f"{what} needs opset {opset}; convert first with o")
+        self.opset = opset
+
+
 class Exactness(enum.StrEnum):
     """How the results of the rewritten model compare with those of the original, where that runs."""
 
@@ -57,6 +65,8 @@ class Rewriter:
     node: NodeRewrite | None = None
     general: bool = False
     """Whether it is worth a try at any refusal, after those that know the operator."""
+    prepares: bool = False
+    """Whether it mends nothing by itself and only makes another rewrite fit; offered where it does."""
 
     @property
     def mends(self) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import remainder
 
@@ -124,7 +124,7 @@ def _known(node: onnx.NodeProto, graph: GraphEditor) -> int:
         name = TensorProto.DataType.Name(dtype).lower()
         raise CannotRewrite(f"TensorRT has no {name}; cast it to int32 first")
     if graph.opset < 9:
-        raise CannotRewrite("Where needs opset 9; convert first with o")
+        raise NeedsOpset(9, "Where")
     return dtype
 
 

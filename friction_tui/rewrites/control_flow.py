@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
 from friction_tui.model.shapes.profile import default_profile
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.bodies import body_constants, body_of, put_in
 from friction_tui.rewrites.graph_editor import Dims, GraphEditor, graphs_of, node_rewrite, replaced
 from friction_tui.rewrites.known_values import KnownValues
@@ -294,7 +294,7 @@ def _states_and_rows(
 def unroll_scan(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """The body once for each entry of the scanned axis, whose size is fixed. Exact."""
     if graph.opset < 9:
-        raise CannotRewrite("needs opset 9; convert first with o")
+        raise NeedsOpset(9)
     body = body_of(node, "body")
     scanned = int(graph.attribute(node, "num_scan_inputs"))
     count = len(node.input) - scanned

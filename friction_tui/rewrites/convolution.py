@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 
 
@@ -42,7 +42,7 @@ def output_shape(node: onnx.NodeProto, graph: GraphEditor) -> None:
     if not wanted:
         raise CannotRewrite("it has no output_shape")
     if graph.opset < 11:
-        raise CannotRewrite("the replacement needs opset 11; convert first with o")
+        raise NeedsOpset(11)
     upper = graph.attribute(node, "auto_pad", "NOTSET") == "SAME_UPPER"
     for name in ("pads", "auto_pad"):
         attributes.pop(name, None)

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import INTEGERS, kept_positions, move_axis, product, remainder, scalar
 
@@ -171,7 +171,7 @@ def _compressed_axis(node: onnx.NodeProto, graph: GraphEditor) -> tuple[str, int
 
 def _require(graph: GraphEditor, opset: int) -> None:
     if graph.opset < opset:
-        raise CannotRewrite(f"the replacement needs opset {opset}; convert first with o")
+        raise NeedsOpset(opset)
 
 
 REWRITES: tuple[Rewriter, ...] = (nonzero, compress_constant, compress, unique)

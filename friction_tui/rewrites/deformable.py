@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import FLOATS
 
@@ -48,7 +48,7 @@ def deform_conv(node: onnx.NodeProto, graph: GraphEditor) -> None:
     the kernel (9 times for 3x3). The image must have at least 2 rows and columns, the weights a fixed shape.
     """
     if graph.opset < 16:
-        raise CannotRewrite("GridSample needs opset 16; convert first with o")
+        raise NeedsOpset(16, "GridSample")
     if node.op_type == "DeformConv":
         given = _of_onnx(node, graph)
     elif node.domain in ("mmcv", "mmdeploy"):

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import FLOATS, kept_positions, remainder
 
@@ -26,7 +26,7 @@ def nms(node: onnx.NodeProto, graph: GraphEditor) -> None:
     that maximum where it is larger than needed. It must be constant.
     """
     if graph.opset < 11:
-        raise CannotRewrite("the replacement needs opset 11; convert first with o")
+        raise NeedsOpset(11)
     boxes, scores = node.input[:2]
     picks = _picks(node, graph, scores)
     overlap, least = graph.input(node, 3), graph.input(node, 4)
@@ -109,7 +109,8 @@ def _pick_body(
     width = make("Max", zero, make("Sub", make("Min", x2, chosen[3]), make("Max", x1, chosen[1])))
     both = make("Mul", height, width)
     union = make("Sub", make("Add", area, chosen[4]), both)
-    over = make("Greater", both, make("Mul", union, threshold))
+    # Boxes of no or of negative area overlap nothing: https://onnx.ai/onnx/operators/onnx__NonMaxSuppression.html
+    over = make("And", make("Greater", both, zero), make("Greater", both, make("Mul", union, threshold)))
     left = make("Where", make("Or", over, here), lowest, scores)
     index = make("Where", valid, best, constant(-1, np.int64))
     going = make("Identity", condition)
@@ -176,7 +177,7 @@ def roi_align_adaptive(node: onnx.NodeProto, graph: GraphEditor) -> None:
 
 def _sampled_regions(node: onnx.NodeProto, graph: GraphEditor, ratio: int) -> None:
     if graph.opset < 16:
-        raise CannotRewrite("GridSample needs opset 16; convert first with o")
+        raise NeedsOpset(16, "GridSample")
     if graph.attribute(node, "mode", "avg") != "avg":
         raise CannotRewrite("mode max takes maxima of single neighbours")
     image, regions, batch = node.input

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import onnx
 from onnx import TensorProto, defs
@@ -16,7 +17,7 @@ from friction_tui.model import onnx_native
 from friction_tui.model.file.external import element_bits
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import forget_shapes, graphs_of, remove_unused
 
 _ROUNDS = 4
@@ -24,6 +25,8 @@ _ROUNDS = 4
 _SMALL = 1024
 """Bytes up to which a tensor keeps its values while a library rewrites the graph around it."""
 _CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+_BODIES = "body"
+"""The domain of bodies that are made local functions on the way."""
 _OPTIMISER_OPSET = 14
 """The opset from which on the optimiser's Reshape (allowzero) is valid."""
 
@@ -43,6 +46,7 @@ def expand(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
 
     def expanded(light: onnx.ModelProto) -> onnx.ModelProto:
         before = {node.op_type for node in _all_nodes(light)}
+        light = _with_omitted_inputs(light, with_body, opset)
         for _ in range(_ROUNDS):
             count = len(light.graph.node)
             _declare_types(light)
@@ -73,7 +77,7 @@ def simplify(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
     """
     del paths
     if model.index.opsets.get("", 1) < _OPTIMISER_OPSET:
-        raise CannotRewrite(f"the optimiser needs opset {_OPTIMISER_OPSET}; convert first with o")
+        raise NeedsOpset(_OPTIMISER_OPSET, "the optimiser")
     simpler = without_weights(model, _optimised, "the optimiser")
     if len(list(_all_nodes(simpler))) >= len(model.index.nodes):
         raise CannotRewrite("no constant part is left to work out")
@@ -124,8 +128,20 @@ def _optimised(proto: onnx.ModelProto) -> onnx.ModelProto:
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it warns of every node that it leaves as it is
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
     if not any(entry.domain in ("", "ai.onnx") and entry.version >= _OPTIMISER_OPSET for entry in proto.opset_import):
-        raise CannotRewrite(f"the optimiser needs opset {_OPTIMISER_OPSET}; convert first with o")
-    return optimizer.optimize(proto)
+        raise NeedsOpset(_OPTIMISER_OPSET, "the optimiser")
+    optimised = optimizer.optimize(proto)
+    if not any(entry.domain in ("", "ai.onnx") and entry.version >= 18 for entry in optimised.opset_import):
+        _drop_num_outputs(optimised)
+    return optimised
+
+
+def _drop_num_outputs(proto: onnx.ModelProto) -> None:
+    """Without the attribute that the optimiser writes at any opset: before opset 18 Split counts its outputs."""
+    for node in _all_nodes(proto):
+        if node.op_type == "Split":
+            kept = [attribute for attribute in node.attribute if attribute.name != "num_outputs"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
 
 
 def _has_body(op: str, opset: int) -> bool:
@@ -134,6 +150,51 @@ def _has_body(op: str, opset: int) -> bool:
     except defs.SchemaError:
         return False
     return any(getattr(schema, name) for name in ("has_function", "has_context_dependent_function"))
+
+
+def _with_omitted_inputs(proto: onnx.ModelProto, ops: Sequence[str], opset: int) -> onnx.ModelProto:
+    """The bodies of nodes that leave an optional input out (""), which the inliner asks the type of and stops.
+
+    They are worked out here, where an omitted input may have no type, and put in as local functions.
+    """
+    known = shape_inference.infer_shapes(proto, data_prop=True)
+    types = {
+        value.name: value.type
+        for graph in graphs_of(known.graph)
+        for value in (*graph.value_info, *graph.input, *graph.output)
+    }
+    types |= {
+        tensor.name: onnx.helper.make_tensor_type_proto(tensor.data_type, list(tensor.dims))
+        for graph in graphs_of(proto.graph)
+        for tensor in graph.initializer
+    }
+    types[""] = onnx.TypeProto()
+    for node in _all_nodes(proto):
+        if node.domain in ("", "ai.onnx") and node.op_type in ops and "" in node.input:
+            schema: Any = defs.get_schema(node.op_type, opset)  # onnx's stubs lack its functions
+            versions = [version for version in schema.context_dependent_function_opset_versions if version <= opset]
+            if not versions or not all(name in types for name in node.input):
+                continue
+            given = [types[name].SerializeToString() for name in node.input]
+            body = onnx.FunctionProto()
+            body.ParseFromString(
+                schema.get_context_dependent_function_with_opset_version(max(versions), node.SerializeToString(), given)
+            )
+            body.domain, body.name = _BODIES, f"{node.op_type}_{len(proto.functions)}"
+            has = {attribute.name for attribute in node.attribute}
+            defaults = [schema.attributes[name].default_value for name in body.attribute if name not in has]
+            node.attribute.extend(default for default in defaults if default.name)
+            node.domain, node.op_type = body.domain, body.name
+            proto.functions.append(body)
+    own = [(function.domain, function.name) for function in proto.functions if function.domain == _BODIES]
+    if not own:
+        return proto
+    proto.opset_import.add(domain=_BODIES, version=1)
+    inlined = inliner.inline_selected_functions(proto, own, False, False)
+    left = [entry for entry in inlined.opset_import if entry.domain != _BODIES]
+    del inlined.opset_import[:]
+    inlined.opset_import.extend(left)
+    return inlined
 
 
 def _declare_types(proto: onnx.ModelProto) -> None:

@@ -310,18 +310,18 @@ class GraphEditor:
 
     # ------------------------------------------------------------------------------------------------ placing
 
-    def misfit(self, graph: onnx.GraphProto, index: int, rewrite: NodeRewrite) -> str:
-        """Why `rewrite` does not apply to node `index` of `graph`, "" where it does. Nothing is changed."""
+    def misfit(self, graph: onnx.GraphProto, index: int, rewrite: NodeRewrite) -> CannotRewrite | None:
+        """Why `rewrite` does not apply to node `index` of `graph`, None where it does. Nothing is changed."""
         node, kept = graph.node[index], len(self.proto.graph.initializer)
         self._new, self._scope = [], node.name or node.op_type
         try:
             rewrite(node, self)
         except CannotRewrite as error:
-            return error.why
+            return error
         finally:
             del self.proto.graph.initializer[kept:]
             self._new = []
-        return ""
+        return None
 
     def place(self, graph: onnx.GraphProto, index: int, make: Callable[[], None]) -> None:
         """Put the nodes that `make` adds in place of node `index` of `graph`. Raises what `make` raises, unchanged."""
@@ -430,7 +430,7 @@ def _replaced_in_functions(model: OpenedModel, ops: set[tuple[str, str]], rewrit
     why = [editor.misfit(graph_at(inlined.proto, node.graph), node.index, rewrite) for node in found]
     fitting = [node.path for node, misfit in zip(found, why, strict=True) if not misfit]
     if not fitting:
-        raise CannotRewrite(why[0] if why else "the function is not called")
+        raise next(filter(None, why), CannotRewrite("the function is not called"))
     return replaced(inlined, fitting, rewrite)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import END, FLOATS, scalar
 
@@ -53,12 +53,12 @@ def inverse(node: onnx.NodeProto, graph: GraphEditor) -> None:
     rank, size = graph.rank(matrix), _square_size(graph, matrix)
     row_axis, column_axis = rank - 2, rank - 1
     identity = graph.op("Expand", [graph.const(np.eye(size), graph.numpy_dtype(matrix)), graph.shape(matrix)])
-    minus_one, zero = scalar(graph, -1, matrix), scalar(graph, 0, matrix)
+    zero = scalar(graph, 0, matrix)
     work = graph.concat([matrix, identity], column_axis)
     for step in range(size):
         rows = np.arange(size)[:, None]
         column = graph.slice(work, step, step + 1, column_axis)
-        allowed = graph.op("Where", [graph.const(rows >= step), graph.op("Abs", [column]), minus_one])
+        allowed = graph.op("Where", [graph.const(rows >= step), column, zero])  # a finished row is no pivot
         _, here = _pivot(graph, allowed, size, row_axis)
         row = _row(graph, work, here, row_axis, zero)
         row = graph.op("Div", [row, graph.slice(row, step, step + 1, column_axis)])
@@ -73,7 +73,7 @@ def _square_size(graph: GraphEditor, matrix: str) -> int:
     if graph.dtype(matrix) not in FLOATS:
         raise CannotRewrite("the matrix is not float, float16 or bfloat16")
     if graph.opset < 11:
-        raise CannotRewrite("the replacement needs opset 11; convert first with o")
+        raise NeedsOpset(11)
     size = graph.static_dim(matrix, -1)
     if size > LARGEST:
         raise CannotRewrite(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import FLOATS, scalar
 
@@ -30,7 +30,7 @@ def nll_loss(node: onnx.NodeProto, graph: GraphEditor) -> None:
 def cross_entropy(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """SoftmaxCrossEntropyLoss → LogSoftmax over the classes (also an output), then the negative log-likelihood."""
     if graph.opset < 13:
-        raise CannotRewrite("LogSoftmax over one axis needs opset 13; convert first with o")
+        raise NeedsOpset(13, "LogSoftmax over one axis")
     _loss(node, graph, graph.op("LogSoftmax", [node.input[0]], graph.output(node, 1), axis=1))
 
 

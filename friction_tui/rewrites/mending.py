@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from friction_tui.kinds import KINDS
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import rewritten
@@ -41,7 +42,8 @@ LEVELS = {
     "all": Level(frozenset(Exactness), frozenset(Severity)),
 }
 """`exact`: errors, by rewrites that give the very same results. `safe`: errors, by rewrites that keep the results.
-"": errors, also by what changes results as it says, where nothing safer fits. `all`: warnings and notes as well."""
+"": errors, also by what changes results as it says, where nothing safer fits. `all`: warnings and notes as well. What a
+warning says of invalid ONNX is mended at every level, by rewrites that are exact: engines take it, other tools do not."""
 
 
 @dataclass(slots=True)
@@ -82,18 +84,34 @@ def _one_step(
 ) -> bool:
     """Apply the first fix that holds; False when there is none left to try."""
     for finding in fix_first(mending.findings):
-        if finding.severity not in level.severities or (only and finding.kind not in only):
+        invalid = finding.severity is Severity.WARNING and "specification" in KINDS[finding.kind].matters
+        if (finding.severity not in level.severities and not invalid) or (only and finding.kind not in only):
             continue
+        allowed = level.exactness if finding.severity in level.severities else {Exactness.EXACT}
         for fix in _safest_first(finding.fixes):
             rewrite = Rewrite(fix.rewrite, fix.nodes)
-            if REWRITES[fix.rewrite].exactness not in level.exactness or (finding.kind, rewrite) in tried:
+            if REWRITES[fix.rewrite].exactness not in allowed or (finding.kind, rewrite) in tried:
                 continue
             tried.add((finding.kind, rewrite))
+            before = mending.model, mending.findings
             step = _tried(mending, finding, rewrite, judge, verify)
-            if step is not None:
-                mending.steps.append(step)
+            if step is None:
+                continue
+            mending.steps.append(step)
+            if REWRITES[fix.rewrite].prepares and _remains(finding, mending.findings):
+                # It mends nothing by itself: what it makes way for must hold too, or it is taken back.
+                follow: list[MendStep] = []
+                same_kind = frozenset({finding.kind})
+                if not _one_step(mending, judge, verify, level, same_kind, tried, follow.append):
+                    mending.model, mending.findings = before
+                    mending.steps.pop()
+                    continue
                 on_step(step)
-                return True
+                for following in follow:
+                    on_step(following)
+            else:
+                on_step(step)
+            return True
     return False
 
 
@@ -118,7 +136,7 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         mending.refused.append(f"{rewriter.name}: {error.why}")
         return None
     findings = judge(after)
-    why = _still_wrong(before, after, finding, mending.findings, findings)
+    why = "" if rewriter.prepares else _still_wrong(before, after, finding, mending.findings, findings)
     verification = None if why else verify(before, after)
     if verification is not None and verification.holds is False and rewriter.keeps_outputs:
         why = str(verification)
@@ -138,14 +156,19 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
     )
 
 
+def _remains(finding: Finding, now: Iterable[Finding]) -> list[Finding]:
+    """The findings of the same kind that name one of its places."""
+    names = set(finding.names)
+    same = [one for one in now if one.kind == finding.kind and one.severity is finding.severity]
+    return [one for one in same if not names or names & set(one.names)]
+
+
 def _still_wrong(
     before: OpenedModel, after: OpenedModel, finding: Finding, known: Iterable[Finding], now: Iterable[Finding]
 ) -> str:
     """Why the edit did not help, "" when it did: the problem is there still, or what was put in is refused."""
-    names = set(finding.names)
-    same = [one for one in now if one.kind == finding.kind and one.severity is finding.severity]
-    remaining = [one for one in same if not names or names & set(one.names)]
-    if remaining and len(remaining[0].names) >= len(names):
+    remaining = _remains(finding, now)
+    if remaining and len(remaining[0].names) >= len(finding.names):
         return f"the problem remains: {remaining[0].title}"
     new = {node.name for node in after.index.nodes} - {node.name for node in before.index.nodes}
     # What was refused in a body or function stays refused when that is put in place of its caller, under another name.

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import END, FLOATS, scalar
 
@@ -129,7 +129,7 @@ def lrn(node: onnx.NodeProto, graph: GraphEditor) -> None:
     if size > MOST_SHIFTS:
         raise CannotRewrite(f"its size is {size}: more than {MOST_SHIFTS} slices")
     if graph.opset < 11:
-        raise CannotRewrite("the replacement needs opset 11; convert first with o")
+        raise NeedsOpset(11)
     tensor, rank = node.input[0], graph.rank(node.input[0])
     before = (size - 1) // 2
     pads = [0, before, *[0] * (rank - 2), 0, size - 1 - before, *[0] * (rank - 2)]

@@ -20,9 +20,10 @@ from friction_tui.processes.child import run
 from friction_tui.processes.locks import temporary_folder
 from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
 from friction_tui.rewrites.cutting import head_size, refused_nodes
 from friction_tui.rewrites.graph_editor import GraphEditor, graph_at
+from friction_tui.rewrites.newer_opset import CONVERT, TARGETS
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
 
 _REFUSALS = (Tier.PARSER, Tier.BUILDER)
@@ -60,6 +61,8 @@ class _Offering:
         self._editor: GraphEditor | None = None
         self._edits: dict[tuple[str, tuple[str, ...]], onnx.ModelProto | None] = {}
         self._by_op: dict[tuple[str, str], list[Rewriter]] = {}
+        self._needs_opset: dict[str, Rewriter] = {}
+        self._converted: _Offering | None = None
         for rewriter in REWRITES.values():
             for op in rewriter.ops:
                 self._by_op.setdefault(op, []).append(rewriter)
@@ -67,7 +70,11 @@ class _Offering:
     def of(self, finding: Finding) -> Finding:
         """The finding with every rewrite that fits some of its nodes."""
         known = {fix.rewrite for fix in finding.fixes}
-        offered = [fix for rewriter in self._candidates(finding) if (fix := self._fix(rewriter, finding)) is not None]
+        self._needs_opset = {}
+        nodes = self._nodes(finding)
+        offered = [fix for rewriter in self._candidates(finding) if (fix := self.fix(rewriter, nodes)) is not None]
+        if self._needs_opset and (fix := self._after_conversion(nodes, self._needs_opset.values())) is not None:
+            offered.append(fix)
         new = tuple(fix for fix in offered if fix.rewrite not in known)
         fixes = (*new, *map(_promised, finding.fixes))
         cut = () if any(fix.applicable for fix in fixes) else self._cut(finding)
@@ -101,29 +108,54 @@ class _Offering:
         found = (self._model.index.by_path.get(path) for path in finding.node_paths)
         return [node for node in found if node is not None]
 
-    def _fix(self, rewriter: Rewriter, finding: Finding) -> Fix | None:
-        """The rewrite at those nodes of the finding that it fits, None where it fits nowhere."""
+    def fix(self, rewriter: Rewriter, nodes: Sequence[Node]) -> Fix | None:
+        """The rewrite at those of the nodes that it fits, None where it fits nowhere."""
         if rewriter.node is None:
-            paths = [node.path for node in self._nodes(finding)]
+            paths = [node.path for node in nodes]
             edited = self._edited(rewriter, paths)
-            if edited is None or (rewriter.general and not _changed(self._nodes(finding), edited)):
+            if edited is None or (rewriter.general and not _changed(nodes, edited)):
                 return None
         else:
-            paths = [node.path for node in self._nodes(finding) if self._fits(rewriter, node)]
+            paths = [node.path for node in nodes if self._fits(rewriter, node)]
             if not paths:
                 return None
-        nodes = tuple(reference(self._model.index, path) for path in paths)
+        references = tuple(reference(self._model.index, path) for path in paths)
         changes = f": {rewriter.changes}" if rewriter.changes else ""
         text = f"{rewriter.title[:1].upper()}{rewriter.title[1:]} ({rewriter.exactness}{changes})."
-        return _promised(Fix(text, rewrite=rewriter.name, nodes=nodes))
+        return _promised(Fix(text, rewrite=rewriter.name, nodes=references))
+
+    def _after_conversion(self, nodes: Sequence[Node], rewriters: Iterable[Rewriter]) -> Fix | None:
+        """The conversion to a newer opset, where one of `rewriters` then fits one of the nodes."""
+        if self._converted is None:
+            proto = self._edited(CONVERT, ())
+            if proto is None:
+                return None
+            self._converted = _Offering(from_proto(proto, self._model.path))
+        there = self._converted.like(nodes)
+        for rewriter in rewriters:
+            if self._converted.fix(rewriter, there) is not None:
+                title = f"{CONVERT.title[:1].upper()}{CONVERT.title[1:]}"
+                return _promised(Fix(f"{title} ({CONVERT.exactness}), then: {rewriter.title}.", rewrite=CONVERT.name))
+        return None
+
+    def like(self, nodes: Sequence[Node]) -> list[Node]:
+        """The nodes of this model that write what `nodes` of another do; of their operators where none does.
+
+        A conversion puts functions in place of their calls, and renames outputs of operators that it replaces.
+        """
+        own = {node.outputs[0]: node for node in self._model.index.nodes if node.outputs}
+        found = [own[node.outputs[0]] for node in nodes if node.outputs and node.outputs[0] in own]
+        ops = {node.proto.op_type for node in nodes}
+        return found or [node for node in self._model.index.nodes if node.proto.op_type in ops]
 
     def _edited(self, rewriter: Rewriter, paths: Sequence[str]) -> onnx.ModelProto | None:
         key = (rewriter.name, tuple(paths))
         if key not in self._edits:
             try:
                 self._edits[key] = rewriter.run(self._model, paths)
-            except CannotRewrite:
+            except CannotRewrite as error:
                 self._edits[key] = None
+                self._note(rewriter, error)
         return self._edits[key]
 
     def _fits(self, rewriter: Rewriter, node: Node) -> bool:
@@ -137,7 +169,13 @@ class _Offering:
             proto.CopyFrom(self._model.proto)
             self._editor = GraphEditor(proto, self._model.path.parent)
         graph = graph_at(self._editor.proto, node.graph)
-        return not self._editor.misfit(graph, node.index, rewriter.node)
+        misfit = self._editor.misfit(graph, node.index, rewriter.node)
+        self._note(rewriter, misfit)
+        return misfit is None
+
+    def _note(self, rewriter: Rewriter, misfit: CannotRewrite | None) -> None:
+        if isinstance(misfit, NeedsOpset) and misfit.opset <= TARGETS[0]:
+            self._needs_opset[rewriter.name] = rewriter
 
 
 def _promised(fix: Fix) -> Fix:

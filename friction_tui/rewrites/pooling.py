@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import END, FLOATS, product
 
@@ -42,7 +42,7 @@ def window_of(node: onnx.NodeProto, graph: GraphEditor) -> Window:
     if sum(kernel) > MOST_SLICES:
         raise CannotRewrite(f"the window spans {sum(kernel)} slices, more than {MOST_SLICES}")
     if graph.opset < 11:
-        raise CannotRewrite("the replacement needs opset 11; convert first with o")
+        raise NeedsOpset(11)
     strides = list(graph.attribute(node, "strides", [1] * count))
     dilations = list(graph.attribute(node, "dilations", [1] * count))
     pads = list(graph.attribute(node, "pads", [0] * 2 * count))
@@ -212,7 +212,7 @@ def max_unpool(node: onnx.NodeProto, graph: GraphEditor) -> None:
     A larger output_shape pads at the end, as ONNX specifies; ONNX Runtime reads the indices in that shape instead.
     """
     if graph.opset < 11:
-        raise CannotRewrite("the replacement needs opset 11; convert first with o")
+        raise NeedsOpset(11)
     tensor, indices = node.input[:2]
     rank = graph.rank(tensor)
     kernel = graph.attribute(node, "kernel_shape")

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset
 from friction_tui.rewrites.carried import FLOAT, Carried, Handler
 from friction_tui.rewrites.graph_editor import Array, GraphEditor, node_rewrite
 from friction_tui.rewrites.quantized import (
@@ -213,7 +213,7 @@ def matmul_nbits_int4(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """Weights [K, N] of int4 with a scale per block of K: the file stays as small. Opset 21 brought int4 and blocks."""
     block = int(graph.attribute(node, "block_size", 32))
     if graph.opset < 21:
-        raise CannotRewrite("int4 needs opset 21; convert first with o")
+        raise NeedsOpset(21, "int4")
     if int(graph.attribute(node, "bits", 4)) != 4:
         raise CannotRewrite("its weights are not of 4 bits")
     numbers, zero, scale, k = _unpacked(graph, node)

@@ -1,15 +1,19 @@
-"""LSTM, GRU and RNN with the batch first, which TensorRT reads as if the sequence came first."""
+"""LSTM, GRU and RNN: the batch first, which TensorRT misreads, and initial states baked in for one batch size."""
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 from onnx import helper
 
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
+from friction_tui.rewrites.known_values import KnownValues
+
+_OPERATORS = (("", "LSTM"), ("", "GRU"), ("", "RNN"))
 
 
-@node_rewrite("rnn-layout", "transpose to sequence first", ("", "LSTM"), ("", "GRU"), ("", "RNN"))
+@node_rewrite("rnn-layout", "transpose to sequence first", *_OPERATORS)
 def layout(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """LSTM, GRU or RNN of layout 1 → layout 0 between Transposes. Exact.
 
@@ -28,4 +32,37 @@ def layout(node: onnx.NodeProto, graph: GraphEditor) -> None:
             graph.op("Transpose", [outputs[at]], name, perm=[1, 0, 2] if at else [2, 0, 1, 3])
 
 
-REWRITES: tuple[Rewriter, ...] = (layout,)
+@node_rewrite("initial-state-follow-input", "let the initial state follow the batch", *_OPERATORS)
+def initial_state(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """A constant initial state, equal for the whole batch, for any batch size: left out where it is zero. Exact.
+
+    Otherwise one row of it [directions, 1, hidden] is expanded to the batch of the sequence [length, batch, features].
+    """
+    if graph.attribute(node, "layout", 0):
+        raise CannotRewrite("its layout is 1: the batch comes first")
+    sizes = graph.dims(node.input[0])
+    if sizes is not None and isinstance(sizes[1], int):
+        raise CannotRewrite("the batch of the sequence is fixed")
+    inputs, changed, values = list(node.input), False, KnownValues(graph)
+    for at in (5, 6):  # the hidden state; an LSTM's cell state
+        given = graph.input(node, at)
+        state = (graph.constant(given) if graph.constant(given) is not None else values.of(given)) if given else None
+        if state is None:
+            continue
+        if state.ndim != 3 or not np.array_equal(state, np.broadcast_to(state[:, :1], state.shape)):
+            raise CannotRewrite("the initial state differs from sequence to sequence of the batch")
+        changed = True
+        inputs[at] = ""
+        if state.any():
+            row = graph.const(state[:, :1], state.dtype)
+            one = graph.const([1])
+            inputs[at] = graph.op("Expand", [row, graph.concat([one, graph.size(node.input[0], 1), one])])
+    if not changed:
+        raise CannotRewrite("its initial state is not a constant")
+    while not inputs[-1]:
+        inputs.pop()
+    attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+    graph.op(node.op_type, inputs, node.output, **attributes)
+
+
+REWRITES: tuple[Rewriter, ...] = (layout, initial_state)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import END, FLOATS, move_axis
 from friction_tui.rewrites.resize_weights import Axis, Sampling, weights
@@ -44,7 +44,7 @@ def resize(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """
     tensor = node.input[0]
     if graph.opset < 11:
-        raise CannotRewrite("Resize of opset 10 has no coordinate transformation; convert first with o")
+        raise NeedsOpset(11, "the coordinate transformation of Resize")
     if graph.dtype(tensor) not in FLOATS:
         raise CannotRewrite("the image is not float; cast it first")
     request, rank = _request(node, graph), graph.rank(tensor)

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.indexing import FLOATS, nonnegative
 
@@ -28,7 +28,7 @@ def one_hot(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """
     indices, depth, values = node.input
     if graph.opset < 9:
-        raise CannotRewrite("Where needs opset 9; convert first with o")
+        raise NeedsOpset(9, "Where")
     rank = graph.rank(indices)
     axis = graph.attribute(node, "axis", -1) % (rank + 1)
     count = graph.cast(graph.reshape(depth, [1]), TensorProto.INT64)
@@ -55,7 +55,7 @@ def topk(node: onnx.NodeProto, graph: GraphEditor) -> None:
     if count > TOPK_LIMIT * MOST_ROUNDS:
         raise CannotRewrite(f"K is {count}: more than {MOST_ROUNDS} rounds of {TOPK_LIMIT}")
     if graph.opset < 11:
-        raise CannotRewrite("ScatterElements needs opset 11; convert first with o")
+        raise NeedsOpset(11, "ScatterElements")
     if graph.dtype(tensor) not in FLOATS:
         raise CannotRewrite("only floats have an infinity to mark what was taken")
     axis = graph.attribute(node, "axis", -1) % graph.rank(tensor)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset
 from friction_tui.rewrites.graph_editor import Array, GraphEditor, node_rewrite
 
 ML = "ai.onnx.ml"
@@ -67,7 +67,7 @@ def scores_of(graph: GraphEditor, data: str, forest: Forest, aggregate: str) -> 
     Features are compared in float32: a double within rounding of a threshold may take the other way.
     """
     if graph.opset < _OPSET:
-        raise CannotRewrite(f"needs opset {_OPSET}; convert first with o")
+        raise NeedsOpset(_OPSET)
     if graph.dtype(data) != TensorProto.FLOAT:
         data = graph.cast(data, TensorProto.FLOAT)
     if len(graph.dims(data) or [0, 0]) == 1:

@@ -11,7 +11,7 @@ from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
 from friction_tui.model.names import dtype_name
 from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.carried import REFUSED
 from friction_tui.rewrites.editing import copy_of
 from friction_tui.rewrites.graph_editor import GraphEditor, forget_shapes, graphs_of, node_rewrite, remove_unused
@@ -304,7 +304,7 @@ def cast_by_quantizing(node: onnx.NodeProto, graph: GraphEditor) -> None:
     like = node.op_type == "CastLike"
     target = graph.dtype(node.input[1]) if like else int(graph.attribute(node, "to", 0))
     if graph.opset < 19:
-        raise CannotRewrite("float8 needs opset 19; convert first with o")
+        raise NeedsOpset(19, "float8")
     zero = graph.add_initializer(helper.make_tensor(graph.fresh("zero_point"), fp8, (), [0.0]))
     floats = (_FLOAT, _HALF, _BFLOAT)
     if target == fp8 and source in floats and graph.attribute(node, "saturate", 1):

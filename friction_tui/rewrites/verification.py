@@ -16,6 +16,8 @@ from friction_tui.measure.inputs import example_inputs
 
 TOLERANCE = 1e-4
 """Largest difference that counts as equal, relative to the largest output: float32 sums in another order."""
+_COARSER = {"float16": 2.0**5, "bfloat16": 2.0**8}
+"""How much more outputs of these types may differ: about three units in the last place, 2**-10 and 2**-7 of a value."""
 _INTEGER_PRODUCTS = frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
 _LARGE = np.float32(8)
 """Factor of the large inputs; exp of the result still fits into float32."""
@@ -100,10 +102,11 @@ def verify(
             continue
         counted["ran"] += 1
         apart, scale = _difference(expected, given)
-        if apart > TOLERANCE * max(scale, 1.0) and (exact := _by_reference(before, feeds)) is not None:
+        allowed = _allowed(scale, given)
+        if apart > allowed and (exact := _by_reference(before, feeds)) is not None:
             apart, scale = _difference(exact, given)
         worst, worst_relative = max(worst, apart), max(worst_relative, apart / max(scale, 1e-30) if apart else 0.0)
-        if apart <= TOLERANCE * max(scale, 1.0):
+        if apart <= allowed:
             counted["equal"] += 1
         elif not diverges and not stand_in and isinstance(after, onnx.ModelProto):
             diverges = _first_difference(ort, before, after, feeds)
@@ -193,7 +196,7 @@ def _first_difference(ort: Any, before: onnx.ModelProto, after: onnx.ModelProto,
         return ""
     for name, a, b in zip(shared, pair[0], pair[1], strict=True):
         apart, scale = _difference([a], [b])
-        if apart > TOLERANCE * max(scale, 1.0):
+        if apart > _allowed(scale, [b]):
             return str(name)
     return ""
 
@@ -278,6 +281,11 @@ def _run(session: Any, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray] | No
     return [np.asarray(output) for output in outputs]
 
 
+def _allowed(scale: float, outputs: Sequence[np.ndarray]) -> float:
+    """How far apart outputs up to `scale` may be, by the coarsest of their types."""
+    return TOLERANCE * max(scale, 1.0) * max((_COARSER.get(output.dtype.name, 1.0) for output in outputs), default=1.0)
+
+
 def _difference(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> tuple[float, float]:
     """Largest absolute difference and the largest value it is measured against; infinite for other shapes or texts."""
     worst = scale = 0.0
@@ -286,7 +294,7 @@ def _difference(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> tu
             return float("inf"), 1.0
         if a.dtype.kind in "OSU" and not np.array_equal(a, b):
             return float("inf"), 1.0
-        if a.size and a.dtype.kind in "fiub":
+        if a.size and (a.dtype.kind in "fiub" or a.dtype.name in _COARSER):
             x, y = a.astype(np.float64), b.astype(np.float64)
             finite = np.isfinite(x) & np.isfinite(y)
             if not np.array_equal(x[~finite], y[~finite], equal_nan=True):

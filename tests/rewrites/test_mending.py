@@ -1,42 +1,84 @@
-"""Which fixes a run of fixes may apply, by its level."""
+"""Mending whole models: an old opset is converted first, invalid ONNX is repaired, and what does not hold is undone."""
 
 from __future__ import annotations
 
 import numpy as np
-import pytest
+import onnx
+from onnx import TensorProto, helper
 
-from friction_tui.model.opened import OpenedModel
-from friction_tui.rewrites.mending import mend
-from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
-from tests.rewrites.mended import model_of, path_of
-
-
-def refused(model: OpenedModel) -> list[Finding]:
-    """What a parser would say that takes neither NonZero nor Det."""
-    found = []
-    for op in ("NonZero", "Det"):
-        for node in model.index.nodes:
-            if node.proto.op_type == op:
-                at = Location(LocationKind.NODE, node.name, op, path_of(model, op))
-                kind = "operators/unsupported"
-                found.append(
-                    Finding(
-                        kind=kind,
-                        severity=Severity.ERROR,
-                        tier=Tier.PARSER,
-                        title=f"{op} is not supported",
-                        cause="",
-                        source="test",
-                        locations=(at,),
-                    )
-                )
-    return found
+from friction_tui.model.opened import OpenedModel, from_proto
+from friction_tui.rewrites.mending import Mending, mend
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.recipe import Profile, Recipe, Source
+from friction_tui.worker.mending import compared, judged
+from tests.rewrites.mended import Answer, built, model_of, ran
 
 
-@pytest.mark.parametrize(("level", "left"), [("exact", ["Det is not supported"]), ("safe", [])])
-def test_exact_leaves_what_only_a_rewrite_with_rounding_mends(level: str, left: list[str]) -> None:
-    text = "g (float[2,3,3] x, float[6] m) => (float[2] d, int64[1,K] i) { d = Det(x) n = Mul(m, w) i = NonZero(n) }"
-    done = mend(model_of(text, w=np.ones(6, np.float32)), refused, lambda *_: None, level=level)
-    assert [finding.title for finding in done.findings] == left
-    assert all(step.exactness in ("exact", "equal up to rounding") for step in done.steps)
-    assert level == "safe" or {step.exactness for step in done.steps} == {"exact"}
+def mended(model: OpenedModel, level: str = "") -> Mending:
+    recipe = Recipe(source=Source("model.onnx"), profile=Profile())
+    return mend(
+        model, lambda edited: judged(edited, recipe), lambda before, after: compared(before, after, recipe), level=level
+    )
+
+
+def errors(done: Mending) -> list[str]:
+    return [finding.title for finding in done.findings if finding.severity is Severity.ERROR]
+
+
+def steps(done: Mending) -> list[str]:
+    return [step.rewrite.name for step in done.steps]
+
+
+def test_an_old_model_is_converted_where_its_rewrite_needs_a_newer_opset() -> None:
+    text = "g (float[n,6] x) => (float[1,6] y) { r = NonZero (x) i = Slice <axes = [0], starts = [0], ends = [1]> (r) "
+    text += "f = Squeeze <axes = [0]> (i) g = Gather <axis = 0> (x, f) y = ReduceMax <axes = [0]> (g) }"
+    done = mended(model_of(text, opset=9))
+    assert steps(done) == ["convert-opset", "nonzero-scatter"]
+    assert not errors(done)
+    assert built(done.model.proto) == Answer("ok", "")
+    x = np.random.default_rng(5).standard_normal((3, 6), np.float32)
+    assert np.array_equal(ran(done.model.proto, {"x": x})[0], x.max(axis=0, keepdims=True))
+
+
+def test_a_conversion_after_which_nothing_fits_is_not_made() -> None:
+    """Unique's replacement needs opset 13 and at most 4096 items: converting would be for nothing."""
+    done = mended(model_of("g (int64[5000] x) => (int64[k] y) { y = Unique (x) }", opset=11))
+    assert not done.steps
+    assert [entry.version for entry in done.model.proto.opset_import] == [11]
+    assert errors(done)
+
+
+def test_broadcasting_of_opset_6_is_converted() -> None:
+    model = model_of("g (float[n,5] x) => (float[n,5] y) { y = Add <broadcast = 1> (x, w) }", opset=6)
+    model.proto.graph.initializer.append(helper.make_tensor("w", TensorProto.FLOAT, [5], [1.0, 2.0, 3.0, 4.0, 5.0]))
+    done = mended(from_proto(model.proto, model.path))
+    assert steps(done) == ["convert-opset"]
+    assert built(done.model.proto) == Answer("ok", "")
+    assert np.array_equal(ran(done.model.proto, {"x": np.ones((2, 5), np.float32)})[0][1], [2, 3, 4, 5, 6])
+
+
+def test_invalid_onnx_that_engines_take_is_repaired_at_every_level() -> None:
+    text = "g (float[n,4] x) => (float[n,4] y) { a = Sqrt (x) b = Abs (a) y = Sin (b) }"
+    model = model_of(text)
+    nodes = list(model.proto.graph.node)[::-1]
+    del model.proto.graph.node[:]
+    model.proto.graph.node.extend(nodes)
+    for level in ("", "safe"):
+        done = mended(from_proto(model.proto, model.path), level)
+        assert steps(done) == ["sort-nodes"]
+        onnx.checker.check_model(done.model.proto)
+
+
+def test_a_warning_about_speed_or_precision_is_left_alone() -> None:
+    done = mended(model_of("g (double[n,4] x) => (double[n,4] y) { y = Mul (x, x) }"))
+    assert not done.steps
+
+
+def test_half_precision_may_round_as_half_precision_does() -> None:
+    """Attention with a softcap, taken apart, differs in the last places of float16 only."""
+    text = """g (float16[n,5,24] x) => (float16[n,5,24] y) {
+        y = Attention <q_num_heads = 3, kv_num_heads = 3, softcap = 4.0> (x, x, x)
+    }"""
+    done = mended(model_of(text, opset=23))
+    assert steps(done) == ["expand-function"]
+    assert done.steps[0].holds
