@@ -157,7 +157,7 @@ def _with_omitted_inputs(proto: onnx.ModelProto, ops: Sequence[str], opset: int)
 
     They are worked out here, where an omitted input may have no type, and put in as local functions.
     """
-    known = shape_inference.infer_shapes(proto, data_prop=True)
+    known = onnx_native.infer_shapes(proto, data_prop=True)
     types = {
         value.name: value.type
         for graph in graphs_of(known.graph)
@@ -190,7 +190,7 @@ def _with_omitted_inputs(proto: onnx.ModelProto, ops: Sequence[str], opset: int)
     if not own:
         return proto
     proto.opset_import.add(domain=_BODIES, version=1)
-    inlined = inliner.inline_selected_functions(proto, own, False, False)
+    inlined = onnx_native.inline_local_functions(proto)
     left = [entry for entry in inlined.opset_import if entry.domain != _BODIES]
     del inlined.opset_import[:]
     inlined.opset_import.extend(left)

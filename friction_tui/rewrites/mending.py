@@ -42,8 +42,8 @@ LEVELS = {
     "all": Level(frozenset(Exactness), frozenset(Severity)),
 }
 """`exact`: errors, by rewrites that give the very same results. `safe`: errors, by rewrites that keep the results.
-"": errors, also by what changes results as it says, where nothing safer fits. `all`: warnings and notes as well. What a
-warning says of invalid ONNX is mended at every level, by rewrites that are exact: engines take it, other tools do not."""
+"": errors, also by what changes results as it says, where nothing safer fits. `all`: warnings and notes as well.
+What a warning says of invalid ONNX is mended at every level, by rewrites that are exact: other tools refuse it."""
 
 
 @dataclass(slots=True)

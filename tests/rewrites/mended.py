@@ -32,7 +32,7 @@ class Answer(NamedTuple):
     text: str
 
 
-def model_of(text: str, *, opset: int = 17, **weights: np.ndarray) -> OpenedModel:
+def model_of(text: str, opset: int = 17, **weights: np.ndarray) -> OpenedModel:
     """A model in ONNX's text form (a graph, or whole with its header) with initializers, each node named."""
     whole = text if text.lstrip().startswith("<") else f'<ir_version: 10, opset_import: ["" : {opset}]>\n{text}'
     proto = parser.parse_model(whole)
