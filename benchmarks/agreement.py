@@ -27,7 +27,7 @@ import onnx
 from onnx import numpy_helper
 
 from benchmarks.engine_answers import ONNXRUNTIME, TENSORRT, Answers, EngineAnswer, Feeds
-from friction_tui.engines.tensorrt import module
+from friction_tui.engines.found import deciding, found
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.opened import from_proto
 from friction_tui.model.shapes.profile import default_profile, free_dims, shape_tensor_inputs
@@ -132,8 +132,10 @@ def ours(test: BackendTest) -> list[Finding]:
     profile = default_profile(model, Profile(ranges=ranges, values=values))
     recipe = Recipe(source=Source(str(model.path)), profile=profile)
     refused = tuple(refusals(model, on_batch=lambda _batch: None))
-    label = module.preferred().label
-    context = CheckContext(model, recipe, ShapeTable(model, profile), refused, label, "RTX" in label)
+    engine = deciding(found())
+    assert engine is not None
+    rtx = engine.operator_table == "rtx"
+    context = CheckContext(model, recipe, ShapeTable(model, profile), refused, engine.label, rtx, engine)
     return deduplicate([finding for _, found in diagnose(context) for finding in found])
 
 

@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.machine import machine
-from friction_tui.engines.found import found
+from friction_tui.engines.found import deciding, found
 from friction_tui.engines.tensorrt.run import PlanRefused
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.measure.inputs import example_inputs
@@ -109,7 +109,7 @@ def tensorrt_runs() -> dict[str, Any]:
 
     An edition that does not offer this GPU may refuse the plan: what it says then is reported, and is no failure.
     """
-    tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
+    tensorrt = deciding(found())
     if tensorrt is None:
         return {"ok": None, "why": "TensorRT is not installed"}
     with TemporaryDirectory() as folder:

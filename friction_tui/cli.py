@@ -55,13 +55,33 @@ def open_app(model: str, shared: bool, **chosen: Any) -> None:
     """Open the app on MODEL."""
     if shared:
         _share(model, chosen, name="", watch_only=False)
-    recipe = _agreed(model, chosen) if model else None
     worker, look = shlex.split(chosen["worker"]) or None, _look(chosen)
+    if model.endswith(".toml"):
+        _resume(Path(model), worker=worker, **look)
+    recipe = _agreed(model, chosen) if model else None
     if chosen["record"] is not None:
         from friction_tui.commands.share import run_recorded
 
         sys.exit(run_recorded(recipe, chosen["record"], worker=worker, **look))
     _run_app(recipe, worker=worker, **look)
+
+
+@main.command()
+@click.argument("model", required=False, default="")
+@look_options
+@click.option("--worker", default="", metavar="COMMAND", help='A worker elsewhere: "ssh box friction-tui worker".')
+def resume(model: str, worker: str, **look: Any) -> None:
+    """Open the session that was saved last, of MODEL if named.
+
+    Every session is kept in a file of its own; `friction-tui FILE.session.toml` opens an older one, and
+    `friction-tui locate` says where they are.
+    """
+    from friction_tui.ui import sessions
+
+    found = sessions.to_resume(_agreed(model, {}) if model else None)
+    if found is None:
+        raise click.UsageError(f"no session of {model} was saved" if model else "no session was saved yet")
+    _resume(found[0], worker=shlex.split(worker) or None, **look)
 
 
 @main.command()
@@ -252,6 +272,21 @@ def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
 
 @main.command()
 @click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the failing part to this file.")
+@shape_options
+@source_options
+def reduce(model: str, output: Path | None, **chosen: Any) -> None:
+    """Find the smallest part of MODEL that TensorRT's parser or builder refuses or dies of, in the same way.
+
+    Exit status: 0 it was found, 2 nothing fails or the model could not be judged.
+    """
+    from friction_tui.commands.reduce import run
+
+    sys.exit(run(_agreed(model, chosen), output, allow=chosen["allow_code"]))
+
+
+@main.command()
+@click.argument("model")
 @click.option(
     "--tolerance", type=click.FloatRange(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05."
 )
@@ -347,6 +382,16 @@ def _run_app(recipe: Recipe | None, *, worker: list[str] | None = None, **option
     sys.exit(run_app(recipe, worker=worker, early=early, **options))
 
 
+def _resume(file: Path, *, worker: list[str] | None, **look: Any) -> NoReturn:
+    from friction_tui.ui import sessions
+
+    try:
+        session = sessions.load(file)
+    except sessions.BrokenSessionError as error:
+        raise click.UsageError(str(error)) from None
+    _run_app(session.recipe, worker=worker, session=file, **look)
+
+
 def _first(recipe: Recipe | None) -> str:
     """The ONNX file that a recipe opens, which the worker can read before it is asked; "" for any other source."""
     source = recipe.source if recipe is not None else None
@@ -355,8 +400,7 @@ def _first(recipe: Recipe | None) -> str:
 
 def _agreed(model: str, chosen: Mapping[str, Any]) -> Recipe:
     """The recipe of a command line and the friction.toml beside the model; a wrong one ends the command."""
-    from friction_tui.commands.agreements import with_file
-    from friction_tui.friction_toml import RecipeFileError
+    from friction_tui.friction_toml import RecipeFileError, with_file
     from friction_tui.vocabulary.recipe.text import RecipeTextError
 
     try:
@@ -371,6 +415,8 @@ def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
     from friction_tui.vocabulary.recipe.export_options import parse_options
     from friction_tui.vocabulary.recipe.text import SHAPE_FLAGS, parse_example, parse_profiles
 
+    if not model.strip():
+        raise click.UsageError("the name of the model is empty")
     profiles = parse_profiles({flag: chosen.get(_parameter(flag)) or () for flag in SHAPE_FLAGS})
     first, *more = profiles or (Profile(),)
     profile: Profile | None = first

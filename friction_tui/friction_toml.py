@@ -38,6 +38,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.kinds import KINDS, unknown
+from friction_tui.onnx_folder import models_to_choose
 from friction_tui.vocabulary.recipe import (
     ExportOptions,
     Precision,
@@ -226,6 +227,37 @@ def of_model(model: Path) -> tuple[Path, RecipeFile | None]:
     if held.source is None:
         return own, held
     return (shared, held) if Path(held.source.path).absolute() == model.absolute() else (own, None)
+
+
+def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
+    """The recipe completed from the file beside its model, and that file, an empty one where there is none.
+
+    A folder that several models can be chosen from has no recipe of its own: each of the models has. What `recipe`
+    chose already wins. Every way to open a model ends here. Raises RecipeFileError.
+    """
+    path = Path(recipe.source.path)
+    _, held = of_model(path) if not (path.is_dir() and models_to_choose(path)) else (path, None)
+    if held is None:
+        return recipe, RecipeFile()
+    agreed = held.recipe(recipe.source)
+    chosen = msgspec.structs.replace(
+        recipe,
+        opset=recipe.opset or agreed.opset,
+        target=recipe.target or agreed.target,
+        precision=agreed.precision if recipe.precision is Precision.AS_EXPORTED else recipe.precision,
+        keep_float32=recipe.keep_float32 or agreed.keep_float32,
+        profile=_ranges(recipe.profile, agreed.profile),
+        others=recipe.others or (agreed.others if recipe.profile is not None else ()),
+        rewrites=recipe.rewrites or agreed.rewrites,
+        export=agreed.export if recipe.export == ExportOptions() else recipe.export,
+    )
+    return chosen, held
+
+
+def _ranges(chosen: Profile | None, agreed: Profile | None) -> Profile | None:
+    if chosen is None or agreed is None:
+        return chosen if chosen is None or chosen.ranges or chosen.values else None
+    return Profile(ranges={**agreed.ranges, **chosen.ranges}, values={**agreed.values, **chosen.values})
 
 
 def _is_module(source: Source) -> bool:

@@ -1,40 +1,13 @@
-"""A `friction.toml` beside a model: what the team agreed on, with the command line's choices on top."""
+"""What a `friction.toml` allows: the findings that the team lives with."""
 
 from __future__ import annotations
 
 import datetime
 from collections.abc import Container, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-import msgspec
-
-from friction_tui.friction_toml import Allowed, RecipeFile, of_model
+from friction_tui.friction_toml import Allowed, RecipeFile
 from friction_tui.report.verdict import ModelVerdict
-from friction_tui.vocabulary.recipe import ExportOptions, Precision, Profile, Recipe
-
-
-def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
-    """The recipe completed from the file beside its model, and that file, an empty one where there is none.
-
-    What the command line chose wins. Raises RecipeFileError.
-    """
-    _, held = of_model(Path(recipe.source.path))
-    if held is None:
-        return recipe, RecipeFile()
-    agreed = held.recipe(recipe.source)
-    chosen = msgspec.structs.replace(
-        recipe,
-        opset=recipe.opset or agreed.opset,
-        target=recipe.target or agreed.target,
-        precision=agreed.precision if recipe.precision is Precision.AS_EXPORTED else recipe.precision,
-        keep_float32=recipe.keep_float32 or agreed.keep_float32,
-        profile=_profile(recipe.profile, agreed.profile),
-        others=recipe.others or (agreed.others if recipe.profile is not None else ()),
-        rewrites=recipe.rewrites or agreed.rewrites,
-        export=agreed.export if recipe.export == ExportOptions() else recipe.export,
-    )
-    return chosen, held
 
 
 def under(verdicts: Sequence[ModelVerdict], files: Sequence[RecipeFile], today: datetime.date) -> list[ModelVerdict]:
@@ -63,9 +36,3 @@ def _under(verdict: ModelVerdict, held: RecipeFile, used: Container[Allowed], to
         *(f"{agreement} is allowed and was found in no model checked" for agreement in unused),
     )
     return replace(verdict, findings=kept, about=about)
-
-
-def _profile(chosen: Profile | None, agreed: Profile | None) -> Profile | None:
-    if chosen is None or agreed is None:
-        return chosen if chosen is None or chosen.ranges or chosen.values else None
-    return Profile(ranges={**agreed.ranges, **chosen.ranges}, values={**agreed.values, **chosen.values})

@@ -46,6 +46,7 @@ def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> in
         click.echo("The source gave no model; nothing was built.")
         return 1
     if answer.build is None:
+        _tell(answer.jobs[JobKind.BUILD].findings if JobKind.BUILD in answer.jobs else ())
         raise CouldNotRun(answer.job_error or "the build did not start")
     findings = answer.jobs[JobKind.BUILD].findings
     _tell(findings)

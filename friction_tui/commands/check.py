@@ -13,10 +13,10 @@ from typing import Any
 import click
 
 from friction_tui.commands import checking
-from friction_tui.commands.agreements import under, with_file
+from friction_tui.commands.agreements import under
 from friction_tui.commands.failing import write
 from friction_tui.environments import also
-from friction_tui.friction_toml import RecipeFileError
+from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.protocol import JobKind

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from friction_tui.kinds import KINDS, file, unknown
+from friction_tui.kinds import KINDS, engine, file, unknown
 from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.processes.stdio import printable
@@ -16,12 +16,17 @@ from friction_tui.report.as_sarif import fingerprint
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
 from friction_tui.vocabulary.finding import Location, LocationKind, Severity
-from friction_tui.vocabulary.protocol import CheckState, Exported
+from friction_tui.vocabulary.protocol import CheckState, Exported, JobKind
 from friction_tui.vocabulary.recipe import Profile
 from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
 """What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
+
+NO_VERDICT = frozenset(
+    kind.id for kind in (file.MISSING, engine.BUILDER_CRASHED, engine.BUILD_TIMEOUT, engine.OUT_OF_HOST_MEMORY)
+)
+"""Kinds of finding that say that a question has no answer: nothing to judge, or a build that gave no result."""
 
 
 class NothingToCheckError(Exception):
@@ -36,6 +41,8 @@ def expand(arguments: Iterable[str]) -> list[str]:
     """
     found: dict[str, None] = {}
     for argument in arguments:
+        if not argument.strip():
+            raise NothingToCheckError("the name of a model is empty")
         path = Path(argument)
         if path.is_dir() and not any((path / name).exists() for name in ("saved_model.pb", "config.json")):
             inside = sorted(str(file) for file in path.rglob("*") if file.suffix in MODEL_SUFFIXES and file.is_file())
@@ -64,18 +71,23 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         _export_took(answer.exported),
         f"opset {summary.opsets.get('', '?')}" if summary and summary.nodes else "",
         f"{summary.nodes} nodes" if summary and summary.nodes else "",
-        " + ".join(dict.fromkeys(check.source for check in answer.checks.values() if check.source != "rule")),
+        " + ".join(dict.fromkeys(one.source for one in answer.checks.values() if one.source not in ("", "rule"))),
     )
     unchecked = tuple(
         f"{check.check}: {check.note or check.state.value}"
         for check in answer.checks.values()
         if check.state in (CheckState.FAILED, CheckState.UNAVAILABLE)
     )
+    builder = answer.checks.get("builder")
     if answer.died:
         unchecked += (f"shapes that onnx infers: its process died inferring them, {answer.died.why}",)
     parser, others = answer.checks.get("parser"), answer.others.verdicts if answer.others else ()
     refused = parser.findings if parser else ()
     own = own_label(parser)
+    # A build that did not begin leaves its question open; one that died is a finding.
+    build = answer.jobs.get(JobKind.BUILD)
+    not_built = build.error if build is not None and build.build is None and not build.findings else ""
+    unchecked += (f"build: {not_built}",) if not_built else ()
     return ModelVerdict(
         path=path,
         findings=tuple(with_others(own, refused, answer.findings, others) if others else answer.findings),
@@ -85,6 +97,10 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         failure=answer.failure,
         guessed=_guesses(answer.recipe.profile),
         unchecked=unchecked,
+        builder=builder.note if builder else "",
+        asked_builder=builder is not None and builder.state is CheckState.DONE,
+        unanswered=bool(not_built) or (builder is not None and builder.state is CheckState.FAILED),
+        build=answer.build,
     )
 
 
@@ -145,8 +161,11 @@ def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:
 
 
 def exit_code(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> int:
-    """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there."""
-    if any(verdict.failure or any(f.kind == file.MISSING.id for f in verdict.findings) for verdict in verdicts):
+    """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there.
+
+    A build that ended without a result is a question without an answer: 2.
+    """
+    if any(one.failure or one.unanswered or any(f.kind in NO_VERDICT for f in one.findings) for one in verdicts):
         return 2
     return int(any(finding.severity in fail_on for verdict in verdicts for finding in verdict.findings))
 

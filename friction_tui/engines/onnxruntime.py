@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import itertools
-import tempfile
 from pathlib import Path
 
 import msgspec
@@ -17,12 +16,13 @@ import onnx
 import platformdirs
 
 from friction_tui.engines.base import EngineCrashed, EngineMissing
-from friction_tui.engines.found import onnxruntime_distributions
+from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions
 from friction_tui.engines.onnxruntime_job import Ask, Limits, Verdict
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.weightless import weightless
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import Stop
+from friction_tui.processes.locks import temporary_folder
 from friction_tui.processes.server import Server
 
 LIMIT_S = 20.0
@@ -58,8 +58,8 @@ def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
     label()
     turn = next(_TURNS)
     _NEWEST[:] = [turn]
-    with tempfile.TemporaryDirectory(prefix="friction-tui-") as folder:
-        copy = Path(folder) / "model.onnx"
+    with temporary_folder("onnxruntime") as folder:
+        copy = folder / "model.onnx"
         onnx.save_model(weightless(model.proto, copy.parent, model.path.parent), copy)
         said = _SERVER.ask(Ask("verdict", str(copy)), stop=lambda: stop() or [turn] != _NEWEST)
         return msgspec.json.decode(said, type=Verdict)

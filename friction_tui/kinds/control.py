@@ -43,6 +43,7 @@ The carried tensor, its shape on entry and after each of the first iterations, t
         ranges={},
     ),
     reads_sizes=True,
+    rewrites=("unroll-loop",),
     matters=frozenset({"sizes"}),
 )
 
@@ -79,6 +80,7 @@ makes no tensor for a blank input, so a body that reads its condition reads noth
     """,
         ranges={},
     ),
+    rewrites=("loop-condition", "unroll-loop"),
     matters=frozenset({"sizes"}),
 )
 
@@ -125,6 +127,7 @@ from the carried state; it stops with an internal error. A Gather by the same nu
     """,
         ranges={},
     ),
+    rewrites=("slice-to-gather", "unroll-loop"),
     matters=frozenset({"sizes"}),
 )
 
@@ -163,6 +166,7 @@ inner one works on a dynamic shape.
         ranges={},
     ),
     reads_sizes=True,
+    rewrites=("inline-if", "if-to-where"),
     matters=frozenset({"sizes"}),
 )
 
@@ -205,6 +209,7 @@ rows is data-dependent.
     """,
         ranges={},
     ),
+    rewrites=("unroll-loop",),
     matters=frozenset({"sizes"}),
 )
 
@@ -246,6 +251,7 @@ constants and from sizes without a range. A condition that merely happens to be 
         ranges={"n": (1, 2, 4), "c": (1, 1, 1)},
     ),
     reads_sizes=True,
+    rewrites=("inline-if", "if-branch-of-larger-sizes"),
     matters=frozenset({"sizes"}),
 )
 
@@ -281,6 +287,7 @@ taken still has to be valid. Where it fails at some sizes only, the finding is t
         ranges={},
     ),
     reads_sizes=True,
+    rewrites=("inline-if", "working-branch"),
     matters=frozenset({"sizes"}),
 )
 
@@ -305,5 +312,6 @@ LOOP_BODY = Kind(
     """,
         ranges={},
     ),
+    rewrites=("unroll-loop", "unroll-scan"),
     matters=frozenset({"sizes"}),
 )

@@ -51,6 +51,77 @@ PARSER_CRASHED = Kind(
     moot_with=("structure/recursive-function",),
 )
 
+BUILDER_CRASHED = Kind(
+    id="engine/builder-crashed",
+    summary="The builder crashed",
+    title="TensorRT's builder crashed on this model",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.BUILDER,),
+    cause="""TensorRT's builder ended in a signal, or without a word, while it built the model.""",
+    evidence="""How the process ended, the last lines that it wrote, and the node with which the crash begins.""",
+    example="""SIGSEGV on an Attention whose query and key are one tensor (TensorRT-RTX 1.7.1).""",
+    fix="""Change the node, try another TensorRT, and report it with the smallest model that shows it.""",
+    shows=Shown("tests/commands/test_check.py::test_a_build_that_crashes_is_an_error_in_every_format"),
+    quiet=Shown("tests/commands/test_check.py::test_a_build_that_succeeds_says_so"),
+)
+
+BUILD_TIMEOUT = Kind(
+    id="engine/build-timeout",
+    summary="The build took too long",
+    title="The build gave no result in time",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.BUILDER,),
+    cause="""The build was ended before it came to a result.""",
+    evidence="""The seconds it was given.""",
+    example="""A cubic Resize of dynamic size that compiles for minutes.""",
+    fix="""More time, smaller max sizes, one target only.""",
+    shows=Shown("tests/session/test_builder_verdict.py::test_a_build_that_takes_too_long_is_an_error"),
+    quiet=Shown("tests/session/test_builder_verdict.py::test_a_model_that_builds_has_no_finding"),
+)
+
+OUT_OF_HOST_MEMORY = Kind(
+    id="engine/out-of-host-memory",
+    summary="The build ran out of this machine's memory",
+    title="The build ran out of this machine's memory",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.BUILDER,),
+    cause="""The builder needs more memory of the machine (not of the GPU) than it could get.""",
+    evidence="""How the process ended: SIGKILL from the kernel, or an allocation that failed.""",
+    example="""A large model built in a container with a small memory limit.""",
+    fix="""More memory, or smaller max sizes.""",
+    shows=Shown("tests/session/test_builder_verdict.py::test_a_build_without_memory_says_so"),
+    quiet=Shown("tests/session/test_builder_verdict.py::test_a_model_that_builds_has_no_finding"),
+)
+
+TARGET = Kind(
+    id="engine/target",
+    summary="A target that the engine does not build for",
+    title="{engine} does not build for {target}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.BUILDER,),
+    cause="""The chosen GPU architecture is not among those that the installed engine can be told to build for.""",
+    evidence="""The target, and those that are offered.""",
+    example="""`--target SM999`, or SM70 with TensorRT-RTX.""",
+    fix="""One of those that are offered.""",
+    shows=Shown("tests/commands/test_check.py::test_a_target_that_is_not_offered_is_an_error_with_those_that_are"),
+    quiet=Shown("tests/commands/test_check.py::test_a_target_that_is_offered_is_taken"),
+)
+
+PRECISION_FLAG = Kind(
+    id="engine/precision-flag",
+    summary="A precision that the engine does not take as a flag",
+    title="{engine} does not take {precision} as a flag",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.BUILDER,),
+    cause="""The engine's networks are strongly typed: a precision is an edit of the model, and this one needs scales
+that nobody can invent.""",
+    evidence="""The precision, and those that can be chosen.""",
+    example="""`--precision int8` with TensorRT-RTX or TensorRT 11.""",
+    fix="""Quantize the model (QuantizeLinear and DequantizeLinear), or choose fp16 or bf16.""",
+    shows=Shown("tests/commands/test_check.py::test_a_precision_that_is_not_offered_is_an_error"),
+    quiet=Shown("tests/commands/test_check.py::test_a_target_that_is_offered_is_taken"),
+)
+
 NO_GPU = Kind(
     id="engine/no-gpu",
     summary="CUDA error 35",

@@ -96,7 +96,7 @@ type.""",
     quiet=ModelText("g (float[n,4] x) => (int32[n,4] y) { y = Cast <to = 6> (x) }"),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
-    rewrites=("wider-border",),
+    rewrites=("wider-border", "number-labels"),
 )
 
 UNSUPPORTED_INITIALIZER = Kind(
@@ -121,7 +121,14 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
     ),
     matters=frozenset({"element type"}),
     moot_under=("weights/size-mismatch",),
-    rewrites=("remove-unread", "narrow-integers", "quantization-in-float", "integer-kernels-in-float", "wider-border"),
+    rewrites=(
+        "remove-unread",
+        "narrow-integers",
+        "quantization-in-float",
+        "integer-kernels-in-float",
+        "wider-border",
+        "number-labels",
+    ),
 )
 
 UNSUPPORTED_CAST = Kind(
@@ -154,6 +161,7 @@ NOT_A_TENSOR = Kind(
     shows=ModelText("g (float[n,4] x) => (seq(float[n,4]) y) { y = SequenceConstruct (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Identity (x) }"),
     matters=frozenset({"element type"}),
+    rewrites=("number-labels",),
     moot_under=("weights/size-mismatch",),
 )
 

@@ -16,6 +16,7 @@ from friction_tui.report.applicability import fix_of
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.verdicts.side_by_side import EngineVerdict
 from friction_tui.vocabulary.finding import Finding, Location
+from friction_tui.vocabulary.protocol import BuildResult
 
 SCHEMA = 1
 
@@ -50,9 +51,23 @@ def _model(verdict: ModelVerdict) -> dict[str, Any]:
     }
     if verdict.engines:
         model["verdicts"] = [_engine(engine) for engine in verdict.engines]
+    if verdict.builder:
+        model["builder"] = {"answered": verdict.asked_builder, "note": verdict.builder}
+    if verdict.build is not None:
+        model["build"] = _build(verdict.build)
     if verdict.failure:
         model["failure"] = verdict.failure
     return model
+
+
+def _build(result: BuildResult) -> dict[str, Any]:
+    return {
+        "ok": result.ok,
+        "engine": result.source,
+        "seconds": round(result.seconds, 4),
+        "bytes": result.engine_bytes,
+        "activation": list(result.activation_bytes),
+    }
 
 
 def _engine(verdict: EngineVerdict) -> dict[str, Any]:

@@ -18,6 +18,7 @@ def report(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> st
     """All models; findings of a severity in `fail_on` are failures, the others passing cases with output."""
     root = ET.Element("testsuites", name="friction-tui")
     for verdict in verdicts:
+        open_question = verdict.failure or (verdict.unanswered and "; ".join(verdict.unchecked)) or ""
         failing = [f for f in verdict.findings if f.severity in fail_on]
         suite = ET.SubElement(
             root,
@@ -25,13 +26,13 @@ def report(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> st
             name=_clean(verdict.path),
             tests=str(max(len(verdict.findings), 1)),
             failures=str(len(failing)),
-            errors=str(int(bool(verdict.failure))),
+            errors=str(int(bool(open_question))),
             time=f"{verdict.seconds:.3f}",
         )
-        if verdict.failure or not verdict.findings:
+        if open_question or not verdict.findings:
             case = ET.SubElement(suite, "testcase", classname=_clean(verdict.path), name="friction")
-            if verdict.failure:
-                ET.SubElement(case, "error", message=_clean(verdict.failure))
+            if open_question:
+                ET.SubElement(case, "error", message=_clean(open_question))
         for finding in verdict.findings:
             name = f"{finding.kind}: {finding.title}"
             case = ET.SubElement(suite, "testcase", classname=_clean(verdict.path), name=_clean(name))

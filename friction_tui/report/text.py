@@ -10,6 +10,8 @@ from friction_tui.drawing.width import visible, visible_lines
 from friction_tui.report.matrix import matrix
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
+from friction_tui.vocabulary.protocol import BuildResult
+from friction_tui.vocabulary.units import size_text
 
 SYMBOL = {Severity.ERROR: "✗", Severity.WARNING: "!", Severity.NOTE: "·"}
 WORD = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -59,6 +61,8 @@ def _model(verdict: ModelVerdict, paint: Paint, width: int) -> Iterator[str]:
     if verdict.engines:
         yield ""
         yield from (f"    {visible(line)}" for line in matrix(verdict.engines))
+    if verdict.build is not None and verdict.build.ok and not verdict.clean:
+        yield paint(built(verdict.build), "dim")
     for line in verdict.unchecked:
         yield paint(f"not checked: {line}", "dim")
 
@@ -67,9 +71,22 @@ def summary(verdict: ModelVerdict, paint: Paint = plain) -> str:
     """One line: how many of what, and how long it took."""
     notes = f", {_count(verdict.notes, 'note')}" if verdict.notes else ""
     took = paint(f" · checked in {verdict.seconds:.2f} s", "dim")
-    if not verdict.errors and not verdict.warnings:
-        return f"{paint('✓ no friction found', 'green')}{notes}{took}"
+    if verdict.clean and verdict.build is not None and verdict.build.ok:
+        return f"{paint('✓ no friction found', 'green')}{notes} · {built(verdict.build)}{took}"
+    if verdict.clean and verdict.asked_builder:
+        return f"{paint('✓ no friction found', 'green')}{notes} · {visible(verdict.builder)}{took}"
+    if verdict.clean:
+        why = f": {visible(verdict.builder)}" if verdict.builder else ""
+        return f"{paint('? no friction found, but the builder has not answered', 'yellow')}{why}{notes}{took}"
     return f"{_count(verdict.errors, 'error')}, {_count(verdict.warnings, 'warning')}{notes}{took}"
+
+
+def built(result: BuildResult) -> str:
+    """What a build that succeeded made: `built by TensorRT-RTX 1.7.1 builder in 0.9 s: engine 1.2 MiB, …`."""
+    planned = max(result.activation_bytes, default=None)
+    sizes = [f"engine {size_text(result.engine_bytes)}"]
+    sizes += [f"{size_text(planned)} activation memory planned"] if planned is not None else []
+    return f"built by {visible(result.source)} in {result.seconds:.1f} s: {', '.join(sizes)}"
 
 
 def describe(finding: Finding, paint: Paint = plain, width: int = 100) -> Iterator[str]:

@@ -10,7 +10,7 @@ from onnx.external_data_helper import load_external_data_for_model
 
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.opset import OpsetRefused, convert, opset_of
-from friction_tui.model.references import referenced
+from friction_tui.model.references import described, referenced
 from friction_tui.rewrites.base import CannotRewrite
 from friction_tui.rewrites.half import HALVES, in_half
 from friction_tui.vocabulary.finding import Location, LocationKind
@@ -25,11 +25,24 @@ class UnknownRewrite(Exception):
 
 
 class RecipeRefused(Exception):
-    """A step of the recipe cannot be applied to this model. The texts are for the person at the terminal."""
+    """A step of the recipe cannot be applied to this model. The texts are for the person at the terminal.
 
-    def __init__(self, what: str, why: str, next_step: str, location: Location | None = None) -> None:
+    `rewrite` is the rewrite, `kept` are the names of nodes to be kept in float32 that are the reason.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        why: str,
+        next_step: str,
+        location: Location | None = None,
+        *,
+        rewrite: Rewrite | None = None,
+        kept: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(f"{what}: {why}")
         self.what, self.why, self.next_step, self.location = what, why, next_step, location
+        self.rewrite, self.kept = rewrite, kept
 
 
 def edits_types(recipe: Recipe, *, weak_types: bool = False) -> bool:
@@ -56,11 +69,18 @@ def apply(model: OpenedModel, recipe: Recipe, *, weak_types: bool = False) -> Op
             proto = rewritten(from_proto(proto, model.path), rewrite)
         except UnknownRewrite:
             raise RecipeRefused(
-                f"Rewrite {rewrite.name!r} is unknown", "this version of friction-tui has no such rewrite", "Remove it."
+                f"Rewrite {rewrite.name!r} is unknown",
+                "this version of friction-tui has no such rewrite",
+                "Remove it.",
+                rewrite=rewrite,
             ) from None
         except CannotRewrite as error:
             raise RecipeRefused(
-                f"Rewrite {rewrite.name} does not apply", error.why, "Undo it with u.", error.location
+                f"Rewrite {rewrite.name} does not apply",
+                error.why,
+                "Undo it with u.",
+                error.location,
+                rewrite=rewrite,
             ) from None
     if recipe.opset is not None and recipe.opset != model.index.opsets.get("", 0):
         proto = _converted(proto, recipe.opset)
@@ -79,7 +99,7 @@ def rewritten(model: OpenedModel, rewrite: Rewrite) -> onnx.ModelProto:
     paths = []
     for name, node in zip(rewrite.nodes, referenced(model.index, rewrite.nodes), strict=True):
         if node is None:
-            raise CannotRewrite(f"the node that writes {name.removeprefix('#')} is not in the model any more")
+            raise CannotRewrite(f"{described(name)} is not in the model any more")
         paths.append(node.path)
     return rewriter.run(model, paths)
 
@@ -130,5 +150,6 @@ def _half(proto: onnx.ModelProto, model: OpenedModel, recipe: Recipe) -> onnx.Mo
             "A node that should stay float32 is not in the model",
             f"there is no {', '.join(unknown[:3])}" + (f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""),
             "Correct keep_float32 in friction.toml, or search again: friction-tui precision.",
+            kept=tuple(unknown),
         )
     return in_half(whole, half, frozenset(recipe.keep_float32))

@@ -14,7 +14,7 @@ from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
 from friction_tui.rewrites.apply import RecipeRefused, apply, changes_model
 from friction_tui.vocabulary.finding import Location
-from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.recipe import Recipe, Rewrite
 
 PROTOBUF_LIMIT = 2**31 - 1
 """Bytes protobuf can hold in one message; larger models keep their weights in a file beside."""
@@ -36,6 +36,8 @@ class EditRefused(msgspec.Struct, frozen=True):
     why: str
     next_step: str
     location: Location | None = None
+    rewrite: Rewrite | None = None
+    kept: tuple[str, ...] = ()
 
 
 def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, stop: Callable[[], bool]) -> OpenedModel:
@@ -53,7 +55,9 @@ def edited(base: OpenedModel, recipe: Recipe, out: Path, *, weak_types: bool, st
         )
     if done.out.strip():
         refused = msgspec.json.decode(done.out, type=EditRefused)
-        raise RecipeRefused(refused.what, refused.why, refused.next_step, refused.location)
+        raise RecipeRefused(
+            refused.what, refused.why, refused.next_step, refused.location, rewrite=refused.rewrite, kept=refused.kept
+        )
     return from_proto(onnx.load(str(out), load_external_data=False), base.path)
 
 
@@ -76,7 +80,7 @@ def main() -> None:
             raise RecipeRefused("The model could not be edited", why, "Put the file back, or open another model.")
         model = apply(base, edit.recipe, weak_types=edit.weak_types)
     except RecipeRefused as error:
-        refused = EditRefused(error.what, error.why, error.next_step, error.location)
+        refused = EditRefused(error.what, error.why, error.next_step, error.location, error.rewrite, error.kept)
         channel.write(msgspec.json.encode(refused))
     else:
         write(model.proto, Path(edit.out))

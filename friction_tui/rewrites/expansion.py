@@ -168,7 +168,9 @@ EXPAND = Rewriter(
     Exactness.ROUNDING,
     general=True,
 )
-INLINE_FUNCTIONS = Rewriter("inline-functions", "put local functions in place of their calls", inline_functions)
+INLINE_FUNCTIONS = Rewriter(
+    "inline-functions", "put local functions in place of their calls", inline_functions, general=True
+)
 SIMPLIFY = Rewriter(
     "simplify",
     "work out constants and remove what is dead or repeated",

@@ -18,8 +18,9 @@ from onnx import TensorProto, helper, numpy_helper, shape_inference
 from friction_tui.model.file.external import element_bits
 from friction_tui.model.graph import body_attributes
 from friction_tui.model.light_copy import light_copy
-from friction_tui.model.opened import OpenedModel
+from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NodeRewrite, Rewriter
+from friction_tui.rewrites.stand_ins import stand_in
 
 Array = npt.NDArray[Any]
 Dims = list[int | str | None]
@@ -234,6 +235,10 @@ class GraphEditor:
         self._new.append(helper.make_node(op, list(inputs), names, name=node_name, domain=domain, **given))
         return names[0]
 
+    def put(self, node: onnx.NodeProto) -> None:
+        """A node made elsewhere, as it is; its name and outputs must be new."""
+        self._new.append(node)
+
     def ops(self, op: str, inputs: Sequence[str], count: int, **attributes: Any) -> list[str]:
         """A new node with `count` outputs; gives their names."""
         names = [self.fresh(f"{self._scope}/{op}_output") for _ in range(count)]
@@ -279,7 +284,8 @@ class GraphEditor:
 
     def reshape(self, tensor: str, shape: Sequence[int] | str, output: str = "") -> str:
         """Reshape to numbers or to an int64 tensor."""
-        return self.op("Reshape", [tensor, shape if isinstance(shape, str) else self.const(list(shape))], output)
+        target = shape if isinstance(shape, str) else self.const(np.array(shape, np.int64))
+        return self.op("Reshape", [tensor, target], output)
 
     def shape(self, tensor: str) -> str:
         """The sizes of a tensor as int64."""
@@ -329,7 +335,10 @@ class GraphEditor:
         after = list(graph.node[index + 1 :])
         origin = node.metadata_props
         for new in self._new:
-            new.metadata_props.extend(origin)  # the exporter's record of the Python line stays with what replaces it
+            if not new.metadata_props:  # what comes from a body has its own
+                new.metadata_props.extend(
+                    origin
+                )  # the exporter's record of the Python line stays with what replaces it
             if not new.doc_string:
                 new.doc_string = node.doc_string
         del graph.node[index:]
@@ -384,21 +393,23 @@ def node_rewrite(
 def replaced(model: OpenedModel, paths: Iterable[str], rewrite: NodeRewrite) -> onnx.ModelProto:
     """A copy of the model with `rewrite` applied at each path, bodies included. Raises CannotRewrite at a misfit.
 
-    Nodes in local functions are out of reach: inline these first.
+    Where a node is in a local function, the functions are put in place of their calls first; then every node of its
+    operator that the rewrite fits is replaced.
     """
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model.proto)
-    editor = GraphEditor(proto, model.path.parent)
     nodes = []
     for path in dict.fromkeys(paths):
         node = model.index.by_path.get(path)
         if node is None:
             raise CannotRewrite(f"node {path} is not in the model any more")
-        if node.graph.startswith("@"):
-            raise CannotRewrite(f"{node.name} is inside a local function; inline the functions first")
         nodes.append(node)
     if not nodes:
         raise CannotRewrite("no node was named")
+    if any(node.graph.startswith("@") for node in nodes):
+        ops = {(node.proto.domain, node.proto.op_type) for node in nodes}
+        return _replaced_in_functions(model, ops, rewrite)
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model.proto)
+    editor = GraphEditor(proto, model.path.parent)
     # From the back, so that indices before it stay, and bodies before the node they belong to.
     for node in sorted(nodes, key=lambda one: _order(one.path), reverse=True):
         graph = graph_at(proto, node.graph)
@@ -406,6 +417,19 @@ def replaced(model: OpenedModel, paths: Iterable[str], rewrite: NodeRewrite) -> 
         editor.place(graph, node.index, lambda target=target: rewrite(target, editor))  # type: ignore[misc]
     forget_shapes(proto)
     return proto
+
+
+def _replaced_in_functions(model: OpenedModel, ops: set[tuple[str, str]], rewrite: NodeRewrite) -> onnx.ModelProto:
+    from friction_tui.rewrites.expansion import inline_functions
+
+    inlined = from_proto(inline_functions(model, []), model.path)
+    editor = GraphEditor(inlined.proto, model.path.parent)
+    found = [node for node in inlined.index.nodes if (node.proto.domain, node.proto.op_type) in ops]
+    why = [editor.misfit(graph_at(inlined.proto, node.graph), node.index, rewrite) for node in found]
+    fitting = [node.path for node, misfit in zip(found, why, strict=True) if not misfit]
+    if not fitting:
+        raise CannotRewrite(why[0] if why else "the function is not called")
+    return replaced(inlined, fitting, rewrite)
 
 
 def forget_shapes(proto: onnx.ModelProto) -> None:
@@ -470,6 +494,7 @@ def _every_name(proto: onnx.ModelProto) -> set[str]:
 def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:
     """The model with inferred types, without its large weights; the model itself where inference fails."""
     light = light_copy(proto, _without_values)
+    stand_in(light)
     try:
         return shape_inference.infer_shapes(light, data_prop=True)
     except Exception:

@@ -98,11 +98,15 @@ def _one_step(
 
 
 def _safest_first(fixes: Iterable[Fix]) -> Sequence[Fix]:
-    order = list(Exactness)
     applicable = [fix for fix in fixes if fix.rewrite in REWRITES]
-    changes = Exactness.CHANGES
     # Among those that keep the results the order is the rewrites' own: the one for the operator before the general one.
-    return sorted(applicable, key=lambda fix: order.index(changes) if REWRITES[fix.rewrite].exactness is changes else 0)
+    return sorted(applicable, key=lambda fix: not REWRITES[fix.rewrite].keeps_outputs)
+
+
+def _confirmed(declared: Exactness, verification: Verification | None) -> Exactness:
+    """How exact the step was: a rewrite that is exact by design may still round in the engine that compared."""
+    rounded = verification is not None and verification.max_difference > 0
+    return Exactness.ROUNDING if declared is Exactness.EXACT and rounded else declared
 
 
 def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, verify: Verify) -> MendStep | None:
@@ -127,7 +131,7 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         problem=finding.title,
         rewrite=rewrite,
         what=rewriter.title,
-        exactness=rewriter.exactness.value,
+        exactness=_confirmed(rewriter.exactness, verification).value,
         changes=rewriter.changes,
         verified=str(verification) if verification is not None else "not verified",
         holds=verification.holds if verification is not None else None,
@@ -143,12 +147,15 @@ def _still_wrong(
     remaining = [one for one in same if not names or names & set(one.names)]
     if remaining and len(remaining[0].names) >= len(names):
         return f"the problem remains: {remaining[0].title}"
-    old = {node.name for node in before.index.nodes}
-    new = {node.name for node in after.index.nodes} - old
+    new = {node.name for node in after.index.nodes} - {node.name for node in before.index.nodes}
+    # What was refused in a body or function stays refused when that is put in place of its caller, under another name.
+    moved = {(one.kind, location.op) for one in known if one.severity is Severity.ERROR for location in one.locations}
+    moved -= {(finding.kind, location.op) for location in finding.locations}
     errors_before = {(one.kind, name) for one in known if one.severity is Severity.ERROR for name in one.names}
     for one in now:
         if one.severity is Severity.ERROR and not one.provisional:
-            if new & set(one.names):
+            brought = [each for each in one.locations if each.name in new and (one.kind, each.op) not in moved]
+            if brought:
                 return f"what it puts in has a problem of its own: {one.title}"
             if finding.severity is not Severity.ERROR and not {(one.kind, name) for name in one.names} & errors_before:
                 return f"it makes another problem: {one.title}"

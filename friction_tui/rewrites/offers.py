@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from friction_tui.model.references import reference
 from friction_tui.model.weightless import weightless
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
+from friction_tui.processes.locks import temporary_folder
 from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
@@ -128,8 +128,10 @@ class _Offering:
 
     def _fits(self, rewriter: Rewriter, node: Node) -> bool:
         op = ("" if node.proto.domain == "ai.onnx" else node.proto.domain, node.proto.op_type)
-        if (rewriter.ops and op not in rewriter.ops) or node.graph.startswith("@") or rewriter.node is None:
+        if (rewriter.ops and op not in rewriter.ops) or rewriter.node is None:
             return False
+        if node.graph.startswith("@"):
+            return self._edited(rewriter, [node.path]) is not None
         if self._editor is None:
             proto = onnx.ModelProto()
             proto.CopyFrom(self._model.proto)
@@ -166,8 +168,8 @@ def offered(model: OpenedModel, findings: Sequence[Finding], *, stop: Callable[[
     """
     if not any(map(may_be_mended, findings)):
         return list(findings)
-    with tempfile.TemporaryDirectory(prefix="friction-offers-") as folder:
-        path = Path(folder) / "offers.onnx"
+    with temporary_folder("offers") as folder:
+        path = folder / "offers.onnx"
         onnx.save(weightless(model.proto, path.parent, model.path.parent), str(path))
         question = msgspec.json.encode(Asked(str(path), tuple(findings)))
         done = run(command(__name__), question, stop=stop, limit_s=LIMIT_S)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +16,14 @@ from friction_tui.measure.inputs import example_inputs
 
 TOLERANCE = 1e-4
 """Largest difference that counts as equal, relative to the largest output: float32 sums in another order."""
-SEEDS = (1, 2)
 _INTEGER_PRODUCTS = frozenset({"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"})
+_LARGE = np.float32(8)
+"""Factor of the large inputs; exp of the result still fits into float32."""
+_LOCATED = 2000
+"""Nodes up to which the first tensor that differs is looked for: every tensor of both models is held at once."""
+Feeds = Mapping[str, np.ndarray]
+Point = tuple[Mapping[str, Sequence[int]], Mapping[str, Sequence[int]]]
+"""Sizes and, for inputs read as shapes, values of every input."""
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -22,7 +31,9 @@ class Verification(msgspec.Struct, frozen=True):
 
     `equal`: on how many inputs both ran and agreed; `ran`: on how many both ran at all; `only_after`: on how many
     only the rewritten model ran, which is what the rewrite was for; `only_before`: on how many only the original ran,
-    which the rewrite broke. `max_difference` is the largest absolute difference.
+    which the rewrite broke. `max_difference` is the largest absolute difference, `max_relative` the largest one
+    relative to the largest value of its output. `source` is what ran them. `stand_in` says what ran in place of the
+    original, where that does not run as it is. `diverges` names the first tensor that differs.
     """
 
     equal: int
@@ -32,6 +43,9 @@ class Verification(msgspec.Struct, frozen=True):
     source: str
     why_not: str = ""
     only_before: int = 0
+    max_relative: float = 0.0
+    stand_in: str = ""
+    diverges: str = ""
 
     @property
     def holds(self) -> bool | None:
@@ -47,73 +61,176 @@ class Verification(msgspec.Struct, frozen=True):
         if self.only_before:
             return f"fails on {self.only_before} of {self.ran + self.only_before} inputs that the original runs on"
         if self.ran > self.equal:
-            return f"differs on {self.ran - self.equal} of {self.ran} inputs, max difference {self.max_difference:.3g}"
+            first = f", first at {self.diverges}" if self.diverges else ""
+            where = f"differs on {self.ran - self.equal} of {self.ran} inputs"
+            return f"{where}, max difference {self.max_difference:.3g}{first}"
         parts = [f"verified on {self.equal} inputs, max difference {self.max_difference:.2g}"] if self.ran else []
         parts += [f"runs on {self.only_after} inputs that the original fails on"] if self.only_after else []
-        return ("; ".join(parts) or "neither model ran") + f" ({self.source})"
+        against = f"; {self.stand_in}" if self.stand_in else ""
+        return ("; ".join(parts) or "neither model ran") + f" ({self.source}{against})"
 
 
 def verify(
-    before: onnx.ModelProto,
-    after: onnx.ModelProto | Sequence[onnx.ModelProto],
-    points: Sequence[tuple[Mapping[str, Sequence[int]], Mapping[str, Sequence[int]]]],
+    before: onnx.ModelProto, after: onnx.ModelProto | Sequence[onnx.ModelProto], points: Sequence[Point]
 ) -> Verification:
-    """Run both on the (sizes, values) of every point, with two seeds each. Needs the weights in the models.
+    """Run both on several inputs at every point: random ones, zeros, large ones. Needs the weights in the models.
 
-    `after` may be the parts of a model that was cut, in the order they run.
+    `after` may be the parts of a model that was cut, in the order they run. Where ONNX Runtime does not load the
+    original, ONNX's definition of its operators stands in for it, then ONNX's reference evaluator.
     """
     import onnxruntime as ort
 
     source = f"ONNX Runtime {ort.__version__} CPU"
-    sessions = []
-    for model in (before, after):
+    try:
+        run_after = _runner(ort, after) if isinstance(after, onnx.ModelProto) else _chain(ort, before, after)
+    except Exception as error:
+        return Verification(0, 0, 0, 0.0, source, f"the rewritten model does not load: {_first_line(error)}")
+    run_before, stand_in, why = _original(ort, before)
+    if run_before is None:
+        return Verification(0, 0, 0, 0.0, source, f"the original does not load: {why}")
+    first = after if isinstance(after, onnx.ModelProto) else before
+    counted = Counter[str]()
+    worst = worst_relative = 0.0
+    diverges = ""
+    for feeds in _inputs(before, points):
+        expected, given = run_before(_as_declared(before, feeds)), run_after(_as_declared(first, feeds))
+        if expected is None or given is None:
+            counted["only_after"] += given is not None
+            counted["only_before"] += expected is not None
+            continue
+        counted["ran"] += 1
+        apart, scale = _difference(expected, given)
+        if apart > TOLERANCE * max(scale, 1.0) and (exact := _by_reference(before, feeds)) is not None:
+            apart, scale = _difference(exact, given)
+        worst, worst_relative = max(worst, apart), max(worst_relative, apart / max(scale, 1e-30) if apart else 0.0)
+        if apart <= TOLERANCE * max(scale, 1.0):
+            counted["equal"] += 1
+        elif not diverges and not stand_in and isinstance(after, onnx.ModelProto):
+            diverges = _first_difference(ort, before, after, feeds)
+    return Verification(
+        counted["equal"],
+        counted["ran"],
+        counted["only_after"],
+        worst,
+        source,
+        only_before=counted["only_before"],
+        max_relative=worst_relative,
+        stand_in=stand_in,
+        diverges=diverges,
+    )
+
+
+Run = Callable[[Feeds], list[np.ndarray] | None]
+"""The outputs for some inputs; None where the model cannot take them."""
+
+
+def _original(ort: Any, model: onnx.ModelProto) -> tuple[Run | None, str, str]:
+    """What runs the original, what stands in for it ("" for itself), and why nothing does."""
+    try:
+        return _runner(ort, model), "", ""
+    except Exception as error:
+        why = _first_line(error)
+    with contextlib.suppress(Exception):  # a body that cannot be put in is no stand-in
+        return _runner(ort, _expanded(model)), "the original by ONNX's function bodies", ""
+    with contextlib.suppress(Exception):  # the evaluator lacks operators, or the model is not one
+        return _reference_runner(model), "the original by ONNX's reference evaluator", ""
+    return None, "", why
+
+
+def _expanded(model: onnx.ModelProto) -> onnx.ModelProto:
+    from friction_tui.model.opened import from_proto
+    from friction_tui.rewrites.expansion import expand
+
+    opened = from_proto(model, Path("model.onnx"))
+    return expand(opened, [node.path for node in opened.index.nodes])
+
+
+def _reference_runner(model: onnx.ModelProto) -> Run:
+    from onnx.reference import ReferenceEvaluator
+
+    onnx.checker.check_model(model)  # it would run models that break the specification in a way of its own
+    evaluator = ReferenceEvaluator(model)
+
+    def run(feeds: Feeds) -> list[np.ndarray] | None:
         try:
-            sessions.append(_session(ort, model) if isinstance(model, onnx.ModelProto) else _Chain(ort, before, model))
-        except Exception as error:
-            which = "the original" if not sessions else "the rewritten model"
-            return Verification(0, 0, 0, 0.0, source, f"{which} does not load: {str(error).splitlines()[0][:200]}")
-    equal = ran = only_after = only_before = 0
-    worst = 0.0
-    for sizes, values in points:
-        for seed in SEEDS:
-            feeds = example_inputs(before, sizes, values, seed)
-            results = [
-                _run(session, _as_declared(model if isinstance(model, onnx.ModelProto) else before, feeds))
-                for session, model in zip(sessions, (before, after), strict=True)
-            ]
-            if results[0] is None or results[1] is None:
-                only_after += results[1] is not None
-                only_before += results[0] is not None
-                continue
-            ran += 1
-            apart, scale = _difference(results[0], results[1])
-            if apart > TOLERANCE * max(scale, 1.0) and (exact := _by_reference(before, feeds)) is not None:
-                apart, scale = _difference(exact, results[1])
-            worst = max(worst, apart)
-            equal += apart <= TOLERANCE * max(scale, 1.0)
-    return Verification(equal, ran, only_after, worst, source, only_before=only_before)
+            return [np.asarray(output) for output in evaluator.run(None, dict(feeds))]
+        except Exception:
+            return None
+
+    return run
 
 
-class _Chain:
-    """Sessions of parts that run one after another, with the interface of one session."""
+def _inputs(model: onnx.ModelProto, points: Sequence[Point]) -> Iterator[Feeds]:
+    """At each point two random inputs; at the first point also zeros, large floats, and other integers."""
+    for number, (sizes, values) in enumerate(points):
+        for seed in (1, 2):
+            yield example_inputs(model, sizes, values, seed)
+        if number == 0:
+            random = example_inputs(model, sizes, values, 3)
+            kept = set(values)
+            floats = [name for name, array in random.items() if array.dtype.kind == "f" and name not in kept]
+            if floats:
+                yield {**random, **{name: np.zeros_like(random[name]) for name in floats}}
+                yield {**random, **{name: random[name] * _LARGE for name in floats}}
+            rng = np.random.default_rng(4)
+            whole = [name for name, array in random.items() if array.dtype.kind in "iub" and name not in kept]
+            if whole:
+                small = {name: rng.integers(0, 3, random[name].shape).astype(random[name].dtype) for name in whole}
+                yield {**random, **small}
 
-    def __init__(self, ort: Any, whole: onnx.ModelProto, parts: Sequence[onnx.ModelProto]) -> None:
-        self._sessions = [_session(ort, part) for part in parts]
-        self._outputs = [value.name for value in whole.graph.output]
-        self._inputs = list(whole.graph.input)
 
-    def get_inputs(self) -> list[onnx.ValueInfoProto]:
-        """The whole model's inputs."""
-        return self._inputs
+def _first_difference(ort: Any, before: onnx.ModelProto, after: onnx.ModelProto, feeds: Feeds) -> str:
+    """The first tensor, in the order of the original, that both models compute and that differs; "" if unknown."""
+    if max(len(model.graph.node) for model in (before, after)) > _LOCATED:
+        return ""
+    written = [[name for node in model.graph.node for name in node.output if name] for model in (before, after)]
+    shared = [name for name in written[0] if name in set(written[1])]
+    try:
+        pair = [_runner(ort, _with_outputs(model, shared))(_as_declared(model, feeds)) for model in (before, after)]
+    except Exception:
+        return ""  # an inner tensor whose type ONNX Runtime does not know: the outputs have been compared
+    if pair[0] is None or pair[1] is None:
+        return ""
+    for name, a, b in zip(shared, pair[0], pair[1], strict=True):
+        apart, scale = _difference([a], [b])
+        if apart > TOLERANCE * max(scale, 1.0):
+            return str(name)
+    return ""
 
-    def run(self, _: None, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """The whole model's outputs."""
+
+def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelProto:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    return copy
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+
+
+def _runner(ort: Any, model: onnx.ModelProto) -> Run:
+    """A session of ONNX Runtime. Raises what its loading raises."""
+    session = _session(ort, model)
+    return lambda feeds: _run(session, feeds)
+
+
+def _chain(ort: Any, whole: onnx.ModelProto, parts: Sequence[onnx.ModelProto]) -> Run:
+    """Parts that run one after another, as one model with the inputs and outputs of the whole."""
+    sessions = [_session(ort, part) for part in parts]
+
+    def run(feeds: Feeds) -> list[np.ndarray] | None:
         values = dict(feeds)
-        for session in self._sessions:
+        for session in sessions:
             names = [port.name for port in session.get_outputs()]
-            given = {port.name: values[port.name] for port in session.get_inputs()}
-            values.update(zip(names, session.run(names, given), strict=True))
-        return [values[name] for name in self._outputs]
+            given = _run(session, values)
+            if given is None:
+                return None
+            values.update(zip(names, given, strict=True))
+        return [values[value.name] for value in whole.graph.output]
+
+    return run
 
 
 def _session(ort: Any, model: onnx.ModelProto) -> Any:
@@ -139,9 +256,12 @@ def _by_reference(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> li
         return None  # it lacks the operators of many opsets
 
 
-def _as_declared(model: onnx.ModelProto, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The same numbers in the types that a model declares: a rewrite may change those of inputs."""
-    types = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+def _as_declared(
+    model: onnx.ModelProto | Sequence[onnx.ModelProto], feeds: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The same numbers in the types that a model, or its parts, declare: a rewrite may change those of inputs."""
+    parts = (model,) if isinstance(model, onnx.ModelProto) else model
+    types = {value.name: value.type.tensor_type.elem_type for part in parts for value in part.graph.input}
     return {
         name: array.astype(onnx.helper.tensor_dtype_to_np_dtype(types[name]), copy=False)
         for name, array in feeds.items()
@@ -159,10 +279,12 @@ def _run(session: Any, feeds: Mapping[str, np.ndarray]) -> list[np.ndarray] | No
 
 
 def _difference(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> tuple[float, float]:
-    """Largest absolute difference, and the largest value it is measured against; infinite when shapes differ."""
+    """Largest absolute difference and the largest value it is measured against; infinite for other shapes or texts."""
     worst = scale = 0.0
     for a, b in zip(before, after, strict=False):
-        if a.shape != b.shape:
+        if a.shape != b.shape or (a.dtype.kind in "OSU") != (b.dtype.kind in "OSU"):
+            return float("inf"), 1.0
+        if a.dtype.kind in "OSU" and not np.array_equal(a, b):
             return float("inf"), 1.0
         if a.size and a.dtype.kind in "fiub":
             x, y = a.astype(np.float64), b.astype(np.float64)

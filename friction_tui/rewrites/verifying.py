@@ -16,7 +16,7 @@ from friction_tui.processes.child import run
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.verification import Verification, verify
-from friction_tui.vocabulary.recipe import POINTS, Recipe
+from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe
 
 LARGEST = 1 << 30
 """Bytes of weights up to which both models are loaded and run; above, that takes too much memory."""
@@ -69,11 +69,21 @@ def main() -> None:
 
 
 def points_of(base: OpenedModel, recipe: Recipe) -> list[Point]:
-    """The sizes and values at min, opt and max, each different one once."""
+    """The sizes and values at min, opt and max, and one short of max, where odd sizes show; each different one once."""
     points: list[Point] = []
-    for point in POINTS:
-        values = recipe.profile.values.items() if recipe.profile else ()
-        here = (input_sizes(base, recipe.profile, point), {name: chosen.at(point) for name, chosen in values})
+    profile = recipe.profile
+    odd = {
+        key: Range(r.max - 1, r.max - 1, r.max - 1)
+        for key, r in (profile.ranges if profile else {}).items()
+        if r.max - 1 > r.min
+    }
+    for point, chosen in (*((point, profile) for point in POINTS), ("opt", _with_ranges(profile, odd))):
+        values = chosen.values.items() if chosen else ()
+        here = (input_sizes(base, chosen, point), {name: given.at(point) for name, given in values})
         if here not in points and len(here[0]) == len(base.index.inputs):
             points.append(here)
     return points
+
+
+def _with_ranges(profile: Profile | None, ranges: dict[str, Range]) -> Profile | None:
+    return msgspec.structs.replace(profile, ranges={**profile.ranges, **ranges}) if profile else None

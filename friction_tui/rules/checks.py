@@ -8,6 +8,7 @@ from friction_tui.rules import largest_activation, performance, training
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.control import control_flow
+from friction_tui.rules.engine import options
 from friction_tui.rules.file import external_data, file_content
 from friction_tui.rules.operators import builder_limits, older_tensorrt, operators, recurrent_layout
 from friction_tui.rules.shapes import dynamic_shapes, folded_batch, fragile_shapes, profiles
@@ -18,6 +19,7 @@ from friction_tui.vocabulary.finding import Finding
 
 CHECKS: tuple[Check, ...] = (
     file_content.CHECK,
+    options.CHECK,
     external_data.CHECK,
     graph_declarations.CHECK,
     graph_structure.CHECK,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from friction_tui.engines.base import Refusal
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.vocabulary.protocol import EngineInfo
 from friction_tui.vocabulary.recipe import Recipe
 
 
@@ -16,7 +17,8 @@ class CheckContext:
 
     `refusals` is None when TensorRT's parser was not asked (not installed, or turned off), else all it
     refused. `engine` is the label verdicts about TensorRT are signed with, such as `TensorRT-RTX 1.7.1`,
-    "" when none is installed. `rtx` tells the consumer edition from the enterprise one.
+    "" when none is installed. `rtx` tells the consumer edition from the enterprise one. `builder` is what that engine
+    can do, None when there is none, or nobody looked.
     """
 
     model: OpenedModel
@@ -25,3 +27,4 @@ class CheckContext:
     refusals: tuple[Refusal, ...] | None = None
     engine: str = ""
     rtx: bool = True
+    builder: EngineInfo | None = None

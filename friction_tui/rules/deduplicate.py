@@ -110,11 +110,18 @@ def _same_reason(reasoned: Finding, other: Finding) -> bool:
     mine, theirs = KINDS[reasoned.kind], KINDS[other.kind]
     if not mine.gives_reason:
         return False
+    if _refused_by_builder(other) and reasoned.severity is Severity.ERROR and reasoned.tier is not Tier.HAZARD:
+        return True  # a node that is known to fail fails in the builder for that reason, in whatever words it says so
     if theirs.vague:
         # Wrong values and the quirks of older releases are never why this TensorRT refuses a node.
         says_why = reasoned.tier is not Tier.HAZARD
         return says_why and (reasoned.severity is Severity.ERROR or other.source != RULE)
     return bool(mine.matters & theirs.matters)
+
+
+def _refused_by_builder(finding: Finding) -> bool:
+    """Whether it is a message of the builder; what a table says of a builder has no message."""
+    return finding.tier is Tier.BUILDER and finding.source != RULE and bool(finding.words)
 
 
 def _absorb(host: Finding, guest: Finding) -> Finding:

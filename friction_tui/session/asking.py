@@ -11,6 +11,7 @@ import msgspec
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import Refusal
 from friction_tui.engines.onnxruntime_job import Verdict
+from friction_tui.engines.tensorrt.builder import BuilderQuestion
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.opened import OpenedModel
 from friction_tui.vocabulary.finding import Finding
@@ -110,7 +111,7 @@ class ProfileFreeResults:
     """Results that do not depend on the profile: of one model under one recipe.
 
     `question` is None when the parser is not asked. `findings` are by check, filled in as checks are run; `opinion`
-    is there once ONNX Runtime was asked.
+    is there once ONNX Runtime was asked, `builder` once the builder was.
     """
 
     model: OpenedModel
@@ -118,6 +119,7 @@ class ProfileFreeResults:
     question: ParserQuestion | None
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     opinion: OpinionQuestion | None = None
+    builder: BuilderQuestion | None = None
 
     @property
     def asks(self) -> bool:
@@ -129,7 +131,7 @@ class ProfileFreeResults:
         recipe = without_profile(recipe)
         if recipe == self.recipe:
             return self
-        return ProfileFreeResults(self.model, recipe, self.question, opinion=self.opinion)
+        return ProfileFreeResults(self.model, recipe, self.question, opinion=self.opinion, builder=self.builder)
 
 
 def without_profile(recipe: Recipe) -> Recipe:

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.drawing.order import with_order
+from friction_tui.engines.found import deciding
 from friction_tui.kinds import READING_SIZES
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import OpenedModel, open_model
@@ -26,6 +27,7 @@ from friction_tui.session.asking import ParserQuestion, ProfileFreeResults, Stop
 from friction_tui.session.exporting import READ_AS_THEY_ARE, LocatedModel, consent, export, understood
 from friction_tui.session.first_look import FirstLook
 from friction_tui.session.judging import Judgement, judge, report_from_table
+from friction_tui.session.lost import remaining, with_others
 from friction_tui.session.opening import complete, row_labels
 from friction_tui.sources.consent import fingerprint
 from friction_tui.sources.target import NotASource
@@ -37,10 +39,12 @@ from friction_tui.vocabulary.protocol import (
     Event,
     GraphData,
     GraphReady,
+    LostStep,
     Open,
     Opened,
     Refused,
     RowLabels,
+    StepsLost,
     Verified,
 )
 from friction_tui.vocabulary.recipe import Precision, Recipe, Rewrite, Source
@@ -78,12 +82,17 @@ def exports(recipe: Recipe) -> tuple[object, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CurrentModel:
-    """The open model: as the source gave it, and as the recipe makes it."""
+    """The open model: as the source gave it, and as the recipe makes it.
+
+    `asked` is the whole recipe, `recipe` the part of it that the model allows.
+    """
 
     base: OpenedModel
     model: OpenedModel
     recipe: Recipe
     table: ShapeTable
+    asked: Recipe
+    lost: tuple[LostStep, ...] = ()
 
 
 class Editing:
@@ -114,6 +123,8 @@ class Editing:
         self._export_findings: list[Finding] = []
         self._failed: Recipe | None = None
         """What the last export was asked, when it gave no model."""
+        self._ever_lost: set[Rewrite | str] = set()
+        """Steps of the recipe that did not apply when the model was opened; an undo may bring them back."""
         self._limits: Limits = {}
         """The sizes that the open model was exported for."""
 
@@ -123,8 +134,8 @@ class Editing:
 
     def _context_of(self, model: OpenedModel, recipe: Recipe, table: ShapeTable) -> CheckContext:
         engine = self._tensorrt
-        label, rtx = (engine.label, "RTX" in engine.label) if engine else ("", True)
-        return CheckContext(model, recipe, table, None, label, rtx)
+        label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
+        return CheckContext(model, recipe, table, None, label, rtx, engine)
 
     def open(self, request: Open, stop: Stop, because: str = "") -> None:
         """Open the recipe's source, exporting it first where it is not ONNX yet, and judge it.
@@ -161,13 +172,14 @@ class Editing:
         unedited = msgspec.structs.replace(origin.recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
         weights = dict.fromkeys(file.path for file in base.external if not file.escapes)
         self.watched = origin.files or (base.path, *weights)
-        self.current = CurrentModel(base, base, unedited, ShapeTable(base, unedited.profile))
+        self.current = CurrentModel(base, base, unedited, ShapeTable(base, unedited.profile), unedited)
         self._show(base, request.revision, looked)
         if edits(unedited) == edits(origin.recipe):
             self._ask_parser(judgement, base, origin.recipe)
         recipe = complete(base, origin.recipe)  # takes its time on a large graph, which is on the screen by now
         self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
-        self._judge(judgement, recipe)
+        self._ever_lost.clear()
+        self._judge(judgement, recipe, just_opened=True)
 
     def _export(self, revision: int, recipe: Recipe, stop: Stop, because: str) -> LocatedModel:
         self.source, self.exporting = recipe.source, True
@@ -222,11 +234,11 @@ class Editing:
             return ""
         return why_export_again(summarize(self.current.base).inputs, recipe, self._limits)
 
-    def _judge(self, judgement: Judgement, recipe: Recipe) -> None:
+    def _judge(self, judgement: Judgement, recipe: Recipe, *, just_opened: bool = False) -> None:
         assert self.current is not None
-        revision = judgement.revision
+        revision, lost = judgement.revision, self.current.lost
         try:
-            current = self._edited(self.current, recipe, judgement.stop)
+            current = self._edited(self.current, recipe, judgement.stop, just_opened=just_opened)
         except Stopped:
             return
         except RecipeRefused as error:
@@ -234,7 +246,9 @@ class Editing:
             return
         if current.model is not self.current.model:
             self._show(current.model, revision)
-        self.current = current
+        self.current, recipe = current, current.recipe
+        if current.lost or lost:
+            self._emit(StepsLost(revision, current.lost))
         kept = self._kept
         if kept is None or kept.model is not current.model or kept.asks != self._asks(recipe):
             kept = self._ask_parser(judgement, current.model, recipe)
@@ -262,16 +276,38 @@ class Editing:
         self._labels = row_labels(current.model, self._graph, current.table)
         self._emit(RowLabels(revision=revision, labels=self._labels))
 
-    def _edited(self, current: CurrentModel, recipe: Recipe, stop: Stop) -> CurrentModel:
-        """The model and its shapes under `recipe`, keeping what the edit does not touch."""
-        if edits(recipe) == edits(current.recipe):
-            model = current.model
+    def _edited(self, current: CurrentModel, recipe: Recipe, stop: Stop, *, just_opened: bool) -> CurrentModel:
+        """The model and its shapes under `recipe`, keeping what the edit does not touch.
+
+        A step that the model does not allow is left out if it came with the source that was just opened, from a saved
+        session, a file, or from before an export; RecipeRefused where it is a new edit.
+        """
+        if edits(recipe) == edits(current.asked):
+            model, lost = current.model, current.lost
         else:
-            out = self._folder / "edited.onnx"
-            model = edited(current.base, edits(recipe), out, weak_types=self._weak_types, stop=stop)
+            model, lost = self._without_lost(current.base, recipe, stop, just_opened=just_opened)
         same = model is current.model and recipe.profile == current.recipe.profile
         table = current.table if same else ShapeTable(model, recipe.profile)
-        return CurrentModel(current.base, model, recipe, table)
+        return CurrentModel(current.base, model, remaining(recipe, lost), table, recipe, lost)
+
+    def _without_lost(
+        self, base: OpenedModel, recipe: Recipe, stop: Stop, *, just_opened: bool
+    ) -> tuple[OpenedModel, tuple[LostStep, ...]]:
+        found: list[LostStep] = []
+        while True:
+            out = self._folder / "edited.onnx"
+            asked = edits(remaining(recipe, found))
+            try:
+                model = edited(base, asked, out, weak_types=self._weak_types, stop=stop)
+            except RecipeRefused as error:
+                steps: set[Rewrite | str] = {error.rewrite} if error.rewrite is not None else set(error.kept)
+                if not steps or not (just_opened or steps <= self._ever_lost):
+                    raise
+                self._ever_lost |= steps
+                found += [LostStep(error.why, rewrite=step) for step in steps if isinstance(step, Rewrite)]
+                found += [LostStep(error.why, kept=step) for step in error.kept]
+            else:
+                return model, tuple(with_others(model, step) for step in found)
 
     def with_rewrite(self, current: CurrentModel, rewrite: Rewrite, stop: Stop) -> OpenedModel:
         """The model with one more rewrite, which it does not keep.
@@ -313,8 +349,8 @@ class Editing:
 
     @property
     def _tensorrt(self) -> EngineInfo | None:
-        return next((engine for engine in self._engines if engine.name.startswith("TensorRT")), None)
+        return deciding(self._engines)
 
     @property
     def _weak_types(self) -> bool:
-        return bool(self._tensorrt and "int8" in self._tensorrt.precisions)
+        return bool(self._tensorrt and self._tensorrt.weak_types)

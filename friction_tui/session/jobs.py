@@ -9,9 +9,8 @@ import msgspec
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rules.context import CheckContext
-from friction_tui.rules.engine.builder import build_findings
+from friction_tui.session.builder_verdict import after_build
 from friction_tui.session.editing import CurrentModel
-from friction_tui.vocabulary.finding import fix_first
 from friction_tui.vocabulary.protocol import EngineInfo, JobEnded, JobKind, JobRequest, Refused, StartJob
 
 NOTHING_OPEN = Refused(what="Nothing to do it with", why="no model is open", next="Open one first.")
@@ -77,9 +76,8 @@ class Jobs:
     def ended(self, ended: JobEnded) -> JobEnded:
         """A job's end with its findings: what the builder said, read against the model it was given."""
         current = self._started.pop(ended.job, None)
-        if current is None or ended.build is None:
+        if current is None:
             return ended
-        if ended.build.ok:
+        if ended.build is not None and ended.build.ok:
             self.engine_path = ended.build.engine_path
-        context = self._context(current)
-        return msgspec.structs.replace(ended, findings=tuple(fix_first(build_findings(context, ended.build))))
+        return msgspec.structs.replace(ended, findings=(*ended.findings, *after_build(self._context(current), ended)))

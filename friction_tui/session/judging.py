@@ -1,7 +1,7 @@
 """From a model and a recipe to findings: asks the engines, runs the checks, streams what is known.
 
 The operator table answers first, the parser's static pass and cheap rules next, everything that needs shapes
-after them, ONNX Runtime and the checker last.
+after them, then the builder, ONNX Runtime and the checker.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.onnxruntime_job import Verdict
+from friction_tui.engines.tensorrt.builder import BuilderQuestion
 from friction_tui.kinds.engine import PARSER_CRASHED
 from friction_tui.model.opened import OpenedModel
 from friction_tui.processes.child import Stopped
@@ -27,6 +28,7 @@ from friction_tui.rules.engine.second_opinion import objections, with_second_opi
 from friction_tui.rules.operators import operators
 from friction_tui.rules.operators.refused_nodes import TABLE
 from friction_tui.rules.shapes.several_profiles import in_every_profile
+from friction_tui.session import builder_verdict
 from friction_tui.session.asking import OpinionQuestion, ProfileFreeResults, Stop
 from friction_tui.vocabulary.finding import RULE, EngineWords, Finding, Location, LocationKind, fix_first
 from friction_tui.vocabulary.protocol import CheckState, Event, Findings, Judged
@@ -37,6 +39,11 @@ SHAPES = "shapes"
 """The check after which every point of the ranges is known."""
 SECOND_OPINION = "second opinion"
 """The check that asks ONNX Runtime and ONNX's checker."""
+BUILDER = "builder"
+"""The check that asks TensorRT's builder."""
+BUILDER_WAIT_S = 1.0
+"""How long a verdict waits for the builder when all else is known. After that it is sent without the builder's answer,
+and again with it."""
 HEAD_START_S = 0.5
 """How long the rules wait at most for the parser's first answer: asking it takes the interpreter as they do."""
 
@@ -51,6 +58,8 @@ class Judgement:
     started: float = field(default_factory=time.monotonic)
     by_check: dict[str, list[Finding]] = field(default_factory=dict)
     opinion: Verdict | None = None
+    parsed: bool = False
+    """Whether the parser has answered in full and refuses nothing."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def report(
@@ -76,8 +85,11 @@ class Judgement:
         """The findings of all checks so far, without repeats."""
         return deduplicate([f for found in self.by_check.values() for f in found])
 
-    def finish(self, model: OpenedModel | None = None) -> list[Finding]:
-        """Deduplicate, add the rewrites that fit `model`, sort and send everything."""
+    def finish(self, model: OpenedModel | None = None, *, complete: bool = True) -> list[Finding]:
+        """Deduplicate, add the rewrites that fit `model`, sort and send everything.
+
+        `complete` False when the builder's answer is still to come.
+        """
         findings = self.deduplicated()
         if self.opinion is not None:
             findings = with_second_opinion(findings, self.opinion, onnxruntime.label(), onnxruntime.checker_label())
@@ -85,7 +97,8 @@ class Judgement:
             with contextlib.suppress(Stopped):
                 findings = offered(model, findings, stop=self.stop)
         findings = fix_first(findings)
-        self.emit(Judged(revision=self.revision, findings=findings, seconds=time.monotonic() - self.started))
+        seconds = time.monotonic() - self.started
+        self.emit(Judged(revision=self.revision, findings=findings, seconds=seconds, complete=complete))
         return findings
 
 
@@ -109,6 +122,10 @@ def judge(
     """
     waiting = threading.Thread(target=_await_parser, args=(judgement, context, kept), name="parser wait", daemon=True)
     waiting.start()
+    building = threading.Thread(
+        target=_await_builder, args=(judgement, context, kept, waiting), name="builder wait", daemon=True
+    )
+    building.start()
     if kept.question is not None:
         kept.question.wait(HEAD_START_S)
     onnxruntime.prestart()
@@ -127,6 +144,13 @@ def judge(
             return None
     if not judgement.stop():
         _second_opinion(judgement, context, kept)
+    building.join(BUILDER_WAIT_S)
+    if building.is_alive() and not judgement.stop():
+        judgement.finish(context.model, complete=False)
+    while building.is_alive():
+        building.join(0.05)
+        if judgement.stop():
+            return None
     return None if judgement.stop() else judgement.finish(context.model)
 
 
@@ -160,6 +184,7 @@ def _await_parser(judgement: Judgement, context: CheckContext, kept: ProfileFree
         for refused, complete in kept.question.answers(judgement.stop):
             state = CheckState.DONE if complete else CheckState.RUNNING
             _report_refused(judgement, replace(context, refusals=refused), state, source, "", since)
+            judgement.parsed = complete and not refused
     except EngineMissing as error:
         _report_refused(judgement, context, CheckState.UNAVAILABLE, source, str(error), since)
     except EngineCrashed as error:
@@ -169,6 +194,39 @@ def _await_parser(judgement: Judgement, context: CheckContext, kept: ProfileFree
     except Exception as error:
         note = f"this check failed: {type(error).__name__}: {error}"
         judgement.report(PARSER, CheckState.FAILED, (), source=source, note=note, since=since)
+
+
+def _await_builder(
+    judgement: Judgement, context: CheckContext, kept: ProfileFreeResults, parsing: threading.Thread
+) -> None:
+    """Ask the builder as soon as the parser has taken the model; it is not asked about a model that is refused."""
+    parsing.join()
+    since, source = time.monotonic(), f"{context.engine} builder" if context.engine else ""
+
+    def report(state: CheckState, note: str, findings: Iterable[Finding] = ()) -> None:
+        asked = source if state not in (CheckState.UNAVAILABLE, CheckState.PENDING) else ""
+        judgement.report(BUILDER, state, findings, source=asked, note=note, since=since)
+
+    if judgement.stop() or context.model.file.kind != "onnx":
+        return
+    try:
+        reason = builder_verdict.why_not(context) or ("" if kept.question else "the parser was not asked")
+        if reason:
+            report(CheckState.UNAVAILABLE, reason)
+            return
+        if not judgement.parsed:
+            report(CheckState.PENDING, "asked once the parser takes the model")
+            return
+        if kept.builder is None:
+            kept.builder = BuilderQuestion(context.model)
+        for step in builder_verdict.ask(kept.builder, context, judgement.stop):
+            report(step.state, step.note, step.findings)
+    except Stopped:
+        return
+    except EngineMissing as error:
+        report(CheckState.UNAVAILABLE, str(error))
+    except Exception as error:
+        report(CheckState.FAILED, f"this check failed: {type(error).__name__}: {error}")
 
 
 def _report_refused(

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
-from friction_tui.engines.found import found, onnxruntime_distributions, providers
+from friction_tui.engines.found import found
 from friction_tui.engines.nvidia import driver_missing
+from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions, providers
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.stack.installed import Item, Stack
 from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
@@ -59,7 +60,7 @@ def _packages() -> dict[str, str]:
 def _facts(packages: dict[str, str]) -> Facts:
     driver, driver_cuda, gpus = _driver()
     libraries = tuple(_system_libraries())
-    engines = [engine for engine in found() if engine.name.startswith("TensorRT")]
+    engines = [engine for engine in found() if engine.decides]
     targets = {engine.name: tuple(int(t[2:]) for t in engine.targets if t[2:].isdecimal()) for engine in engines}
     return Facts(
         driver=driver,

@@ -27,6 +27,7 @@ from friction_tui.vocabulary.protocol import (
     Judged,
     LatencyResult,
     LogLine,
+    LostStep,
     MemoryForecast,
     Mended,
     ModelSummary,
@@ -96,6 +97,16 @@ class VerdictChange:
     broke: tuple[Finding, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the verdict on the recipe `after` was, compared with the one on the recipe `before`; `text` in words."""
+
+    before: Recipe
+    after: Recipe
+    text: str
+    verified: str = ""
+
+
 class PastExport(msgspec.Struct, frozen=True):
     """An export that gave a model: `seconds` in all and by stage."""
 
@@ -153,6 +164,10 @@ class AppState:
     """Most severe mark per item path."""
     change: VerdictChange | None = None
     """What the last edit fixed and broke; None before the second verdict."""
+    outcomes: tuple[Outcome, ...] = ()
+    """What edits came to, in the order judged."""
+    lost: tuple[LostStep, ...] = ()
+    """Steps of the recipe that do not apply to the model any more, and are left out."""
     verification: Verified | None = None
     """The last answer to whether the rewrites keep the results, which may be of an older revision."""
     mended: tuple[int, str] = (0, "")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TypeAlias
 
 from friction_tui.drawing.scopes import PSEUDO
-from friction_tui.state.app_state import AppState, GraphChange, Job, Notice, NoticeLevel, VerdictChange
+from friction_tui.state.app_state import AppState, GraphChange, Job, Notice, NoticeLevel, Outcome, VerdictChange
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import GraphData, JobEnded, JobKind, Mended, Phase, Verified
+from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.units import milliseconds_text, seconds_text, size_text
 
+OUTCOMES_KEPT = 500
 NAMED = 2
 """Nodes named in one line; the others are counted."""
 
@@ -90,6 +93,32 @@ def change_text(change: VerdictChange) -> str:
     fixed = [next(iter(f.names), f.kind) for f in change.fixed]
     broke = [next(iter(f.names), f.kind) for f in change.broke]
     return "; ".join([*named("fixed", fixed), *named("broke", broke)])
+
+
+def with_outcome(state: AppState, before: Recipe | None, change: VerdictChange) -> AppState:
+    """The state that remembers what an edit, or several judged together, did to the verdicts."""
+    now, known = state.recipe, state.outcomes
+    if before is None or now is None:
+        return state
+    if before == now:  # the same edit, with more answers
+        if not known or known[-1].after != now:
+            return state
+        before, known = known[-1].before, known[:-1]
+    counts = [f"fixed {len(change.fixed)}"] if change.fixed else []
+    counts += [f"broke {len(change.broke)}"] if change.broke else []
+    outcome = Outcome(before, now, ", ".join(counts) or "the same findings")
+    return replace(state, outcomes=(*known, outcome)[-OUTCOMES_KEPT:])
+
+
+def outcome_text(state: AppState, before: Recipe, after: Recipe) -> str:
+    """What an edit came to: `fixed 3, broke 1; verified on 6 inputs …`. Empty where it was not judged."""
+    made = [one for one in state.outcomes if one.after == after]
+    own = [one for one in made if one.before == before]
+    if not made:
+        return ""
+    last = (own or made)[-1]
+    together = "" if own else " (judged together with other edits)"
+    return "; ".join(filter(None, (f"{last.text}{together}", last.verified)))
 
 
 def graph_text(change: GraphChange) -> str:
@@ -182,7 +211,8 @@ def verification_text(verification: Verified) -> str:
 
 def verification_span(state: AppState) -> tuple[str, str] | None:
     """Whether the recipe's rewrites keep the results, as text and role; None where there are no rewrites."""
-    if state.recipe is None or not state.recipe.rewrites:
+    lost = [step.rewrite for step in state.lost]
+    if state.recipe is None or all(rewrite in lost for rewrite in state.recipe.rewrites):
         return None
     verification = state.current_verification
     if verification is None:

@@ -194,14 +194,18 @@ def edit_request(state: AppState, history: History) -> Apply | None:
     before = state.history
     if before is None or history.present == before.present:
         return None
+    revision, at = state.revision + 1, len(history.past)
     other = EditStep.REDO if history == before.redo() else EditStep.EDIT
     step = EditStep.UNDO if history == before.undo() else other
-    return Apply(revision=state.revision + 1, recipe=history.present, step=step)
+    if step is EditStep.EDIT and history.steps == before.steps:
+        return Apply(revision, history.present, EditStep.JUMP, at)
+    return Apply(revision=revision, recipe=history.present, step=step)
 
 
-def open_request(state: AppState, recipe: Recipe) -> Open:
-    """The request that opens another source."""
-    return Open(revision=state.revision + 1, recipe=recipe)
+def open_request(state: AppState, opened: Recipe | History) -> Open:
+    """The request that opens another source, or resumes a session with its past."""
+    history = History(opened) if isinstance(opened, Recipe) else opened
+    return Open(revision=state.revision + 1, recipe=history.present, past=history.past, future=history.future)
 
 
 def job_request(state: AppState, kind: JobKind, point: str = "opt", runs: int = 0, level: str = "") -> StartJob:
@@ -215,6 +219,9 @@ def taken_back(state: AppState) -> AppState | None:
     if history is None or accepted is None or state.judged is None:
         return None
     past, future = history.past, history.future
+    if accepted in (*past[:-1], *future[1:]):  # after a jump
+        history = history.at(history.steps.index(accepted))
+        past, future = history.past, history.future
     past = past[:-1] if past and past[-1] == accepted else past
     future = future[1:] if future and future[0] == accepted else future
     judged, verification = msgspec.structs.replace(state.judged, revision=state.revision), state.verification
@@ -232,7 +239,7 @@ def with_source_kept(state: AppState, what: str, why: str, again: str) -> AppSta
 def _opened(state: AppState, request: Open) -> AppState:
     """Another source is opened: everything about the older one goes; the machine and the notices stay."""
     return AppState(
-        history=History(present=request.recipe),
+        history=History(request.recipe, request.past, request.future),
         revision=request.revision,
         hello=state.hello,
         gpu=state.gpu,
@@ -269,4 +276,6 @@ def _stepped(history: History, request: Apply) -> History:
             return history.undo()
         case EditStep.REDO:
             return history.redo()
+        case EditStep.JUMP if request.at < len(history.steps):
+            return history.at(request.at)
     return history.edit(request.recipe)

@@ -90,7 +90,11 @@ def _what(state: AppState, request: Request) -> str:
             return f"opens {request.recipe.source.path}"
         case Apply() if state.recipe is not None:
             said = ", ".join(changes(state.recipe, request.recipe))
-            return {EditStep.UNDO: f"undid: {said}", EditStep.REDO: f"redid: {said}"}.get(request.step, said)
+            return {
+                EditStep.UNDO: f"undid: {said}",
+                EditStep.REDO: f"redid: {said}",
+                EditStep.JUMP: f"went to: {said}",
+            }.get(request.step, said)
         case StartJob():
             return f"starts a {request.kind}"
         case CancelJob():

@@ -15,7 +15,9 @@ from friction_tui.state.derived import (
     graph_change,
     identity,
     judged_notice,
+    verification_text,
     verified_notice,
+    with_outcome,
 )
 from friction_tui.state.user_actions import taken_back, with_source_kept
 from friction_tui.verdicts.after_build import with_build
@@ -47,6 +49,7 @@ from friction_tui.vocabulary.protocol import (
     SourceChanged,
     SourceText,
     Stats,
+    StepsLost,
     Verified,
     WorkerDied,
 )
@@ -102,9 +105,11 @@ def _moved(state: AppState, event: Event) -> AppState:
         case OtherVerdicts():
             return _relisted(replace(state, others=event))
         case Verified():
-            return replace(state, verification=event)
+            return _verified(replace(state, verification=event))
         case Previewed():
             return replace(state, previews={**state.previews, event.rewrite: event})
+        case StepsLost():
+            return _lost(state, event)
         case Detail():
             return replace(state, details={**state.details, event.path: event.node})
         case Stats():
@@ -155,6 +160,17 @@ def _exported(state: AppState, event: Exported) -> AppState:
     return replace(state, exported=event, sources={})
 
 
+def _lost(state: AppState, event: StepsLost) -> AppState:
+    """Said when steps are lost first; an edit that leaves them as they were says nothing new."""
+    new = [step for step in event.lost if step not in state.lost]
+    state = replace(state, lost=event.lost)
+    if not new:
+        return state
+    more = f" and {len(new) - 1} more" if len(new) > 1 else ""
+    text = f"does not apply any more, left out: {new[0].name}{more}: {new[0].why}"
+    return state.with_notice(NoticeLevel.WARNING, text, "A moves it to another node or drops it, u undoes it")
+
+
 def _drawn(state: AppState, event: GraphReady) -> AppState:
     change = graph_change(state.graph, event.graph, state.revision) if state.graph is not None else None
     drawn = replace(
@@ -198,7 +214,7 @@ def _relisted(state: AppState) -> AppState:
 
 
 def _judged(state: AppState, event: Judged) -> AppState:
-    change, unread = state.change, state.unread
+    change, unread, older = state.change, state.unread, state.accepted
     if state.judged is None and unread is not None and unread.level is NoticeLevel.INFO:
         state = replace(state, dismissed_count=state.notice_count)  # such as that there was nothing yet
     state = replace(state, accepted=state.recipe, refused=None, reopening=False)
@@ -209,11 +225,23 @@ def _judged(state: AppState, event: Judged) -> AppState:
     if state.judged is not None:
         before = {identity(f): f for f in state.judged.findings}
         after = {identity(f): f for f in event.findings}
-        change = VerdictChange(
-            fixed=tuple(f for key, f in before.items() if key not in after),
-            broke=tuple(f for key, f in after.items() if key not in before),
-        )
+        fixed = tuple(f for key, f in before.items() if key not in after)
+        broke = tuple(f for key, f in after.items() if key not in before)
+        if state.judged.revision == event.revision and not state.judged.complete and change is not None:
+            # the same edit, with the builder's answer: what it did to the verdicts before still holds
+            fixed = (*(f for f in change.fixed if identity(f) not in after), *fixed)
+            broke = (*(f for f in change.broke if identity(f) in after), *broke)
+        change = VerdictChange(fixed=fixed, broke=broke)
+        state = with_outcome(state, older, change)
     return _relisted(replace(state, judged=event, change=change))
+
+
+def _verified(state: AppState) -> AppState:
+    """What the verification came to belongs to the edit that was judged last."""
+    if not state.outcomes or state.outcomes[-1].after != state.recipe or state.verification is None:
+        return state
+    last = replace(state.outcomes[-1], verified=verification_text(state.verification))
+    return replace(state, outcomes=(*state.outcomes[:-1], last))
 
 
 def _job(state: AppState, number: int, step: Callable[[Job], Job]) -> AppState:

@@ -7,6 +7,7 @@ import dataclasses
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path, PurePath
@@ -21,6 +22,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
 
+from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.log import LOG, start_log
 from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui import panel as said
@@ -28,6 +30,7 @@ from friction_tui.ui import sessions
 from friction_tui.ui.actions import keymap
 from friction_tui.ui.actions.keys_in_turn import KeysInTurn
 from friction_tui.ui.actions.palette import Commands
+from friction_tui.ui.autosave import Autosave, edits_between, session_of
 from friction_tui.ui.hangup import watch_terminal
 from friction_tui.ui.live import LiveSession
 from friction_tui.ui.look.ascii import InAscii
@@ -36,14 +39,14 @@ from friction_tui.ui.look.themes import THEMES, chosen_theme, default_theme
 from friction_tui.ui.panel import differs
 from friction_tui.ui.workbench import Workbench
 from friction_tui.vocabulary.protocol import ConsentNeeded, NetronStarted
-from friction_tui.vocabulary.recipe import Recipe, Source, SourceKind
+from friction_tui.vocabulary.recipe import History, Recipe, Source, SourceKind
 from friction_tui.worker.client import Process
 
 IN_ASCII, NO_COLOUR = InAscii(), NoColor()
 FOLLOW_SECONDS = 0.03
 STATE_FIELDS = frozenset(field.name for field in dataclasses.fields(AppState)) - {"selected", "dismissed_count"}
 TEXTUAL_COMMANDS = frozenset({"Theme", "Screenshot"})
-ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 LiveMaker: TypeAlias = Callable[..., LiveSession]
@@ -61,7 +64,8 @@ class NewState(Message, bubble=False):
 class FrictionApp(App[None]):
     """Opens `recipe`, or shows what can be opened. `worker` is another command to start the worker with.
 
-    `live` makes a session that is not with a worker of this app's own alone.
+    `session` is one to resume, `file` where it was saved. `live` makes a session that is not with a worker of this
+    app's own alone.
     """
 
     TITLE = "friction"
@@ -76,6 +80,7 @@ class FrictionApp(App[None]):
         recipe: Recipe | None = None,
         *,
         session: sessions.SavedSession | None = None,
+        file: Path | None = None,
         worker: Sequence[str] | None = None,
         early: Process | None = None,
         ascii_only: bool = False,
@@ -89,7 +94,14 @@ class FrictionApp(App[None]):
         self._keys = KeysInTurn(self, super().on_event)
         self._first = session.recipe if session else recipe
         self._remote = worker is not None or live is not None
-        self.restore = session
+        self._resumed = (file, session) if session else None
+        self._offered: tuple[sessions.Found, ...] = ()
+        self._autosave, self._autosave_of = Autosave(self._not_saved), ""
+        self._loop_here: asyncio.AbstractEventLoop | None = None
+        self._saved: History | None = None
+        """The edits that the user has saved."""
+        self._written: History | None = None
+        """The edits that were written last."""
         self._shown = AppState()
         self._follow: Timer | None = None
         self._asked: ConsentNeeded | None = None
@@ -125,7 +137,11 @@ class FrictionApp(App[None]):
             from friction_tui.ui.welcome import Welcome
 
             return Welcome(folder)
-        self.live.open(self._first)
+        if self._resumed is not None:
+            return self._workbench(self._start_on(self._first, *self._resumed))
+        self._offered = tuple(sessions.of_source(self._first))
+        if not self._offered:
+            self._start_on(self._first)
         return self._workbench()
 
     def _folder_of_models(self, path: Path) -> Path | None:
@@ -136,13 +152,12 @@ class FrictionApp(App[None]):
 
         return path if models_to_choose(path) else None
 
-    def _workbench(self) -> Workbench:
-        session, self.restore = self.restore, None
+    def _workbench(self, session: sessions.SavedSession | None = None) -> Workbench:
         return Workbench(self.live.state, session)
 
     def on_mount(self) -> None:
         """Handle the signals that would leave the terminal broken; start the worker after the first paint."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop_here = asyncio.get_running_loop()
         for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self._end, number)
         self._watch_terminal(loop)
@@ -151,6 +166,8 @@ class FrictionApp(App[None]):
         if wrong:
             self.live.say(wrong, NoticeLevel.WARNING, 'a line looks like "build.start" = "f5"; ? lists the actions')
         self.call_after_refresh(self.live.start)
+        if self._offered and self._first is not None:
+            self._offer(self._first, self._offered)
 
     async def on_event(self, event: Event) -> None:
         """Keys wait for each other; everything else is handled as it comes."""
@@ -182,7 +199,7 @@ class FrictionApp(App[None]):
         if self._exit:  # a terminal that goes says so twice
             return
         LOG.warning("ended by %s", signal.Signals(number).name)
-        self.save_session(quiet=True)
+        self._leave_session()
         self.exit(return_code=128 + number)
 
     async def on_unmount(self) -> None:
@@ -192,7 +209,7 @@ class FrictionApp(App[None]):
 
     async def action_quit(self) -> None:
         """Leave; the session is kept."""
-        self.save_session(quiet=True)
+        self._leave_session()
         self.exit()
 
     def action_help_quit(self) -> None:
@@ -208,6 +225,7 @@ class FrictionApp(App[None]):
 
     def _state_changed(self, state: AppState) -> None:
         """The rest of the screen follows the cursor once it rests: a key held down draws two rows, not six bars."""
+        self._save_edit(state)
         if differs(self._shown, state, STATE_FIELDS):
             self.post_message(NewState())
         elif self._follow is None:
@@ -245,53 +263,159 @@ class FrictionApp(App[None]):
         else:
             self.live.decline()
 
-    def open_path(self, path: Path) -> None:
-        """Open a model, or a saved session."""
-        from friction_tui.ui.welcome import Welcome
+    # ---------------------------------------------------------------------------------------- opening
 
+    def open_path(self, path: Path) -> None:
+        """Open a model, a saved session, or a folder to choose a model from."""
         folder = self._folder_of_models(path)
-        if folder is not None and self.workbench is None:
+        if folder is not None:
+            from friction_tui.ui.welcome import Welcome
+
             self.push_screen(Welcome(folder))
             return
-        recipe = self._chosen(path)
-        if path.suffix == ".toml":
-            try:
-                self.restore = sessions.load(path)
-            except sessions.BrokenSessionError as error:
-                self.notify(str(error), severity="error", markup=False)
+        try:
+            if sessions.is_session(path):
+                self._open(*self._of_file(path))
                 return
-            recipe = self.restore.recipe
-        self.live.open(recipe)
-        if self.workbench is None:
-            self.push_screen(self._workbench())  # the first screen was never pushed, so it cannot be switched
+            recipe = self._chosen(path)
+        except (sessions.BrokenSessionError, RecipeFileError) as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        offered = sessions.of_source(recipe)
+        if offered:
+            self._offer(recipe, offered)
+        else:
+            self._open(recipe)
+
+    def show_models(self) -> None:
+        """What else can be opened, over what is open."""
+        from friction_tui.ui.welcome import Welcome
+
+        named = Path(self._first.source.path) if self._first is not None else None
+        self.push_screen(Welcome(self._folder_of_models(named) if named is not None else None))
 
     def _chosen(self, path: Path) -> Recipe:
-        """The recipe of a model, with what the command line said where it named the folder that the model is in."""
+        """The recipe of a model: what the command line said if it named the folder around it, and friction.toml."""
+        recipe = Recipe(source=Source(path=str(path), kind=SourceKind.AUTO))
         first = self._first
-        if first is not None and path.is_relative_to(first.source.path):
-            source = msgspec.structs.replace(first.source, path=str(path))
-            return msgspec.structs.replace(first, source=source)
-        return Recipe(source=Source(path=str(path), kind=SourceKind.AUTO))
+        if first is not None and Path(first.source.path).is_dir() and path.is_relative_to(first.source.path):
+            recipe = msgspec.structs.replace(first, source=msgspec.structs.replace(first.source, path=str(path)))
+        return with_file(recipe)[0]
 
-    def save_session(self, *, quiet: bool = False) -> None:
-        """Write the session file; a failure is said, never raised."""
-        bench, recipe = self.workbench, self.live.state.recipe
-        summary = self.live.state.summary
-        if bench is None or recipe is None or summary is None:
+    def _of_file(self, path: Path) -> tuple[Recipe, Path, sessions.SavedSession]:
+        session = sessions.load(path)
+        return session.recipe, path, session
+
+    def _offer(self, recipe: Recipe, offered: Sequence[sessions.Found]) -> None:
+        """Ask whether to go on with a saved session of a source, or to start afresh."""
+        from friction_tui.ui.dialogs.saved_sessions import AFRESH, SavedSessions
+
+        def answered(answer: object) -> None:
+            found = next((found for found in offered if found[0] == answer), None)
+            if found is not None:
+                self._open(found[1].recipe, *found)
+            elif answer == AFRESH:
+                self._open(recipe)
+            elif self.live.state.recipe is None and isinstance(self.screen, Workbench):
+                self.exit()
+
+        self.push_screen(SavedSessions(recipe, offered, ascii_only=self.live.state.ascii), answered)
+
+    def _open(self, recipe: Recipe, file: Path | None = None, session: sessions.SavedSession | None = None) -> None:
+        """Close what is open, its session saved, and open a model, resuming `session` if given."""
+        self._leave_session()
+        session = self._start_on(recipe, file, session)
+        bench = self.workbench
+        if bench is None:
+            self.push_screen(self._workbench(session))  # the first screen was never pushed, so it cannot be switched
             return
-        if quiet and not summary.nodes and not Path(recipe.source.path).exists():
-            return  # a mistyped path is nothing to come back to
+        while self.screen is not bench:
+            self.pop_screen()
+        bench.opened(session)
+
+    def _start_on(
+        self, recipe: Recipe, file: Path | None = None, session: sessions.SavedSession | None = None
+    ) -> sessions.SavedSession | None:
+        """Ask for a model, and have its edits written from now on."""
+        history = session.history if session is not None else History(recipe)
+        self._autosave, self._autosave_of = Autosave(self._not_saved, file), ""
+        self._saved = history if session is not None and not session.unsaved else None
+        self._written = history
+        self.live.open(history)
+        return session
+
+    # ---------------------------------------------------------------------------------------- saving
+
+    def save_session(self) -> None:
+        """Write the session file because the user asked for it; a failure is said, never raised."""
+        history = self.live.state.history
         try:
-            path = sessions.save(
-                sessions.new(recipe, bench.graph.open_folds(), self.live.state.selected, bench.current)
-            )
+            path = self._file_of(history).write(self._session(history, running=True, saved=True)) if history else None
         except OSError as error:
-            self.live.say(
-                f"the session could not be saved: {error}", NoticeLevel.ERROR, "is the disk full or read-only?"
-            )
+            self._not_saved(str(error))
             return
-        if not quiet:
-            self.live.say(f"session saved to {path}")
+        self._saved = history
+        self.live.say(f"session saved to {path}")
+
+    def _session(self, history: History, *, running: bool, saved: bool) -> sessions.SavedSession:
+        bench, state = self.workbench, self.live.state
+        graph = bench.graph if bench is not None and bench.is_mounted else None
+        folds = graph.open_folds() if graph is not None else ()
+        session = session_of(
+            history,
+            folds=folds,
+            cursor=state.selected,
+            panel=bench.current if bench is not None else "",
+            running=running,
+        )
+        return msgspec.structs.replace(
+            session,
+            unsaved=0 if saved else edits_between(self._saved, history),
+            nodes=graph.labels(*folds, state.selected) if graph is not None else {},
+        )
+
+    def _save_edit(self, state: AppState) -> None:
+        """After every edit, so that whatever ends this process takes at most the edit in flight along."""
+        now, last = state.history, self._written
+        if now is None or state.recorded or last is None or (now.past, now.future) == (last.past, last.future):
+            return
+        self._file_of(now).put(self._session(now, running=True, saved=False))
+        self._written = now
+
+    def _file_of(self, history: History) -> Autosave:
+        """What writes this session; a new one if another viewer has opened another model meanwhile."""
+        stem = sessions.stem_of(history.present)
+        if self._autosave_of not in ("", stem):
+            if self._written is not None:
+                self._autosave.put(self._session(self._written, running=False, saved=True))
+            self._autosave.close()
+            self._autosave, self._saved = Autosave(self._not_saved), None
+        self._autosave_of = stem
+        return self._autosave
+
+    def _leave_session(self) -> None:
+        """Write the session a last time; that of a mistyped path is nothing to come back to."""
+        state = self.live.state
+        recipe, summary, history = state.recipe, state.summary, state.history
+        edited = history is not None and bool(history.past or history.future)
+        nothing = summary is None or (not summary.nodes and recipe and not Path(recipe.source.path).exists())
+        if history is not None and not state.recorded and (edited or not nothing):
+            try:
+                self._file_of(history).write(self._session(history, running=False, saved=True))
+            except OSError as error:
+                self._not_saved(str(error))
+        self._autosave.close()
+        self._written = None
+
+    def _not_saved(self, why: str) -> None:
+        """Said once for each reason; it comes from the thread that writes."""
+        said = partial(
+            self.live.say, f"the session could not be saved: {why}", NoticeLevel.ERROR, "is the disk full or read-only?"
+        )
+        if self._loop_here is None or self._thread_id == threading.get_ident():
+            said()
+        else:
+            self._loop_here.call_soon_threadsafe(said)
 
     # ------------------------------------------------------------------------------- what panels say
 
@@ -325,13 +449,17 @@ def run_app(
     allow_code: bool = False,
     worker: Sequence[str] | None = None,
     early: Process | None = None,
+    session: Path | None = None,
 ) -> int:
     """Run the app until the user leaves; returns the exit status (128 + n after signal n, 1 after a crash).
 
-    `early` is a worker that was spawned while this module was still being imported.
+    `session` is the file of one to resume, `early` a worker that was spawned while this module was still being
+    imported.
     """
     app = FrictionApp(
         recipe,
+        session=sessions.load(session) if session is not None else None,
+        file=session,
         worker=worker,
         early=early,
         ascii_only=ascii_only,

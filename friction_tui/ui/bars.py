@@ -139,7 +139,7 @@ class KeyLine(Bar):
     """What the keys do now; as many as fit, help and palette always."""
 
     READS = frozenset(
-        {"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening", "taken_back"}
+        {"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening", "taken_back", "lost"}
     )
 
     def line(self, width: int) -> Line:

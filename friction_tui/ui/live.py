@@ -233,16 +233,17 @@ class LiveSession:
             self.dispatch(SetElapsed(EXPORT_JOB, elapsed))
         self._tick_from(elapsed)
 
-    def open(self, recipe: Recipe) -> None:
-        """Open a source; what was open is closed."""
+    def open(self, opened: Recipe | History) -> None:
+        """Open a source, or resume a session with its past; what was open is closed."""
         if not self.may_change():
             return
         for job in self.state.jobs:
             if job.running:
                 self.ask(CancelJob(job=job.number))
         self._opened_here = True
-        past = export_history.load(export_history.file_of(recipe))
-        self.ask(open_request(self.state, recipe))
+        request = open_request(self.state, opened)
+        past = export_history.load(export_history.file_of(request.recipe))
+        self.ask(request)
         self.dispatch(SetPastExports(past))
 
     def reopen(self) -> None:

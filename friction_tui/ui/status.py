@@ -77,9 +77,9 @@ def known(state: AppState, *, with_runs: bool = True) -> list[Span]:
 
 
 def _built(job: Job, yes: str, no: str) -> Span:
-    """What a build that is over says; one that died on the way says nothing of the model."""
+    """What a build that is over says; one that did not begin says nothing of the model."""
     if job.build is None:
-        return "builds ?", "warning"
+        return ("builds: crashed", "error") if job.findings else ("builds ?", "warning")
     return (f"builds {yes}", "good") if job.build.ok else (f"builds {no}", "error")
 
 

@@ -24,17 +24,6 @@ if TYPE_CHECKING:
 TAGLINE = "See, understand and remove the friction between a trained model and its TensorRT engine."
 
 
-def ago(seconds: float) -> str:
-    """`just now`, `5 min ago`, `3 h ago`, `2 days ago`."""
-    if seconds < 60:
-        return "just now"
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {'day' if unit == 'days' and count == 1 else unit} ago"
-    return ""
-
-
 class Choices(LinesPanel):
     """What can be opened with Enter."""
 
@@ -63,7 +52,8 @@ class Choices(LinesPanel):
                 source = Path(saved.recipe.source.path)
                 gone = "" if source.exists() else "  (the file is gone)"
                 spans = ((f"  {source.name}  ", "name"), (f"{source.parent}", "muted"), (gone, "warning"))
-                lines.append(Line(spans, ((ago(self._now - saved.saved), "muted"),), key=path))
+                edits = f"{sessions.edits_text(saved.edits)}, " if saved.edits else ""
+                lines.append(Line(spans, ((f"{edits}{sessions.ago(self._now - saved.saved)}", "muted"),), key=path))
             lines.append(Line())
         if self._samples:
             lines.append(Line((("Sample models, each with one real problem", "strong"),)))
@@ -98,7 +88,8 @@ class Welcome(Screen[None]):
     def compose(self) -> ComposeResult:
         """The list, and a line for a path."""
         choices = Choices(time.time(), self._folder)
-        choices.border_subtitle = "Enter opens · / types a path · q leaves · ^p commands"
+        back = "Esc goes back" if self.friction.workbench is not None else "q leaves"
+        choices.border_subtitle = f"Enter opens · / types a path · {back} · ^p commands"
         yield choices
         field = Input(placeholder="path of a model, then Enter", id="path")
         field.cursor_blink = False
@@ -114,8 +105,11 @@ class Welcome(Screen[None]):
         self.query_one(Input).focus()
 
     def action_leave_path(self) -> None:
-        """Back to the list."""
-        self.query_one(Choices).focus()
+        """Back to the list, and from there to what is open."""
+        choices = self.query_one(Choices)
+        if choices.has_focus and self.friction.workbench is not None:
+            self.dismiss()
+        choices.focus()
 
     def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
         """Open the session or sample."""

@@ -92,12 +92,16 @@ class Workbench(Screen[None]):
 
     def on_mount(self) -> None:
         """First arrangement and first state; a saved session is looked at as it was left."""
-        if self._session is not None:
-            self.graph.restore(self._session.open_folds, self._session.cursor)
-            self.show_panel(self._session.panel if self._session.panel in PANELS else PANELS[0])
+        self.opened(self._session)
         self.lay_out()
         self.update_state(self.state)
         self.call_after_refresh(self._make_rest)
+
+    def opened(self, session: SavedSession | None) -> None:
+        """A model is being opened; a saved session is looked at as it was left."""
+        if session is not None:
+            self.graph.restore(session.open_folds, session.cursor, session.nodes)
+            self.show_panel(session.panel if session.panel in PANELS else PANELS[0])
 
     def on_resize(self, event: Resize) -> None:
         """What fits changes with the terminal."""

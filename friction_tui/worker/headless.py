@@ -27,6 +27,7 @@ from friction_tui.vocabulary.protocol import (
     Refused,
     RowLabels,
     StartJob,
+    StepsLost,
     WorkerDied,
 )
 from friction_tui.vocabulary.recipe import Recipe
@@ -123,6 +124,9 @@ class Answer:
                 self.jobs[event.kind] = event
             case Refused():
                 self.refused = event
+            case StepsLost() if event.lost:  # without a person to decide, nothing is judged that was not asked for
+                first = event.lost[0]
+                self.refused = Refused(f"{first.name} does not apply any more", first.why, "Correct friction.toml.")
             case ConsentNeeded():
                 self.consent = event
             case WorkerDied():
@@ -207,11 +211,13 @@ class Conversation:
                 self._client.send(Open(revision=self._revision, recipe=event.recipe))
                 return False
             case Judged():
-                return answer.opened is None or not self._start_next(answer, jobs)
+                return event.complete and (answer.opened is None or not self._start_next(answer, jobs))
             case JobEnded():
                 return event.job != EXPORT_JOB and not self._start_next(answer, jobs)
             case OtherVerdicts():
                 return event.complete and not self._start_next(answer, jobs)
+            case StepsLost():
+                return answer.refused is not None
             case Refused():
                 return answer.judged is None or bool(
                     self._also and (answer.others is None or not answer.others.complete)

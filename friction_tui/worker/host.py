@@ -11,9 +11,7 @@ import itertools
 import os
 import queue
 import select
-import shutil
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from friction_tui.processes.locks import sweep, temporary_folder
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -241,9 +240,9 @@ def main() -> None:
     Its argument is the file that will be asked for first.
     """
     channel = take_stdout()
-    with tempfile.TemporaryDirectory(prefix=f"friction-tui-{os.getpid()}-") as folder:
-        _sweep()
-        serve(channel, Path(folder), sys.argv[1] if len(sys.argv) > 1 else "")
+    with temporary_folder("worker") as folder:
+        sweep()
+        serve(channel, folder, sys.argv[1] if len(sys.argv) > 1 else "")
         sys.stderr.flush()
     os._exit(0)  # native exit handlers are slow and nothing is left to do
 
@@ -259,7 +258,7 @@ def serve(channel: BinaryIO, folder: Path, first: str) -> None:
     send = LineWriter(channel)
     looked, asked = _shown(Path(first), send) if first else (None, b"")
 
-    from friction_tui.engines.tensorrt.parser import prestart
+    from friction_tui.engines.found import prestart
 
     prestart()
     host = Host(send, folder, looked)
@@ -294,11 +293,3 @@ def _shown(first: Path, send: LineWriter) -> tuple[FirstLook | None, bytes]:
 
 
 _DECODER: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
-
-
-def _sweep() -> None:
-    """Remove the folders of workers that were killed before they could."""
-    for left in Path(tempfile.gettempdir()).glob("friction-tui-*-*"):
-        pid = left.name.split("-")[2]
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            shutil.rmtree(left, ignore_errors=True)

@@ -26,7 +26,11 @@ def main() -> None:
     except Exception as error:
         progress.log("error", f"{type(error).__name__}: {error}")
         ended = JobEnded(
-            job=request.job, kind=request.kind, seconds=time.monotonic() - started, error=_in_words(request, error)
+            job=request.job,
+            kind=request.kind,
+            seconds=time.monotonic() - started,
+            error=_in_words(request, error),
+            died="ran out of memory" if isinstance(error, MemoryError) else "",
         )
     progress.close()
     send(ended)
@@ -51,6 +55,10 @@ def run(request: JobRequest, progress: Progress, send: Callable[[Event], None]) 
             return search_precision(request, progress)
         case JobKind.OPSETS:
             return plan_opsets(request, progress, send)
+        case JobKind.REDUCE:
+            from friction_tui.worker.reducing import reduce
+
+            return reduce(request, progress)
         case JobKind.FIX:
             return mend(request, progress)
     raise ValueError(f"no such job: {request.kind}")

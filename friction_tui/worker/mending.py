@@ -12,7 +12,7 @@ import msgspec
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
-from friction_tui.engines.found import found
+from friction_tui.engines.found import deciding, found
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.file.external import tensor_bytes
 from friction_tui.model.graph_diff import model_diff
@@ -28,6 +28,7 @@ from friction_tui.rewrites.verifying import LARGEST, points_of
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
+from friction_tui.session.builder_verdict import refused_by_builder
 from friction_tui.session.saving import save_model
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import CutParts, JobEnded, JobRequest, Mended, MendStep, Refused
@@ -121,27 +122,28 @@ def _cut(base: OpenedModel, done: mending.Mending, request: JobRequest) -> CutPa
     outputs = [value.name for value in model.proto.graph.output]
     named = [(files[part.name].name, part.engine) for part in found.parts]
     runner.write_text(cutting.runner_text(base.path.name, named, outputs), encoding="utf-8")
-    proof = compared(base, [part.model for part in found.parts], request.recipe)
+    checked = compared(base, [part.model for part in found.parts], request.recipe)
     return CutParts(
         **{name: str(file) for name, file in files.items()},
         runner=str(runner),
         tensors=found.tensors,
         bytes=found.crossing_bytes,
         nodes=tuple(len(part.model.index.main) for part in found.parts),
-        verified=str(proof) if proof is not None else "not verified",
-        holds=proof.holds if proof is not None else None,
+        verified=str(checked) if checked is not None else "not verified",
+        holds=checked.holds if checked is not None else None,
     )
 
 
 def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
-    """Everything found about an edited model: the parser's refusals, every check, deduplicated."""
-    engine = next((one for one in found() if one.name.startswith("TensorRT")), None)
+    """Everything found about an edited model: what parser and builder refuse, every check, deduplicated."""
+    engine = deciding(found())
     profile = default_profile(model, recipe.profile) if recipe.profile is not None else None
     asked = msgspec.structs.replace(recipe, profile=profile)
     refused = tuple(refusals(model, on_batch=lambda _: None)) if engine is not None and recipe.parse else None
-    label, rtx = (engine.label, "RTX" in engine.label) if engine else ("", True)
-    context = CheckContext(model, asked, ShapeTable(model, profile), refused, label, rtx)
-    return fix_first(deduplicate([finding for _, findings in diagnose(context) for finding in findings]))
+    label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
+    context = CheckContext(model, asked, ShapeTable(model, profile), refused, label, rtx, engine)
+    found_by_rules = [finding for _, findings in diagnose(context) for finding in findings]
+    return fix_first(deduplicate([*found_by_rules, *refused_by_builder(context, refused)]))
 
 
 def compared(before: OpenedModel, after: OpenedModel | Sequence[OpenedModel], recipe: Recipe) -> Verification | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
-from friction_tui.engines.found import found
+from friction_tui.engines.found import deciding, found
 from friction_tui.engines.tensorrt.build import build as build_engine
 from friction_tui.engines.tensorrt.profiles import resolved
 from friction_tui.measure.inputs import example_inputs
@@ -50,7 +50,7 @@ def measure(request: JobRequest, progress: Progress) -> JobEnded:
     values = {name: chosen.at(request.point) for name, chosen in profile.values.items()} if profile else {}
     feeds = example_inputs(model.proto, sizes, values)
     enter = _phases(progress)
-    tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
+    tensorrt = deciding(found())
     # A plan that was opened runs in the TensorRT that wrote it or not at all, and says why not.
     is_plan = base.file.kind == "engine"
     note = "" if is_plan else _why_not_tensorrt(tensorrt, request.engine)
@@ -86,8 +86,8 @@ def _prepared(request: JobRequest, progress: Progress) -> tuple[OpenedModel, Ope
 
 def _weak_types() -> bool:
     """Whether the TensorRT that builds here takes precision as a wish (TensorRT 10)."""
-    tensorrt = next((engine for engine in found() if engine.name.startswith("TensorRT")), None)
-    return tensorrt is not None and "int8" in tensorrt.precisions
+    tensorrt = deciding(found())
+    return tensorrt is not None and tensorrt.weak_types
 
 
 def _why_not_tensorrt(tensorrt: EngineInfo | None, plan: str) -> str:

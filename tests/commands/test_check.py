@@ -141,6 +141,82 @@ def test_sizes_out_of_order_are_a_finding_and_no_sizes_at_all_a_wrong_command(tm
     assert "'a' is not a whole number" in nonsense.output
 
 
+def _attention_of_one_tensor(path: Path) -> Path:
+    """An Attention whose query and key are one tensor: TensorRT-RTX 1.7.1 parses it, and its builder dies of it."""
+    shape = [1, 8, 16, 64]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Relu", ["x"], ["s"], name="scaled"),
+            helper.make_node("Attention", ["s", "s", "x"], ["y"], name="both"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT16, shape)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT16, shape)],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["text", "json", "sarif", "junit", "markdown", "github"])
+def test_a_build_that_crashes_is_an_error_in_every_format(tmp_path: Path, form: str) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the crash is one of TensorRT-RTX 1.7.1")
+    done = _check(_attention_of_one_tensor(tmp_path / "m.onnx"), "--build", "--format", form)
+    assert done.exit_code == 2, done.output
+    assert "engine/builder-crashed" in done.output
+    assert "builder crashed" in done.output
+    assert "SIGSEGV" in done.output
+    assert "both" in done.output
+
+
+def test_a_build_that_succeeds_says_so(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="builds without a GPU with the RTX edition only")
+    model = _model(tmp_path / "m.onnx", sizes=(2, 4))
+    done = _check(model, "--build")
+    assert done.exit_code == 0, done.output
+    assert "built by TensorRT-RTX" in done.output
+    assert "activation memory planned" in done.output
+    document = json.loads(_check(model, "--build", "--format", "json").stdout)
+    jsonschema.validate(document, schema())
+    built = document["models"][0]["build"]
+    assert built["ok"]
+    assert built["bytes"] > 0
+    assert document["models"][0]["builder"] == {
+        "answered": True,
+        "note": "shapes and layers: taken; kernels: not tried",
+    }
+
+
+def test_what_was_not_tried_is_said(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="builds without a GPU with the RTX edition only")
+    done = _check(_model(tmp_path / "m.onnx", sizes=(2, 4)))
+    assert "shapes and layers: taken; kernels: not tried" in done.output
+
+
+def test_a_target_that_is_not_offered_is_an_error_with_those_that_are(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the RTX edition is told its target")
+    done = _check(_model(tmp_path / "m.onnx", sizes=(2, 4)), "--target", "SM999")
+    assert done.exit_code == 1, done.output
+    assert "does not build for SM999  engine/target" in done.output
+    assert "SM75" in done.output
+    assert "SM121" in done.output
+
+
+def test_a_target_that_is_offered_is_taken(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="the RTX edition is told its target")
+    done = _check(_model(tmp_path / "m.onnx", sizes=(2, 4)), "--target", "SM89", "--precision", "fp16")
+    assert done.exit_code == 0, done.output
+    assert "kernels for SM89: compiled" in done.output
+    assert "engine/target" not in done.output
+    assert "engine/precision-flag" not in done.output
+
+
+def test_a_precision_that_is_not_offered_is_an_error(tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="TensorRT 10 takes int8 as a flag")
+    done = _check(_model(tmp_path / "m.onnx", sizes=(2, 4)), "--precision", "int8")
+    assert done.exit_code == 1, done.output
+    assert "does not take int8 as a flag  engine/precision-flag" in done.output
+
+
 def test_a_file_name_that_is_not_unicode_is_answered(tmp_path: Path) -> None:
     name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.onnx")
     _model(tmp_path / "fine.onnx").rename(name)
@@ -209,3 +285,19 @@ def test_a_model_that_kills_onnx_is_judged_without_it(tmp_path: Path) -> None:
     assert "structure/undefined-input" in {finding["kind"] for finding in killer["findings"]}
     assert any("SIGSEGV" in line for line in killer["unchecked"])
     assert "failure" not in killer and not fine["unchecked"]
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [("check", ""), ("check", " "), ("graph", ""), ("build", ""), ("fix", ""), ("open", " ")]
+)
+def test_an_empty_name_is_an_error_and_not_this_folder(command: str, name: str) -> None:
+    done = CliRunner().invoke(main, [command, name])
+    assert done.exit_code == 2 and "is empty" in done.output
+
+
+def test_a_rewrite_of_a_node_that_is_gone_is_not_left_out_in_silence(tmp_path: Path) -> None:
+    model, agreed = _model(tmp_path / "m.onnx"), tmp_path / "friction.toml"
+    agreed.write_text('[[rewrites]]\nname = "eval-mode"\nnodes = ["y = Relu(other)"]\n')
+    done = _check(model)
+    assert done.exit_code == 2
+    assert "eval-mode does not apply any more: Relu(other) is not in the model any more" in done.output

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from friction_tui.engines import found as engines
 from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.cuda import Cuda, CudaFailed
-from friction_tui.engines.found import found, onnxruntime_distributions
+from friction_tui.engines.engine import Builds, Parses
+from friction_tui.engines.found import ENGINES, deciding, found
 from friction_tui.engines.libraries import missing_libraries, needed_libraries
 from friction_tui.engines.nvidia import cannot_run
+from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions
+from friction_tui.engines.tensorrt import engine as tensorrt
 from friction_tui.engines.tensorrt.plan import read_plan
 from friction_tui.engines.tensorrt.run import loaded
 
@@ -36,16 +38,29 @@ def test_engines_are_found_with_their_versions(monkeypatch: pytest.MonkeyPatch, 
 
 def test_an_edition_says_on_which_gpus_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver and its GPU are what this machine cannot have."""
-    monkeypatch.setattr(engines, "cannot_run", lambda: "")
+    monkeypatch.setattr(tensorrt, "cannot_run", lambda: "")
     for gpu, why_not in (
         ("NVIDIA L4, SM89, driver 580.65", ""),
         ("NVIDIA H200, SM90, driver 580.65", "the GPU here is NVIDIA H200, SM90, driver 580.65"),
     ):
-        monkeypatch.setattr(engines, "gpus", lambda gpu=gpu: (gpu,))
+        monkeypatch.setattr(tensorrt, "gpus", lambda gpu=gpu: (gpu,))
         rtx = next(engine for engine in found() if engine.name == "TensorRT-RTX")
         assert rtx.can_build
         assert rtx.can_run == (not why_not)
         assert rtx.why_not.endswith(why_not)
+
+
+def test_what_an_engine_can_do_is_data() -> None:
+    """What reads a model and builds it says so, and has the methods for it; ONNX Runtime decides nothing."""
+    rtx, ort = (next(one for one in found() if one.name == name) for name in ("TensorRT-RTX", "ONNX Runtime"))
+    assert (rtx.decides, rtx.weak_types, rtx.operator_table) == (True, False, "rtx")
+    assert (ort.decides, ort.targets, ort.can_build) == (False, (), False)
+    assert deciding((ort, rtx)) is rtx
+    assert deciding((ort,)) is None
+    for engine in ENGINES:
+        infos = engine.found()
+        assert isinstance(engine, Parses) == any(info.can_parse for info in infos)
+        assert isinstance(engine, Builds) == any(info.can_build for info in infos)
 
 
 def test_finding_engines_imports_none_of_them() -> None:

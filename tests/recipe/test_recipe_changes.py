@@ -31,6 +31,8 @@ def test_everything_a_build_depends_on_is_compared() -> None:
         "+ fold",
     ]
     assert changes(after, BEFORE)[-1] == "- fold"
+    moved = msgspec.structs.replace(after, rewrites=(Rewrite("fold", ("2",)),))
+    assert changes(after, moved) == ["fold moved to another node"]
     assert changes(BEFORE, BEFORE) == []
 
 

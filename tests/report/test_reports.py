@@ -12,7 +12,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from friction_tui.commands.checking import fail_on
+from friction_tui.commands.checking import exit_code, fail_on
 from friction_tui.kinds import KINDS, explain
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
@@ -61,7 +61,13 @@ FIXABLE = Finding(
     locations=(Location(LocationKind.NODE, "nz", op="NonZero", node="3"),),
     fixes=(
         Fix("Use a mask.", rewrite="nonzero-mask", nodes=("nz_out",), exactness="equal up to rounding"),
-        Fix("Cast it.", rewrite="cast-input", nodes=("x",), exactness="changes results", changes="inputs are float32"),
+        Fix(
+            "Cast it.",
+            rewrite="cast-to-widest",
+            nodes=("x",),
+            exactness="changes results",
+            changes="inputs are float32",
+        ),
         Fix("Restrict N.", ranges={"x.0": Range(1, 4, 8)}),
         Fix("Raise the opset.", opset=21),
         Fix("Write it otherwise."),
@@ -272,3 +278,20 @@ def test_a_name_in_the_model_cannot_speak_to_the_terminal(form: str) -> None:
 def test_a_backtick_in_a_name_does_not_end_its_code_span() -> None:
     finding = msgspec.structs.replace(HAZARD, locations=(Location(LocationKind.TENSOR, "x`y"),))
     assert "- `` tensor x`y ``" in as_markdown.report([ModelVerdict("m.onnx", (finding,))])
+
+
+def test_a_question_without_an_answer_is_never_green() -> None:
+    silent = ModelVerdict(
+        path="m.onnx",
+        builder="the builder gave no answer within 60 s",
+        unanswered=True,
+        unchecked=("builder: the builder gave no answer within 60 s",),
+    )
+    assert exit_code([silent], frozenset()) == 2
+    for report in (text.report([silent]), as_markdown.report([silent])):
+        assert "✓" not in report
+        assert "the builder gave no answer within 60 s" in report
+    assert '<error message="builder: the builder gave no answer' in as_junit.report([silent], frozenset())
+    asked = ModelVerdict(path="m.onnx", builder="shapes and layers: taken; kernels: not tried", asked_builder=True)
+    assert exit_code([asked], frozenset()) == 0
+    assert "✓ no friction found · shapes and layers: taken; kernels: not tried" in text.report([asked])

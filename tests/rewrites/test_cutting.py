@@ -52,7 +52,7 @@ def assert_equal(model: OpenedModel, found: Cut) -> None:
         }
         points.append((dims, {}))
     proof = verify(model.proto, [part.model.proto for part in found.parts], points)
-    assert (proof.ran, proof.equal, proof.max_difference) == (4, 4, 0.0), str(proof)
+    assert (proof.ran, proof.equal, proof.max_difference) == (6, 6, 0.0), str(proof)
 
 
 def unique_at_the_end() -> OpenedModel:

@@ -73,7 +73,7 @@ def opened_sample(name: str) -> OpenedModel:
         ("baked_batch", "reshape-minus-one", "Reshape"),
         ("boolean_mask", "nonzero-mask", "NonZero"),
         ("training_mode", "eval-mode", ""),
-        ("wrong_types", "cast-input", ""),
+        ("wrong_types", "float64-in-float32", ""),
     ],
 )
 def test_what_a_rewrite_did_is_repeated(name: str, rewrite: str, op: str, tmp_path: Path) -> None:

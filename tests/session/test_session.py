@@ -31,9 +31,20 @@ from friction_tui.vocabulary.protocol import (
     Refused,
     RowLabels,
     StartJob,
+    StepsLost,
     Verified,
 )
-from friction_tui.vocabulary.recipe import InputSpec, Profile, Range, Recipe, Rewrite, Source, SourceKind, Values
+from friction_tui.vocabulary.recipe import (
+    InputSpec,
+    Precision,
+    Profile,
+    Range,
+    Recipe,
+    Rewrite,
+    Source,
+    SourceKind,
+    Values,
+)
 
 E = TypeVar("E")
 
@@ -333,3 +344,83 @@ def test_a_range_for_a_fixed_size_exports_again_and_its_undo_too(tmp_path: Path)
     assert exports() == 2, "the model was exported for these sizes"
     desk.apply(recipe)
     assert exports() == 3 and first_dim() == 2
+
+
+def two_reshapes(path: Path, *, front: bool = False, renamed: bool = False) -> Recipe:
+    """A model with two Reshapes; with one more in `front`, the first of the others numbered anew, or gone."""
+    text = """
+    <ir_version: 8, opset_import: ["" : 17]>
+    two (float[2,3,4] x) => (float[2,12] a, float[6,4] b)
+    <int64[2] s = {2, 12}, int64[2] t = {6, 4}, int64[3] u = {2, 3, 4}>
+    {
+        h = Relu (x)
+        a = Reshape (h, s)
+        b = Reshape (h, t)
+    }
+    """
+    model = onnx.parser.parse_model(text)
+    for node, name in zip(model.graph.node, ("relu", "first", "second"), strict=True):
+        node.name = name
+    if front:
+        more = onnx.helper.make_node("Reshape", ["x", "u"], ["x2"], name="front")
+        model.graph.node.insert(0, more)
+        model.graph.node[1].input[0] = "x2"
+    if renamed:
+        model.graph.node[1].name = "another"
+    onnx.save(model, path)
+    return Recipe(source=Source(str(path), SourceKind.AUTO))
+
+
+FREED = ("a = Reshape(first)",)
+
+
+def test_a_rewrite_stays_on_its_node_when_one_comes_in_front(tmp_path: Path) -> None:
+    rewrite = Rewrite("reshape-minus-one", FREED)
+    desk = Desk(tmp_path)
+    for front in (False, True):
+        desk.open(msgspec.structs.replace(two_reshapes(tmp_path / "m.onnx", front=front), rewrites=(rewrite,)))
+        assert not [event for event in desk.events if isinstance(event, StepsLost)]
+        out = tmp_path / "edited.onnx"
+        desk.session.save_model(out)
+        shapes = {node.name: node.input[1] for node in onnx.load(str(out)).graph.node if node.op_type == "Reshape"}
+        assert shapes["second"] == "t" and shapes["first"] != "s"
+
+
+def test_a_rewrite_whose_node_is_gone_is_left_out_and_said_and_can_be_moved(tmp_path: Path) -> None:
+    rewrite = Rewrite("reshape-minus-one", FREED)
+    asked = msgspec.structs.replace(two_reshapes(tmp_path / "m.onnx", renamed=True), rewrites=(rewrite,))
+    desk = Desk(tmp_path)
+    desk.open(asked)
+    (lost,) = desk.last(StepsLost).lost
+    assert lost.rewrite == rewrite and lost.node == FREED[0]
+    assert lost.why == "Reshape(first) is not in the model any more"
+    assert [other.label for other in lost.others] == ["Reshape another", "Reshape second"]
+    recipe = desk.last(Opened).recipe
+    assert recipe.rewrites == (rewrite,), "only the user drops it"
+    request = desk.session.job_request(StartJob(job=1, kind=JobKind.BUILD))
+    assert isinstance(request, JobRequest) and request.recipe.rewrites == ()
+    assert not [event for event in desk.events if isinstance(event, Refused | Verified)]
+    desk.apply(recipe.with_range("N", Range(1, 1, 1)))
+    assert desk.last(StepsLost).lost == (lost,), "an edit of something else leaves it as it is"
+    moved = Rewrite(rewrite.name, (lost.others[0].reference,))
+    desk.apply(msgspec.structs.replace(recipe, rewrites=(moved,)))
+    assert desk.last(StepsLost).lost == ()
+    assert desk.last(Verified).rewrites == (rewrite.name,)
+    desk.apply(recipe)
+    assert desk.last(StepsLost).lost == (lost,), "undone: left out again, not refused"
+
+
+def test_a_new_rewrite_that_does_not_apply_is_refused(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(two_reshapes(tmp_path / "m.onnx"))
+    desk.apply(msgspec.structs.replace(desk.last_recipe, rewrites=(Rewrite("reshape-minus-one", ("gone",)),)))
+    assert "the node that writes gone is not in the model any more" in desk.last(Refused).why
+
+
+def test_a_node_to_be_kept_in_float32_that_is_gone_is_left_out_and_said(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    recipe = two_reshapes(tmp_path / "m.onnx")
+    desk.open(msgspec.structs.replace(recipe, precision=Precision.FP16, keep_float32=("relu", "secund")))
+    (lost,) = desk.last(StepsLost).lost
+    assert lost.kept == "secund" and [other.label for other in lost.others] == ["second"]
+    assert desk.last(Judged).revision == desk.revision

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import msgspec
 import pytest
 
 from friction_tui.drawing.marks import ProblemMark
@@ -234,3 +235,13 @@ def test_the_same_notice_again_is_counted_and_kept_once(judged: AppState) -> Non
     twice = once.with_notice(NoticeLevel.INFO, "no such line")
     assert twice.notices == once.notices
     assert twice.notice_count == once.notice_count + 1
+
+
+def test_what_an_edit_did_includes_what_the_builder_says_later(judged: AppState) -> None:
+    assert judged.judged is not None
+    first, *rest = judged.judged.findings
+    state = dispatch(edited(judged), Judged(revision=2, findings=rest, seconds=0.1, complete=False))
+    refused = msgspec.structs.replace(first, kind="engine/builder-crashed", title="the builder crashed")
+    state = dispatch(state, Judged(revision=2, findings=[*rest, refused], seconds=0.9))
+    assert state.change is not None
+    assert (state.change.fixed, state.change.broke) == ((first,), (refused,))

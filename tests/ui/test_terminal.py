@@ -1,17 +1,20 @@
 """What the app survives in a real terminal, with its real worker, and how it leaves."""
 
+import contextlib
 import signal
 import termios
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import onnx
 import psutil
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from friction_tui.ui import sessions
 from tests.ui.terminal import Terminal
 
 pytestmark = pytest.mark.slow
@@ -40,10 +43,10 @@ def open_terminal(model: Path, tmp_path: Path) -> Iterator[OpenTerminal]:
     """The app on the model, judged. Whatever is left of it afterwards is killed."""
     opened: list[Terminal] = []
 
-    def run(*, controlling: bool = True) -> Terminal:
-        terminal = Terminal([str(model)], tmp_path / "home", controlling=controlling)
+    def run(*arguments: str, controlling: bool = True, until: str = "checked ") -> Terminal:
+        terminal = Terminal([*arguments] or [str(model)], tmp_path / "home", controlling=controlling)
         opened.append(terminal)
-        terminal.seen("checked ")
+        terminal.seen(until)
         return terminal
 
     yield run
@@ -57,7 +60,7 @@ def family(terminal: Terminal) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_signals_leave_the_terminal_whole_and_the_session_saved(
     open_terminal: OpenTerminal, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -152,3 +155,75 @@ def test_a_model_that_changes_on_disk_is_said_and_opened_again(open_terminal: Op
     before = len(terminal.heard)
     model.unlink()
     terminal.seen("moved or deleted: ", before, limit=10)
+
+
+def saved(tmp_path: Path, edits: int) -> Path:
+    """The only session of the model, once it holds so many edits."""
+    while True:
+        for file in (tmp_path / "home").rglob("sessions/tower-*.toml"):
+            with contextlib.suppress(sessions.BrokenSessionError):  # its name is taken before it is written
+                if sessions.load(file).edits == edits:
+                    return file
+        time.sleep(0.01)
+
+
+def test_a_killed_app_loses_no_edit_and_says_so(open_terminal: OpenTerminal, model: Path, tmp_path: Path) -> None:
+    killed = open_terminal()
+    before = len(killed.heard)
+    killed.press("3++")
+    killed.seen("N opt 5 → 6", before)
+    file = saved(tmp_path, 2)
+    started = family(killed)
+    killed.process.kill()
+    killed.process.wait()
+    assert not psutil.wait_procs(started, timeout=5)[1], "its worker outlived it"
+    after = open_terminal(until="unsaved edits.")
+    before = len(after.heard)
+    after.press("\r")
+    after.seen("checked ", before)
+    assert sessions.load(file).edits == 2
+    before = len(after.heard)
+    after.press("u")
+    after.seen("undone: N opt 6 → 5", before)
+    after.press("q")
+    assert after.process.wait(10) == 0
+    assert (sessions.load(file).edits, sessions.load(file).running) == (1, False)
+
+
+def test_sessions_are_resumed_from_the_command_line(open_terminal: OpenTerminal, model: Path, tmp_path: Path) -> None:
+    first = open_terminal()
+    first.press("3+")
+    file = saved(tmp_path, 1)
+    first.press("q")
+    assert first.process.wait(10) == 0
+    for arguments in (("resume",), ("resume", str(model)), (str(file),)):
+        again = open_terminal(*arguments)
+        before = len(again.heard)
+        again.press("u")
+        again.seen("undone: N opt 5 → 4", before)
+        again.process.send_signal(signal.SIGINT)
+        assert again.process.wait(10) == 128 + signal.SIGINT
+        saved_again = sessions.load(file)
+        assert (saved_again.edits, len(saved_again.future)) == (0, 1)
+        sessions.save(
+            msgspec.structs.replace(
+                saved_again,
+                recipe=saved_again.future[0].recipe,
+                past=(sessions.Step(saved_again.recipe),),
+                future=(),
+            ),
+            file,
+        )
+
+
+def test_two_at_once_keep_a_session_each(open_terminal: OpenTerminal, tmp_path: Path) -> None:
+    first, second = open_terminal(), open_terminal()
+    for terminal in (first, second):
+        before = len(terminal.heard)
+        terminal.press("3+")
+        terminal.seen("N opt 4 → 5", before)
+    for terminal in (first, second):
+        terminal.press("q")
+        assert terminal.process.wait(10) == 0
+    files = list((tmp_path / "home").rglob("sessions/tower-*.toml"))
+    assert [sessions.load(file).edits for file in files] == [1, 1]

@@ -375,3 +375,31 @@ async def test_a_graph_drawn_anew_does_not_put_a_message_away(
         await pilot.press("down")
         await settled(pilot)
         assert "fixed head/Reshape" not in screen_text(app)
+
+
+async def test_the_cursor_stays_on_its_node_when_one_is_inserted_before_it(open_app: OpenApp) -> None:
+    async with open_app() as (app, pilot):
+        bench = bench_of(app)
+        before = app.live.state.graph
+        assert before is not None
+        bench.graph.reveal("8")
+        await settled(pilot)
+        folds = bench.graph.labels(*bench.graph.open_folds())
+        here = bench.graph.labels("8")["8"]
+        count = before.main
+        shifted = [path if path[0] in "<>" else str(int(path) + 1) for path in before.paths]
+        after = msgspec.structs.replace(
+            before,
+            names=[*before.names, "a_cast"],
+            ops=[*before.ops, "Cast"],
+            paths=[*shifted, "0"],
+            inputs=[*before.inputs, [0]],
+            scopes=[*before.scopes, before.scopes[0]],
+            order=[before.order[0], count, *before.order[1:]],
+            main=count + 1,
+        )
+        app.live.hear(GraphReady(revision=app.live.state.revision, graph=after))
+        await settled(pilot)
+        assert app.live.state.selected == "9"
+        assert bench.graph.labels("9")["9"] == here
+        assert [*bench.graph.labels(*bench.graph.open_folds()).values()] == [*folds.values()]

@@ -118,4 +118,4 @@ async def test_closing_leaves_no_process_and_no_folder(tmp_path: Path, monkeypat
     await client.close()
     _, alive = psutil.wait_procs(family, timeout=3)
     assert alive == []
-    assert list(tmp_path.glob("friction-tui-*")) == []
+    assert list(tmp_path.glob("friction_tui-*")) == []

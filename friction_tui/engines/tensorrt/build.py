@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from friction_tui.engines.tensorrt import layers, log, module, native
+from friction_tui.engines.tensorrt.build_server import COMPILE
 from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.profiles import ResolvedProfile
@@ -23,8 +24,6 @@ from friction_tui.vocabulary.recipe import Precision
 
 SHOWN_LINES, LINE_LENGTH = 2000, 2000
 """How many log lines of a build are passed on, and how much of each."""
-_COMPILE = "Computing profile costs"
-"""TensorRT's own name for the phase in which kernels are chosen and compiled."""
 
 
 class Progress(Protocol):
@@ -195,11 +194,11 @@ class _Build:
         self._progress.log(level, text[:LINE_LENGTH])
 
     def _phase_started(self, name: str) -> None:
-        if name == _COMPILE and self._open and self._open[0] == "graph":
+        if name == COMPILE and self._open and self._open[0] == "graph":
             self._enter("compile")
 
     def _phase_finished(self, name: str) -> None:
-        if name == _COMPILE and self._open and self._open[0] == "compile":
+        if name == COMPILE and self._open and self._open[0] == "compile":
             self._enter("serialize")
 
     def _enter(self, phase: str) -> None:

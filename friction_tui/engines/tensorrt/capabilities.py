@@ -18,8 +18,7 @@ class Capabilities:
 
     `targets` are the compute capabilities it can be told to build for, () where it builds for the GPU it finds.
     `precisions` are those it takes as builder flags (10.x); () where precision is an edit of the model.
-    `cpu_build` tells whether it builds without a GPU. `timing_cache` and `optimization_level` whether these
-    do anything. `strongly_typed` whether networks are always strongly typed.
+    `strongly_typed` tells whether networks are always strongly typed.
     """
 
     name: str
@@ -27,9 +26,6 @@ class Capabilities:
     targets: tuple[str, ...]
     precisions: tuple[str, ...]
     strongly_typed: bool
-    cpu_build: bool
-    timing_cache: bool
-    optimization_level: bool
 
 
 def members(trt: Native, enum: str) -> dict[str, Native]:
@@ -53,9 +49,6 @@ def capabilities(trt: Native) -> Capabilities:
         targets=tuple(name for name in members(trt, "ComputeCapability") if name.startswith("SM")),
         precisions=precisions,
         strongly_typed=not precisions,
-        cpu_build=rtx or any("CPU" in name for name in flags),
-        timing_cache=not rtx,
-        optimization_level=not rtx,
     )
 
 

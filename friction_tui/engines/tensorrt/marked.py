@@ -71,6 +71,11 @@ def unmarked(text: str) -> str:
     return _MARK.sub("", text)
 
 
+def marks_in(graph: MarkedGraph, text: str) -> tuple[Mark, ...]:
+    """What the marks in a text stand for, in its order."""
+    return tuple(graph.marks[int(number)] for number in _MARK.findall(text))
+
+
 def marked_graph(model: OpenedModel, folder: Path, *, inline: bool = True) -> MarkedGraph:
     """Mark a model's nodes. `folder` is an empty directory that must live as long as the result is parsed."""
     proto = _without_weights(model, folder)

@@ -15,7 +15,6 @@ error of a whole parse is among the refusals; so it does when a refused node is 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -32,6 +31,7 @@ from friction_tui.engines.tensorrt.reading import crash_refusal, graph_refusal, 
 from friction_tui.engines.tensorrt.stub import Types, usable
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
+from friction_tui.processes.locks import temporary_folder
 
 OnBatch = Callable[[Sequence[Refusal]], None]
 Stop = Callable[[], bool]
@@ -76,9 +76,9 @@ def refusals(
         report.add()  # what can still be read of a damaged file is nothing to judge
         return []
     asked = parser or shared()
-    with asked.turn(stop) as ours, tempfile.TemporaryDirectory(prefix="friction-parse-") as folder:
+    with asked.turn(stop) as ours, temporary_folder("parse") as folder:
         if ours:
-            _search(model, Path(folder), asked, report, stop)
+            _search(model, folder, asked, report, stop)
     if not report.found and not model.proto.graph.output:
         report.add(_no_outputs())
     return report.found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from friction_tui.engines.tensorrt.builder import BuilderAnswer
+from friction_tui.kinds import engine
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
@@ -17,6 +19,21 @@ _FOREIGN = re.compile(r"ForeignNode\[(?P<first>.+?)\.\.\.(?P<last>.+?)\]")
 _CANNOT_RUN = re.compile(r"values are not self-consistent|violate shape constraints")
 """TensorRT builds in spite of these and only warns; the engine cannot run at that point."""
 _SUSPECTS_NAMED = 5
+_AFTER_AN_END = {
+    engine.BUILDER_CRASHED: (
+        "Change the node named here, or find the smallest part that crashes: friction-tui reduce MODEL -o small.onnx",
+        "Try another TensorRT version, and report the crash to NVIDIA with that part.",
+    ),
+    engine.BUILD_TIMEOUT: (
+        "Give it more time, or lower the profile's max sizes.",
+        "Build for one target only; each of them compiles its own kernels.",
+    ),
+    engine.OUT_OF_HOST_MEMORY: (
+        "Close other programs, or build on a machine with more memory.",
+        "Lower the profile's max sizes.",
+    ),
+}
+"""What to do about a build that ended without a result."""
 
 
 def build_findings(context: CheckContext, result: BuildResult) -> list[Finding]:
@@ -45,8 +62,58 @@ def message_findings(
         yield _finding(context, reading, text, source, level)
 
 
-def _finding(context: CheckContext, reading: Reading, text: str, source: str, severity: Severity) -> Finding:
+def answer_findings(context: CheckContext, answer: BuilderAnswer) -> Iterator[Finding]:
+    """The findings of a question to the builder: what it refuses, where the engine cannot run, or how it died."""
+    source = f"{answer.label} builder"
+    if answer.verdict in ("crashed", "memory", "timeout"):
+        late = answer.verdict == "timeout"
+        yield ended_without_result(context, answer.how, source, answer.tail, answer.located, timed_out=late)
+        return
+    told = False
+    for said in answer.refusals:
+        reading = decode(said.text)
+        if not reading.harmless and said.text.strip():
+            told = True
+            nodes = said.nodes or ((answer.located,) if answer.located else ())
+            yield _finding(context, reading, said.text, source, Severity.ERROR, nodes, searched=not said.nodes)
+    if answer.verdict == "refused" and not told:
+        yield ended_without_result(context, "gave no engine and no reason", source, answer.tail, answer.located)
+    yield from message_findings(context, [said.text for said in answer.cannot_run], source)
+
+
+def ended_without_result(
+    context: CheckContext, how: str, source: str, tail: str = "", located: str = "", *, timed_out: bool = False
+) -> Finding:
+    """The finding of a build that gave neither an engine nor a refusal. `how` it ended follows "the build"."""
+    node = context.model.index.by_path.get(located)
+    memory = "memory" in how
+    kind = engine.OUT_OF_HOST_MEMORY if memory else engine.BUILD_TIMEOUT if timed_out else engine.BUILDER_CRASHED
+    target = f" for {context.recipe.target}" if context.recipe.target else ""
+    begins = f" It does so from {node.proto.op_type} {node.name} on: the model up to there fails too." if node else ""
+    return kind.finding(
+        cause=f"The build{target} {how}, so there is neither an engine nor a reason.{begins}",
+        source=source,
+        locations=(location_of(context.model, node) if node else Location(LocationKind.MODEL, ""),),
+        fixes=_AFTER_AN_END[kind],
+        words=(EngineWords(source, tail),) if tail else (),
+    )
+
+
+def _finding(
+    context: CheckContext,
+    reading: Reading,
+    text: str,
+    source: str,
+    severity: Severity,
+    nodes: tuple[str, ...] = (),
+    *,
+    searched: bool = False,
+) -> Finding:
+    """`nodes` are paths of nodes that are meant, `searched` says that they were found by trying parts of the model."""
     locations, extra = _locations(context, reading, text)
+    if nodes and not _FOREIGN.search(text):
+        locations = tuple(location_of(context.model, context.model.index.by_path[path]) for path in nodes)
+        extra = f" The failure begins with {locations[0].op} {locations[0].name}." if searched else ""
     tier = Tier.SHAPES if _CANNOT_RUN.search(text) else reading.tier
     names = ", ".join(location.name for location in locations[:3] if location.name)
     return reading.kind.decoded(

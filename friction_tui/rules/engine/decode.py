@@ -20,7 +20,10 @@ from friction_tui.vocabulary.finding import Tier
 
 _NOISE = re.compile(r"Invalid Node - \S+\s*|\[checkMacros\.cpp::catchCudaError.*?(?=\n|$)", re.DOTALL)
 """Parts of a parser error that say nothing: the node's name again, and the missing GPU."""
-_UNKNOWN = "Read the log lines before it, and search for the text in the issues of TensorRT."
+_UNKNOWN = (
+    "Find the smallest part that fails (friction-tui reduce MODEL -o small.onnx), and search for the text in the "
+    "issues of TensorRT."
+)
 """What to do about a text that the table does not know."""
 
 

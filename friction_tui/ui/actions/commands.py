@@ -156,6 +156,11 @@ def save(bench: Workbench) -> None:
     bench.friction.save_session()
 
 
+def open_other(bench: Workbench) -> None:
+    """What else can be opened."""
+    bench.friction.show_models()
+
+
 def messages(bench: Workbench) -> None:
     """Show every message of this session."""
     from friction_tui.ui.dialogs.pages import messages_screen

@@ -95,6 +95,39 @@ def keep_fix(bench: Workbench) -> None:
     bench.friction.live.insist()
 
 
+def journal(bench: Workbench) -> None:
+    """Every edit so far, to go back to any of them."""
+    from friction_tui.ui.dialogs.journal import SAVE_MODEL, WRITE_RECIPE, Journal, sentence
+
+    history = bench.state.history
+    if history is None:
+        return
+
+    def answered(answer: object) -> None:
+        if answer == WRITE_RECIPE:
+            save_recipe(bench)
+        elif answer == SAVE_MODEL:
+            save_model(bench)
+        elif isinstance(answer, int) and answer != len(history.past):
+            bench.friction.live.move(history.at(answer), f"at step {answer}: {sentence(history, answer)}")
+
+    bench.app.push_screen(Journal(bench.state, history), answered)
+
+
+def lost_steps(bench: Workbench) -> None:
+    """What to do with the steps that do not apply any more."""
+    from friction_tui.ui.actions.commands import undo
+    from friction_tui.ui.dialogs.lost_steps import LostSteps
+
+    def answered(answer: object) -> None:
+        if isinstance(answer, tuple):
+            bench.post_message(Edit(*answer))
+        elif answer is not None:
+            undo(bench)
+
+    bench.app.push_screen(LostSteps(bench.state), answered)
+
+
 def copy_as(bench: Workbench) -> None:
     """The recipe as a command."""
     from friction_tui.ui.dialogs.copy_as import CopyScreen

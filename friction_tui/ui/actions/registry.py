@@ -94,6 +94,11 @@ def needs_past(state: AppState) -> str:
     return "" if state.history is not None and state.history.past else needs_model(state) or "there is nothing to undo"
 
 
+def needs_lost(state: AppState) -> str:
+    """A step of the recipe does not apply."""
+    return "" if state.lost else needs_model(state) or "every step of the recipe applies"
+
+
 def needs_future(state: AppState) -> str:
     """There is an undone edit."""
     return (
@@ -298,6 +303,16 @@ ACTIONS: tuple[Action, ...] = (
         edit_commands.save_recipe,
         needs_model,
     ),
+    Action(
+        "recipe.lost",
+        "A",
+        "adapt",
+        "Drop or move the fixes that do not apply any more",
+        "Recipe",
+        edit_commands.lost_steps,
+        needs_lost,
+        rank=1,
+    ),
     Action("recipe.undo", "u", "undo", "Undo the last edit", "Recipe", commands.undo, needs_past, rank=3),
     Action("recipe.redo", "ctrl+r", "redo", "Redo the undone edit", "Recipe", commands.redo, needs_future),
     Action("build.start", "b", "build", "Build the TensorRT engine", "Build", commands.build, needs_builder, rank=2),
@@ -323,7 +338,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("build.save", "", "save engine", "Save the last engine", "Build", edit_commands.save_engine, needs_engine),
     Action(
         "model.save",
-        "",
+        "S",
         "save model",
         "Write the model with the recipe applied",
         "Model",
@@ -372,6 +387,23 @@ ACTIONS: tuple[Action, ...] = (
         "Model",
         edit_commands.other_engines,
         needs_nodes,
+    ),
+    Action(
+        "model.open",
+        "O",
+        "open",
+        "Open another model, or go back to the list",
+        "Model",
+        commands.open_other,
+    ),
+    Action(
+        "session.journal",
+        "J",
+        "journal",
+        "Every edit with what it came to; go back to any of them",
+        "Session",
+        edit_commands.journal,
+        needs_model,
     ),
     Action("messages.show", "l", "messages", "Show every message so far", "Session", commands.messages),
     Action(

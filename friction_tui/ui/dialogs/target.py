@@ -106,8 +106,7 @@ class TargetScreen(ChoiceScreen):
         """On TensorRT 10 a precision is a wish to the builder; elsewhere the model's types are edited."""
         if precision is Precision.AS_EXPORTED:
             return ""
-        weak = Precision.INT8.value in engine.precisions
-        return "; the builder may choose it per layer" if weak else "; edits types"
+        return "; the builder may choose it per layer" if engine.weak_types else "; edits types"
 
     def _entry(self, key: tuple[str, str] | None, name: str, about: str, width: int, *, chosen: bool) -> list[Line]:
         ticked, empty = ("(x)", "( )") if self._state.ascii else ("●", "○")

@@ -6,8 +6,10 @@ from bisect import bisect_left
 
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
+from friction_tui.drawing.same_items import same_items
 from friction_tui.drawing.search import SearchIndex
 from friction_tui.drawing.sheets import Sheets
+from friction_tui.vocabulary.protocol import GraphData
 
 _HEADERS = (Kind.HEADER, Kind.REPEAT_HEADER, Kind.BODY)
 
@@ -16,6 +18,18 @@ def open_folds(outline: Outline) -> tuple[str, ...]:
     """For every open scope or body the path of its first item, which is enough to open it again."""
     rows = (row for row in range(len(outline)) if outline[row].kind in _HEADERS and outline.opens(row))
     return tuple(dict.fromkeys(outline.graph.paths[outline.item(row)] for row in rows))
+
+
+def carried_over(outline: Outline, row: int, graph: GraphData) -> tuple[tuple[str, ...], str]:
+    """The open folds of an outline and the item at `row`, as paths of another graph of the same model.
+
+    Where that item is gone, the nearest one above it that is not.
+    """
+    folds = open_folds(outline)
+    above = [outline.path(at) for at in range(row, -1, -1) if outline[at].kind == Kind.NODE]
+    places = same_items(outline.graph, graph, (*folds, *above))
+    cursor = next((places[path] for path in above if path in places), "")
+    return tuple(places[fold] for fold in folds if fold in places), cursor
 
 
 def row_around(outline: Outline, row: int) -> int:

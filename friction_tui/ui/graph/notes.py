@@ -39,6 +39,8 @@ def graph_note(state: AppState, width: int) -> list[Line]:
         return [Line(), *what, Line(), *why]
     if state.running(JobKind.EXPORT) is not None:
         return [Line(), *paragraph(f"exporting {name}", width, "strong"), Line(), *progress(state, width)]
+    if state.recipe is None:
+        return paragraph("no model is open yet", width, "muted")
     if not state.findings:
         text = f"opening {name} …" if state.summary is None or state.checking else "The model has no nodes."
         return paragraph(text, width, "muted")

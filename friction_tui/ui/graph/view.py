@@ -22,6 +22,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from friction_tui.drawing.marks import notes_of
+from friction_tui.drawing.same_items import labels, named
 from friction_tui.state.app_state import AppState
 from friction_tui.state.derived import changed_nodes
 from friction_tui.ui.graph.notes import graph_note, graph_title
@@ -122,7 +123,7 @@ class GraphView(Panel, ScrollView):
         """What the mark of an item is about, by its path."""
         self._sized = -1
         """Version of the outline that the scrollbar knows."""
-        self._restore: tuple[tuple[str, ...], str] = ((), "")
+        self._restore: tuple[tuple[str, ...], str, dict[str, str]] = ((), "", {})
 
     def on_mount(self) -> None:
         """What draws a graph is imported while the worker reads it, after the first paint."""
@@ -182,13 +183,16 @@ class GraphView(Panel, ScrollView):
         gc.freeze()  # a collection that goes through all of a large graph takes 60 ms, in the middle of a key press
 
     def _show_outline(self, outline: Outline) -> None:
-        """Take a new outline; what was open and where the cursor was is found again by path."""
-        from friction_tui.ui.graph.navigation import GraphSearch, Jumps
+        """Take a new outline; what was open and what the cursor was on are found again, wherever they are now."""
+        from friction_tui.ui.graph.navigation import GraphSearch, Jumps, carried_over
 
-        folds, path = self._restore
-        if self.outline is not None:
-            folds, path = self.open_folds(), self.outline.path(self.cursor) if len(self.outline) else ""
-        self._restore = ((), "")
+        folds, path, known = self._restore
+        if self._shown is not None:
+            folds, path = carried_over(self._shown, self.cursor, outline.graph)
+        elif known:
+            places = named(outline.graph, known)
+            folds, path = tuple(places[fold] for fold in folds if fold in places), places.get(path, "")
+        self._restore = ((), "", {})
         self.outline = outline
         if self._shape_only_hidden:
             outline.set_filter(True)
@@ -249,9 +253,13 @@ class GraphView(Panel, ScrollView):
 
         return open_folds(self.outline) if self.outline is not None else ()
 
-    def restore(self, folds: tuple[str, ...], cursor: str) -> None:
-        """Open these folds and go there as soon as the graph is here."""
-        self._restore = (folds, cursor)
+    def restore(self, folds: tuple[str, ...], cursor: str, known: dict[str, str]) -> None:
+        """Open these folds and go there as soon as the graph is here; `known` says what was there (see `labels`)."""
+        self._restore = (folds, cursor, known)
+
+    def labels(self, *paths: str) -> dict[str, str]:
+        """What is at these paths, by which it is found again in a graph that has changed."""
+        return labels(self.outline.graph, paths) if self.outline is not None else {}
 
     # ----------------------------------------------------------------------------------------- drawing
 

@@ -15,7 +15,10 @@ LABEL_WIDTH = 9
 def coverage(state: AppState, width: int) -> list[Line]:
     """`no problem found`, then a line for each question: parses, rules, builds, runs, results."""
     good = "+" if state.ascii else "✓"
-    lines = paragraph("no problem found", width, "good", indent=((f"{good} ", "good"),))
+    builder = state.checks.get("builder")
+    silent = builder is not None and builder.state is not CheckState.DONE
+    head: Span = ("? ", "warning") if silent else (f"{good} ", "good")
+    lines = paragraph("no problem found", width, "note" if silent else "good", indent=(head,))
     for name, text, role in _answers(state):
         mark: Span = (f"{good} ", "good") if role == "good" else ("? ", "note")
         label: Span = (f"{name:<{LABEL_WIDTH}}", "muted")
@@ -30,7 +33,7 @@ def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
         yield "parses", f"{parser.source} takes every node", "good"
     else:
         yield "parses", (parser.note if parser is not None else "") or "not checked", "note"
-    rules = [check for name, check in state.checks.items() if name != "parser"]
+    rules = [check for name, check in state.checks.items() if name not in ("parser", "builder")]
     done = sum(check.state is CheckState.DONE for check in rules)
     if done:
         yield "rules", f"{done} checks of file, graph, types, shapes and weights found nothing", "good"
@@ -48,8 +51,9 @@ def _built(state: AppState) -> tuple[str, str, str]:
     last = state.builds[-1] if state.builds else None
     if state.running(JobKind.BUILD):
         return "builds", "building …", "note"
+    asked = state.checks.get("builder")
     if last is None or last.build is None:
-        return "builds", "not tried; b builds", "note"
+        return "builds", f"{asked.note if asked and asked.note else 'not tried'}; b builds", "note"
     if state.is_stale(last):
         return "builds", "not tried since the recipe changed; b builds again", "note"
     return ("builds", f"{last.build.source} built it", "good") if last.build.ok else ("builds", "refused", "note")

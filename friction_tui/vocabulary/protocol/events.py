@@ -19,15 +19,20 @@ from friction_tui.vocabulary.protocol.measurements import (
     OpsetPlan,
     Phase,
     PrecisionResult,
+    Reduction,
 )
 from friction_tui.vocabulary.protocol.requests import JobKind
 from friction_tui.vocabulary.recipe import InputSpec, Recipe, Rewrite
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """An engine found on the worker's machine. `label` is what verdicts are signed with, without the part.
+    """An engine found on the worker's machine, and what it can do there. `label` is what verdicts are signed with.
 
-    `precisions` with `int8` among them are wishes to the builder; else they are edits of the model's types.
+    `can_parse`, `can_build` and `can_run` are about here and now, `why_not` says why one of them is not so. `decides`:
+    a model is made for this engine, its verdict is the verdict; others give a second opinion. `targets` are the GPU
+    architectures it can be told to build for, () where it builds for the GPU it finds. `precisions` are those that can
+    be chosen for it; with `weak_types` they are flags to its builder, else edits of the model. `operator_table` names
+    the table that describes it (`rtx`, `enterprise`).
     """
 
     name: str
@@ -37,8 +42,11 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     can_build: bool
     can_run: bool
     why_not: str = ""
+    decides: bool = False
     targets: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
+    weak_types: bool = False
+    operator_table: str = ""
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -163,11 +171,15 @@ class Findings(msgspec.Struct, frozen=True, tag="findings"):
 
 
 class Judged(msgspec.Struct, frozen=True, tag="judged"):
-    """Every check of this revision has been answered; `findings` are all of them, merged and sorted."""
+    """Every check of this revision has been answered; `findings` are all of them, merged and sorted.
+
+    Not `complete`: the builder has not answered yet, and another one follows when it has.
+    """
 
     revision: int
     findings: list[Finding]
     seconds: float
+    complete: bool = True
 
 
 class OtherVerdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -212,6 +224,39 @@ class Previewed(msgspec.Struct, frozen=True, tag="previewed"):
     why_not: str = ""
 
 
+class OtherNode(msgspec.Struct, frozen=True):
+    """A node that a step of the recipe may be moved to: how the recipe names it, and what is shown."""
+
+    reference: str
+    label: str
+
+
+class LostStep(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A step of the recipe that the model does not allow any more, left out of what is judged and built.
+
+    Either a `rewrite`, of which the node `node` is gone (its reference; "" where the reason is another), or `kept`, the
+    name of a node to be kept in float32. `others` are nodes with the same operator.
+    """
+
+    why: str
+    rewrite: Rewrite | None = None
+    node: str = ""
+    kept: str = ""
+    others: tuple[OtherNode, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called on the screen."""
+        return self.rewrite.name if self.rewrite is not None else f"{self.kept} in float32"
+
+
+class StepsLost(msgspec.Struct, frozen=True, tag="steps_lost"):
+    """The steps of the recipe that do not apply to the model that was opened; none once they all do, or are gone."""
+
+    revision: int
+    lost: tuple[LostStep, ...]
+
+
 class Detail(msgspec.Struct, frozen=True, tag="detail"):
     """Answer to `Inspect`; `node` None when the path is not (any more) in the graph."""
 
@@ -243,17 +288,22 @@ class JobProgress(msgspec.Struct, frozen=True, tag="job_progress"):
 
 
 class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
-    """A job is over: its result, or `error`, or cancelled. Exactly one per started job."""
+    """A job is over: its result, or `error`, or cancelled. Exactly one per started job.
+
+    `died` is how its process ended, in words that follow "the process", when it ended without a result of its own.
+    """
 
     job: int
     kind: JobKind
     seconds: float
     cancelled: bool = False
     error: str = ""
+    died: str = ""
     build: BuildResult | None = None
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None
     mended: Mended | None = None
+    reduced: Reduction | None = None
     findings: tuple[Finding, ...] = ()
 
 
@@ -320,6 +370,7 @@ Event = (
     | OtherVerdicts
     | Verified
     | Previewed
+    | StepsLost
     | Detail
     | Stats
     | Forecasted

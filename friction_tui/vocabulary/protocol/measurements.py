@@ -77,6 +77,22 @@ class Mended(msgspec.Struct, frozen=True, kw_only=True):
     cut: CutParts | None = None
 
 
+class Reduction(msgspec.Struct, frozen=True, kw_only=True):
+    """The smallest part of a model that an engine refuses, or dies of, as it does the whole.
+
+    `nodes` are its nodes (operator and name), of `total`; `findings` what the engine says of it. `complete` False: time
+    ran out before every smaller part was tried. `saved` is the file that was written, "" for none.
+    """
+
+    source: str
+    total: int
+    nodes: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    builds: int
+    complete: bool
+    saved: str = ""
+
+
 class Phase(msgspec.Struct, frozen=True):
     """One phase of a job. `seconds` None while it runs."""
 

@@ -14,7 +14,8 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
 
     `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
     `again` reads what is open already once more: until the new model is there, the older one stays. `careful` leaves
-    out what onnx's native code infers in the worker's own process: a worker died with this model.
+    out what onnx's native code infers in the worker's own process: a worker died with this model. `past` and `future`
+    are those of a session that is resumed.
     """
 
     revision: int
@@ -22,6 +23,8 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     remember: bool = False
     again: bool = False
     careful: bool = False
+    past: tuple[Recipe, ...] = ()
+    future: tuple[Recipe, ...] = ()
 
 
 class EditStep(enum.StrEnum):
@@ -30,14 +33,19 @@ class EditStep(enum.StrEnum):
     EDIT = "edit"
     UNDO = "undo"
     REDO = "redo"
+    JUMP = "jump"
 
 
 class Apply(msgspec.Struct, frozen=True, tag="apply"):
-    """The recipe changed: judge again, doing only what the change touches. Supersedes older ones."""
+    """The recipe changed: judge again, doing only what the change touches. Supersedes older ones.
+
+    `at` is the step of the history (see `History.steps`) that a JUMP goes to.
+    """
 
     revision: int
     recipe: Recipe
     step: EditStep = EditStep.EDIT
+    at: int = 0
 
 
 class Inspect(msgspec.Struct, frozen=True, tag="inspect"):
@@ -67,6 +75,7 @@ class JobKind(enum.StrEnum):
     PRECISION = "precision"
     OPSETS = "opsets"
     FIX = "fix"
+    REDUCE = "reduce"
 
 
 EXPORT_JOB = 0

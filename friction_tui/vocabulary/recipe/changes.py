@@ -19,8 +19,12 @@ def changes(before: Recipe, after: Recipe) -> list[str]:
         said.append(f"precision {before.precision} → {after.precision}")
     if before.keep_float32 != after.keep_float32:
         said.append(f"{len(after.keep_float32) or 'no'} node{'s' if len(after.keep_float32) != 1 else ''} kept float32")
-    said += [f"+ {rewrite.name}" for rewrite in after.rewrites if rewrite not in before.rewrites]
-    said += [f"- {rewrite.name}" for rewrite in before.rewrites if rewrite not in after.rewrites]
+    added = [rewrite.name for rewrite in after.rewrites if rewrite not in before.rewrites]
+    gone = [rewrite.name for rewrite in before.rewrites if rewrite not in after.rewrites]
+    if added == gone:
+        said += [f"{name} moved to another node" for name in added]
+    else:
+        said += [f"+ {name}" for name in added] + [f"- {name}" for name in gone]
     if before.source != after.source or before.export != after.export:
         said.append("exported otherwise")
     return said

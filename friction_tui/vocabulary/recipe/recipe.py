@@ -221,3 +221,13 @@ class History(msgspec.Struct, frozen=True):
         if not self.future:
             return self
         return History(present=self.future[0], past=(*self.past, self.present), future=self.future[1:])
+
+    @property
+    def steps(self) -> tuple[Recipe, ...]:
+        """Every recipe there was, oldest first, those that were undone included."""
+        return (*self.past, self.present, *self.future)
+
+    def at(self, step: int) -> History:
+        """The history at one of its `steps`; nothing is forgotten."""
+        steps = self.steps
+        return History(present=steps[step], past=steps[:step], future=steps[step + 1 :])

@@ -1,0 +1,266 @@
+"""Asking TensorRT's builder what it says of a model: a dry build of shapes and layers, or a build to the end.
+
+The model is given as the parser is given it: without its large weights, every node marked, so that a message leads back
+to the node it names (see `build_server` for what a dry build is).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.nvidia import cannot_run
+from friction_tui.engines.tensorrt import assemble
+from friction_tui.engines.tensorrt.failing_part import first_failing
+from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, marks_in, unmarked
+from friction_tui.engines.tensorrt.module import preferred
+from friction_tui.engines.tensorrt.profiles import ResolvedProfile
+from friction_tui.model.opened import OpenedModel
+from friction_tui.processes.begin import command
+from friction_tui.processes.ended import how_it_ended
+from friction_tui.processes.server import Server
+
+Verdict = Literal["taken", "refused", "crashed", "timeout", "memory"]
+Stop = Callable[[], bool]
+
+LIMIT_S = 60.0
+"""How long a dry build may take. The slowest seen: 12 s for 11,000 nodes."""
+LOCATING_S = 8.0
+"""How long the place of a refusal that names no node is looked for."""
+_ANSWERS_WITHIN_S = 600.0
+"""How long its process may be silent; a build has a limit of its own, which that process enforces."""
+_MEMORY_SHARE = 0.8
+"""The part of this machine's available memory that a build in a check may have."""
+_LINE_OF_SOURCE = re.compile(r"[\w/]+\.(?:cpp|h):\d+")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of the builder, verbatim, and the paths of the nodes that it names."""
+
+    text: str
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderAnswer:
+    """What the builder says of a model.
+
+    `refusals` are its errors, `cannot_run` warnings that the engine fails somewhere in its profile. `how` says in words
+    how a build ended that gave no answer, `tail` is the end of what it wrote then. `located` is the path of the node
+    with which the failure begins, where no message names one. `dry` tells that kernels were not tried. `plan` is the
+    size of the engine and `activation` the planned memory, in bytes, of a build to the end.
+    """
+
+    verdict: Verdict
+    label: str
+    seconds: float
+    dry: bool
+    refusals: tuple[Said, ...] = ()
+    cannot_run: tuple[Said, ...] = ()
+    how: str = ""
+    tail: str = ""
+    located: str = ""
+    plan: int | None = None
+    activation: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a model is to be built for. `typed`: its own types count, whatever the edition."""
+
+    profiles: tuple[ResolvedProfile, ...] = ()
+    target: str = ""
+    precision: str = ""
+    typed: bool = False
+
+
+class Builder:
+    """The process that builds. Started on first use, started anew after its death. Calls from several threads queue up.
+
+    `name` is the TensorRT module to load, "" for the preferred one.
+    """
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+        self._server = Server("TensorRT's builder", self._command, limit_s=_ANSWERS_WITHIN_S, died=EngineCrashed)
+        self._memory = _memory_limit()
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id, None before it was started."""
+        return self._server.pid
+
+    def prestart(self) -> None:
+        """Begin starting the process. Returns at once."""
+        with contextlib.suppress(EngineMissing):
+            self._server.prestart()
+
+    def build(
+        self,
+        model: bytes,
+        terms: Terms,
+        *,
+        path: str = "",
+        dry: bool = True,
+        limit_s: float = LIMIT_S,
+        stop: Stop = lambda: False,
+    ) -> dict[str, Any]:
+        """The server's answer on a serialised model whose external data lies beside `path` (see `build_server`).
+
+        Raises EngineMissing without a TensorRT that builds here, EngineCrashed when the server itself dies, and
+        Stopped when `stop` says so.
+        """
+        question = {
+            "bytes": len(model),
+            "path": path,
+            "profiles": [{"shapes": dict(one.shapes), "values": dict(one.values)} for one in terms.profiles],
+            "target": terms.target,
+            "precision": terms.precision,
+            "typed": terms.typed,
+            "dry": dry,
+            "limit_s": limit_s,
+            "memory": self._memory,
+        }
+        answer: dict[str, Any] = json.loads(self._server.ask(question, model, stop=stop))
+        if "missing" in answer:
+            raise EngineMissing(answer["missing"])
+        return answer
+
+    def close(self) -> None:
+        """End the process, whatever it is doing; what it builds dies with it."""
+        self._server.close()
+
+    def _command(self) -> list[str]:
+        return command("friction_tui.engines.tensorrt.build_server", self._name or preferred().name)
+
+
+_SHARED: list[Builder] = []
+_SHARED_LOCK = threading.Lock()
+
+
+def shared() -> Builder:
+    """The one builder process of this process, with the preferred TensorRT; it ends with us."""
+    with _SHARED_LOCK:
+        if not _SHARED:
+            _SHARED.append(Builder())
+        return _SHARED[0]
+
+
+@dataclass(slots=True)
+class BuilderQuestion:
+    """One model to ask the builder about under different terms; it is prepared once."""
+
+    model: OpenedModel
+    builder: Builder = field(default_factory=shared)
+    _folder: tempfile.TemporaryDirectory[str] = field(
+        default_factory=lambda: tempfile.TemporaryDirectory(prefix="friction-build-")
+    )
+    _graph: MarkedGraph | None = None
+    _data: bytes = b""
+
+    def ask(
+        self,
+        terms: Terms,
+        *,
+        dry: bool = True,
+        limit_s: float = LIMIT_S,
+        locating_s: float = LOCATING_S,
+        stop: Stop = lambda: False,
+    ) -> BuilderAnswer:
+        """What the builder says; where it names no node, its place is looked for during `locating_s` seconds.
+
+        Raises what `Builder.build` raises.
+        """
+        graph = self._prepared()
+
+        def build(data: bytes, limit: float) -> dict[str, Any]:
+            return self.builder.build(data, terms, path=graph.path, dry=dry, limit_s=limit, stop=stop)
+
+        answer = build(self._data, limit_s)
+        located = ""
+        named = any(_said(graph, text).nodes for text in answer["errors"])
+        if answer["verdict"] in ("refused", "crashed") and not named:
+            deadline = time.monotonic() + locating_s
+            longest = max(2.0, 6 * answer["seconds"])
+            found = first_failing(
+                graph,
+                lambda data: failure(build(data, longest)) == failure(answer),
+                lambda: time.monotonic() > deadline,
+            )
+            located = graph.mark_in(graph.pieces[found].proto.name).path if found is not None else ""
+        return answer_of(answer, dry=dry, said=lambda text: _said(graph, text), located=located)
+
+    def _prepared(self) -> MarkedGraph:
+        if self._graph is None:
+            # A function is left as it is: the builder is asked about what the parser has taken.
+            self._graph = marked_graph(self.model, Path(self._folder.name), inline=False)
+            self._data = assemble.serialized(self._graph.proto)
+        return self._graph
+
+
+def answer_of(
+    answer: Mapping[str, Any], *, dry: bool = False, said: Callable[[str], Said] = Said, located: str = ""
+) -> BuilderAnswer:
+    """The server's answer in our terms; `said` finds the nodes that a message names."""
+    return BuilderAnswer(
+        verdict=answer["verdict"],
+        label=preferred().label,
+        seconds=answer["seconds"],
+        dry=dry,
+        refusals=tuple(map(said, answer["errors"])),
+        cannot_run=tuple(map(said, answer["cannot_run"])),
+        how=_how(answer),
+        tail=answer["tail"],
+        located=located,
+        plan=answer["plan"],
+        activation=tuple(answer["activation"]),
+    )
+
+
+def failure(answer: Mapping[str, Any]) -> tuple[str, ...]:
+    """What kind of failure an answer is: its verdict, and the places in TensorRT's source that its first message names.
+
+    Names and sizes in a message change with what is built; where it comes from does not. Of a build that was taken it
+    is the verdict alone.
+    """
+    first = next(iter(answer["errors"]), "")
+    return (answer["verdict"], *_LINE_OF_SOURCE.findall(first)[:2])
+
+
+def _said(graph: MarkedGraph, text: str) -> Said:
+    paths = (mark.path for mark in marks_in(graph, text))
+    return Said(unmarked(text), tuple(dict.fromkeys(paths)))
+
+
+def _how(answer: Mapping[str, Any]) -> str:
+    match answer["verdict"]:
+        case "timeout":
+            return f"gave no result within {answer['seconds']:.0f} s and was ended"
+        case "memory":
+            return "ran out of memory"
+        case "crashed":
+            return how_it_ended(answer["how"], answer["tail"])
+    return ""
+
+
+def _memory_limit() -> int:
+    """Bytes of data that one build may have; 0, no limit, with a GPU, whose driver maps as much as it likes."""
+    if not cannot_run():
+        return 0
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(int(line.split()[1]) * 1024 * _MEMORY_SHARE)
+    except (OSError, ValueError):
+        pass
+    return 0

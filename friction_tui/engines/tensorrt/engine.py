@@ -1,0 +1,107 @@
+"""TensorRT as an engine: its editions in this environment, what each can do here, and why not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
+
+from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
+from friction_tui.engines.tensorrt import module
+from friction_tui.processes.begin import command
+from friction_tui.processes.child import run
+from friction_tui.vocabulary.protocol import EngineInfo
+
+if TYPE_CHECKING:
+    from friction_tui.engines.base import Refusal
+    from friction_tui.engines.tensorrt.builder import BuilderQuestion
+    from friction_tui.model.opened import OpenedModel
+
+_PROBE_TIMEOUT_S = 60.0
+
+
+class TensorRT:
+    """TensorRT 10, 11 and RTX: reads ONNX, builds plans, runs them on a GPU."""
+
+    def found(self) -> tuple[EngineInfo, ...]:
+        """Every edition that is installed, the one to prefer first. Imports none of them into this process."""
+        return tuple(_info(one) for one in module.installed())
+
+    def prestart(self) -> None:
+        """Begin starting the processes of parser and builder."""
+        from friction_tui.engines.tensorrt import builder, parser
+
+        parser.prestart()
+        builder.shared().prestart()
+
+    def refusals(
+        self,
+        model: OpenedModel,
+        *,
+        on_batch: Callable[[Sequence[Refusal]], None] = lambda _: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> list[Refusal]:
+        """Every node that the preferred edition's parser refuses."""
+        from friction_tui.engines.tensorrt.refusals import refusals
+
+        return refusals(model, on_batch=on_batch, stop=stop)
+
+    def question(self, model: OpenedModel) -> BuilderQuestion:
+        """The model, ready to be asked about."""
+        from friction_tui.engines.tensorrt.builder import BuilderQuestion
+
+        return BuilderQuestion(model)
+
+
+def _info(one: module.Installed) -> EngineInfo:
+    known = _capabilities(one)
+    rtx = one.name == module.RTX
+    usable = one.can_build and "error" not in known
+    weak, targets = tuple(known.get("precisions", ())), tuple(known.get("targets", ()))
+    why_not = known.get("error") or cannot_run() or _runs_elsewhere(targets, gpus())
+    return EngineInfo(
+        name="TensorRT-RTX" if rtx else "TensorRT",
+        label=one.label,
+        version=one.version or known.get("version", ""),
+        can_parse=usable,
+        can_build=usable,
+        can_run=usable and not why_not,
+        why_not=why_not,
+        decides=True,
+        targets=targets,
+        precisions=("as-exported", *(weak or ("fp16", "bf16"))),
+        weak_types=bool(weak),
+        operator_table="rtx" if rtx else "enterprise",
+    )
+
+
+def _runs_elsewhere(targets: tuple[str, ...], here: tuple[str, ...]) -> str:
+    """Why an edition that builds for `targets` runs on none of the GPUs `here`; "" when it does or does not say."""
+    if not targets or has_one_of(targets, here):
+        return ""
+    return f"it runs on {', '.join(targets)}, and the GPU here is {'; '.join(here)}"
+
+
+def _capabilities(one: module.Installed) -> Mapping[str, Any]:
+    """What a TensorRT can do, asked in a process of its own and remembered for its version.
+
+    `{"error": why}` when it cannot be loaded; that is not remembered, for it may be mended.
+    """
+    memory = Path(platformdirs.user_cache_dir("friction-tui")) / f"capabilities-{one.name}-{one.version}.json"
+    with contextlib.suppress(OSError, ValueError):  # not asked yet
+        known: dict[str, Any] = json.loads(memory.read_text())
+        return known
+    done = run(command("friction_tui.engines.tensorrt.capabilities", one.name), limit_s=_PROBE_TIMEOUT_S)
+    if done.code is None:
+        return {"error": f"{one.name} did not finish loading within {_PROBE_TIMEOUT_S:.0f} s"}
+    if done.code != 0:
+        return {"error": f"{one.name} cannot be loaded: {done.last_line}"}
+    known = json.loads(done.out.splitlines()[-1])
+    with contextlib.suppress(OSError):  # a read-only home costs 0.2 s at every start, no more
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps(known))
+    return known

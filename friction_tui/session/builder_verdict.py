@@ -1,0 +1,147 @@
+"""Asking the builder about the model under judgement: a dry build, and a build to the end for a chosen target."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from friction_tui.engines.base import EngineCrashed, EngineMissing, Refusal
+from friction_tui.engines.tensorrt.builder import LIMIT_S, BuilderAnswer, BuilderQuestion, Stop, Terms
+from friction_tui.engines.tensorrt.profiles import resolved
+from friction_tui.model.shapes.profile import shape_tensor_inputs
+from friction_tui.rewrites.apply import edits_types
+from friction_tui.rules.context import CheckContext
+from friction_tui.rules.engine.builder import answer_findings, build_findings, ended_without_result
+from friction_tui.vocabulary.finding import Finding, fix_first
+from friction_tui.vocabulary.protocol import CheckState, JobEnded, JobKind
+from friction_tui.vocabulary.recipe import POINTS
+
+KERNELS_S = 30.0
+"""How long kernels for a chosen target are compiled in a check. Refusals come early: within 8 s on all models seen."""
+LOCATED_UP_TO_S = 15.0
+"""How long a build may have taken for its place to be looked for afterwards."""
+LAYERS_TAKEN = "shapes and layers: taken"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is known so far: findings, and in `note` what was asked and what was not."""
+
+    state: CheckState
+    note: str
+    findings: tuple[Finding, ...] = ()
+
+
+def terms_of(context: CheckContext) -> Terms:
+    """What the recipe says the model is to be built for."""
+    recipe, builder = context.recipe, context.builder
+    weak = builder is not None and builder.weak_types
+    return Terms(
+        profiles=tuple(one for profile in recipe.profiles for one in resolved(context.model, profile)),
+        target=recipe.target,
+        precision=recipe.precision.value,
+        typed=edits_types(recipe, weak_types=weak),
+    )
+
+
+def why_not(context: CheckContext) -> str:
+    """Why the builder cannot be asked about the model as it is to be built; "" when it can.
+
+    Sizes that were guessed and do not fit together prove nothing, so it is not asked at those.
+    """
+    builder, recipe = context.builder, context.recipe
+    if builder is None:
+        return "no engine that builds is installed here"
+    if not builder.can_build:
+        return f"{builder.label} does not build here" + (f": {builder.why_not}" if builder.why_not else "")
+    if recipe.target and builder.targets and recipe.target not in builder.targets:
+        return f"{builder.label} does not build for {recipe.target}"
+    if recipe.precision.value not in builder.precisions:
+        return f"{builder.label} does not take {recipe.precision.value} as a flag"
+    if recipe.profile is None:
+        return ""
+    unsized = _unsized(context)
+    if unsized:
+        return f"no size is known for the input {unsized}"
+    if recipe.profile.guessed and any(context.table.at(point).failures for point in POINTS):
+        return "at the sizes that were guessed, shapes do not fit together; choose sizes"
+    return ""
+
+
+def _unsized(context: CheckContext) -> str:
+    """An input that a profile gives no sizes, or no values where it is read as a shape; "" when there is none."""
+    read_as_shapes = shape_tensor_inputs(context.model)
+    tensors = [value.name for value in context.model.index.inputs if value.type.HasField("tensor_type")]
+    for one in terms_of(context).profiles:
+        for name in tensors:
+            if name not in (one.values if name in read_as_shapes else one.shapes):
+                return name
+    return ""
+
+
+def ask(question: BuilderQuestion, context: CheckContext, stop: Stop, *, limit_s: float = LIMIT_S) -> Iterator[Step]:
+    """What the builder says, step by step: shapes and layers first, then kernels if a target was chosen.
+
+    Raises what `BuilderQuestion.ask` raises.
+    """
+    terms = terms_of(context)
+    answer = question.ask(terms, limit_s=limit_s, stop=stop)
+    found = tuple(answer_findings(context, answer))
+    if answer.verdict == "timeout":
+        yield Step(CheckState.FAILED, f"the builder gave no answer within {limit_s:.0f} s", found)
+        return
+    if answer.verdict != "taken":
+        yield Step(CheckState.DONE, "", found)
+        return
+    if not terms.target:
+        yield Step(CheckState.DONE, f"{LAYERS_TAKEN}; kernels: not tried", found)
+        return
+    yield Step(CheckState.RUNNING, f"{LAYERS_TAKEN}; kernels for {terms.target}: compiling", found)
+    yield _kernels(question.ask(terms, dry=False, limit_s=KERNELS_S, stop=stop), context, found, terms.target)
+
+
+def _kernels(answer: BuilderAnswer, context: CheckContext, found: Sequence[Finding], target: str) -> Step:
+    if answer.verdict == "timeout":
+        note = f"{LAYERS_TAKEN}; kernels for {target}: not tried to the end, {answer.seconds:.0f} s were not enough"
+        return Step(CheckState.FAILED, note, tuple(found))
+    if answer.verdict == "taken":
+        return Step(CheckState.DONE, f"{LAYERS_TAKEN}; kernels for {target}: compiled", tuple(found))
+    return Step(CheckState.DONE, "", (*found, *answer_findings(context, answer)))
+
+
+def after_build(context: CheckContext, ended: JobEnded) -> tuple[Finding, ...]:
+    """The findings of a build that is over: its messages read against the model, or that it ended without a result.
+
+    One that names no node is asked again in parts, for the node with which it begins.
+    """
+    if ended.kind is not JobKind.BUILD or ended.cancelled:
+        return ()
+    if ended.build is not None:
+        found = build_findings(context, ended.build)
+        again = not ended.build.ok and not any(one.node_paths for one in found)
+        placed = _in_parts(context, ended.seconds) if again else ()
+        return tuple(fix_first(placed or found))
+    if not ended.died:
+        return ()
+    placed = _in_parts(context, ended.seconds) if "memory" not in ended.died else ()
+    source = f"{context.engine} builder"
+    return placed or (ended_without_result(context, ended.died, source, ended.error),)
+
+
+def _in_parts(context: CheckContext, seconds: float) -> tuple[Finding, ...]:
+    """A build that failed, tried again for its place; () where it cannot be, or took too long the first time."""
+    if seconds > LOCATED_UP_TO_S or why_not(context):
+        return ()
+    try:
+        answer = BuilderQuestion(context.model).ask(terms_of(context), dry=False, limit_s=2 * seconds + 2)
+    except (EngineMissing, EngineCrashed):
+        return ()
+    return tuple(answer_findings(context, answer)) if answer.verdict in ("refused", "crashed") else ()
+
+
+def refused_by_builder(context: CheckContext, refused: Sequence[Refusal] | None) -> list[Finding]:
+    """The findings of one dry build, for a model whose parser was asked (not None); [] where it cannot be."""
+    if refused is None or refused or why_not(context):
+        return []
+    answer = BuilderQuestion(context.model).ask(terms_of(context))
+    return list(answer_findings(context, answer))

@@ -1,0 +1,53 @@
+"""Every edit of this session as a sentence, with what it came to; Enter goes back to any of them."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.binding import Binding, BindingType
+
+from friction_tui.state.app_state import AppState
+from friction_tui.state.derived import outcome_text
+from friction_tui.ui.dialogs.choice import ChoiceScreen
+from friction_tui.ui.look.lines import Line, paragraph
+from friction_tui.vocabulary.recipe import History
+from friction_tui.vocabulary.recipe.changes import changes
+
+WRITE_RECIPE, SAVE_MODEL = "recipe", "model"
+
+
+def sentence(history: History, step: int) -> str:
+    """What the edit that led to a step changed; the first step is the model as it was opened."""
+    if step == 0:
+        return "opened"
+    return ", ".join(changes(history.steps[step - 1], history.steps[step])) or "nothing that a build depends on"
+
+
+class Journal(ChoiceScreen):
+    """Dismissed with the number of a step of the history, WRITE_RECIPE, SAVE_MODEL, or None."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f", "export('recipe')", "friction.toml", show=False, id="journal.recipe", tooltip="Write the recipe"),
+        Binding("S", "export('model')", "Save model", show=False, id="journal.model", tooltip="Write the edited model"),
+    ]
+    KEYS = "Enter goes there   f friction.toml   S edited model   Esc leaves"
+
+    def __init__(self, state: AppState, history: History) -> None:
+        self._history, self._states = history, state
+        super().__init__("Journal", self._lines, start=len(history.past), ascii_only=state.ascii)
+
+    def _lines(self, width: int) -> list[Line]:
+        return [line for step in range(len(self._history.steps)) for line in self._step(step, width)]
+
+    def _step(self, step: int, width: int) -> list[Line]:
+        history, here = self._history, len(self._history.past)
+        role = "strong" if step == here else "muted" if step > here else "text"
+        said = f"{sentence(history, step)}{' (undone)' if step > here else ''}"
+        lines = paragraph(said, width, role, indent=((f"{'▸' if step == here else ' '} {step:>3}  ", role),))
+        came_to = outcome_text(self._states, history.steps[step - 1], history.steps[step]) if step else ""
+        lines += paragraph(came_to, width, "muted", indent=(("       ", "muted"),)) if came_to else []
+        return [Line(line.spans, line.tail, key=step) for line in lines]
+
+    def action_export(self, what: str) -> None:
+        """Write the present recipe, or the model with it."""
+        self.dismiss(what)
