@@ -71,10 +71,12 @@ def _app(seed: int, folder: Path, model: Path, tally: Tally) -> None:
         burst = [chance.choice(_KEYS) for _ in range(chance.choice((1, 1, 5, 20)))]
         os.write(ours, "".join(burst).encode())
         pressed += len(burst)
+        _resume(app, tally)
         heard = (heard + _quiet(ours, chance.choice((0.02, 0.1)), app))[-20_000:]
     tally.tried += pressed
     deadline = time.monotonic() + ENDS_WITHIN_S
     while app.poll() is None and time.monotonic() < deadline:
+        _resume(app, tally)
         os.write(ours, b"\x1b\x1b\x11")  # out of a dialog, Ctrl+Q
         heard = (heard + _quiet(ours, QUIET_S, app))[-20_000:]
     if app.poll() is None:
@@ -89,6 +91,17 @@ def _app(seed: int, folder: Path, model: Path, tally: Tally) -> None:
     tally.kinds["apps"] += 1
     os.close(ours)
     os.close(theirs)
+
+
+def _resume(app: subprocess.Popen[bytes], tally: Tally) -> None:
+    """Do what a shell does with `fg`: the palette can suspend the app."""
+    try:
+        stopped = Path(f"/proc/{app.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return
+    if stopped:
+        tally.kinds["suspended and resumed"] += 1
+        os.killpg(app.pid, signal.SIGCONT)
 
 
 def _quiet(terminal: int, quiet_s: float, app: subprocess.Popen[bytes]) -> bytes:

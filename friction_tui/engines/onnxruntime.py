@@ -63,7 +63,7 @@ def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
     with temporary_folder("onnxruntime") as folder:
         copy = folder / "model.onnx"
         onnx.save_model(weightless(model.proto, copy.parent, model.path.parent), copy)
-        limit = LIMIT_S + PER_NODE_S * len(model.index.nodes)
+        limit = _SERVER.limit_s + PER_NODE_S * len(model.index.nodes)
         said = _SERVER.ask(Ask("verdict", str(copy)), stop=lambda: stop() or [turn] != _NEWEST, limit_s=limit)
         return msgspec.json.decode(said, type=Verdict)
 
