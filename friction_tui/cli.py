@@ -249,7 +249,7 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 @shape_options
 @source_options
 def fix(model: str, output: Path | None, level: str | None, form: str, **chosen: Any) -> None:
-    """Mend what TensorRT refuses in MODEL by rewriting it, and verify each step.
+    """Mend what TensorRT refuses in MODEL, and what makes it invalid ONNX, by rewriting it, and verify each step.
 
     Without --safe a fix that changes results as it says is used where nothing safer mends an error. Exit status: 0 no
     error remains, 1 some do (also where they were cut off), 2 the model could not be judged or written.
