@@ -214,3 +214,20 @@ ONNX_NEWER_THAN_RUNTIME = Kind(
     ),
     quiet=Stack({"onnx": "1.23.2", "onnxruntimes": [("onnxruntime", "1.18.0")], "runtime_refuses": ""}),
 )
+
+UNTESTED_VERSION = Kind(
+    id="stack/untested-version",
+    summary="A version that friction-tui was not tested with",
+    title="{package} {version} was not tested with this friction-tui",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.STACK,),
+    cause="""
+friction-tui is installed beside the onnx and torch of the environment whose export is debugged, and takes what it finds
+there. Outside the versions it was tested with, shapes, exports and rewrites may come out otherwise.
+""",
+    evidence="""The installed version and those that were tested.""",
+    example="""torch 2.9 in the project's environment, where 2.13 was tested.""",
+    fix="""Nothing, as long as it works. Where it does not, try again in an environment with a tested version.""",
+    shows=Stack({"onnx": "1.18.0"}),
+    quiet=Stack({"onnx": "1.23.1"}),
+)

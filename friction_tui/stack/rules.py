@@ -83,6 +83,7 @@ def judge(facts: Facts) -> Iterator[Finding]:
     yield from _cuda_versions(facts)
     yield from _cudnn(facts)
     yield from _onnx(facts)
+    yield from _untested(facts)
 
 
 @cache
@@ -324,3 +325,31 @@ def _onnx(facts: Facts) -> Iterator[Finding]:
             locations=_packages("onnx", *(name for name, _ in facts.onnxruntimes)),
             fixes=("Upgrade onnxruntime, or export with an older opset and set `model.ir_version` lower.",),
         )
+
+
+TESTED = {
+    "onnx": ("1.22.0", "1.23.2"),
+    "onnxruntime": ("1.24.1", "1.32.0"),
+    "onnxruntime-gpu": ("1.24.1", "1.32.0"),
+    "torch": ("2.13.0", "2.13.0"),
+}
+"""The oldest and newest version that were tested: those of constraints-oldest.txt and constraints.txt."""
+
+
+def _untested(facts: Facts) -> Iterator[Finding]:
+    """The user's own onnx, ONNX Runtime or torch outside the versions that were tested."""
+    users = ((user.name, user.version) for user in facts.cuda_users)
+    installed = {"onnx": facts.onnx, **dict(facts.onnxruntimes), **{name: v for name, v in users if name == "torch"}}
+    for package, version in installed.items():
+        if package not in TESTED or not version:
+            continue
+        oldest, newest = TESTED[package]
+        if not version_tuple(oldest) <= version_tuple(version) <= version_tuple(newest):
+            tested = oldest if oldest == newest else f"{oldest} to {newest}"
+            yield stack.UNTESTED_VERSION.finding(
+                package=package,
+                version=version,
+                cause=f"{package} {version} is installed; {tested} was tested.",
+                locations=_packages(package),
+                fixes=("Nothing, as long as it works; else compare with an environment that has a tested version.",),
+            )

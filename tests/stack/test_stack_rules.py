@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from friction_tui.kinds import stack
 from friction_tui.kinds.kind import Kind
-from friction_tui.stack.rules import CudaUser, Facts, Gpu, ProviderFile, judge
+from friction_tui.stack.rules import TESTED, CudaUser, Facts, Gpu, ProviderFile, judge
 from friction_tui.vocabulary.finding import Severity
 
 L4 = Gpu("NVIDIA L4", 89, 23 << 30)
@@ -139,3 +141,19 @@ def test_without_a_driver_engines_are_built_where_there_is_tensorrt_rtx() -> Non
 def test_no_driver_is_a_note_and_nothing_else() -> None:
     facts = with_(driver="", no_driver="no NVIDIA driver: libcuda.so.1 not found", gpus=())
     assert [finding.severity for finding in judge(facts)] == [Severity.NOTE]
+
+
+def test_the_tested_versions_are_those_of_the_constraints() -> None:
+    root = Path(__file__).parents[2]
+    lines = [(root / name).read_text().splitlines() for name in ("constraints-oldest.txt", "constraints.txt")]
+    oldest, newest = ({line.partition("==")[0]: line.partition("==")[2] for line in each} for each in lines)
+    assert TESTED["onnx"] == (oldest["onnx"], newest["onnx"])
+    assert TESTED["onnxruntime"] == (oldest["onnxruntime"], newest["onnxruntime"])
+    assert TESTED["torch"][1] == newest["torch"]
+
+
+@pytest.mark.parametrize(("version", "said"), [("2.9.1", True), ("2.13.0+cpu", False), ("2.14.0", True)])
+def test_another_torch_than_the_tested_one_is_a_note(version: str, said: bool) -> None:
+    found = list(judge(with_(cuda_users=(CudaUser("torch", version, "13.0"),))))
+    assert any(one.kind == "stack/untested-version" for one in found) is said
+    assert all(one.severity is Severity.NOTE for one in found)
