@@ -46,7 +46,8 @@ def write_whole(path: Path, content: bytes) -> None:
     with whole(path) as partial, partial.open("wb") as stream:
         stream.write(content)
         stream.flush()
-        os.fsync(stream.fileno())
+        if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a device has nothing to wait for
+            os.fsync(stream.fileno())
 
 
 def read_toml(content: bytes, kind: type[_Read]) -> _Read:

@@ -18,7 +18,8 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.model.opset import OpsetRefused, convert, opset_of
 from friction_tui.rewrites.base import CannotRewrite
 from friction_tui.rewrites.editing import copy_of
-from friction_tui.rewrites.graph_editor import GraphEditor, forget_shapes, remove_unused
+from friction_tui.rewrites.graph_editor import GraphEditor
+from friction_tui.rewrites.graph_parts import forget_shapes, remove_unused
 
 OPSET = 13
 """The opset from which on Clip, Round and Mod are as the nodes need them that are put in."""

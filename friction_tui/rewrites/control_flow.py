@@ -17,7 +17,8 @@ from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.bodies import body_constants, body_of, put_in
-from friction_tui.rewrites.graph_editor import Dims, GraphEditor, graphs_of, node_rewrite, replaced
+from friction_tui.rewrites.graph_editor import Dims, GraphEditor, node_rewrite, replaced
+from friction_tui.rewrites.graph_parts import graphs_of
 from friction_tui.rewrites.known_values import KnownValues
 
 LONGEST = 128

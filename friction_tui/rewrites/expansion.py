@@ -7,23 +7,19 @@ definition; computed in another order it may differ in the last bits.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import onnx
-from onnx import TensorProto, defs
+from onnx import defs
 
 from friction_tui.model import onnx_native
-from friction_tui.model.file.external import element_bits
-from friction_tui.model.light_copy import light_copy
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
-from friction_tui.rewrites.graph_editor import forget_shapes, graphs_of, remove_unused
+from friction_tui.rewrites.graph_parts import graphs_of, inline_functions, without_weights
 
 _ROUNDS = 4
 """How often bodies are expanded that call functions themselves."""
-_SMALL = 1024
-"""Bytes up to which a tensor keeps its values while a library rewrites the graph around it."""
 _CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 _BODIES = "body"
 """The domain of bodies that are made local functions on the way."""
@@ -61,14 +57,6 @@ def expand(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
     return without_weights(model, expanded, "the function body")
 
 
-def inline_functions(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
-    """Every local function put in place of its calls. Raises CannotRewrite where the model has none."""
-    del paths
-    if not model.proto.functions:
-        raise CannotRewrite("the model has no local functions")
-    return without_weights(model, onnx_native.inline_local_functions, "inlining")
-
-
 def simplify(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
     """Constants worked out, constant conditions decided, dead and repeated nodes removed, by onnxscript's optimiser.
 
@@ -82,44 +70,6 @@ def simplify(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
     if len(list(_all_nodes(simpler))) >= len(model.index.nodes):
         raise CannotRewrite("no constant part is left to work out")
     return simpler
-
-
-def without_weights(
-    model: OpenedModel, edit: Callable[[onnx.ModelProto], onnx.ModelProto], what: str
-) -> onnx.ModelProto:
-    """A copy of the model edited by a library that is not shown the large weights, which are put back afterwards.
-
-    Raises CannotRewrite, naming `what`, for whatever the library raises.
-    """
-    kept: dict[str, TensorProto] = {}
-
-    def reference(tensor: TensorProto) -> TensorProto:
-        external = tensor.data_location == TensorProto.EXTERNAL
-        size = element_bits(tensor.data_type) * _elements(tensor) // 8
-        if not tensor.name or (not external and size <= _SMALL):
-            return tensor
-        kept[tensor.name] = tensor
-        outside = TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-        outside.data_location = TensorProto.EXTERNAL
-        outside.external_data.add(key="location", value="kept")
-        return outside
-
-    light = light_copy(model.proto, reference)
-    try:
-        edited = edit(light)
-    except CannotRewrite:
-        raise
-    except Exception as error:
-        # Libraries raise errors of every type for graphs they do not expect; the model is left as it was.
-        first = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CannotRewrite(f"{what} does not take the model: {first}") from None
-    for graph in graphs_of(edited.graph):
-        for tensor in graph.initializer:
-            if tensor.name in kept and tensor.data_location == TensorProto.EXTERNAL:
-                tensor.CopyFrom(kept[tensor.name])
-    forget_shapes(edited)
-    remove_unused(edited)
-    return edited
 
 
 def _optimised(proto: onnx.ModelProto) -> onnx.ModelProto:
@@ -209,13 +159,6 @@ def _declare_types(proto: onnx.ModelProto) -> None:
         if tensor.name not in known:
             declared = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, list(tensor.dims))
             proto.graph.value_info.append(declared)
-
-
-def _elements(tensor: TensorProto) -> int:
-    count = 1
-    for size in tensor.dims:
-        count *= size
-    return count
 
 
 def _all_nodes(proto: onnx.ModelProto) -> list[onnx.NodeProto]:

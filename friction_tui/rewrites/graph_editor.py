@@ -6,7 +6,7 @@ raises CannotRewrite, before it adds anything that stays, where it does not appl
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from friction_tui.model import onnx_native
 from friction_tui.model.file.external import element_bits
-from friction_tui.model.graph import body_attributes
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.onnx_native import NativeRefused, NotAnswered
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NodeRewrite, Rewriter
+from friction_tui.rewrites.graph_parts import forget_shapes, graph_at, graphs_of, inline_functions
 from friction_tui.rewrites.stand_ins import stand_in
 
 Array = npt.NDArray[Any]
@@ -422,8 +422,6 @@ def replaced(model: OpenedModel, paths: Iterable[str], rewrite: NodeRewrite) -> 
 
 
 def _replaced_in_functions(model: OpenedModel, ops: set[tuple[str, str]], rewrite: NodeRewrite) -> onnx.ModelProto:
-    from friction_tui.rewrites.expansion import inline_functions
-
     inlined = from_proto(inline_functions(model, []), model.path)
     editor = GraphEditor(inlined.proto, model.path.parent)
     found = [node for node in inlined.index.nodes if (node.proto.domain, node.proto.op_type) in ops]
@@ -434,53 +432,8 @@ def _replaced_in_functions(model: OpenedModel, ops: set[tuple[str, str]], rewrit
     return replaced(inlined, fitting, rewrite)
 
 
-def forget_shapes(proto: onnx.ModelProto) -> None:
-    """Drop recorded shapes of inner tensors, which an edit may have made wrong."""
-    for graph in graphs_of(proto.graph):
-        del graph.value_info[:]
-
-
-def remove_unused(proto: onnx.ModelProto) -> None:
-    """Drop nodes of the main graph that nothing reads, then initializers that nothing reads."""
-    graph = proto.graph
-    while True:
-        read = _read_names(graph)
-        dead = [i for i, node in enumerate(graph.node) if not any(name in read for name in node.output if name)]
-        if not dead:
-            break
-        for i in reversed(dead):
-            del graph.node[i]
-    for i in reversed(range(len(graph.initializer))):
-        if graph.initializer[i].name not in read:
-            del graph.initializer[i]
-
-
 def _order(path: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in path.split("."))
-
-
-def graph_at(proto: onnx.ModelProto, prefix: str) -> onnx.GraphProto:
-    """The graph at a path prefix such as `12.then_branch`, "" for the main graph."""
-    graph, parts = proto.graph, prefix.split(".") if prefix else []
-    for index, name in zip(parts[::2], parts[1::2], strict=True):
-        graph = dict(body_attributes(graph.node[int(index)]))[name]
-    return graph
-
-
-def graphs_of(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    """The graph and every body in it."""
-    pending = [graph]
-    while pending:
-        current = pending.pop()
-        yield current
-        for node in current.node:
-            pending.extend(body for _, body in body_attributes(node))
-
-
-def _read_names(graph: onnx.GraphProto) -> set[str]:
-    return {name for each in graphs_of(graph) for node in each.node for name in node.input} | {
-        value.name for each in graphs_of(graph) for value in each.output
-    }
 
 
 def _every_name(proto: onnx.ModelProto) -> set[str]:

@@ -12,7 +12,8 @@ from onnx import TensorProto, helper
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
-from friction_tui.rewrites.graph_editor import GraphEditor, forget_shapes, remove_unused
+from friction_tui.rewrites.graph_editor import GraphEditor
+from friction_tui.rewrites.graph_parts import forget_shapes, remove_unused
 from friction_tui.rewrites.linear_models import linear_classifier
 from friction_tui.rewrites.trees import ML, tree_classifier
 

@@ -22,7 +22,8 @@ from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
 from friction_tui.rewrites.cutting import head_size, refused_nodes
-from friction_tui.rewrites.graph_editor import GraphEditor, graph_at
+from friction_tui.rewrites.graph_editor import GraphEditor
+from friction_tui.rewrites.graph_parts import graph_at
 from friction_tui.rewrites.newer_opset import CONVERT, TARGETS
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
 

@@ -15,7 +15,8 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.carried import LIMITS
 from friction_tui.rewrites.editing import copy_of
-from friction_tui.rewrites.graph_editor import Array, GraphEditor, forget_shapes, node_rewrite, remove_unused
+from friction_tui.rewrites.graph_editor import Array, GraphEditor, node_rewrite
+from friction_tui.rewrites.graph_parts import forget_shapes, remove_unused
 from friction_tui.rewrites.quantized import dequantized, quantized_type
 
 _SMALLEST_SCALE = np.float32(1e-8)

@@ -17,7 +17,8 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
 from friction_tui.rewrites.bodies import body_constants, body_of, put_in
 from friction_tui.rewrites.control_flow import keep_branch, write_out
-from friction_tui.rewrites.graph_editor import GraphEditor, forget_shapes, remove_unused
+from friction_tui.rewrites.graph_editor import GraphEditor
+from friction_tui.rewrites.graph_parts import forget_shapes, remove_unused
 from friction_tui.rewrites.known_values import KnownValues
 
 _LARGEST = 256

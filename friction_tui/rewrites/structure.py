@@ -20,7 +20,7 @@ from friction_tui.model.opset import OpsetRefused, convert
 from friction_tui.model.versions import least_ir, newest_opset
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.editing import copy_of, fresh_name
-from friction_tui.rewrites.graph_editor import graph_at, graphs_of
+from friction_tui.rewrites.graph_parts import graph_at, graphs_of
 
 Edit = Callable[[OpenedModel, onnx.ModelProto], int]
 """Changes the proto it is given and returns how many places it changed."""

@@ -14,7 +14,8 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.carried import REFUSED
 from friction_tui.rewrites.editing import copy_of
-from friction_tui.rewrites.graph_editor import GraphEditor, forget_shapes, graphs_of, node_rewrite, remove_unused
+from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
+from friction_tui.rewrites.graph_parts import forget_shapes, graphs_of, remove_unused
 from friction_tui.rules.structure.operator_schema import Formal, schema_of
 from friction_tui.rules.types.element_types import element_types
 

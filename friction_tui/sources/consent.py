@@ -54,9 +54,18 @@ def code_files(source: Source) -> tuple[Path, ...]:
     file = path if path.is_file() else module_file(source.path)
     if file is None:
         return ()
-    for code in (file, *imported(source)):
-        found |= set(local_imports(code)) if code.suffix == ".py" else set()
+    for code in (file, *_packages_of(file), *imported(source)):
+        found |= {code.resolve(), *local_imports(code)} if code.suffix == ".py" else set()
     return (file, *(_beside(other, file) for other in sorted(found - {file.resolve()})))
+
+
+def _packages_of(file: Path) -> list[Path]:
+    """The `__init__.py` of every package that the file lies in: Python runs them before the file."""
+    found, folder = [], file.resolve().parent
+    while (folder / "__init__.py").is_file():
+        found.append(folder / "__init__.py")
+        folder = folder.parent
+    return found
 
 
 def _beside(file: Path, first: Path) -> Path:

@@ -75,6 +75,7 @@ def test_nobody_waits_longer_than_wanted(monkeypatch: pytest.MonkeyPatch) -> Non
     with pytest.raises(Stopped):
         onnxruntime.verdict(model, stop=lambda: True)
     monkeypatch.setattr(onnxruntime._SERVER, "limit_s", 0.0)
+    monkeypatch.setattr(onnxruntime, "PER_NODE_S", 0.0)
     with pytest.raises(EngineCrashed, match="did not answer in time"):
         onnxruntime.verdict(model)
 

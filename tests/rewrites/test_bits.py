@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.base import CannotRewrite, Rewriter
 from friction_tui.rewrites.bits import bit_shift, bitwise, bitwise_not, low_bits
-from friction_tui.rewrites.graph_editor import remove_unused
+from friction_tui.rewrites.graph_parts import remove_unused
 from tests.rewrites.mended import built, check_mends, difference, evaluated, model_of, ran, random_feeds, rewritten
 
 DTYPES = ("uint8", "int8", "int32", "int64")

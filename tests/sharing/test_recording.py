@@ -20,7 +20,7 @@ from friction_tui.vocabulary.protocol import Inspect
 from friction_tui.vocabulary.recipe import Range, Recipe, Source
 from tests.sharing.viewers import is_judged, shared_part, until
 
-NOT_RECORDED = {"hello", "history", "accepted", "summary"}
+NOT_RECORDED = {"hello", "history", "accepted", "summary", "outcomes"}
 """Name the machine or the model's directory."""
 
 
