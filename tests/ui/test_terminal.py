@@ -131,11 +131,16 @@ def test_a_killed_worker_is_replaced_and_a_deleted_model_is_said(open_terminal: 
     before = len(terminal.heard)
     worker = next(child for child in family(terminal) if "friction_tui.worker.host" in " ".join(child.cmdline()))
     terminal.press("b")
+    terminal.seen("Build #1", before)  # it runs: the worker is not killed before it has heard of it
     worker.kill()
     terminal.seen("the worker died and was restarted", before)
     terminal.seen("rechecking", before)
-    terminal.seen("checked ", len(terminal.heard))
+    since = len(terminal.heard)
+    terminal.seen("checked ", since)
+    terminal.seen("kernels", since)  # the builder has answered as well: no further verdict takes the message's place
+    before = len(terminal.heard)
     model.unlink()
+    terminal.seen("moved or deleted: ", before)  # the watch has said it: its message does not take the others' place
     for key in "bm":
         before = len(terminal.heard)
         terminal.press(key)
