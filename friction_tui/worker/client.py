@@ -142,6 +142,8 @@ class WorkerClient:
         if hopeless:
             return
         if self._model is not None:
-            self._model = msgspec.structs.replace(self._model, careful=True)
+            # Only what kills a worker again is judged without onnx's shapes: such a verdict lacks what they would show.
+            again = len(self._deaths) > 1 and now - self._deaths[-2] < QUICK_SECONDS
+            self._model = msgspec.structs.replace(self._model, careful=again)
             self._unsent.insert(0, self._model)
         self._adopt(spawn(self._command))
