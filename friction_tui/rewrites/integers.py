@@ -79,9 +79,24 @@ def _on_carriers(
 
 def move(node: onnx.NodeProto, carried: Carried) -> bool:
     """Operators that move numbers and compute nothing."""
-    if node.op_type == "Resize" and carried.graph.attribute(node, "mode", "nearest") != "nearest":
-        return False
+    if node.op_type == "Resize" and (mode := carried.graph.attribute(node, "mode", "nearest")) != "nearest":
+        return mode == "linear" and _interpolated(node, carried)
     return _on_carriers(node, carried, outputs=range(len(node.output)))
+
+
+def _interpolated(node: onnx.NodeProto, carried: Carried) -> bool:
+    """A linear Resize of 8-bit integers, in float32 and cut to whole numbers as ONNX Runtime does."""
+    graph, data = carried.graph, node.input[0]
+    of_type = carried.type(data)
+    if of_type not in (TensorProto.UINT8, TensorProto.INT8) or data in carried.kept:
+        return False
+    between = graph.op("Resize", [carried.read(data, FLOAT), *node.input[1:]], **_attributes(node))
+    if of_type == TensorProto.UINT8:
+        whole = graph.op("Floor", [between])
+    else:
+        whole = graph.op("Mul", [graph.op("Sign", [between]), graph.op("Floor", [graph.op("Abs", [between])])])
+    carried.write(node.output[0], whole, FLOAT, of_type)
+    return True
 
 
 def pool(node: onnx.NodeProto, carried: Carried) -> bool:
