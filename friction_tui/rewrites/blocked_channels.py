@@ -24,10 +24,11 @@ from friction_tui.rewrites.graph_parts import forget_shapes, remove_unused
 
 NCHWC = "com.microsoft.nchwc"
 _POOLS = frozenset({"MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool"})
-_ELEMENTWISE = frozenset(
-    "Add Sum Mul Relu Sigmoid Tanh Elu HardSigmoid HardSwish Gelu QuickGelu Swish LeakyRelu Clip Softplus Softsign"
-    " Identity".split()
+_KEPT = (
+    "Add Sum Mul Relu Sigmoid Tanh Elu HardSigmoid HardSwish Gelu QuickGelu Swish LeakyRelu Clip Softplus Softsign "
+    "Identity"
 )
+_ELEMENTWISE = frozenset(_KEPT.split())
 """Operators that the optimiser leaves as they are between blocked tensors."""
 _DEFAULTS: dict[str, tuple[Any, ...]] = {"ceil_mode": (0,), "storage_order": (0,), "dilations": ([1, 1], [1])}
 
@@ -103,8 +104,10 @@ class _Unblocking:
             self._rows[node.output[0]] = weight, graph.constant(inputs[2]) if inputs[2] else None
 
     def _unpacked(self, stored: Array, group: int, blocked: bool) -> Array:
-        """Weights [O, I, …] from [O/b, I/b, …, b of I, b of O], or [O/b, I, …, b of O] where the input is not blocked
-        or each channel has filters of its own."""
+        """Weights [O, I, …] from [O/b, I/b, …, b of I, b of O].
+
+        From [O/b, I, …, b of O] where the input is not blocked or each channel has filters of its own.
+        """
         block, rows, columns = self.block, *stored.shape[:2]
         kernel = stored.shape[2:]
         size = int(np.prod(kernel))
@@ -121,9 +124,7 @@ class _Unblocking:
         return np.ascontiguousarray(order.reshape(rows, columns, *kernel))
 
     def _pool(self, node: onnx.NodeProto) -> None:
-        attributes = {
-            key: value for key, value in _attributes(node).items() if value not in _DEFAULTS.get(key, ())
-        }
+        attributes = {key: value for key, value in _attributes(node).items() if value not in _DEFAULTS.get(key, ())}
         self.graph.op(node.op_type, [node.input[0]], node.output[0], **attributes)
         self.channels[node.output[0]] = self.channels.get(node.input[0], 0)
 

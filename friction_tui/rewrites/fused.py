@@ -17,9 +17,8 @@ from friction_tui.rewrites.base import CannotRewrite, Exactness
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 
 MS = "com.microsoft"
-_ACTIVATIONS = frozenset(
-    "Relu Tanh Sigmoid LeakyRelu Clip HardSigmoid HardSwish Elu Softplus Softsign ThresholdedRelu".split()
-)
+_KNOWN = "Relu Tanh Sigmoid LeakyRelu Clip HardSigmoid HardSwish Elu Softplus Softsign ThresholdedRelu"
+_ACTIVATIONS = frozenset(_KNOWN.split())
 _GELU_CUBE = 0.044715
 """The factor of x³ in GELU's tanh form (https://arxiv.org/abs/1606.08415)."""
 

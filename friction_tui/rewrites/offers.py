@@ -45,20 +45,21 @@ def may_be_mended(finding: Finding) -> bool:
     return bool(KINDS[finding.kind].rewrites) or (refused and bool(finding.node_paths))
 
 
-def with_offers(model: OpenedModel, findings: Iterable[Finding]) -> list[Finding]:
+def with_offers(model: OpenedModel, findings: Iterable[Finding], *, thorough: bool = False) -> list[Finding]:
     """The findings with the rewrites that fit, the best first, before what the user would have to do.
 
-    Each is tried on a copy of the model, so that a fix that is offered applies. Weights need not be loaded.
+    Each is tried on a copy of the model, so that a fix that is offered applies. Weights need not be loaded. Rewrites
+    for any refusal take seconds on a large model: they are tried where none for the operator fits, or if `thorough`.
     """
-    offering = _Offering(model)
+    offering = _Offering(model, thorough=thorough)
     return [offering.of(finding) if may_be_mended(finding) else finding for finding in findings]
 
 
 class _Offering:
     """Tries rewrites on one model; the editor's facts are worked out once."""
 
-    def __init__(self, model: OpenedModel) -> None:
-        self._model = model
+    def __init__(self, model: OpenedModel, *, thorough: bool = False) -> None:
+        self._model, self._thorough = model, thorough
         self._editor: GraphEditor | None = None
         self._edits: dict[tuple[str, tuple[str, ...]], onnx.ModelProto | None] = {}
         self._by_op: dict[tuple[str, str], list[Rewriter]] = {}
@@ -73,7 +74,12 @@ class _Offering:
         known = {fix.rewrite for fix in finding.fixes}
         self._needs_opset = {}
         nodes = self._nodes(finding)
-        offered = [fix for rewriter in self._candidates(finding) if (fix := self.fix(rewriter, nodes)) is not None]
+        offered: list[Fix] = []
+        for rewriter in self._candidates(finding):
+            if rewriter.general and any(fix.applicable for fix in offered) and not self._thorough:
+                continue
+            if (fix := self.fix(rewriter, nodes)) is not None:
+                offered.append(fix)
         if self._needs_opset and (fix := self._after_conversion(nodes, self._needs_opset.values())) is not None:
             offered.append(fix)
         new = tuple(fix for fix in offered if fix.rewrite not in known)
