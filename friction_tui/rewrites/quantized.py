@@ -181,12 +181,13 @@ def dequantize(node: onnx.NodeProto, carried: Carried) -> bool:
 
 def dequantized(stored: Array, scale: Array, zero: Array, axis: int = 0, block: int = 0) -> Array:
     """(stored - zero) · scale as float32, per tensor, per index of `axis`, or per `block` along it."""
-    exact = stored.astype(np.int64) - _spread(zero.astype(np.int64), stored, axis, block)
-    factor = _spread(scale.astype(np.float32), stored, axis, block)
+    exact = stored.astype(np.int64) - spread(zero.astype(np.int64), stored, axis, block)
+    factor = spread(scale.astype(np.float32), stored, axis, block)
     return (exact.astype(np.float32) * factor).astype(np.float32)
 
 
-def _spread(values: Array, like: Array, axis: int, block: int) -> Array:
+def spread(values: Array, like: Array, axis: int, block: int) -> Array:
+    """Scales or zero points shaped to broadcast against `like`: one, one for each index of `axis`, or one a block."""
     if values.size == 1:
         return values.reshape(())
     if block:
