@@ -198,7 +198,7 @@ def bitwise(node: onnx.NodeProto, carried: Carried) -> bool:
 
 
 def shift(node: onnx.NodeProto, carried: Carried) -> bool:
-    """BitShift of uint16, uint32 and uint64: times 2^n, wrapped round, or over 2^n, rounded down."""
+    """BitShift of int16, uint16, uint32 and, to the left, uint64: times 2^n, or over 2^n, rounded down."""
     graph, of_type = carried.graph, carried.type(node.input[0])
     left = graph.attribute(node, "direction") == "LEFT"
     if of_type not in REFUSED or (of_type == TensorProto.UINT64 and not left):
@@ -214,7 +214,10 @@ def shift(node: onnx.NodeProto, carried: Carried) -> bool:
         shifted = graph.op("Mul", [graph.cast(value, INT64), power])
         shifted = wrapped(graph, shifted, of_type, INT64)
     else:
-        shifted = graph.op("Div", [graph.cast(value, INT64), power])
+        whole = graph.cast(value, INT64)
+        if of_type in _SIGNED:
+            whole = graph.op("Sub", [whole, graph.op("Mod", [whole, power])])
+        shifted = graph.op("Div", [whole, power])
     carried.write(node.output[0], graph.cast(shifted, held), held, of_type)
     return True
 

@@ -14,7 +14,7 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.carried import REFUSED
 from friction_tui.rewrites.editing import copy_of
-from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
+from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite, replaced
 from friction_tui.rewrites.graph_parts import forget_shapes, graphs_of, remove_unused
 from friction_tui.rewrites.quantized import spread
 from friction_tui.rules.structure.operator_schema import Formal, schema_of
@@ -319,24 +319,12 @@ def cast_by_quantizing(node: onnx.NodeProto, graph: GraphEditor) -> None:
         raise CannotRewrite("only a Cast between a float type and float8 E4M3 is a quantization of scale 1")
 
 
-_CODES = frozenset(
-    getattr(TensorProto, name)
-    for name in (
-        "FLOAT8E4M3FN FLOAT8E4M3FNUZ FLOAT8E5M2 FLOAT8E5M2FNUZ FLOAT8E8M0 FLOAT4E2M1 INT4 UINT4 INT2 UINT2".split()  # noqa: SIM905
-    )
-    if hasattr(TensorProto, name)
-)
+_CODE_NAMES = "FLOAT8E4M3FN FLOAT8E4M3FNUZ FLOAT8E5M2 FLOAT8E5M2FNUZ FLOAT8E8M0 FLOAT4E2M1 INT4 UINT4 INT2 UINT2"
+_CODES = frozenset(getattr(TensorProto, name, 0) for name in _CODE_NAMES.split()) - {0}  # some came with onnx 1.19
 """Types of few bits, which TensorRT does not cast."""
 
 
-@node_rewrite(
-    "decode-constant",
-    "store the numbers that the codes stand for",
-    ("", "Cast"),
-    ("", "CastLike"),
-    ("", "DequantizeLinear"),
-)
-def decode_constant(node: onnx.NodeProto, graph: GraphEditor) -> None:
+def decode_codes(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """A constant of float8, float4, int4 or int2 that is cast or dequantized → the result. Exact.
 
     Costs the space of the wider type. A dequantization that TensorRT takes stays: it is not refused.
@@ -362,6 +350,20 @@ def decode_constant(node: onnx.NodeProto, graph: GraphEditor) -> None:
     graph.op("Identity", [graph.const(stored.astype(dtype), dtype, name=f"{node.input[0]}_decoded")], node.output[0])
 
 
+def _decoded(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
+    """The codes go where nothing reads them: TensorRT refuses them among the initializers."""
+    proto = replaced(model, paths, decode_codes)
+    remove_unused(proto)
+    return proto
+
+
+decode_constant = Rewriter(
+    "decode-constant",
+    "store the numbers that the codes stand for",
+    _decoded,
+    ops=(("", "Cast"), ("", "CastLike"), ("", "DequantizeLinear")),
+    node=decode_codes,
+)
 FLOAT64 = Rewriter(
     "float64-in-float32",
     "store and compute in float32 what is float64",

@@ -31,7 +31,7 @@ def optimised(model: OpenedModel, folder: Path) -> OpenedModel:
 def weight(*sizes: int, seed: int = 0) -> np.ndarray:
     """Normal numbers whose products over all axes but the first stay about 1."""
     values = np.random.default_rng(seed).standard_normal(sizes) / np.sqrt(np.prod(sizes[1:]))
-    return values.astype(np.float32)
+    return np.asarray(values, np.float32)
 
 
 def plain(model: OpenedModel) -> onnx.ModelProto:
@@ -84,7 +84,7 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_channels_are_put_back_in_order(form: str, tmp_path: Path) -> None:
     text, weights = FORMS[form]
-    blocked = optimised(model_of(text, **weights), tmp_path)
+    blocked = optimised(model_of(text, 17, **weights), tmp_path)
     assert built(blocked.proto).verdict != "ok"
     proto = plain(blocked)
     assert built(proto) == Answer("ok", "")
@@ -95,7 +95,7 @@ def test_of_another_layout_it_says_so(tmp_path: Path) -> None:
     with pytest.raises(CannotRewrite, match="no operator in the blocked layout"):
         blocked_channels.REWRITES[0].run(model_of("g (float[2] x) => (float[2] y) { y = Relu (x) }"), [])
     text, weights = FORMS["upsampled and joined"]
-    blocked = optimised(model_of(text, **weights), tmp_path)
+    blocked = optimised(model_of(text, 17, **weights), tmp_path)
     for tensor in blocked.proto.graph.initializer:
         if len(tensor.dims) == 4:
             tensor.CopyFrom(onnx.numpy_helper.from_array(weight(12, 3, 3, 3), tensor.name))

@@ -53,7 +53,7 @@ def weights(zero: np.ndarray, **more: np.ndarray) -> dict[str, np.ndarray]:
 
 def matrix(zero: np.ndarray) -> OpenedModel:
     k = np.random.default_rng(1).integers(-20, 20, (8, 5)).astype(zero.dtype)
-    return model_of(MATMUL, **{key: value for key, value in weights(zero, k=k).items() if key != "b"})
+    return model_of(MATMUL, 17, **{key: value for key, value in weights(zero, k=k).items() if key != "b"})
 
 
 def within_a_step(model: OpenedModel, after: object, step: float) -> None:
@@ -68,7 +68,7 @@ def within_a_step(model: OpenedModel, after: object, step: float) -> None:
         (convolved(np.int8(0) * np.ones((), np.int8)), "QLinearConv", 0.05),
         (convolved(np.zeros((), np.int8), attributes="<pads = [1,1,1,1], strides = [2,2]>"), "QLinearConv", 0.05),
         (matrix(np.zeros((), np.int8)), "QLinearMatMul", 0.01),
-        (model_of(SUM, **weights(np.zeros((), np.int8))), "QLinearAdd", 0.04),
+        (model_of(SUM, 17, **weights(np.zeros((), np.int8))), "QLinearAdd", 0.04),
     ],
 )
 def test_int8_is_kept(model: OpenedModel, op: str, step: float) -> None:
