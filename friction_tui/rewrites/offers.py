@@ -120,7 +120,7 @@ class _Offering:
         if rewriter.node is None:
             paths = [node.path for node in nodes]
             edited = self._edited(rewriter, paths)
-            if edited is None or (rewriter.general and not _changed(nodes, edited)):
+            if edited is None or (rewriter.general and not _changed(self._model.proto, nodes, edited)):
                 return None
         else:
             paths = [node.path for node in nodes if self._fits(rewriter, node)]
@@ -193,17 +193,22 @@ def _promised(fix: Fix) -> Fix:
     return msgspec.structs.replace(fix, exactness=rewriter.exactness.value, changes=rewriter.changes)
 
 
-def _changed(refused: Iterable[Node], edited: onnx.ModelProto) -> bool:
+def _changed(model: onnx.ModelProto, refused: Iterable[Node], edited: onnx.ModelProto) -> bool:
     """Whether an edit of the whole model took one of the refused nodes out, or made an input of it constant."""
     writers = {node.output[0]: node for node in edited.graph.node if node.output}
-    constants = {tensor.name for tensor in edited.graph.initializer}
+    before, after = _constants(model.graph), _constants(edited.graph)
     for node in refused:
         now = writers.get(next(iter(node.outputs), ""))
         if now is None or now.op_type != node.proto.op_type:
             return True
-        if any(name in constants and old not in constants for name, old in zip(now.input, node.inputs, strict=False)):
+        if any(name in after and old not in before for name, old in zip(now.input, node.inputs, strict=False)):
             return True
     return False
+
+
+def _constants(graph: onnx.GraphProto) -> set[str]:
+    written = {node.output[0] for node in graph.node if node.op_type == "Constant" and node.output}
+    return {tensor.name for tensor in graph.initializer} | written
 
 
 def offered(model: OpenedModel, findings: Sequence[Finding], *, stop: Callable[[], bool]) -> list[Finding]:
