@@ -198,6 +198,16 @@ def test_a_constant_is_dequantized() -> None:
     check_mends(model, decode_constant, "DequantizeLinear", tolerance=0)
 
 
+def test_an_int8_that_is_one_number_is_dequantized() -> None:
+    model = model_of(
+        "g (float[n,4] x) => (float[n,4] y) { d = DequantizeLinear (c, s) y = Mul (x, d) }",
+        17,
+        c=np.array(64, np.int8),
+        s=np.array(0.5, np.float32),
+    )
+    check_mends(model, decode_constant, "DequantizeLinear", tolerance=0)
+
+
 def test_what_is_no_constant_of_few_bits_is_left() -> None:
     model = model_of("g (float[n,6] x) => (int32[n,6] y) { y = Cast <to = 6> (x) }", 21)
     with pytest.raises(CannotRewrite, match="does not read a float8"):
