@@ -327,7 +327,8 @@ _CODES = frozenset(getattr(TensorProto, name, 0) for name in _CODE_NAMES.split()
 def decode_codes(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """A constant of float8, float4, int4 or int2 that is cast or dequantized → the result. Exact.
 
-    Also an int8 that is one number. Costs the space of the wider type. A dequantization that TensorRT takes stays: it is not refused.
+    Also an int8 that is one number. Costs the space of the wider type. A dequantization that TensorRT takes stays: it
+    is not refused.
     """
     kind = graph.dtype(node.input[0])
     single = kind == TensorProto.INT8 and graph.dims(node.input[0]) == []  # the builder refuses an int8 scalar
