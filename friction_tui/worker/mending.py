@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -23,8 +23,8 @@ from friction_tui.processes import child
 from friction_tui.rewrites import cutting, mending
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.script import script_of
-from friction_tui.rewrites.verification import Verification, verify
-from friction_tui.rewrites.verifying import LARGEST, points_of
+from friction_tui.rewrites.verification import Verification, not_run, verify
+from friction_tui.rewrites.verifying import LARGEST, TOO_LARGE, changes_of, points_of
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
@@ -54,13 +54,14 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
     done = mending.mend(
         model,
         lambda edited: judged(edited, request.recipe),
-        lambda before, after: compared(before, after, request.recipe),
+        lambda before, after, name: compared(before, after, request.recipe, [name]),
         level=request.level,
         only=frozenset(request.only),
         on_step=on_step,
     )
     progress.end("fix")
-    whole = compared(base, done.model, request.recipe) if done.steps else None
+    names = [rewrite.name for rewrite in (*request.recipe.rewrites, *(step.rewrite for step in done.steps))]
+    whole = compared(base, done.model, request.recipe, names) if done.steps else None
     saved = _saved(base, done.model, request.output) if request.output else ""
     script, scripted = "", ""
     if request.script:
@@ -129,8 +130,8 @@ def _cut(base: OpenedModel, done: mending.Mending, request: JobRequest) -> CutPa
         tensors=found.tensors,
         bytes=found.crossing_bytes,
         nodes=tuple(len(part.model.index.main) for part in found.parts),
-        verified=str(checked) if checked is not None else "not verified",
-        holds=checked.holds if checked is not None else None,
+        verified=str(checked),
+        holds=checked.holds,
     )
 
 
@@ -146,15 +147,18 @@ def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
     return fix_first(deduplicate([*found_by_rules, *refused_by_builder(context, refused)]))
 
 
-def compared(before: OpenedModel, after: OpenedModel | Sequence[OpenedModel], recipe: Recipe) -> Verification | None:
-    """Both models, or the second's parts, run on the same inputs; None where they are too large to load twice."""
+def compared(
+    before: OpenedModel, after: OpenedModel | Sequence[OpenedModel], recipe: Recipe, names: Iterable[str] = ()
+) -> Verification:
+    """Both models, or the second's parts, run on the same inputs; `names` are the rewrites between them."""
     parts = [after] if isinstance(after, OpenedModel) else after
     if max(sum(map(tensor_bytes, all_tensors(one.index))) for one in (before, *parts)) > LARGEST:
-        return None
+        return not_run(TOO_LARGE)
     first, *others = [_loaded(model) for model in (before, *parts)]
     profile = default_profile(before, recipe.profile) if recipe.profile is not None else None
     points = points_of(before, msgspec.structs.replace(recipe, profile=profile))
-    return verify(first, others[0] if isinstance(after, OpenedModel) else others, points)
+    rewritten = others[0] if isinstance(after, OpenedModel) else others
+    return verify(first, rewritten, points, changes=changes_of(names))
 
 
 def _loaded(model: OpenedModel) -> onnx.ModelProto:

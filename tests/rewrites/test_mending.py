@@ -17,7 +17,10 @@ from tests.rewrites.mended import Answer, built, model_of, ran
 def mended(model: OpenedModel, level: str = "") -> Mending:
     recipe = Recipe(source=Source("model.onnx"), profile=Profile())
     return mend(
-        model, lambda edited: judged(edited, recipe), lambda before, after: compared(before, after, recipe), level=level
+        model,
+        lambda edited: judged(edited, recipe),
+        lambda before, after, name: compared(before, after, recipe, [name]),
+        level=level,
     )
 
 
