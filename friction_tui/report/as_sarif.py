@@ -69,12 +69,11 @@ def _rule(kind: str) -> dict[str, Any]:
 
 def _result(verdict: ModelVerdict, finding: Finding, rule: int) -> dict[str, Any]:
     fixes = "".join(f"\n{i}. {fix.text}" for i, fix in enumerate(finding.fixes, 1))
+    edits = ((fix, finding.line if not fix.applicable else None) for fix in finding.fixes)
     applicable = [
-        _source_edit(finding.line, fix)
-        if finding.line and not fix.applicable
-        else _fix(verdict.path, finding.kind, fix)
-        for fix in finding.fixes
-        if fix.rewrite or (finding.line and not fix.applicable)
+        _source_edit(line, fix) if line else _fix(verdict.path, finding.kind, fix)
+        for fix, line in edits
+        if line or fix.rewrite
     ]
     return {
         "ruleId": finding.kind,

@@ -15,7 +15,6 @@ from friction_tui.vocabulary.recipe import Profile, Recipe, Source
 from friction_tui.worker.mending import compared, judged
 from tests.rewrites.mended import Answer, built, model_of, ran
 
-
 RECIPE = Recipe(source=Source("model.onnx"), profile=Profile())
 
 
