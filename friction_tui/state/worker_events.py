@@ -123,7 +123,8 @@ def _moved(state: AppState, event: Event) -> AppState:
         case OpsetPlanned():
             return _job(state, event.job, lambda job: replace(job, plans=(*job.plans, event.plan)))
         case Saved():
-            return state.with_notice(NoticeLevel.INFO, f"wrote {event.path}", f"{event.bytes:,} bytes")
+            note = f"; {event.note}" if event.note else ""
+            return state.with_notice(NoticeLevel.INFO, f"wrote {event.path}{note}", f"{event.bytes:,} bytes")
         case GpuSamples():
             return replace(state, gpu=(*state.gpu, event)[-GPU_SAMPLES_KEPT:])
         case NetronStarted():

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,24 +17,19 @@ from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel, all_tensors, open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
-from friction_tui.processes import child
 from friction_tui.rewrites import cutting, mending
 from friction_tui.rewrites.apply import apply
-from friction_tui.rewrites.script import script_of
 from friction_tui.rewrites.verification import Verification, not_run, verify
 from friction_tui.rewrites.verifying import LARGEST, TOO_LARGE, changes_of, points_of
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
 from friction_tui.session.builder_verdict import refused_by_builder
-from friction_tui.session.saving import save_model
+from friction_tui.session.saving import edits_of, save_model, write_script
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import CutParts, JobEnded, JobRequest, Mended, MendStep, Refused
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.worker.progress import Progress
-
-SCRIPT_LIMIT_S = 600.0
-"""Seconds that a written script may take to repeat the edits: it reads and writes the whole model."""
 
 
 def mend(request: JobRequest, progress: Progress) -> JobEnded:
@@ -66,7 +59,9 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
     script, scripted = "", ""
     if request.script:
         progress.begin("script")
-        script, scripted = write_script(base, done.model, Path(request.script), request.recipe, done.steps)
+        steps = [*edits_of(request.recipe), *map(_described, done.steps)]
+        script = request.script
+        scripted = write_script(base, done.model, Path(script), steps).text
         progress.end("script")
     result = Mended(
         steps=tuple(done.steps),
@@ -83,24 +78,8 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, mended=result)
 
 
-def write_script(
-    base: OpenedModel, model: OpenedModel, path: Path, recipe: Recipe, steps: Sequence[MendStep]
-) -> tuple[str, str]:
-    """Write the script that makes `model` of `base` and run it once; its path and what that showed, in words."""
-    done = [f"{step.problem}: {step.what} ({step.rewrite.name}, {step.exactness})" for step in steps]
-    done += [f"convert to opset {recipe.opset}"] if recipe.opset is not None else []
-    try:
-        script_of(base.proto, model.proto, base.path.name, done).write(path)
-    except OSError as error:
-        raise OSError(f"{path} was not written: {error}") from None
-    with tempfile.TemporaryDirectory(prefix="friction-script-") as folder:
-        made = Path(folder) / "repeated.onnx"
-        run = child.run([sys.executable, "-I", str(path), str(base.path), str(made)], limit_s=SCRIPT_LIMIT_S)
-        if run.code != 0:
-            return str(path), f"the script fails: {run.last_line}"
-        repeated = onnx.load(str(made), load_external_data=False)
-    same = model_diff(model.proto, repeated).empty
-    return str(path), "repeats the edits: the same model" if same else "the script gives another model; do not use it"
+def _described(step: MendStep) -> str:
+    return f"{step.problem}: {step.what} ({step.rewrite.name}, {step.exactness})"
 
 
 def _cut(base: OpenedModel, done: mending.Mending, request: JobRequest) -> CutParts | None:

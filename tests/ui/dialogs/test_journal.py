@@ -80,7 +80,7 @@ async def test_enter_goes_back_and_forward_again(silent_worker: list[str]) -> No
 
 async def test_what_was_made_can_be_written_from_here_and_by_a_key(silent_worker: list[str]) -> None:
     async with edited(silent_worker) as (app, pilot):
-        for keys in (("J", "S"), ("S",), ("J", "f")):
+        for keys in (("J", "S"), ("S",), ("J", "f"), ("J", "p")):
             await pilot.press(*keys)
             await settled(pilot)
             assert isinstance(app.screen, PathPrompt)
