@@ -56,9 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             recipe = Recipe(source=Source(str(opened.path)), profile=Profile())
             done = mend(
                 opened,
-                lambda edited: judged(edited, recipe),
+                lambda edited: judged(edited, recipe),  # noqa: B023
                 lambda *_: not_run("the test has results"),
-            )  # noqa: B023
+            )
         answer = answers.of(TENSORRT, done.model.proto.SerializeToString(), feeds) if done.steps else None
         if answer is not None and not answer.stage:
             built[op] += 1
