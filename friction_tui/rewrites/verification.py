@@ -143,7 +143,9 @@ def verify(
     run_before, stand_in, why = original(before, limit)
     if run_before is None:
         return not_run(f"the original does not load: {why}", source)
-    comparison = _Comparison(before, after, run_before, run_after, limit, located=not stand_in)
+    comparison = _Comparison(
+        before, after, run_before, run_after, limit, located=not stand_in, coarser=_coarser(before)
+    )
     with limit.watched():
         tried = comparison.all(points)
     stopped = ""
@@ -173,7 +175,8 @@ def verify(
 class _Comparison:
     """Both models on one input after another, and what that has shown so far.
 
-    `random` are the numbers of the outputs that differ from one run of the original to the next.
+    `coarser` is how much more the outputs may differ than in float32. `random` are the numbers of the outputs that
+    differ from one run of the original to the next.
     """
 
     before: onnx.ModelProto
@@ -182,6 +185,7 @@ class _Comparison:
     run_after: Run
     limit: TimeLimit
     located: bool
+    coarser: float
     random: set[int] = field(default_factory=set)
     equal: int = 0
     ran: int = 0
@@ -205,7 +209,7 @@ class _Comparison:
                 pair = self._outputs(feeds)
                 if self.limit.over:
                     return tried
-                if pair is not None and self._apart(*pair)[0] > _allowed(self._apart(*pair)[1], pair[1]):
+                if pair is not None and self._apart(*pair)[0] > self._allowed(self._apart(*pair)[1], pair[1]):
                     self.edges.append(name)
         self.finished = True
         return tried
@@ -243,18 +247,21 @@ class _Comparison:
         if first:
             self._look_for_chance(declared, expected)
         apart, scale = self._apart(expected, given)
-        if apart > _allowed(scale, given) and not first and self._look_for_chance(declared, expected):
+        if apart > self._allowed(scale, given) and not first and self._look_for_chance(declared, expected):
             apart, scale = self._apart(expected, given)
-        if apart > _allowed(scale, given) and (exact := by_reference(self.before, feeds)) is not None:
+        if apart > self._allowed(scale, given) and (exact := by_reference(self.before, feeds)) is not None:
             apart, scale = self._apart(exact, given)
         self.ran += 1
         relative = apart / max(scale, 1e-30) if apart else 0.0
         self.worst, self.worst_relative = max(self.worst, apart), max(self.worst_relative, relative)
-        if apart <= _allowed(scale, given):
+        if apart <= self._allowed(scale, given):
             self.equal += 1
         elif not self.diverges and self.located and isinstance(self.after, onnx.ModelProto):
             self.diverges = _first_difference(self.before, self.after, feeds, self.limit)
         return True
+
+    def _allowed(self, scale: float, outputs: Sequence[np.ndarray]) -> float:
+        return max(_allowed(scale, outputs), TOLERANCE * max(scale, 1.0) * self.coarser)
 
     def _look_for_chance(self, declared: Feeds, expected: Sequence[np.ndarray]) -> bool:
         """Run the original again on the same input; whether more of its outputs than were known are random."""
@@ -340,6 +347,17 @@ def _with_outputs(model: onnx.ModelProto, names: Sequence[str]) -> onnx.ModelPro
     del copy.graph.output[:]
     copy.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
     return copy
+
+
+def _coarser(model: onnx.ModelProto) -> float:
+    """How much more the results of a model may differ: it is as coarse as the coarsest type it computes in."""
+    types = {value.type.tensor_type.elem_type for value in model.graph.input}
+    types |= {tensor.data_type for tensor in model.graph.initializer}
+    types |= {
+        one.i for node in model.graph.node if node.op_type == "Cast" for one in node.attribute if one.name == "to"
+    }
+    known = {code for code in types if code in (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)}
+    return max((_COARSER[onnx.TensorProto.DataType.Name(code).lower()] for code in known), default=1.0)
 
 
 def _allowed(scale: float, outputs: Sequence[np.ndarray]) -> float:

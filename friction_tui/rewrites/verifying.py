@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
 from friction_tui.rewrites import REWRITES
-from friction_tui.rewrites.apply import apply
+from friction_tui.rewrites.apply import RecipeRefused, apply
 from friction_tui.rewrites.verification import Verification, not_run, verify
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe
 
@@ -62,15 +63,30 @@ def main() -> None:
     channel = take_stdout()
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
     base = open_model(Path(question.path))
-    only_rewrites = Recipe(source=question.recipe.source, rewrites=question.recipe.rewrites)
-    after = onnx.ModelProto()
-    after.CopyFrom(apply(base, only_rewrites).proto)
-    for proto in (base.proto, after):
+    pair = [onnx.ModelProto(), onnx.ModelProto()]
+    for proto, model in zip(pair, _without_and_with(base, question.recipe), strict=True):
+        proto.CopyFrom(model.proto)
         load_external_data_for_model(proto, str(base.path.parent))
     changes = changes_of(rewrite.name for rewrite in question.recipe.rewrites)
-    found = verify(base.proto, after, points_of(base, question.recipe), changes=changes)
+    found = verify(*pair, points_of(base, question.recipe), changes=changes)
     channel.write(msgspec.json.encode(found))
     channel.flush()
+
+
+def _without_and_with(base: OpenedModel, recipe: Recipe) -> tuple[OpenedModel, OpenedModel]:
+    """The model without and with the rewrites, and with no other edit where they fit without.
+
+    Else with the opset, then the precision, of the recipe too, in both models: it is the rewrites that are compared.
+    """
+    rewrites, opset, asked = recipe.rewrites, recipe.opset, recipe.precision
+    alone = Recipe(source=recipe.source)
+    converted = msgspec.structs.replace(alone, opset=opset)
+    in_half = msgspec.structs.replace(converted, precision=asked, keep_float32=recipe.keep_float32)
+    for others in (alone, converted):
+        with contextlib.suppress(RecipeRefused):
+            rewritten = apply(base, msgspec.structs.replace(others, rewrites=rewrites))
+            return apply(base, others), rewritten
+    return apply(base, in_half), apply(base, msgspec.structs.replace(in_half, rewrites=rewrites))
 
 
 def changes_of(names: Iterable[str]) -> str:

@@ -53,8 +53,9 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
         on_step=on_step,
     )
     progress.end("fix")
-    names = [rewrite.name for rewrite in (*request.recipe.rewrites, *(step.rewrite for step in done.steps))]
-    whole = compared(base, done.model, request.recipe, names) if done.steps else None
+    names = [step.rewrite.name for step in done.steps]
+    # Opset and precision of the recipe are in both: what the fixes did is compared.
+    whole = compared(model, done.model, request.recipe, names) if done.steps else None
     saved = _saved(base, done.model, request.output) if request.output else ""
     script, scripted = "", ""
     if request.script:
@@ -72,7 +73,7 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
         saved=saved,
         script=script,
         scripted=scripted,
-        cut=_cut(base, done, request) if request.cut else None,
+        cut=_cut(base, model, done, request) if request.cut else None,
         difference=model_diff(base.proto, done.model.proto) if request.diff else None,
     )
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, mended=result)
@@ -82,7 +83,7 @@ def _described(step: MendStep) -> str:
     return f"{step.problem}: {step.what} ({step.rewrite.name}, {step.exactness})"
 
 
-def _cut(base: OpenedModel, done: mending.Mending, request: JobRequest) -> CutParts | None:
+def _cut(base: OpenedModel, unmended: OpenedModel, done: mending.Mending, request: JobRequest) -> CutParts | None:
     """Cut what stays refused and write the parts beside the output; None where nothing is refused."""
     model, output = done.model, Path(request.output)
     refused = cutting.refused_nodes(done.findings)
@@ -102,7 +103,8 @@ def _cut(base: OpenedModel, done: mending.Mending, request: JobRequest) -> CutPa
     outputs = [value.name for value in model.proto.graph.output]
     named = [(files[part.name].name, part.engine) for part in found.parts]
     runner.write_text(cutting.runner_text(base.path.name, named, outputs), encoding="utf-8")
-    checked = compared(base, [part.model for part in found.parts], request.recipe)
+    names = [step.rewrite.name for step in done.steps]
+    checked = compared(unmended, [part.model for part in found.parts], request.recipe, names)
     return CutParts(
         **{name: str(file) for name, file in files.items()},
         runner=str(runner),

@@ -24,7 +24,7 @@ EDITS = (
 
 @asynccontextmanager
 async def edited(worker: list[str]) -> AsyncIterator[tuple[FrictionApp, Pilot[None]]]:
-    """The detector after three edits: all problems fixed by the first two, as many made by the third; one of them is a note."""
+    """The detector after three edits: all problems fixed by the first two and made again by the third; one a note."""
     app = FrictionApp(RECIPE, worker=worker)
     async with app.run_test(size=(120, 30)) as pilot:
         for event in session_events(app.live.state.revision):
