@@ -68,7 +68,7 @@ def main() -> None:
         proto.CopyFrom(model.proto)
         load_external_data_for_model(proto, str(base.path.parent))
     changes = changes_of(rewrite.name for rewrite in question.recipe.rewrites)
-    found = verify(*pair, points_of(base, question.recipe), changes=changes)
+    found = verify(pair[0], pair[1], points_of(base, question.recipe), changes=changes)
     channel.write(msgspec.json.encode(found))
     channel.flush()
 

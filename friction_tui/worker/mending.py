@@ -145,7 +145,7 @@ def refused_in_part(part: OpenedModel, whole: ShapeTable, recipe: Recipe) -> tup
         return [], f"{context.engine} takes its shapes and layers"
     places = [(one, place) for one in errors for place in one.locations or (Location(LocationKind.MODEL, ""),)]
     return [
-        Refusal(place.node, place.name, place.op, "BUILDER", one.title, "", "", "builder", False, ())
+        Refusal(place.node, place.name, place.op, "BUILDER", one.title, "", "", "dynamic", False, ())
         for one, place in places
     ], ""
 

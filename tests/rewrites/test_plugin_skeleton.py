@@ -156,7 +156,7 @@ def test_the_cpp_plugin_compiles_where_the_headers_are(folder: Path) -> None:
         "-Werror",
         "-Wno-deprecated-declarations",
         "-fsyntax-only",
-        folder / "plugin.cpp",
+        str(folder / "plugin.cpp"),
     ]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

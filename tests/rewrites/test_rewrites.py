@@ -225,5 +225,5 @@ def test_a_node_that_half_precision_renamed_is_rewritten_after_it() -> None:
     assert not any(node.op_type == "ScatterElements" for node in edited.proto.graph.node)
     rng = np.random.default_rng(1)
     x, u = (rng.standard_normal((3, 6), np.float32) for _ in range(2))
-    feeds = {"x": x, "u": u, "i": rng.integers(0, 6, (3, 6))}
+    feeds: dict[str, np.ndarray] = {"x": x, "u": u, "i": rng.integers(0, 6, (3, 6))}
     np.testing.assert_allclose(ran(edited.proto, feeds)[0], ran(model.proto, feeds)[0], atol=2e-2)

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from textual.pilot import Pilot
 
 from friction_tui.samples import sample
@@ -16,6 +20,7 @@ from friction_tui.ui.problems.fixes import FixesScreen
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import JobKind
 from friction_tui.vocabulary.recipe import Recipe, Source, SourceKind
+from tests.rewrites.mended import model_of
 
 pytest.importorskip("tensorrt_rtx", reason="builds with the RTX edition, which is part of the cpu extra, not of gpu")
 pytestmark = pytest.mark.slow
@@ -68,9 +73,77 @@ async def built(app: FrictionApp, pilot: Pilot[None]) -> Job:
     return next(job for job in app.live.state.jobs if job.kind is JobKind.BUILD)
 
 
+KINDS: dict[str, tuple[str, int]] = {
+    "a mask that selects rows": (
+        "g (float[N,8] x) => (float[K,8] y) { s = ReduceSum<keepdims=0>(x, one) m = Greater(s, zero) "
+        "z = NonZero(m) t = Transpose(z) y = GatherND(x, t) }",
+        17,
+    ),
+    "a sum scattered": (
+        'g (float[N,8] x, int64[N,8] i, float[N,8] u) => (float[N,8] y) { y = ScatterElements<axis=1, reduction="add">'
+        "(x, i, u) }",
+        18,
+    ),
+    "bits of uint8": (
+        'g (uint8[N,8] x) => (float[N,8] y) { s = BitShift<direction="RIGHT">(x, four) y = Cast<to=1>(s) }',
+        17,
+    ),
+    "pooling with places, and back": (
+        "g (float[N,2,8,8] x) => (float[N,2,8,8] y) { p, i = MaxPool<kernel_shape=[2,2], strides=[2,2]>(x) "
+        "y = MaxUnpool<kernel_shape=[2,2], strides=[2,2]>(p, i) }",
+        17,
+    ),
+    "an antialiased resize": (
+        'g (float[N,2,8,8] x) => (float[N,2,16,16] y) { y = Resize<mode="cubic", exclude_outside=1, antialias=1>'
+        "(x, , scales) }",
+        18,
+    ),
+    "integers of two widths": ("g (int32[N,8] x) => (int64[N,8] y) { y = Add(x, wide) }", 17),
+    "a sequence": (
+        "g (float[N,8] x) => (float[N,8] y) { s = SplitToSequence<axis=1>(x, parts) a = SequenceAt(s, nought) "
+        "b = SequenceAt(s, first) y = Concat<axis=1>(a, b) }",
+        17,
+    ),
+    "attention of a new opset": (
+        "g (float[N,5,24] x) => (float[N,5,24] y) { y = Attention<q_num_heads=3, kv_num_heads=3>(x, x, x) }",
+        23,
+    ),
+    "a determinant": ("g (float[N,3,3] x) => (float[N] y) { y = Det(x) }", 17),
+    "an attribute of an older opset": ("g (float[N,8] x) => (float[N,1] y) { y = ReduceSum<axes=[1]>(x) }", 17),
+}
+"""Further kinds of refusal, by what is in the model."""
+STORED: dict[str, np.ndarray] = {
+    "one": np.array([1]),
+    "zero": np.array(0, np.float32),
+    "four": np.array(4, np.uint8),
+    "scales": np.array([1, 1, 2, 2], np.float32),
+    "wide": np.arange(8),
+    "parts": np.array([4, 4]),
+    "nought": np.array(0),
+    "first": np.array(1),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_other_kinds(kind: str, tmp_path: Path) -> None:
+    """`x` for each error until none is left, then `b`."""
+    text, opset = KINDS[kind]
+    model = model_of(text, opset=opset)
+    read = {name for node in model.proto.graph.node for name in node.input}
+    stored = [numpy_helper.from_array(value, name) for name, value in STORED.items() if name in read]
+    model.proto.graph.initializer.extend(stored)
+    path = tmp_path / "model.onnx"
+    onnx.save(model.proto, str(path))
+    await fixed_by_keys(FrictionApp(Recipe(source=Source(path=str(path), kind=SourceKind.AUTO))))
+
+
 @pytest.mark.parametrize("name", REFUSED)
 async def test_fix_by_fix(name: str) -> None:
-    app = opened(name)
+    await fixed_by_keys(opened(name))
+
+
+async def fixed_by_keys(app: FrictionApp) -> None:
+    """From refused to built: the fix under the cursor for each error, whose results hold, then the build."""
     async with app.run_test(size=(80, 24)) as pilot:
         await until(app, pilot, judged)
         assert errors(app.live.state) > 0
