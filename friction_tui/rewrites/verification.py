@@ -90,7 +90,9 @@ class Verification(msgspec.Struct, frozen=True):
         if self.only_before:
             return f"fails on {self.only_before} of {self.ran + self.only_before} inputs that the original runs on"
         size = f"max difference {self.max_difference:.2g}"
-        if 0 < self.max_difference < float("inf"):
+        if self.max_difference == float("inf"):
+            size = "in shape, text, or where they are not finite"
+        elif self.max_difference:
             size += f", relative {self.max_relative:.2g}"
         if self.ran > self.equal:
             first = f", first at {self.diverges}" if self.diverges else ""

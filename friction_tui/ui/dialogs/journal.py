@@ -38,7 +38,7 @@ class Journal(ChoiceScreen):
             tooltip="Write a Python script that repeats the edits",
         ),
     ]
-    KEYS = "Enter goes there   f friction.toml   S model   p Python script   Esc leaves"
+    KEYS = "Enter goes there   f friction.toml   S model   p script   Esc leaves"
 
     def __init__(self, state: AppState, history: History) -> None:
         self._history, self._states = history, state
