@@ -21,8 +21,8 @@ from friction_tui.vocabulary.protocol import MendStep
 from friction_tui.vocabulary.recipe import Rewrite
 
 Judge = Callable[[OpenedModel], list[Finding]]
-Verify = Callable[[OpenedModel, OpenedModel], Verification | None]
-"""The outputs of a model before and after one rewrite; None where they were not compared."""
+Verify = Callable[[OpenedModel, OpenedModel, str], Verification]
+"""Compares the outputs of a model before and after the rewrite of that name."""
 LARGEST = 64
 """Rewrites after which mending stops: a rewrite that makes its own problem again must not go on for ever."""
 
@@ -129,9 +129,9 @@ def _safest_first(fixes: Iterable[Fix]) -> Sequence[Fix]:
     return sorted(applicable, key=lambda fix: not REWRITES[fix.rewrite].keeps_outputs)
 
 
-def _confirmed(declared: Exactness, verification: Verification | None) -> Exactness:
+def _confirmed(declared: Exactness, verification: Verification) -> Exactness:
     """How exact the step was: a rewrite that is exact by design may still round in the engine that compared."""
-    rounded = verification is not None and verification.max_difference > 0
+    rounded = verification.max_difference > 0
     return Exactness.ROUNDING if declared is Exactness.EXACT and rounded else declared
 
 
@@ -145,11 +145,12 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         return None
     findings = judge(after)
     why = "" if rewriter.prepares else _still_wrong(before, after, finding, mending.findings, findings)
-    verification = None if why else verify(before, after)
-    if verification is not None and verification.holds is False and rewriter.keeps_outputs:
-        why = str(verification)
     if why:
         mending.refused.append(f"{rewriter.name}: {why}")
+        return None
+    verification = verify(before, after, rewriter.name)
+    if verification.holds is False:
+        mending.refused.append(f"{rewriter.name}: {verification}")
         return None
     mending.model, mending.findings = after, with_offers(after, findings)
     return MendStep(
@@ -159,8 +160,8 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         what=rewriter.title,
         exactness=_confirmed(rewriter.exactness, verification).value,
         changes=rewriter.changes,
-        verified=str(verification) if verification is not None else "not verified",
-        holds=verification.holds if verification is not None else None,
+        verified=str(verification),
+        holds=verification.holds,
     )
 
 

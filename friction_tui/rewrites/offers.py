@@ -46,7 +46,7 @@ def may_be_mended(finding: Finding) -> bool:
 
 
 def with_offers(model: OpenedModel, findings: Iterable[Finding], *, thorough: bool = False) -> list[Finding]:
-    """The findings with the rewrites that fit, the best first, before what the user would have to do.
+    """The findings with the rewrites that fit, the best first.
 
     Each is tried on a copy of the model, so that a fix that is offered applies. Weights need not be loaded. Rewrites
     for any refusal take seconds on a large model: they are tried where none for the operator fits, or if `thorough`.
@@ -83,7 +83,7 @@ class _Offering:
         if self._needs_opset and (fix := self._after_conversion(nodes, self._needs_opset.values())) is not None:
             offered.append(fix)
         new = tuple(fix for fix in offered if fix.rewrite not in known)
-        fixes = (*new, *map(_promised, finding.fixes))
+        fixes = _in_order(new, tuple(map(_promised, finding.fixes)), from_source=finding.line is not None)
         cut = () if any(fix.applicable for fix in fixes) else self._cut(finding)
         return msgspec.structs.replace(finding, fixes=(*fixes, *cut))
 
@@ -183,6 +183,15 @@ class _Offering:
     def _note(self, rewriter: Rewriter, misfit: CannotRewrite | None) -> None:
         if isinstance(misfit, NeedsOpset) and misfit.opset <= TARGETS[0]:
             self._needs_opset[rewriter.name] = rewriter
+
+
+def _in_order(offered: tuple[Fix, ...], own: tuple[Fix, ...], *, from_source: bool) -> tuple[Fix, ...]:
+    """Rewrites before what the user would have to do; where the line in the user's source is known, that edit first.
+
+    A rewrite has to be made again after every export, an edit of the source does not.
+    """
+    by_hand = tuple(fix for fix in own if from_source and not fix.applicable)
+    return (*by_hand, *offered, *(fix for fix in own if fix not in by_hand))
 
 
 def _promised(fix: Fix) -> Fix:

@@ -24,7 +24,7 @@ from friction_tui.session.editing import Editing
 from friction_tui.session.first_look import FirstLook
 from friction_tui.session.jobs import NOTHING_OPEN, Jobs
 from friction_tui.session.other_engines import ask_others
-from friction_tui.session.saving import save_engine, save_model
+from friction_tui.session.saving import save_engine, save_model, save_script
 from friction_tui.session.source_text import source_text
 from friction_tui.vocabulary.protocol import (
     Apply,
@@ -156,6 +156,11 @@ class Session:
         """Write the model with the recipe applied; weights in external files come along as they were."""
         current = self._editing.current
         return save_model(current.base, current.model, path) if current is not None else NOTHING_OPEN
+
+    def save_script(self, path: Path) -> Saved | Refused:
+        """Write a script that repeats the recipe's edits, and run it to see that it does."""
+        current = self._editing.current
+        return save_script(current.base, current.model, path, current.recipe) if current is not None else NOTHING_OPEN
 
     def save_engine(self, path: Path) -> Saved | Refused:
         """Copy the last built plan to `path`."""

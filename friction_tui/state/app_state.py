@@ -91,7 +91,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """What an edit did to the verdicts: findings gone and findings new."""
+    """What an edit did to the verdicts: errors and warnings that are gone, and that are new."""
 
     fixed: tuple[Finding, ...]
     broke: tuple[Finding, ...]

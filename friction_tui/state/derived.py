@@ -203,10 +203,7 @@ def ended_notice(state: AppState, ended: JobEnded) -> Notice | None:
 
 def verification_text(verification: Verified) -> str:
     """`verified on 6 inputs, max difference 3e-7 (ONNX Runtime 1.32.0 CPU)`, or `not verified: …`."""
-    text = verification.text
-    if verification.holds is None:
-        return text if text.startswith("not verified") else f"not verified: {text}"
-    return text if verification.holds else f"results changed: {text}"
+    return f"results changed: {verification.text}" if verification.holds is False else verification.text
 
 
 def verification_span(state: AppState) -> tuple[str, str] | None:

@@ -40,6 +40,7 @@ from friction_tui.vocabulary.protocol import (
     Request,
     SaveEngine,
     SaveModel,
+    SaveScript,
     StartJob,
     StartNetron,
     WatchGpu,
@@ -161,6 +162,8 @@ class Host:
                 self.send(session.save_engine(Path(request.path)))
             case SaveModel():
                 self.send(session.save_model(Path(request.path)))
+            case SaveScript():
+                self.send(session.save_script(Path(request.path)))
             case StartNetron():
                 self.send(self.netron.serve(session.serialized()))
             case _:

@@ -25,7 +25,7 @@ def test_attributes_that_become_inputs_and_a_missing_adapter() -> None:
     found = planned(model, x=(2, 4))
     assert list(found)[:2] == [18, 16]  # the nearest first
     assert (found[18].inputs, found[18].became, found[18].holds) == (("axes of ReduceMean ×1",), (), True)
-    assert "verified on 4 inputs" in found[18].verification
+    assert "verified on 5 inputs" in found[18].verification
     assert (found[18].refused, found[18].lost, found[18].source) == (0, (), "TensorRT parser")
     assert found[13].adapter == "Relu 14 → 13"
     assert (found[13].op, found[13].node) == ("Relu", "0")

@@ -344,6 +344,15 @@ ACTIONS: tuple[Action, ...] = (
         edit_commands.save_model,
         needs_model,
     ),
+    Action(
+        "recipe.script",
+        "",
+        "write script",
+        "Write a Python script that repeats the edits on the original model",
+        "Model",
+        edit_commands.save_script,
+        needs_model,
+    ),
     Action("latency.measure", "m", "measure", "Measure latency", "Latency", commands.measure, needs_runner, rank=2),
     Action("job.cancel", "", "cancel", "Stop the running job (Esc)", "Build", commands.cancel_job, needs_job),
     Action(

@@ -214,7 +214,9 @@ class FixesScreen(ChoiceScreen):
         said = promise(fix)
         if said is not None:
             lines += paragraph(said[0], width, said[1], indent=margin, key=offer)
-        text = "already in the recipe" if done else what_it_does(fix) or "for you to make in your own code"
+        line = offer.finding.line
+        by_hand = f"for you to make in {line.file}:{line.line}" if line else "for you to make in your own code"
+        text = "already in the recipe" if done else what_it_does(fix) or by_hand
         lines += paragraph(text, width, "note" if fix.applicable else "muted", indent=margin, key=offer)
         verification = verification_span(self._state) if done and fix.rewrite else None
         if verification is not None:

@@ -315,10 +315,11 @@ class OpsetPlanned(msgspec.Struct, frozen=True, tag="opset_planned"):
 
 
 class Saved(msgspec.Struct, frozen=True, tag="saved"):
-    """A file was written."""
+    """A file was written; `note` says what is known of it."""
 
     path: str
     bytes: int
+    note: str = ""
 
 
 class GpuSamples(msgspec.Struct, frozen=True, tag="gpu_samples"):

@@ -41,7 +41,8 @@ class CutParts(msgspec.Struct, frozen=True, kw_only=True):
 
     The tail runs on ONNX Runtime; where there is a `middle`, that does, and the tail on TensorRT again. Files as
     written; `tensors` cross from one to the other, `bytes` of them at opt (0 where a size is not known).
-    `runner` is a Python file that runs all of them. `nodes` counts those of each part. `verified` is what running
+    `built` says of each part for TensorRT whether its builder takes it. `runner` is a Python file that runs all of
+    them. `nodes` counts those of each part. `verified` is what running
     the composition and the original showed, in words. `why_not` says why there are no parts.
     """
 
@@ -51,6 +52,7 @@ class CutParts(msgspec.Struct, frozen=True, kw_only=True):
     runner: str = ""
     tensors: tuple[str, ...] = ()
     bytes: int = 0
+    built: tuple[str, ...] = ()
     nodes: tuple[int, ...] = ()
     verified: str = ""
     holds: bool | None = None

@@ -132,6 +132,12 @@ class SaveModel(msgspec.Struct, frozen=True, tag="save_model"):
     path: str
 
 
+class SaveScript(msgspec.Struct, frozen=True, tag="save_script"):
+    """Write a Python script to `path` that repeats the recipe's edits on the original model."""
+
+    path: str
+
+
 class WatchGpu(msgspec.Struct, frozen=True, tag="watch_gpu"):
     """Send a `GpuSamples` every `interval` seconds; 0 stops."""
 
@@ -178,6 +184,7 @@ Request = (
     | CancelJob
     | SaveEngine
     | SaveModel
+    | SaveScript
     | WatchGpu
     | ReadSource
     | WatchSource
