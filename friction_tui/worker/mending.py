@@ -12,8 +12,7 @@ import msgspec
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
-from friction_tui.engines.found import deciding, found
-from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.engines.found import deciding, found, parser
 from friction_tui.model.file.external import tensor_bytes
 from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel, all_tensors, open_model
@@ -26,7 +25,7 @@ from friction_tui.rewrites.script import script_of
 from friction_tui.rewrites.verification import Verification, verify
 from friction_tui.rewrites.verifying import LARGEST, points_of
 from friction_tui.rules.checks import diagnose
-from friction_tui.rules.context import CheckContext
+from friction_tui.rules.context import context_for
 from friction_tui.rules.deduplicate import deduplicate
 from friction_tui.session.builder_verdict import refused_by_builder
 from friction_tui.session.saving import save_model
@@ -109,26 +108,27 @@ def _cut(base: OpenedModel, done: mending.Mending, request: JobRequest) -> CutPa
     if not refused:
         return None
     profile = default_profile(model, request.recipe.profile) if request.recipe.profile is not None else None
+    asked = parser(deciding(found()))
     try:
-        found = cutting.cut(
-            model, refused, ShapeTable(model, profile), lambda part: refusals(part, on_batch=lambda _: None)
+        parts = cutting.cut(
+            model, refused, ShapeTable(model, profile), lambda part: asked.refusals(part) if asked else []
         )
     except cutting.CannotCut as error:
         return CutParts(why_not=str(error))
-    files = {part.name: output.with_name(f"{output.stem}.{part.name}.onnx") for part in found.parts}
-    for part in found.parts:
+    files = {part.name: output.with_name(f"{output.stem}.{part.name}.onnx") for part in parts.parts}
+    for part in parts.parts:
         _saved(base, part.model, str(files[part.name]))
     runner = output.with_name(f"{output.stem}_run.py")
     outputs = [value.name for value in model.proto.graph.output]
-    named = [(files[part.name].name, part.engine) for part in found.parts]
+    named = [(files[part.name].name, part.engine) for part in parts.parts]
     runner.write_text(cutting.runner_text(base.path.name, named, outputs), encoding="utf-8")
-    checked = compared(base, [part.model for part in found.parts], request.recipe)
+    checked = compared(base, [part.model for part in parts.parts], request.recipe)
     return CutParts(
         **{name: str(file) for name, file in files.items()},
         runner=str(runner),
-        tensors=found.tensors,
-        bytes=found.crossing_bytes,
-        nodes=tuple(len(part.model.index.main) for part in found.parts),
+        tensors=parts.tensors,
+        bytes=parts.crossing_bytes,
+        nodes=tuple(len(part.model.index.main) for part in parts.parts),
         verified=str(checked) if checked is not None else "not verified",
         holds=checked.holds if checked is not None else None,
     )
@@ -139,9 +139,9 @@ def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
     engine = deciding(found())
     profile = default_profile(model, recipe.profile) if recipe.profile is not None else None
     asked = msgspec.structs.replace(recipe, profile=profile)
-    refused = tuple(refusals(model, on_batch=lambda _: None)) if engine is not None and recipe.parse else None
-    label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
-    context = CheckContext(model, asked, ShapeTable(model, profile), refused, label, rtx, engine)
+    reader = parser(engine) if recipe.parse else None
+    refused = tuple(reader.refusals(model)) if reader is not None else None
+    context = context_for(engine, model, asked, ShapeTable(model, profile), refused)
     found_by_rules = [finding for _, findings in diagnose(context) for finding in findings]
     return fix_first(deduplicate([*found_by_rules, *refused_by_builder(context, refused)]))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from friction_tui.engines.base import EngineCrashed
+from friction_tui.engines.tensorrt.engine import TensorRT
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
@@ -33,7 +34,7 @@ def judged() -> Judge:
         recipe = Recipe(source=Source(str(path)))
         events: list[Event] = []
         context = CheckContext(model, recipe, ShapeTable(model, Profile()), None, "TensorRT-RTX 1.7.1")
-        kept = ProfileFreeResults(model, recipe, ParserQuestion(model))
+        kept = ProfileFreeResults(model, recipe, ParserQuestion(TensorRT(), model))
         found = judge(Judgement(1, events.append, lambda: False), context, kept, lambda: None)
         assert found is not None
         return found, [one for one in events if isinstance(one, Findings) and one.check == PARSER][-1]
