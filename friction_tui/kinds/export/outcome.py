@@ -1,15 +1,22 @@
 """What came out of an export against what was asked for: sizes, inputs, opset, mode, state and results."""
 
-from friction_tui.kinds.examples import TorchModule
+from functools import partial
+
+from friction_tui.kinds.examples import But, TorchModule
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.recipe import ExportOptions
 
-DIM_CONSTRAINT = Kind(
+OutcomeKind = partial(
+    Kind,
+    knows_why=True,
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+DIM_CONSTRAINT = OutcomeKind(
     id="export/dim-constraint",
     summary="The model does not take every size asked for",
     title="{asked}, the model {takes}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES, Tier.EXPORT),
     cause="""
 A line puts a constraint on a dynamic dimension: a maximum, a multiple. The exporter drops the check, so the
@@ -46,15 +53,13 @@ def create():
 """,
         ranges={"x[0]": (1, 4, 16)},
     ),
-    knows_why=True,
     reads_sizes=True,
 )
 
-DIM_SPECIALISED = Kind(
+DIM_SPECIALISED = OutcomeKind(
     id="export/dim-specialised",
     summary="A dimension asked to be dynamic came out as a constant",
     title="{dimension} was asked to be dynamic and is the constant {size} in the model",
-    severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES, Tier.EXPORT),
     cause="""
 The code fixes the example's size: a literal in `view`, `int(x.shape[0])`, a loop over rows, a buffer of the
@@ -77,24 +82,11 @@ def create():
 """,
         ranges={"x[0]": (1, 4, 16)},
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x.view(x.size(0), 16).relu()
-
-def create():
-    return Net().eval(), (torch.randn(4, 2, 8),)
-""",
-        ranges={"x[0]": (1, 4, 16)},
-    ),
-    knows_why=True,
+    quiet=But("view(4, 16", "view(x.size(0), 16"),
     reads_sizes=True,
 )
 
-OPSET_DIFFERS = Kind(
+OPSET_DIFFERS = OutcomeKind(
     id="export/opset-differs",
     summary="The model has another opset than asked for",
     title="Opset {asked} was asked for, the model has opset {written}",
@@ -119,24 +111,10 @@ def create():
 """,
         opset=13,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x, grid):
-        y = torch.nn.functional.grid_sample(x, grid)
-        return torch.nn.functional.layer_norm(y, (8, 8))
-
-def create():
-    return Net().eval(), (torch.randn(1, 3, 8, 8), torch.rand(1, 8, 8, 2),)
-""",
-        opset=18,
-    ),
-    knows_why=True,
+    quiet=But(opset=18),
 )
 
-INPUT_PRUNED = Kind(
+INPUT_PRUNED = OutcomeKind(
     id="export/input-pruned",
     summary="A parameter of forward is not an input of the model",
     title="forward takes {parameters}, the ONNX model does not",
@@ -171,10 +149,9 @@ def create():
     return Net().eval(), (torch.randn(2, 8), torch.tensor(True),)
 """,
     ),
-    knows_why=True,
 )
 
-MUTATION = Kind(
+MUTATION = OutcomeKind(
     id="export/mutation",
     summary="forward changes what an ONNX model leaves as it is",
     title="{function} changes {what}; {effect}",
@@ -222,10 +199,9 @@ def create():
     return Net().eval(), (torch.randn(2, 8),)
 """,
     ),
-    knows_why=True,
 )
 
-ASSERTION_DROPPED = Kind(
+ASSERTION_DROPPED = OutcomeKind(
     id="export/assertion-dropped",
     summary="An assert is not part of the ONNX model",
     title="An assert on tensor values is not part of the ONNX model",
@@ -260,10 +236,9 @@ def create():
     return Net().eval(), (torch.rand(2, 8),)
 """,
     ),
-    knows_why=True,
 )
 
-TRAINING_MODE = Kind(
+TRAINING_MODE = OutcomeKind(
     id="export/training-mode",
     summary="The exported model behaves as in training",
     title="The model was exported in training mode: {parts}",
@@ -285,22 +260,10 @@ def create():
     return Net().eval(), (torch.randn(2, 8),)
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.nn.functional.dropout(x.relu(), 0.5, training=self.training)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But("relu(), 0.5)", "relu(), 0.5, training=self.training)"),
 )
 
-TRAINING_PARTS = Kind(
+TRAINING_PARTS = OutcomeKind(
     id="export/training-parts",
     summary="A part of the training step is in the graph",
     title="A loss is part of the exported graph: {loss}",
@@ -344,10 +307,9 @@ def create():
     return Net().eval(), (torch.randn(2, 8), torch.randn(2, 8),)
 """,
     ),
-    knows_why=True,
 )
 
-LEGACY_EXPORTER = Kind(
+LEGACY_EXPORTER = OutcomeKind(
     id="export/legacy-exporter",
     summary="Exported by the legacy exporter",
     title="Exported by the legacy TorchScript-based exporter",
@@ -367,18 +329,10 @@ def create():
 """,
         options=ExportOptions(legacy=True),
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-def create():
-    return torch.nn.Linear(2, 2).eval(), (torch.randn(1, 2),)
-""",
-    ),
-    knows_why=True,
+    quiet=But(options=ExportOptions()),
 )
 
-TRACED_CONSTANT = Kind(
+TRACED_CONSTANT = OutcomeKind(
     id="export/traced-constant",
     summary="A value became a Python constant while tracing",
     title="A tensor's value became a Python constant while tracing",
@@ -401,23 +355,10 @@ def create():
 """,
         options=ExportOptions(legacy=True),
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.where(x.sum() > 0, x * 2, x)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-        options=ExportOptions(legacy=True),
-    ),
-    knows_why=True,
+    quiet=But("x * 2 if x", "torch.where(x", "> 0 else x", "> 0, x * 2, x)"),
 )
 
-GUESSED_INPUTS = Kind(
+GUESSED_INPUTS = OutcomeKind(
     id="export/guessed-inputs",
     summary="The example input was guessed",
     title="{what} was guessed: {guess}",
@@ -446,14 +387,12 @@ def create():
     return torch.nn.Linear(2, 2).eval(), (torch.randn(1, 2),)
 """,
     ),
-    knows_why=True,
 )
 
-PARITY = Kind(
+PARITY = OutcomeKind(
     id="export/parity",
     summary="The ONNX model computes something else",
     title="The ONNX model computes something else: {problem}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.HAZARD, Tier.SHAPES),
     cause="""
 On the example, or at another size in the range, outputs differ beyond the tolerance or the ONNX model fails:
@@ -479,20 +418,5 @@ def create():
     return Net().eval(), (torch.randn(2, 8),)
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        y = x.relu()
-        if torch.compiler.is_exporting():
-            y = y * 1
-        return y
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But("= y * 1.5", "= y * 1"),
 )
