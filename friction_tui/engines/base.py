@@ -1,11 +1,12 @@
-"""What every engine is asked for and answers with: a refused node, what a builder says, a crash."""
+"""What every engine is asked for and answers with: a refused node, what a builder says, a crash.
+
+Imported by the parser's process too, in environments that have TensorRT and nothing else.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
-
-import msgspec
 
 from friction_tui.processes.ended import ChildDied
 
@@ -97,11 +98,15 @@ class BuilderAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a model is to be built for. `typed`: its own types count, whatever the edition."""
+    """What a model is to be built for.
+
+    No `profiles` means deliberately none. `target` is one of `EngineInfo.targets`, "" for the default, `precision` a
+    `Precision` of the recipe. `typed`: the model's own types count, whatever the edition.
+    """
 
     profiles: tuple[ResolvedProfile, ...] = ()
     target: str = ""
-    precision: str = ""
+    precision: str = "as-exported"
     typed: bool = False
 
 
@@ -129,14 +134,16 @@ class Reduced:
     complete: bool
 
 
-class NodeError(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class NodeError:
     """A node of the main graph that a runtime refuses to load; `path` as in GraphData."""
 
     path: str
     text: str
 
 
-class Opinion(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Opinion:
     """What loading a model says, "" for nothing, and `nodes`: every node that is refused on its own, too.
 
     `checker` is what `onnx.checker` says of the model, "" for nothing.

@@ -18,11 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from friction_tui.engines.base import Array, BuilderAnswer, Elsewhere, Opinion, Reduced, Refusal, Terms
-    from friction_tui.engines.profiles import ResolvedProfile
     from friction_tui.model.opened import OpenedModel
     from friction_tui.model.shapes.shape_table import ShapeTable
     from friction_tui.vocabulary.protocol import BuildResult
-    from friction_tui.vocabulary.recipe import Precision
 
 
 class Engine(Protocol):
@@ -104,20 +102,16 @@ class Builds(Engine, Protocol):
     def build(
         self,
         model: Path | bytes,
-        profiles: Sequence[ResolvedProfile],
+        terms: Terms,
         plan: Path,
         progress: Progress,
         *,
         origin: Path | None = None,
-        target: str = "",
-        precision: Precision,
-        strongly_typed: bool = False,
     ) -> BuildResult:
         """Build a plan and write it to `plan`; a refused model is a result with findings, not an error.
 
-        `model` is a file, or a serialised model whose external data lies beside `origin`. No `profiles` means
-        deliberately none. `target` is one of `EngineInfo.targets`, "" for the default. `strongly_typed`: the model's
-        own types count, whatever the edition. Raises EngineMissing without an edition that builds here.
+        `model` is a file, or a serialised model whose external data lies beside `origin`. Raises EngineMissing without
+        an edition that builds here.
         """
 
     def reduced(self, model: OpenedModel, table: ShapeTable, terms: Terms, say: Callable[[str], None]) -> Reduced:

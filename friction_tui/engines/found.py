@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.engine import Builds, Engine, Opines, Parses, ParsesElsewhere, Runs
-from friction_tui.engines.onnxruntime_installed import OnnxRuntime
+from friction_tui.engines.onnxruntime_engine import OnnxRuntime
 from friction_tui.engines.tensorrt.engine import TensorRT
 from friction_tui.vocabulary.protocol import EngineInfo
 

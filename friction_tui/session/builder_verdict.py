@@ -9,6 +9,7 @@ from friction_tui.engines.base import DRY_LIMIT_S, BuilderAnswer, EngineCrashed,
 from friction_tui.engines.engine import Question
 from friction_tui.engines.found import builder
 from friction_tui.engines.profiles import resolved
+from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.profile import shape_tensor_inputs
 from friction_tui.processes.child import Stop
 from friction_tui.rewrites.apply import edits_types
@@ -16,7 +17,7 @@ from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.builder import answer_findings, build_findings, ended_without_result
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import CheckState, JobEnded, JobKind
-from friction_tui.vocabulary.recipe import POINTS
+from friction_tui.vocabulary.recipe import POINTS, Recipe
 
 KERNELS_S = 30.0
 """How long kernels for a chosen target are compiled in a check. Refusals come early: within 8 s on all models seen."""
@@ -35,14 +36,18 @@ class Step:
 
 
 def terms_of(context: CheckContext) -> Terms:
-    """What the recipe says the model is to be built for."""
-    recipe, engine = context.recipe, context.builder
-    weak = engine is not None and engine.weak_types
+    """What the model under judgement is to be built for."""
+    weak = context.builder is not None and context.builder.weak_types
+    return terms_for(context.model, context.recipe, weak_types=weak)
+
+
+def terms_for(model: OpenedModel, recipe: Recipe, *, weak_types: bool) -> Terms:
+    """What the recipe says that `model` is to be built for. `weak_types`: precision may be a flag of the builder."""
     return Terms(
-        profiles=tuple(one for profile in recipe.profiles for one in resolved(context.model, profile)),
+        profiles=tuple(one for profile in recipe.profiles for one in resolved(model, profile)),
         target=recipe.target,
         precision=recipe.precision.value,
-        typed=edits_types(recipe, weak_types=weak),
+        typed=edits_types(recipe, weak_types=weak_types),
     )
 
 

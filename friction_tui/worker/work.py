@@ -10,13 +10,13 @@ import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
 from friction_tui.engines.found import builder, deciding, found, runner
-from friction_tui.engines.profiles import resolved
 from friction_tui.measure.inputs import example_inputs
 from friction_tui.measure.latency import with_onnxruntime, with_plan
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
-from friction_tui.rewrites.apply import apply, changes_model, edits_types
+from friction_tui.rewrites.apply import apply, changes_model
 from friction_tui.rewrites.edited import PROTOBUF_LIMIT, write
+from friction_tui.session.builder_verdict import terms_for
 from friction_tui.vocabulary.protocol import EngineInfo, JobEnded, JobRequest
 from friction_tui.vocabulary.recipe import Precision
 from friction_tui.worker.progress import Progress
@@ -26,16 +26,12 @@ def build(request: JobRequest, progress: Progress) -> JobEnded:
     """Build the engine of the request's model with its recipe applied; the plan lands in the request's folder."""
     started = time.monotonic()
     base, model = _prepared(request, progress)
-    typed = edits_types(request.recipe, weak_types=_weak_types())
     result = builder(deciding(found())).build(
         base.path if model is base else model.proto.SerializeToString(),
-        [one for profile in request.recipe.profiles for one in resolved(model, profile)],
+        terms_for(model, request.recipe, weak_types=_weak_types()),
         Path(request.folder) / "engine.plan",
         progress,
         origin=None if model is base else base.path,
-        target=request.recipe.target,
-        precision=request.recipe.precision,
-        strongly_typed=typed,
     )
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, build=result)
 

@@ -11,13 +11,12 @@ from onnx import parser, save_model
 from friction_tui.engines import found as registry
 from friction_tui.engines.base import DRY_LIMIT_S, BuilderAnswer, Reduced, Refusal, Said, Terms
 from friction_tui.engines.engine import Progress
-from friction_tui.engines.profiles import ResolvedProfile
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.session.session import Session
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult, EngineInfo, Event, Findings, Judged, Open
-from friction_tui.vocabulary.recipe import Precision, Recipe, Source
+from friction_tui.vocabulary.recipe import Recipe, Source
 
 GRAPH = "g (float[2,4] x) => (float[2,4] y) { [first] a = %s(x)  [last] y = Tanh(a) }"
 
@@ -66,14 +65,11 @@ class Small:
     def build(
         self,
         model: Path | bytes,
-        profiles: Sequence[ResolvedProfile],
+        terms: Terms,
         plan: Path,
         progress: Progress,
         *,
         origin: Path | None = None,
-        target: str = "",
-        precision: Precision,
-        strongly_typed: bool = False,
     ) -> BuildResult:
         raise NotImplementedError  # no check of a model builds to the end without a target
 

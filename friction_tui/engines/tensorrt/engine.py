@@ -17,16 +17,15 @@ from friction_tui.engines.tensorrt import module
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
 from friction_tui.vocabulary.protocol import EngineInfo
+from friction_tui.vocabulary.recipe import Precision
 
 if TYPE_CHECKING:
     from friction_tui.engines.base import Array, Reduced, Refusal, Terms
     from friction_tui.engines.engine import LoadedPlan, Progress
-    from friction_tui.engines.profiles import ResolvedProfile
     from friction_tui.engines.tensorrt.builder import BuilderQuestion
     from friction_tui.model.opened import OpenedModel
     from friction_tui.model.shapes.shape_table import ShapeTable
     from friction_tui.vocabulary.protocol import BuildResult
-    from friction_tui.vocabulary.recipe import Precision
 
 _PROBE_TIMEOUT_S = 60.0
 
@@ -77,27 +76,24 @@ class TensorRT:
     def build(
         self,
         model: Path | bytes,
-        profiles: Sequence[ResolvedProfile],
+        terms: Terms,
         plan: Path,
         progress: Progress,
         *,
         origin: Path | None = None,
-        target: str = "",
-        precision: Precision,
-        strongly_typed: bool = False,
     ) -> BuildResult:
         """Build a plan with the preferred edition, in this process."""
         from friction_tui.engines.tensorrt.build import build
 
         return build(
             model,
-            profiles,
+            terms.profiles,
             plan,
             progress,
             origin=origin,
-            target=target,
-            precision=precision,
-            strongly_typed=strongly_typed,
+            target=terms.target,
+            precision=Precision(terms.precision),
+            strongly_typed=terms.typed,
         )
 
     def reduced(self, model: OpenedModel, table: ShapeTable, terms: Terms, say: Callable[[str], None]) -> Reduced:
