@@ -6,6 +6,7 @@ They stand in the kind's declaration, on its page of the documentation, and in t
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -85,6 +86,24 @@ class TorchModule:
     ranges: dict[str, tuple[int, int, int]] = field(default_factory=dict)
     opset: int | None = None
     options: ExportOptions = field(default_factory=ExportOptions)
+
+
+def net(members: str, inputs: str = "torch.randn(2, 8),", **judged_with: Any) -> TorchModule:
+    """A file whose module `Net` has these members, in evaluation mode, and is exported with `inputs`.
+
+    `judged_with` are further fields of `TorchModule`.
+    """
+    body = textwrap.indent(members.strip("\n"), "    ")
+    source = f"""
+import torch
+
+class Net(torch.nn.Module):
+{body}
+
+def create():
+    return Net().eval(), ({inputs})
+"""
+    return TorchModule(source, **judged_with)
 
 
 @dataclass(frozen=True, slots=True)

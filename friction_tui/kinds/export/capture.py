@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from friction_tui.kinds.examples import But, TorchModule
+from friction_tui.kinds.examples import But, TorchModule, net
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
@@ -26,30 +26,18 @@ and raises `GuardOnDataDependentSymNode: Could not guard on data-dependent expre
 not; a Python bool in the constructor when the answer never changes; `torch.where` with a fixed number of rounds, or
 `while_loop`, for loops.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        if x.mean() > 0.5:
-            return x * 2
-        return x
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    if x.mean() > 0.5:
+        return x * 2
+    return x
 """,
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.where(x.mean() > 0.5, x * 2, x)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return torch.where(x.mean() > 0.5, x * 2, x)
 """,
     ),
 )
@@ -65,22 +53,16 @@ of the same shapes and types, a loop's body what it carries; none may do what ca
     evidence="""The line that calls the operator, and how the branches differ.""",
     example="""`torch.cond(p, lambda x: x[:, :4], lambda x: x * 2, (x,))`.""",
     fix="""Pad, expand or cast until both match, or compute both and choose with `torch.where`.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        def first(x):
-            return x.sum(1)
-        
-        def second(x):
-            return x * 2
-        
-        return torch.cond(x.sum() > 0, first, second, (x,))
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    def first(x):
+        return x.sum(1)
+    
+    def second(x):
+        return x * 2
+    
+    return torch.cond(x.sum() > 0, first, second, (x,))
 """,
     ),
     quiet=But("return x * 2", "return x.mean(1)"),
@@ -103,29 +85,19 @@ check (warning).""",
 Keep the full size and mask (`torch.where(mask, x, 0)`), select a fixed number with `torch.topk`, promise what
 always holds with `torch._check(...)`, or move the selection outside the model.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x[x > 0].view(2, -1).sum(1)
-
-def create():
-    return Net().eval(), (torch.ones(2, 8),)
+def forward(self, x):
+    return x[x > 0].view(2, -1).sum(1)
 """,
+        "torch.ones(2, 8),",
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.where(x > 0, x, 0).view(2, -1).sum(1)
-
-def create():
-    return Net().eval(), (torch.ones(2, 8),)
+def forward(self, x):
+    return torch.where(x > 0, x, 0).view(2, -1).sum(1)
 """,
+        "torch.ones(2, 8),",
     ),
 )
 
@@ -202,16 +174,10 @@ def create():
     return Net().eval(), (Batch(torch.randn(2, 8)),)
 """,
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, image):
-        return image.relu()
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, image):
+    return image.relu()
 """,
     ),
 )
@@ -224,16 +190,10 @@ UNSUPPORTED_OUTPUT = CaptureKind(
     evidence="""The class, and where forward is defined.""",
     example="""`return {"scores": y, "name": "resnet"}`.""",
     fix="""Return tensors in tuples, lists or dicts.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return {"y": x.relu(), "task": "classify"}
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return {"y": x.relu(), "task": "classify"}
 """,
     ),
     quiet=But('task": "classify"', 'sum": x.sum()'),
@@ -252,23 +212,18 @@ lowered: behind a transpose, or where an attention kernel gives another layout t
 `clone(memory_format=torch.contiguous_format)` before it (`contiguous()` copies nothing where the capture takes the
 tensor for contiguous); in transformers `attn_implementation="eager"`.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.bias = torch.nn.Parameter(torch.zeros(1, 4, 16, 16))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.bias = torch.nn.Parameter(torch.zeros(1, 4, 16, 16))
-
-    def forward(self, x):
-        q = x.view(2, 16, 4, 8).transpose(1, 2)
-        y = torch.nn.functional.scaled_dot_product_attention(q, q, q, attn_mask=self.bias * 1)
-        return y.transpose(1, 2).view(2, 16, 32)
-
-def create():
-    return Net().eval(), (torch.randn(2, 16, 32),)
+def forward(self, x):
+    q = x.view(2, 16, 4, 8).transpose(1, 2)
+    y = torch.nn.functional.scaled_dot_product_attention(q, q, q, attn_mask=self.bias * 1)
+    return y.transpose(1, 2).view(2, 16, 32)
 """,
+        "torch.randn(2, 16, 32),",
     ),
     quiet=But(", 2).view(", ", 2).clone(memory_format=torch.contiguous_format).view("),
 )
@@ -337,20 +292,14 @@ Python, and sees nothing of what happens inside.""",
     evidence="""The line that calls it and the exporter's own message.""",
     example="""`self.part = torch.jit.script(Part())`, called in forward.""",
     fix="""The plain module for the export; the legacy exporter, which takes TorchScript.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.part = torch.jit.script(torch.nn.Linear(8, 8))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.part = torch.jit.script(torch.nn.Linear(8, 8))
-
-    def forward(self, x):
-        return self.part(x) + 1
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return self.part(x) + 1
 """,
     ),
     quiet=But("jit.script(torch.", "", "Linear(8, 8))", "Linear(8, 8)"),
@@ -369,16 +318,10 @@ Python draws a random number or reads a clock: its value at the export is a cons
     evidence="""The line and Python's own message; or that PyTorch gives another result in every run.""",
     example="""`f"{x.max().item():.2f}"` in forward.""",
     fix="""Torch operators; move it out of forward; a custom operator.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x * float(f"{x.max().item():.2f}")
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return x * float(f"{x.max().item():.2f}")
 """,
     ),
     quiet=But('float(f"{', "torch.round(", '.item():.2f}"', ", decimals=2"),
@@ -419,16 +362,10 @@ DEVICE_MISMATCH = CaptureKind(
     evidence="""The line and torch's message.""",
     example="""`torch.zeros(4).cuda()` in forward.""",
     fix="""`device=x.device`; constants as buffers.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x + torch.zeros(8).cuda()
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return x + torch.zeros(8).cuda()
 """,
     ),
     quiet=But("(8).cuda(", "(8, device=x.device"),

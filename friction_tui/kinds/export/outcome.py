@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from friction_tui.kinds.examples import But, TorchModule
+from friction_tui.kinds.examples import But, TorchModule, net
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.recipe import ExportOptions
@@ -25,32 +25,22 @@ ONNX model fails or computes nonsense there.
     evidence="""The line, the condition, and a size in the range at which it is false.""",
     example="""`x.view(x.size(0) // 2, 2, 8)` with a batch of 1..16.""",
     fix="""Narrow the range, keep it to multiples and pad, or change the line.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        pairs = x.view(x.size(0) // 2, 2, 8)
-        return pairs[:, 0] - pairs[:, 1]
-
-def create():
-    return Net().eval(), (torch.randn(4, 8),)
+def forward(self, x):
+    pairs = x.view(x.size(0) // 2, 2, 8)
+    return pairs[:, 0] - pairs[:, 1]
 """,
+        "torch.randn(4, 8),",
         ranges={"x[0]": (1, 4, 16)},
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        pairs = x.view(x.size(0), 2, 4)
-        return pairs[:, 0] - pairs[:, 1]
-
-def create():
-    return Net().eval(), (torch.randn(4, 8),)
+def forward(self, x):
+    pairs = x.view(x.size(0), 2, 4)
+    return pairs[:, 0] - pairs[:, 1]
 """,
+        "torch.randn(4, 8),",
         ranges={"x[0]": (1, 4, 16)},
     ),
     reads_sizes=True,
@@ -69,17 +59,12 @@ example's batch. The exporter drops the request without an error.
     example="""`x.view(4, 16)` with a dynamic batch.""",
     fix="""`x.view(x.size(0), 16)`, `-1` or `flatten(1)`; no `int()`, `item()` or `len()` on sizes; or ask for a static
 dimension.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x.view(4, 16).relu()
-
-def create():
-    return Net().eval(), (torch.randn(4, 2, 8),)
+def forward(self, x):
+    return x.view(4, 16).relu()
 """,
+        "torch.randn(4, 2, 8),",
         ranges={"x[0]": (1, 4, 16)},
     ),
     quiet=But("view(4, 16", "view(x.size(0), 16"),
@@ -97,18 +82,13 @@ conversion is silent.""",
     evidence="""Both numbers.""",
     example="""`opset_version=13` gives 18.""",
     fix="""Stay at the opset written, or use the legacy exporter for an old one.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x, grid):
-        y = torch.nn.functional.grid_sample(x, grid)
-        return torch.nn.functional.layer_norm(y, (8, 8))
-
-def create():
-    return Net().eval(), (torch.randn(1, 3, 8, 8), torch.rand(1, 8, 8, 2),)
+def forward(self, x, grid):
+    y = torch.nn.functional.grid_sample(x, grid)
+    return torch.nn.functional.layer_norm(y, (8, 8))
 """,
+        "torch.randn(1, 3, 8, 8), torch.rand(1, 8, 8, 2),",
         opset=13,
     ),
     quiet=But(opset=18),
@@ -125,29 +105,19 @@ Name`.""",
     evidence="""The parameter, the value it is fixed at, where forward is defined.""",
     example="""`forward(self, x, double: bool)`.""",
     fix="""A constructor argument; a tensor used with `torch.where`; one model per value.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x, double: bool):
-        return x * 2 if double else x
-
-def create():
-    return Net().eval(), (torch.randn(2, 8), True,)
+def forward(self, x, double: bool):
+    return x * 2 if double else x
 """,
+        "torch.randn(2, 8), True,",
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x, double):
-        return torch.where(double, x * 2, x)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8), torch.tensor(True),)
+def forward(self, x, double):
+    return torch.where(double, x * 2, x)
 """,
+        "torch.randn(2, 8), torch.tensor(True),",
     ),
 )
 
@@ -165,38 +135,26 @@ and only read their inputs.
 whether the changed tensor is an output (then it is a note).""",
     example="""`self.seen.add_(x.mean(0))`; `cache[:, position] = key`.""",
     fix="""Take the state as an input and return the new one as an output; skip caches in an export.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.register_buffer("seen", torch.zeros(8))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("seen", torch.zeros(8))
-
-    def forward(self, x):
-        self.seen.add_(x.mean(0))
-        return x - self.seen
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    self.seen.add_(x.mean(0))
+    return x - self.seen
 """,
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.register_buffer("seen", torch.zeros(8))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("seen", torch.zeros(8))
-
-    def forward(self, x):
-        seen = self.seen + x.mean(0)
-        return x - seen, seen
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    seen = self.seen + x.mean(0)
+    return x - seen, seen
 """,
     ),
 )
@@ -211,30 +169,20 @@ ASSERTION_DROPPED = OutcomeKind(
     evidence="""The line.""",
     example="""`assert (x > 0).all()`.""",
     fix="""Check outside the model if the check must hold in deployment.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        assert (x >= 0).all()
-        return x.sqrt()
-
-def create():
-    return Net().eval(), (torch.rand(2, 8),)
+def forward(self, x):
+    assert (x >= 0).all()
+    return x.sqrt()
 """,
+        "torch.rand(2, 8),",
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.clamp(x, min=0).sqrt()
-
-def create():
-    return Net().eval(), (torch.rand(2, 8),)
+def forward(self, x):
+    return torch.clamp(x, min=0).sqrt()
 """,
+        "torch.rand(2, 8),",
     ),
 )
 
@@ -248,16 +196,10 @@ TRAINING_MODE = OutcomeKind(
     evidence="""The modules concerned and the factory's line, or the functional call's line.""",
     example="""`return Net().train()`; `F.dropout(x, 0.5)`.""",
     fix="""`model.eval()` before the export; `training=self.training`.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.nn.functional.dropout(x.relu(), 0.5)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return torch.nn.functional.dropout(x.relu(), 0.5)
 """,
     ),
     quiet=But("relu(), 0.5)", "relu(), 0.5, training=self.training)"),
@@ -273,39 +215,29 @@ TRAINING_PARTS = OutcomeKind(
     evidence="""The loss and its line.""",
     example="""`return scores, self.loss(scores, target)`.""",
     fix="""Return predictions before the loss when not training; export the part that predicts.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.loss = torch.nn.MSELoss()
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.loss = torch.nn.MSELoss()
-
-    def forward(self, x, target):
-        scores = x.softmax(-1)
-        return scores, self.loss(scores, target)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8), torch.randn(2, 8),)
+def forward(self, x, target):
+    scores = x.softmax(-1)
+    return scores, self.loss(scores, target)
 """,
+        "torch.randn(2, 8), torch.randn(2, 8),",
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.loss = torch.nn.MSELoss()
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.loss = torch.nn.MSELoss()
-
-    def forward(self, x, target):
-        scores = x.softmax(-1)
-        return (scores, self.loss(scores, target)) if self.training else scores - target
-
-def create():
-    return Net().eval(), (torch.randn(2, 8), torch.randn(2, 8),)
+def forward(self, x, target):
+    scores = x.softmax(-1)
+    return (scores, self.loss(scores, target)) if self.training else scores - target
 """,
+        "torch.randn(2, 8), torch.randn(2, 8),",
     ),
 )
 
@@ -342,16 +274,10 @@ TRACED_CONSTANT = OutcomeKind(
     evidence="""The line of the tracer's warning.""",
     example="""`if x.sum() > 0:` in a traced model.""",
     fix="""`torch.where`; sizes without `int()`; the dynamo exporter.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x * 2 if x.sum() > 0 else x
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return x * 2 if x.sum() > 0 else x
 """,
         options=ExportOptions(legacy=True),
     ),
@@ -403,19 +329,13 @@ code that runs differently in an export, a Python number taken from the example,
     fix="""
 The line found; sizes from `x.shape`; an export without optimisation to tell the optimiser from the capture.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        y = x.relu()
-        if torch.compiler.is_exporting():
-            y = y * 1.5
-        return y
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    y = x.relu()
+    if torch.compiler.is_exporting():
+        y = y * 1.5
+    return y
 """,
     ),
     quiet=But("= y * 1.5", "= y * 1"),

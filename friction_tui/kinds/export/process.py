@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from friction_tui.kinds.examples import But, Shown, TorchModule
+from friction_tui.kinds.examples import But, Shown, TorchModule, net
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
@@ -82,21 +82,16 @@ MODEL_ERROR = ProcessKind(
     evidence="""The line and the exception.""",
     example="""A `Linear(16, 8)` fed 12 features.""",
     fix="""Correct the example input, or the model.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.fc = torch.nn.Linear(16, 8)
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = torch.nn.Linear(16, 8)
-
-    def forward(self, x):
-        return self.fc(x.flatten(1))
-
-def create():
-    return Net().eval(), (torch.randn(2, 3, 4),)
+def forward(self, x):
+    return self.fc(x.flatten(1))
 """,
+        "torch.randn(2, 3, 4),",
     ),
     quiet=But("randn(2, 3", "randn(2, 4"),
 )
@@ -143,18 +138,12 @@ UNKNOWN = ProcessKind(
     evidence="""Its own message, and the last user line in its traceback.""",
     example="""An internal error of the exporter.""",
     fix="""Read the message; export submodules one by one to find the smallest that fails.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        if torch.compiler.is_exporting():
-            raise RuntimeError("not meant for an export")
-        return x.relu()
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    if torch.compiler.is_exporting():
+        raise RuntimeError("not meant for an export")
+    return x.relu()
 """,
     ),
     quiet=But("is_exporting", "is_compiling() and not torch.compiler.is_exporting", "for an export", "to be compiled"),

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from friction_tui.kinds.examples import But, Shown, TorchModule
+from friction_tui.kinds.examples import But, Shown, net
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
@@ -28,21 +28,16 @@ the lowest opset that has it.
 Raise the opset when a higher one has it; replace the operator; add an entry to `custom_translation_table`; or
 compute that part outside the model.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.register_buffer("edges", torch.linspace(0, 1, 9))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("edges", torch.linspace(0, 1, 9))
-
-    def forward(self, x):
-        return torch.searchsorted(self.edges, x)
-
-def create():
-    return Net().eval(), (torch.rand(2, 8),)
+def forward(self, x):
+    return torch.searchsorted(self.edges, x)
 """,
+        "torch.rand(2, 8),",
     ),
     quiet=But("torch.searchsorted(self.edges, x", "(x.unsqueeze(-1) > self.edges).sum(-1"),
 )
@@ -55,16 +50,10 @@ MISSING_DECOMPOSITION = TranslationKind(
     evidence="""The `prims` operator and the line whose call became it.""",
     example="""`torch.special.i1(x)` becomes `prims::bessel_i1`.""",
     fix="""As for a missing ONNX function: replace the call, or translate it with `custom_translation_table`.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.special.i1(x)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return torch.special.i1(x)
 """,
     ),
     quiet=But("special.i1", "special.expit"),
@@ -80,16 +69,10 @@ translates a few operators for it.""",
     evidence="""The operator and its line; or the input that changed shape.""",
     example="""`torch.fft.fft(x).tanh()`.""",
     fix="""Real arithmetic on `torch.view_as_real(z)`; a DFT as a matrix product; or outside the model.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.fft.fft(x).tanh().abs()
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return torch.fft.fft(x).tanh().abs()
 """,
     ),
     quiet=But("torch.fft.", "torch.view_as_real(torch.fft.", ".tanh().abs", ").tanh"),
@@ -106,22 +89,17 @@ the export ends without an error.
     evidence="""ONNX Runtime's message when it loads the file, the node, and the line it came from.""",
     example="""`torch.istft`: a ScatterND with int32 indices.""",
     fix="""Other operators on that line; `optimize` off; the legacy exporter.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.register_buffer("window", torch.hann_window(64))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("window", torch.hann_window(64))
-
-    def forward(self, wave):
-        spectrum = torch.stft(wave, 64, 16, window=self.window, return_complex=True)
-        return torch.istft(spectrum * 0.5, 64, 16, window=self.window)
-
-def create():
-    return Net().eval(), (torch.randn(1, 512),)
+def forward(self, wave):
+    spectrum = torch.stft(wave, 64, 16, window=self.window, return_complex=True)
+    return torch.istft(spectrum * 0.5, 64, 16, window=self.window)
 """,
+        "torch.randn(1, 512),",
     ),
     quiet=But("istft(spectrum", "view_as_real(spectrum)", ", 64, 16, window=self.window)", ""),
 )
