@@ -152,7 +152,7 @@ class Host:
             case ReadInitializer():
                 self.send(session.initializer(request.name))
             case Forecast():
-                self.send(session.forecast(request.key))
+                self.send(session.forecast(request))
             case ReadSource():
                 self.send(session.source(request.file))
             case StartJob():

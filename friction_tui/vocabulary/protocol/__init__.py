@@ -55,6 +55,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     GpuSample as GpuSample,
     KeptNode as KeptNode,
     Kernel as Kernel,
+    Largest as Largest,
     LatencyResult as LatencyResult,
     LogLevel as LogLevel,
     LogLine as LogLine,
