@@ -15,9 +15,9 @@ import msgspec
 import onnx
 import platformdirs
 
-from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.base import EngineCrashed, EngineMissing, Opinion
 from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions
-from friction_tui.engines.onnxruntime_job import Ask, Limits, Verdict
+from friction_tui.engines.onnxruntime_job import Ask, Limits
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.weightless import weightless
 from friction_tui.processes.begin import command
@@ -51,7 +51,7 @@ def prestart() -> None:
         _SERVER.prestart()
 
 
-def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
+def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Opinion:
     """What both say of the model when they load it, its large weights replaced by zeros that are never read.
 
     Raises EngineMissing, EngineCrashed (also after LIMIT_S seconds), and `Stopped` when `stop`
@@ -65,7 +65,7 @@ def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
         onnx.save_model(weightless(model.proto, copy.parent, model.path.parent), copy)
         limit = _SERVER.limit_s + PER_NODE_S * len(model.index.nodes)
         said = _SERVER.ask(Ask("verdict", str(copy)), stop=lambda: stop() or [turn] != _NEWEST, limit_s=limit)
-        return msgspec.json.decode(said, type=Verdict)
+        return msgspec.json.decode(said, type=Opinion)
 
 
 def limits() -> Limits:

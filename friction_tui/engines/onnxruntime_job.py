@@ -10,6 +10,7 @@ import sys
 
 import msgspec
 
+from friction_tui.engines.base import NodeError, Opinion
 from friction_tui.processes.stdio import LineWriter, take_stdout
 
 POLITE = 5
@@ -21,24 +22,6 @@ class Ask(msgspec.Struct, frozen=True):
 
     what: str
     model: str = ""
-
-
-class NodeError(msgspec.Struct, frozen=True):
-    """A node of the main graph that ONNX Runtime refuses to load; `path` as in GraphData."""
-
-    path: str
-    text: str
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What loading a model says, "" for nothing, and `nodes`: every node that is refused on its own, too.
-
-    `checker` is what `onnx.checker` says of the model, "" for nothing.
-    """
-
-    error: str
-    nodes: tuple[NodeError, ...] = ()
-    checker: str = ""
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -60,7 +43,7 @@ def main() -> None:
     os._exit(0)  # exit handlers of native libraries can crash after the work is done
 
 
-def verdict(model: str) -> Verdict:
+def verdict(model: str) -> Opinion:
     """Load the model; only when that fails is each of its nodes asked."""
     import onnx
     import onnxruntime as ort
@@ -76,8 +59,8 @@ def verdict(model: str) -> Verdict:
         ort.InferenceSession(model, options(), providers=["CPUExecutionProvider"])
     except Exception as error:
         # The bindings raise a class of their own for each of ONNX Runtime's status codes.
-        return Verdict(str(error), tuple(NodeError(path, text) for path, text in lint(model)), complaint)
-    return Verdict("", (), complaint)
+        return Opinion(str(error), tuple(NodeError(path, text) for path, text in lint(model)), complaint)
+    return Opinion("", (), complaint)
 
 
 def limits() -> Limits:

@@ -3,17 +3,24 @@
 Reported only when the model or the precision asked for computes in float16.
 """
 
-from friction_tui.kinds.examples import ModelText, Weights
+from functools import partial
+
+from friction_tui.kinds.examples import But, ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.recipe import Precision
 
-SUM_OF_SQUARES = Kind(
+PrecisionKind = partial(
+    Kind,
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+SUM_OF_SQUARES = PrecisionKind(
     id="precision/sum-of-squares",
     summary="A sum of squares in float16",
     title="Sums of squares in fp16",
-    severities=(Severity.WARNING,),
-    tiers=(Tier.HAZARD,),
     cause="""256² is already Inf. A LayerNorm exported in pieces does it (`Running layernorm after self-attention in
 FP16 may cause overflow`).""",
     evidence="""The nodes.""",
@@ -24,17 +31,13 @@ FP16 may cause overflow`).""",
         "g (float[n,8] x) => (float[n,1] y) { s = Mul (x, x) y = ReduceMean <axes = [1]> (s) }",
         precision=Precision.FP16,
     ),
-    quiet=ModelText(
-        "g (float[n,8] x) => (float[n,1] y) { s = Abs (x) y = ReduceMean <axes = [1]> (s) }", precision=Precision.FP16
-    ),
+    quiet=But("Mul (x, x", "Abs (x"),
 )
 
-EPSILON_UNDERFLOW = Kind(
+EPSILON_UNDERFLOW = PrecisionKind(
     id="precision/epsilon-underflow",
     summary="An epsilon that is 0 in float16",
     title="{epsilon} 0 in fp16",
-    severities=(Severity.WARNING,),
-    tiers=(Tier.HAZARD,),
     cause="""Below 6e-8 an epsilon vanishes, and a division by it or a root gives Inf or NaN.""",
     evidence="""The constant and the node.""",
     example="""`eps=1e-12` of BERT in a float16 model.""",
@@ -44,19 +47,13 @@ EPSILON_UNDERFLOW = Kind(
         precision=Precision.FP16,
         weights=(Weights("eps", (), (1e-12,)),),
     ),
-    quiet=ModelText(
-        "g (float[n,8] x) => (float[n,8] y) { v = Add (x, eps) y = Sqrt (v) }",
-        precision=Precision.FP16,
-        weights=(Weights("eps", (), (1e-5,)),),
-    ),
+    quiet=But(weights=(Weights("eps", (), (1e-5,)),)),
 )
 
-EXPONENTIAL = Kind(
+EXPONENTIAL = PrecisionKind(
     id="precision/exponential",
     summary="Exp without a bound in float16",
     title="Exp without a bound in fp16",
-    severities=(Severity.WARNING,),
-    tiers=(Tier.HAZARD,),
     cause="""Exp overflows from 11.1 on.""",
     evidence="""The nodes.""",
     example="""A hand-written softmax that does not subtract the maximum.""",
@@ -68,12 +65,10 @@ EXPONENTIAL = Kind(
     ),
 )
 
-CONSTANT_OVERFLOW = Kind(
+CONSTANT_OVERFLOW = PrecisionKind(
     id="precision/constant-overflow",
     summary="A constant that is Inf in float16",
     title="The constant {value} is Inf in fp16",
-    severities=(Severity.WARNING,),
-    tiers=(Tier.HAZARD,),
     cause="""A mask value such as -3.4e38 becomes -Inf, and a row masked altogether becomes NaN.""",
     evidence="""The constant and the node.""",
     example="""`torch.finfo(torch.float32).min` as attention mask.""",
@@ -83,9 +78,5 @@ CONSTANT_OVERFLOW = Kind(
         precision=Precision.FP16,
         weights=(Weights("mask", (), (-3.4e38,)),),
     ),
-    quiet=ModelText(
-        "g (float[n,8] x) => (float[n,8] y) { y = Add (x, mask) }",
-        precision=Precision.FP16,
-        weights=(Weights("mask", (), (-1e4,)),),
-    ),
+    quiet=But(weights=(Weights("mask", (), (-1e4,)),)),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.rules import largest_activation, performance, training
+from friction_tui.rules import performance, training
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.control import control_flow
@@ -42,7 +42,7 @@ CHECKS: tuple[Check, ...] = (
     impossible_constants.CHECK,
     half_precision.CHECK,
     performance.CHECK,
-    largest_activation.CHECK,
+    performance.LARGEST_ACTIVATION,
 )
 """Every check, what costs least and is most certain first."""
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from friction_tui.engines.base import EngineCrashed, EngineMissing, Refusal
-from friction_tui.engines.tensorrt.builder import LIMIT_S, BuilderAnswer, BuilderQuestion, Stop, Terms
-from friction_tui.engines.tensorrt.profiles import resolved
+from friction_tui.engines.base import DRY_LIMIT_S, BuilderAnswer, EngineCrashed, EngineMissing, Refusal, Terms
+from friction_tui.engines.engine import Question
+from friction_tui.engines.found import builder
+from friction_tui.engines.profiles import resolved
+from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.profile import shape_tensor_inputs
+from friction_tui.processes.child import Stop
 from friction_tui.rewrites.apply import edits_types
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.builder import answer_findings, build_findings, ended_without_result
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import CheckState, JobEnded, JobKind
-from friction_tui.vocabulary.recipe import POINTS
+from friction_tui.vocabulary.recipe import POINTS, Recipe
 
 KERNELS_S = 30.0
 """How long kernels for a chosen target are compiled in a check. Refusals come early: within 8 s on all models seen."""
@@ -33,14 +36,18 @@ class Step:
 
 
 def terms_of(context: CheckContext) -> Terms:
-    """What the recipe says the model is to be built for."""
-    recipe, builder = context.recipe, context.builder
-    weak = builder is not None and builder.weak_types
+    """What the model under judgement is to be built for."""
+    weak = context.builder is not None and context.builder.weak_types
+    return terms_for(context.model, context.recipe, weak_types=weak)
+
+
+def terms_for(model: OpenedModel, recipe: Recipe, *, weak_types: bool) -> Terms:
+    """What the recipe says that `model` is to be built for. `weak_types`: precision may be a flag of the builder."""
     return Terms(
-        profiles=tuple(one for profile in recipe.profiles for one in resolved(context.model, profile)),
+        profiles=tuple(one for profile in recipe.profiles for one in resolved(model, profile)),
         target=recipe.target,
         precision=recipe.precision.value,
-        typed=edits_types(recipe, weak_types=weak),
+        typed=edits_types(recipe, weak_types=weak_types),
     )
 
 
@@ -49,15 +56,15 @@ def why_not(context: CheckContext) -> str:
 
     Sizes that were guessed and do not fit together prove nothing, so it is not asked at those.
     """
-    builder, recipe = context.builder, context.recipe
-    if builder is None:
+    engine, recipe = context.builder, context.recipe
+    if engine is None:
         return "no engine that builds is installed here"
-    if not builder.can_build:
-        return f"{builder.label} does not build here" + (f": {builder.why_not}" if builder.why_not else "")
-    if recipe.target and builder.targets and recipe.target not in builder.targets:
-        return f"{builder.label} does not build for {recipe.target}"
-    if recipe.precision.value not in builder.precisions:
-        return f"{builder.label} does not take {recipe.precision.value} as a flag"
+    if not engine.can_build:
+        return f"{engine.label} does not build here" + (f": {engine.why_not}" if engine.why_not else "")
+    if recipe.target and engine.targets and recipe.target not in engine.targets:
+        return f"{engine.label} does not build for {recipe.target}"
+    if recipe.precision.value not in engine.precisions:
+        return f"{engine.label} does not take {recipe.precision.value} as a flag"
     if recipe.profile is None:
         return ""
     unsized = _unsized(context)
@@ -79,10 +86,10 @@ def _unsized(context: CheckContext) -> str:
     return ""
 
 
-def ask(question: BuilderQuestion, context: CheckContext, stop: Stop, *, limit_s: float = LIMIT_S) -> Iterator[Step]:
+def ask(question: Question, context: CheckContext, stop: Stop, *, limit_s: float = DRY_LIMIT_S) -> Iterator[Step]:
     """What the builder says, step by step: shapes and layers first, then kernels if a target was chosen.
 
-    Raises what `BuilderQuestion.ask` raises.
+    Raises what `Question.ask` raises.
     """
     terms = terms_of(context)
     answer = question.ask(terms, limit_s=limit_s, stop=stop)
@@ -133,7 +140,9 @@ def _in_parts(context: CheckContext, seconds: float) -> tuple[Finding, ...]:
     if seconds > LOCATED_UP_TO_S or why_not(context):
         return ()
     try:
-        answer = BuilderQuestion(context.model).ask(terms_of(context), dry=False, limit_s=2 * seconds + 2)
+        answer = (
+            builder(context.builder).question(context.model).ask(terms_of(context), dry=False, limit_s=2 * seconds + 2)
+        )
     except (EngineMissing, EngineCrashed):
         return ()
     return tuple(answer_findings(context, answer)) if answer.verdict in ("refused", "crashed") else ()
@@ -143,5 +152,5 @@ def refused_by_builder(context: CheckContext, refused: Sequence[Refusal] | None)
     """The findings of one dry build, for a model whose parser was asked (not None); [] where it cannot be."""
     if refused is None or refused or why_not(context):
         return []
-    answer = BuilderQuestion(context.model).ask(terms_of(context))
+    answer = builder(context.builder).question(context.model).ask(terms_of(context))
     return list(answer_findings(context, answer))

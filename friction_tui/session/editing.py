@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.drawing.order import with_order
-from friction_tui.engines.found import deciding
+from friction_tui.engines.engine import Parses
+from friction_tui.engines.found import deciding, parser
 from friction_tui.kinds import READING_SIZES
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import OpenedModel, open_model
@@ -22,7 +23,7 @@ from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.rewrites.edited import edited
 from friction_tui.rewrites.verifying import verification_of
-from friction_tui.rules.context import CheckContext
+from friction_tui.rules.context import CheckContext, context_for
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults, Stop, without_profile
 from friction_tui.session.exporting import READ_AS_THEY_ARE, LocatedModel, consent, export, understood
 from friction_tui.session.first_look import FirstLook
@@ -133,9 +134,7 @@ class Editing:
         return self._context_of(current.model, current.recipe, current.table)
 
     def _context_of(self, model: OpenedModel, recipe: Recipe, table: ShapeTable) -> CheckContext:
-        engine = self._tensorrt
-        label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
-        return CheckContext(model, recipe, table, None, label, rtx, engine)
+        return context_for(self._engine, model, recipe, table)
 
     def open(self, request: Open, stop: Stop, because: str = "") -> None:
         """Open the recipe's source, exporting it first where it is not ONNX yet, and judge it.
@@ -250,7 +249,7 @@ class Editing:
         if current.lost or lost:
             self._emit(StepsLost(revision, current.lost))
         kept = self._kept
-        if kept is None or kept.model is not current.model or kept.asks != self._asks(recipe):
+        if kept is None or kept.model is not current.model or kept.asks != (self._parser(recipe) is not None):
             kept = self._ask_parser(judgement, current.model, recipe)
         self._kept = kept = kept.under(recipe)
         context = self.context(current)
@@ -262,14 +261,15 @@ class Editing:
         """Begin what is asked once of a model, and say what the operator table knows meanwhile."""
         if self._kept is not None and self._kept.question is not None:
             self._kept.question.forget()
-        question = ParserQuestion(model) if self._asks(recipe) else None
+        asked = self._parser(recipe)
+        question = ParserQuestion(asked, model) if asked is not None else None
         self._kept = ProfileFreeResults(model, without_profile(recipe), question)
         if question is not None:
             report_from_table(judgement, self._context_of(model, recipe, ShapeTable(model, recipe.profile)))
         return self._kept
 
-    def _asks(self, recipe: Recipe) -> bool:
-        return self._tensorrt is not None and recipe.parse
+    def _parser(self, recipe: Recipe) -> Parses | None:
+        return parser(self._engine) if recipe.parse else None
 
     def _label(self, revision: int, current: CurrentModel) -> None:
         assert self._graph is not None
@@ -348,9 +348,9 @@ class Editing:
             self._emit(GraphReady(revision=revision, graph=self._graph, open_file_only=why))
 
     @property
-    def _tensorrt(self) -> EngineInfo | None:
+    def _engine(self) -> EngineInfo | None:
         return deciding(self._engines)
 
     @property
     def _weak_types(self) -> bool:
-        return bool(self._tensorrt and self._tensorrt.weak_types)
+        return bool(self._engine and self._engine.weak_types)

@@ -12,10 +12,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from friction_tui.engines import onnxruntime
-from friction_tui.engines.base import EngineCrashed, EngineMissing
-from friction_tui.engines.onnxruntime_job import Verdict
-from friction_tui.engines.tensorrt.builder import BuilderQuestion
+from friction_tui.engines.base import EngineCrashed, EngineMissing, Opinion
+from friction_tui.engines.found import builder, second_opinion
 from friction_tui.kinds.engine import PARSER_CRASHED
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.steps import not_inferred
@@ -35,7 +33,7 @@ from friction_tui.vocabulary.finding import RULE, EngineWords, Finding, Location
 from friction_tui.vocabulary.protocol import CheckState, Event, Findings, Judged
 
 PARSER = "parser"
-"""The check that waits for TensorRT's parser."""
+"""The check that waits for the engine's parser."""
 SHAPES = "shapes"
 """The check after which every point of the ranges is known."""
 NOT_INFERRED = "shapes that onnx infers"
@@ -43,7 +41,7 @@ NOT_INFERRED = "shapes that onnx infers"
 SECOND_OPINION = "second opinion"
 """The check that asks ONNX Runtime and ONNX's checker."""
 BUILDER = "builder"
-"""The check that asks TensorRT's builder."""
+"""The check that asks the engine's builder."""
 BUILDER_WAIT_S = 1.0
 """How long a verdict waits for the builder when all else is known. After that it is sent without the builder's answer,
 and again with it."""
@@ -60,7 +58,7 @@ class Judgement:
     stop: Stop
     started: float = field(default_factory=time.monotonic)
     by_check: dict[str, list[Finding]] = field(default_factory=dict)
-    opinion: Verdict | None = None
+    opinion: Opinion | None = None
     parsed: bool = False
     """Whether the parser has answered in full and refuses nothing."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -95,7 +93,7 @@ class Judgement:
         """
         findings = self.deduplicated()
         if self.opinion is not None:
-            findings = with_second_opinion(findings, self.opinion, onnxruntime.label(), onnxruntime.checker_label())
+            findings = with_second_opinion(findings, self.opinion, *second_opinion().labels())
         if model is not None:
             with contextlib.suppress(Stopped):
                 findings = offered(model, findings, stop=self.stop)
@@ -106,7 +104,7 @@ class Judgement:
 
 
 def report_from_table(judgement: Judgement, context: CheckContext) -> None:
-    """Send what the operator table knows while TensorRT's parser, just asked, works it out."""
+    """Send what the operator table knows while the parser, just asked, works it out."""
     since = time.monotonic()
     note = f"looked up, until {context.engine} has answered"
     judgement.report(
@@ -131,7 +129,7 @@ def judge(
     building.start()
     if kept.question is not None:
         kept.question.wait(HEAD_START_S)
-    onnxruntime.prestart()
+    second_opinion().prestart_opinion()
     for check in CHECKS:
         if judgement.stop():
             return None
@@ -145,7 +143,7 @@ def judge(
             NOT_INFERRED, CheckState.FAILED, (), source=RULE, note="; ".join(not_followed), since=judgement.started
         )
     if kept.opinion is None and context.model.file.kind == "onnx":
-        kept.opinion = OpinionQuestion(context.model)
+        kept.opinion = OpinionQuestion(second_opinion(), context.model)
     while waiting.is_alive():
         waiting.join(0.05)
         if judgement.stop():
@@ -226,7 +224,7 @@ def _await_builder(
             report(CheckState.PENDING, "asked once the parser takes the model")
             return
         if kept.builder is None:
-            kept.builder = BuilderQuestion(context.model)
+            kept.builder = builder(context.builder).question(context.model)
         for step in builder_verdict.ask(kept.builder, context, judgement.stop):
             report(step.state, step.note, step.findings)
     except Stopped:
@@ -249,7 +247,7 @@ def _second_opinion(judgement: Judgement, context: CheckContext, kept: ProfileFr
         return
     since = time.monotonic()
     try:
-        label = onnxruntime.label()
+        label, checker = second_opinion().labels()
     except EngineMissing:
         return
     try:
@@ -262,7 +260,7 @@ def _second_opinion(judgement: Judgement, context: CheckContext, kept: ProfileFr
     if opinion is None:
         return
     judgement.opinion = opinion
-    alone = objections(context.model, judgement.deduplicated(), opinion, label, onnxruntime.checker_label())
+    alone = objections(context.model, judgement.deduplicated(), opinion, label, checker)
     judgement.report(SECOND_OPINION, CheckState.DONE, alone, source=label, since=since)
 
 

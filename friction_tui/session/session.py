@@ -15,7 +15,8 @@ from friction_tui import __version__
 from friction_tui.engines.found import found
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_diff import model_diff
-from friction_tui.model.inspect import initializer_stats, node_detail
+from friction_tui.model.initializer_stats import initializer_stats
+from friction_tui.model.inspect import node_detail
 from friction_tui.model.memory import forecast
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused

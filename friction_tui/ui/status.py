@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from friction_tui.state.app_state import AppState, Job
-from friction_tui.state.derived import verification_span
+from friction_tui.state.derived import ran_by_target, verification_span
 from friction_tui.ui.dialogs.pages import presence
 from friction_tui.ui.look.lines import Line, Span, cut, width_of
 from friction_tui.ui.problems.panel import counts
@@ -90,7 +90,7 @@ def _runs(state: AppState, yes: str) -> list[Span]:
     if run is not None and run.latency is not None:
         ran = f"runs {yes} {run.latency.point} ({short_name(run.latency.source)})"
         spans.append(_or_stale(ran, "good", state.is_stale(run)))
-        if "TensorRT" in run.latency.source:
+        if ran_by_target(state, run.latency):
             return spans
     engine = verdict_engine(state)
     if engine is None or engine.can_run:

@@ -11,8 +11,7 @@ import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
 from friction_tui.engines.base import Refusal
-from friction_tui.engines.found import deciding, found
-from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.engines.found import deciding, found, parser
 from friction_tui.model.file.external import tensor_bytes
 from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel, all_tensors, open_model
@@ -23,7 +22,7 @@ from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.verification import Verification, not_run, verify
 from friction_tui.rewrites.verifying import LARGEST, TOO_LARGE, changes_of, points_of
 from friction_tui.rules.checks import diagnose
-from friction_tui.rules.context import CheckContext
+from friction_tui.rules.context import CheckContext, context_for
 from friction_tui.rules.deduplicate import deduplicate
 from friction_tui.session.builder_verdict import refused_by_builder, why_not
 from friction_tui.session.saving import edits_of, save_model, write_script
@@ -99,26 +98,26 @@ def _cut(base: OpenedModel, unmended: OpenedModel, done: mending.Mending, reques
         return refused_here
 
     try:
-        found = cutting.cut(model, refused, table, ask)
+        parts = cutting.cut(model, refused, table, ask)
     except cutting.CannotCut as error:
         return CutParts(why_not=str(error))
-    files = {part.name: output.with_name(f"{output.stem}.{part.name}.onnx") for part in found.parts}
-    for part in found.parts:
+    files = {part.name: output.with_name(f"{output.stem}.{part.name}.onnx") for part in parts.parts}
+    for part in parts.parts:
         _saved(base, part.model, str(files[part.name]))
     runner = output.with_name(f"{output.stem}_run.py")
     outputs = [value.name for value in model.proto.graph.output]
-    named = [(files[part.name].name, part.engine) for part in found.parts]
+    named = [(files[part.name].name, part.engine) for part in parts.parts]
     runner.write_text(cutting.runner_text(base.path.name, named, outputs), encoding="utf-8")
-    on_tensorrt = [part for part in found.parts if part.engine is cutting.Engine.TENSORRT]
+    on_tensorrt = [part for part in parts.parts if part.engine is cutting.Engine.TENSORRT]
     names = [step.rewrite.name for step in done.steps]
-    checked = compared(unmended, [part.model for part in found.parts], request.recipe, names)
+    checked = compared(unmended, [part.model for part in parts.parts], request.recipe, names)
     return CutParts(
         **{name: str(file) for name, file in files.items()},
         runner=str(runner),
-        tensors=found.tensors,
-        bytes=found.crossing_bytes,
+        tensors=parts.tensors,
+        bytes=parts.crossing_bytes,
         built=tuple(f"{part.name}: {notes[_outputs(part.model)]}" for part in on_tensorrt),
-        nodes=tuple(len(part.model.index.main) for part in found.parts),
+        nodes=tuple(len(part.model.index.main) for part in parts.parts),
         verified=str(checked),
         holds=checked.holds,
     )
@@ -133,7 +132,8 @@ def refused_in_part(part: OpenedModel, whole: ShapeTable, recipe: Recipe) -> tup
 
     `whole` are the shapes of the whole model: the sizes of the tensors that the part reads.
     """
-    found_here = list(refusals(part, on_batch=lambda _: None)) if recipe.parse else []
+    reader = parser(deciding(found())) if recipe.parse else None
+    found_here = list(reader.refusals(part)) if reader is not None else []
     if found_here:
         return found_here, ""
     context = _context(part, msgspec.structs.replace(recipe, profile=_profile_of(part, whole, recipe)), ())
@@ -169,17 +169,15 @@ def _profile_of(part: OpenedModel, whole: ShapeTable, recipe: Recipe) -> Profile
 
 
 def _context(model: OpenedModel, recipe: Recipe, refused: tuple[Refusal, ...] | None) -> CheckContext:
-    engine = deciding(found())
-    label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
-    return CheckContext(model, recipe, ShapeTable(model, recipe.profile), refused, label, rtx, engine)
+    return context_for(deciding(found()), model, recipe, ShapeTable(model, recipe.profile), refused)
 
 
 def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
     """Everything found about an edited model: what parser and builder refuse, every check, deduplicated."""
-    engine = deciding(found())
     profile = default_profile(model, recipe.profile) if recipe.profile is not None else None
     asked = msgspec.structs.replace(recipe, profile=profile)
-    refused = tuple(refusals(model, on_batch=lambda _: None)) if engine is not None and recipe.parse else None
+    reader = parser(deciding(found())) if recipe.parse else None
+    refused = tuple(reader.refusals(model)) if reader is not None else None
     context = _context(model, asked, refused)
     found_by_rules = [finding for _, findings in diagnose(context) for finding in findings]
     return fix_first(deduplicate([*found_by_rules, *refused_by_builder(context, refused)]))

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from friction_tui.engines.found import deciding, found
-from friction_tui.engines.tensorrt.builder import Builder, answer_of
-from friction_tui.engines.tensorrt.reduction import CannotReduce, Nothing, Reduced, reduced
+from friction_tui.engines.base import CannotReduce, NothingToReduce, Reduced
+from friction_tui.engines.found import builder, deciding, found
 from friction_tui.model.opened import OpenedModel, from_proto, open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rewrites.apply import apply
-from friction_tui.rules.context import CheckContext
+from friction_tui.rules.context import CheckContext, context_for
 from friction_tui.rules.engine.builder import answer_findings
 from friction_tui.session.builder_verdict import terms_of, why_not
 from friction_tui.session.saving import save_model
@@ -37,17 +36,14 @@ def reduce(request: JobRequest, progress: Progress) -> JobEnded:
     if reason:
         return _over(request, started, error=reason)
     progress.begin("reduce")
-    builder = Builder()
     try:
-        smallest = reduced(
-            model, context.table, terms_of(context), builder, say=lambda text: progress.log("info", text)
+        smallest = builder(context.builder).reduced(
+            model, context.table, terms_of(context), lambda text: progress.log("info", text)
         )
-    except Nothing:
+    except NothingToReduce:
         return _over(request, started, error=f"{context.engine} builds the model: there is nothing to reduce")
     except CannotReduce:
         return _over(request, started, error="the model fails as a whole, and no part of it fails in the same way")
-    finally:
-        builder.close()
     progress.end("reduce")
     return _over(request, started, reduced=_result(base, model, context, smallest, request.output))
 
@@ -56,22 +52,20 @@ def _context(model: OpenedModel, request: JobRequest) -> CheckContext:
     engine, given = deciding(found()), request.recipe.profile
     profile = default_profile(model, given) if given is not None else None
     recipe = msgspec.structs.replace(request.recipe, profile=profile, others=(), position=0)
-    return CheckContext(
-        model, recipe, ShapeTable(model, profile), engine=engine.label if engine else "", builder=engine
-    )
+    return context_for(engine, model, recipe, ShapeTable(model, profile))
 
 
 def _result(base: OpenedModel, model: OpenedModel, context: CheckContext, smallest: Reduced, output: str) -> Reduction:
-    part = from_proto(smallest.part.proto, model.path)
-    around = CheckContext(part, context.recipe, ShapeTable(part, None), engine=context.engine, builder=context.builder)
+    part = from_proto(smallest.proto, model.path)
+    around = context_for(context.builder, part, context.recipe, ShapeTable(part, None))
     saved = save_model(base, part, Path(output)) if output else None
     if isinstance(saved, Refused):
         raise OSError(f"{saved.what}: {saved.why}")
     return Reduction(
         source=f"{context.engine} builder",
         total=len(model.index.main),
-        nodes=tuple(f"{node.proto.op_type} {node.name}" for node in smallest.part.nodes),
-        findings=tuple(answer_findings(around, answer_of(smallest.answer))),
+        nodes=tuple(f"{node.proto.op_type} {node.name}" for node in smallest.nodes),
+        findings=tuple(answer_findings(around, smallest.answer)),
         builds=smallest.builds,
         complete=smallest.complete,
         saved=saved.path if saved else "",

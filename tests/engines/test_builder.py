@@ -13,9 +13,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from friction_tui.engines.base import EngineCrashed
-from friction_tui.engines.tensorrt.builder import Builder, BuilderAnswer, BuilderQuestion, Terms, failure
-from friction_tui.engines.tensorrt.profiles import resolved
+from friction_tui.engines.base import BuilderAnswer, EngineCrashed, Terms
+from friction_tui.engines.profiles import resolved
+from friction_tui.engines.tensorrt.builder import Builder, BuilderQuestion, failure
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.processes.child import Stopped
 from friction_tui.vocabulary.recipe import Profile, Range

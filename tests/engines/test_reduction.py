@@ -12,10 +12,11 @@ from click.testing import CliRunner
 from onnx import parser
 
 from friction_tui.cli import main
-from friction_tui.engines.tensorrt.builder import Builder, Terms
+from friction_tui.engines.base import NothingToReduce, Reduced, Terms
+from friction_tui.engines.profiles import resolved
+from friction_tui.engines.tensorrt.builder import Builder
 from friction_tui.engines.tensorrt.parts import Parts
-from friction_tui.engines.tensorrt.profiles import resolved
-from friction_tui.engines.tensorrt.reduction import Nothing, Reduced, reduced
+from friction_tui.engines.tensorrt.reduction import reduced
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
@@ -65,12 +66,12 @@ def smallest(graph: str, builder: Builder) -> Reduced:
 def test_the_one_node_that_fails_is_left(builder: Builder, graph: str, verdict: str, name: str) -> None:
     found = smallest(graph, builder)
     assert found.complete
-    assert found.answer["verdict"] == verdict
-    assert [node.name for node in found.part.nodes] == [name]
+    assert found.answer.verdict == verdict
+    assert [node.name for node in found.nodes] == [name]
 
 
 def test_what_builds_has_no_failing_part(builder: Builder) -> None:
-    with pytest.raises(Nothing):
+    with pytest.raises(NothingToReduce):
         smallest("g (float[n,4] x) => (float[n,4] y) { y = Relu(x) }", builder)
 
 

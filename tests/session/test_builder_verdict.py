@@ -11,6 +11,7 @@ from onnx import parser
 
 from friction_tui.engines.found import deciding, found
 from friction_tui.engines.tensorrt.builder import BuilderQuestion
+from friction_tui.engines.tensorrt.engine import TensorRT
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.profile import default_profile
@@ -58,7 +59,7 @@ def context_of(
 def whole_verdict(context: CheckContext) -> tuple[list[Finding], Findings, list[Judged]]:
     """All findings, the last event of the builder's check, and every verdict that was sent."""
     events: list[Event] = []
-    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(context.model))
+    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(TensorRT(), context.model))
     findings = judge(Judgement(1, events.append, lambda: False), context, kept, lambda: None)
     assert findings is not None
     builder = [one for one in events if isinstance(one, Findings) and one.check == BUILDER][-1]
@@ -180,6 +181,6 @@ def test_a_verdict_does_not_wait_long_for_the_builder(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(judging, "BUILDER_WAIT_S", 0.01)
     monkeypatch.setattr(builder_verdict, "ask", slow)
-    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(context.model))
+    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(TensorRT(), context.model))
     assert judge(Judgement(1, emit, lambda: False), context, kept, lambda: None) == []
     assert [one.complete for one in events if isinstance(one, Judged)] == [False, True]

@@ -15,25 +15,21 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.base import DRY_LIMIT_S, BuilderAnswer, EngineCrashed, EngineMissing, Said, Terms
 from friction_tui.engines.nvidia import cannot_run
 from friction_tui.engines.tensorrt import assemble
 from friction_tui.engines.tensorrt.failing_part import first_failing
 from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, marks_in, unmarked
 from friction_tui.engines.tensorrt.module import preferred
-from friction_tui.engines.tensorrt.profiles import ResolvedProfile
 from friction_tui.model.opened import OpenedModel
 from friction_tui.processes.begin import command
 from friction_tui.processes.ended import how_it_ended
 from friction_tui.processes.server import Server
 
-Verdict = Literal["taken", "refused", "crashed", "timeout", "memory"]
 Stop = Callable[[], bool]
 
-LIMIT_S = 60.0
-"""How long a dry build may take. The slowest seen: 12 s for 11,000 nodes."""
 LOCATING_S = 8.0
 """How long the place of a refusal that names no node is looked for."""
 _ANSWERS_WITHIN_S = 600.0
@@ -41,47 +37,6 @@ _ANSWERS_WITHIN_S = 600.0
 _MEMORY_SHARE = 0.8
 """The part of this machine's available memory that a build in a check may have."""
 _LINE_OF_SOURCE = re.compile(r"[\w/]+\.(?:cpp|h):\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A message of the builder, verbatim, and the paths of the nodes that it names."""
-
-    text: str
-    nodes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BuilderAnswer:
-    """What the builder says of a model.
-
-    `refusals` are its errors, `cannot_run` warnings that the engine fails somewhere in its profile. `how` says in words
-    how a build ended that gave no answer, `tail` is the end of what it wrote then. `located` is the path of the node
-    with which the failure begins, where no message names one. `dry` tells that kernels were not tried. `plan` is the
-    size of the engine and `activation` the planned memory, in bytes, of a build to the end.
-    """
-
-    verdict: Verdict
-    label: str
-    seconds: float
-    dry: bool
-    refusals: tuple[Said, ...] = ()
-    cannot_run: tuple[Said, ...] = ()
-    how: str = ""
-    tail: str = ""
-    located: str = ""
-    plan: int | None = None
-    activation: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a model is to be built for. `typed`: its own types count, whatever the edition."""
-
-    profiles: tuple[ResolvedProfile, ...] = ()
-    target: str = ""
-    precision: str = ""
-    typed: bool = False
 
 
 class Builder:
@@ -112,7 +67,7 @@ class Builder:
         *,
         path: str = "",
         dry: bool = True,
-        limit_s: float = LIMIT_S,
+        limit_s: float = DRY_LIMIT_S,
         stop: Stop = lambda: False,
     ) -> dict[str, Any]:
         """The server's answer on a serialised model whose external data lies beside `path` (see `build_server`).
@@ -173,7 +128,7 @@ class BuilderQuestion:
         terms: Terms,
         *,
         dry: bool = True,
-        limit_s: float = LIMIT_S,
+        limit_s: float = DRY_LIMIT_S,
         locating_s: float = LOCATING_S,
         stop: Stop = lambda: False,
     ) -> BuilderAnswer:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from friction_tui.engines.tensorrt.profiles import Points, ResolvedProfile
+from friction_tui.engines.profiles import Points, ResolvedProfile
 from friction_tui.model.graph import Node
 from friction_tui.model.names import DTYPE_CODES
 from friction_tui.model.opened import OpenedModel

@@ -6,12 +6,13 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from friction_tui.engines.base import CannotReduce, NothingToReduce, Reduced, Terms
 from friction_tui.engines.tensorrt import assemble
-from friction_tui.engines.tensorrt.builder import Builder, Terms, failure
+from friction_tui.engines.tensorrt.builder import Builder, answer_of, failure
 from friction_tui.engines.tensorrt.parts import Part, Parts
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
@@ -22,28 +23,6 @@ BUDGET_S = 60.0
 """How long parts are tried before the smallest one so far is given."""
 WHOLE_S = 300.0
 """How long a build of the whole model may take."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reduced:
-    """The smallest failing part found.
-
-    `answer` is the builder's on it (see `build_server`), `builds` how many were tried. `complete` tells that every
-    smaller part was tried; else the time ran out before.
-    """
-
-    part: Part
-    answer: dict[str, Any]
-    builds: int
-    complete: bool
-
-
-class Nothing(Exception):
-    """The model neither is refused nor crashes: there is nothing to reduce."""
-
-
-class CannotReduce(Exception):
-    """The whole model fails, and no part of it could be cut out that fails in the same way."""
 
 
 def reduced(
@@ -57,7 +36,7 @@ def reduced(
 ) -> Reduced:
     """The smallest part of `model` that fails as the whole does; sizes are those of `table`.
 
-    Raises Nothing, CannotReduce, and what `Builder.build` raises.
+    Raises NothingToReduce, CannotReduce, and what `Builder.build` raises.
     """
     search = _Search(model, table, terms, builder, time.monotonic() + budget_s, say)
     return search.run()
@@ -99,17 +78,17 @@ class _Search:
         if self._best is None:
             raise CannotReduce
         part, answer = self._best
-        return Reduced(part, answer, self._builds, complete)
+        return Reduced(part.nodes, part.proto, answer_of(answer), self._builds, complete)
 
     def _whole(self) -> None:
-        """Build the whole model, to the end only when shapes and layers are taken. Raises Nothing if it builds."""
+        """Build the whole model, to the end only if shapes and layers are taken. Raises NothingToReduce."""
         for dry in (True, False):
             answer = self._build(self._model.proto, self._terms, dry)
             if answer["verdict"] != "taken":
                 self._wanted, self._dry = failure(answer), dry
                 self._limit_s = max(2.0, 6 * answer["seconds"])  # a part that takes longer does not fail so
                 return
-        raise Nothing
+        raise NothingToReduce
 
     def _smallest(self, order: Sequence[Node]) -> None:
         """Cut off what comes after the failure, then what comes before, then try to leave out everything else."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from friction_tui.engines.tensorrt.builder import BuilderAnswer
+from friction_tui.engines.base import BuilderAnswer
 from friction_tui.kinds import engine
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from friction_tui.engines.onnxruntime_job import Verdict
+from friction_tui.engines.base import Opinion
 from friction_tui.kinds import dynamic, onnxruntime, quantization, structure
 from friction_tui.kinds.kind import Kind
 from friction_tui.model.graph import Node
@@ -45,7 +45,7 @@ _NOBODY_RUNS = frozenset(
 """What ONNX Runtime loads as well, and then fails on, or computes nothing of use."""
 
 
-def with_second_opinion(findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str) -> list[Finding]:
+def with_second_opinion(findings: Iterable[Finding], verdict: Opinion, runtime: str, checker: str) -> list[Finding]:
     """`findings` with what ONNX Runtime and the checker say of the same nodes; they are signed with these labels."""
     every = list(findings)
     refused = {n.path: without_prefix(n.text) for n in verdict.nodes if _kind(n.text) is not onnxruntime.NO_KERNEL}
@@ -67,7 +67,7 @@ def with_second_opinion(findings: Iterable[Finding], verdict: Verdict, runtime: 
 
 
 def objections(
-    model: OpenedModel, findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str
+    model: OpenedModel, findings: Iterable[Finding], verdict: Opinion, runtime: str, checker: str
 ) -> list[Finding]:
     """What only ONNX Runtime or only the checker object to: nothing in `findings` names the node, or the model."""
     if _ABOUT_VERSIONS.search(verdict.error):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from friction_tui.state.app_state import AppState
-from friction_tui.state.derived import verification_span
+from friction_tui.state.derived import ran_by_target, verification_span
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.vocabulary.protocol import CheckState, JobKind
 
@@ -66,5 +66,5 @@ def _ran(state: AppState) -> tuple[str, str, str]:
     why = f"{tensorrt.label}: {tensorrt.why_not or 'cannot run here'}" if tensorrt and not tensorrt.can_run else ""
     if last is None or last.latency is None or state.is_stale(last):
         return "runs", "; ".join(filter(None, ("not tried at any shape; m measures", why))), "note"
-    only = f"; {why}" if why and "TensorRT" not in last.latency.source else ""
+    only = f"; {why}" if why and not ran_by_target(state, last.latency) else ""
     return "runs", f"{last.latency.source} ran it at {last.latency.point}{only}", "good"
