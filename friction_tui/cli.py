@@ -173,11 +173,25 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--baseline", type=click.Path(exists=True, path_type=Path), help="Report and fail only on what is new.")
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
+@click.option(
+    "--build-timeout",
+    type=click.FloatRange(1, 1e6),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a build that takes longer; that is an error.",
+)
+@click.option(
+    "--build-memory",
+    type=click.FloatRange(0.1, 1e6),
+    metavar="GB",
+    help="End a build that uses more memory of this machine; 90% of what it has by default.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
     "--timeout",
     type=click.FloatRange(1, 1e9),
-    default=3600,
+    default=7200,
     show_default=True,
     metavar="SECONDS",
     help="End a model that takes longer, report what was found until then, and go on with the next.",

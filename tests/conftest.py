@@ -1,12 +1,37 @@
 """The small session of a detector that the tests of the state and of the screens share."""
 
-from collections.abc import Callable
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from friction_tui.vocabulary.protocol import Detail, Event, Hello
 from friction_tui.vocabulary.recipe import Recipe
 from tests.detector import HELLO, RECIPE, RESHAPE_DETAIL, SILENT_WORKER, session_events
+
+
+@pytest.fixture(scope="session")
+def known_engines(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the installed engines can do, which takes a while to ask and is the same in every test."""
+    return tmp_path_factory.mktemp("engines")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(
+    known_engines: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """No test finds answers of the builder that another test or the user left."""
+    cache = tmp_path_factory.mktemp("cache") / "friction-tui"
+    shutil.copytree(known_engines, cache)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent))
+    question = sys.modules.get("friction_tui.engines.tensorrt.question")
+    if question is not None:
+        question.kept_answers.cache_clear()
+    yield
+    for file in (*cache.glob("capabilities-*.json"), *cache.glob("*-limits.json")):
+        shutil.copy(file, known_engines)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from friction_tui.vocabulary.protocol import EngineInfo
 
 if TYPE_CHECKING:
     from friction_tui.engines.base import Refusal
-    from friction_tui.engines.tensorrt.builder import BuilderQuestion
+    from friction_tui.engines.tensorrt.question import BuilderQuestion
     from friction_tui.model.opened import OpenedModel
 
 

@@ -11,7 +11,7 @@ import msgspec
 from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import Refusal
 from friction_tui.engines.onnxruntime_job import Verdict
-from friction_tui.engines.tensorrt.builder import BuilderQuestion
+from friction_tui.engines.tensorrt.question import BuilderQuestion
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.opened import OpenedModel
 from friction_tui.vocabulary.finding import Finding

@@ -180,10 +180,9 @@ def test_a_build_that_succeeds_says_so(tmp_path: Path) -> None:
     built = document["models"][0]["build"]
     assert built["ok"]
     assert built["bytes"] > 0
-    assert document["models"][0]["builder"] == {
-        "answered": True,
-        "note": "shapes and layers: taken; kernels: not tried",
-    }
+    builder = document["models"][0]["builder"]
+    assert (builder["answered"], builder["kernels"]) == (True, True)
+    assert builder["note"].startswith("shapes and layers: taken; kernels: compiled before (")
 
 
 def test_what_was_not_tried_is_said(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from friction_tui.vocabulary.protocol import EngineInfo
 
 if TYPE_CHECKING:
     from friction_tui.engines.base import Refusal
-    from friction_tui.engines.tensorrt.builder import BuilderQuestion
+    from friction_tui.engines.tensorrt.question import BuilderQuestion
     from friction_tui.model.opened import OpenedModel
 
 _PROBE_TIMEOUT_S = 60.0
@@ -52,7 +52,7 @@ class TensorRT:
 
     def question(self, model: OpenedModel) -> BuilderQuestion:
         """The model, ready to be asked about."""
-        from friction_tui.engines.tensorrt.builder import BuilderQuestion
+        from friction_tui.engines.tensorrt.question import BuilderQuestion
 
         return BuilderQuestion(model)
 
