@@ -80,7 +80,8 @@ def summary(verdict: ModelVerdict, paint: Paint = plain) -> str:
         return f"{paint('✓ no friction found', 'green')}{notes} · {visible(verdict.builder)}{took}"
     if verdict.clean and verdict.asked_builder:
         layers = paint("✓ shapes and layers, ? kernels: no friction found", "green")
-        return f"{layers}{notes} · {visible(verdict.builder)} (--build compiles all){took}"
+        known = visible(verdict.builder.removeprefix("shapes and layers: taken; "))
+        return f"{layers}{notes} · {known} (--build compiles all){took}"
     if verdict.clean:
         why = f": {visible(verdict.builder)}" if verdict.builder else ""
         return f"{paint('? no friction found, but the builder has not answered', 'yellow')}{why}{notes}{took}"
