@@ -299,7 +299,9 @@ def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
 @shape_options
 @source_options
 def reduce(model: str, output: Path | None, **chosen: Any) -> None:
-    """Find the smallest part of MODEL that TensorRT's parser or builder refuses or dies of, in the same way.
+    """Find the smallest part of MODEL that TensorRT's parser or builder refuses, dies of or hangs on, in the same way.
+
+    Of a model that builds, find the part that ONNX Runtime fails to run on example inputs; they are written too (.npz).
 
     Exit status: 0 it was found, 2 nothing fails or the model could not be judged.
     """

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import msgspec
 
 from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun, writable
@@ -32,6 +33,8 @@ def run(recipe: Recipe, output: Path | None, *, allow: bool) -> int:
     def request(number: int, kind: JobKind) -> StartJob:
         return StartJob(job=number, kind=kind, output=str(output.resolve()) if output else "")
 
+    # Parser and builder are asked by the search itself, the whole verdict is not waited for.
+    recipe = msgspec.structs.replace(recipe, parse=False)
     answer = judged(recipe, allow=allow, jobs=(JobKind.REDUCE,), job_request=request, on_event=on_event)
     if live:
         click.echo("\r\x1b[K", nl=False, err=True)
@@ -45,7 +48,8 @@ def run(recipe: Recipe, output: Path | None, *, allow: bool) -> int:
 
 def _lines(found: Reduction, seconds: float) -> Iterator[str]:
     paint = ansi if sys.stdout.isatty() else plain
-    yield f"{found.total:,} nodes → {len(found.nodes):,}, {found.builds} builds in {seconds:.1f} s"
+    tried = "runs" if found.said else "builds"
+    yield f"{found.total:,} nodes → {len(found.nodes):,}, {found.builds} {tried} in {seconds:.1f} s"
     yield from (f"  {visible(node)}" for node in found.nodes[:_SHOWN])
     if len(found.nodes) > _SHOWN:
         yield f"  and {len(found.nodes) - _SHOWN} more"
@@ -53,5 +57,9 @@ def _lines(found: Reduction, seconds: float) -> Iterator[str]:
         yield "Time ran out: a smaller part may fail too."
     for finding in found.findings:
         yield "\n".join(describe(finding, paint))
+    if found.said:
+        yield f"{visible(found.source)} fails to run it: {visible(found.said)}"
     if found.saved:
         yield f"saved to {visible(found.saved)}"
+    if found.inputs:
+        yield f"its inputs saved to {visible(found.inputs)}"
