@@ -296,9 +296,18 @@ def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
 @main.command()
 @click.argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the failing part to this file.")
+@click.option(
+    "--build-timeout",
+    "limit_s",
+    type=click.FloatRange(1, 1e6),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="A build that takes longer hangs, and is reduced as one.",
+)
 @shape_options
 @source_options
-def reduce(model: str, output: Path | None, **chosen: Any) -> None:
+def reduce(model: str, output: Path | None, limit_s: float, **chosen: Any) -> None:
     """Find the smallest part of MODEL that TensorRT's parser or builder refuses, dies of or hangs on, in the same way.
 
     Of a model that builds, find the part that ONNX Runtime fails to run on example inputs; they are written too (.npz).
@@ -307,7 +316,7 @@ def reduce(model: str, output: Path | None, **chosen: Any) -> None:
     """
     from friction_tui.commands.reduce import run
 
-    sys.exit(run(_agreed(model, chosen), output, allow=chosen["allow_code"]))
+    sys.exit(run(_agreed(model, chosen), output, limit_s, allow=chosen["allow_code"]))
 
 
 @main.command()

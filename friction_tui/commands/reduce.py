@@ -19,8 +19,11 @@ from friction_tui.vocabulary.recipe import Recipe
 _SHOWN = 12
 
 
-def run(recipe: Recipe, output: Path | None, *, allow: bool) -> int:
-    """Reduce the model and write the part; 0 one was found. Raises CouldNotRun (status 2) when nothing fails."""
+def run(recipe: Recipe, output: Path | None, limit_s: float, *, allow: bool) -> int:
+    """Reduce the model and write the part; 0 one was found. Raises CouldNotRun (status 2) when nothing fails.
+
+    A build that takes longer than `limit_s` seconds counts as one that hangs.
+    """
     if output is not None:
         writable(output, "the part")
     live = sys.stderr.isatty()
@@ -31,7 +34,7 @@ def run(recipe: Recipe, output: Path | None, *, allow: bool) -> int:
                 click.echo(f"\r\x1b[K{visible(line.text)}", nl=False, err=True)
 
     def request(number: int, kind: JobKind) -> StartJob:
-        return StartJob(job=number, kind=kind, output=str(output.resolve()) if output else "")
+        return StartJob(job=number, kind=kind, output=str(output.resolve()) if output else "", limit_s=limit_s)
 
     # Parser and builder are asked by the search itself, the whole verdict is not waited for.
     recipe = msgspec.structs.replace(recipe, parse=False)

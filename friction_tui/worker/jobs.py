@@ -69,7 +69,7 @@ class Jobs:
     def _follow(self, request: JobRequest, process: Child) -> None:
         started = time.monotonic()
         memory = request.memory or int(SHARE * machine_memory())
-        limits = Watched(process, memory=memory, seconds=request.limit_s or LIMIT_S)
+        limits = Watched(process, memory=memory, seconds=_limit_s(request))
         process.send(request)
         result: JobEnded | None = None
         for line in process.lines():
@@ -88,6 +88,11 @@ class Jobs:
             cancelled = request.job in self._cancelled
             self._cancelled.discard(request.job)
         self._ended(result or _death(request, time.monotonic() - started, process, cancelled, limits))
+
+
+def _limit_s(request: JobRequest) -> float:
+    """How long the job may take; of a reduction the limit is that of each build in it."""
+    return LIMIT_S if request.kind is JobKind.REDUCE else request.limit_s or LIMIT_S
 
 
 def _death(request: JobRequest, seconds: float, process: Child, cancelled: bool, limits: Watched) -> JobEnded:

@@ -13,7 +13,7 @@ from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.found import deciding, found
 from friction_tui.engines.run_reduction import reduced_run
 from friction_tui.engines.tensorrt.builder import Builder, answer_of
-from friction_tui.engines.tensorrt.reduction import CannotReduce, Nothing, Reduced, reduced
+from friction_tui.engines.tensorrt.reduction import WHOLE_S, CannotReduce, Nothing, Reduced, reduced
 from friction_tui.measure.inputs import example_inputs
 from friction_tui.model.opened import OpenedModel, from_proto, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
@@ -47,7 +47,12 @@ def reduce(request: JobRequest, progress: Progress) -> JobEnded:
     builder = Builder()
     try:
         smallest = reduced(
-            model, context.table, terms_of(context), builder, say=lambda text: progress.log("info", text)
+            model,
+            context.table,
+            terms_of(context),
+            builder,
+            whole_s=request.limit_s or WHOLE_S,
+            say=lambda text: progress.log("info", text),
         )
     except Nothing:
         ran = _failing_run(base, model, context, request, progress)

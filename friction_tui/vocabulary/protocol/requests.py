@@ -103,7 +103,7 @@ class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
     output: str = ""
     """Where a run of fixes writes the model, on the worker's machine; "" for nowhere."""
     limit_s: float = 0.0
-    """Seconds it may take; 0 for as long as any job may."""
+    """Seconds it may take, of a reduction each build in it; 0 for as long as any may."""
     memory: int = 0
     """Bytes of memory it may use; 0 for as much as any job may."""
     script: str = ""
