@@ -25,7 +25,7 @@ KERNELS_S = 30.0
 """How long kernels are compiled in a check for a chosen target. Refusals come early: within 8 s on all models seen."""
 CONFIRM_S = 20.0
 """How long the whole model is compiled where a node alone was refused."""
-BACKGROUND_S = 60.0
+BACKGROUND_S = 120.0
 """How long kernels are compiled in the background."""
 POLITE = 10
 """How much lower the priority of compiling in the background is."""

@@ -34,6 +34,8 @@ def _head(state: AppState) -> tuple[bool, str, bool]:
         return ok, "no problem found" if ok else "no problem found, but the build gave no result", ok
     if builder is None:
         return True, "no problem found", True
+    if builder.findings:  # the list follows in a moment
+        return False, "no problem found before the builder was asked", False
     if builder.note.startswith("shapes and layers: taken") and builder.state is not CheckState.FAILED:
         kernels = "" if builder.kernels else " in shapes and layers; kernels ?"
         return True, f"no problem found{kernels}", builder.kernels
