@@ -40,6 +40,8 @@ from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, Value
 
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 ASKED_AT_ONCE = 3
+OTHERS = "\n# Other corpora"
+"""The heading from which on the page is written by hand."""
 PAGE = Path(__file__).parent.parent / "docs" / "agreement.md"
 
 
@@ -171,7 +173,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = page(compared, answers.versions, explanations(), chosen.sample)
     print(text)
     if chosen.write:
-        PAGE.write_text(text, encoding="utf-8")
+        kept = PAGE.read_text(encoding="utf-8").partition(OTHERS)
+        PAGE.write_text(text + "".join(kept[1:]), encoding="utf-8")
     return int(any(not explained(one.name, explanations()) for one in disagreements(compared)))
 
 
