@@ -173,11 +173,25 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--baseline", type=click.Path(exists=True, path_type=Path), help="Report and fail only on what is new.")
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
+@click.option(
+    "--build-timeout",
+    type=click.FloatRange(1, 1e6),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a build that takes longer; that is an error.",
+)
+@click.option(
+    "--build-memory",
+    type=click.FloatRange(0.1, 1e6),
+    metavar="GB",
+    help="End a build that uses more memory of this machine; 90% of what it has by default.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
     "--timeout",
     type=click.FloatRange(1, 1e9),
-    default=3600,
+    default=7200,
     show_default=True,
     metavar="SECONDS",
     help="End a model that takes longer, report what was found until then, and go on with the next.",
@@ -321,16 +335,27 @@ def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
 @main.command()
 @click.argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the failing part to this file.")
+@click.option(
+    "--build-timeout",
+    "limit_s",
+    type=click.FloatRange(1, 1e6),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="A build that takes longer hangs, and is reduced as one.",
+)
 @shape_options
 @source_options
-def reduce(model: str, output: Path | None, **chosen: Any) -> None:
-    """Find the smallest part of MODEL that TensorRT's parser or builder refuses or dies of, in the same way.
+def reduce(model: str, output: Path | None, limit_s: float, **chosen: Any) -> None:
+    """Find the smallest part of MODEL that TensorRT's parser or builder refuses, dies of or hangs on, in the same way.
+
+    Of a model that builds, find the part that ONNX Runtime fails to run on example inputs; they are written too (.npz).
 
     Exit status: 0 it was found, 2 nothing fails or the model could not be judged.
     """
     from friction_tui.commands.reduce import run
 
-    sys.exit(run(_agreed(model, chosen), output, allow=chosen["allow_code"]))
+    sys.exit(run(_agreed(model, chosen), output, limit_s, allow=chosen["allow_code"]))
 
 
 @main.command()

@@ -34,6 +34,9 @@ Outcome = Literal["taken", "refused", "crashed", "timeout", "memory"]
 DRY_LIMIT_S = 60.0
 """How long a dry build may take. The slowest seen: 12 s for 11,000 nodes."""
 
+LOCATING_S = 20.0
+"""How long the place of a failure that names no node is looked for."""
+
 NEEDS_GPU = "NEEDS_GPU"
 """`Refusal.code` of a node that could not be judged because no GPU is present. It is not a refusal."""
 
@@ -78,8 +81,9 @@ class BuilderAnswer:
     """What the builder says of a model.
 
     `refusals` are its errors, `cannot_run` warnings that the engine fails somewhere in its profile. `how` says in words
-    how a build ended that gave no answer, `tail` is the end of what it wrote then. `located` is the path of the node
-    with which the failure begins, where no message names one. `dry` tells that kernels were not tried. `plan` is the
+    how a build ended that gave no answer, `tail` is the end of what it wrote then. `located` are the paths of nodes
+    that were found by building parts, where no message names one: of those that fail in this way without the rest, or
+    the one with which the failure begins, which `alone` tells. `dry` tells that kernels were not tried. `plan` is the
     size of the engine and `activation` the planned memory, in bytes, of a build to the end.
     """
 
@@ -91,9 +95,27 @@ class BuilderAnswer:
     cannot_run: tuple[Said, ...] = ()
     how: str = ""
     tail: str = ""
-    located: str = ""
+    located: tuple[str, ...] = ()
+    alone: bool = False
     plan: int | None = None
     activation: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the builder says of forms at risk, each built to the end.
+
+    How many it takes, and of how many that is not known; its answers on those that it refuses or dies of.
+    """
+
+    taken: int = 0
+    unknown: int = 0
+    failing: tuple[BuilderAnswer, ...] = ()
+
+    @property
+    def forms(self) -> int:
+        """How many there are."""
+        return self.taken + self.unknown + len(self.failing)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from friction_tui.engines.base import DRY_LIMIT_S
+from friction_tui.engines.base import DRY_LIMIT_S, LOCATING_S
 from friction_tui.vocabulary.protocol import EngineInfo
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from friction_tui.engines.base import Array, BuilderAnswer, Elsewhere, Opinion, Reduced, Refusal, Terms
+    from friction_tui.engines.base import Array, BuilderAnswer, Elsewhere, Opinion, Probed, Reduced, Refusal, Terms
     from friction_tui.model.opened import OpenedModel
     from friction_tui.model.shapes.shape_table import ShapeTable
     from friction_tui.vocabulary.protocol import BuildResult
@@ -74,9 +74,35 @@ class Question(Protocol):
         *,
         dry: bool = True,
         limit_s: float = DRY_LIMIT_S,
+        locating_s: float = LOCATING_S,
         stop: Callable[[], bool] = lambda: False,
+        table: ShapeTable | None = None,
+        background: bool = False,
     ) -> BuilderAnswer:
-        """What the builder says; `dry` without compiling kernels. Raises EngineMissing, EngineCrashed and Stopped."""
+        """What the builder says; `dry` without compiling kernels.
+
+        Where it names no node, its place is looked for during `locating_s` seconds, with the sizes of `table` in more
+        ways. `background`: in a process of low priority, which no other question waits for. Raises EngineMissing,
+        EngineCrashed and Stopped.
+        """
+
+    def remembered(self, terms: Terms) -> BuilderAnswer | None:
+        """What the builder said when this model was built to the end before; None when it was not."""
+
+    def built(self, terms: Terms, result: BuildResult) -> None:
+        """Keep that a build of this model to the end succeeded."""
+
+    def at_risk(
+        self,
+        terms: Terms,
+        table: ShapeTable,
+        *,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Probed:
+        """What the builder says of nodes that only compiling decides about, each form of them alone.
+
+        Raises what `ask` raises.
+        """
 
 
 class Progress(Protocol):
@@ -114,10 +140,13 @@ class Builds(Engine, Protocol):
         an edition that builds here.
         """
 
-    def reduced(self, model: OpenedModel, table: ShapeTable, terms: Terms, say: Callable[[str], None]) -> Reduced:
+    def reduced(
+        self, model: OpenedModel, table: ShapeTable, terms: Terms, say: Callable[[str], None], *, whole_s: float = 0.0
+    ) -> Reduced:
         """The smallest part of `model` that fails as the whole does; sizes are those of `table`.
 
-        Raises NothingToReduce, CannotReduce, and what `Question.ask` raises.
+        A build of the whole that takes longer than `whole_s` seconds hangs; 0 is the engine's own limit. Raises
+        NothingToReduce, CannotReduce, and what `Question.ask` raises.
         """
 
 

@@ -37,11 +37,11 @@ def report(verdicts: Sequence[ModelVerdict]) -> str:
         ],
         "invocations": [
             {
-                "executionSuccessful": not any(verdict.failure for verdict in verdicts),
+                "executionSuccessful": not any(verdict.open_question for verdict in verdicts),
                 "toolExecutionNotifications": [
-                    {"level": "error", "message": {"text": f"{verdict.path}: {verdict.failure}"}}
+                    {"level": "error", "message": {"text": f"{verdict.path}: {verdict.open_question}"}}
                     for verdict in verdicts
-                    if verdict.failure
+                    if verdict.open_question
                 ],
             }
         ],

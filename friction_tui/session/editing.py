@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,7 @@ from friction_tui.rules.context import CheckContext, context_for
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults, Stop, without_profile
 from friction_tui.session.exporting import READ_AS_THEY_ARE, LocatedModel, consent, export, understood
 from friction_tui.session.first_look import FirstLook
-from friction_tui.session.judging import Judgement, judge, report_from_table
+from friction_tui.session.judging import Judgement, compile_in_background, judge, report_from_table
 from friction_tui.session.lost import remaining, with_others
 from friction_tui.session.opening import complete, row_labels
 from friction_tui.sources.consent import fingerprint
@@ -126,6 +127,8 @@ class Editing:
         """What the last export was asked, when it gave no model."""
         self._ever_lost: set[Rewrite | str] = set()
         """Steps of the recipe that did not apply when the model was opened; an undo may bring them back."""
+        self._background = False
+        """Whether kernels are compiled in the background once a verdict stands."""
         self._limits: Limits = {}
         """The sizes that the open model was exported for."""
 
@@ -143,6 +146,7 @@ class Editing:
         why an edit exports.
         """
         leave_out_native(request.careful)
+        self._background = request.kernels
         try:
             allowed = consent(request.revision, understood(request.recipe), keep=request.remember)
         except NotASource as error:
@@ -157,7 +161,7 @@ class Editing:
         if origin.unagreed and fingerprint(allowed.source) != allowed.source.consent_hash:
             self.open(request, stop, "it imports more than was agreed to")
             return
-        judgement = Judgement(request.revision, self._emit, stop)
+        judgement = self._judgement(request.revision, stop)
         judgement.by_check["export"] = self._export_findings = list(origin.findings)
         self.watched = origin.files
         self._failed = allowed if origin.path is None else None
@@ -193,20 +197,20 @@ class Editing:
             self._apply_without_export(request, stop, self._failed)
             return
         if self.current is None and self.source is not None and exports(request.recipe):
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop)  # other inputs may help
+            self.open(self._reopening(request), stop)  # other inputs may help
             return
         if self.current is None:
             nothing = "There is nothing to change"
             self._emit(Refused(nothing, why="no model is open", next="Open one first.", revision=request.revision))
             return
         if exports(request.recipe) != exports(self.current.recipe):
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop)
+            self.open(self._reopening(request), stop)
             return
         because = self._why_export_again(request.recipe)
         if because:
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop, f"exporting again: {because}")
+            self.open(self._reopening(request), stop, f"exporting again: {because}")
             return
-        judgement = Judgement(request.revision, self._emit, stop)
+        judgement = self._judgement(request.revision, stop)
         judgement.by_check["export"] = self._export_findings
         self._judge(judgement, request.recipe)
 
@@ -215,13 +219,13 @@ class Editing:
         about_sizes = any(found.tier is Tier.SHAPES or found.kind in READING_SIZES for found in self._export_findings)
         if about_sizes and request.recipe.profile != failed.profile:
             because = "exporting again: the export failed at the sizes asked for, and these have changed"
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)
+            self.open(self._reopening(request), stop, because)
             return
         if self._why_export_again(request.recipe) != self._why_export_again(failed):
             because = "exporting again: other sizes are to be free than in the export that failed"
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)
+            self.open(self._reopening(request), stop, because)
             return
-        judgement = Judgement(request.revision, self._emit, stop)
+        judgement = self._judgement(request.revision, stop)
         judgement.by_check["export"] = self._export_findings
         if self.current is None:
             judgement.finish()
@@ -256,6 +260,15 @@ class Editing:
         if judge(judgement, context, kept, lambda: self._label(revision, current)) is not None:
             self._verify(revision, current, judgement.stop)
             self._name_dims(revision, current, judgement.stop)
+            if judgement.background:
+                compiling = (judgement, context, kept)
+                threading.Thread(target=compile_in_background, args=compiling, name="kernels", daemon=True).start()
+
+    def _reopening(self, request: Apply) -> Open:
+        return Open(revision=request.revision, recipe=request.recipe, kernels=self._background)
+
+    def _judgement(self, revision: int, stop: Stop) -> Judgement:
+        return Judgement(revision, self._emit, stop, background=self._background)
 
     def _ask_parser(self, judgement: Judgement, model: OpenedModel, recipe: Recipe) -> ProfileFreeResults:
         """Begin what is asked once of a model, and say what the operator table knows meanwhile."""

@@ -45,6 +45,8 @@ BUILDER = "builder"
 BUILDER_WAIT_S = 1.0
 """How long a verdict waits for the builder when all else is known. After that it is sent without the builder's answer,
 and again with it."""
+SETTLED_S = 1.0
+"""How long no edit came before kernels are compiled in the background."""
 HEAD_START_S = 0.5
 """How long the rules wait at most for the parser's first answer: asking it takes the interpreter as they do."""
 
@@ -61,10 +63,22 @@ class Judgement:
     opinion: Opinion | None = None
     parsed: bool = False
     """Whether the parser has answered in full and refuses nothing."""
+    background: bool = False
+    """Whether kernels are compiled in the background, after the verdict."""
+    builder: builder_verdict.Step | None = None
+    """What the builder said last."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def report(
-        self, check: str, state: CheckState, findings: Iterable[Finding], *, source: str, note: str = "", since: float
+        self,
+        check: str,
+        state: CheckState,
+        findings: Iterable[Finding],
+        *,
+        source: str,
+        note: str = "",
+        since: float,
+        kernels: bool = False,
     ) -> None:
         """Keep and send what a check has found so far."""
         with self._lock:
@@ -79,6 +93,7 @@ class Judgement:
                 seconds=time.monotonic() - since,
                 source=source,
                 note=note,
+                kernels=kernels,
             )
         )
 
@@ -209,9 +224,9 @@ def _await_builder(
     parsing.join()
     since, source = time.monotonic(), f"{context.engine} builder" if context.engine else ""
 
-    def report(state: CheckState, note: str, findings: Iterable[Finding] = ()) -> None:
+    def report(state: CheckState, note: str, findings: Iterable[Finding] = (), *, kernels: bool = False) -> None:
         asked = source if state not in (CheckState.UNAVAILABLE, CheckState.PENDING) else ""
-        judgement.report(BUILDER, state, findings, source=asked, note=note, since=since)
+        judgement.report(BUILDER, state, findings, source=asked, note=note, since=since, kernels=kernels)
 
     if judgement.stop() or context.model.file.kind != "onnx":
         return
@@ -225,14 +240,51 @@ def _await_builder(
             return
         if kept.builder is None:
             kept.builder = builder(context.builder).question(context.model)
-        for step in builder_verdict.ask(kept.builder, context, judgement.stop):
-            report(step.state, step.note, step.findings)
+        for step in builder_verdict.ask(kept.builder, context, judgement.stop, compiles=not judgement.background):
+            report(step.state, step.note, step.findings, kernels=step.kernels)
+            judgement.builder = step
     except Stopped:
         return
     except EngineMissing as error:
         report(CheckState.UNAVAILABLE, str(error))
     except Exception as error:
         report(CheckState.FAILED, f"this check failed: {type(error).__name__}: {error}")
+
+
+def compile_in_background(judgement: Judgement, context: CheckContext, kept: ProfileFreeResults) -> None:
+    """Compile kernels at low priority once no edit came for a while, until the next one; then the verdict again.
+
+    Only of a model whose shapes and layers the builder takes and whose kernels are not known.
+    """
+    before, question = judgement.builder, kept.builder
+    if before is None or question is None or before.kernels or before.state is not CheckState.DONE or not before.note:
+        return
+    until = time.monotonic() + SETTLED_S
+    while time.monotonic() < until:
+        if judgement.stop():
+            return
+        time.sleep(0.05)
+    since, source = time.monotonic(), f"{context.engine} builder"
+
+    def report(step: builder_verdict.Step) -> None:
+        judgement.report(
+            BUILDER, step.state, step.findings, source=source, note=step.note, since=since, kernels=step.kernels
+        )
+
+    running = f"{builder_verdict.LAYERS_TAKEN}; kernels: compiling in the background"
+    report(replace(before, state=CheckState.RUNNING, note=running))
+    try:
+        step = builder_verdict.ask_in_background(question, context, before, judgement.stop)
+    except Stopped:
+        return
+    except (EngineMissing, EngineCrashed) as error:
+        step = replace(before, note=f"{builder_verdict.LAYERS_TAKEN}; kernels: {error}")
+    if judgement.stop():
+        return
+    report(step)
+    judgement.builder = step
+    if step.findings != before.findings:
+        judgement.finish(context.model)
 
 
 def _report_refused(

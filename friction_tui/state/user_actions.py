@@ -216,7 +216,8 @@ def edit_request(state: AppState, history: History) -> Apply | None:
 def open_request(state: AppState, opened: Recipe | History) -> Open:
     """The request that opens another source, or resumes a session with its past."""
     history = History(opened) if isinstance(opened, Recipe) else opened
-    return Open(revision=state.revision + 1, recipe=history.present, past=history.past, future=history.future)
+    past, future = history.past, history.future
+    return Open(revision=state.revision + 1, recipe=history.present, past=past, future=future, kernels=True)
 
 
 def job_request(state: AppState, kind: JobKind, point: str = "opt", runs: int = 0, level: str = "") -> StartJob:

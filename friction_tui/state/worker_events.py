@@ -228,7 +228,7 @@ def _judged(state: AppState, event: Judged) -> AppState:
         # A note that goes was nothing to fix, and one that comes breaks nothing.
         fixed = tuple(f for key, f in before.items() if key not in after and f.severity is not Severity.NOTE)
         broke = tuple(f for key, f in after.items() if key not in before and f.severity is not Severity.NOTE)
-        if state.judged.revision == event.revision and not state.judged.complete and change is not None:
+        if state.judged.revision == event.revision and change is not None:
             # the same edit, with the builder's answer: what it did to the verdicts before still holds
             fixed = (*(f for f in change.fixed if identity(f) not in after), *fixed)
             broke = (*(f for f in change.broke if identity(f) in after), *broke)

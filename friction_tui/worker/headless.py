@@ -310,6 +310,7 @@ async def ask_all(
     parallel: int,
     allow_code: bool = False,
     jobs: Sequence[JobKind] = (),
+    job_request: JobMaker = _plain,
     also: Sequence[Sequence[str]] = (),
     on_answer: Callable[[Answer], None] = lambda _: None,
     limit_s: float | None = None,
@@ -327,7 +328,9 @@ async def ask_all(
         try:
             for number, recipe in waiting:
                 asked = also[number] if also else ()
-                answers[number] = await conversation.ask(recipe, jobs=jobs, also=asked, limit_s=limit_s)
+                answers[number] = await conversation.ask(
+                    recipe, jobs=jobs, job_request=job_request, also=asked, limit_s=limit_s
+                )
                 on_answer(answers[number])
         finally:
             await conversation.close()

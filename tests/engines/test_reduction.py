@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -68,6 +69,33 @@ def test_the_one_node_that_fails_is_left(builder: Builder, graph: str, verdict: 
     assert found.complete
     assert found.answer.verdict == verdict
     assert [node.name for node in found.nodes] == [name]
+
+
+class Hangs(Builder):
+    """A builder that never comes to an end where the real one crashes."""
+
+    def build(self, model: bytes, terms: Terms, **more: Any) -> dict[str, Any]:
+        answer = super().build(model, terms, **more)
+        return {**answer, "verdict": "timeout", "errors": []} if answer["verdict"] == "crashed" else answer
+
+
+def test_a_build_that_hangs_is_reduced_to_what_hangs() -> None:
+    hanging = Hangs("tensorrt_rtx")
+    try:
+        found = smallest(CRASH, hanging)
+    finally:
+        hanging.close()
+    assert (found.answer.verdict, [node.name for node in found.nodes]) == ("timeout", ["both"])
+
+
+def test_a_reduction_goes_on_inside_a_body(builder: Builder) -> None:
+    shape = "float[1,5000]"
+    text = f"""g ({shape} x, bool c) => (float[1,4000] y) {{ [in] s = Relu(x) [choose] i = If(c)
+        <then_branch = t () => (a) {{ [k] k = Constant<value_ints=[4000]>() [best] a, w = TopK(s, k) }},
+        else_branch = e () => (b) {{ [l] l = Constant<value_ints=[4000]>() [also] v, b = TopK(x, l) }}>
+        [out] y = Cast<to=1>(i) }}"""
+    found = smallest(text.replace("=> (b)", "=> (v)").replace("v, b =", "v, u ="), builder)
+    assert [node.name for node in found.nodes] == ["best"]
 
 
 def test_what_builds_has_no_failing_part(builder: Builder) -> None:

@@ -301,14 +301,24 @@ def test_a_question_without_an_answer_is_never_green() -> None:
     silent = ModelVerdict(
         path="m.onnx",
         builder="the builder gave no answer within 60 s",
-        unanswered=True,
+        unanswered=("builder: the builder gave no answer within 60 s",),
         unchecked=("builder: the builder gave no answer within 60 s",),
     )
     assert exit_code([silent], frozenset()) == 2
-    for report in (text.report([silent]), as_markdown.report([silent])):
+    for report in (
+        text.report([silent]),
+        as_markdown.report([silent]),
+        as_github.report([silent]),
+        as_sarif.report([silent]),
+        as_json.report([silent]),
+    ):
         assert "✓" not in report
         assert "the builder gave no answer within 60 s" in report
     assert '<error message="builder: the builder gave no answer' in as_junit.report([silent], frozenset())
-    asked = ModelVerdict(path="m.onnx", builder="shapes and layers: taken; kernels: not tried", asked_builder=True)
+    asked = ModelVerdict(path="m.onnx", builder="shapes and layers: taken; kernels: not compiled", asked_builder=True)
     assert exit_code([asked], frozenset()) == 0
-    assert "✓ no friction found · shapes and layers: taken; kernels: not tried" in text.report([asked])
+    said = text.report([asked])
+    assert "✓ shapes and layers, ? kernels: no friction found" in said
+    assert "✓ no friction found" not in said
+    compiled = ModelVerdict(path="m.onnx", builder="kernels: compiled", asked_builder=True, kernels=True)
+    assert "✓ no friction found · kernels: compiled" in text.report([compiled])

@@ -22,7 +22,7 @@ from friction_tui.vocabulary.recipe import Precision
 if TYPE_CHECKING:
     from friction_tui.engines.base import Array, Reduced, Refusal, Terms
     from friction_tui.engines.engine import LoadedPlan, Progress
-    from friction_tui.engines.tensorrt.builder import BuilderQuestion
+    from friction_tui.engines.tensorrt.question import BuilderQuestion
     from friction_tui.model.opened import OpenedModel
     from friction_tui.model.shapes.shape_table import ShapeTable
     from friction_tui.vocabulary.protocol import BuildResult
@@ -69,7 +69,7 @@ class TensorRT:
 
     def question(self, model: OpenedModel) -> BuilderQuestion:
         """The model, ready to be asked about."""
-        from friction_tui.engines.tensorrt.builder import BuilderQuestion
+        from friction_tui.engines.tensorrt.question import BuilderQuestion
 
         return BuilderQuestion(model)
 
@@ -96,13 +96,15 @@ class TensorRT:
             strongly_typed=terms.typed,
         )
 
-    def reduced(self, model: OpenedModel, table: ShapeTable, terms: Terms, say: Callable[[str], None]) -> Reduced:
+    def reduced(
+        self, model: OpenedModel, table: ShapeTable, terms: Terms, say: Callable[[str], None], *, whole_s: float = 0.0
+    ) -> Reduced:
         """The smallest failing part, searched for with a builder process that ends with the search."""
         from friction_tui.engines.tensorrt.builder import Builder
-        from friction_tui.engines.tensorrt.reduction import reduced
+        from friction_tui.engines.tensorrt.reduction import WHOLE_S, reduced
 
         with closing(Builder()) as builder:
-            return reduced(model, table, terms, builder, say=say)
+            return reduced(model, table, terms, builder, whole_s=whole_s or WHOLE_S, say=say)
 
     def loaded(
         self, plan: Path, inputs: Mapping[str, Array], *, profile: int = 0

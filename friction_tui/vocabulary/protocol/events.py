@@ -168,6 +168,8 @@ class Findings(msgspec.Struct, frozen=True, tag="findings"):
     source: str = ""
     note: str = ""
     """Why it is unavailable or failed, or what it covers."""
+    kernels: bool = False
+    """Of the builder's check: kernels were compiled too, for all of the model."""
 
 
 class Judged(msgspec.Struct, frozen=True, tag="judged"):
@@ -290,7 +292,8 @@ class JobProgress(msgspec.Struct, frozen=True, tag="job_progress"):
 class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     """A job is over: its result, or `error`, or cancelled. Exactly one per started job.
 
-    `died` is how its process ended, in words that follow "the process", when it ended without a result of its own.
+    `died` is how its process ended, in words that follow "the process", when it ended without a result of its own;
+    `late` tells that it was ended because its time was over.
     """
 
     job: int
@@ -299,6 +302,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     cancelled: bool = False
     error: str = ""
     died: str = ""
+    late: bool = False
     build: BuildResult | None = None
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None

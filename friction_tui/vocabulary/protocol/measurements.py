@@ -83,7 +83,8 @@ class Reduction(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest part of a model that an engine refuses, or dies of, as it does the whole.
 
     `nodes` are its nodes (operator and name), of `total`; `findings` what the engine says of it. `complete` False: time
-    ran out before every smaller part was tried. `saved` is the file that was written, "" for none.
+    ran out before every smaller part was tried. `saved` is the file that was written, "" for none, `inputs` one with
+    the inputs on which it fails. `said` is the engine's own text where no finding has it.
     """
 
     source: str
@@ -93,6 +94,8 @@ class Reduction(msgspec.Struct, frozen=True, kw_only=True):
     builds: int
     complete: bool
     saved: str = ""
+    inputs: str = ""
+    said: str = ""
 
 
 class Phase(msgspec.Struct, frozen=True):

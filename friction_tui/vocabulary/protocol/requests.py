@@ -15,7 +15,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
     `again` reads what is open already once more: until the new model is there, the older one stays. `careful` leaves
     out what onnx's native code infers in the worker's own process: a worker died with this model. `past` and `future`
-    are those of a session that is resumed.
+    are those of a session that is resumed. `kernels` has them compiled in the background after each verdict.
     """
 
     revision: int
@@ -25,6 +25,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     careful: bool = False
     past: tuple[Recipe, ...] = ()
     future: tuple[Recipe, ...] = ()
+    kernels: bool = False
 
 
 class EditStep(enum.StrEnum):
@@ -106,6 +107,10 @@ class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
     """The kinds of finding that a run of fixes is limited to; () for all."""
     output: str = ""
     """Where a run of fixes writes the model, on the worker's machine; "" for nowhere."""
+    limit_s: float = 0.0
+    """Seconds it may take, of a reduction each build in it; 0 for as long as any may."""
+    memory: int = 0
+    """Bytes of memory it may use; 0 for as much as any job may."""
     script: str = ""
     """Where it writes a script that repeats the edits; "" for nowhere."""
     diff: bool = False
@@ -214,6 +219,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""
     """A plan built before, for a measurement on TensorRT."""
     tolerance: float = 0.0
+    limit_s: float = 0.0
+    memory: int = 0
     data: str = ""
     level: str = ""
     only: tuple[str, ...] = ()
