@@ -9,9 +9,9 @@ from friction_tui.kinds import dynamic
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
+from friction_tui.model.shapes.clashes import Clash, Side
 from friction_tui.model.shapes.profile import free_dims
 from friction_tui.model.shapes.tensors import dims_text
-from friction_tui.rules.shapes.clashes import Clash, Side
 from friction_tui.rules.shapes.dimensions import Dimension
 from friction_tui.rules.shapes.explanation import Explanation, View
 from friction_tui.rules.shapes.size_origin import TARGETS, Origin

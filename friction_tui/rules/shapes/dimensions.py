@@ -5,22 +5,18 @@ An *assignment* gives every dim key of the profile one size. Shapes at an assign
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from friction_tui.model.constants import constant_value
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
+from friction_tui.model.shapes.point_shapes import beside_the_way, input_sizes, shapes_at
 from friction_tui.model.shapes.profile import free_dims
 from friction_tui.model.shapes.tensors import NodeFailure, PointShapes
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range
 
 Assignment = dict[str, int]
-
-INDEXING = frozenset({"Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Scatter"})
-"""Operators whose indices no engine checks before it uses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +106,7 @@ class Dimensions:
         found = shapes_at(self.model, input_sizes(self.model, profile, point), values, point)
         if not found.bodies and not found.failures:
             return found
-        failures = (*found.failures, *_beside_the_way(self.model, found))
+        failures = (*found.failures, *beside_the_way(self.model, found))
         if not self._paths:
             return replace(found, failures=failures)
         return replace(
@@ -122,26 +118,6 @@ class Dimensions:
     def _whole(self, path: str) -> str:
         head, dot, rest = path.partition(".")
         return f"{self._paths.get(head, head)}{dot}{rest}"
-
-
-def _beside_the_way(model: OpenedModel, point: PointShapes) -> Iterator[NodeFailure]:
-    """What fails in branches that are not taken. Left out are those of a constant condition, which TensorRT drops.
-
-    Measured with TensorRT-RTX 1.7.1: a condition computed from sizes does not save the other branch, even where it is
-    the same everywhere. Indices out of range are not checked, so they hurt only where they are used.
-    """
-    known = {one.path for one in point.failures}
-    for prefix, body in point.bodies.items():
-        owner = model.index.by_path.get(model.index.owner_of(prefix))
-        if not body.failures or owner is None or owner.proto.op_type != "If" or not owner.inputs:
-            continue
-        condition = owner.inputs[0]
-        if constant_value(model, condition, 1, owner.graph) is not None:
-            continue
-        used = condition not in point.inside(owner.graph).values
-        for one in body.failures:
-            if one.path not in known and (used or model.index.by_path[one.path].proto.op_type not in INDEXING):
-                yield one
 
 
 def _beside(chosen: Range) -> int:

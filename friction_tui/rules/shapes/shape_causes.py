@@ -8,9 +8,9 @@ from friction_tui.kinds import control, dynamic
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
+from friction_tui.model.shapes.clashes import Clash, clash_at
 from friction_tui.model.shapes.profile import shape_operands
 from friction_tui.rules.shapes.clash_causes import clashing
-from friction_tui.rules.shapes.clashes import Clash, clash_at
 from friction_tui.rules.shapes.explanation import Explanation, View
 from friction_tui.rules.shapes.operator_rules import rule_of
 from friction_tui.rules.shapes.reshape_causes import baked_reshape, folding_before
