@@ -83,8 +83,8 @@ def guess(
 ) -> Profile:
     """`chosen` completed with ranges for all `free` dim keys and values for the `shape_tensors`.
 
-    What is added is marked as guessed, and fits what was chosen. A model of more than 20,000 nodes gets the first choice
-    of everything, untried.
+    What is added is marked as guessed, and fits what was chosen. A model of more than 20,000 nodes gets the first
+    choice of everything, untried.
     """
     hints = _hints(model)
     asked = {key: uses for key, uses in free.items() if not _is_chosen(key, uses, chosen)}
