@@ -27,6 +27,7 @@ from friction_tui.ui.shapes.rows import (
     typed,
     with_copy,
     without,
+    without_relation,
     without_shown,
 )
 from friction_tui.vocabulary.protocol import Port
@@ -192,6 +193,10 @@ class ShapesPanel(LinesPanel):
         except RecipeTextError as error:
             return paragraph(str(error), width, "error", indent=((f"{cross} ", "error"),), key=row.key)
         shown = " · ".join(wanted.cell(point) for point in POINTS)
+        if wanted.range is not None and wanted.range.step > 1:
+            shown += f" step {wanted.range.step}"
+        if wanted.relation != row.relation:
+            shown = f"= {wanted.relation}"
         enter = "Enter exports again with it" if self._exports_again(wanted) else "Enter takes it"
         return paragraph(
             f"{row.key} {shown}   {enter}, Esc does not",
@@ -378,10 +383,14 @@ class ShapesPanel(LinesPanel):
         row, recipe = self._current, self.state.recipe
         if row is None or recipe is None:
             return
-        if row.overrides or row.missing or row.freed:
+        if row.relation:
+            self.post_message(Edit(without_relation(recipe, row), f"{row.key} follows from no other size"))
+        elif row.overrides or row.missing or row.freed:
             self.post_message(Edit(without(recipe, row), f"{row.key} dropped"))
         else:
-            self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", NoticeLevel.WARNING))
+            self.post_message(
+                Say(f"{row.key} needs a range; only exceptions and relations can be dropped", NoticeLevel.WARNING)
+            )
 
 
 KEY_WIDTH = 16
@@ -415,4 +424,11 @@ def _remark(row: Row) -> tuple[Span, ...]:
         return (("fixed", "muted"),)
     if row.overrides:
         return ((f"over {row.overrides}", "warning"),)
-    return (("guessed", "note"),) if row.guessed else ()
+    spans: list[Span] = []
+    if row.range is not None and row.range.step > 1:
+        spans.append((f"step {row.range.step}", "name"))
+    if row.relation:
+        spans.append((f"= {row.relation}", "name"))
+    if row.guessed:
+        spans.append(("guessed", "note"))
+    return tuple(span for each in spans for span in ((" ", "text"), each))[1:]

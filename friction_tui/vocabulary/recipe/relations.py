@@ -67,7 +67,7 @@ class Relation:
 
     def __str__(self) -> str:
         """As it is typed; `parse_relation` reads it back."""
-        signed = [(factor, _quoted(name)) for name, factor in self.terms]
+        signed = [(factor, quoted(name)) for name, factor in self.terms]
         signed.sort(key=lambda term: term[0] < 0)  # an equation does not begin with a minus sign if it need not
         parts = [
             ("-" if factor < 0 else "+", f"{abs(factor)}*{name}" if abs(factor) != 1 else name)
@@ -77,7 +77,7 @@ class Relation:
             parts.append(("-" if self.constant < 0 else "+", str(abs(self.constant))))
         first, *rest = parts
         text = ("-" if first[0] == "-" else "") + first[1]
-        return f"{_quoted(self.key)} = {text}" + "".join(f" {sign} {term}" for sign, term in rest)
+        return f"{quoted(self.key)} = {text}" + "".join(f" {sign} {term}" for sign, term in rest)
 
 
 def parse_relation(text: str) -> Relation:
@@ -170,7 +170,8 @@ def _term(rest: list[tuple[str, str]], shown: str) -> tuple[int, str, list[tuple
     raise RelationError(f"{shown!r}: a size or a number is missing after {'*' if kinds else 'the sign'}, {_EXAMPLE}")
 
 
-def _quoted(key: str) -> str:
+def quoted(key: str) -> str:
+    """A dim key as it stands in a relation."""
     if _PLAIN.fullmatch(key) and not key.isdecimal():
         return key
     return f'"{key}"' if "'" in key else f"'{key}'"

@@ -124,6 +124,15 @@ def with_point(current: Range, point: str, size: int, what: str) -> Range:
     return checked(sizes["min"], sizes["opt"], sizes["max"], what, current.step)
 
 
+def with_step(current: Range, step: int, what: str) -> Range:
+    """The range with another step; opt moves to the nearest size on it, min and max have to be on it."""
+    if step < 1:
+        raise ProfileRuleError(f"{what}: step {step} is below 1; {STEP_RULE}")
+    checked(current.min, current.max, current.max, what, step)
+    opt = Range(current.min, current.opt, current.max, step).nearest(current.opt)
+    return checked(current.min, opt, current.max, what, step)
+
+
 def parse_values(text: str, what: str) -> tuple[int, ...]:
     """The values of a shape-tensor input at one point: `4,4`, `4 4` or trtexec's `4x4`. They may be negative."""
     words = [word for word in re.split(r"[\s,x×]+", text.strip().strip("[]()")) if word]
