@@ -435,8 +435,8 @@ ALIASED_INPUT = Kind(
     severities=(Severity.WARNING,),
     tiers=(Tier.HAZARD,),
     cause="""The input is never read, while another of the same type and shape is read several times. It is what an
-export makes when one tensor was given as example for both arguments: tracing tells them apart by their storage, and every
-use of the second is taken for one of the first. The engine then ignores the second input in silence.""",
+export makes when one tensor was given as example for both arguments: tracing tells them apart by their storage, and
+every use of the second is taken for one of the first. The engine then ignores the second input in silence.""",
     evidence="""Both inputs, and how often the other is read.""",
     example="""`torch.onnx.export(model, (x, x), ...)` for `forward(query, key)`.""",
     fix="""Export again with a tensor of its own for each argument. If the code does not use it, remove it.""",

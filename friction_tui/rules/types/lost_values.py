@@ -68,7 +68,7 @@ def _masks(model: OpenedModel) -> Iterator[Finding]:
     found: list[Node] = []
     for node in model.index.nodes:
         op, inputs = node.proto.op_type, node.inputs
-        if op not in _PASSING:
+        if op not in _PASSING or not inputs:
             continue
         marked = [name for name in inputs if holds(node.graph, name)]
         if op == "Add" and len(inputs) == 2 and len(marked) == 2 and not _constant(model, node):
@@ -103,7 +103,7 @@ def _casts(context: CheckContext) -> Iterator[Finding]:
     for node in model.index.nodes:
         if node.proto.op_type != "Cast" or not node.inputs or _to(node) not in _INTEGERS:
             continue
-        if type_in(model, node.graph, node.inputs[0]) not in _FLOATS or _is_whole(model, node):
+        if not node.outputs or type_in(model, node.graph, node.inputs[0]) not in _FLOATS or _is_whole(model, node):
             continue
         if _holds_sizes(context, node):
             continue
@@ -142,10 +142,10 @@ def _is_whole(model: OpenedModel, node: Node) -> bool:
             return False
         if writer.proto.op_type in _WHOLE:
             return True
-        if writer.proto.op_type == "Cast":
-            return type_in(model, graph, writer.inputs[0]) not in _FLOATS
-        if writer.proto.op_type not in _MOVES or not writer.inputs:
+        if not writer.inputs or (writer.proto.op_type != "Cast" and writer.proto.op_type not in _MOVES):
             return False
+        if writer.proto.op_type == "Cast" and type_in(model, graph, writer.inputs[0]) not in _FLOATS:
+            return True
         name = writer.inputs[0]
     return False
 
@@ -170,7 +170,7 @@ def _back(model: OpenedModel, node: Node) -> Node | None:
         (reader,) = readers
         if reader.proto.op_type == "Cast":
             return reader if _to(reader) in _FLOATS else None
-        if reader.proto.op_type not in _MOVES or reader.inputs[0] != name:
+        if reader.proto.op_type not in _MOVES or reader.inputs[0] != name or not reader.outputs:
             return None
         name = reader.outputs[0]
     return None
