@@ -95,7 +95,9 @@ def rows(inputs: Sequence[Port], profile: Profile | None, *, can_free: bool = Fa
         for key, locations in uses.items()
     ]
     right_sides = _right_sides(profile)
-    made = [replace(row, relation=right_sides.get(row.key, "")) for row in made]
+    made = [
+        replace(row, relation=right_sides[row.key], guessed=False) if row.key in right_sides else row for row in made
+    ]
     known = {port.name for port in inputs}
     tensors = [port.name for port in inputs if port.shape_tensor]
     tensors += [name for name in profile.values if name not in tensors]

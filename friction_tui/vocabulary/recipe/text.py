@@ -111,7 +111,7 @@ def parse_range(text: str, what: str, current: Range | None = None) -> Range:
         low, high = sizes
         if low > high:
             raise ProfileRuleError(f"{what}: min {low} is above max {high}; the rule is {RULE}")
-        checked(low, high, high, what, step)
+        checked(low, low, high, what, step)
         return checked(low, Range(low, low, high, step).nearest(current.opt if current else high), high, what, step)
     if len(sizes) == 3:
         return checked(sizes[0], sizes[1], sizes[2], what, step)
