@@ -11,15 +11,8 @@ from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
 from friction_tui.processes import child
 from friction_tui.processes.begin import command
+from friction_tui.vocabulary.protocol import WidestFound
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe
-
-
-class Found(msgspec.Struct, frozen=True):
-    """What was found out about one dimension."""
-
-    key: str
-    range: Range | None
-    note: str = ""
 
 
 def run(recipe: Recipe) -> int:
@@ -28,7 +21,7 @@ def run(recipe: Recipe) -> int:
     done = child.run(command("friction_tui.rules.shapes.widest"), msgspec.json.encode(question))
     if done.code != 0:
         raise CouldNotRun(f"the ranges were not found: {visible(done.last_line)}")
-    found = msgspec.json.decode(done.out, type=list[Found])
+    found = msgspec.json.decode(done.out, type=list[WidestFound])
     if not found:
         click.echo("every size is fixed in the model: there is no range to choose")
     for one in found:

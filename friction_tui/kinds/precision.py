@@ -1,6 +1,7 @@
 """float16 inside the graph.
 
-Reported only when the model or the precision asked for computes in float16.
+Warnings when the model or the precision asked for computes in float16; of a float32 model one line says how many
+there would be.
 """
 
 from friction_tui.kinds.examples import ModelText, Weights

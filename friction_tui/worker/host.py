@@ -28,6 +28,7 @@ from friction_tui.vocabulary.protocol import (
     Apply,
     AskOthers,
     CancelJob,
+    FindWidest,
     Forecast,
     GraphReady,
     Inspect,
@@ -153,6 +154,8 @@ class Host:
                 self.send(session.initializer(request.name))
             case Forecast():
                 self.send(session.forecast(request.key))
+            case FindWidest():
+                self.send(session.widest(request.key))
             case ReadSource():
                 self.send(session.source(request.file))
             case StartJob():

@@ -14,6 +14,7 @@ import msgspec
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.rules.shapes.dimensions import Assignment, Dimensions
+from friction_tui.vocabulary.protocol import WidestFound
 from friction_tui.vocabulary.recipe import Profile, Range
 
 LARGEST = 65_536
@@ -26,14 +27,6 @@ _SAMPLES = 12
 """Sizes inside a range that are tried once its ends are known."""
 
 
-class Widest(msgspec.Struct, frozen=True):
-    """What was found out about one dimension; `range` is None where nothing works at its opt, `note` says more."""
-
-    key: str
-    range: Range | None
-    note: str = ""
-
-
 class Question(msgspec.Struct, frozen=True):
     """The model at `path`, and the profile whose opt sizes the other dimensions keep."""
 
@@ -41,14 +34,14 @@ class Question(msgspec.Struct, frozen=True):
     profile: Profile | None
 
 
-def widest_ranges(model: OpenedModel, profile: Profile) -> list[Widest]:
+def widest_ranges(model: OpenedModel, profile: Profile) -> list[WidestFound]:
     """For each free dimension that follows from no other, the others at their opt sizes."""
     dimensions = Dimensions(model, profile)
     left = {relation.key for relation in dimensions.relations}
     return [widest(dimensions, key) for key in dimensions.all if key not in left]
 
 
-def widest(dimensions: Dimensions, key: str) -> Widest:
+def widest(dimensions: Dimensions, key: str) -> WidestFound:
     """The widest range around the opt size of one dimension, with a step where only multiples work."""
     base = dimensions.at("opt")
     opt = base[key]
@@ -60,7 +53,7 @@ def widest(dimensions: Dimensions, key: str) -> Widest:
         return known[size]
 
     if not works(opt):
-        return Widest(key, None, f"shapes do not work at opt {opt}; a working size is needed to start from")
+        return WidestFound(key, None, f"shapes do not work at opt {opt}; a working size is needed to start from")
     for step in STEPS:
         if all(works(opt + step * count) for count in _NEAR if opt + step * count > 0):
             break
@@ -70,7 +63,7 @@ def widest(dimensions: Dimensions, key: str) -> Widest:
             (s for s in STEPS if works(opt - s) and works(opt - 2 * s)), 0
         )
     if not step:
-        return Widest(key, Range(opt, opt, opt), "no other size works while the others stay")
+        return WidestFound(key, Range(opt, opt, opt), "no other size works while the others stay")
     low, high = _end(works, opt, -step), _end(works, opt, step)
     # What fails inside a range ends it: a table of positions can have gaps that the search jumped over.
     for number in range(1, _SAMPLES):
@@ -81,7 +74,7 @@ def widest(dimensions: Dimensions, key: str) -> Widest:
     beyond = high + step > LARGEST
     note = f"{LARGEST} is the largest size that was tried" if beyond else f"{high + step} fails"
     below = f", {low - step} fails" if low - step > 0 else ""
-    return Widest(key, Range(low, opt, high, step if low < high else 1), note + below)
+    return WidestFound(key, Range(low, opt, high, step if low < high else 1), note + below)
 
 
 def _end(works: Callable[[int], bool], opt: int, step: int) -> int:
@@ -100,7 +93,7 @@ def _works(dimensions: Dimensions, assignment: Assignment) -> bool:
 
 
 def main() -> None:
-    """In a process of its own: a `Question` on stdin, a list of `Widest` on stdout."""
+    """In a process of its own: a `Question` on stdin, a list of `WidestFound` on stdout."""
     from friction_tui.processes.stdio import take_stdout
 
     channel = take_stdout()

@@ -37,6 +37,7 @@ from friction_tui.vocabulary.protocol.events import (
     Stats,
     StepsLost,
     Verified,
+    WidestFound,
     WorkerDied,
 )
 from friction_tui.vocabulary.protocol.graph import (
@@ -73,6 +74,7 @@ from friction_tui.vocabulary.protocol.requests import (
     AskOthers,
     CancelJob,
     EditStep,
+    FindWidest,
     Forecast,
     Inspect,
     JobKind,
@@ -125,6 +127,7 @@ __all__ = [
     "EngineInfo",
     "Event",
     "Exported",
+    "FindWidest",
     "Findings",
     "Forecast",
     "Forecasted",
@@ -192,5 +195,6 @@ __all__ = [
     "Viewer",
     "WatchGpu",
     "WatchSource",
+    "WidestFound",
     "WorkerDied",
 ]
