@@ -16,14 +16,15 @@ def shape_finding(context: CheckContext, broken: Broken, studied: Study, explain
     """The finding about one node."""
     node = broken.node
     sizes, ranges = (_sizes(studied), _ranges(studied)) if explained.by_size else ("", ())
-    said = (_sentence(broken.message), _capital(explained.text), sizes, _guessed(studied))
+    level = severity(broken, studied, explained)
+    said = (_sentence(broken.message), _capital(explained.text), sizes, _guessed(studied, level))
     breaks = _breaks(studied) if explained.by_size or studied.together else _does_not_follow(studied)
     locations = dict.fromkeys((location_of(context.model, node), *explained.locations))
     return explained.kind.finding(
         op=node.proto.op_type,
         node=node.name,
         breaks=breaks,
-        severity=severity(broken, studied, explained),
+        severity=level,
         tier=Tier.SHAPES,
         cause=" ".join(part for part in said if part),
         locations=locations,
@@ -43,6 +44,8 @@ def severity(broken: Broken, studied: Study, explained: Explanation) -> Severity
     if explained.kind is dynamic.MUST_BE_EQUAL and (not broken.at_points or any(one.guessed for one in dimensions)):
         return Severity.NOTE  # they are equal wherever the user said so; only our own sizes are not
     kinds = {pattern.kind for _, pattern in studied.blamed.values()}
+    if guessed and _free_batch_is_not(broken, studied, explained):
+        return Severity.ERROR
     if guessed:
         # Declared dynamic, and one size works, or none: a warning, since nobody asked for another one.
         declared_wrong = not explained.by_size or kinds in ({"only"}, {"none"})
@@ -51,6 +54,16 @@ def severity(broken: Broken, studied: Study, explained: Explanation) -> Severity
         return Severity.ERROR
     # Every size that was named works. An engine is built for those between as well, and a request with one fails.
     return Severity.NOTE if studied.together and explained.by_size else Severity.WARNING
+
+
+def _free_batch_is_not(broken: Broken, studied: Study, explained: Explanation) -> bool:
+    """Whether the model contradicts itself, whatever the sizes are: its batch is declared free and only one works.
+
+    That is no guess, since others were tried. In a branch that may never be taken it is one.
+    """
+    only = {pattern.kind for _, pattern in studied.blamed.values()} == {"only"}
+    baked = explained.kind is dynamic.BAKED_RESHAPE and not explained.by_size
+    return (only or baked) and any(one.is_batch for one in studied.dimensions) and not broken.node.graph
 
 
 def _does_not_follow(studied: Study) -> str:
@@ -106,9 +119,13 @@ def _sizes(studied: Study) -> str:
     return f"Which sizes work: {joined}."
 
 
-def _guessed(studied: Study) -> str:
-    """That nobody chose the sizes, where nobody did."""
-    if not studied.dimensions or not all(dimension.guessed for dimension in studied.dimensions):
+def _guessed(studied: Study, level: Severity) -> str:
+    """That nobody chose the sizes, where nobody did and it matters."""
+    if (
+        level is Severity.ERROR
+        or not studied.dimensions
+        or not all(dimension.guessed for dimension in studied.dimensions)
+    ):
         return ""
     return f"It fails at sizes that were guessed ({', '.join(d.key for d in studied.dimensions)}), not chosen."
 

@@ -176,13 +176,28 @@ def test_multiples_between_chosen_sizes_are_a_warning_until_they_are_declared(ju
     assert "guessed" in finding.cause
 
 
-def test_a_baked_batch_is_a_warning_where_nobody_chose_another(judge: Judge) -> None:
+def test_a_baked_batch_is_an_error_even_with_guessed_sizes(judge: Judge) -> None:
+    """It is declared free and is not: no size that was guessed is to blame."""
     graph = "g (float[N,16] x) => (float[a,b,c] y) { [view] y = Reshape (x, s) }"
     (finding,) = judge(
         dynamic_shapes.check, graph, opset=17, tensors=[ints("s", 1, 4, 4)], profile=guessed(N=(1, 4, 8))
     )
+    assert finding.severity is Severity.ERROR
+    assert "guessed" not in finding.cause
+
+
+def test_a_guess_alone_is_a_warning_at_most_and_says_so(judge: Judge) -> None:
+    sequence = "g (float[2,T,16] x) => (float[a,b] y) { [view] y = Reshape (x, s) }"
+    (finding,) = judge(
+        dynamic_shapes.check, sequence, opset=17, tensors=[ints("s", 2, 64)], profile=guessed(T=(1, 8, 16))
+    )
     assert finding.severity is Severity.WARNING
-    assert "at sizes that were guessed (N)" in finding.cause
+    assert "at sizes that were guessed (T)" in finding.cause
+    branch = """g (float[N,4] x, bool c) => (float[a,b] y) { y = If (c) <
+        then_branch = t () => (float[u] p) { [one] p = Squeeze (x, zero) },
+        else_branch = e () => (float[v,w] q) { q = Neg (x) }> }"""
+    found = judge(dynamic_shapes.check, branch, opset=17, tensors=[ints("zero", 0)], profile=guessed(N=(1, 4, 8)))
+    assert [one.severity for one in found] == [Severity.WARNING]
 
 
 def test_values_of_a_shape_tensor_that_do_not_fit(judge: Judge) -> None:
