@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper, parser
 
-from friction_tui.rules.shapes import dynamic_shapes, fragile_shapes
+from friction_tui.rules.shapes import dynamic_shapes, fragile_shapes, profiles
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.recipe import Profile, Range, Values
 
@@ -340,3 +340,32 @@ def test_a_python_loop_that_was_unrolled_is_one_finding(judge: Judge) -> None:
     assert "everything after the first 5 steps is ignored" in finding.cause
     enough = judge(dynamic_shapes.check, graph, tensors=indices, profile=chosen(N=(1, 2, 4), T=(5, 5, 5)))
     assert enough == []
+
+
+KV = """g (float[1,past] cache, float[1,seq] x, float[1,total] mask) => (float[1,t] y) {
+    all = Concat <axis = 1> (cache, x) [add] y = Add (all, mask) }"""
+SUMS = {"past": (1, 32, 64), "seq": (1, 4, 8), "total": (2, 36, 72)}
+
+
+def test_a_sum_is_advised_where_a_sum_is_right_and_declaring_it_ends_the_finding(judge: Judge) -> None:
+    (finding,) = judge(dynamic_shapes.check, KV, opset=17, profile=chosen(**SUMS))
+    assert (finding.kind, finding.severity) == ("dynamic/must-be-equal", Severity.NOTE)
+    declared = next(fix.relations for fix in finding.fixes if fix.relations)
+    assert declared == ("total = past + seq",)
+    assert not any("same symbol" in fix.text for fix in finding.fixes)
+    profile = Profile(ranges=chosen(**SUMS).ranges, relations=declared)
+    assert judge(dynamic_shapes.check, KV, opset=17, profile=profile) == []
+
+
+def test_ranges_that_break_a_relation(judge: Judge) -> None:
+    broken = Profile(ranges=chosen(**{**SUMS, "total": (2, 36, 64)}).ranges, relations=("total = past + seq",))
+    (finding,) = judge(profiles.check, KV, opset=17, profile=broken)
+    assert (finding.kind, finding.severity) == ("profile/relation", Severity.WARNING)
+    assert "max: 64 and 72" in finding.cause
+    assert finding.fixes[0].ranges == {"total": Range(2, 36, 72)}
+    never = Profile(ranges=chosen(**{**SUMS, "total": (80, 80, 80)}).ranges, relations=("total = past + seq",))
+    (finding,) = judge(profiles.check, KV, opset=17, profile=never)
+    assert finding.severity is Severity.ERROR
+    strange = Profile(ranges=chosen(**SUMS).ranges, relations=("whole = past + seq",))
+    (finding,) = judge(profiles.check, KV, opset=17, profile=strange)
+    assert finding.kind == "profile/unknown-key"
