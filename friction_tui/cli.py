@@ -228,6 +228,45 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 
 @main.command()
 @click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
+@click.option("--build", is_flag=True, help="Build the engine first, for its times, sizes and planned memory.")
+@click.option("--measure", is_flag=True, help="Measure latency too.")
+@click.option("--anonymise", is_flag=True, help="Number nodes, modules, tensors and dimensions; leave out free text.")
+@shape_options
+@source_options
+def report(model: str, output: Path, build: bool, measure: bool, anonymise: bool, **chosen: Any) -> None:
+    """Write one HTML file about MODEL, for a browser or an issue: findings, graph, shapes, memory. No weights.
+
+    It opens from disk and asks no network. Exit status: 0 it was written, 2 the model could not be judged.
+    """
+    from friction_tui.commands.report import run
+
+    asked = {"build": build, "measure": measure, "anonymise": anonymise, "allow": chosen["allow_code"]}
+    sys.exit(run(_agreed(model, chosen), output, **asked))
+
+
+@main.command()
+@click.argument("model")
+@click.option("--gpu", "gpus", multiple=True, metavar="NAME|SIZE", help="L4, 8GB, 6.5GB …; a table of GPUs without.")
+@click.option("--batch", type=click.IntRange(1), help="Size of the first free dimension, or of the one of --along.")
+@click.option("--along", default="", metavar="DIMENSION", help="Which dimension to stretch, such as N or x[0].")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_options
+@source_options
+def memory(model: str, gpus: tuple[str, ...], batch: int | None, along: str, form: str, **chosen: Any) -> None:
+    """Predict the GPU memory that MODEL's engine needs, whether it fits, and up to which size.
+
+    Predicted from the shapes, without a build and without a GPU: `friction-tui build` says what TensorRT plans. Exit
+    status: 0 it fits every --gpu, 1 it does not fit one of them, 2 nothing could be predicted.
+    """
+    from friction_tui.commands.memory import run
+
+    asked = {"gpus": gpus, "batch": batch, "along": along, "form": form, "allow": chosen["allow_code"]}
+    sys.exit(run(_agreed(model, chosen), **asked))
+
+
+@main.command()
+@click.argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the fixed model to this file.")
 @click.option("--safe", "level", flag_value="safe", help="Only fixes that keep the results.")
 @click.option("--all", "level", flag_value="all", help="Mend warnings and notes too.")

@@ -375,6 +375,7 @@ is imported as that, whatever it computes: no error, a wrong result. `com.micros
     evidence="""Operator and domain.""",
     example="""A model saved by ONNX Runtime at optimisation level ALL.""",
     fix="""Use the original model; give custom operators names of their own.""",
+    rewrites=("plain-channels-16", "plain-channels-8"),
     shows=ModelText("""
 <ir_version: 8, opset_import: ["" : 17, "my.domain" : 1]>
 g (float[2] x) => (float[2] y) { y = my.domain.Relu (x) }

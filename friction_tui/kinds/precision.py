@@ -20,6 +20,7 @@ FP16 may cause overflow`).""",
     evidence="""The nodes.""",
     example="""Pow, ReduceMean, Sqrt in place of LayerNormalization.""",
     fix="""Export at opset 17, or keep these nodes in fp32.""",
+    rewrites=("fuse-layer-norm",),
     shows=ModelText(
         "g (float[n,8] x) => (float[n,1] y) { s = Mul (x, x) y = ReduceMean <axes = [1]> (s) }",
         precision=Precision.FP16,

@@ -68,8 +68,16 @@ def mend(
     """Mend `model` as far as rewrites can; `judge` gives its findings, deduplicated. `only` limits the kinds mended."""
     mending = Mending(model, with_offers(model, judge(model)))
     tried: set[tuple[str, Rewrite]] = set()
-    while len(mending.steps) < LARGEST and _one_step(mending, judge, verify, LEVELS[level], only, tried, on_step):
-        pass
+    thorough = False
+    while len(mending.steps) < LARGEST:
+        if _one_step(mending, judge, verify, LEVELS[level], only, tried, on_step):
+            thorough = False
+        elif thorough:
+            break
+        else:
+            # What was offered does not hold: the rewrites for any refusal are worth their time now.
+            thorough = True
+            mending.findings = with_offers(mending.model, mending.findings, thorough=True)
     return mending
 
 

@@ -33,6 +33,7 @@ from friction_tui.vocabulary.protocol import (
     AskOthers,
     Detail,
     Event,
+    Forecast,
     Forecasted,
     Hello,
     JobEnded,
@@ -135,13 +136,14 @@ class Session:
         model = current.model if current is not None else None
         return source_text(file, model, self._editing.source, self._editing.watched)
 
-    def forecast(self, key: str) -> Forecasted:
-        """Activation memory along a dimension, predicted."""
+    def forecast(self, request: Forecast) -> Forecasted:
+        """Memory along a dimension, predicted, and the largest size that fits each budget."""
         current = self._editing.current
         if current is None:
             return Forecasted(None, "no model is open")
         try:
-            return Forecasted(forecast(current.model, current.recipe.profile or Profile(), key))
+            profile = current.recipe.profile or Profile()
+            return Forecasted(forecast(current.model, profile, request.key, request.budgets, request.at))
         except ValueError as error:
             return Forecasted(None, str(error))
 

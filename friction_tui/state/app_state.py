@@ -215,6 +215,8 @@ class AppState:
     """The finding under the cursor of the problem list."""
     ascii: bool = False
     """Draw with ASCII characters only."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the user's own by action, comma separated."""
     others: OtherVerdicts | None = None
     """What the TensorRTs of other environments say, which may be of an older revision."""
     present: Present | None = None

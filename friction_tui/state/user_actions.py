@@ -5,6 +5,7 @@ A request moves the state the same way whether this user made it or another view
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -61,6 +62,13 @@ class SetAutoBuild:
 
 
 @dataclass(frozen=True, slots=True)
+class SetKeys:
+    """Keys of the user's own by action, comma separated."""
+
+    keys: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class SetAscii:
     """Whether to draw with ASCII characters only."""
 
@@ -110,6 +118,7 @@ ScreenAction: TypeAlias = (
     | DismissNotice
     | SetAutoBuild
     | SetAscii
+    | SetKeys
     | SetElapsed
     | SetPastExports
     | ShowPreview
@@ -137,6 +146,8 @@ def after_screen_action(state: AppState, action: ScreenAction) -> AppState:
             return replace(state, dismissed_count=state.notice_count)
         case SetAutoBuild():
             return replace(state, auto_build=action.on)
+        case SetKeys():
+            return replace(state, keys=action.keys)
         case SetAscii():
             return replace(state, ascii=action.on)
         case SetElapsed():
@@ -247,6 +258,7 @@ def _opened(state: AppState, request: Open) -> AppState:
         notice_count=state.notice_count,
         dismissed_count=state.dismissed_count,
         ascii=state.ascii,
+        keys=state.keys,
         present=state.present,
     )
 

@@ -153,7 +153,7 @@ class Host:
             case ReadInitializer():
                 self.send(session.initializer(request.name))
             case Forecast():
-                self.send(session.forecast(request.key))
+                self.send(session.forecast(request))
             case FindWidest():
                 self.send(session.widest(request.key))
             case ReadSource():

@@ -20,6 +20,7 @@ from friction_tui.vocabulary.protocol import (
     Event,
     Exported,
     Findings,
+    Forecast,
     GraphReady,
     JobEnded,
     JobKind,
@@ -295,9 +296,9 @@ def test_a_model_without_free_dimensions_has_a_forecast(tmp_path: Path) -> None:
     onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
     desk = Desk(tmp_path)
     desk.open(Recipe(source=Source(str(tmp_path / "m.onnx"))))
-    forecast = desk.session.forecast("").forecast
+    forecast = desk.session.forecast(Forecast()).forecast
     assert forecast is not None
-    assert (forecast.key, forecast.sizes, forecast.naive) == ("", (1,), (4 * 8 * 4,))
+    assert (forecast.key, forecast.sizes, forecast.activations) == ("", (1,), (0,))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ Keys stay single letters that arrive over SSH and tmux; every one has its palett
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -169,10 +169,9 @@ class Action:
     rank: int = 9
     """The key line shows low ranks first; 9 never."""
 
-    @property
-    def key(self) -> str:
-        """The key as people write it."""
-        first = self.keys.split(",", maxsplit=1)[0]
+    def key(self, chosen: Mapping[str, str]) -> str:
+        """The key as people write it; `chosen` are the user's own by action."""
+        first = chosen.get(self.id, self.keys).split(",", maxsplit=1)[0]
         names = {"slash": "/", "question_mark": "?", "escape": "Esc", "enter": "Enter", "space": "Space"}
         return names.get(first, first.replace("ctrl+", "^"))
 

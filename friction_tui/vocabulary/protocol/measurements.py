@@ -226,22 +226,30 @@ class OpsetPlan(msgspec.Struct, frozen=True, kw_only=True):
     verification: str = ""
 
 
-class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):
-    """Predicted activation memory along one dimension key, everything else at opt. Bytes.
+class Largest(msgspec.Struct, frozen=True, kw_only=True):
+    """A tensor that is stored, with the name of the node that makes it."""
 
-    `naive` keeps every tensor apart until its last use, `fused` assumes element-wise chains in place; the
-    truth is usually between. `planned` are (size, bytes) from builds of this model.
+    tensor: str
+    node: str
+    bytes: int
+
+
+class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Predicted memory along one dimension key, every other dimension at its max (`others`). Bytes.
+
+    `activations` belong to `sizes` one by one. `unknown` tensors have no known size, so that the figures are the least
+    that is needed. `largest` tensors are those of the largest of `sizes`. `fits` has, for each budget that was asked
+    about, the largest size that fits, None where not even the range's min does.
     """
 
     key: str
     sizes: tuple[int, ...]
-    naive: tuple[int, ...]
-    fused: tuple[int, ...]
+    activations: tuple[int, ...]
     weights: int
-    floor: int
-    planned: tuple[tuple[int, int], ...] = ()
-    largest: tuple[tuple[str, int], ...] = ()
-    """The largest tensors at max: (name, bytes)."""
+    unknown: int = 0
+    others: tuple[tuple[str, int], ...] = ()
+    largest: tuple[Largest, ...] = ()
+    fits: tuple[tuple[int, int | None], ...] = ()
 
 
 class GpuSample(msgspec.Struct, frozen=True):

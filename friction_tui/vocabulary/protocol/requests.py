@@ -61,9 +61,14 @@ class ReadInitializer(msgspec.Struct, frozen=True, tag="read_initializer"):
 
 
 class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
-    """Ask for `MemoryForecast` along one dimension key ("" lets the worker choose)."""
+    """Ask for `MemoryForecast` along one dimension key ("" lets the worker choose), and what fits `budgets` (bytes).
+
+    `at` is the one size of `key` to predict for; 0 means all of its range.
+    """
 
     key: str = ""
+    budgets: tuple[int, ...] = ()
+    at: int = 0
 
 
 class FindWidest(msgspec.Struct, frozen=True, tag="find_widest"):
