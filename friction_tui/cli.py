@@ -334,6 +334,20 @@ def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
 
 @main.command()
 @click.argument("model")
+@shape_options
+def ranges(model: str, **chosen: Any) -> None:
+    """Find the widest range of each free dimension of the ONNX file MODEL in which all shapes work.
+
+    The others keep their opt sizes meanwhile, chosen (--shapes) or guessed. Shapes are followed, nothing is built, and
+    memory is not looked at. Exit status: 0 all were found, 1 the shapes do not work at an opt size.
+    """
+    from friction_tui.commands.ranges import run
+
+    sys.exit(run(_agreed(model, chosen)))
+
+
+@main.command()
+@click.argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the failing part to this file.")
 @click.option(
     "--build-timeout",

@@ -176,6 +176,18 @@ class Opinion:
     checker: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What running the model once came to: why it failed, "" where it ran, and the outputs with NaN or Inf in them.
+
+    `fed` is False for a model with an input that cannot be made up, which says nothing of it.
+    """
+
+    error: str = ""
+    not_finite: tuple[str, ...] = ()
+    fed: bool = True
+
+
 class NothingToReduce(Exception):
     """The model neither is refused nor crashes."""
 

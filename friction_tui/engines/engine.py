@@ -17,7 +17,7 @@ from friction_tui.vocabulary.protocol import EngineInfo
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from friction_tui.engines.base import Array, BuilderAnswer, Elsewhere, Opinion, Probed, Reduced, Refusal, Terms
+    from friction_tui.engines.base import Array, BuilderAnswer, Elsewhere, Opinion, Probed, Ran, Reduced, Refusal, Terms
     from friction_tui.model.opened import OpenedModel
     from friction_tui.model.shapes.shape_table import ShapeTable
     from friction_tui.vocabulary.protocol import BuildResult
@@ -187,6 +187,14 @@ class Opines(Engine, Protocol):
 
     def prestart_opinion(self) -> None:
         """Begin starting the process that gives the opinion, if it is installed. Returns at once."""
+
+    def run_once(
+        self, model: OpenedModel, sizes: dict[str, tuple[int, ...]], values: dict[str, tuple[int, ...]]
+    ) -> Ran | None:
+        """What running the file of an unedited model once comes to; None where it cannot be run in time.
+
+        `sizes` are those of the inputs, `values` of the inputs that are read as shapes.
+        """
 
     def opinion(self, model: OpenedModel) -> Opinion:
         """What it says of the model.

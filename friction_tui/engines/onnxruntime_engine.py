@@ -10,7 +10,7 @@ from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions
 from friction_tui.vocabulary.protocol import EngineInfo
 
 if TYPE_CHECKING:
-    from friction_tui.engines.base import Opinion
+    from friction_tui.engines.base import Opinion, Ran
     from friction_tui.model.opened import OpenedModel
 
 _NAME = "ONNX Runtime"
@@ -58,6 +58,14 @@ class OnnxRuntime:
         from friction_tui.engines import onnxruntime
 
         onnxruntime.prestart()
+
+    def run_once(
+        self, model: OpenedModel, sizes: dict[str, tuple[int, ...]], values: dict[str, tuple[int, ...]]
+    ) -> Ran | None:
+        """What running the file once comes to."""
+        from friction_tui.engines import onnxruntime
+
+        return onnxruntime.run_once(model, sizes, values)
 
     def opinion(self, model: OpenedModel) -> Opinion:
         """What loading the model says."""

@@ -4,8 +4,9 @@ What the model cannot do at some size of its ranges. Every node is followed at m
 between; then the sizes are varied one by one to find which one is to blame and which sizes work. TensorRT checks opt
 when it builds, min and max with a warning at most, and the rest never: most of these build and fail at run time.
 
-A size the tool guessed is never reported as your error: the finding then says which sizes work. Where min, opt and max
-work and the sizes between them only have to be multiples, the finding is a note: a profile cannot say so.
+What fails only at sizes that the tool guessed is a warning at most, and says so; that a batch which is declared free
+works at one size only is no guess. Where min, opt and max work and the
+sizes between them have to be multiples, the finding is a warning until the range has that step.
 """
 
 from functools import partial

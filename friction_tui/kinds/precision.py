@@ -1,6 +1,7 @@
 """float16 inside the graph.
 
-Reported only when the model or the precision asked for computes in float16.
+Warnings when the model or the precision asked for computes in float16; of a float32 model one line says how many
+there would be.
 """
 
 from functools import partial
@@ -79,4 +80,43 @@ CONSTANT_OVERFLOW = PrecisionKind(
         weights=(Weights("mask", (), (-3.4e38,)),),
     ),
     quiet=But(weights=(Weights("mask", (), (-1e4,)),)),
+)
+
+IF_CONVERTED = Kind(
+    id="precision/if-converted",
+    summary="Hazards that a conversion to float16 would bring",
+    title="If converted to fp16: {hazards}",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.HAZARD,),
+    cause="""The model computes in float32, where nothing is wrong. Some of its operators leave the range of float16: it
+matters once the model, or the precision asked for, is float16, and each is a warning of its own then.""",
+    evidence="""Which hazards, and the first node of each.""",
+    example="""A LayerNorm exported in pieces, and an epsilon of 1e-12.""",
+    fix="""None while the model stays float32. For float16, keep these nodes in fp32, or use bf16.""",
+    shows=ModelText("g (float[n,8] x) => (float[n,1] y) { s = Mul (x, x) y = ReduceMean <axes = [1]> (s) }"),
+    quiet=ModelText("g (float[n,8] x) => (float[n,1] y) { s = Abs (x) y = ReduceMean <axes = [1]> (s) }"),
+    gives_reason=False,
+)
+
+MASKS_ADDED = Kind(
+    id="precision/masks-added",
+    summary="Two masks of the lowest number, added to each other",
+    title="{op} {node} adds two masks of -3.4e38",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""-3.4e38 is the lowest number of float32. A causal mask and a padding mask that both use it sum to -Inf, and
+a row that is masked altogether becomes NaN in the Softmax, in every runtime, without an error.""",
+    evidence="""The node that adds them.""",
+    example="""`scores + causal + (1 - attention_mask) * torch.finfo(torch.float32).min`.""",
+    fix="""Combine the masks first, or use -1e9.""",
+    shows=ModelText(
+        """g (float[n,4] scores, float[n,4] padding) => (float[n,4] y) {
+            m = Mul (padding, lowest) s = Add (scores, causal) t = Add (s, m) y = Softmax <axis = 1> (t) }""",
+        weights=(Weights("lowest", (), (-3.4e38,)), Weights("causal", (4,), (0.0, -3.4e38))),
+    ),
+    quiet=ModelText(
+        """g (float[n,4] scores, float[n,4] padding) => (float[n,4] y) {
+            m = Mul (padding, lowest) s = Add (scores, causal) t = Add (s, m) y = Softmax <axis = 1> (t) }""",
+        weights=(Weights("lowest", (), (-1e9,)), Weights("causal", (4,), (0.0, -3.4e38))),
+    ),
 )

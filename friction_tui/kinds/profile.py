@@ -197,3 +197,30 @@ The ranges or values on the command line, or in friction.toml, break a rule that
     ),
     quiet=Shown("tests/commands/test_check.py::test_a_healthy_model_passes"),
 )
+
+RELATION = Kind(
+    id="profile/relation",
+    summary="Sizes that break a relation",
+    title="The ranges break {relation}",
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.SHAPES,),
+    cause="""
+A relation between sizes was declared, or the model has a dimension that is called by a sum, and the profile's sizes do
+not satisfy it at min, opt or max. Where no sizes of the ranges satisfy it, nothing can be run at all (an error).
+""",
+    evidence="""The relation, and what both sides come to at the three points.""",
+    example="""`total = past + seq` with past 64, seq 1 and total 64 at max.""",
+    fix="""The range that follows from the others (the tool sets it), or drop the relation.""",
+    shows=ModelText(
+        """g (float[1,p] past, float[1,s] seq, float[1,"p + s"] mask) => (float[1,t] y) {
+            all = Concat <axis = 1> (past, seq) y = Add (all, mask) }""",
+        ranges={"p": (1, 2, 4), "s": (1, 1, 1), "p + s": (2, 2, 4)},
+    ),
+    quiet=ModelText(
+        """g (float[1,p] past, float[1,s] seq, float[1,"p + s"] mask) => (float[1,t] y) {
+            all = Concat <axis = 1> (past, seq) y = Add (all, mask) }""",
+        ranges={"p": (1, 2, 4), "s": (1, 1, 1), "p + s": (2, 3, 5)},
+    ),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+)

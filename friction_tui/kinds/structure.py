@@ -349,3 +349,39 @@ not.""",
     quiet=Shown("tests/rules/engine/test_second_opinion.py::test_the_long_name_of_onnx_s_own_domain_is_healthy"),
     matters=frozenset({"sizes", "specification"}),
 )
+
+CONSTANT_OUTPUT = Kind(
+    id="structure/constant-output",
+    summary="An output that depends on no input",
+    title="Output {output} depends on no input",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""Everything that leads to the output is constant, so it is the same for every request: a branch of Python
+that tracing took for granted, a tensor that was computed from the example, or a value that does not belong to the
+outputs. Every engine builds it.""",
+    evidence="""The output, and the node that writes it.""",
+    example="""`torch.tensor(x.mean().item())`, which the trace of the example turned into a number.""",
+    fix="""Compute it from the input in tensors, or leave it out of the outputs.""",
+    shows=ModelText(
+        "g (float[n,4] x) => (float[n,4] y, float[4] z) <float[4] w = {1, 2, 3, 4}> { y = Relu (x) z = Neg (w) }"
+    ),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y, int64[2] z) { y = Relu (x) z = Shape (x) }"),
+    gives_reason=False,
+)
+
+ALIASED_INPUT = Kind(
+    id="structure/aliased-input",
+    summary="An input that nothing reads, beside one that stands in for it",
+    title="Nothing reads input {inputs}, and {sibling} is read in its place",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""The input is never read, while another of the same type and shape is read several times. It is what an
+export makes when one tensor was given as example for both arguments: tracing tells them apart by their storage, and
+every use of the second is taken for one of the first. The engine then ignores the second input in silence.""",
+    evidence="""Both inputs, and how often the other is read.""",
+    example="""`torch.onnx.export(model, (x, x), ...)` for `forward(query, key)`.""",
+    fix="""Export again with a tensor of its own for each argument. If the code does not use it, remove it.""",
+    shows=ModelText("g (float[n,4] a, float[n,4] b) => (float[n,4] y) { s = Relu (a) y = Mul (s, a) }"),
+    quiet=ModelText("g (float[n,4] a, float[n,4] b) => (float[n,4] y) { s = Relu (a) y = Mul (s, b) }"),
+    gives_reason=False,
+)

@@ -220,3 +220,20 @@ BFLOAT16 = TypesKind(
     quiet=ModelText("g (float16[n,4] x) => (float16[n,4] y) { y = Relu (x) }", target="SM75"),
     rewrites=("bfloat16-in-float32",),
 )
+
+LOSSY_CAST = Kind(
+    id="types/lossy-cast",
+    summary="Fractions that a detour through integers cuts off",
+    title="Cast {node} cuts off fractions in the middle of the network",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""A Cast makes floats whole numbers, and all that reads the result makes it floating again. What lay behind
+the point is gone, in every runtime. Casts of sizes and positions, and behind Floor or Round, are not reported.""",
+    evidence="""Both Casts.""",
+    example="""`x.long().float()` left from a debugging session.""",
+    fix="""Remove both Casts, or write Floor, Trunc or Round if that is meant.""",
+    shows=ModelText("""g (float[n,8] x) => (float[n,8] y) {
+        a = Sigmoid (x) i = Cast <to = 7> (a) f = Cast <to = 1> (i) y = Add (f, x) }"""),
+    quiet=ModelText("""g (float[n,8] x) => (float[n,8] y) {
+        a = Sigmoid (x) r = Round (a) i = Cast <to = 7> (r) f = Cast <to = 1> (i) y = Add (f, x) }"""),
+)

@@ -13,7 +13,7 @@ from friction_tui.rules.file import external_data, file_content
 from friction_tui.rules.operators import builder_limits, older_tensorrt, operators, recurrent_layout
 from friction_tui.rules.shapes import dynamic_shapes, folded_batch, fragile_shapes, profiles
 from friction_tui.rules.structure import graph_declarations, graph_structure, opset_and_ir, schema
-from friction_tui.rules.types import dtypes, half_precision, quantization, type_constraints
+from friction_tui.rules.types import dtypes, half_precision, lost_values, quantization, type_constraints
 from friction_tui.rules.weights import impossible_constants, weights
 from friction_tui.vocabulary.finding import Finding
 
@@ -41,6 +41,7 @@ CHECKS: tuple[Check, ...] = (
     weights.CHECK,
     impossible_constants.CHECK,
     half_precision.CHECK,
+    lost_values.CHECK,
     performance.CHECK,
     performance.LARGEST_ACTIVATION,
 )

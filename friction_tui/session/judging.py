@@ -16,6 +16,7 @@ from friction_tui.engines.base import EngineCrashed, EngineMissing, Opinion
 from friction_tui.engines.found import builder, second_opinion
 from friction_tui.kinds.engine import PARSER_CRASHED
 from friction_tui.model.opened import OpenedModel
+from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.model.shapes.steps import not_inferred
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.offers import offered
@@ -23,7 +24,7 @@ from friction_tui.rules.check import Check
 from friction_tui.rules.checks import CHECKS
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
-from friction_tui.rules.engine.second_opinion import objections, with_second_opinion
+from friction_tui.rules.engine.second_opinion import claims_to_run, confirmed_by_run, objections, with_second_opinion
 from friction_tui.rules.operators import operators
 from friction_tui.rules.operators.refused_nodes import TABLE
 from friction_tui.rules.shapes.several_profiles import in_every_profile
@@ -31,9 +32,12 @@ from friction_tui.session import builder_verdict
 from friction_tui.session.asking import OpinionQuestion, ProfileFreeResults, Stop
 from friction_tui.vocabulary.finding import RULE, EngineWords, Finding, Location, LocationKind, fix_first
 from friction_tui.vocabulary.protocol import CheckState, Event, Findings, Judged
+from friction_tui.vocabulary.recipe import Precision
 
 PARSER = "parser"
 """The check that waits for the engine's parser."""
+WEIGHTS = "weights"
+"""The check that reads stored values."""
 SHAPES = "shapes"
 """The check after which every point of the ranges is known."""
 NOT_INFERRED = "shapes that onnx infers"
@@ -312,8 +316,22 @@ def _second_opinion(judgement: Judgement, context: CheckContext, kept: ProfileFr
     if opinion is None:
         return
     judgement.opinion = opinion
+    _run_what_is_claimed(judgement, context, label)
     alone = objections(context.model, judgement.deduplicated(), opinion, label, checker)
     judgement.report(SECOND_OPINION, CheckState.DONE, alone, source=label, since=since)
+
+
+def _run_what_is_claimed(judgement: Judgement, context: CheckContext, label: str) -> None:
+    """Run the model once where a finding claims that its outputs are not finite; an edited model is not on disk."""
+    found, recipe = judgement.by_check.get(WEIGHTS, []), context.recipe
+    edited = recipe.rewrites or recipe.opset is not None or recipe.precision is not Precision.AS_EXPORTED
+    if edited or not claims_to_run(found):
+        return
+    values = {name: given.opt for name, given in (recipe.profile.values if recipe.profile else {}).items()}
+    since = time.monotonic()
+    ran = second_opinion().run_once(context.model, input_sizes(context.model, recipe.profile, "opt"), values)
+    if ran is not None:
+        judgement.report(WEIGHTS, CheckState.DONE, confirmed_by_run(found, ran, label), source=RULE, since=since)
 
 
 def _crash(error: EngineCrashed, source: str) -> Finding:

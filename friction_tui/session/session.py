@@ -20,6 +20,8 @@ from friction_tui.model.inspect import node_detail
 from friction_tui.model.memory import forecast
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
+from friction_tui.rules.shapes.dimensions import Dimensions
+from friction_tui.rules.shapes.widest import widest
 from friction_tui.session.asking import Stop
 from friction_tui.session.editing import Editing
 from friction_tui.session.first_look import FirstLook
@@ -45,6 +47,7 @@ from friction_tui.vocabulary.protocol import (
     SourceText,
     StartJob,
     Stats,
+    WidestFound,
 )
 from friction_tui.vocabulary.recipe import Profile
 
@@ -144,6 +147,16 @@ class Session:
             return Forecasted(forecast(current.model, profile, request.key, request.budgets, request.at))
         except ValueError as error:
             return Forecasted(None, str(error))
+
+    def widest(self, key: str) -> WidestFound:
+        """The widest range of a dimension in which the shapes work."""
+        current = self._editing.current
+        if current is None or current.recipe.profile is None:
+            return WidestFound(key, None, "no model with a profile is open")
+        dimensions = Dimensions(current.model, current.recipe.profile)
+        if key not in dimensions.all:
+            return WidestFound(key, None, "no free size of the model is called that")
+        return widest(dimensions, key)
 
     def serialized(self) -> tuple[str, bytes]:
         """The model as the recipe makes it: (file name, bytes), external weights not included."""

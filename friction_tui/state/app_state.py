@@ -42,6 +42,7 @@ from friction_tui.vocabulary.protocol import (
     Refused,
     SourceText,
     Verified,
+    WidestFound,
 )
 from friction_tui.vocabulary.recipe import History, Recipe, Rewrite
 
@@ -180,6 +181,8 @@ class AppState:
     """The rewrite whose nodes are marked in the graph."""
     jobs: tuple[Job, ...] = ()
     """Every job of this session, in the order started."""
+    widest: WidestFound | None = None
+    """The last answer to `FindWidest`."""
     forecast: MemoryForecast | None = None
     forecast_note: str = ""
     forecast_revision: int = 0

@@ -51,6 +51,7 @@ from friction_tui.vocabulary.protocol import (
     Stats,
     StepsLost,
     Verified,
+    WidestFound,
     WorkerDied,
 )
 
@@ -114,6 +115,8 @@ def _moved(state: AppState, event: Event) -> AppState:
             return replace(state, details={**state.details, event.path: event.node})
         case Stats():
             return replace(state, stats={**state.stats, event.stats.name: event.stats})
+        case WidestFound():
+            return replace(state, widest=event)
         case Forecasted():
             return replace(state, forecast=event.forecast, forecast_note=event.note, forecast_revision=state.revision)
         case JobProgress():

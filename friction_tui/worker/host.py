@@ -28,6 +28,7 @@ from friction_tui.vocabulary.protocol import (
     Apply,
     AskOthers,
     CancelJob,
+    FindWidest,
     Forecast,
     GraphReady,
     Inspect,
@@ -154,6 +155,8 @@ class Host:
                 self.send(session.initializer(request.name))
             case Forecast():
                 self.send(session.forecast(request))
+            case FindWidest():
+                self.send(session.widest(request.key))
             case ReadSource():
                 self.send(session.source(request.file))
             case StartJob():

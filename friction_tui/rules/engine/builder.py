@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+import msgspec
+
 from friction_tui.engines.base import BuilderAnswer
-from friction_tui.kinds import engine
+from friction_tui.kinds import READING_SIZES, engine
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
@@ -64,6 +66,10 @@ def message_findings(
 
 def answer_findings(context: CheckContext, answer: BuilderAnswer) -> Iterator[Finding]:
     """The findings of a question to the builder: what it refuses, where the engine cannot run, or how it died."""
+    yield from at_guessed_sizes(context, _answered(context, answer))
+
+
+def _answered(context: CheckContext, answer: BuilderAnswer) -> Iterator[Finding]:
     source = f"{answer.label} builder"
     if answer.verdict in ("crashed", "memory", "timeout"):
         late = answer.verdict == "timeout"
@@ -80,6 +86,23 @@ def answer_findings(context: CheckContext, answer: BuilderAnswer) -> Iterator[Fi
     if answer.verdict == "refused" and not told:
         yield ended_without_result(context, "gave no engine and no reason", source, answer.tail, answer)
     yield from message_findings(context, [said.text for said in answer.cannot_run], source)
+
+
+def at_guessed_sizes(context: CheckContext, findings: Iterable[Finding]) -> list[Finding]:
+    """Errors that depend on sizes as warnings, where nobody chose a size: another one may well be taken."""
+    profile = context.recipe.profile
+    chosen = profile is None or (profile.ranges.keys() | profile.values.keys()) - set(profile.guessed)
+    if chosen or profile is None or not profile.guessed:
+        return list(findings)
+    sizes = ", ".join(f"{key} {r.opt}" for key, r in profile.ranges.items())
+    return [
+        msgspec.structs.replace(
+            one, severity=Severity.WARNING, cause=f"{one.cause} This is at sizes that were guessed ({sizes} at opt)."
+        )
+        if one.severity is Severity.ERROR and one.kind in READING_SIZES
+        else one
+        for one in findings
+    ]
 
 
 def ended_without_result(

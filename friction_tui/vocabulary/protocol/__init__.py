@@ -37,6 +37,7 @@ from friction_tui.vocabulary.protocol.events import (
     Stats as Stats,
     StepsLost as StepsLost,
     Verified as Verified,
+    WidestFound as WidestFound,
     WorkerDied as WorkerDied,
 )
 from friction_tui.vocabulary.protocol.graph import (
@@ -74,6 +75,7 @@ from friction_tui.vocabulary.protocol.requests import (
     AskOthers as AskOthers,
     CancelJob as CancelJob,
     EditStep as EditStep,
+    FindWidest as FindWidest,
     Forecast as Forecast,
     Inspect as Inspect,
     JobKind as JobKind,

@@ -22,7 +22,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     Reduction,
 )
 from friction_tui.vocabulary.protocol.requests import JobKind
-from friction_tui.vocabulary.recipe import InputSpec, Recipe, Rewrite
+from friction_tui.vocabulary.recipe import InputSpec, Range, Recipe, Rewrite
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,6 +279,14 @@ class Forecasted(msgspec.Struct, frozen=True, tag="forecasted"):
     note: str = ""
 
 
+class WidestFound(msgspec.Struct, frozen=True, tag="widest_found"):
+    """Answer to `FindWidest`; `range` None with the reason in `note`, which else says what ends the range."""
+
+    key: str
+    range: Range | None
+    note: str = ""
+
+
 class JobProgress(msgspec.Struct, frozen=True, tag="job_progress"):
     """A job's phases so far, and the log lines since the last message."""
 
@@ -379,6 +387,7 @@ Event = (
     | Detail
     | Stats
     | Forecasted
+    | WidestFound
     | JobProgress
     | JobEnded
     | OpsetPlanned

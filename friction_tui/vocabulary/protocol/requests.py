@@ -72,6 +72,12 @@ class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
     at: int = 0
 
 
+class FindWidest(msgspec.Struct, frozen=True, tag="find_widest"):
+    """Ask for the widest range of one dimension key in which the shapes work, at the opt sizes of the others."""
+
+    key: str
+
+
 class JobKind(enum.StrEnum):
     """What a job does."""
 
@@ -185,6 +191,7 @@ Request = (
     | Inspect
     | ReadInitializer
     | Forecast
+    | FindWidest
     | StartJob
     | CancelJob
     | SaveEngine
@@ -198,7 +205,7 @@ Request = (
     | Preview
 )
 
-LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource, Preview)
+LOOKS = (Inspect, ReadInitializer, Forecast, FindWidest, ReadSource, WatchGpu, WatchSource, Preview)
 """Requests that change nothing for anybody else: who only watches may make them, and a recording answers them."""
 
 
