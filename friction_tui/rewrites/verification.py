@@ -300,6 +300,6 @@ def _difference(before: Sequence[np.ndarray], after: Sequence[np.ndarray]) -> tu
             if not np.array_equal(x[~finite], y[~finite], equal_nan=True):
                 return float("inf"), 1.0
             if finite.any():
-                worst = max(worst, float(np.max(np.abs(x - y)[finite])))
+                worst = max(worst, float(np.max(np.abs(x[finite] - y[finite]))))
                 scale = max(scale, float(np.max(np.abs(x[finite]))))
     return worst, scale

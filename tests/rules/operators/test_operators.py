@@ -9,7 +9,7 @@ from typing import Any
 
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, parser
 
 from friction_tui.engines.base import NEEDS_GPU, Refusal
 from friction_tui.engines.tensorrt.refusals import refusals
@@ -95,6 +95,19 @@ def test_thirty_nodes_refused_for_one_reason_are_one_finding(asked: Asked) -> No
     (finding,) = [one for one in found if one.severity is Severity.ERROR]
     assert len(finding.locations) == 30
     assert "27 more" in finding.cause
+
+
+def test_nodes_behind_others_that_are_refused_for_the_same_reason_are_in_their_finding(asked: Asked) -> None:
+    model = parser.parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[4] x, int64[4] i) => (float[4] y) {
+            a = ScatterElements <axis = 0, reduction = "add"> (x, i, x)
+            b = Relu (a)
+            y = ScatterElements <axis = 0, reduction = "add"> (b, i, x)
+        }"""
+    )
+    (finding,) = asked(model)
+    assert (len(finding.node_paths), finding.provisional) == (2, False)
 
 
 def test_an_attribute_is_refused_and_shown(asked: Asked, said: Callable[[Iterable[Finding]], str]) -> None:
