@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from friction_tui.engines.tensorrt.builder import BuilderAnswer
-from friction_tui.kinds import engine
+from friction_tui.kinds import control, engine
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
@@ -114,6 +114,8 @@ def _finding(
     if nodes and not _FOREIGN.search(text):
         locations = tuple(location_of(context.model, context.model.index.by_path[path]) for path in nodes)
         extra = f" The failure begins with {locations[0].op} {locations[0].name}." if searched else ""
+    if reading.kind is control.NESTED_IF:
+        locations = _outer_ifs(context) or locations
     tier = Tier.SHAPES if _CANNOT_RUN.search(text) else reading.tier
     names = ", ".join(location.name for location in locations[:3] if location.name)
     return reading.kind.decoded(
@@ -126,6 +128,15 @@ def _finding(
         fixes=reading.fixes,
         words=(EngineWords(source, text),),
     )
+
+
+def _outer_ifs(context: CheckContext) -> tuple[Location, ...]:
+    """The Ifs of the main graph with another If in a branch: the builder names a layer somewhere before them."""
+    index = context.model.index
+    inner = [node for node in index.nodes if node.proto.op_type == "If" and node.graph and node.graph[0] != "@"]
+    outer = {node.path.partition(".")[0]: None for node in inner}
+    owners = [index.by_path[path] for path in outer if index.by_path[path].proto.op_type == "If"]
+    return tuple(location_of(context.model, node) for node in owners)
 
 
 def _locations(context: CheckContext, reading: Reading, text: str) -> tuple[tuple[Location, ...], str]:

@@ -9,7 +9,8 @@ from typing import Any
 
 import onnx
 import pytest
-from onnx import TensorProto, helper, parser
+from onnx import TensorProto, helper
+from onnx.parser import parse_model
 
 from friction_tui.engines.base import NEEDS_GPU, Refusal
 from friction_tui.engines.tensorrt.refusals import refusals
@@ -98,7 +99,7 @@ def test_thirty_nodes_refused_for_one_reason_are_one_finding(asked: Asked) -> No
 
 
 def test_nodes_behind_others_that_are_refused_for_the_same_reason_are_in_their_finding(asked: Asked) -> None:
-    model = parser.parse_model(
+    model = parse_model(
         """<ir_version: 8, opset_import: ["" : 17]>
         g (float[4] x, int64[4] i) => (float[4] y) {
             a = ScatterElements <axis = 0, reduction = "add"> (x, i, x)
