@@ -26,11 +26,15 @@ import numpy as np
 import onnx
 
 from benchmarks.agreement import BackendTest, Compared, ours
-from benchmarks.engine_answers import ONNXRUNTIME, TENSORRT, Answers
+from benchmarks.engine_answers import ONNXRUNTIME, Answers, EngineAnswer, Feeds
 from benchmarks.machine import machine
 from benchmarks.random_models import random_model
+from friction_tui.engines.tensorrt.builder import Terms, shared
+from friction_tui.engines.tensorrt.profiles import ResolvedProfile
 from friction_tui.vocabulary.finding import Severity, Tier
 
+LIMIT_S = 120.0
+"""Seconds that one build may take."""
 OPINFO_STEP = 7
 """Take every so-manieth operator of PyTorch's list, so that a short run sees all families."""
 
@@ -85,16 +89,30 @@ def opinfo(seed: int) -> Iterator[BackendTest]:
 
 
 def compare(test: BackendTest, answers: Answers) -> Compared:
-    """Ask both engines and ourselves, as `check` does with its dry build."""
+    """Ask both engines and ourselves, as `check` does with its dry build.
+
+    ONNX Runtime is asked only where its answer counts: about an error of ours that TensorRT-RTX does not share.
+    """
     findings = ours(test, builder=True)
+    errors = tuple(finding for finding in findings if finding.severity is Severity.ERROR)
     data = test.model.SerializeToString()
-    return Compared(
-        test.name,
-        answers.of(TENSORRT, data, test.feeds),
-        answers.of(ONNXRUNTIME, data, test.feeds),
-        tuple(finding for finding in findings if finding.severity is Severity.ERROR),
-        any(finding.tier is Tier.UNKNOWN for finding in findings),
-    )
+    tensorrt = parsed_and_built(data, test.feeds)
+    asked = bool(errors) and not tensorrt.stage
+    runs = answers.of(ONNXRUNTIME, data, test.feeds) if asked else EngineAnswer("")
+    return Compared(test.name, tensorrt, runs, errors, any(finding.tier is Tier.UNKNOWN for finding in findings))
+
+
+def parsed_and_built(model: bytes, feeds: Feeds) -> EngineAnswer:
+    """TensorRT-RTX's answer to the model as it is, built to the end at the sizes of `feeds` in a fork of its own."""
+    arrays = {name: value for name, value in feeds.items() if isinstance(value, np.ndarray)}
+    shapes = {name: (array.shape,) * 3 for name, array in arrays.items()}
+    whole = {name: tuple(array.ravel().tolist()) for name, array in arrays.items() if array.dtype.kind in "iu"}
+    profile = ResolvedProfile(shapes, {name: (values,) * 3 for name, values in whole.items()})
+    answer = shared().build(model, Terms((profile,)), dry=False, limit_s=LIMIT_S)
+    if answer["verdict"] == "taken":
+        return EngineAnswer("")
+    stage = "died" if answer["verdict"] == "crashed" else "parse" if answer["phase"] == "parse" else "build"
+    return EngineAnswer(stage, next(iter(answer["errors"]), answer["tail"]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -132,7 +150,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     answers.save()
     differ = sum(count for verdict, count in verdicts.items() if verdict not in ("agrees", "undecided"))
     print(f"{verdicts.total()} models of {len(operators)} operators tried, {refused} refused by TensorRT-RTX; ", end="")
-    print(f"{verdicts['agrees']} agree, {verdicts['undecided']} decide nothing (ONNX Runtime refuses them), ", end="")
+    print(
+        f"{verdicts['agrees']} agree, {verdicts['undecided']} decide nothing (ONNX Runtime does not run them), ", end=""
+    )
     print(f"{differ} disagree; {unknown.total()} messages that no rule knows")
     for text, count in unknown.most_common():
         print(f"  {count} × {text}")
