@@ -5,6 +5,7 @@ Observed with tensorrt_rtx 1.7.1 without a GPU, over the backend tests of the on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from onnx import TensorProto
@@ -32,7 +33,7 @@ _SMALLEST_HEAD = 12
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
-    """Attention without a kernel, a K that is too large, a depth that varies, low precision outside Q/DQ."""
+    """Attention without a kernel, a K too large, a depth that varies, a fill of many, low precision outside Q/DQ."""
     if not context.rtx or not context.engine:
         return
     refused = {refusal.path for refusal in context.refusals or ()}
@@ -47,6 +48,8 @@ def check(context: CheckContext) -> Iterator[Finding]:
             yield from _top_k(context, node)
         elif op == "OneHot":
             yield from _one_hot(context, node)
+        elif op == "Pad":
+            yield from _pad(context, node)
         elif op in ("Cast", "CastLike"):
             yield from _low_precision(context, node, cast)
 
@@ -125,6 +128,24 @@ def _one_hot(context: CheckContext, node: Node) -> Iterator[Finding]:
             "torch.nn.functional.one_hot).",
             "Compare the indices with Range(depth) instead: Equal(Unsqueeze(indices), Range), and a Cast.",
         ),
+    )
+
+
+def _pad(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """A fill value of several elements: ONNX wants a scalar, and neither the parser nor shape inference looks."""
+    value = node.proto.input[2] if len(node.proto.input) > 2 else ""
+    known = context.table.opt.inside(node.graph).types.get(value) if value else None
+    sizes = known.sizes if known is not None else None
+    if sizes is None or math.prod(sizes) <= 1:
+        return
+    yield operators.NO_IMPLEMENTATION.finding(
+        node=f"Pad {node.name}",
+        cause=f"Pad {node.name} takes its fill value from {value} of shape {list(sizes)}, and it has to be one number: "
+        "it parses, and no kernel of the builder does it (`should have a fill value that is of rank 0 or is a "
+        "singleton`).",
+        source=_source(),
+        locations=(location_of(context.model, node), Location(LocationKind.TENSOR, value)),
+        fixes=("Give Pad a scalar constant_value.",),
     )
 
 

@@ -17,6 +17,7 @@ from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
+from friction_tui.rules.operators.builder_limits import check as builder_limits
 from friction_tui.rules.operators.operators import check
 from friction_tui.rules.operators.partitions import partitions
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
@@ -128,6 +129,22 @@ def test_what_rtx_refuses_only_when_it_builds_is_known_before(asked: Asked) -> N
     (finding,) = asked(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
     assert finding.kind == "operators/data-dependent"
     assert "enterprise edition" in finding.cause
+
+
+@pytest.mark.parametrize(("fill", "wrong"), [("[]", False), ("[1]", False), ("[2,3]", True)])
+def test_the_fill_value_of_a_pad_is_one_number(fill: str, wrong: bool, tmp_path: Path) -> None:
+    model = from_proto(
+        parse_model(
+            f"""<ir_version: 8, opset_import: ["" : 17]>
+            g (float[2,3] x, float{fill if fill != "[]" else ""} f) => (float[4,5] y) <int64[4] p = {{1, 1, 1, 1}}> {{
+                y = Pad (x, p, f)
+            }}"""
+        ),
+        tmp_path / "model.onnx",
+    )
+    recipe = Recipe(source=Source(str(model.path)))
+    context = CheckContext(model, recipe, ShapeTable(model, Profile()), (), "TensorRT-RTX 1.7.1", True)
+    assert [finding.kind for finding in builder_limits(context)] == ["operators/no-implementation"] * wrong
 
 
 def test_what_only_a_gpu_can_tell_is_a_note(tmp_path: Path) -> None:
