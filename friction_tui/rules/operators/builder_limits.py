@@ -33,7 +33,7 @@ _SMALLEST_HEAD = 12
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
-    """Attention without a kernel, a K too large, a depth that varies, a fill of many, low precision outside Q/DQ."""
+    """What the parser takes and the builder has no kernel for, operator by operator."""
     if not context.rtx or not context.engine:
         return
     refused = {refusal.path for refusal in context.refusals or ()}
@@ -50,6 +50,8 @@ def check(context: CheckContext) -> Iterator[Finding]:
             yield from _one_hot(context, node)
         elif op == "Pad":
             yield from _pad(context, node)
+        elif op == "InstanceNormalization":
+            yield from _instance_norm(context, node)
         elif op in ("Cast", "CastLike"):
             yield from _low_precision(context, node, cast)
 
@@ -146,6 +148,27 @@ def _pad(context: CheckContext, node: Node) -> Iterator[Finding]:
         source=_source(),
         locations=(location_of(context.model, node), Location(LocationKind.TENSOR, value)),
         fixes=("Give Pad a scalar constant_value.",),
+    )
+
+
+def _instance_norm(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """Several channels of one element each, at every size of the range."""
+    name = node.proto.input[0] if node.proto.input else ""
+    found = [context.table.at(point).inside(node.graph).types.get(name) for point in POINTS]
+    shapes = [one.sizes for one in found if one is not None and one.sizes is not None and len(one.sizes) > 2]
+    if len(shapes) < len(POINTS) or any(shape[1] == 1 or math.prod(shape[2:]) != 1 for shape in shapes):
+        return
+    yield operators.NO_IMPLEMENTATION.finding(
+        node=f"InstanceNormalization {node.name}",
+        cause=f"InstanceNormalization {node.name} normalizes {name} of shape {list(shapes[0])}, where a channel has one "
+        "element: less its mean that is always 0, so the result is the bias. It parses, and no kernel of the builder "
+        "does it.",
+        source=_source(),
+        locations=(location_of(context.model, node), Location(LocationKind.TENSOR, name)),
+        fixes=(
+            "Leave the normalization out there, or replace it by its bias: it makes everything before it have no "
+            "effect, which the training cannot have meant.",
+        ),
     )
 
 

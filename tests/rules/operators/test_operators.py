@@ -147,6 +147,20 @@ def test_the_fill_value_of_a_pad_is_one_number(fill: str, wrong: bool, tmp_path:
     assert [finding.kind for finding in builder_limits(context)] == ["operators/no-implementation"] * wrong
 
 
+@pytest.mark.parametrize(("shape", "wrong"), [("8,4,1", True), ("2,4,1,1", True), ("8,4,2", False), ("8,1,1", False)])
+def test_an_instance_norm_of_single_elements_has_no_kernel(shape: str, wrong: bool, tmp_path: Path) -> None:
+    model = from_proto(
+        parse_model(
+            f"""<ir_version: 8, opset_import: ["" : 17]>
+            g (float[{shape}] x, float[c] s, float[c] b) => (float[{shape}] y) {{ y = InstanceNormalization (x, s, b) }}"""
+        ),
+        tmp_path / "model.onnx",
+    )
+    recipe = Recipe(source=Source(str(model.path)))
+    context = CheckContext(model, recipe, ShapeTable(model, Profile()), (), "TensorRT-RTX 1.7.1", True)
+    assert [finding.kind for finding in builder_limits(context)] == ["operators/no-implementation"] * wrong
+
+
 def test_what_only_a_gpu_can_tell_is_a_note(tmp_path: Path) -> None:
     model = from_proto(one_node("RoiAlign"), tmp_path / "model.onnx")
     refusal = Refusal("0", "n", "RoiAlign", NEEDS_GPU, "plugin not registered", "", "", "static", False, ())
