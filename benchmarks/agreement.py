@@ -41,6 +41,8 @@ from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, Value
 
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 ASKED_AT_ONCE = 3
+OTHERS = "# Other models"
+"""The headline of the part of the page that this benchmark leaves as it is."""
 PAGE = Path(__file__).parent.parent / "docs" / "agreement.md"
 
 
@@ -168,8 +170,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = page(compared, answers.versions, explanations(), chosen.sample)
     print(text)
     if chosen.write:
-        PAGE.write_text(text, encoding="utf-8")
+        PAGE.write_text(text + _kept(), encoding="utf-8")
     return int(any(not explained(one.name, explanations()) for one in disagreements(compared)))
+
+
+def _kept() -> str:
+    """What the page says of other corpora, which other benchmarks measure."""
+    _, found, rest = PAGE.read_text(encoding="utf-8").partition(OTHERS)
+    return f"\n{found}{rest}" if found else ""
 
 
 def disagreements(compared: Sequence[Compared]) -> list[Compared]:

@@ -161,8 +161,7 @@ def _instance_norm(context: CheckContext, node: Node) -> Iterator[Finding]:
     yield operators.NO_IMPLEMENTATION.finding(
         node=f"InstanceNormalization {node.name}",
         cause=f"InstanceNormalization {node.name} normalizes {name} of shape {list(shapes[0])}, where a channel has one "
-        "element: less its mean that is always 0, so the result is the bias. It parses, and no kernel of the builder "
-        "does it.",
+        "element: less its mean that is always 0, so the result is the bias. It parses, and the builder has no kernel.",
         source=_source(),
         locations=(location_of(context.model, node), Location(LocationKind.TENSOR, name)),
         fixes=(

@@ -152,7 +152,9 @@ def test_an_instance_norm_of_single_elements_has_no_kernel(shape: str, wrong: bo
     model = from_proto(
         parse_model(
             f"""<ir_version: 8, opset_import: ["" : 17]>
-            g (float[{shape}] x, float[c] s, float[c] b) => (float[{shape}] y) {{ y = InstanceNormalization (x, s, b) }}"""
+            g (float[{shape}] x, float[c] s, float[c] b) => (float[{shape}] y) {{
+                y = InstanceNormalization (x, s, b)
+            }}"""
         ),
         tmp_path / "model.onnx",
     )
