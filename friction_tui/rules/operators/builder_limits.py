@@ -160,7 +160,7 @@ def _instance_norm(context: CheckContext, node: Node) -> Iterator[Finding]:
         return
     yield operators.NO_IMPLEMENTATION.finding(
         node=f"InstanceNormalization {node.name}",
-        cause=f"InstanceNormalization {node.name} normalizes {name} of shape {list(shapes[0])}, where a channel has one "
+        cause=f"InstanceNormalization {node.name} normalizes {name} of shape {list(shapes[0])}, where a channel has 1 "
         "element: less its mean that is always 0, so the result is the bias. It parses, and the builder has no kernel.",
         source=_source(),
         locations=(location_of(context.model, node), Location(LocationKind.TENSOR, name)),
