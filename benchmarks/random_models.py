@@ -267,7 +267,9 @@ def _input(
     fitting = [name for name, (kind, _) in draft.types.items() if kind in allowed and not name.startswith("k")]
     if data is not None and position and (weight := _weight(rng, schema.name, position, data[1])) is not None:
         kind = data[0] if text in bound else rng.choice(allowed) if allowed else 1
-        return draft.constant(draft.values(kind, weight)) if allowed else ""
+        values = draft.values(kind, weight)
+        # A variance below 0 is an error of its own, which no engine says.
+        return draft.constant(np.abs(values) if formal.name == "input_var" else values) if allowed else ""
     if not fitting:
         if not allowed or position == 0:
             return ""

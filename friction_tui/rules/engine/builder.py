@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from friction_tui.engines.tensorrt.builder import BuilderAnswer
-from friction_tui.kinds import control, engine
+from friction_tui.kinds import control, engine, profile
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
@@ -116,6 +116,8 @@ def _finding(
         extra = f" The failure begins with {locations[0].op} {locations[0].name}." if searched else ""
     if reading.kind is control.NESTED_IF:
         locations = _outer_ifs(context) or locations
+    elif reading.kind is profile.SAME_SYMBOL:
+        locations = (Location(LocationKind.MODEL, ""),)  # about inputs; no node is at fault
     tier = Tier.SHAPES if _CANNOT_RUN.search(text) else reading.tier
     names = ", ".join(location.name for location in locations[:3] if location.name)
     return reading.kind.decoded(
