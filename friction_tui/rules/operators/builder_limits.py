@@ -52,6 +52,8 @@ def check(context: CheckContext) -> Iterator[Finding]:
             yield from _pad(context, node)
         elif op == "InstanceNormalization":
             yield from _instance_norm(context, node)
+        elif op in ("RandomUniformLike", "RandomNormalLike"):
+            yield from _random_scalar(context, node)
         elif op in ("Cast", "CastLike"):
             yield from _low_precision(context, node, cast)
 
@@ -168,6 +170,23 @@ def _instance_norm(context: CheckContext, node: Node) -> Iterator[Finding]:
             "Leave the normalization out there, or replace it by its bias: it makes everything before it have no "
             "effect, which the training cannot have meant.",
         ),
+    )
+
+
+def _random_scalar(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """A random number like a scalar; one of shape [1] builds."""
+    name = node.proto.input[0] if node.proto.input else ""
+    known = context.table.opt.inside(node.graph).types.get(name)
+    if known is None or known.sizes != ():
+        return
+    op = node.proto.op_type
+    yield operators.NO_IMPLEMENTATION.finding(
+        node=f"{op} {node.name}",
+        cause=f"{op} {node.name} is to give a number of the shape of {name}, a scalar: it parses, and no kernel of the "
+        "builder does it. With one axis of size 1 it builds.",
+        source=_source(),
+        locations=(location_of(context.model, node), Location(LocationKind.TENSOR, name)),
+        fixes=("Give it the shape [1], and squeeze the result.",),
     )
 
 

@@ -163,6 +163,22 @@ def test_an_instance_norm_of_single_elements_has_no_kernel(shape: str, wrong: bo
     assert [finding.kind for finding in builder_limits(context)] == ["operators/no-implementation"] * wrong
 
 
+@pytest.mark.parametrize(("shape", "wrong"), [("", True), ("[1]", False)])
+def test_a_random_number_like_a_scalar_has_no_kernel(shape: str, wrong: bool, tmp_path: Path) -> None:
+    model = from_proto(
+        parse_model(
+            f"""<ir_version: 8, opset_import: ["" : 17]>
+            g (float{shape} x) => (float{shape} y) {{
+                y = RandomUniformLike (x)
+            }}"""
+        ),
+        tmp_path / "model.onnx",
+    )
+    recipe = Recipe(source=Source(str(model.path)))
+    context = CheckContext(model, recipe, ShapeTable(model, Profile()), (), "TensorRT-RTX 1.7.1", True)
+    assert [finding.kind for finding in builder_limits(context)] == ["operators/no-implementation"] * wrong
+
+
 def test_what_only_a_gpu_can_tell_is_a_note(tmp_path: Path) -> None:
     model = from_proto(one_node("RoiAlign"), tmp_path / "model.onnx")
     refusal = Refusal("0", "n", "RoiAlign", NEEDS_GPU, "plugin not registered", "", "", "static", False, ())
