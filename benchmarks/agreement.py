@@ -35,6 +35,7 @@ from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
+from friction_tui.session.builder_verdict import refused_by_builder
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, Values
 
@@ -120,8 +121,8 @@ def compare(test: BackendTest, answers: Answers) -> Compared:
     )
 
 
-def ours(test: BackendTest) -> list[Finding]:
-    """Our findings at exactly the sizes the test feeds."""
+def ours(test: BackendTest, *, builder: bool = False) -> list[Finding]:
+    """Our findings at exactly the sizes the test feeds; with those of a dry build if `builder`."""
     model = from_proto(test.model, Path(f"{test.name.replace('/', '-')}.onnx"))
     profile = profile_of(test, model)
     recipe = Recipe(source=Source(str(model.path)), profile=profile)
@@ -130,7 +131,8 @@ def ours(test: BackendTest) -> list[Finding]:
     assert engine is not None
     rtx = engine.operator_table == "rtx"
     context = CheckContext(model, recipe, ShapeTable(model, profile), refused, engine.label, rtx, engine)
-    return deduplicate([finding for _, found in diagnose(context) for finding in found])
+    by_builder = refused_by_builder(context, refused) if builder else []
+    return deduplicate([*(finding for _, found in diagnose(context) for finding in found), *by_builder])
 
 
 def profile_of(test: BackendTest, model: OpenedModel) -> Profile:

@@ -46,7 +46,7 @@ def _held(carried: Carried, names: Sequence[str], *, as_float: bool) -> int:
     carriers = [carrier for name in names if (carrier := carried.carrier(name)) is not None]
     if as_float and any(carrier.held == FLOAT for carrier in carriers):
         return FLOAT
-    return INT64 if any(CARRIERS[carried.type(name)] == INT64 for name in names) else INT32
+    return INT64 if any(CARRIERS.get(carried.type(name)) == INT64 for name in names) else INT32
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:

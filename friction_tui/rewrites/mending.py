@@ -16,7 +16,7 @@ from friction_tui.rewrites.apply import rewritten
 from friction_tui.rewrites.base import CannotRewrite, Exactness
 from friction_tui.rewrites.offers import with_offers
 from friction_tui.rewrites.verification import Verification
-from friction_tui.vocabulary.finding import Finding, Fix, Severity, fix_first
+from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier, fix_first
 from friction_tui.vocabulary.protocol import MendStep
 from friction_tui.vocabulary.recipe import Rewrite
 
@@ -183,11 +183,14 @@ def _still_wrong(
     # What was refused in a body or function stays refused when that is put in place of its caller, under another name.
     moved = {(one.kind, location.op) for one in known if one.severity is Severity.ERROR for location in one.locations}
     moved -= {(finding.kind, location.op) for location in finding.locations}
+    said = {words.text for one in known for words in one.words}
     errors_before = {(one.kind, name) for one in known if one.severity is Severity.ERROR for name in one.names}
     for one in now:
+        # What the builder says of the model as a whole it may have said before, beside another finding.
+        repeated = one.tier is Tier.BUILDER and bool(one.words) and all(words.text in said for words in one.words)
         if one.severity is Severity.ERROR and not one.provisional:
             brought = [each for each in one.locations if each.name in new and (one.kind, each.op) not in moved]
-            if brought:
+            if brought and not repeated:
                 return f"what it puts in has a problem of its own: {one.title}"
             if finding.severity is not Severity.ERROR and not {(one.kind, name) for name in one.names} & errors_before:
                 return f"it makes another problem: {one.title}"

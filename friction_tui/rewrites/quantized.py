@@ -320,7 +320,10 @@ def dynamic_quantize(node: onnx.NodeProto, carried: Carried) -> bool:
 
 
 def dynamic_parts(carried: Carried, x: str, scale: str = "") -> tuple[str, str, str]:
-    """X as uint8 numbers in float32, its scale (named `scale`) and zero point in float32."""
+    """X as uint8 numbers in float32, its scale (named `scale`) and zero point in float32; scale 1 of nothing but 0.
+
+    That is what ONNX Runtime gives; the operator's definition divides by zero there.
+    """
     graph = carried.graph
 
     def number(value: float) -> str:
@@ -330,7 +333,7 @@ def dynamic_parts(carried: Carried, x: str, scale: str = "") -> tuple[str, str, 
     high = graph.op("Max", [graph.op("ReduceMax", [x], keepdims=0), number(0)])
     extent = graph.op("Sub", [high, low])
     flat = graph.op("Equal", [extent, number(0)])
-    scale = graph.op("Div", [graph.op("Where", [flat, number(1), extent]), number(255)], scale)
+    scale = graph.op("Div", [graph.op("Where", [flat, number(255), extent]), number(255)], scale)
     shift = graph.op("Clip", [graph.op("Div", [graph.op("Neg", [low]), scale]), number(0), number(255)])
     zeros = graph.op("Round", [shift])
     steps = graph.op("Add", [graph.op("Round", [graph.op("Div", [x, scale])]), zeros])

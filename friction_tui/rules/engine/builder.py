@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from friction_tui.engines.base import BuilderAnswer
-from friction_tui.kinds import READING_SIZES, engine
+from friction_tui.kinds import READING_SIZES, control, engine, profile
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
@@ -160,6 +160,10 @@ def _finding(
     if nodes and not _FOREIGN.search(text):
         locations = tuple(location_of(context.model, context.model.index.by_path[path]) for path in nodes)
         about = extra
+    if reading.kind is control.NESTED_IF:
+        locations = _outer_ifs(context) or locations
+    elif reading.kind is profile.SAME_SYMBOL:
+        locations = (Location(LocationKind.MODEL, ""),)  # about inputs; no node is at fault
     tier = Tier.SHAPES if _CANNOT_RUN.search(text) else reading.tier
     names = ", ".join(location.name for location in locations[:3] if location.name)
     return reading.kind.decoded(
@@ -172,6 +176,15 @@ def _finding(
         fixes=reading.fixes,
         words=(EngineWords(source, text),),
     )
+
+
+def _outer_ifs(context: CheckContext) -> tuple[Location, ...]:
+    """The Ifs of the main graph with another If in a branch: the builder names a layer somewhere before them."""
+    index = context.model.index
+    inner = [node for node in index.nodes if node.proto.op_type == "If" and node.graph and node.graph[0] != "@"]
+    outer = {node.path.partition(".")[0]: None for node in inner}
+    owners = [index.by_path[path] for path in outer if index.by_path[path].proto.op_type == "If"]
+    return tuple(location_of(context.model, node) for node in owners)
 
 
 def _locations(context: CheckContext, reading: Reading, text: str) -> tuple[tuple[Location, ...], str]:
