@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-from friction_tui.engines.tensorrt.profiles import ResolvedProfile
 
 from benchmarks.agreement import BackendTest, Compared, ours
 from benchmarks.engine_answers import ONNXRUNTIME, Answers, EngineAnswer, Feeds
