@@ -146,6 +146,7 @@ class Conversation:
         self._also: tuple[str, ...] = ()
         self._client: WorkerClient | None = None
         self._revision = self._job = 0
+        self._agreed: set[str] = set()
         self._hear: Callable[[Event], None] = lambda _: None
         self._job_request: JobMaker = _plain
 
@@ -166,6 +167,7 @@ class Conversation:
         """
         answer, over = Answer(recipe), asyncio.Event()
         self._revision += 1
+        self._agreed.clear()
         revision = self._revision
 
         def hear(event: Event) -> None:
@@ -207,7 +209,8 @@ class Conversation:
         """Whether nothing more is to come, after sending on what the question needs next."""
         assert self._client is not None
         match event:
-            case ConsentNeeded() if self._allow_code:
+            case ConsentNeeded() if self._allow_code and event.sha256 not in self._agreed:
+                self._agreed.add(event.sha256)  # asked again about the very same code, the answer changes nothing
                 self._client.send(Open(revision=self._revision, recipe=event.recipe))
                 return False
             case Judged():

@@ -555,3 +555,57 @@ def create():
     ),
     knows_why=True,
 )
+
+GRADIENT = Kind(
+    id="export/gradient",
+    summary="A gradient is computed in forward",
+    title="A gradient is computed in forward, which cannot be captured",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+The model runs, with gradients on. torch.export records forward alone: what `torch.autograd.grad` or `backward()`
+compute from a record of their own is not in it, and an engine has no gradients.
+""",
+    evidence="""The line that asks for the gradient.""",
+    example="""`forces = -torch.autograd.grad(energy, positions)[0]` in an interatomic potential.""",
+    fix="""Write the derivative as operators, for example layer by layer or with `torch.func.jvp` outside; or export the
+energy and compute forces outside the engine.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Potential(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.SiLU(), torch.nn.Linear(8, 1))
+
+    def forward(self, positions):
+        positions = positions.requires_grad_(True)
+        energy = self.net(positions).sum()
+        return energy, -torch.autograd.grad(energy, positions)[0]
+
+def create():
+    return Potential().eval(), (torch.randn(5, 3),)
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Potential(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = torch.nn.Linear(3, 8), torch.nn.Linear(8, 1)
+
+    def forward(self, positions):
+        inner = self.hidden(positions)
+        slope = torch.sigmoid(inner) * (1 + inner * (1 - torch.sigmoid(inner)))
+        energy = self.out(torch.nn.functional.silu(inner)).sum()
+        return energy, -(slope * self.out.weight) @ self.hidden.weight
+
+def create():
+    return Potential().eval(), (torch.randn(5, 3),)
+""",
+    ),
+    knows_why=True,
+)
