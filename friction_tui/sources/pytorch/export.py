@@ -30,6 +30,7 @@ from friction_tui.sources.pytorch import (
     guards,
     kept_state,
     legacy,
+    legacy_trial,
     outputs,
     parity,
     training_parts,
@@ -229,6 +230,9 @@ class _Asking:
             channel.log("warning", f"parity could not be checked: {type(error).__name__}: {error}")
             verdict = parity.Verdict()
         channel.found(*verdict.findings)
+        if verdict.exporter_at_fault:
+            wrong_ones = [one for one in verdict.findings if one.severity is Severity.ERROR]
+            channel.found(*legacy_trial.offered(wrong_ones, self.request, channel))
         counted = any(True for _ in assumptions.counts(self.came, self.asked))
         wrong = verdict.refused or any(one.severity is Severity.ERROR for one in verdict.findings)
         if counted and (wrong or not verdict.agreed):

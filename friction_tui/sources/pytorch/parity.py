@@ -38,6 +38,7 @@ class Verdict:
     findings: list[Finding] = field(default_factory=list)
     agreed: int = 0
     refused: int = 0
+    exporter_at_fault: bool = False
 
 
 def check(
@@ -111,13 +112,17 @@ def check(
             return verdict
         cause = cause_of_difference(path, fed, partial(_agree, session, expected))
         if cause is not Cause.MODEL:
+            say(f"parity holds {one.label} without {cause.value}")
+            verdict.agreed += one.label != _EXAMPLE
+            if any(known.kind == export.RUNTIME_DIFFERS.id for known in verdict.findings):
+                continue
             said = _in_words(got if isinstance(got, Exception) else compared, one.label)
             verdict.findings.append(runtime_differs(said, cause, f"torch {torch.__version__.partition('+')[0]}"))
-            say(f"parity holds {one.label} without {cause.value}")
             continue
         exporter = blame.of(module, one.inputs, expected, came.program, path, session)
+        verdict.exporter_at_fault = exporter.guilty
         if isinstance(got, Exception):
-            verdict.findings.append(_cannot_run(got, one.label, source, exporter))
+            verdict.findings.append(_cannot_run(got, one.label, source, exporter, model))
         else:
             assert compared is not None
             parting = first_diverging(module, one.inputs, model, path, session)
@@ -229,7 +234,7 @@ def _python_state(part: Any) -> SourceLine | None:
 
 
 def _differs(compared: Compared, label: str, source: str, parting: Parting, exporter: Blame) -> Finding:
-    first, line = parting.difference, parting.line
+    first, line = parting.difference, exporter.line or parting.line
     where = f" The first module whose output differs is `{parting.module}` (by {first.absolute:.3g})." if first else ""
     frozen = label == _VALUES and not exporter.guilty
     momentary = line is not None and re.search(_RANDOM_CALL, line.code)
@@ -291,19 +296,25 @@ def _refuses(error: BaseException, one: _Round, source: str) -> Finding:
     )
 
 
-def _cannot_run(error: BaseException, label: str, source: str, exporter: Blame) -> Finding:
+def _cannot_run(error: BaseException, label: str, source: str, exporter: Blame, model: onnx.ModelProto) -> Finding:
     """ONNX Runtime fails where PyTorch works: the model holds something of the example's size."""
     text = str(error)
     node = re.search(r"node\.? ?Name:'([^']*)'|\(([\w/.]+)\) Op", text)
     name = next((group for group in node.groups() if group), "") if node else ""
+    failing = next((one for one in model.graph.node if name and one.name == name), None)
+    line = (recorded_line(failing) if failing is not None else None) or exporter.line
     return export.PARITY.finding(
         tier=Tier.SHAPES,
         problem=f"it fails {label}, where PyTorch works",
         cause=f"ONNX Runtime says: {text.splitlines()[0][:300]}{exporter.said}",
         source=source,
-        locations=(Location(LocationKind.NODE, name) if name else Location(LocationKind.MODEL, "model"),),
-        fixes=(
-            *exporter.fixes,
+        locations=(
+            *((location_of(line),) if line else ()),
+            Location(LocationKind.NODE, name) if name else Location(LocationKind.MODEL, "model"),
+        ),
+        evidence=context(line) if line else (),
+        fixes=exporter.fixes
+        or (
             "Something of the example's size is fixed in the graph: take sizes from x.shape, `-1` in view/reshape.",
             "Narrow the range to the example's sizes if only these are needed.",
         ),
