@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from friction_tui.verdicts.after_build import with_build
 from friction_tui.vocabulary.finding import Finding, fix_first
@@ -274,13 +275,15 @@ async def ask_all(
     allow_code: bool = False,
     jobs: Sequence[JobKind] = (),
     also: Sequence[Sequence[str]] = (),
-    on_answer: Callable[[Answer], None] = lambda _: None,
+    on_begin: Callable[[int], None] = lambda _: None,
+    on_event: Callable[[int, Event], None] = lambda _, __: None,
+    on_answer: Callable[[int, Answer], None] = lambda _, __: None,
     limit_s: float | None = None,
 ) -> list[Answer]:
     """Judge many models with `parallel` workers; answers in the order of `recipes`.
 
     `also` are the interpreters of other environments to ask, for each of `recipes`. One model may take
-    `limit_s` seconds.
+    `limit_s` seconds. What happens is told with the number of the recipe.
     """
     answers: dict[int, Answer] = {}
     waiting = iter(enumerate(recipes))
@@ -290,8 +293,10 @@ async def ask_all(
         try:
             for number, recipe in waiting:
                 asked = also[number] if also else ()
-                answers[number] = await conversation.ask(recipe, jobs=jobs, also=asked, limit_s=limit_s)
-                on_answer(answers[number])
+                on_begin(number)
+                hear = partial(on_event, number)
+                answers[number] = await conversation.ask(recipe, jobs=jobs, also=asked, on_event=hear, limit_s=limit_s)
+                on_answer(number, answers[number])
         finally:
             await conversation.close()
 
