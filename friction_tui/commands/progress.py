@@ -1,4 +1,4 @@
-"""What a command is busy with, on stderr: a line that is written over on a terminal, a line for each stage elsewhere."""
+"""What a command is busy with, on stderr: one line written over on a terminal, a line for each stage elsewhere."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def run_export(
         findings.append(
             _incomplete(request, run[0], missing.group(1))
             if missing
-            else _ended_early(request, None if timed_out else code, seconds, stage.name, said, busy_at)
+            else _ended_early(request, None if timed_out else code, stage.limit or limit, stage.name, said, busy_at)
         )
     done = done or (exported.done if exported else None)
     reached = done.onnx_path if done else None
@@ -194,9 +194,8 @@ def _ended_early(
     words = (EngineWords("export process", said),) if said else ()
     if code is None:
         return export.TIMEOUT.finding(
-            limit=f"{limit:.3g} s",
-            cause=f"It was still busy with the stage '{stage}' after {limit:.3g} s."
-            + (busy_at.said if busy_at else ""),
+            limit=f"{limit:g} s",
+            cause=f"It was still busy with the stage '{stage}' after {limit:g} s." + (busy_at.said if busy_at else ""),
             source="export process",
             locations=where,
             evidence=context(busy_at.line) if busy_at and busy_at.line else (),

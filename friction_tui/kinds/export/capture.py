@@ -609,3 +609,52 @@ def create():
     ),
     knows_why=True,
 )
+
+LIBRARY_LIMIT = Kind(
+    id="export/library-limit",
+    summary="A package that the model calls cannot be captured",
+    title="{package} cannot be captured here: its {function}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+The line that torch.export cannot follow is in an installed package (a branch inside FakeQuantize, a computed shape in
+einops), not in your code. The finding names that line and your call of it. The legacy exporter is tried, and
+offered when its model computes the same.
+""",
+    evidence="""Your call, the package's line with its context, the package's version, what the exporter said.""",
+    example="""`torch.ao.quantization.FakeQuantize` in a model that is not converted yet.""",
+    fix="""What works with this package: convert or register before the export, another call, the legacy exporter.""",
+    shows=TorchModule(
+        """
+import torch
+from torch.ao.quantization import FakeQuantize
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.quantize = FakeQuantize()
+
+    def forward(self, x):
+        return self.quantize(x.relu())
+
+def create():
+    net = Net()
+    net(torch.rand(2, 8))
+    net.quantize.disable_observer()
+    return net.eval(), (torch.rand(2, 8),)
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return torch.fake_quantize_per_tensor_affine(x.relu(), 0.01, 0, -128, 127)
+
+def create():
+    return Net().eval(), (torch.rand(2, 8),)
+""",
+    ),
+    knows_why=True,
+)

@@ -18,7 +18,14 @@ from friction_tui.kinds import export
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.failure import Failure, a_or_an, placed, read
-from friction_tui.sources.pytorch import guards, operator_scan, uncapturable, violated_ranges
+from friction_tui.sources.pytorch import (
+    guards,
+    legacy_trial,
+    library_limits,
+    operator_scan,
+    uncapturable,
+    violated_ranges,
+)
 from friction_tui.sources.pytorch.dynamic_shapes import relaxed
 from friction_tui.sources.pytorch.export_failure import data_dependent, explain, missing_function
 from friction_tui.sources.pytorch.outputs import run
@@ -47,6 +54,9 @@ _CERTAIN = {
 }
 """Kinds that need no second look at whether the model itself runs."""
 
+_MAY_BE_TRACED = (export.LIBRARY_LIMIT.id, export.UNKNOWN.id, export.TORCHSCRIPT_PART.id)
+"""Kinds that may come of the exporter rather than of the user's code: another one is tried."""
+
 _LOOK_BEHIND_S = 15.0
 """Seconds the look behind the first failure may take, or half as long as everything before it."""
 _OWN = (export.DEVICE_MISMATCH.id, export.DATA_DEPENDENT_CONTROL_FLOW.id)
@@ -68,6 +78,9 @@ def findings(
     if found[0].kind == export.UNSUPPORTED_DTYPE.id and not found[0].locations:
         line = _in_factory(built, request, r"quantiz|\bconvert\w*\(") or failure.forward
         found = [placed(found[0], line)]
+    if found[0].kind == export.UNSUPPORTED_INPUT.id:
+        at = _in_factory(built, request, r"Cache\w*\(|\bcache\b|past_key_values")
+        found = [library_limits.cache_input(failure, at or built.made_at) or found[0]]
     if found[0].kind == export.UNSUPPORTED_OUTPUT.id:
         found = [explain(dataclasses.replace(failure, returned=_beside_tensors(built)))]
     if found[0].kind not in _CERTAIN:
@@ -83,9 +96,13 @@ def findings(
         if found[0].kind == export.UNKNOWN.id and _has_scripted_part(built):
             line = _in_factory(built, request, r"\bjit\.(script|trace|load|freeze)|torch\.jit")
             found = [placed(uncapturable.scripted(failure), line)]
+    if (foreign := library_limits.explained(found[0], failure)) is not None:
+        found = [foreign]
     if failure.has("ConversionError"):
         found = _untranslatable(built, shapes, request.opset, source, channel) or found
     yield from found
+    if found[0].kind in _MAY_BE_TRACED:
+        yield from legacy_trial.offered(found, request, channel)
     if request.aftermath and failure.has("TorchExportError") and isinstance(built.module, torch.nn.Module):
         limit = max(_LOOK_BEHIND_S, channel.elapsed / 2)
         channel.stage("look further", 2 * limit)

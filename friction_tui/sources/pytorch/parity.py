@@ -76,6 +76,7 @@ def check(
             say(f"parity not checked: {str(error).partition('NOT_IMPLEMENTED : ')[2] or error}")
             return verdict
         verdict.findings.append(_refused(error, model, source))
+        verdict.exporter_at_fault = True
         return verdict
     rounds = list(_rounds(bound, points, draws, given)) if repeatable else [_Round(_EXAMPLE, dict(bound))]
     for asked in rounds:
@@ -342,7 +343,6 @@ def _refused(error: BaseException, model: onnx.ModelProto, source: str) -> Findi
         fixes=(
             "Write the line in other operators: the exporter's translation of this one is wrong for these types.",
             "Export with optimize off: if the model is valid then, the exporter's optimiser is at fault.",
-            "The legacy exporter (option `legacy`) translates in another way.",
         ),
     )
 
