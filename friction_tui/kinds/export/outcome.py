@@ -619,3 +619,137 @@ PyTorch's results with every optimisation off, or in ONNX's reference implementa
     quiet=Shown("tests/sources/test_second_opinion.py::test_a_difference_of_the_model_is_the_models"),
     knows_why=True,
 )
+
+LARGE_CONSTANT = Kind(
+    id="export/large-constant",
+    summary="A buffer is most of the file",
+    title="{buffer} takes {size} of the ONNX file, {part} of its weights",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""
+A mask or a table that follows from a formula was registered as a buffer, at its largest size, and is stored whole.
+""",
+    evidence="""The buffer, its shape and type, the line that registers it.""",
+    example="""`register_buffer("mask", torch.full((4096, 4096), -1e9).triu(1))`: 64 MiB.""",
+    fix="""Compute it in forward from the sizes at hand (`torch.arange`), or keep a smaller one in a smaller type.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.full((2400, 2400), -1e9).triu(1))
+
+    def forward(self, x):
+        n = x.shape[1]
+        return (x @ x.transpose(1, 2) + self.mask[:n, :n]).softmax(-1) @ x
+
+def create():
+    return Net().eval(), (torch.randn(2, 6, 8),)
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        steps = torch.arange(x.shape[1])
+        hidden = steps[:, None] < steps[None]
+        return (x @ x.transpose(1, 2)).masked_fill(hidden, -1e9).softmax(-1) @ x
+
+def create():
+    return Net().eval(), (torch.randn(2, 6, 8),)
+""",
+    ),
+    knows_why=True,
+)
+
+DYNAMIC_SHAPES = Kind(
+    id="export/dynamic-shapes",
+    summary="dynamic_shapes does not fit the inputs",
+    title="dynamic_shapes does not fit the inputs: {problem}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+`export_kwargs()` asks for dynamic shapes with a name that forward has not, another number of entries, or another
+nesting than the example's.
+""",
+    evidence="""The example inputs' shapes, and the line that asks.""",
+    example="""`{"images": {0: batch}}` for `forward(self, x)`.""",
+    fix="""One entry for each input, nested as the input is; the finding writes it out.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x.relu()
+
+def create():
+    return Net().eval(), (torch.randn(4, 8),)
+
+def export_kwargs():
+    return {"dynamic_shapes": {"images": {0: torch.export.Dim("batch")}}}
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x.relu()
+
+def create():
+    return Net().eval(), (torch.randn(4, 8),)
+
+def export_kwargs():
+    return {"dynamic_shapes": {"x": {0: torch.export.Dim("batch")}}}
+""",
+    ),
+    knows_why=True,
+)
+
+SHARED_EXAMPLE = Kind(
+    id="export/shared-example",
+    summary="Two inputs of the example are one tensor",
+    title="{inputs} are one tensor in the example, and were exported apart",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+torch.export takes two inputs that are one tensor for one, and the ONNX model reads only one of them. Copies were
+exported instead.
+""",
+    evidence="""The inputs.""",
+    example="""`return model, (x, x)` for `forward(self, query, key)`.""",
+    fix="""Give each input a tensor of its own, also where you export the model yourself.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, query, key):
+        return query @ key.transpose(-1, -2)
+
+def create():
+    x = torch.randn(2, 5, 8)
+    return Net().eval(), (x, x)
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, query, key):
+        return query @ key.transpose(-1, -2)
+
+def create():
+    x = torch.randn(2, 5, 8)
+    return Net().eval(), (x, x.clone())
+""",
+    ),
+    knows_why=True,
+)

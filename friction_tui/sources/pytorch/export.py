@@ -23,16 +23,19 @@ from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
 from friction_tui.sources.failure import read
 from friction_tui.sources.pytorch import (
+    asked_wrongly,
     assumptions,
     compare_request,
     example_of_one,
     failed_export,
     guards,
     kept_state,
+    large_constants,
     legacy,
     legacy_trial,
     outputs,
     parity,
+    shared_example,
     training_parts,
     user_code,
 )
@@ -88,6 +91,12 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     if built.guessed:
         channel.found(_guessed(built, request.source.factory))
     source = source_label(request)
+    if misfits := asked_wrongly.findings(built, source):
+        channel.found(*misfits)
+        return _done(None, channel, built)
+    if shared := shared_example.names(built):
+        built = shared_example.apart(built)
+        channel.found(shared_example.finding(shared, source, built.made_at))
     given = built.bound
     shapes, asked = _planned(request, built)
     if ones := example_of_one.dimensions(asked):
@@ -100,6 +109,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     warned: list[warnings.WarningMessage] = []
     program = None
     failed: Exception | None = None
+    kept = kept_state.snapshot(built.module)
     try:
         with _warnings(warned):
             if legacy.is_used(request):
@@ -108,6 +118,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
                 program = _dynamo(request, built, shapes)
     except Exception as error:
         failed = error
+    kept_state.restore(kept)
     if failed is not None:  # no longer handled: what is tried now must not be chained to it
         _out_of_memory(failed)
         channel.stage("explain")
@@ -221,6 +232,7 @@ class _Asking:
                 yield from training_parts.training_nodes(came.program, module, source)
                 yield from training_parts.training_only(came.program, source)
                 yield from kept_state.lost_state(came.program, module, source)
+                yield from large_constants.findings(came, module)
 
     def check_parity(self, channel: Channel, output: Path, found: Sequence[Finding]) -> None:
         """Run both models. State that forward keeps, and sizes already known not to work, are left out."""
@@ -248,9 +260,8 @@ class _Asking:
         expected = _outputs(module, bound, channel)
         if expected is None:
             return parity.Verdict()
-        changed = (
-            [key for key, value in kept_state.attributes(module).items() if before.get(key) != value] if before else []
-        )
+        after = kept_state.attributes(module) if isinstance(module, torch.nn.Module) else {}
+        changed = [key for key, value in after.items() if key not in before or before[key] != value]
         if changed:
             matters = outputs.differ(expected, outputs.torch_outputs(module, bound))
             source = f"torch {torch.__version__.partition('+')[0]}"

@@ -6,6 +6,7 @@ The failures behind the first come from torch.export.draft_export, which goes on
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.failure import Failure, a_or_an, placed, read
 from friction_tui.sources.pytorch import (
+    asked_wrongly,
     guards,
     legacy_trial,
     library_limits,
@@ -81,6 +83,8 @@ def findings(
     if found[0].kind == export.UNSUPPORTED_INPUT.id:
         at = _in_factory(built, request, r"Cache\w*\(|\bcache\b|past_key_values")
         found = [library_limits.cache_input(failure, at or built.made_at) or found[0]]
+    if built.options.get("dynamic_shapes") and re.search(r"dynamic_shapes|Constraints violated", failure.text):
+        found = [placed(found[0], asked_wrongly.asked_at(built))]
     if found[0].kind == export.UNSUPPORTED_OUTPUT.id:
         found = [explain(dataclasses.replace(failure, returned=_beside_tensors(built)))]
     if found[0].kind not in _CERTAIN:

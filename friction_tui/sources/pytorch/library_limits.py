@@ -41,7 +41,7 @@ _ADVICE: tuple[tuple[str, tuple[str, ...]], ...] = (
         r"/torch/ao/quantization/",
         (
             "Convert the model before the export: `torch.ao.quantization.convert(model)` for a model of its own, or "
-            "the PT2E flow of torchao, whose quantize and dequantize operators become QuantizeLinear and DequantizeLinear.",
+            "the PT2E flow of torchao, whose operators become QuantizeLinear and DequantizeLinear.",
             "Export the float model and insert QuantizeLinear/DequantizeLinear pairs in the ONNX model.",
         ),
     ),
