@@ -573,8 +573,8 @@ class Net(torch.nn.Module):
         return x * first.unsqueeze(1) - second.unsqueeze(1)
 
 def create():
-    first = torch.tensor([1, 4])
-    return Net().eval(), (torch.randn(2, 6), first, 6 - first)
+    first = torch.tensor([1, 4, 2])
+    return Net().eval(), (torch.randn(3, 6), first, 6 - first)
 """,
         ranges={"x[1]": (2, 6, 16)},
     ),
@@ -589,12 +589,12 @@ class Net(torch.nn.Module):
         return x * first.unsqueeze(1) - second.unsqueeze(1)
 
 def create():
-    first = torch.tensor([1, 4])
-    return Net().eval(), (torch.randn(2, 6), first, 6 - first)
+    first = torch.tensor([1, 4, 2])
+    return Net().eval(), (torch.randn(3, 6), first, 6 - first)
 
 def check_inputs():
-    first = torch.tensor([2, 7])
-    return [(torch.randn(2, 9), first, 9 - first)]
+    first = torch.tensor([2, 7, 1])
+    return [(torch.randn(3, 9), first, 9 - first)]
 """,
         ranges={"x[1]": (2, 6, 16)},
     ),

@@ -90,7 +90,9 @@ def check(
                 say(said)
                 continue
             if one.invented:
-                verdict.findings += _not_compared(one, error, source) if not verdict.findings else []
+                say(said)
+                if not given and not verdict.findings:  # the user's own inputs say more than invented ones
+                    verdict.findings += _not_compared(one, error, source)
                 continue
             verdict.findings.append(_refuses(error, one, source))
             return verdict
