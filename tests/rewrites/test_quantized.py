@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite
-from tests.rewrites.mended import built, check_mends, difference, evaluated, model_of, ran
+from tests.rewrites.mended import check_mends, difference, evaluated, model_of, ran
 
 IN_FLOAT = REWRITES["quantization-in-float"]
 KERNELS = REWRITES["integer-kernels-in-float"]
@@ -354,16 +354,3 @@ def test_four_bit_weights_stay_int4_where_the_opset_has_it() -> None:
 @pytest.mark.parametrize(("zero", "k"), [(False, 64), (True, 64), (True, 96)])
 def test_four_bit_weights_as_floats(zero: bool, k: int) -> None:
     check_mends(nbits(17, zero, k), REWRITES["matmul-nbits-float"], "MatMulNBits")
-
-
-def test_channels_last_is_refused() -> None:
-    model = microsoft(
-        """g (uint8[n,6,6,4] q) => (uint8[n,1,1,4] p) {
-             p = com.microsoft.QLinearGlobalAveragePool <channels_last = 1> (q, s, z, s, z)
-        }""",
-        s=np.array(0.02, np.float32),
-        z=np.array(120, np.uint8),
-    )
-    with pytest.raises(CannotRewrite, match="channels last"):
-        KERNELS.run(model, [])
-    assert built(model.proto).verdict == "parse"

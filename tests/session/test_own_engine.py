@@ -9,7 +9,7 @@ import pytest
 from onnx import parser, save_model
 
 from friction_tui.engines import found as registry
-from friction_tui.engines.base import DRY_LIMIT_S, BuilderAnswer, Reduced, Refusal, Said, Terms
+from friction_tui.engines.base import DRY_LIMIT_S, LOCATING_S, BuilderAnswer, Probed, Reduced, Refusal, Said, Terms
 from friction_tui.engines.engine import Progress
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.shape_table import ShapeTable
@@ -89,12 +89,24 @@ class Asked:
         *,
         dry: bool = True,
         limit_s: float = DRY_LIMIT_S,
+        locating_s: float = LOCATING_S,
         stop: Callable[[], bool] = lambda: False,
+        table: ShapeTable | None = None,
+        background: bool = False,
     ) -> BuilderAnswer:
         refused = tuple(
             Said("Sin is too much for Small", (n.path,)) for n in self.model.index.nodes if n.proto.op_type == "Sin"
         )
         return BuilderAnswer("refused" if refused else "taken", "Small 1", 0.0, dry, refused)
+
+    def remembered(self, terms: Terms) -> BuilderAnswer | None:
+        return None
+
+    def built(self, terms: Terms, result: BuildResult) -> None:
+        pass
+
+    def at_risk(self, terms: Terms, table: ShapeTable, *, stop: Callable[[], bool] = lambda: False) -> Probed:
+        return Probed()
 
 
 def judged(op: str, folder: Path) -> tuple[Judged, list[Findings]]:

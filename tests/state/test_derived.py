@@ -71,7 +71,7 @@ def test_the_status_line_says_who_ran_it(state: AppState) -> None:
     assert ("runs ? no GPU", "note") in known(state)
     by_ort = [text for text, _ in known(ran(state, "ONNX Runtime 1.32.0 CPU, 2 threads"))]
     assert by_ort[-2:] == ["runs ✓ opt (ORT CPU)", "TRT ? no GPU"]
-    assert known(ran(state, "TensorRT 10.16, CUDA"))[-1] == ("runs ✓ opt (TRT)", "good")
+    assert known(ran(state, "TensorRT-RTX 1.7.1"))[-1] == ("runs ✓ opt (TRT)", "good")
     assert short_name("ONNX Runtime 1.32.0 CUDA") == "ORT CUDA"
 
 
