@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import onnx
@@ -13,10 +14,10 @@ from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
-from friction_tui.rewrites import REWRITES
-from friction_tui.rewrites.apply import apply
-from friction_tui.rewrites.verification import Verification, verify
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe
+
+if TYPE_CHECKING:
+    from friction_tui.rewrites.verification import Verification
 
 LARGEST = 1 << 30
 """Bytes of weights up to which both models are loaded and run; above, that takes too much memory."""
@@ -40,6 +41,9 @@ def verification_of(base: OpenedModel, recipe: Recipe, stop: Callable[[], bool])
     names = [rewrite.name for rewrite in recipe.rewrites]
     if not names:
         return None
+    from friction_tui.rewrites import REWRITES
+    from friction_tui.rewrites.verification import Verification
+
     changing = [name for name in names if not REWRITES[name].keeps_outputs]
     if changing:
         return Verification(0, 0, 0, 0.0, "", f"{', '.join(changing)} changes the results on purpose")
@@ -59,6 +63,8 @@ def main() -> None:
     from onnx.external_data_helper import load_external_data_for_model
 
     from friction_tui.processes.stdio import take_stdout
+    from friction_tui.rewrites.apply import apply
+    from friction_tui.rewrites.verification import verify
 
     channel = take_stdout()
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)

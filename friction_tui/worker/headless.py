@@ -31,7 +31,7 @@ from friction_tui.vocabulary.protocol import (
     WorkerDied,
 )
 from friction_tui.vocabulary.recipe import Recipe
-from friction_tui.worker.client import WorkerClient
+from friction_tui.worker.client import Process, WorkerClient
 
 JobMaker = Callable[[int, JobKind], StartJob]
 """A job's number and kind to the request that starts it."""
@@ -138,11 +138,19 @@ class Answer:
 class Conversation:
     """A worker that is asked about one model after another; it starts with the first question.
 
-    A model that kills it takes nobody else's answer with it: the next question starts a new one.
+    A model that kills it takes nobody else's answer with it: the next question starts a new one. Graphs come with the
+    answers if they are to be `drawn`. `early` is a worker that was started already.
     """
 
-    def __init__(self, command: Sequence[str] | None = None, *, allow_code: bool = False) -> None:
-        self._command, self._allow_code = command, allow_code
+    def __init__(
+        self,
+        command: Sequence[str] | None = None,
+        *,
+        allow_code: bool = False,
+        drawn: bool = True,
+        early: Process | None = None,
+    ) -> None:
+        self._command, self._allow_code, self._drawn, self._early = command, allow_code, drawn, early
         self._also: tuple[str, ...] = ()
         self._client: WorkerClient | None = None
         self._revision = self._job = 0
@@ -178,7 +186,7 @@ class Conversation:
 
         self._hear, self._job_request, self._also = hear, job_request, tuple(also)
         client = await self._worker()
-        client.send(Open(revision=revision, recipe=recipe))
+        client.send(Open(revision=revision, recipe=recipe, drawn=self._drawn))
         try:
             await asyncio.wait_for(over.wait(), limit_s)
         except TimeoutError:
@@ -196,7 +204,8 @@ class Conversation:
 
     async def _worker(self) -> WorkerClient:
         if self._client is None:
-            self._client = WorkerClient(self._heard, self._command)
+            self._client = WorkerClient(self._heard, self._command, self._early)
+            self._early = None
             await self._client.start()
         return self._client
 
@@ -208,7 +217,7 @@ class Conversation:
         assert self._client is not None
         match event:
             case ConsentNeeded() if self._allow_code:
-                self._client.send(Open(revision=self._revision, recipe=event.recipe))
+                self._client.send(Open(revision=self._revision, recipe=event.recipe, drawn=self._drawn))
                 return False
             case Judged():
                 return event.complete and (answer.opened is None or not self._start_next(answer, jobs))
@@ -273,17 +282,18 @@ async def ask_all(
     also: Sequence[Sequence[str]] = (),
     on_answer: Callable[[Answer], None] = lambda _: None,
     limit_s: float | None = None,
+    early: Process | None = None,
 ) -> list[Answer]:
     """Judge many models with `parallel` workers; answers in the order of `recipes`.
 
     `also` are the interpreters of other environments to ask, for each of `recipes`. One model may take
-    `limit_s` seconds.
+    `limit_s` seconds. `early` is a worker that was started already. No graphs come with the answers.
     """
     answers: dict[int, Answer] = {}
     waiting = iter(enumerate(recipes))
 
-    async def work_through() -> None:
-        conversation = Conversation(allow_code=allow_code)
+    async def work_through(early: Process | None = None) -> None:
+        conversation = Conversation(allow_code=allow_code, drawn=False, early=early)
         try:
             for number, recipe in waiting:
                 asked = also[number] if also else ()
@@ -292,5 +302,6 @@ async def ask_all(
         finally:
             await conversation.close()
 
-    await asyncio.gather(*(work_through() for _ in range(min(parallel, len(recipes)))))
+    others = (work_through() for _ in range(min(parallel, len(recipes)) - 1))
+    await asyncio.gather(work_through(early), *others)
     return [answers[number] for number in range(len(recipes))]
