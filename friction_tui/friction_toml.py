@@ -1,6 +1,7 @@
 """`friction.toml`: a recipe and the team's agreements about a model, in a file that lives beside it.
 
-    opset = 18
+    opset = 18                      # convert the model to it
+    required_opset = 18             # or: a model of another opset is an error
     opset_why = "the runtime on the device takes no newer one"
     target = "SM89"
     precision = "fp16"
@@ -89,6 +90,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     source: Source | None = None
     opset: int | None = None
+    required_opset: int | None = None
     opset_why: str = ""
     target: str = ""
     precision: Precision = Precision.AS_EXPORTED
@@ -115,6 +117,8 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             source=source,
             profile=None if self.no_profile else profile,
             opset=self.opset,
+            required_opset=self.required_opset,
+            opset_why=self.opset_why if self.required_opset is not None else "",
             target=self.target,
             precision=self.precision,
             keep_float32=self.keep_float32,
@@ -132,7 +136,8 @@ def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
     return RecipeFile(
         source=msgspec.structs.replace(recipe.source, consent_hash=""),
         opset=recipe.opset,
-        opset_why=agreed.opset_why if recipe.opset == agreed.opset else "",
+        required_opset=recipe.required_opset,
+        opset_why=recipe.opset_why or (agreed.opset_why if recipe.opset == agreed.opset else ""),
         target=recipe.target,
         precision=recipe.precision,
         keep_float32=recipe.keep_float32,
@@ -238,6 +243,8 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
     chosen = msgspec.structs.replace(
         recipe,
         opset=recipe.opset or agreed.opset,
+        required_opset=recipe.required_opset or agreed.required_opset,
+        opset_why=recipe.opset_why or agreed.opset_why,
         target=recipe.target or agreed.target,
         precision=agreed.precision if recipe.precision is Precision.AS_EXPORTED else recipe.precision,
         keep_float32=recipe.keep_float32 or agreed.keep_float32,

@@ -1,7 +1,7 @@
 """Fine on the TensorRT installed here, refused or computed differently by older ones: notes that name the version.
 
 Sources: the importers of onnx-tensorrt at its release branches 8.2-GA, 8.4-GA, 8.5-GA, 8.6-GA and 10.1-GA, its
-docs/Changelog.md, and docs/operators.md at TensorRT 10.15.
+docs/Changelog.md up to 10.6, docs/operators.md at TensorRT 10.15, and the release notes of 10.14, 10.15 and 11.0.
 """
 
 from __future__ import annotations
@@ -205,6 +205,24 @@ def _since(version: str) -> Callable[[CheckContext, Node], _Older | None]:
     return rule
 
 
+def _computed_axes(version: str) -> Callable[[CheckContext, Node], _Older | None]:
+    """A rule for an operator whose input 3, the axes, must be constant in an older TensorRT."""
+
+    def rule(context: CheckContext, node: Node) -> _Older | None:
+        if not _computed(context, node, 3):
+            return None
+        op = node.proto.op_type
+        return _Older(
+            older.OPERATOR_SINCE,
+            f"{op} {node.name} computes its axes. TensorRT takes axes that are a tensor from {version} on; before that "
+            "they must be an initializer.",
+            (f"Use TensorRT {version} or newer, or constant axes.",),
+            subject=f"{op} with computed axes needs TensorRT {version}",
+        )
+
+    return rule
+
+
 _RULES: dict[str, Callable[[CheckContext, Node], _Older | None]] = {
     "Upsample": _upsample,
     "Resize": _resize,
@@ -218,7 +236,18 @@ _RULES: dict[str, Callable[[CheckContext, Node], _Older | None]] = {
     "NonMaxSuppression": _since("8.5"),
     "IsInf": _since("8.6"),
     "Hardmax": _since("9.2"),
+    "DeformConv": _since("10.1"),
+    "BlackmanWindow": _since("10.4"),
+    "HammingWindow": _since("10.4"),
+    "HannWindow": _since("10.4"),
+    "STFT": _since("10.5"),
+    "Attention": _since("10.14"),
+    "RMSNormalization": _since("10.15"),
+    "RotaryEmbedding": _since("10.15"),
+    "TensorScatter": _since("10.15"),
     "Swish": _since("11.0"),
+    "Slice": _computed_axes("10.3"),
+    "Pad": _computed_axes("10.4"),
 }
 
 
