@@ -3,6 +3,7 @@
     opset = 18                      # convert the model to it
     required_opset = 18             # or: a model of another opset is an error
     opset_why = "the runtime on the device takes no newer one"
+    required_tensorrt = ["10.3"]    # what these versions are known to refuse is an error
     target = "SM89"
     precision = "fp16"
     keep_float32 = ["norm/Pow", "norm/ReduceMean"]    # names of nodes
@@ -35,6 +36,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -92,6 +94,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     opset: int | None = None
     required_opset: int | None = None
     opset_why: str = ""
+    required_tensorrt: tuple[Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+){1,3}$")], ...] = ()
     target: str = ""
     precision: Precision = Precision.AS_EXPORTED
     keep_float32: tuple[str, ...] = ()
@@ -119,6 +122,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             opset=self.opset,
             required_opset=self.required_opset,
             opset_why=self.opset_why if self.required_opset is not None else "",
+            required_tensorrt=self.required_tensorrt,
             target=self.target,
             precision=self.precision,
             keep_float32=self.keep_float32,
@@ -137,6 +141,7 @@ def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
         source=msgspec.structs.replace(recipe.source, consent_hash=""),
         opset=recipe.opset,
         required_opset=recipe.required_opset,
+        required_tensorrt=recipe.required_tensorrt,
         opset_why=recipe.opset_why or (agreed.opset_why if recipe.opset == agreed.opset else ""),
         target=recipe.target,
         precision=recipe.precision,
@@ -245,6 +250,7 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
         opset=recipe.opset or agreed.opset,
         required_opset=recipe.required_opset or agreed.required_opset,
         opset_why=recipe.opset_why or agreed.opset_why,
+        required_tensorrt=recipe.required_tensorrt or agreed.required_tensorrt,
         target=recipe.target or agreed.target,
         precision=agreed.precision if recipe.precision is Precision.AS_EXPORTED else recipe.precision,
         keep_float32=recipe.keep_float32 or agreed.keep_float32,

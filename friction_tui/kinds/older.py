@@ -1,6 +1,7 @@
 """Older TensorRT.
 
-Notes: fine on this target, not on an older TensorRT. From the importers of onnx-tensorrt by release branch.
+Notes: fine on this target, not on an older TensorRT; errors where `friction.toml` requires such a version
+(`required_tensorrt`). From the importers of onnx-tensorrt by release branch.
 """
 
 from friction_tui.kinds.examples import ModelText, Weights
@@ -12,7 +13,7 @@ COMPUTED_SCALES = Kind(
     id="older/computed-scales",
     summary="Resize or Upsample with computed scales",
     title="{subject} with computed scales",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""Before 8.4: `Resize scales must be an initializer`.""",
     evidence="""The node.""",
@@ -36,7 +37,7 @@ COMPUTED_K = Kind(
     id="older/computed-k",
     summary="TopK with a computed K",
     title="TopK with a computed K",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""Before 8.6: `only supports input K as an initializer`.""",
     evidence="""The node.""",
@@ -56,7 +57,7 @@ RESIZE_EXCLUDE_OUTSIDE = Kind(
     id="older/resize-exclude-outside",
     summary="Resize with exclude_outside",
     title="Resize with exclude_outside",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""Unknown before 8.5.""",
     evidence="""The node.""",
@@ -78,7 +79,7 @@ GROUP_NORM_21 = Kind(
     id="older/group-norm-21",
     summary="GroupNormalization of opset 21",
     title="GroupNormalization with scale per channel",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""TensorRT 10 expects scale and bias per group, opset 21 has them per channel: `scale dimensions not
 compatible for normalization`.""",
@@ -104,7 +105,7 @@ IF_RANKS = Kind(
     id="older/if-ranks",
     summary="If branches of different rank",
     title="If branches of different rank",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""TensorRT 10 and older: `IIfConditionalOutputLayer inputs must have the same shape`.""",
     evidence="""Both ranks.""",
@@ -132,7 +133,7 @@ SCATTER_REDUCTION_ATTRIBUTE = Kind(
     id="older/scatter-reduction-attribute",
     summary='ScatterND with reduction="none" spelt out',
     title="ScatterND with reduction='none' spelt out",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""Early TensorRT 10 refuses the attribute whatever its value.""",
     evidence="""The node.""",
@@ -150,7 +151,7 @@ SCATTER_REDUCTION = Kind(
     id="older/scatter-reduction",
     summary="ScatterElements with a reduction",
     title="ScatterElements with a reduction",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""Before 10.0 it is ignored without a message, and values are overwritten.""",
     evidence="""The node.""",
@@ -173,7 +174,7 @@ OPERATOR_SINCE = Kind(
     id="older/operator-since",
     summary="An operator that came with a later TensorRT",
     title="{subject}",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""Older versions say `No importer registered for op`.""",
     evidence="""The operator and the version.""",
@@ -189,7 +190,7 @@ INT64_RANGE = Kind(
     id="older/int64-range",
     summary="An int64 constant beyond int32",
     title="{subject} exceeds int32",
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     cause="""Before 9.0 int64 became int32 and such a value was clamped.""",
     evidence="""The value.""",
