@@ -29,17 +29,20 @@ from onnx import numpy_helper
 from benchmarks.engine_answers import ONNXRUNTIME, TENSORRT, Answers, EngineAnswer, Feeds
 from friction_tui.engines.found import deciding, found
 from friction_tui.engines.tensorrt.refusals import refusals
-from friction_tui.model.opened import from_proto
+from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.profile import default_profile, free_dims, shape_tensor_inputs
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
+from friction_tui.session.builder_verdict import refused_by_builder
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, Values
 
 DATA = Path(onnx.__file__).parent / "backend" / "test" / "data"
 ASKED_AT_ONCE = 3
+OTHERS = "\n# Other corpora"
+"""The heading from which on the page is written by hand."""
 PAGE = Path(__file__).parent.parent / "docs" / "agreement.md"
 
 
@@ -118,9 +121,22 @@ def compare(test: BackendTest, answers: Answers) -> Compared:
     )
 
 
-def ours(test: BackendTest) -> list[Finding]:
-    """Our findings at exactly the sizes the test feeds."""
+def ours(test: BackendTest, *, builder: bool = False) -> list[Finding]:
+    """Our findings at exactly the sizes the test feeds; with those of a dry build if `builder`."""
     model = from_proto(test.model, Path(f"{test.name.replace('/', '-')}.onnx"))
+    profile = profile_of(test, model)
+    recipe = Recipe(source=Source(str(model.path)), profile=profile)
+    refused = tuple(refusals(model, on_batch=lambda _batch: None))
+    engine = deciding(found())
+    assert engine is not None
+    rtx = engine.operator_table == "rtx"
+    context = CheckContext(model, recipe, ShapeTable(model, profile), refused, engine.label, rtx, engine)
+    by_builder = refused_by_builder(context, refused) if builder else []
+    return deduplicate([*(finding for _, found in diagnose(context) for finding in found), *by_builder])
+
+
+def profile_of(test: BackendTest, model: OpenedModel) -> Profile:
+    """The sizes that the test feeds, as ranges of one size."""
     arrays = {name: value for name, value in test.feeds.items() if isinstance(value, np.ndarray)}
     ranges = {}
     for key, where in free_dims(model).items():
@@ -129,14 +145,7 @@ def ours(test: BackendTest) -> list[Finding]:
             ranges[key] = Range(sizes[0], sizes[0], sizes[0])
     whole = {name: tuple(arrays[name].ravel().tolist()) for name in shape_tensor_inputs(model) if name in arrays}
     values = {name: Values(one, one, one) for name, one in whole.items()}
-    profile = default_profile(model, Profile(ranges=ranges, values=values))
-    recipe = Recipe(source=Source(str(model.path)), profile=profile)
-    refused = tuple(refusals(model, on_batch=lambda _batch: None))
-    engine = deciding(found())
-    assert engine is not None
-    rtx = engine.operator_table == "rtx"
-    context = CheckContext(model, recipe, ShapeTable(model, profile), refused, engine.label, rtx, engine)
-    return deduplicate([finding for _, found in diagnose(context) for finding in found])
+    return default_profile(model, Profile(ranges=ranges, values=values))
 
 
 def explanations() -> dict[str, str]:
@@ -166,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = page(compared, answers.versions, explanations(), chosen.sample)
     print(text)
     if chosen.write:
-        PAGE.write_text(text, encoding="utf-8")
+        kept = PAGE.read_text(encoding="utf-8").partition(OTHERS)
+        PAGE.write_text(text + "".join(kept[1:]), encoding="utf-8")
     return int(any(not explained(one.name, explanations()) for one in disagreements(compared)))
 
 

@@ -133,8 +133,8 @@ class _Silence:
 
 def _built(model: bytes, feeds: Feeds) -> EngineAnswer:
     """Build at exactly the sizes of `feeds`."""
+    from friction_tui.engines.profiles import ResolvedProfile
     from friction_tui.engines.tensorrt.build import build
-    from friction_tui.engines.tensorrt.profiles import ResolvedProfile
 
     arrays = {name: value for name, value in feeds.items() if isinstance(value, np.ndarray)}
     shapes = {name: (array.shape,) * 3 for name, array in arrays.items()}

@@ -22,11 +22,11 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.machine import machine
-from friction_tui.engines.found import deciding, found
+from friction_tui.engines.found import deciding, found, runner
 from friction_tui.engines.tensorrt.run import PlanRefused
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.measure.inputs import example_inputs
-from friction_tui.measure.latency import with_onnxruntime, with_tensorrt
+from friction_tui.measure.latency import with_onnxruntime, with_plan
 from friction_tui.model.opened import open_model
 from friction_tui.samples import sample
 from friction_tui.vocabulary.protocol import GpuSample, JobKind, LatencyResult
@@ -129,7 +129,7 @@ def tensorrt_runs() -> dict[str, Any]:
         feeds = example_inputs(open_model(_sample()).proto, {"images": (SIZES.opt, 3, 32, 32)})
         with Sampling(NvmlMeter()) as sampling:
             try:
-                result = with_tensorrt(plan, feeds, point="opt")
+                result = with_plan(runner(tensorrt), plan, feeds, point="opt")
             except PlanRefused as refused:
                 if tensorrt.can_run:
                     raise

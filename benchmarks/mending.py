@@ -23,6 +23,7 @@ from onnx.backend.test.case.node import collect_testcases
 from benchmarks.engine_answers import TENSORRT, Answers
 from friction_tui.model.opened import from_proto
 from friction_tui.rewrites.mending import mend
+from friction_tui.rewrites.verification import not_run
 from friction_tui.vocabulary.recipe import Profile, Recipe, Source
 from friction_tui.worker.mending import judged
 
@@ -53,7 +54,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory() as folder:
             opened = from_proto(model, Path(folder) / "model.onnx")
             recipe = Recipe(source=Source(str(opened.path)), profile=Profile())
-            done = mend(opened, lambda edited: judged(edited, recipe), lambda _before, _after: None)  # noqa: B023
+            done = mend(
+                opened,
+                lambda edited: judged(edited, recipe),  # noqa: B023
+                lambda *_: not_run("the test has results"),
+            )
         answer = answers.of(TENSORRT, done.model.proto.SerializeToString(), feeds) if done.steps else None
         if answer is not None and not answer.stage:
             built[op] += 1

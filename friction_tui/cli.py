@@ -173,11 +173,25 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--baseline", type=click.Path(exists=True, path_type=Path), help="Report and fail only on what is new.")
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
+@click.option(
+    "--build-timeout",
+    type=click.FloatRange(1, 1e6),
+    default=3600,
+    show_default=True,
+    metavar="SECONDS",
+    help="End a build that takes longer; that is an error.",
+)
+@click.option(
+    "--build-memory",
+    type=click.FloatRange(0.1, 1e6),
+    metavar="GB",
+    help="End a build that uses more memory of this machine; 90% of what it has by default.",
+)
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
     "--timeout",
     type=click.FloatRange(1, 1e9),
-    default=3600,
+    default=7200,
     show_default=True,
     metavar="SECONDS",
     help="End a model that takes longer, report what was found until then, and go on with the next.",
@@ -230,6 +244,45 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
     from friction_tui.commands.build import run
 
     sys.exit(run(_agreed(model, chosen), save, show_log=show_log, allow=chosen["allow_code"]))
+
+
+@main.command()
+@click.argument("model")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
+@click.option("--build", is_flag=True, help="Build the engine first, for its times, sizes and planned memory.")
+@click.option("--measure", is_flag=True, help="Measure latency too.")
+@click.option("--anonymise", is_flag=True, help="Number nodes, modules, tensors and dimensions; leave out free text.")
+@shape_options
+@source_options
+def report(model: str, output: Path, build: bool, measure: bool, anonymise: bool, **chosen: Any) -> None:
+    """Write one HTML file about MODEL, for a browser or an issue: findings, graph, shapes, memory. No weights.
+
+    It opens from disk and asks no network. Exit status: 0 it was written, 2 the model could not be judged.
+    """
+    from friction_tui.commands.report import run
+
+    asked = {"build": build, "measure": measure, "anonymise": anonymise, "allow": chosen["allow_code"]}
+    sys.exit(run(_agreed(model, chosen), output, **asked))
+
+
+@main.command()
+@click.argument("model")
+@click.option("--gpu", "gpus", multiple=True, metavar="NAME|SIZE", help="L4, 8GB, 6.5GB …; a table of GPUs without.")
+@click.option("--batch", type=click.IntRange(1), help="Size of the first free dimension, or of the one of --along.")
+@click.option("--along", default="", metavar="DIMENSION", help="Which dimension to stretch, such as N or x[0].")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_options
+@source_options
+def memory(model: str, gpus: tuple[str, ...], batch: int | None, along: str, form: str, **chosen: Any) -> None:
+    """Predict the GPU memory that MODEL's engine needs, whether it fits, and up to which size.
+
+    Predicted from the shapes, without a build and without a GPU: `friction-tui build` says what TensorRT plans. Exit
+    status: 0 it fits every --gpu, 1 it does not fit one of them, 2 nothing could be predicted.
+    """
+    from friction_tui.commands.memory import run
+
+    asked = {"gpus": gpus, "batch": batch, "along": along, "form": form, "allow": chosen["allow_code"]}
+    sys.exit(run(_agreed(model, chosen), **asked))
 
 
 @main.command()
@@ -287,17 +340,42 @@ def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
 
 @main.command()
 @click.argument("model")
+@shape_options
+def ranges(model: str, **chosen: Any) -> None:
+    """Find the widest range of each free dimension of the ONNX file MODEL in which all shapes work.
+
+    The others keep their opt sizes meanwhile, chosen (--shapes) or guessed. Shapes are followed, nothing is built, and
+    memory is not looked at. Exit status: 0 all were found, 1 the shapes do not work at an opt size.
+    """
+    from friction_tui.commands.ranges import run
+
+    sys.exit(run(_agreed(model, chosen)))
+
+
+@main.command()
+@click.argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the failing part to this file.")
+@click.option(
+    "--build-timeout",
+    "limit_s",
+    type=click.FloatRange(1, 1e6),
+    default=300,
+    show_default=True,
+    metavar="SECONDS",
+    help="A build that takes longer hangs, and is reduced as one.",
+)
 @shape_options
 @source_options
-def reduce(model: str, output: Path | None, **chosen: Any) -> None:
-    """Find the smallest part of MODEL that TensorRT's parser or builder refuses or dies of, in the same way.
+def reduce(model: str, output: Path | None, limit_s: float, **chosen: Any) -> None:
+    """Find the smallest part of MODEL that TensorRT's parser or builder refuses, dies of or hangs on, in the same way.
+
+    Of a model that builds, find the part that ONNX Runtime fails to run on example inputs; they are written too (.npz).
 
     Exit status: 0 it was found, 2 nothing fails or the model could not be judged.
     """
     from friction_tui.commands.reduce import run
 
-    sys.exit(run(_agreed(model, chosen), output, allow=chosen["allow_code"]))
+    sys.exit(run(_agreed(model, chosen), output, limit_s, allow=chosen["allow_code"]))
 
 
 @main.command()

@@ -54,7 +54,7 @@ from friction_tui.vocabulary.recipe import (
     SourceKind,
     Values,
 )
-from friction_tui.vocabulary.recipe.text import RecipeTextError, checked
+from friction_tui.vocabulary.recipe.text import RecipeTextError, checked, parse_relations
 
 FILE_NAME = "friction.toml"
 
@@ -100,6 +100,8 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     keep_float32: tuple[str, ...] = ()
     no_profile: bool = False
     guessed: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
+    """Equations between sizes, such as `total = past + seq`; they hold in every profile."""
     parse: bool = True
     profile: dict[str, Range] = {}
     values: dict[str, Values] = {}
@@ -115,7 +117,8 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
         source = source or self.source
         if source is None:
             raise RecipeFileError(f"{FILE_NAME} names no model: add [source] with a path, or name the model yourself.")
-        profile = Profile(ranges=self.profile, values=self.values, guessed=self.guessed)
+        profile = Profile(self.profile, self.values, self.guessed, self.relations)
+        more = tuple(msgspec.structs.replace(one, relations=self.relations) for one in self.more_profiles)
         return Recipe(
             source=source,
             profile=None if self.no_profile else profile,
@@ -126,7 +129,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             target=self.target,
             precision=self.precision,
             keep_float32=self.keep_float32,
-            others=() if self.no_profile else self.more_profiles,
+            others=() if self.no_profile else more,
             rewrites=self.rewrites,
             export=self.export or ExportOptions(),
             parse=self.parse,
@@ -148,10 +151,11 @@ def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
         keep_float32=recipe.keep_float32,
         no_profile=recipe.profile is None,
         guessed=profile.guessed,
+        relations=profile.relations,
         parse=recipe.parse,
         profile=profile.ranges,
         values=profile.values,
-        more_profiles=tuple(more),
+        more_profiles=tuple(msgspec.structs.replace(one, relations=()) for one in more),
         rewrites=recipe.rewrites,
         export=None if recipe.export == ExportOptions() else recipe.export,
         allow=agreed.allow,
@@ -182,6 +186,10 @@ def load(path: Path) -> RecipeFile:
     for allowed, where in zip(held.allow, _allow_lines(text.decode()), strict=False):
         if allowed.kind not in KINDS:
             raise RecipeFileError(f"{path}{where}: {unknown(allowed.kind)}")
+    try:
+        held = msgspec.structs.replace(held, relations=parse_relations(held.relations))
+    except RecipeTextError as error:
+        raise RecipeFileError(f"{path}: relations: {str(error).removeprefix('--relation: ')}.") from error
     _check(path, "profile", "values", Profile(held.profile, held.values))
     for number, profile in enumerate(held.more_profiles):
         _check(path, f"more_profiles[{number}].ranges", f"more_profiles[{number}].values", profile)
@@ -208,7 +216,7 @@ def _check(path: Path, ranges: str, values: str, profile: Profile) -> None:
     """Raise RecipeFileError for a range that breaks the rule; `ranges` and `values` are what its tables are called."""
     for key, chosen in profile.ranges.items():
         try:
-            checked(chosen.min, chosen.opt, chosen.max, f"{ranges}.{key}")
+            checked(chosen.min, chosen.opt, chosen.max, f"{ranges}.{key}", chosen.step)
         except RecipeTextError as error:
             raise RecipeFileError(f"{path}: {error}.") from error
     for name, given in profile.values.items():
@@ -265,7 +273,11 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
 def _ranges(chosen: Profile | None, agreed: Profile | None) -> Profile | None:
     if chosen is None or agreed is None:
         return chosen if chosen is None or chosen.ranges or chosen.values else None
-    return Profile(ranges={**agreed.ranges, **chosen.ranges}, values={**agreed.values, **chosen.values})
+    return Profile(
+        ranges={**agreed.ranges, **chosen.ranges},
+        values={**agreed.values, **chosen.values},
+        relations=tuple(dict.fromkeys((*agreed.relations, *chosen.relations))),
+    )
 
 
 def _is_module(source: Source) -> bool:

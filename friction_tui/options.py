@@ -40,7 +40,8 @@ def shape_options(command: Any) -> Any:
             "--shapes",
             multiple=True,
             metavar="INPUT:MIN..OPT..MAX",
-            help='Sizes of an input: "x:1x3x224x224..4x3x224x224..8x3x224x224"; one shape stands for all three.',
+            help='Sizes of an input: "x:1x3x224x224..4x3x224x224..8x3x224x224"; one shape stands for all three. '
+            'With a step, "x:1x64..1x128..1x512 step 1x8", only such sizes are promised.',
         ),
         click.option(
             "--shape-values",
@@ -51,6 +52,12 @@ def shape_options(command: Any) -> Any:
         click.option("--minShapes", multiple=True, metavar="SPEC", help="As trtexec takes it: x:1x3x224x224,y:1x8"),
         click.option("--optShapes", multiple=True, metavar="SPEC", help="As trtexec takes it."),
         click.option("--maxShapes", multiple=True, metavar="SPEC", help="As trtexec takes it."),
+        click.option(
+            "--relation",
+            multiple=True,
+            metavar="EQUATION",
+            help='Sizes that depend on each other: "total = past + seq".',
+        ),
         click.option("--profile", expose_value=False, metavar="N", help="Profile of the shape flags after it."),
         click.option("--no-profile", is_flag=True, help="Give TensorRT no optimization profile, on purpose."),
         click.option("--opset", type=click.IntRange(1), help="Convert the model to this opset first."),

@@ -64,3 +64,9 @@ def test_every_package_may_either_know_models_or_the_terminal() -> None:
     )
     packages = {name for name in of_packages(import_graph()) if name != "friction_tui"}
     assert packages == without_models | without_terminal
+
+
+def test_a_module_that_stands_in_no_layer_breaks_a_contract() -> None:
+    settings = tomllib.loads(Path("pyproject.toml").read_text("utf-8"))["tool"]["importlinter"]
+    layered = [contract for contract in settings["contracts"] if contract["type"] == "layers"]
+    assert [one["name"] for one in layered if not (one.get("exhaustive") and one.get("containers"))] == []

@@ -19,7 +19,7 @@ from friction_tui.environments import also
 from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
 from friction_tui.report.verdict import ModelVerdict
-from friction_tui.vocabulary.protocol import JobKind
+from friction_tui.vocabulary.protocol import JobKind, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.text import ProfileRuleError, RecipeTextError
 from friction_tui.worker.client import Process
@@ -80,6 +80,7 @@ def _verdicts(
             parallel=options["jobs"],
             allow_code=options["allow_code"],
             jobs=(JobKind.BUILD,) if options["build"] else (),
+            job_request=_build_request(options),
             also=[also(recipe, options["also"], allow_code=options["allow_code"]) for recipe in recipes],
             on_answer=on_answer,
             limit_s=options["timeout"],
@@ -90,6 +91,12 @@ def _verdicts(
         click.echo("\r\x1b[K", nl=False, err=True)
     today = datetime.datetime.now().astimezone().date()
     return under([checking.verdict_of(answer) for answer in answers], [held for _, held in agreed], today)
+
+
+def _build_request(options: Mapping[str, Any]) -> Callable[[int, JobKind], StartJob]:
+    """The request for a build within the time and memory that were given."""
+    limit, memory = options["build_timeout"], int(1e9 * (options["build_memory"] or 0))
+    return lambda number, kind: StartJob(job=number, kind=kind, limit_s=limit, memory=memory)
 
 
 def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:

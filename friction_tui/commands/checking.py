@@ -23,10 +23,8 @@ from friction_tui.worker.headless import Answer
 MODEL_SUFFIXES = (".onnx",)
 """What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
 
-NO_VERDICT = frozenset(
-    kind.id for kind in (file.MISSING, engine.BUILDER_CRASHED, engine.BUILD_TIMEOUT, engine.OUT_OF_HOST_MEMORY)
-)
-"""Kinds of finding that say that a question has no answer: nothing to judge, or a build that gave no result."""
+NO_RESULT = frozenset(kind.id for kind in (engine.BUILDER_CRASHED, engine.BUILD_TIMEOUT, engine.OUT_OF_HOST_MEMORY))
+"""Kinds of finding that say that a build gave no result."""
 
 
 class NothingToCheckError(Exception):
@@ -98,6 +96,13 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         profiles=recipe.profiles,
         engines=_asked(answer),
     )
+    unanswered = tuple(
+        f"{check.check}: {check.note or 'no answer'}"
+        for check in answer.checks.values()
+        if check.state is CheckState.FAILED
+    )
+    unanswered += (f"build: {not_built}",) if not_built else ()
+    unanswered += tuple(finding.title for finding in answer.findings if finding.kind in NO_RESULT)
     return ModelVerdict(
         path=path,
         judged=judged,
@@ -112,7 +117,8 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         unchecked=unchecked,
         builder=builder.note if builder else "",
         asked_builder=builder is not None and builder.state is CheckState.DONE,
-        unanswered=bool(not_built) or (builder is not None and builder.state is CheckState.FAILED),
+        kernels=(builder is not None and builder.kernels) or (answer.build is not None and answer.build.ok),
+        unanswered=unanswered,
         build=answer.build,
     )
 
@@ -181,9 +187,10 @@ def as_baseline(verdicts: Sequence[ModelVerdict]) -> bytes:
 def exit_code(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> int:
     """0 nothing that counts, 1 findings that count, 2 a model that could not be judged or is not there.
 
-    A build that ended without a result is a question without an answer: 2.
+    A build that ended without a result is a question without an answer: 2, whatever the baseline knows.
     """
-    if any(one.failure or one.unanswered or any(f.kind in NO_VERDICT for f in one.findings) for one in verdicts):
+    nothing = any(finding.kind == file.MISSING.id for one in verdicts for finding in one.findings)
+    if nothing or any(one.open_question for one in verdicts):
         return 2
     return int(any(finding.severity in fail_on for verdict in verdicts for finding in verdict.findings))
 

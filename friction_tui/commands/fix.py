@@ -103,11 +103,13 @@ def _parts(cut: CutParts) -> Iterator[str]:
     if cut.why_not:
         yield f"not cut: {visible(cut.why_not)}"
         return
-    engines = ("TensorRT", "ONNX Runtime", "TensorRT")
-    files = [file for file in (cut.head, cut.middle, cut.tail) if file]
-    for file, nodes, engine in zip(files, cut.nodes, engines, strict=False):
+    second = (cut.middle, "ONNX Runtime") if cut.middle else ("", "")
+    last = (cut.tail, "TensorRT" if cut.middle else "ONNX Runtime")
+    files = [(file, engine) for file, engine in ((cut.head, "TensorRT"), second, last) if file]
+    for (file, engine), nodes in zip(files, cut.nodes, strict=True):
         yield f"for {engine}: {visible(file)}, {nodes} node{'s' * (nodes != 1)}"
     size = f" ({cut.bytes:,} bytes at opt)" if cut.bytes else ""
+    yield from map(visible, cut.built)
     yield f"cut at {', '.join(map(visible, cut.tensors)) or 'no tensor'}{size}"
     yield f"parts and original: {visible(cut.verified)}"
     yield f"run them with {visible(cut.runner)}"

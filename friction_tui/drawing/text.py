@@ -26,8 +26,6 @@ from friction_tui.drawing.sheets import Sheets
 from friction_tui.drawing.signs import item_glyph, item_name, mark_glyph
 from friction_tui.drawing.width import cut, cut_middle, visible
 
-__all__ = ["Role", "RowText", "Segment", "lanes_for"]
-
 _ROOMY = 48
 """With fewer columns for text, names are not lined up."""
 _FAR_NAMES = 3

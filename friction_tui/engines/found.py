@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from friction_tui.engines.engine import Engine
-from friction_tui.engines.onnxruntime_installed import OnnxRuntime
+from friction_tui.engines.base import EngineMissing
+from friction_tui.engines.engine import Builds, Engine, Opines, Parses, ParsesElsewhere, Runs
+from friction_tui.engines.onnxruntime_engine import OnnxRuntime
 from friction_tui.engines.tensorrt.engine import TensorRT
 from friction_tui.vocabulary.protocol import EngineInfo
 
@@ -27,3 +28,35 @@ def prestart() -> None:
     """Begin starting the processes of every engine."""
     for engine in ENGINES:
         engine.prestart()
+
+
+def parser(info: EngineInfo | None) -> Parses | None:
+    """What reads models for the engine that `info` describes; None when there is none."""
+    return next((one for one in _described(info) if isinstance(one, Parses)), None)
+
+
+def builder(info: EngineInfo | None) -> Builds:
+    """What builds for the engine that `info` describes. Raises EngineMissing."""
+    for one in _described(info):
+        if isinstance(one, Builds):
+            return one
+    raise EngineMissing("no engine that builds is installed here")
+
+
+def runner(info: EngineInfo | None) -> Runs:
+    """What runs plans: the engine that `info` describes, else the first that could, which says why it does not."""
+    return next(one for one in (*_described(info), *ENGINES) if isinstance(one, Runs))
+
+
+def parser_elsewhere() -> ParsesElsewhere:
+    """The engine that can be asked in other Python environments; it need not be installed in this one."""
+    return next(one for one in ENGINES if isinstance(one, ParsesElsewhere))
+
+
+def second_opinion() -> Opines:
+    """The engine that gives a second opinion, installed or not."""
+    return next(one for one in ENGINES if isinstance(one, Opines))
+
+
+def _described(info: EngineInfo | None) -> tuple[Engine, ...]:
+    return tuple(one for one in ENGINES if info is not None and info.name in one.names)

@@ -15,9 +15,9 @@ import msgspec
 import onnx
 import platformdirs
 
-from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.base import EngineCrashed, EngineMissing, Opinion, Ran
 from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions
-from friction_tui.engines.onnxruntime_job import Ask, Limits, Verdict
+from friction_tui.engines.onnxruntime_job import Ask, Limits
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.weightless import weightless
 from friction_tui.processes.begin import command
@@ -27,6 +27,10 @@ from friction_tui.processes.server import Server
 
 LIMIT_S = 20.0
 """Longer than this, and `PER_NODE_S` for each node, nobody waits for a second opinion."""
+RUN_S = 3.0
+"""How long a run at sizes that were guessed may take: it decides between guesses, no more."""
+LARGEST_RUN = 128_000_000
+"""Bytes; reading twice as many takes longer than such a run is worth."""
 PER_NODE_S = 0.0005
 """Five times what a node took: 10,000 nodes take about a second."""
 
@@ -51,7 +55,7 @@ def prestart() -> None:
         _SERVER.prestart()
 
 
-def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
+def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Opinion:
     """What both say of the model when they load it, its large weights replaced by zeros that are never read.
 
     Raises EngineMissing, EngineCrashed (also after LIMIT_S seconds), and `Stopped` when `stop`
@@ -65,7 +69,28 @@ def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Verdict:
         onnx.save_model(weightless(model.proto, copy.parent, model.path.parent), copy)
         limit = _SERVER.limit_s + PER_NODE_S * len(model.index.nodes)
         said = _SERVER.ask(Ask("verdict", str(copy)), stop=lambda: stop() or [turn] != _NEWEST, limit_s=limit)
-        return msgspec.json.decode(said, type=Verdict)
+        return msgspec.json.decode(said, type=Opinion)
+
+
+def run_once(
+    model: OpenedModel, sizes: dict[str, tuple[int, ...]], values: dict[str, tuple[int, ...]], *, limit_s: float = RUN_S
+) -> Ran | None:
+    """What running the file of an unedited model at these sizes comes to; None where it cannot be run in time.
+
+    A model with more than `LARGEST_RUN` bytes of weights is not run.
+    """
+    weights = model.file.size + sum(
+        file.size_on_disk or 0 for file in {one.path: one for one in model.external}.values()
+    )
+    if weights > LARGEST_RUN or any(file.escapes for file in model.external):
+        return None
+    try:
+        label()
+        said = _SERVER.ask(Ask("run", str(model.path), sizes, values), limit_s=limit_s)
+    except (EngineMissing, EngineCrashed):
+        return None
+    found = msgspec.json.decode(said, type=Ran)
+    return found if found.fed else None
 
 
 def limits() -> Limits:

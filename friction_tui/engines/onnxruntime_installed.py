@@ -1,7 +1,4 @@
-"""ONNX Runtime as an engine: which distributions and providers are installed, and what they lack.
-
-It gives a second opinion and runs models; no model is made for it here.
-"""
+"""Which distributions and providers of ONNX Runtime are installed, and what they lack."""
 
 from __future__ import annotations
 
@@ -11,23 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from friction_tui.engines.libraries import missing_libraries, wheel_libraries
-from friction_tui.engines.nvidia import cannot_run
-from friction_tui.vocabulary.protocol import EngineInfo
 
 _PROVIDERS = ("tensorrt", "nv_tensorrt_rtx", "cuda")
 _LOADED_BY_OTHERS = ("libonnxruntime_providers_shared.so",)
 """Needed by the provider libraries, and loaded by ONNX Runtime before them."""
-
-
-class OnnxRuntime:
-    """ONNX Runtime, on its CPU or through CUDA."""
-
-    def found(self) -> tuple[EngineInfo, ...]:
-        """The installed ONNX Runtime, with what keeps its providers from loading."""
-        return _info()
-
-    def prestart(self) -> None:
-        """Nothing: its process is started when a model is judged, since its imports take longer than its verdicts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,27 +49,6 @@ def onnxruntime_distributions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _info() -> tuple[EngineInfo, ...]:
-    spec, versions = importlib.util.find_spec("onnxruntime"), onnxruntime_distributions()
-    if spec is None or not versions:
-        return ()
-    version = versions.get("onnxruntime-gpu") or next(iter(versions.values()))
-    lacking = [f"its {one.name} provider lacks {', '.join(one.missing)}" for one in providers() if one.missing]
-    clash = [f"{' and '.join(versions)} are both installed: uninstall all and install one"] if len(versions) > 1 else []
-    gpu = any(one.name == "cuda" and not one.missing for one in providers()) and not cannot_run()
-    return (
-        EngineInfo(
-            name="ONNX Runtime",
-            label=f"ONNX Runtime {version} {'CUDA' if gpu else 'CPU'}",
-            version=version,
-            can_parse=False,
-            can_build=False,
-            can_run=True,
-            why_not="; ".join([*clash, *lacking]),
-        ),
-    )
 
 
 def _provider(name: str, library: Path) -> Provider:

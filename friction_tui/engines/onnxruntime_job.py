@@ -10,6 +10,7 @@ import sys
 
 import msgspec
 
+from friction_tui.engines.base import NodeError, Opinion, Ran
 from friction_tui.processes.stdio import LineWriter, take_stdout
 
 POLITE = 5
@@ -17,28 +18,15 @@ POLITE = 5
 
 
 class Ask(msgspec.Struct, frozen=True):
-    """A question: `verdict` on the file `model`, or `limits`."""
+    """A question: `verdict` on the file `model`, a `run` of it at `sizes`, or `limits`.
+
+    `values` are those of inputs that are read as shapes, flattened.
+    """
 
     what: str
     model: str = ""
-
-
-class NodeError(msgspec.Struct, frozen=True):
-    """A node of the main graph that ONNX Runtime refuses to load; `path` as in GraphData."""
-
-    path: str
-    text: str
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What loading a model says, "" for nothing, and `nodes`: every node that is refused on its own, too.
-
-    `checker` is what `onnx.checker` says of the model, "" for nothing.
-    """
-
-    error: str
-    nodes: tuple[NodeError, ...] = ()
-    checker: str = ""
+    sizes: dict[str, tuple[int, ...]] = {}
+    values: dict[str, tuple[int, ...]] = {}
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -56,11 +44,11 @@ def main() -> None:
 
     for line in sys.stdin.buffer:
         ask = msgspec.json.decode(line, type=Ask)
-        send(limits() if ask.what == "limits" else verdict(ask.model))
+        send(limits() if ask.what == "limits" else run_once(ask) if ask.what == "run" else verdict(ask.model))
     os._exit(0)  # exit handlers of native libraries can crash after the work is done
 
 
-def verdict(model: str) -> Verdict:
+def verdict(model: str) -> Opinion:
     """Load the model; only when that fails is each of its nodes asked."""
     import onnx
     import onnxruntime as ort
@@ -76,8 +64,48 @@ def verdict(model: str) -> Verdict:
         ort.InferenceSession(model, options(), providers=["CPUExecutionProvider"])
     except Exception as error:
         # The bindings raise a class of their own for each of ONNX Runtime's status codes.
-        return Verdict(str(error), tuple(NodeError(path, text) for path, text in lint(model)), complaint)
-    return Verdict("", (), complaint)
+        return Opinion(str(error), tuple(NodeError(path, text) for path, text in lint(model)), complaint)
+    return Opinion("", (), complaint)
+
+
+def run_once(ask: Ask) -> Ran:
+    """Run the model on normally distributed floats and on ones, which index any table of two rows."""
+    import numpy as np
+    import onnxruntime as ort
+
+    from friction_tui.engines.node_lint import options
+
+    try:
+        session = ort.InferenceSession(ask.model, options(), providers=["CPUExecutionProvider"])
+    except Exception:
+        return Ran(fed=False)  # what does not load is said elsewhere
+    draw, feeds = np.random.default_rng(0), {}
+    for port in session.get_inputs():
+        dtype = _NUMPY.get(port.type, "")
+        shape = ask.sizes.get(port.name, tuple(port.shape))
+        if not dtype or not all(isinstance(size, int) for size in shape):
+            return Ran(fed=False)
+        if port.name in ask.values:
+            feeds[port.name] = np.array(ask.values[port.name], dtype).reshape(shape)
+        else:
+            made = draw.standard_normal(shape) if dtype.startswith("float") else np.ones(shape)
+            feeds[port.name] = made.astype(dtype)
+    try:
+        outputs = session.run(None, feeds)
+    except Exception as error:
+        return Ran(str(error))
+    named = zip((port.name for port in session.get_outputs()), outputs, strict=True)
+    floats = [(name, out) for name, out in named if isinstance(out, np.ndarray) and out.dtype.kind == "f"]
+    return Ran("", tuple(name for name, out in floats if not np.isfinite(out).all()))
+
+
+_NUMPY = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(float16)": "float16",
+    **{f"tensor({name})": name for name in ("int8", "int16", "int32", "int64", "uint8", "bool")},
+}
+"""ONNX Runtime's names of the types of inputs that can be made up, and NumPy's."""
 
 
 def limits() -> Limits:

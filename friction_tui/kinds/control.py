@@ -3,11 +3,19 @@
 If, Loop and Scan. The parser takes nearly all of them; the builder refuses what follows.
 """
 
-from friction_tui.kinds.examples import Message, ModelText
+from functools import partial
+
+from friction_tui.kinds.examples import But, Message, ModelText
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
-GROWING_STATE = Kind(
+ControlKind = partial(
+    Kind,
+    matters=frozenset({"sizes"}),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+GROWING_STATE = ControlKind(
     id="control/growing-state",
     summary="A loop carries a tensor that changes its shape",
     title="{op} {node} carries a tensor that changes its shape",
@@ -32,26 +40,15 @@ The carried tensor, its shape on entry and after each of the first iterations, t
     """,
         ranges={},
     ),
-    quiet=ModelText(
-        """
-        g (float[8] x) => (float[a] y) <int64 trips = {3}, bool on = {1}> {
-            [main] y = Loop (trips, on, x) <
-                body = b (int64 i, bool ci, float[a] s) => (bool co, float[a] out) {
-                    co = Identity (ci)
-                    [grow] out = Add (s, s) }> }
-    """,
-        ranges={},
-    ),
+    quiet=But("Concat <axis = 0>", "Add"),
     reads_sizes=True,
     rewrites=("unroll-loop",),
-    matters=frozenset({"sizes"}),
 )
 
-LOOP_CONDITION = Kind(
+LOOP_CONDITION = ControlKind(
     id="control/loop-condition",
     summary="A loop without a condition whose body reads one",
     title="Loop {node} has no condition, and its body reads it",
-    severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),
     cause="""
 The condition of a Loop may be left blank: then only the trip count ends it, and the body is given true. TensorRT
@@ -70,25 +67,14 @@ makes no tensor for a blank input, so a body that reads its condition reads noth
     """,
         ranges={},
     ),
-    quiet=ModelText(
-        """
-        g (float[8] x) => (float[8] y) <int64 trips = {3}, bool on = {1}> {
-            [main] y = Loop (trips, on, x) <
-                body = b (int64 i, bool ci, float[8] s) => (bool co, float[8] out) {
-                    co = Identity (ci)
-                    out = Mul (s, s) }> }
-    """,
-        ranges={},
-    ),
+    quiet=But("(trips, ,", "(trips, on,"),
     rewrites=("loop-condition", "unroll-loop"),
-    matters=frozenset({"sizes"}),
 )
 
-SLICE_BY_ITERATION = Kind(
+SLICE_BY_ITERATION = ControlKind(
     id="control/slice-by-iteration",
     summary="A slice whose bounds move with the iterations of a loop",
     title="Slice {slice} moves with the iterations of Loop {loop}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.BUILDER,),
     cause="""
 TensorRT-RTX 1.7.1 cannot build a Slice inside a Loop whose bounds are computed from the iteration number or
@@ -112,30 +98,14 @@ from the carried state; it stops with an internal error. A Gather by the same nu
     """,
         ranges={},
     ),
-    quiet=ModelText(
-        """
-        g (float[8] x) => (float[8] y) <int64 trips = {3}, bool on = {1}, int64[1] zero = {0}, int64 one = {1}> {
-            [main] y = Loop (trips, on, x) <
-                body = b (int64 i, bool ci, float[8] s) => (bool co, float[8] out) {
-                    co = Identity (ci)
-                    first = Unsqueeze (i, zero)
-                    next = Add (i, one)
-                    end = Unsqueeze (next, zero)
-                    [row] r = Gather (x, first)
-                    m = ReduceSum <keepdims = 0> (r)
-                    out = Add (s, m) }> }
-    """,
-        ranges={},
-    ),
+    quiet=But("r = Slice", "r = Gather", "first, end", "first"),
     rewrites=("slice-to-gather", "unroll-loop"),
-    matters=frozenset({"sizes"}),
 )
 
-NESTED_IF = Kind(
+NESTED_IF = ControlKind(
     id="control/nested-if",
     summary="An If in a branch of another If, with dynamic sizes",
     title="If {inner} stands in a branch of If {outer}, with dynamic sizes",
-    severities=(Severity.ERROR,),
     tiers=(Tier.BUILDER,),
     cause="""
 TensorRT-RTX 1.7.1 cannot build an If inside a branch of another one when both are decided at run time and the
@@ -167,13 +137,11 @@ inner one works on a dynamic shape.
     ),
     reads_sizes=True,
     rewrites=("inline-if", "if-to-where"),
-    matters=frozenset({"sizes"}),
 )
 
-DYNAMIC_TRIP_COUNT = Kind(
+DYNAMIC_TRIP_COUNT = ControlKind(
     id="control/dynamic-trip-count",
     summary="The number of iterations depends on values",
-    title="The number of iterations depends on values",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""
@@ -196,24 +164,11 @@ rows is data-dependent.
     """,
         ranges={},
     ),
-    quiet=ModelText(
-        """
-        g (float[4] x, float[3] lengths) => (float[4] last, float[m,4] y) <bool on = {1}, int64 three = {3}> {
-            longest = ReduceMax <keepdims = 0> (lengths)
-            trips = Cast <to = 7> (longest)
-            [main] last, y = Loop (three, on, x) <
-                body = b (int64 i, bool ci, float[4] s) => (bool co, float[4] out, float[4] row) {
-                    co = Identity (ci)
-                    out = Add (s, x)
-                    row = Identity (out) }> }
-    """,
-        ranges={},
-    ),
+    quiet=But("Loop (trips,", "Loop (three,"),
     rewrites=("unroll-loop",),
-    matters=frozenset({"sizes"}),
 )
 
-IF_BRANCHES = Kind(
+IF_BRANCHES = ControlKind(
     id="control/if-branches",
     summary="The branches of an If differ in rank",
     title="The branches of If {node} differ in rank",
@@ -238,28 +193,15 @@ constants and from sizes without a range. A condition that merely happens to be 
     """,
         ranges={"n": (1, 2, 4), "c": (1, 2, 4)},
     ),
-    quiet=ModelText(
-        """
-        g (float[n,c,4] x) => (float[a,b] y) <int64[1] one = {1}> {
-            s = Shape (x)
-            size = Gather (s, one)
-            alone = Equal (size, one)
-            [branch] y = If (alone) <
-                then_branch = t () => (float[a,b] m) { [drop] m = Squeeze (x, one) },
-                else_branch = e () => (float[a,b,4] k) { k = Identity (x) }> }
-    """,
-        ranges={"n": (1, 2, 4), "c": (1, 1, 1)},
-    ),
+    quiet=But(ranges={"n": (1, 2, 4), "c": (1, 1, 1)}),
     reads_sizes=True,
     rewrites=("inline-if", "if-branch-of-larger-sizes"),
-    matters=frozenset({"sizes"}),
 )
 
-BRANCH_CANNOT_WORK = Kind(
+BRANCH_CANNOT_WORK = ControlKind(
     id="control/branch-cannot-work",
     summary="A branch that cannot work at any size",
     title="{op} {node} {breaks}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES,),
     cause="""
 TensorRT works out the shapes of both branches, whichever is taken at run time, so a branch that would never be
@@ -277,24 +219,14 @@ taken still has to be valid. Where it fails at some sizes only, the finding is t
     """,
         ranges={},
     ),
-    quiet=ModelText(
-        """
-        g (float[2,4] x, bool k) => (float[a] y) <int64[1] s = {8}, int64[1] all = {-1}> {
-            [choice] y = If (k) <
-                then_branch = t () => (float[a] m) { [view] m = Reshape (x, s) },
-                else_branch = e () => (float[8] w) { [flat] w = Reshape (x, all) }> }
-    """,
-        ranges={},
-    ),
+    quiet=But("1] s = {7", "1] s = {8"),
     reads_sizes=True,
     rewrites=("inline-if", "working-branch"),
-    matters=frozenset({"sizes"}),
 )
 
-LOOP_BODY = Kind(
+LOOP_BODY = ControlKind(
     id="control/loop-body",
     summary="Not supported inside a loop",
-    title="Not supported inside a loop",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.BUILDER, Tier.PARSER),
     cause="""The builder has operators and patterns it does not take inside a loop body.""",
@@ -313,5 +245,4 @@ LOOP_BODY = Kind(
         ranges={},
     ),
     rewrites=("unroll-loop", "unroll-scan"),
-    matters=frozenset({"sizes"}),
 )

@@ -4,20 +4,31 @@ What the model cannot do at some size of its ranges. Every node is followed at m
 between; then the sizes are varied one by one to find which one is to blame and which sizes work. TensorRT checks opt
 when it builds, min and max with a warning at most, and the rest never: most of these build and fail at run time.
 
-A size the tool guessed is never reported as your error: the finding then says which sizes work. Where min, opt and max
-work and the sizes between them only have to be multiples, the finding is a note: a profile cannot say so.
+What fails only at sizes that the tool guessed is a warning at most, and says so; that a batch which is declared free
+works at one size only is no guess. Where min, opt and max work and the
+sizes between them have to be multiples, the finding is a warning until the range has that step.
 """
 
-from friction_tui.kinds.examples import Message, ModelText, Weights
+from functools import partial
+
+from friction_tui.kinds.examples import But, Message, ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.recipe import Values
 
-BAKED_RESHAPE = Kind(
-    id="dynamic/baked-reshape",
-    summary="A size of the example became a constant in a reshape",
+DynamicKind = partial(
+    Kind,
     title="{op} {node} {breaks}",
     severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
+    reads_sizes=True,
+    matters=frozenset({"sizes"}),
+    moot_under=("weights/size-mismatch",),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+BAKED_RESHAPE = DynamicKind(
+    id="dynamic/baked-reshape",
+    summary="A size of the example became a constant in a reshape",
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""
 `x.shape[0]` was a Python number while tracing, so the target of Reshape is a constant that fits one size only.
@@ -29,10 +40,7 @@ BAKED_RESHAPE = Kind(
 `x.flatten(1)`, or -1 for that entry; export again with the dimension dynamic. The tool can rewrite the entry.
 """,
     shows=ModelText("g (float[n,3,8,8] x) => (float[a,b] y) <int64[2] s = {4, 192}> { [view] y = Reshape (x, s) }"),
-    quiet=ModelText("g (float[n,3,8,8] x) => (float[a,b] y) <int64[2] s = {-1, 192}> { [view] y = Reshape (x, s) }"),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("] s = {4,", "] s = {-1,"),
     rewrites=(
         "reshape-follow-input",
         "reshape-minus-one",
@@ -40,11 +48,9 @@ BAKED_RESHAPE = Kind(
     ),
 )
 
-RESHAPE_REMAINDER = Kind(
+RESHAPE_REMAINDER = DynamicKind(
     id="dynamic/reshape-remainder",
     summary="The elements do not divide by the fixed entries of a reshape",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""
 The target leaves one dimension to compute (-1) and the rest do not divide the element count at this size.
@@ -56,20 +62,13 @@ The target leaves one dimension to compute (-1) and the rest do not divide the e
         "g (float[1,t,4] x) => (float[1,b,7,4] y) <int64[4] s = {0, -1, 7, 4}> { [windows] y = Reshape (x, s) }",
         ranges={"t": (14, 28, 30)},
     ),
-    quiet=ModelText(
-        "g (float[1,t,4] x) => (float[1,b,7,4] y) <int64[4] s = {0, -1, 7, 4}> { [windows] y = Reshape (x, s) }",
-        ranges={"t": (28, 28, 28)},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"t": (28, 28, 28)}),
     rewrites=("reshape-follow-input",),
 )
 
-RESHAPE_VOLUME = Kind(
+RESHAPE_VOLUME = DynamicKind(
     id="dynamic/reshape-volume",
     summary="A reshape that changes the number of elements",
-    title="{op} {node} {breaks}",
     severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES,),
     cause="""Input and target are both fixed and do not have the same number of elements.""",
@@ -77,21 +76,16 @@ RESHAPE_VOLUME = Kind(
     example="""[2, 3] to [7].""",
     fix="""Correct the target.""",
     shows=ModelText("g (float[2,3] x) => (float[a] y) <int64[1] s = {7}> { [view] y = Reshape (x, s) }", ranges={}),
-    quiet=ModelText("g (float[2,3] x) => (float[a] y) <int64[1] s = {6}> { [view] y = Reshape (x, s) }", ranges={}),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("1] s = {7", "1] s = {6"),
     rewrites=(
         "reshape-follow-input",
         "reshape-batch-copy",
     ),
 )
 
-BAKED_CONSTANT = Kind(
+BAKED_CONSTANT = DynamicKind(
     id="dynamic/baked-constant",
     summary="A constant of the example's size meets a dynamic one",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""
 A mask, a class token, an initial state or a position table was built from the example's size at export: the
@@ -108,17 +102,7 @@ target of Expand or Tile, the bounds of a Slice, or the tensor itself is a const
         ranges={"t": (4, 8, 16)},
         weights=(Weights("causal", (1, 8, 8), dtype="bool"),),
     ),
-    quiet=ModelText(
-        """
-        g (float[1,t,t] scores) => (float[1,t,t] y) <float low = {-1e9}> {
-            [mask] y = Where (causal, scores, low) }
-    """,
-        ranges={"t": (8, 8, 8)},
-        weights=(Weights("causal", (1, 8, 8), dtype="bool"),),
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"t": (8, 8, 8)}),
     rewrites=(
         "expand-follow-partner",
         "tile-follow-partner",
@@ -128,7 +112,7 @@ target of Expand or Tile, the bounds of a Slice, or the tensor itself is a const
     ),
 )
 
-BAKED_RESIZE = Kind(
+BAKED_RESIZE = DynamicKind(
     id="dynamic/baked-resize",
     summary="A Resize that also resizes the batch",
     title="Resize {node} also resizes the batch",
@@ -143,17 +127,12 @@ runtime runs it and the result is wrong.""",
         "g (float[n,2,8,8] x) => (float[a,2,16,16] y) <int64[4] s = {1, 2, 16, 16}> { y = Resize (x, , , s) }"
     ),
     quiet=ModelText("g (float[n,2,8,8] x) => (float[n,2,16,16] y) <float[4] s = {1, 1, 2, 2}> { y = Resize (x, , s) }"),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
     rewrites=("resize-spatial-only",),
 )
 
-STRIDE_MULTIPLE = Kind(
+STRIDE_MULTIPLE = DynamicKind(
     id="dynamic/stride-multiple",
     summary="Only multiples of a stride work",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""
 A size is halved and doubled again, or cut into blocks. Other sizes lose their remainder on the way, and the
@@ -172,26 +151,12 @@ skip connection no longer fits.
         ranges={"h": (32, 66, 128)},
         weights=(Weights("k", (4, 4, 4, 4)),),
     ),
-    quiet=ModelText(
-        """
-        g (float[1,4,h,64] x) => (float[1,8,h,64] y) {
-            [pool] p = MaxPool <kernel_shape = [4, 4], strides = [4, 4]> (x)
-            [up] u = ConvTranspose <strides = [4, 4]> (p, k)
-            [skip] y = Concat <axis = 1> (u, x) }
-    """,
-        ranges={"h": (64, 64, 64)},
-        weights=(Weights("k", (4, 4, 4, 4)),),
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"h": (64, 64, 64)}),
 )
 
-TABLE_TOO_SHORT = Kind(
+TABLE_TOO_SHORT = DynamicKind(
     id="dynamic/table-too-short",
     summary="A constant table shorter than the input",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""A constant (position embedding, mask) is sliced to the input's length and has fewer entries.""",
     evidence="""The constant, its length, the first size that is too long.""",
@@ -208,27 +173,12 @@ TABLE_TOO_SHORT = Kind(
         ranges={"t": (1, 8, 32)},
         weights=(Weights("tokens", (30, 8)), Weights("positions", (1, 16, 8))),
     ),
-    quiet=ModelText(
-        """
-        g (int64[1,t] ids) => (float[1,t,8] y) <int64[1] zero = {0}, int64[1] one = {1}> {
-            e = Gather (tokens, ids)
-            length = Shape <start = 1, end = 2> (ids)
-            p = Slice (positions, zero, length, one)
-            [embed] y = Add (e, p) }
-    """,
-        ranges={"t": (1, 8, 16)},
-        weights=(Weights("tokens", (30, 8)), Weights("positions", (1, 16, 8))),
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"t": (1, 8, 16)}),
 )
 
-MUST_BE_EQUAL = Kind(
+MUST_BE_EQUAL = DynamicKind(
     id="dynamic/must-be-equal",
     summary="Two sizes that must be equal and need not be",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""Two operands follow different sizes, which the ranges allow to differ.""",
     evidence="""Which operand follows which size.""",
@@ -238,10 +188,7 @@ MUST_BE_EQUAL = Kind(
         "g (float[n,4] a, float[m,4] b) => (float[c,4] y) { [sum] y = Add (a, b) }",
         ranges={"n": (1, 2, 4), "m": (1, 3, 4)},
     ),
-    quiet=ModelText("g (float[n,4] a, float[n,4] b) => (float[c,4] y) { [sum] y = Add (a, b) }"),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(", float[m,", ", float[n,", ranges={"n": (1, 2, 4)}),
     rewrites=(
         "expand-follow-partner",
         "tile-follow-partner",
@@ -249,21 +196,16 @@ MUST_BE_EQUAL = Kind(
     ),
 )
 
-BROADCAST = Kind(
+BROADCAST = DynamicKind(
     id="dynamic/broadcast",
     summary="Sizes that cannot be broadcast",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""Sizes that meet in an element-wise operation must be equal, or 1.""",
     evidence="""Both shapes, the axis.""",
     example="""[1, 4, 8] + [1, 16, 8].""",
     fix="""Make both follow the same size.""",
     shows=ModelText("g (float[1,4,8] x, float[1,16,8] z) => (float[1,c,8] y) { [sum] y = Add (x, z) }", ranges={}),
-    quiet=ModelText("g (float[1,4,8] x, float[1,1,8] z) => (float[1,c,8] y) { [sum] y = Add (x, z) }", ranges={}),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("float[1,16", "float[1,1"),
     rewrites=(
         "expand-follow-partner",
         "tile-follow-partner",
@@ -272,11 +214,9 @@ BROADCAST = Kind(
     ),
 )
 
-CONCAT = Kind(
+CONCAT = DynamicKind(
     id="dynamic/concat",
     summary="Parts that do not join",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""Parts to concatenate must agree on every other axis.""",
     evidence="""The shapes, the axis.""",
@@ -285,12 +225,7 @@ CONCAT = Kind(
     shows=ModelText(
         "g (float[1,4,32] x, float[1,4,33] z) => (float[1,8,32] y) { [join] y = Concat <axis = 1> (x, z) }", ranges={}
     ),
-    quiet=ModelText(
-        "g (float[1,4,32] x, float[1,4,32] z) => (float[1,8,32] y) { [join] y = Concat <axis = 1> (x, z) }", ranges={}
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("float[1,4,33", "float[1,4,32"),
     rewrites=(
         "expand-follow-partner",
         "tile-follow-partner",
@@ -299,11 +234,9 @@ CONCAT = Kind(
     ),
 )
 
-MATMUL = Kind(
+MATMUL = DynamicKind(
     id="dynamic/matmul",
     summary="A matrix product whose inner size changes",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""The number of features depends on the size of the input, and the weights are made for one.""",
     evidence="""Both sizes, and the Flatten or Reshape that made features of the spatial size.""",
@@ -314,21 +247,12 @@ MATMUL = Kind(
         ranges={"h": (8, 16, 32)},
         weights=(Weights("w", (192, 10)),),
     ),
-    quiet=ModelText(
-        "g (float[1,3,h,8] x) => (float[1,10] y) { [flat] f = Flatten (x) [fc] y = Gemm (f, w) }",
-        ranges={"h": (8, 8, 8)},
-        weights=(Weights("w", (192, 10)),),
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"h": (8, 8, 8)}),
 )
 
-SQUEEZE = Kind(
+SQUEEZE = DynamicKind(
     id="dynamic/squeeze",
     summary="A squeeze of an axis that is not always 1",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""
 The axis was 1 in the example. Without axes Squeeze removes every axis of size 1, so that even the rank depends
@@ -338,21 +262,16 @@ on the input; TensorRT fixes the rank when it builds.
     example="""`x.squeeze()` or `x.squeeze(0)` with a dynamic batch.""",
     fix="""Remove it, or name an axis that is always 1.""",
     shows=ModelText("g (float[n,4,1] x) => (float[a,b] y) <int64[1] axes = {0}> { [drop] y = Squeeze (x, axes) }"),
-    quiet=ModelText("g (float[n,4,1] x) => (float[a,b] y) <int64[1] axes = {2}> { [drop] y = Squeeze (x, axes) }"),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("axes = {0", "axes = {2"),
     rewrites=(
         "squeeze-fixed-axes",
         "drop-squeeze",
     ),
 )
 
-INDEX_RANGE = Kind(
+INDEX_RANGE = DynamicKind(
     id="dynamic/index-range",
     summary="An index out of range",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""A constant index lies outside its axis, always or at some sizes. TensorRT does not check indices and reads
 beyond the tensor.""",
@@ -363,19 +282,12 @@ beyond the tensor.""",
         "g (float[1,t,8] x) => (float[1,8] y) <int64 i = {15}> { [last] y = Gather <axis = 1> (x, i) }",
         ranges={"t": (4, 16, 32)},
     ),
-    quiet=ModelText(
-        "g (float[1,t,8] x) => (float[1,8] y) <int64 i = {-1}> { [last] y = Gather <axis = 1> (x, i) }",
-        ranges={"t": (4, 16, 32)},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("int64 i = {15", "int64 i = {-1"),
 )
 
-UNROLLED_LOOP = Kind(
+UNROLLED_LOOP = DynamicKind(
     id="dynamic/unrolled-loop",
     summary="A loop over a dynamic axis that was unrolled for the example",
-    title="{op} {node} {breaks}",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.SHAPES,),
     cause="""`for t in range(x.shape[1])` is a Python loop: the export holds one Gather for each step of the example. A
@@ -394,27 +306,12 @@ shorter input is read out of range; the rest of a longer one is ignored without 
     """,
         ranges={"t": (2, 4, 9)},
     ),
-    quiet=ModelText(
-        """
-        g (float[1,t,4] x) => (float[1,4] y) <int64 i = {0}, int64 j = {1}, int64 k = {2}, int64 l = {3}> {
-            [step0] a = Gather <axis = 1> (x, i)
-            [step1] b = Gather <axis = 1> (x, j)
-            [step2] c = Gather <axis = 1> (x, k)
-            [step3] d = Gather <axis = 1> (x, l)
-            y = Sum (a, b, c, d) }
-    """,
-        ranges={"t": (4, 4, 4)},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"t": (4, 4, 4)}),
 )
 
-PAD = Kind(
+PAD = DynamicKind(
     id="dynamic/pad",
     summary="Pads that do not fit",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""
 Reflection needs a dimension larger than the pad; cropping (negative pads) cannot take more than there is.
@@ -429,23 +326,12 @@ Reflection needs a dimension larger than the pad; cropping (negative pads) canno
     """,
         ranges={"w": (2, 16, 32)},
     ),
-    quiet=ModelText(
-        """
-        g (float[1,1,w] x) => (float[1,1,v] y) <int64[6] pads = {0, 0, 4, 0, 0, 4}> {
-            [pad] y = Pad <mode = "reflect"> (x, pads) }
-    """,
-        ranges={"w": (5, 16, 32)},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"w": (5, 16, 32)}),
 )
 
-TOPK = Kind(
+TOPK = DynamicKind(
     id="dynamic/topk",
     summary="K larger than the axis",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""K is a constant, and at small sizes the axis has fewer elements.""",
     evidence="""K and the size.""",
@@ -455,20 +341,12 @@ TOPK = Kind(
         "g (float[1,t] x) => (float[1,k] y) <int64[1] k = {100}> { [best] y, i = TopK (x, k) }",
         ranges={"t": (50, 200, 400)},
     ),
-    quiet=ModelText(
-        "g (float[1,t] x) => (float[1,k] y) <int64[1] k = {100}> { [best] y, i = TopK (x, k) }",
-        ranges={"t": (100, 200, 400)},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"t": (100, 200, 400)}),
 )
 
-COLLAPSED = Kind(
+COLLAPSED = DynamicKind(
     id="dynamic/collapsed",
     summary="An input smaller than the kernel",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""The input is smaller than the kernel at this size.""",
     evidence="""Window and size.""",
@@ -478,20 +356,12 @@ COLLAPSED = Kind(
         "g (float[1,3,h,h] x) => (float[1,3,p,p] y) { [pool] y = AveragePool <kernel_shape = [7, 7]> (x) }",
         ranges={"h": (4, 14, 28)},
     ),
-    quiet=ModelText(
-        "g (float[1,3,h,h] x) => (float[1,3,p,p] y) { [pool] y = AveragePool <kernel_shape = [7, 7]> (x) }",
-        ranges={"h": (7, 14, 28)},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"h": (7, 14, 28)}),
 )
 
-SPLIT = Kind(
+SPLIT = DynamicKind(
     id="dynamic/split",
     summary="Parts that do not add up",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""The sizes of the parts are constants and the axis is dynamic.""",
     evidence="""The parts and the size.""",
@@ -504,24 +374,13 @@ SPLIT = Kind(
     """,
         ranges={"c": (8, 8, 12)},
     ),
-    quiet=ModelText(
-        """
-        g (float[1,c] x) => (float[1,4] a, float[1,4] b) <int64[2] sizes = {4, 4}> {
-            [parts] a, b = Split <axis = 1> (x, sizes) }
-    """,
-        ranges={"c": (8, 8, 8)},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(ranges={"c": (8, 8, 8)}),
     rewrites=("split-equally",),
 )
 
-SLICE = Kind(
+SLICE = DynamicKind(
     id="dynamic/slice",
     summary="A slice beyond the tensor",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""Bounds, axes or steps do not fit the shape.""",
     evidence="""The bounds and the shape.""",
@@ -534,24 +393,13 @@ SLICE = Kind(
     """,
         ranges={},
     ),
-    quiet=ModelText(
-        """
-        g (float[1,8] x) => (float[1,4] y) <int64[1] start = {0}, int64[1] end = {4}, int64[1] axis = {1}> {
-            [cut] y = Slice (x, start, end, axis) }
-    """,
-        ranges={},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("axis = {3", "axis = {1"),
     rewrites=("slice-to-the-end",),
 )
 
-RANGE = Kind(
+RANGE = DynamicKind(
     id="dynamic/range",
     summary="A Range that never ends",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""The step is 0 or leads away from the limit.""",
     evidence="""Start, limit, step.""",
@@ -565,23 +413,12 @@ RANGE = Kind(
     """,
         ranges={},
     ),
-    quiet=ModelText(
-        """
-        g (int64 first) => (int64[m] y) <int64 start = {0}, int64 limit = {4}, int64 step = {1}> {
-            [count] r = Range (start, limit, step)
-            y = Add (r, first) }
-    """,
-        ranges={},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("step = {0}>", "step = {1}>"),
 )
 
-SHAPE_VALUES = Kind(
+SHAPE_VALUES = DynamicKind(
     id="dynamic/shape-values",
     summary="Values of a shape tensor that do not fit",
-    title="{op} {node} {breaks}",
     severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES,),
     cause="""The values given for a shape-tensor input ask for a shape the data cannot have.""",
@@ -592,20 +429,12 @@ SHAPE_VALUES = Kind(
         "g (float[n,4] x, int64[2] target) => (float[a,b] y) { [view] y = Reshape (x, target) }",
         values={"target": Values((1, 4), (2, 3), (4, 4))},
     ),
-    quiet=ModelText(
-        "g (float[n,4] x, int64[2] target) => (float[a,b] y) { [view] y = Reshape (x, target) }",
-        values={"target": Values((1, 4), (2, 4), (4, 4))},
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(values={"target": Values((1, 4), (2, 4), (4, 4))}),
 )
 
-CANNOT_WORK = Kind(
+CANNOT_WORK = DynamicKind(
     id="dynamic/cannot-work",
     summary="Sizes an operator does not allow",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""The operator's own rules are broken at this size.""",
     evidence="""The shapes and the rule.""",
@@ -614,13 +443,8 @@ CANNOT_WORK = Kind(
     shows=ModelText(
         "g (float[1,6,4,4] x) => (float[1,c,8,8] y) { [up] y = DepthToSpace <blocksize = 2> (x) }", ranges={}
     ),
-    quiet=ModelText(
-        "g (float[1,8,4,4] x) => (float[1,c,8,8] y) { [up] y = DepthToSpace <blocksize = 2> (x) }", ranges={}
-    ),
-    reads_sizes=True,
+    quiet=But("float[1,6", "float[1,8"),
     vague=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
     rewrites=(
         "reshape-follow-input",
         "reshape-one-minus-one",
@@ -629,7 +453,7 @@ CANNOT_WORK = Kind(
     ),
 )
 
-BREAKS = Kind(
+BREAKS = DynamicKind(
     id="dynamic/breaks",
     summary="The builder says that a point cannot run",
     title="The builder says that a point cannot run",
@@ -643,17 +467,12 @@ TensorRT warns `Profile kMIN values are not self-consistent` and builds an engin
     fix="""Change the range.""",
     shows=Message("Profile kMAX values are not self-consistent: positions has 512 entries"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
-    reads_sizes=True,
     vague=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
 )
 
-LAYER_PARAMETERS = Kind(
+LAYER_PARAMETERS = DynamicKind(
     id="dynamic/layer-parameters",
     summary="Stored weights that are made for another number of channels",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""
 The weights of a convolution, or scale and bias of a normalization, fix the channels of the input, and these
@@ -666,35 +485,24 @@ opset 18 to 20 and one a channel from 21 on.
     shows=ModelText(
         "g (float[n,3,8,8] x) => (float[n,4,6,6] y) { [conv] y = Conv (x, w) }", weights=(Weights("w", (4, 1, 3, 3)),)
     ),
-    quiet=ModelText(
-        "g (float[n,3,8,8] x) => (float[n,4,6,6] y) { [conv] y = Conv (x, w) }", weights=(Weights("w", (4, 3, 3, 3)),)
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But(weights=(Weights("w", (4, 3, 3, 3)),)),
 )
 
-AXIS = Kind(
+AXIS = DynamicKind(
     id="dynamic/axis",
     summary="An axis the input does not have",
-    title="{op} {node} {breaks}",
-    severities=(Severity.ERROR, Severity.WARNING, Severity.NOTE),
     tiers=(Tier.SHAPES,),
     cause="""Axis or perm counts more dimensions than the input has.""",
     evidence="""The axis and the shape.""",
     example="""Softmax with axis 5 on a matrix.""",
     fix="""Correct the axis; -1 is the last one.""",
     shows=ModelText("g (float[n,8] x) => (float[n,8] y) { [probs] y = Softmax <axis = 5> (x) }"),
-    quiet=ModelText("g (float[n,8] x) => (float[n,8] y) { [probs] y = Softmax <axis = -1> (x) }"),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
-    moot_under=("weights/size-mismatch",),
+    quiet=But("<axis = 5", "<axis = -1"),
 )
 
-FOLDED_BATCH = Kind(
+FOLDED_BATCH = DynamicKind(
     id="dynamic/folded-batch",
     summary="A reshape that folds the batch into another axis",
-    title="{op} {node} {breaks}",
     severities=(Severity.WARNING, Severity.ERROR),
     tiers=(Tier.HAZARD, Tier.SHAPES),
     cause="""
@@ -708,11 +516,7 @@ No runtime refuses it where the elements divide: the samples of a batch end up i
     shows=ModelText(
         "g (float[n,16] x) => (float[a,m] y) <int64[2] s = {1, -1}> { [view] r = Reshape (x, s) y = Relu (r) }"
     ),
-    quiet=ModelText(
-        "g (float[n,16] x) => (float[a,m] y) <int64[2] s = {-1, 16}> { [view] r = Reshape (x, s) y = Relu (r) }"
-    ),
-    reads_sizes=True,
-    matters=frozenset({"sizes"}),
+    quiet=But("s = {1, -1", "s = {-1, 16"),
     moot_under=("dynamic/baked-reshape",),
     rewrites=(
         "reshape-follow-input",

@@ -3,15 +3,22 @@
 What TensorRT, ONNX Runtime and scripts for older releases print, and what it means.
 """
 
+from functools import partial
+
 from friction_tui.kinds.examples import Message, Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
-OTHER = Kind(
+EngineKind = partial(
+    Kind,
+    severities=(Severity.ERROR, Severity.WARNING),
+    tiers=(Tier.BUILDER,),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+OTHER = EngineKind(
     id="engine/other",
     summary="A message that is not known yet",
-    title="A message that is not known yet",
-    severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.BUILDER, Tier.PARSER, Tier.SHAPES),
     cause="""The text is not in the table of messages.""",
     evidence="""The text.""",
@@ -22,11 +29,10 @@ OTHER = Kind(
     vague=True,
 )
 
-MESSAGE = Kind(
+MESSAGE = EngineKind(
     id="engine/message",
     summary="A message of the builder",
     title="{outcome}",
-    severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.BUILDER, Tier.SHAPES),
     cause="""The builder's own text, before its names are found in the model.""",
     evidence="""The text.""",
@@ -36,7 +42,7 @@ MESSAGE = Kind(
     quiet=Shown("tests/engines/test_build.py::test_a_build_says_what_it_made"),
 )
 
-PARSER_CRASHED = Kind(
+PARSER_CRASHED = EngineKind(
     id="engine/parser-crashed",
     summary="The parser crashed",
     title="TensorRT's parser crashed on this model",
@@ -51,12 +57,11 @@ PARSER_CRASHED = Kind(
     moot_with=("structure/recursive-function",),
 )
 
-BUILDER_CRASHED = Kind(
+BUILDER_CRASHED = EngineKind(
     id="engine/builder-crashed",
     summary="The builder crashed",
     title="TensorRT's builder crashed on this model",
     severities=(Severity.ERROR,),
-    tiers=(Tier.BUILDER,),
     cause="""TensorRT's builder ended in a signal, or without a word, while it built the model.""",
     evidence="""How the process ended, the last lines that it wrote, and the node with which the crash begins.""",
     example="""SIGSEGV on an Attention whose query and key are one tensor (TensorRT-RTX 1.7.1).""",
@@ -65,12 +70,11 @@ BUILDER_CRASHED = Kind(
     quiet=Shown("tests/commands/test_check.py::test_a_build_that_succeeds_says_so"),
 )
 
-BUILD_TIMEOUT = Kind(
+BUILD_TIMEOUT = EngineKind(
     id="engine/build-timeout",
     summary="The build took too long",
     title="The build gave no result in time",
     severities=(Severity.ERROR,),
-    tiers=(Tier.BUILDER,),
     cause="""The build was ended before it came to a result.""",
     evidence="""The seconds it was given.""",
     example="""A cubic Resize of dynamic size that compiles for minutes.""",
@@ -79,12 +83,10 @@ BUILD_TIMEOUT = Kind(
     quiet=Shown("tests/session/test_builder_verdict.py::test_a_model_that_builds_has_no_finding"),
 )
 
-OUT_OF_HOST_MEMORY = Kind(
+OUT_OF_HOST_MEMORY = EngineKind(
     id="engine/out-of-host-memory",
     summary="The build ran out of this machine's memory",
-    title="The build ran out of this machine's memory",
     severities=(Severity.ERROR,),
-    tiers=(Tier.BUILDER,),
     cause="""The builder needs more memory of the machine (not of the GPU) than it could get.""",
     evidence="""How the process ended: SIGKILL from the kernel, or an allocation that failed.""",
     example="""A large model built in a container with a small memory limit.""",
@@ -93,12 +95,11 @@ OUT_OF_HOST_MEMORY = Kind(
     quiet=Shown("tests/session/test_builder_verdict.py::test_a_model_that_builds_has_no_finding"),
 )
 
-TARGET = Kind(
+TARGET = EngineKind(
     id="engine/target",
     summary="A target that the engine does not build for",
     title="{engine} does not build for {target}",
     severities=(Severity.ERROR,),
-    tiers=(Tier.BUILDER,),
     cause="""The chosen GPU architecture is not among those that the installed engine can be told to build for.""",
     evidence="""The target, and those that are offered.""",
     example="""`--target SM999`, or SM70 with TensorRT-RTX.""",
@@ -107,12 +108,11 @@ TARGET = Kind(
     quiet=Shown("tests/commands/test_check.py::test_a_target_that_is_offered_is_taken"),
 )
 
-PRECISION_FLAG = Kind(
+PRECISION_FLAG = EngineKind(
     id="engine/precision-flag",
     summary="A precision that the engine does not take as a flag",
     title="{engine} does not take {precision} as a flag",
     severities=(Severity.ERROR,),
-    tiers=(Tier.BUILDER,),
     cause="""The engine's networks are strongly typed: a precision is an edit of the model, and this one needs scales
 that nobody can invent.""",
     evidence="""The precision, and those that can be chosen.""",
@@ -122,10 +122,9 @@ that nobody can invent.""",
     quiet=Shown("tests/commands/test_check.py::test_a_target_that_is_offered_is_taken"),
 )
 
-NO_GPU = Kind(
+NO_GPU = EngineKind(
     id="engine/no-gpu",
     summary="CUDA error 35",
-    title="CUDA error 35",
     severities=(Severity.WARNING,),
     tiers=(Tier.UNKNOWN,),
     cause="""The driver is older than the CUDA runtime, or there is no GPU.""",
@@ -136,10 +135,9 @@ NO_GPU = Kind(
     quiet=Message("CUDA initialization failure with error: 2"),
 )
 
-NEEDS_GPU = Kind(
+NEEDS_GPU = EngineKind(
     id="engine/needs-gpu",
     summary="Cannot be judged without a GPU",
-    title="Cannot be judged without a GPU",
     severities=(Severity.WARNING,),
     tiers=(Tier.UNKNOWN,),
     cause="""What was asked exists only where a GPU is.""",
@@ -150,12 +148,9 @@ NEEDS_GPU = Kind(
     quiet=Message("NonZero plugin creator version 1 was not found in plugin registry."),
 )
 
-OUT_OF_MEMORY = Kind(
+OUT_OF_MEMORY = EngineKind(
     id="engine/out-of-memory",
     summary="Out of memory, not unsupported",
-    title="Out of memory, not unsupported",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""A kernel or the engine wants more memory than there is, at the profile's max.""",
     evidence="""The bytes.""",
     example="""`Skipping tactic 3 due to insufficient memory on requested size of 68719476736`.""",
@@ -166,12 +161,9 @@ OUT_OF_MEMORY = Kind(
     quiet=Message("Skipping tactic 3 because it is slower."),
 )
 
-WORKSPACE_TOO_SMALL = Kind(
+WORKSPACE_TOO_SMALL = EngineKind(
     id="engine/workspace-too-small",
     summary="The workspace limit is too small",
-    title="The workspace limit is too small",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""Every kernel needs more scratch memory than allowed; TensorRT then reports missing implementations.""",
     evidence="""The text.""",
     example="""A limit of 1 MiB.""",
@@ -180,12 +172,9 @@ WORKSPACE_TOO_SMALL = Kind(
     quiet=Message("Skipping tactic 3 due to insufficient memory on requested size of 68719476736."),
 )
 
-FOREIGN_NODE = Kind(
+FOREIGN_NODE = EngineKind(
     id="engine/foreign-node",
     summary="No implementation for a fused region",
-    title="No implementation for a fused region",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""
 `ForeignNode[A...B]` is everything between A and B, fused by TensorRT's compiler. It needs too much memory, or
 one operator in it does not fit; the message does not say which.
@@ -197,12 +186,9 @@ one operator in it does not fit; the message does not say which.
     quiet=Message("Could not find any implementation for node /dec/Add."),
 )
 
-INITIALIZER = Kind(
+INITIALIZER = EngineKind(
     id="engine/initializer",
     summary="An initializer that could not be read",
-    title="An initializer that could not be read",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""Eight causes share this text: external data missing or short, a stored length that contradicts the dims, a
 type TensorRT does not have.""",
     evidence="""The initializer.""",
@@ -213,12 +199,9 @@ type TensorRT does not have.""",
     vague=True,
 )
 
-SHAPE_ANALYSIS = Kind(
+SHAPE_ANALYSIS = EngineKind(
     id="engine/shape-analysis",
     summary="TensorRT could not work out a shape",
-    title="TensorRT could not work out a shape",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""A size depends on values, or the input types do not fit together.""",
     evidence="""`checkCalculationStatusSanity`, `isInFlight`.""",
     example="""Where with int32 and int64 branches; a Loop whose trip count is computed.""",
@@ -228,11 +211,9 @@ SHAPE_ANALYSIS = Kind(
     vague=True,
 )
 
-PLAN_VERSION = Kind(
+PLAN_VERSION = EngineKind(
     id="engine/plan-version",
     summary="A plan of another TensorRT",
-    title="A plan of another TensorRT",
-    severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.STACK,),
     cause="""A plan only runs with the version that built it (and on the architecture it was built for).""",
     evidence="""Both versions.""",
@@ -245,12 +226,9 @@ PLAN_VERSION = Kind(
     quiet=Message("The engine plan file was loaded."),
 )
 
-REMOVED_API = Kind(
+REMOVED_API = EngineKind(
     id="engine/removed-api",
     summary="A script for an older TensorRT",
-    title="A script for an older TensorRT",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""The attribute was removed.""",
     evidence="""The old name and the new one.""",
     example="""`'IBuilderConfig' object has no attribute 'max_workspace_size'`.""",
@@ -259,12 +237,9 @@ REMOVED_API = Kind(
     quiet=Message("'tensorrt.IBuilderConfig' object has no attribute 'workspace'"),
 )
 
-NONE_ENGINE = Kind(
+NONE_ENGINE = EngineKind(
     id="engine/none-engine",
     summary="A consequence of an earlier failure",
-    title="A consequence of an earlier failure",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""The build or load failed and returned None.""",
     evidence="""The text.""",
     example="""`'NoneType' object has no attribute 'create_execution_context'`.""",
@@ -273,12 +248,9 @@ NONE_ENGINE = Kind(
     quiet=Message("'NoneType' object has no attribute 'shape'"),
 )
 
-FEED = Kind(
+FEED = EngineKind(
     id="engine/feed",
     summary="Fed names that the graph does not have",
-    title="Fed names that the graph does not have",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""An argument the model does not use is dropped at export.""",
     evidence="""The names.""",
     example="""`Invalid Feed Input Name:token_type_ids`.""",
@@ -287,12 +259,9 @@ FEED = Kind(
     quiet=Message("Feed accepted"),
 )
 
-SERVING_RANGE = Kind(
+SERVING_RANGE = EngineKind(
     id="engine/serving-range",
     summary="A request outside the engine's profile",
-    title="A request outside the engine's profile",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""The server allows larger requests than the engine was built for.""",
     evidence="""The dimension, its range, the request.""",
     example="""`expected the shape of dimension 0 to be between 1 and 1 but received 32`.""",
@@ -301,12 +270,9 @@ SERVING_RANGE = Kind(
     quiet=Message("model expected 2 inputs but received 3"),
 )
 
-NO_ADAPTER = Kind(
+NO_ADAPTER = EngineKind(
     id="engine/no-adapter",
     summary="No way to that opset",
-    title="No way to that opset",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""ONNX's version converter has no adapter; downgrades are mostly not implemented.""",
     evidence="""The operator and the opset.""",
     example="""`No Adapter From Version $11 for Resize`.""",
@@ -315,12 +281,9 @@ NO_ADAPTER = Kind(
     quiet=Message("Adapter From Version $11 for Resize"),
 )
 
-NO_ONNX_OP = Kind(
+NO_ONNX_OP = EngineKind(
     id="engine/no-onnx-op",
     summary="A PyTorch operator without translation",
-    title="A PyTorch operator without translation",
-    severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.BUILDER,),
     cause="""The exporter has none at this opset.""",
     evidence="""The operator and the opset.""",
     example="""`Exporting the operator 'aten::stft' to ONNX opset version 11 is not supported`.""",

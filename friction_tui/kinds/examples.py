@@ -6,7 +6,9 @@ They stand in the kind's declaration, on its page of the documentation, and in t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import textwrap
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from friction_tui.vocabulary.recipe import ExportOptions, Precision, Profile, Range, Values
 
@@ -86,6 +88,24 @@ class TorchModule:
     options: ExportOptions = field(default_factory=ExportOptions)
 
 
+def net(members: str, inputs: str = "torch.randn(2, 8),", **judged_with: Any) -> TorchModule:
+    """A file whose module `Net` has these members, in evaluation mode, and is exported with `inputs`.
+
+    `judged_with` are further fields of `TorchModule`.
+    """
+    body = textwrap.indent(members.strip("\n"), "    ")
+    source = f"""
+import torch
+
+class Net(torch.nn.Module):
+{body}
+
+def create():
+    return Net().eval(), ({inputs})
+"""
+    return TorchModule(source, **judged_with)
+
+
 @dataclass(frozen=True, slots=True)
 class Stack:
     """Facts about an installation, as the doctor collects them: package versions, driver, GPUs."""
@@ -101,3 +121,25 @@ class Shown:
 
 
 Example = ModelText | Built | Message | FileBytes | TorchModule | Stack | Shown
+
+
+class But:
+    """The example that it stands beside, in which each `old, new` of `fragments` is replaced and `fields` are others.
+
+    An `old` is a part of the text of the graph or of the source that stands there once.
+    """
+
+    def __init__(self, *fragments: str, **fields: Any) -> None:
+        self._fragments, self._fields = fragments, fields
+
+    def of(self, shown: Example) -> Example:
+        """The example close to `shown`. Raises ValueError without a text, and for an `old` that is not there once."""
+        name = "graph" if isinstance(shown, ModelText) else "source"
+        if not isinstance(shown, ModelText | Built | TorchModule):
+            raise ValueError(f"{shown} has no text to replace something in")
+        text: str = getattr(shown, name)
+        for old, new in zip(self._fragments[::2], self._fragments[1::2], strict=True):
+            if text.count(old) != 1:
+                raise ValueError(f"{old!r} does not stand once in {text}")
+            text = text.replace(old, new)
+        return replace(shown, **{name: text, **self._fields})

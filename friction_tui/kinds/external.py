@@ -3,6 +3,8 @@
 Weights of a large model lie in files beside the `.onnx`; the model only names them.
 """
 
+from functools import partial
+
 from friction_tui.kinds.examples import Built
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
@@ -18,7 +20,14 @@ def model():
 
 _WHOLE = _stored('"location": "weights.bin", "offset": "0", "length": "64"')
 
-MISSING = Kind(
+ExternalKind = partial(
+    Kind,
+    tiers=(Tier.MODEL,),
+    matters=frozenset({"stored data"}),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+MISSING = ExternalKind(
     id="external/missing",
     summary="An external data file is missing",
     title="External data file {file} is missing",
@@ -35,30 +44,24 @@ The initializers that refer to the file, the full path where it is expected, and
 path as well.""",
     shows=_stored('"location": "elsewhere.bin"'),
     quiet=_WHOLE,
-    matters=frozenset({"stored data"}),
 )
 
-TOO_SHORT = Kind(
+TOO_SHORT = ExternalKind(
     id="external/too-short",
     summary="An external data file ends too early",
     title="External data file {file} is too short",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The file was truncated on the way, or belongs to another export of the model.""",
     evidence="""Its size, and the byte range that an initializer asks for.""",
     example="""A 4 GB file on a file system that holds 2 GB files.""",
     fix="""Copy the file again, whole, from the same export as the `.onnx`.""",
     shows=_stored('"location": "weights.bin"', "bytes(60)"),
     quiet=_WHOLE,
-    matters=frozenset({"stored data"}),
 )
 
-NOT_DATA = Kind(
+NOT_DATA = ExternalKind(
     id="external/not-data",
     summary="An external data file holds something else",
     title="External data file {file} holds no weights",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The file of the weights is a git-lfs pointer, a web page or empty: the repository was cloned without
 git-lfs, or the download led to a page. Engines only say that the file is too short.""",
     evidence="""What the file begins with, and its size.""",
@@ -66,15 +69,11 @@ git-lfs, or the download led to a page. Engines only say that the file is too sh
     fix="""`git lfs pull` in the repository, or download the file again.""",
     shows=_stored('"location": "weights.bin"', "b'version https://git-lfs.github.com/spec/v1'"),
     quiet=_stored('"location": "weights.bin"', "b'too short'"),
-    matters=frozenset({"stored data"}),
 )
 
-ESCAPES = Kind(
+ESCAPES = ExternalKind(
     id="external/escapes",
     summary="External data outside the model's folder",
-    title="External data outside the model's folder",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The location is an absolute path, contains `..`, or is a link that leads out of the folder. ONNX forbids
 it: opening a model could read any file of the user. Nothing is read from there.""",
     evidence="""The location as written and where it leads.""",
@@ -83,15 +82,12 @@ it: opening a model could read any file of the user. Nothing is read from there.
 again.""",
     shows=_stored('"location": "../weights.bin"'),
     quiet=_WHOLE,
-    matters=frozenset({"stored data"}),
 )
 
-NO_NUMBER = Kind(
+NO_NUMBER = ExternalKind(
     id="external/no-number",
     summary="External data with an offset or length that is not a number",
     title="External data of {initializer}: {entry} is not a number of bytes",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The entry's `offset` or `length` is not a whole number of bytes: a tool or a hand edit damaged it. TensorRT
 reads from another place in silence and computes with wrong weights; ONNX Runtime refuses the model.""",
     evidence="""The entry as it is written, and the initializers.""",
@@ -99,35 +95,27 @@ reads from another place in silence and computes with wrong weights; ONNX Runtim
     fix="""Save the model again with `save_as_external_data=True` where its weights are whole, or copy it again.""",
     shows=_stored('"location": "weights.bin", "offset": "-4096"'),
     quiet=_WHOLE,
-    matters=frozenset({"stored data"}),
 )
 
-NO_LOCATION = Kind(
+NO_LOCATION = ExternalKind(
     id="external/no-location",
     summary="External data without a file name",
-    title="External data without a file name",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The initializer is marked as external and has no `location` entry: a tool lost it.""",
     evidence="""The initializers.""",
     example="""A script that set `data_location = EXTERNAL` by hand.""",
     fix="""Save the model again from where the weights are whole.""",
     shows=_stored('"offset": "0"'),
     quiet=_WHOLE,
-    matters=frozenset({"stored data"}),
 )
 
-WRONG_LENGTH = Kind(
+WRONG_LENGTH = ExternalKind(
     id="external/wrong-length",
     summary="The external entry's length does not match the dims",
     title="External data length does not match the dims",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The `length` recorded for the data is not what dims and type need.""",
     evidence="""Both lengths in bytes.""",
     example="""A tool changed the type of a weight from float32 to float16 and kept the entry.""",
     fix="""Re-export, or save again from an intact copy.""",
     shows=_stored('"location": "weights.bin", "length": "32"'),
     quiet=_WHOLE,
-    matters=frozenset({"stored data"}),
 )

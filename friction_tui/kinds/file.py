@@ -5,6 +5,8 @@ without an error and fails much later with `Network must have at least one outpu
 before anything else.
 """
 
+from functools import partial
+
 from friction_tui.kinds.examples import FileBytes, Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
@@ -22,27 +24,29 @@ _MODEL = (
 _TEXT_FORM = '<ir_version: 9, opset_import: ["" : 17]> g (float[2] x) => (float[2] y) { y = Relu (x) }'
 _LFS_POINTER = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 4711\n"
 
-MISSING = Kind(
+FileKind = partial(
+    Kind,
+    tiers=(Tier.MODEL,),
+    matters=frozenset({"stored data"}),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+MISSING = FileKind(
     id="file/missing",
     summary="There is no such file",
     title="No such file",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The path does not exist, or cannot be read by this user.""",
     evidence="""The path as given, and the system's own error.""",
     example="""`friction-tui check models/yolo.onx`, where the file is called `yolo.onnx`.""",
     fix="""Correct the path; make the file readable.""",
     shows=Shown("tests/rules/file/test_file_content.py::test_what_is_not_a_model_is_one_error_that_says_what_it_is"),
     quiet=_file(_MODEL),
-    matters=frozenset({"stored data"}),
 )
 
-DIRECTORY = Kind(
+DIRECTORY = FileKind(
     id="file/directory",
     summary="A folder was opened as a model",
     title="A folder, not a model",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The path is a folder. A TensorFlow SavedModel is a folder and needs an export; a folder of ONNX files
 needs one file to be named.""",
     evidence="""The path, and which model files lie inside.""",
@@ -50,15 +54,11 @@ needs one file to be named.""",
     fix="""Name the file in the folder, or export the SavedModel with tf2onnx.""",
     shows=Shown("tests/rules/file/test_file_content.py::test_what_is_not_a_model_is_one_error_that_says_what_it_is"),
     quiet=_file(_MODEL),
-    matters=frozenset({"stored data"}),
 )
 
-EMPTY = Kind(
+EMPTY = FileKind(
     id="file/empty",
     summary="The file is empty",
-    title="The file is empty",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""A download or a copy stopped before the first byte, or the disk was full. An empty file is a valid empty
 protobuf message: TensorRT parses it without an error and only says `Network must have at least one output` when it
 builds.""",
@@ -67,15 +67,12 @@ builds.""",
     fix="""Download or export the file again and compare its size with the source.""",
     shows=_file(b""),
     quiet=_file(b"\n"),
-    matters=frozenset({"stored data"}),
 )
 
-HTML = Kind(
+HTML = FileKind(
     id="file/html",
     summary="An HTML page instead of a model",
     title="An HTML page, not an ONNX model",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The server answered with a web page (a login form, an error, a "download anyway?" question) and the
 download saved it under the model's name. TensorRT's parser accepts it without an error.""",
     evidence="""The first bytes of the file and the page's title.""",
@@ -85,15 +82,12 @@ the file itself is at `.../raw/...`.""",
 download again.""",
     shows=_file("<!DOCTYPE html><html><title>Sign in</title></html>"),
     quiet=_file("Sign in to download <model.onnx>"),
-    matters=frozenset({"stored data"}),
 )
 
-GIT_LFS = Kind(
+GIT_LFS = FileKind(
     id="file/git-lfs",
     summary="A git-lfs pointer instead of the file",
     title="A git-lfs pointer, not the model",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The repository keeps the model in git-lfs and the checkout has only the pointer: three lines of text with
 the hash and the size of the real file. ONNX then says `ModelProto has no field named "version"`.""",
     evidence="""The pointer's own lines: the hash and the real size.""",
@@ -101,30 +95,24 @@ the hash and the size of the real file. ONNX then says `ModelProto has no field 
     fix="""`git lfs install && git lfs pull`, or download the file itself.""",
     shows=_file(_LFS_POINTER),
     quiet=_file("git lfs pull failed: this repository is over its quota"),
-    matters=frozenset({"stored data"}),
 )
 
-TEXT = Kind(
+TEXT = FileKind(
     id="file/text",
     summary="A text file opened as a model",
     title="A text file, not an ONNX model",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The file holds text: an error message of a server (JSON, XML), a script, a label list.""",
     evidence="""The first line.""",
     example="""`{"error": "Repository not found"}` saved as `model.onnx`.""",
     fix="""Read the text: it usually says what went wrong; then download or export again.""",
     shows=_file('{"error": "Repository not found"}'),
     quiet=_file(_TEXT_FORM),
-    matters=frozenset({"stored data"}),
 )
 
-ONNX_TEXT = Kind(
+ONNX_TEXT = FileKind(
     id="file/onnx-text",
     summary="An ONNX model written as text",
     title="An ONNX model written as text, not in binary",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The model was saved in a form for people (protobuf's text format, JSON, or ONNX's own text form), often
 to look at a difference between two models. Engines read the binary form only and say `Protobuf parsing failed`.""",
     evidence="""The first line of the file.""",
@@ -133,15 +121,12 @@ to look at a difference between two models. Engines read the binary form only an
 other two.""",
     shows=_file(_TEXT_FORM),
     quiet=_file("graph of the losses, epoch by epoch"),
-    matters=frozenset({"stored data"}),
 )
 
-TRUNCATED = Kind(
+TRUNCATED = FileKind(
     id="file/truncated",
     summary="The file ends in the middle",
     title="The file is cut off",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The download or copy was cut, or the writer was killed. The protobuf message announces more bytes than the
 file has.""",
     evidence="""The size of the file and how far it could be read.""",
@@ -150,15 +135,12 @@ file has.""",
 basis for an engine.""",
     shows=_file(_MODEL[:40]),
     quiet=_file(_MODEL),
-    matters=frozenset({"stored data"}),
 )
 
-ZIP = Kind(
+ZIP = FileKind(
     id="file/zip",
     summary="A zip archive opened as an ONNX model",
     title="An archive, not an ONNX model",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""A `.pt`/`.pth` checkpoint, a `.pt2` export, a `.keras` file and a `.tar`/`.zip` download are archives, not
 ONNX models.""",
     evidence="""The first bytes (`PK`) and what the archive holds.""",
@@ -166,15 +148,12 @@ ONNX models.""",
     fix="""Unpack the archive if the model is inside, or export the PyTorch or Keras model to ONNX.""",
     shows=_file(b"PK\x03\x04" + bytes(60)),
     quiet=_file(b"\x1f\x8b" + bytes(60)),
-    matters=frozenset({"stored data"}),
 )
 
-PICKLE = Kind(
+PICKLE = FileKind(
     id="file/pickle",
     summary="A Python pickle opened as an ONNX model",
     title="A Python pickle, not an ONNX model",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""An old `torch.save` checkpoint or another pickle. Loading a pickle runs code from it, so it is not
 loaded.""",
     evidence="""The first bytes (a pickle protocol mark).""",
@@ -182,15 +161,13 @@ loaded.""",
     fix="""Export with `torch.onnx.export` where the model's code is.""",
     shows=_file(b"\x80\x02}q\x00X\x06\x00\x00\x00weightq\x01]q\x02s."),
     quiet=_file(b"PK\x03\x04" + bytes(60)),
-    matters=frozenset({"stored data"}),
 )
 
-ENGINE = Kind(
+ENGINE = FileKind(
     id="file/engine",
     summary="A TensorRT engine opened as a model",
     title="A {engine}, {verdict}",
     severities=(Severity.ERROR, Severity.NOTE),
-    tiers=(Tier.MODEL,),
     cause="""The file is a built plan. A plan is tied to the TensorRT version and, normally, to the GPU it was built
 for, and cannot be turned back into ONNX.""",
     evidence="""The plan's magic bytes and the TensorRT version written in its header, beside the installed one.""",
@@ -200,10 +177,9 @@ got 8.6.1, please rebuild`.""",
 the TensorRT that will load it, or build it version-compatible.""",
     shows=_file(b"ftrt" + bytes(20) + bytes([8, 6, 1, 6]) + bytes(400)),
     quiet=_file(_MODEL),
-    matters=frozenset({"stored data"}),
 )
 
-NOT_PROTOBUF = Kind(
+NOT_PROTOBUF = FileKind(
     id="file/not-protobuf",
     summary="The file is not an ONNX model",
     title="Not an ONNX model",
@@ -216,5 +192,4 @@ an encrypted file, or a damaged one.""",
     fix="""Find out what the file is, export or convert it to ONNX, or fetch it again.""",
     shows=_file(b"\x1c\x00\x00\x00TFL3" + bytes(200)),
     quiet=_file(_MODEL),
-    matters=frozenset({"stored data"}),
 )

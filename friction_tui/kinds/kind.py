@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from friction_tui.kinds.examples import Example
+from friction_tui.kinds.examples import But, Example
 from friction_tui.vocabulary.finding import RULE, EngineWords, Finding, Fix, Location, Severity, Tier
 
 
@@ -19,10 +19,11 @@ class Kind:
     """One kind of finding.
 
     `id` is stable: baselines, SARIF results and `[[allow]]` match by it; it never gets another meaning. `summary` is
-    the heading of its page. `title` is the pattern of a finding's title: `{field}` is filled by `finding`.
+    the heading of its page. `title` is the pattern of a finding's title, the summary unless it is given: `finding`
+    fills each `{field}`.
     `severities` and `tiers` are all that a rule may give its findings, the usual one first; what an engine's message
     decodes to may have others (`decoded`). The page is `cause`, `evidence`, `example` and `fix`, in Markdown. `shows`
-    is an input that makes the finding appear, `quiet` one close to it that must not.
+    is an input that makes the finding appear, `quiet` one close to it that must not (`But`: what is different in it).
 
     Relations, which decide what is reported once:
     `reads_sizes`: whether the finding depends on the ranges of the profile.
@@ -39,15 +40,15 @@ class Kind:
 
     id: str
     summary: str
-    title: str
-    severities: tuple[Severity, ...]
+    title: str = ""
+    severities: tuple[Severity, ...] = (Severity.ERROR,)
     tiers: tuple[Tier, ...]
     cause: str
     evidence: str
     example: str
     fix: str
     shows: Example
-    quiet: Example
+    quiet: Example | But
     reads_sizes: bool = False
     vague: bool = False
     gives_reason: bool = True
@@ -60,6 +61,11 @@ class Kind:
     moot_with: tuple[str, ...] = ()
     rewrites: tuple[str, ...] = ()
     since: str = "0.1.0"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.summary)
+        if isinstance(self.quiet, But):
+            object.__setattr__(self, "quiet", self.quiet.of(self.shows))
 
     @property
     def family(self) -> str:

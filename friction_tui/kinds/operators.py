@@ -4,26 +4,32 @@ What TensorRT's parser or builder has no importer, plug-in or kernel for. An ins
 also inside If and Loop bodies and local functions; where none is installed, a table answers and signs as one.
 """
 
-from friction_tui.kinds.examples import Message, ModelText, Shown, Weights
+from functools import partial
+
+from friction_tui.kinds.examples import But, Message, ModelText, Shown, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
-UNSUPPORTED = Kind(
+OperatorsKind = partial(
+    Kind,
+    tiers=(Tier.PARSER,),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+UNSUPPORTED = OperatorsKind(
     id="operators/unsupported",
     summary="The operator has no importer",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""It is an operator of ONNX, and this TensorRT has no importer for it. The parser's own text is `false`:
 the check that failed, printed.""",
     evidence="""The operator and every node it stands for; which TensorRT, if any, takes it.""",
     example="""`Det` on a batch of 3×3 matrices: `UNSUPPORTED_NODE: false`.""",
     fix="""Replace it by other operators (the finding says by which), move it outside the model, or write a plug-in.""",
     shows=ModelText("g (float[2,3,3] x) => (float[2] y) { y = Det (x) }"),
-    quiet=ModelText("g (float[2,3,3] x) => (float[2] y) { y = ReduceMax <axes = [1, 2], keepdims = 0> (x) }"),
+    quiet=But("{ y = Det", "{ y = ReduceMax <axes = [1, 2], keepdims = 0>"),
 )
 
-DATA_DEPENDENT = Kind(
+DATA_DEPENDENT = OperatorsKind(
     id="operators/data-dependent",
     summary="The output shape depends on values",
     title="{nodes} is data-dependent and not supported",
@@ -43,12 +49,10 @@ outside the model.
     rewrites=("nonzero-mask",),
 )
 
-SEQUENCE = Kind(
+SEQUENCE = OperatorsKind(
     id="operators/sequence",
     summary="Lists of tensors",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""
 SequenceEmpty, SequenceInsert, SplitToSequence, ConcatFromSequence and similar operators work on lists; TensorRT has
 tensors only. They come from scripted Python lists.
@@ -73,12 +77,10 @@ g (float[2,4] x) => (float[2,4] y) {
 """),
 )
 
-STRINGS = Kind(
+STRINGS = OperatorsKind(
     id="operators/strings",
     summary="Text in the graph",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""
 TensorRT has no string type: tokenizers, class labels and regular expressions cannot be part of an engine.
 """,
@@ -95,12 +97,10 @@ g (int64[4] x) => (float[2] y) {
     matters=frozenset({"element type"}),
 )
 
-BITWISE = Kind(
+BITWISE = OperatorsKind(
     id="operators/bitwise",
     summary="Bits of integers",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""
 BitShift, BitwiseAnd and the like have no importer, and unsigned integers are not computed with. They mostly
 unpack 4-bit weights or hash ids.
@@ -109,15 +109,13 @@ unpack 4-bit weights or hash ids.
     example="""`weights >> 4` on uint8.""",
     fix="""Unpack before exporting and use DequantizeLinear on INT4 or int8; Mod and Div by powers of two on int32.""",
     shows=ModelText("g (int32[4] x) => (int32[4] y) { y = BitwiseNot (x) }", opset=18),
-    quiet=ModelText("g (int32[4] x) => (int32[4] y) { y = Neg (x) }", opset=18),
+    quiet=But("BitwiseNot", "Neg"),
 )
 
-FOURIER = Kind(
+FOURIER = OperatorsKind(
     id="operators/fourier",
     summary="Fourier transforms",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""DFT and STFT are not taken in most releases; ONNX has no complex numbers either.""",
     evidence="""The node, and the release that takes it.""",
     example="""`torch.stft` in an audio front end.""",
@@ -128,12 +126,10 @@ FOURIER = Kind(
     ),
 )
 
-INTEGER_QUANTIZED = Kind(
+INTEGER_QUANTIZED = OperatorsKind(
     id="operators/integer-quantized",
     summary="Operator-oriented quantization",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""
 QLinearConv, MatMulInteger, DynamicQuantizeLinear are how ONNX Runtime's `QOperator` format writes a quantized
 model. TensorRT reads the QDQ format only.
@@ -155,12 +151,10 @@ g (float[4] x) => (float[4] y) <float s = {0.5}, int8 z = {0}> {
 """),
 )
 
-SAMPLING = Kind(
+SAMPLING = OperatorsKind(
     id="operators/sampling",
     summary="Random sampling",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""Multinomial and Bernoulli draw random numbers; TensorRT does not take them.""",
     evidence="""The node.""",
     example="""Sampling the next token inside the model.""",
@@ -169,12 +163,10 @@ SAMPLING = Kind(
     quiet=ModelText("g (float[1,16] x, float[1,16] noise) => (bool[1,16] y) { y = Less (noise, x) }"),
 )
 
-LOSS = Kind(
+LOSS = OperatorsKind(
     id="operators/loss",
     summary="A training loss",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""The graph computes a loss, which inference does not need.""",
     evidence="""The node.""",
     example="""SoftmaxCrossEntropyLoss.""",
@@ -183,7 +175,7 @@ LOSS = Kind(
     quiet=ModelText("g (float[2,4] x) => (float[2,4] y) { y = LogSoftmax (x) }"),
 )
 
-NEEDS_PLUGIN = Kind(
+NEEDS_PLUGIN = OperatorsKind(
     id="operators/needs-plugin",
     summary="Implemented as a plug-in",
     title="{nodes} is not supported",
@@ -205,7 +197,7 @@ NEEDS_PLUGIN = Kind(
     ),
 )
 
-PLUGIN_MISSING = Kind(
+PLUGIN_MISSING = OperatorsKind(
     id="operators/plugin-missing",
     summary="A plug-in of TensorRT's own is missing",
     title="{nodes} is not supported",
@@ -219,12 +211,10 @@ PLUGIN_MISSING = Kind(
     quiet=Message("No importer registered for op: Foo. Attempting to import as plugin."),
 )
 
-PLUGIN = Kind(
+PLUGIN = OperatorsKind(
     id="operators/plugin",
     summary="A custom operator",
     title="{nodes} needs a plugin",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""The operator is in a domain of its own, or has the name of a TensorRT plug-in. TensorRT needs a plug-in of
 exactly that name, version and namespace, and none is loaded. (Its message is the same for every operator that it does
 not know.)""",
@@ -238,12 +228,10 @@ g (float[2] x) => (float[2] y) { y = mmdeploy.Rotated (x) }
     quiet=ModelText("g (float[2] x) => (float[2] y) { y = Relu (x) }"),
 )
 
-MISSPELT = Kind(
+MISSPELT = OperatorsKind(
     id="operators/misspelt",
     summary="Almost the name of an ONNX operator",
     title="{nodes} is not an ONNX operator: misspelt?",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""
 No opset of ONNX has an operator of this name, and one has nearly it. A script that edits graphs wrote it.
 """,
@@ -251,11 +239,11 @@ No opset of ONNX has an operator of this name, and one has nearly it. A script t
     example="""`LeakyReLU` for `LeakyRelu`.""",
     fix="""Rename it (the tool can), and correct the script.""",
     shows=ModelText("g (float[2] x) => (float[2] y) { y = LeakyReLU (x) }"),
-    quiet=ModelText("g (float[2] x) => (float[2] y) { y = LeakyRelu (x) }"),
+    quiet=But("LeakyReLU", "LeakyRelu"),
     rewrites=("rename-op",),
 )
 
-UNKNOWN = Kind(
+UNKNOWN = OperatorsKind(
     id="operators/unknown",
     summary="Not an ONNX operator",
     title="{nodes} is not supported",
@@ -269,31 +257,27 @@ plug-in and says `Plugin not found`.
     example="""A custom op exported without a domain.""",
     fix="""Replace it, load a plug-in of that name, or put it into a domain of its own.""",
     shows=ModelText("g (float[2] x) => (float[2] y) { y = FluxCapacitor (x) }"),
-    quiet=ModelText("g (float[2] x) => (float[2] y) { y = Tanh (x) }"),
+    quiet=But("FluxCapacitor", "Tanh"),
     matters=frozenset({"specification"}),
 )
 
-ATEN = Kind(
+ATEN = OperatorsKind(
     id="operators/aten",
     summary="PyTorch's own operator was left in the graph",
     title="{nodes} is PyTorch's, not ONNX",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""The exporter had no ONNX translation and fell back to ATen, PyTorch's operator library. It is not ONNX.""",
     evidence="""The ATen name, and what ONNX calls it.""",
     example="""`grid_sampler` from an export at opset 11; ONNX has GridSample from opset 16 on.""",
     fix="""Re-export at an opset that has it, without `ONNX_ATEN_FALLBACK`; or rewrite the line.""",
     shows=ModelText("g (float[1,1,4,4] x, float[1,2,2,2] grid) => (float[1,1,2,2] y) { y = grid_sampler (x, grid) }"),
-    quiet=ModelText("g (float[1,1,4,4] x, float[1,2,2,2] grid) => (float[1,1,2,2] y) { y = GridSample (x, grid) }"),
+    quiet=But("grid_sampler", "GridSample"),
     rewrites=("rename-op",),
 )
 
-TENSORFLOW = Kind(
+TENSORFLOW = OperatorsKind(
     id="operators/tensorflow",
     summary="TensorFlow's own operator was left in the graph",
     title="{nodes} is TensorFlow's, not ONNX",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""
 tf2onnx could not convert it and left it. `PartitionedCall` and `StatefulPartitionedCall` are function calls
 that were not inlined.
@@ -306,12 +290,10 @@ that were not inlined.
     vague=True,
 )
 
-ORT_OPTIMISED = Kind(
+ORT_OPTIMISED = OperatorsKind(
     id="operators/ort-optimised",
     summary="Saved by ONNX Runtime after optimising",
     title="{nodes} is ONNX Runtime's, not ONNX",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""
 Operators of `com.microsoft` are ONNX Runtime's own. The file was written after its optimiser fused standard
 operators into them, or after its quantizer. (TensorRT-RTX reads a few of them; those are not reported.)
@@ -326,12 +308,10 @@ g (float[2] x) => (float[2] y) { y = com.microsoft.FastGelu (x) }
     quiet=ModelText("g (float[2] x) => (float[2] y) { y = Gelu (x) }", opset=20),
 )
 
-CLASSICAL_ML = Kind(
+CLASSICAL_ML = OperatorsKind(
     id="operators/classical-ml",
     summary="Classical machine learning",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""Operators of `ai.onnx.ml` (trees, scalers, encoders) are not neural network layers.""",
     evidence="""The operators.""",
     example="""`TreeEnsembleClassifier` from skl2onnx.""",
@@ -343,12 +323,10 @@ g (float[2] x) => (float[2] y) { y = ai.onnx.ml.Scaler <offset = [1.0], scale = 
     quiet=ModelText("g (float[2] x) => (float[2] y) <float one = {1}> { y = Sub (x, one) }"),
 )
 
-TRAINING_DOMAIN = Kind(
+TRAINING_DOMAIN = OperatorsKind(
     id="operators/training-domain",
     summary="An operator for training",
     title="{nodes} is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""The operator is of a training domain (gradients, optimizers).""",
     evidence="""The operator and its domain.""",
     example="""`Adam` of `ai.onnx.preview.training`.""",
@@ -362,7 +340,7 @@ g (float r, int64 t, float[2] x, float[2] g, float[2] h) => (float[2] y, float[2
     quiet=ModelText("g (float[2] x, float[2] g) => (float[2] y) { y = Sub (x, g) }"),
 )
 
-DOMAIN_IGNORED = Kind(
+DOMAIN_IGNORED = OperatorsKind(
     id="operators/domain-ignored",
     summary="A foreign operator that would be read as ONNX's",
     title="{ops} of {domains} would be read as ONNX's own",
@@ -375,6 +353,7 @@ is imported as that, whatever it computes: no error, a wrong result. `com.micros
     evidence="""Operator and domain.""",
     example="""A model saved by ONNX Runtime at optimisation level ALL.""",
     fix="""Use the original model; give custom operators names of their own.""",
+    rewrites=("plain-channels-16", "plain-channels-8"),
     shows=ModelText("""
 <ir_version: 8, opset_import: ["" : 17, "my.domain" : 1]>
 g (float[2] x) => (float[2] y) { y = my.domain.Relu (x) }
@@ -382,12 +361,10 @@ g (float[2] x) => (float[2] y) { y = my.domain.Relu (x) }
     quiet=ModelText("g (float[2] x) => (float[2] y) { y = Relu (x) }"),
 )
 
-EXTRA_OUTPUT = Kind(
+EXTRA_OUTPUT = OperatorsKind(
     id="operators/extra-output",
     summary="An output TensorRT does not compute",
     title="{nodes} has an output that is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""The operator is taken, but only its first output.""",
     evidence="""The outputs that are used.""",
     example="""MaxPool's Indices for MaxUnpool (SegNet): `doesn't support mode than 1 outputs for MaxPool nodes`.""",
@@ -403,41 +380,36 @@ g (float[1,1,4,4] x) => (float[1,1,2,2] y, int64[1,1,2,2] i) {
     matters=frozenset({"training"}),
 )
 
-ATTRIBUTE = Kind(
+ATTRIBUTE = OperatorsKind(
     id="operators/attribute",
     summary="Supported, but not with this attribute",
     title="{nodes} has an attribute that is not supported",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""The operator is taken; this value of one attribute is not.""",
     evidence="""The node's attributes.""",
     example="""Resize with `antialias=1`, AveragePool with dilations, ScatterND with `reduction=add`.""",
     fix="""As the finding says; often a preprocessing step that belongs outside the model.""",
     shows=ModelText("g (float[2,3,3] x) => (float[2,3,2] y) { y = LpPool <kernel_shape = [2], p = 3> (x) }"),
-    quiet=ModelText("g (float[2,3,3] x) => (float[2,3,2] y) { y = LpPool <kernel_shape = [2], p = 2> (x) }"),
+    quiet=But("], p = 3>", "], p = 2>"),
     matters=frozenset({"element type", "specification"}),
 )
 
-DTYPE = Kind(
+DTYPE = OperatorsKind(
     id="operators/dtype",
     summary="Supported, but not for this element type",
     title="{nodes} is not supported for this element type",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""The operator is taken; the element type it gets here is not.""",
     evidence="""Operator and type.""",
     example="""ReduceMax on bool; Mod with `fmod=0` on floats.""",
     fix="""Cast before, and back after.""",
     shows=ModelText("g (bool[2,4] x) => (bool[2,1] y) <int64[1] axes = {1}> { y = ReduceMax (x, axes) }", opset=20),
-    quiet=ModelText("g (float[2,4] x) => (float[2,1] y) <int64[1] axes = {1}> { y = ReduceMax (x, axes) }", opset=20),
+    quiet=But("g (bool[2,", "g (float[2,", "> (bool[2,", "> (float[2,"),
     matters=frozenset({"element type", "quantized type"}),
 )
 
-NEEDS_CONSTANT = Kind(
+NEEDS_CONSTANT = OperatorsKind(
     id="operators/needs-constant",
     summary="An operand must be a constant",
     title="{nodes} needs a constant",
-    severities=(Severity.ERROR,),
     tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""
 TensorRT needs the value when it builds (axes, K, scales, a zero point), and it is computed or fed at run time.
@@ -461,11 +433,10 @@ g (float[1,4,8,8] x) => (float[1,4,16,16] y) <float[4] s = {1, 1, 2, 2}> {
     reads_sizes=True,
 )
 
-NO_IMPLEMENTATION = Kind(
+NO_IMPLEMENTATION = OperatorsKind(
     id="operators/no-implementation",
     summary="Parsed, and no kernel for it",
     title="{node} has no kernel",
-    severities=(Severity.ERROR,),
     tiers=(Tier.BUILDER,),
     cause="""The parser takes the operator and the builder finds no implementation: not in this edition, not in this
 precision, or not within the workspace limit.""",
@@ -493,11 +464,10 @@ g (float16[1,2,4,16] q, float16[1,2,4,16] k, float16[1,2,4,16] v) => (float16[1,
     reads_sizes=True,
 )
 
-LOW_PRECISION_CAST = Kind(
+LOW_PRECISION_CAST = OperatorsKind(
     id="operators/low-precision-cast",
     summary="A Cast to or from FP8, FP4 or INT4",
     title="{node} {role} {dtype}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.BUILDER,),
     cause="""
 These types exist only between QuantizeLinear and DequantizeLinear. The parser takes a Cast to one; the builder
@@ -510,7 +480,7 @@ refuses: `has datatype FP8 but is not produced by IQuantizeLayer`.
     quiet=ModelText("g (float[1,8] x) => (float[1,8] y) { h = Cast <to = 10> (x) y = Cast <to = 1> (h) }", opset=19),
 )
 
-NEEDS_GPU = Kind(
+NEEDS_GPU = OperatorsKind(
     id="operators/needs-gpu",
     summary="Cannot be judged without a GPU",
     title="{nodes} cannot be judged without a GPU",
@@ -524,7 +494,7 @@ NEEDS_GPU = Kind(
     quiet=Shown("tests/rules/operators/test_operators.py::test_an_operator_is_traced_to_where_it_comes_from"),
 )
 
-BATCH_FIRST_LAYOUT = Kind(
+BATCH_FIRST_LAYOUT = OperatorsKind(
     id="operators/batch-first-layout",
     summary="A recurrent layer that is batch first",
     title="{node} is batch first (layout=1)",
@@ -539,18 +509,13 @@ enterprise TensorRT.""",
         "g (float[2,3,4] x) => (float[2,3,1,4] y) { y = GRU <hidden_size = 4, layout = 1> (x, w, r) }",
         weights=(Weights("w", (1, 12, 4)), Weights("r", (1, 12, 4))),
     ),
-    quiet=ModelText(
-        "g (float[2,3,4] x) => (float[2,1,3,4] y) { y = GRU <hidden_size = 4> (x, w, r) }",
-        weights=(Weights("w", (1, 12, 4)), Weights("r", (1, 12, 4))),
-    ),
+    quiet=But("float[2,3,1", "float[2,1,3", ", layout = 1", ""),
 )
 
-REFUSED = Kind(
+REFUSED = OperatorsKind(
     id="operators/refused",
     summary="Refused for another reason",
     title="{nodes} is refused",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.PARSER,),
     cause="""The parser refuses the node with a message that is not in the table of messages; it is given as it is.""",
     evidence="""The text.""",
     example="""An assertion of one operator's importer.""",
@@ -570,12 +535,11 @@ g (float[2,3,4] x) => (float[2,1,3,4] y) {
     vague=True,
 )
 
-PARTITIONS = Kind(
+PARTITIONS = OperatorsKind(
     id="operators/partitions",
     summary="What TensorRT would take without the refused nodes",
     title="TensorRT would take {taken} of {nodes} nodes in {subgraphs}",
     severities=(Severity.NOTE,),
-    tiers=(Tier.PARSER,),
     cause="""
 Not a fault: the subgraphs that remain when the graph is cut at the refused nodes, such that no path leaves one
 and comes back. Every cut costs a copy of the tensors that cross.
@@ -600,11 +564,10 @@ g (float[2,3,3] x) => (float[2] y) {
     reads_sizes=True,
 )
 
-SIZE_LIMIT = Kind(
+SIZE_LIMIT = OperatorsKind(
     id="operators/size-limit",
     summary="More than a layer can do",
     title="{node} asks for {size}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.BUILDER,),
     cause="""The layer has a limit that only the builder knows: the parser takes it.""",
     evidence="""The size and the limit.""",

@@ -3,16 +3,22 @@
 What `friction-tui doctor` finds. The limits are in `nvidia_versions.toml` with their sources.
 """
 
+from functools import partial
+
 from friction_tui.kinds.examples import Stack
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
-NO_DRIVER = Kind(
+StackKind = partial(
+    Kind,
+    tiers=(Tier.STACK,),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+NO_DRIVER = StackKind(
     id="stack/no-driver",
     summary="No NVIDIA driver",
-    title="No NVIDIA driver",
     severities=(Severity.NOTE,),
-    tiers=(Tier.STACK,),
     cause="""Nothing can run on a GPU; judging models and building with TensorRT-RTX works.""",
     evidence="""What the loader says.""",
     example="""A container started without `--gpus all`.""",
@@ -21,12 +27,10 @@ NO_DRIVER = Kind(
     quiet=Stack({"driver": "580.95.05"}),
 )
 
-DRIVER_TOO_OLD = Kind(
+DRIVER_TOO_OLD = StackKind(
     id="stack/driver-too-old",
     summary="The driver is too old for a CUDA version",
     title="Driver {driver} is too old for CUDA {cuda}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.STACK,),
     cause="""Each CUDA major version needs a least driver.""",
     evidence="""Driver, what needs more, and how much.""",
     example="""Driver 550 with CUDA 13 wheels: `CUDA initialization failure with error: 35`.""",
@@ -35,12 +39,10 @@ DRIVER_TOO_OLD = Kind(
     quiet=Stack({"driver": "580.95.05", "cuda_users": [{"name": "torch", "version": "2.13.0", "cuda": "13.0"}]}),
 )
 
-GPU_NOT_SUPPORTED = Kind(
+GPU_NOT_SUPPORTED = StackKind(
     id="stack/gpu-not-supported",
     summary="A TensorRT that does not know the GPU",
     title="{tensorrt} does not support {gpu}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.STACK,),
     cause="""Each TensorRT supports a range of architectures.""",
     evidence="""GPU, compute capability, the range.""",
     example="""`Target GPU SM 120 is not supported by this TensorRT release`.""",
@@ -61,12 +63,10 @@ GPU_NOT_SUPPORTED = Kind(
     ),
 )
 
-CUDA_AND_GPU = Kind(
+CUDA_AND_GPU = StackKind(
     id="stack/cuda-and-gpu",
     summary="A library without code for the GPU",
     title="{libraries} has no code for {gpu}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.STACK,),
     cause="""It was compiled with a CUDA that does not know the GPU yet, or no longer.""",
     evidence="""GPU, library, CUDA version.""",
     example="""`no kernel image is available for execution on the device`.""",
@@ -87,12 +87,10 @@ CUDA_AND_GPU = Kind(
     ),
 )
 
-TWO_ONNXRUNTIMES = Kind(
+TWO_ONNXRUNTIMES = StackKind(
     id="stack/two-onnxruntimes",
     summary="Two ONNX Runtimes side by side",
     title="{packages} are both installed",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.STACK,),
     cause="""Both packages write the same files; the one installed last wins.""",
     evidence="""Both distributions.""",
     example="""`pip install onnxruntime` pulled in by another package beside onnxruntime-gpu.""",
@@ -101,12 +99,11 @@ TWO_ONNXRUNTIMES = Kind(
     quiet=Stack({"onnxruntimes": [("onnxruntime-gpu", "1.31.0")]}),
 )
 
-PROVIDER_LIBRARY_MISSING = Kind(
+PROVIDER_LIBRARY_MISSING = StackKind(
     id="stack/provider-library-missing",
     summary="A GPU provider that cannot be loaded",
     title="ONNX Runtime's {provider} provider cannot be loaded",
     severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.STACK,),
     cause="""A library it needs is not found; ONNX Runtime falls back to the CPU.""",
     evidence="""The provider, the missing .so, what is there instead.""",
     example="""`libnvinfer.so.10: cannot open shared object file`.""",
@@ -125,12 +122,10 @@ PROVIDER_LIBRARY_MISSING = Kind(
     ),
 )
 
-MIXED_TENSORRT = Kind(
+MIXED_TENSORRT = StackKind(
     id="stack/mixed-tensorrt",
     summary="Parts of TensorRT of different versions",
     title="Parts of {family} are of different versions",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.STACK,),
     cause="""Bindings and libraries must be of one version.""",
     evidence="""The wheels.""",
     example="""An upgrade of `tensorrt` alone.""",
@@ -139,12 +134,11 @@ MIXED_TENSORRT = Kind(
     quiet=Stack({"wheel_parts": [("tensorrt-cu13", "10.16.0"), ("tensorrt-cu13-libs", "10.16.0")]}),
 )
 
-TWO_TENSORRTS = Kind(
+TWO_TENSORRTS = StackKind(
     id="stack/two-tensorrts",
     summary="A second TensorRT on the system",
     title="Two TensorRTs: {version} in Python, {library} on the system",
     severities=(Severity.WARNING,),
-    tiers=(Tier.STACK,),
     cause="""A plan built by one cannot be loaded by the other.""",
     evidence="""Both versions.""",
     example="""TensorRT 10 in Python, libnvinfer.so.8 for C++.""",
@@ -153,12 +147,11 @@ TWO_TENSORRTS = Kind(
     quiet=Stack({"tensorrts": [("TensorRT", "10.16.0")], "system_libraries": ["libnvinfer.so.10"]}),
 )
 
-MIXED_CUDA = Kind(
+MIXED_CUDA = StackKind(
     id="stack/mixed-cuda",
     summary="Builds for different CUDA versions together",
     title="CUDA {versions} in one environment",
     severities=(Severity.WARNING,),
-    tiers=(Tier.STACK,),
     cause="""Two CUDA runtimes in one process.""",
     evidence="""Who is built for which.""",
     example="""torch for CUDA 13 with onnxruntime-gpu for CUDA 12.""",
@@ -181,12 +174,10 @@ MIXED_CUDA = Kind(
     ),
 )
 
-MIXED_CUDNN = Kind(
+MIXED_CUDNN = StackKind(
     id="stack/mixed-cudnn",
     summary="Two major versions of cuDNN",
-    title="Two major versions of cuDNN",
     severities=(Severity.WARNING,),
-    tiers=(Tier.STACK,),
     cause="""Whoever loads second may get the wrong one.""",
     evidence="""Where each lies.""",
     example="""cuDNN 9 in a wheel, 8 on the system.""",
@@ -195,12 +186,11 @@ MIXED_CUDNN = Kind(
     quiet=Stack({"cudnns": [("nvidia-cudnn-cu12", "9"), ("libcudnn.so.9", "9")]}),
 )
 
-ONNX_NEWER_THAN_RUNTIME = Kind(
+ONNX_NEWER_THAN_RUNTIME = StackKind(
     id="stack/onnx-newer-than-runtime",
     summary="onnx writes models ONNX Runtime cannot read",
     title="onnx {onnx} writes models {runtime} cannot read",
     severities=(Severity.WARNING,),
-    tiers=(Tier.STACK,),
     cause="""The newest opset and IR version that onnx writes are above what ONNX Runtime reads.""",
     evidence="""What ONNX Runtime does not take.""",
     example="""onnx 1.23 with ONNX Runtime 1.18.""",
@@ -215,12 +205,11 @@ ONNX_NEWER_THAN_RUNTIME = Kind(
     quiet=Stack({"onnx": "1.23.2", "onnxruntimes": [("onnxruntime", "1.18.0")], "runtime_refuses": ""}),
 )
 
-UNTESTED_VERSION = Kind(
+UNTESTED_VERSION = StackKind(
     id="stack/untested-version",
     summary="A version that friction-tui was not tested with",
     title="{package} {version} was not tested with this friction-tui",
     severities=(Severity.NOTE,),
-    tiers=(Tier.STACK,),
     cause="""
 friction-tui is installed beside the onnx and torch of the environment whose export is debugged, and takes what it finds
 there. Outside the versions it was tested with, shapes, exports and rewrites may come out otherwise.

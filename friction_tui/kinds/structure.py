@@ -4,7 +4,9 @@ What the ONNX specification asks of a graph. TensorRT's parser ignores part of i
 at the first violation; here all are listed.
 """
 
-from friction_tui.kinds.examples import Built, ModelText, Shown
+from functools import partial
+
+from friction_tui.kinds.examples import Built, But, ModelText, Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
@@ -13,10 +15,17 @@ _MATTERS = frozenset({"sizes", "specification"})
 _REFUSED = (Tier.MODEL, Tier.PARSER, Tier.BUILDER)
 """Of what an engine also says in a message of its own."""
 
-NO_OUTPUTS = Kind(
+StructureKind = partial(
+    Kind,
+    tiers=(Tier.MODEL,),
+    matters=_MATTERS,
+    explains_model=True,
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+NO_OUTPUTS = StructureKind(
     id="structure/no-outputs",
     summary="The graph has no outputs",
-    title="The graph has no outputs",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=_REFUSED,
     cause="""Nothing is marked as output, so nothing is computed. TensorRT parses it and says `Network must have at
@@ -26,49 +35,38 @@ least one output` when it builds.""",
     fix="""Add the output with `graph.output.append(onnx.helper.make_tensor_value_info(name, dtype, shape))`.""",
     shows=ModelText("g (float[n,4] x) => () { y = Relu (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
-    matters=_MATTERS,
-    explains_model=True,
     rewrites=("declare-outputs",),
 )
 
-UNDEFINED_OUTPUT = Kind(
+UNDEFINED_OUTPUT = StructureKind(
     id="structure/undefined-output",
     summary="An output that no node computes",
     title="No node computes output {output} of {graph}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""A graph, body or function returns a tensor that no node in it writes.""",
     evidence="""The name of the output.""",
     example="""A node was renamed or removed, and the list of outputs was not.""",
     fix="""Rename the output to a tensor that exists, or remove it.""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { z = Relu (x) }"),
-    quiet=ModelText("g (float[n,4] x) => (float[n,4] z) { z = Relu (x) }"),
-    matters=_MATTERS,
-    explains_model=True,
+    quiet=But("float[n,4] y", "float[n,4] z"),
 )
 
-UNDEFINED_INPUT = Kind(
+UNDEFINED_INPUT = StructureKind(
     id="structure/undefined-input",
     summary="A tensor that is read but not defined",
     title="{tensor} is read but not defined",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""A node reads a name that is not an input, not an initializer, and not another node's output. TensorRT says
 `Node input was not registered`.""",
     evidence="""The name, and every node that reads it.""",
     example="""Initializers stripped from a model, a misspelt name after an edit.""",
     fix="""Add the initializer or input, or rename the node's input.""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Add (x, bias) }"),
-    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) <float[4] bias = {1, 2, 3, 4}> { y = Add (x, bias) }"),
-    matters=_MATTERS,
-    explains_model=True,
+    quiet=But("n,4] y) {", "n,4] y) <float[4] bias = {1, 2, 3, 4}> {"),
     rewrites=("drop-dangling-inputs",),
 )
 
-UNSORTED = Kind(
+UNSORTED = StructureKind(
     id="structure/unsorted",
     summary="Nodes are not in topological order",
-    title="Nodes are not in topological order",
     severities=(Severity.WARNING, Severity.ERROR),
     tiers=_REFUSED,
     cause="""A node stands before the one that writes its input. TensorRT and ONNX Runtime sort by themselves; the
@@ -80,12 +78,10 @@ does with the Cast behind each input.""",
     fix="""Sort the nodes, for example with `onnx_graphsurgeon`'s `graph.toposort()`.""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [b] y = Neg (z) [a] z = Relu (x) }"),
     quiet=_SOUND,
-    matters=_MATTERS,
-    explains_model=True,
     rewrites=("sort-nodes",),
 )
 
-CYCLE = Kind(
+CYCLE = StructureKind(
     id="structure/cycle",
     summary="The graph has a cycle",
     title="A cycle through {nodes}",
@@ -97,12 +93,10 @@ topologically`.""",
     example="""`Add` reads the output of the `Relu` behind it after an edit.""",
     fix="""Rewire one input on the cycle to the tensor that was meant.""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Add (x, y) [b] y = Relu (z) }"),
-    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Add (x, x) [b] y = Relu (z) }"),
-    matters=_MATTERS,
-    explains_model=True,
+    quiet=But("Add (x, y) [", "Add (x, x) ["),
 )
 
-TWO_WRITERS = Kind(
+TWO_WRITERS = StructureKind(
     id="structure/two-writers",
     summary="One name is defined more than once",
     title="{tensor} is defined more than once",
@@ -116,20 +110,16 @@ as a sorting failure.""",
     fix="""Rename one of the two and its readers (`onnx.compose.add_prefix` when merging).""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Relu (x) [c] z = Abs (x) [b] y = Neg (z) }"),
     quiet=_SOUND,
-    matters=_MATTERS,
-    explains_model=True,
     rewrites=(
         "keep-first-initializer",
         "rename-second-writer",
     ),
 )
 
-SHADOWED_NAME = Kind(
+SHADOWED_NAME = StructureKind(
     id="structure/shadowed-name",
     summary="A body writes a name of the surrounding graph",
     title="{tensor} is written again inside a body",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""Single assignment spans bodies: a name used outside must not be written inside. ONNX Runtime refuses it,
 TensorRT builds it.""",
     evidence="""The tensor, the node inside, the body.""",
@@ -138,37 +128,27 @@ TensorRT builds it.""",
     shows=ModelText("""g (float[n,4] x, bool c) => (float[n,4] y) { z = Relu (x) y = If (c) <
         then_branch = t () => (float[n,4] z) { z = Neg (x) },
         else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
-    quiet=ModelText("""g (float[n,4] x, bool c) => (float[n,4] y) { z = Relu (x) y = If (c) <
-        then_branch = t () => (float[n,4] w) { w = Neg (z) },
-        else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
-    matters=_MATTERS,
-    explains_model=True,
+    quiet=But("4] z) { z", "4] w) { w", "Neg (x) }", "Neg (z) }"),
     rewrites=("rename-shadowed",),
 )
 
-NO_TYPE = Kind(
+NO_TYPE = StructureKind(
     id="structure/no-type",
     summary="An input or output without a type",
     title="The {tensor} has no type",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""The declaration has no element type. TensorRT says `Failed to convert ONNX date type`.""",
     evidence="""The input or output.""",
     example="""`graph.input.add(name="x")` and nothing else.""",
     fix="""Declare it with `onnx.helper.make_tensor_value_info`.""",
     shows=ModelText("g (x) => (float[n,4] y) { y = Relu (x) }"),
-    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
+    quiet=But("g (x) =", "g (float[n,4] x) ="),
     matters=_MATTERS | {"undeclared type"},
-    explains_model=True,
     rewrites=("drop-false-shapes",),
 )
 
-SPARSE_INITIALIZER = Kind(
+SPARSE_INITIALIZER = StructureKind(
     id="structure/sparse-initializer",
     summary="Sparse initializers",
-    title="Sparse initializers",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""TensorRT's parser ignores `sparse_initializer` and then misses the tensor.""",
     evidence="""The initializers.""",
     example="""A pruned model saved with sparse tensors.""",
@@ -181,8 +161,6 @@ SPARSE_INITIALIZER = Kind(
     made.graph.sparse_initializer.append(helper.make_sparse_tensor(values, indices, [4]))
     return made'''),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) <float[4] w = {0, 0, 3, 0}> { y = Add (x, w) }"),
-    matters=_MATTERS,
-    explains_model=True,
     rewrites=("dense-initializers",),
 )
 
@@ -191,28 +169,21 @@ g (float[n,4] x) => (float[n,4] y) {{ y = f.one (x) }}
 <domain: "f", opset_import: ["" : 17, "f" : 1]> one (a) => (b) {{ b = f.two (a) }}
 <domain: "f", opset_import: ["" : 17, "f" : 1]> two (a) => (b) {{ b = {} (a) }}"""
 
-RECURSIVE_FUNCTION = Kind(
+RECURSIVE_FUNCTION = StructureKind(
     id="structure/recursive-function",
     summary="Local functions that call themselves",
-    title="Local functions that call themselves",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""ONNX functions are inlined and must not be recursive. TensorRT's parser crashes on it.""",
     evidence="""The functions on the cycle.""",
     example="""A hand-written function library.""",
     fix="""Unroll the recursion.""",
     shows=ModelText(_FUNCTIONS.format("f.one"), parsed=False),
     quiet=ModelText(_FUNCTIONS.format("Relu")),
-    matters=_MATTERS,
-    explains_model=True,
 )
 
-BODY_ARITY = Kind(
+BODY_ARITY = StructureKind(
     id="structure/body-arity",
     summary="A body with the wrong number of inputs or outputs",
     title="A body of {op} {node} has the wrong number of inputs or outputs",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""An If branch takes no inputs and returns what the node returns; a Loop body takes iteration number,
 condition and state, and returns condition, state and scan outputs. TensorRT's parser can crash on anything else.""",
     evidence="""Both numbers, and what they must be.""",
@@ -221,18 +192,13 @@ condition and state, and returns condition, state and scan outputs. TensorRT's p
     shows=ModelText("""g (float[n,4] x, bool c) => (float[n,4] y) { y = If (c) <
         then_branch = t () => (float[n,4] w, float[n,4] u) { w = Neg (x) u = Exp (x) },
         else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
-    quiet=ModelText("""g (float[n,4] x, bool c) => (float[n,4] y) { y = If (c) <
-        then_branch = t () => (float[n,4] w) { u = Exp (x) w = Neg (u) },
-        else_branch = e () => (float[n,4] v) { v = Abs (x) }> }"""),
-    matters=_MATTERS,
-    explains_model=True,
+    quiet=But(", float[n,4] u) { w = Neg (x)", ") {", "Exp (x) },", "Exp (x) w = Neg (u) },"),
 )
 
-LONG_NAME = Kind(
+LONG_NAME = StructureKind(
     id="structure/long-name",
     summary="A name that is longer than TensorRT takes",
     title="A name has {length} characters",
-    severities=(Severity.ERROR,),
     tiers=(Tier.PARSER,),
     cause="""
 TensorRT takes names of nodes and tensors of up to 4095 characters and refuses the model for a longer one. Exporters
@@ -252,17 +218,14 @@ def model():
 """
     ),
     quiet=_SOUND,
-    matters=_MATTERS,
-    explains_model=True,
     rewrites=("shorten-names",),
 )
 
-SAME_NODE_NAMES = Kind(
+SAME_NODE_NAMES = StructureKind(
     id="structure/same-node-names",
     summary="Nodes that share a name",
     title="{count} nodes share their names",
     severities=(Severity.WARNING,),
-    tiers=(Tier.MODEL,),
     cause="""ONNX Runtime refuses the model. TensorRT does not mind, but messages that name a node become ambiguous.""",
     evidence="""The names.""",
     example="""Two models merged; a layer exported twice.""",
@@ -270,34 +233,27 @@ SAME_NODE_NAMES = Kind(
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { [a] z = Relu (x) [a] y = Neg (z) }"),
     quiet=_SOUND,
     gives_reason=False,
-    matters=_MATTERS,
-    explains_model=True,
     rewrites=("name-nodes",),
 )
 
-NO_SHAPE = Kind(
+NO_SHAPE = StructureKind(
     id="structure/no-shape",
     summary="An input without a shape",
     title="Input {input} has no shape",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.MODEL,),
     cause="""ONNX requires at least the rank. TensorRT takes the input for a scalar, without an error.""",
     evidence="""The input.""",
     example="""`make_tensor_value_info("x", FLOAT, None)`.""",
     fix="""Declare the shape, with names for dimensions that vary.""",
     shows=ModelText("g (float[] x) => (float[] y) { y = Relu (x) }", ranges={}),
     quiet=ModelText("g (float x) => (float y) { y = Relu (x) }", ranges={}),
-    matters=_MATTERS,
-    explains_model=True,
     rewrites=("drop-false-shapes",),
 )
 
-NAMELESS_INITIALIZER = Kind(
+NAMELESS_INITIALIZER = StructureKind(
     id="structure/nameless-initializer",
     summary="Initializers without a name",
     title="{count} initializers without a name",
     severities=(Severity.WARNING,),
-    tiers=(Tier.MODEL,),
     cause="""Nothing can read them; the checker refuses the model.""",
     evidence="""How many.""",
     example="""A script that appended tensors without names.""",
@@ -308,16 +264,13 @@ NAMELESS_INITIALIZER = Kind(
     made.graph.initializer.append(helper.make_tensor("", TensorProto.FLOAT, [1], [1.0]))
     return made'''),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) <float[1] w = {1}> { y = Relu (x) }"),
-    matters=_MATTERS,
-    explains_model=True,
 )
 
-FALSE_SHAPE = Kind(
+FALSE_SHAPE = StructureKind(
     id="structure/false-shape",
     summary="An output that never has its declared shape",
     title="Output {name} {mismatch}",
     severities=(Severity.WARNING, Severity.NOTE),
-    tiers=(Tier.MODEL,),
     cause="""An edit or a merge changed the model and left the declaration, or the exporter wrote down the size of its
 example for an axis that varies (a note). Engines go by what they compute; the checker refuses, and servers that read
 the declaration allocate the wrong size.""",
@@ -325,21 +278,18 @@ the declaration allocate the wrong size.""",
     example="""An output declared [1, 99] that is always [1, 8].""",
     fix="""Remove the declared shape and infer it again.""",
     shows=ModelText("g (float[n,4] x) => (float[n,99] y) { y = Relu (x) }"),
-    quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
+    quiet=But("float[n,99", "float[n,4"),
     reads_sizes=True,
     gives_reason=False,
-    matters=_MATTERS,
-    explains_model=True,
     moot_beside=("*",),
     rewrites=("drop-false-shapes",),
 )
 
-INPUT_IS_OUTPUT = Kind(
+INPUT_IS_OUTPUT = StructureKind(
     id="structure/input-is-output",
     summary="One tensor is an input and an output",
     title="{tensor} is an input and an output",
     severities=(Severity.ERROR, Severity.WARNING),
-    tiers=(Tier.MODEL,),
     cause="""ONNX allows it. TensorRT gives the input another name, with `__` in front: profiles and callers that use
 the name in the model no longer find it. With dynamic sizes the build fails for that (an error), with fixed ones only
 the caller does (a warning).""",
@@ -349,12 +299,10 @@ the caller does (a warning).""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y, float[n,4] x) { y = Relu (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y, float[n,4] z) { y = Relu (x) z = Identity (x) }"),
     gives_reason=False,
-    matters=_MATTERS,
-    explains_model=True,
     rewrites=("separate-output",),
 )
 
-OUTPUT_TWICE = Kind(
+OUTPUT_TWICE = StructureKind(
     id="structure/output-twice",
     summary="An output that is listed twice",
     title="Output {output} is listed {count} times",
@@ -368,16 +316,13 @@ of graphs added it again. ONNX Runtime returns it each time. TensorRT makes one 
     fix="""List it once, or write the second with an Identity under a name of its own.""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y, float[n,4] y) { y = Relu (x) }"),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y, float[n,4] z) { y = Relu (x) z = Identity (y) }"),
-    matters=_MATTERS,
-    explains_model=True,
 )
 
-UNREAD_INPUT = Kind(
+UNREAD_INPUT = StructureKind(
     id="structure/unread-input",
     summary="An input that nothing reads",
     title="Nothing reads input {inputs}",
     severities=(Severity.NOTE,),
-    tiers=(Tier.MODEL,),
     cause="""`forward` takes an argument it does not use (`token_type_ids`, often), or a step that used it was cut off.
 TensorRT keeps such an input and logs `Unused Input`; it still wants a range and a buffer for it. ONNX Runtime and
 other tools may drop it, and feeding it then fails with `Invalid Feed Input Name`.""",
@@ -388,16 +333,13 @@ other tools may drop it, and feeding it then fails with `Invalid Feed Input Name
     quiet=ModelText("""g (float[n,4] x, int64[n] token_type_ids) => (float[n,4] y, int64[n] z) {
         y = Relu (x) z = Abs (token_type_ids) }"""),
     gives_reason=False,
-    matters=_MATTERS,
-    explains_model=True,
 )
 
-CHECKER = Kind(
+CHECKER = StructureKind(
     id="structure/checker",
     summary="ONNX's checker objects",
     title="ONNX's checker objects to {node}",
     severities=(Severity.WARNING,),
-    tiers=(Tier.MODEL,),
     cause="""`onnx.checker` refuses the model for a reason that no rule here knows. TensorRT takes it, other tools may
 not.""",
     evidence="""The checker's own text, and the node it names. It stops at the first violation it meets.""",
@@ -406,5 +348,40 @@ not.""",
     shows=Shown("tests/rules/engine/test_second_opinion.py::test_the_checker_objects_where_no_rule_does"),
     quiet=Shown("tests/rules/engine/test_second_opinion.py::test_the_long_name_of_onnx_s_own_domain_is_healthy"),
     matters=frozenset({"sizes", "specification"}),
-    explains_model=True,
+)
+
+CONSTANT_OUTPUT = Kind(
+    id="structure/constant-output",
+    summary="An output that depends on no input",
+    title="Output {output} depends on no input",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""Everything that leads to the output is constant, so it is the same for every request: a branch of Python
+that tracing took for granted, a tensor that was computed from the example, or a value that does not belong to the
+outputs. Every engine builds it.""",
+    evidence="""The output, and the node that writes it.""",
+    example="""`torch.tensor(x.mean().item())`, which the trace of the example turned into a number.""",
+    fix="""Compute it from the input in tensors, or leave it out of the outputs.""",
+    shows=ModelText(
+        "g (float[n,4] x) => (float[n,4] y, float[4] z) <float[4] w = {1, 2, 3, 4}> { y = Relu (x) z = Neg (w) }"
+    ),
+    quiet=ModelText("g (float[n,4] x) => (float[n,4] y, int64[2] z) { y = Relu (x) z = Shape (x) }"),
+    gives_reason=False,
+)
+
+ALIASED_INPUT = Kind(
+    id="structure/aliased-input",
+    summary="An input that nothing reads, beside one that stands in for it",
+    title="Nothing reads input {inputs}, and {sibling} is read in its place",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""The input is never read, while another of the same type and shape is read several times. It is what an
+export makes when one tensor was given as example for both arguments: tracing tells them apart by their storage, and
+every use of the second is taken for one of the first. The engine then ignores the second input in silence.""",
+    evidence="""Both inputs, and how often the other is read.""",
+    example="""`torch.onnx.export(model, (x, x), ...)` for `forward(query, key)`.""",
+    fix="""Export again with a tensor of its own for each argument. If the code does not use it, remove it.""",
+    shows=ModelText("g (float[n,4] a, float[n,4] b) => (float[n,4] y) { s = Relu (a) y = Mul (s, a) }"),
+    quiet=ModelText("g (float[n,4] a, float[n,4] b) => (float[n,4] y) { s = Relu (a) y = Mul (s, b) }"),
+    gives_reason=False,
 )

@@ -3,14 +3,21 @@
 What belongs to training, and what differs from run to run.
 """
 
-from friction_tui.kinds.examples import Built, ModelText, Weights
+from functools import partial
+
+from friction_tui.kinds.examples import Built, But, ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
-DROPOUT = Kind(
+TrainingKind = partial(
+    Kind,
+    matters=frozenset({"training"}),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+DROPOUT = TrainingKind(
     id="training/dropout",
     summary="Dropout in training mode",
-    title="Dropout in training mode",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""The model was exported without `model.eval()`. TensorRT refuses it, ONNX Runtime gives another result on
@@ -22,15 +29,11 @@ each run.""",
         "g (float[n,4] x) => (float[n,4] y) { y = Dropout (x, ratio, training) }",
         weights=(Weights("ratio", (), (0.5,)), Weights("training", (), (1.0,), "bool")),
     ),
-    quiet=ModelText(
-        "g (float[n,4] x) => (float[n,4] y) { y = Dropout (x, ratio, training) }",
-        weights=(Weights("ratio", (), (0.5,)), Weights("training", (), (0.0,), "bool")),
-    ),
+    quiet=But(weights=(Weights("ratio", (), (0.5,)), Weights("training", (), (0.0,), "bool"))),
     rewrites=("eval-mode",),
-    matters=frozenset({"training"}),
 )
 
-DROPOUT_SWITCH = Kind(
+DROPOUT_SWITCH = TrainingKind(
     id="training/dropout-switch",
     summary="Dropout switched at run time",
     title="Dropout switched on and off at run time",
@@ -44,17 +47,12 @@ DROPOUT_SWITCH = Kind(
         "g (float[n,4] x, bool training) => (float[n,4] y) { y = Dropout (x, ratio, training) }",
         weights=(Weights("ratio", (), (0.5,)),),
     ),
-    quiet=ModelText(
-        "g (float[n,4] x) => (float[n,4] y) { y = Dropout (x, ratio, training) }",
-        weights=(Weights("ratio", (), (0.5,)), Weights("training", (), (0.0,), "bool")),
-    ),
-    matters=frozenset({"training"}),
+    quiet=But(", bool training", "", weights=(Weights("ratio", (), (0.5,)), Weights("training", (), (0.0,), "bool"))),
 )
 
-BATCH_NORM = Kind(
+BATCH_NORM = TrainingKind(
     id="training/batch-norm",
     summary="BatchNormalization in training mode",
-    title="BatchNormalization in training mode",
     severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.PARSER, Tier.BUILDER),
     cause="""It normalizes with the batch's own statistics, so a result depends on the rest of the batch. TensorRT
@@ -66,15 +64,11 @@ refuses it.""",
         "g (float[n,2,4] x) => (float[n,2,4] y) { y, m, v = BatchNormalization <training_mode = 1> (x, s, s, s, s) }",
         weights=(Weights("s", (2,)),),
     ),
-    quiet=ModelText(
-        "g (float[n,2,4] x) => (float[n,2,4] y) { y = BatchNormalization (x, s, s, s, s) }",
-        weights=(Weights("s", (2,)),),
-    ),
+    quiet=But(", m, v = BatchNormalization <training_mode = 1>", " = BatchNormalization"),
     rewrites=("eval-mode",),
-    matters=frozenset({"training"}),
 )
 
-RANDOM = Kind(
+RANDOM = TrainingKind(
     id="training/random",
     summary="Random operators",
     title="Random operator {op}",
@@ -86,11 +80,10 @@ RANDOM = Kind(
     fix="""Make the noise an input.""",
     shows=ModelText("g (float[n,4] x) => (float[n,4] y) { noise = RandomNormalLike (x) y = Add (x, noise) }"),
     quiet=ModelText("g (float[n,4] x, float[n,4] noise) => (float[n,4] y) { y = Add (x, noise) }"),
-    matters=frozenset({"training"}),
     moot_under=("*",),
 )
 
-TRAINING_INFO = Kind(
+TRAINING_INFO = TrainingKind(
     id="training/training-info",
     summary="Training graphs in the file",
     title="The model carries training graphs",
@@ -109,5 +102,4 @@ def model():
     return proto
 """),
     quiet=ModelText("g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"),
-    matters=frozenset({"training"}),
 )

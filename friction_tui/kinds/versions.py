@@ -3,7 +3,9 @@
 TensorRT looks at neither and takes any number; ONNX Runtime and the checker do look.
 """
 
-from friction_tui.kinds.examples import ModelText, Shown
+from functools import partial
+
+from friction_tui.kinds.examples import But, ModelText, Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
@@ -11,11 +13,16 @@ _RELU = "g (float[n,4] x) => (float[n,4] y) { y = Relu (x) }"
 _ADD = "g (float[n,4] x) => (float[n,4] y) { y = Add (x, x) }"
 _WEIGHT = "g (float[n,4] x) => (float[n,4] y) <float[4] w = {1, 2, 3, 4}> { y = Add (x, w) }"
 
-NO_IR = Kind(
+VersionsKind = partial(
+    Kind,
+    matters=frozenset({"specification"}),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+NO_IR = VersionsKind(
     id="versions/no-ir",
     summary="No IR version",
     title="The model has no IR version",
-    severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""The field `ir_version` is required. TensorRT does not look at it, ONNX Runtime refuses the model.""",
     evidence="""The field.""",
@@ -23,11 +30,10 @@ NO_IR = Kind(
     fix="""`model.ir_version = 8`.""",
     shows=ModelText(_RELU, ir_version=0),
     quiet=ModelText(_RELU, ir_version=8),
-    matters=frozenset({"specification"}),
     rewrites=("complete-versions",),
 )
 
-IR_TOO_NEW = Kind(
+IR_TOO_NEW = VersionsKind(
     id="versions/ir-too-new",
     summary="An IR version newer than ONNX knows",
     title="IR version {ir} is newer than ONNX {onnx}",
@@ -40,11 +46,10 @@ IR_TOO_NEW = Kind(
     fix="""Set `model.ir_version` lower, or upgrade.""",
     shows=ModelText(_RELU, ir_version=99),
     quiet=ModelText(_RELU, ir_version=10),
-    matters=frozenset({"specification"}),
     rewrites=("complete-versions",),
 )
 
-IR_INITIALIZERS = Kind(
+IR_INITIALIZERS = VersionsKind(
     id="versions/ir-initializers",
     summary="Initializers that are not inputs, below IR version 4",
     title="Initializers that are not inputs, at IR version {ir}",
@@ -57,14 +62,12 @@ mind.""",
     fix="""4 or newer.""",
     shows=ModelText(_WEIGHT, ir_version=3),
     quiet=ModelText(_WEIGHT, ir_version=4),
-    matters=frozenset({"specification"}),
 )
 
-NO_OPSET = Kind(
+NO_OPSET = VersionsKind(
     id="versions/no-opset",
     summary="A domain without a valid opset import",
     title="No valid opset import for {domain}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""Nothing says by which opset the nodes are to be read: the import is missing, or its number is below 1.""",
     evidence="""The domain and its nodes.""",
@@ -72,27 +75,24 @@ NO_OPSET = Kind(
     fix="""Append the import with the opset the model was written for.""",
     shows=ModelText('<ir_version: 9, opset_import: ["acme" : 1]> ' + _RELU),
     quiet=ModelText('<ir_version: 9, opset_import: ["" : 17, "acme" : 1]> ' + _RELU),
-    matters=frozenset({"specification"}),
     rewrites=("complete-versions",),
 )
 
-TWO_OPSETS = Kind(
+TWO_OPSETS = VersionsKind(
     id="versions/two-opsets",
     summary="A domain imported twice",
     title="Two opsets for {domain}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""Engines disagree on which counts.""",
     evidence="""Both numbers.""",
     example="""Two models merged.""",
     fix="""Keep one.""",
     shows=ModelText('<ir_version: 9, opset_import: ["" : 17, "ai.onnx" : 13]> ' + _RELU),
-    quiet=ModelText('<ir_version: 9, opset_import: ["" : 17, "ai.onnx" : 17]> ' + _RELU),
-    matters=frozenset({"specification"}),
+    quiet=But('onnx" : 13', 'onnx" : 17'),
     rewrites=("complete-versions",),
 )
 
-OPSET_TOO_NEW = Kind(
+OPSET_TOO_NEW = VersionsKind(
     id="versions/opset-too-new",
     summary="An opset nobody has defined",
     title="Opset {opset} of {domain} does not exist",
@@ -104,11 +104,10 @@ OPSET_TOO_NEW = Kind(
     fix="""An opset the runtimes have, 17 to 21.""",
     shows=ModelText(_RELU, opset=99),
     quiet=ModelText(_RELU, opset=17),
-    matters=frozenset({"specification"}),
     rewrites=("complete-versions",),
 )
 
-OPSET_TOO_OLD = Kind(
+OPSET_TOO_OLD = VersionsKind(
     id="versions/opset-too-old",
     summary="An opset older than the runtimes support",
     title="Opset {opset} is older than the runtimes support",
@@ -121,11 +120,10 @@ A note where no node broadcasts.""",
     fix="""Convert to 13 or newer.""",
     shows=ModelText(_ADD, opset=6),
     quiet=ModelText(_ADD, opset=7),
-    matters=frozenset({"specification"}),
     rewrites=("convert-opset",),
 )
 
-ONNXRUNTIME_TOO_OLD = Kind(
+ONNXRUNTIME_TOO_OLD = VersionsKind(
     id="versions/onnxruntime-too-old",
     summary="The installed ONNX Runtime is too old for the model",
     title="{runtime} is too old for this model",
@@ -137,7 +135,6 @@ ONNXRUNTIME_TOO_OLD = Kind(
     fix="""Upgrade, or export lower.""",
     shows=Shown("tests/rules/structure/test_opset_and_ir.py::test_what_the_installed_onnx_runtime_takes_decides"),
     quiet=ModelText(_RELU, opset=21),
-    matters=frozenset({"specification"}),
 )
 
 OPSET_REQUIRED = Kind(

@@ -3,18 +3,26 @@
 Every tensor in the file and beside it is read once, up to a limit, small ones first.
 """
 
-from friction_tui.kinds.examples import Built, ModelText, Weights
+from functools import partial
+
+from friction_tui.kinds.examples import Built, But, ModelText, Weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
 _DENSE = "g (float[n,4] x) => (float[n,4] y) { y = MatMul (x, w) }"
 _NORM = "g (float[n,2,4] x) => (float[n,2,4] y) { y = BatchNormalization (x, s, s, s, var) }"
 
-SIZE_MISMATCH = Kind(
+WeightsKind = partial(
+    Kind,
+    tiers=(Tier.HAZARD,),
+    matters=frozenset({"stored data"}),
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+SIZE_MISMATCH = WeightsKind(
     id="weights/size-mismatch",
     summary="The data does not match the dims",
     title="The data of {name} {problem}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.MODEL,),
     cause="""dims and type need another number of bytes than `raw_data` (or the typed field) has. TensorRT says `Failed
 to import initializer`.""",
@@ -29,24 +37,14 @@ def model():
     proto.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[4, 4], raw_data=bytes(60))
     return proto
 """),
-    quiet=Built("""
-def model():
-    proto = onnx.parser.parse_model(
-        '<ir_version: 9, opset_import: ["" : 17]> g (float[n,4] x) => (float[n,4] y) { y = MatMul (x, w) }'
-    )
-    proto.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[4, 4], raw_data=bytes(64))
-    return proto
-"""),
-    matters=frozenset({"stored data"}),
+    quiet=But("=bytes(60", "=bytes(64"),
     explains=("engine/initializer",),
 )
 
-NAN = Kind(
+NAN = WeightsKind(
     id="weights/nan",
     summary="NaN in a weight",
     title="NaN in {name}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.HAZARD,),
     cause="""The training diverged, or the file was damaged. Every output that depends on it is NaN, in every engine,
 without an error.""",
     evidence="""How many, in which tensor, who reads it.""",
@@ -54,15 +52,12 @@ without an error.""",
     fix="""Go back to an earlier checkpoint.""",
     shows=ModelText(_DENSE, weights=(Weights("w", (4, 4), (0.5, float("nan"))),)),
     quiet=ModelText(_DENSE, weights=(Weights("w", (4, 4), (0.5, 0.25)),)),
-    matters=frozenset({"stored data"}),
 )
 
-INF = Kind(
+INF = WeightsKind(
     id="weights/inf",
     summary="Inf in a weight",
     title="Inf in {name}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.HAZARD,),
     cause="""As for NaN: every output that depends on it is Inf or NaN, in every engine, without an error. Bounds and
 attention masks (a lone -Inf, a mask of 0 and -Inf) are not reported.""",
     evidence="""How many, in which tensor, who reads it.""",
@@ -73,15 +68,13 @@ attention masks (a lone -Inf, a mask of 0 and -Inf) are not reported.""",
         "g (float[n,4] x) => (float[n,4] y) { y = Add (x, mask) }",
         weights=(Weights("mask", (4,), (0.0, float("-inf"))),),
     ),
-    matters=frozenset({"stored data"}),
 )
 
-FP16_UNDERFLOW = Kind(
+FP16_UNDERFLOW = WeightsKind(
     id="weights/fp16-underflow",
     summary="Weights too small for float16",
     title="{name} underflows in fp16",
     severities=(Severity.WARNING,),
-    tiers=(Tier.HAZARD,),
     cause="""All values of the tensor lie below float16's smallest normal number, 6.1e-5: in float16 they lose most
 digits or become 0, and the layer is gone. TensorRT only logs `Detected subnormal FP16 values`.""",
     evidence="""The largest magnitude of each tensor.""",
@@ -89,30 +82,26 @@ digits or become 0, and the layer is gone. TensorRT only logs `Detected subnorma
     fix="""Keep the layer in fp32, use bf16, or rescale weights and output.""",
     shows=ModelText(_DENSE, weights=(Weights("w", (4, 4), (1e-8, -3e-8)),)),
     quiet=ModelText(_DENSE, weights=(Weights("w", (4, 4), (1e-8, 0.5)),)),
-    matters=frozenset({"stored data"}),
 )
 
-FP16_OVERFLOW = Kind(
+FP16_OVERFLOW = WeightsKind(
     id="weights/fp16-overflow",
     summary="Weights too large for float16",
     title="{name} overflows in fp16",
     severities=(Severity.WARNING,),
-    tiers=(Tier.HAZARD,),
     cause="""Beyond 65504 a value is Inf in float16.""",
     evidence="""The largest magnitude of each tensor.""",
     example="""Weights that absorbed a normalization by 1e6.""",
     fix="""fp32 or bf16 for the layer, or rescale.""",
     shows=ModelText(_DENSE, weights=(Weights("w", (4, 4), (0.5, 1e6)),)),
     quiet=ModelText(_DENSE, weights=(Weights("w", (4, 4), (0.5, 6e4)),)),
-    matters=frozenset({"stored data"}),
 )
 
-GENERATED_CONSTANT = Kind(
+GENERATED_CONSTANT = WeightsKind(
     id="weights/generated-constant",
     summary="A big constant of a single value",
     title="{size} of a single value",
     severities=(Severity.NOTE,),
-    tiers=(Tier.HAZARD,),
     cause="""A constant folder expanded a scalar. It costs file size and memory, not correctness.""",
     evidence="""The tensors and their bytes.""",
     example="""A 64 MiB mask of zeros.""",
@@ -121,19 +110,14 @@ GENERATED_CONSTANT = Kind(
         "g (float[512,1024] x) => (float[512,1024] y) { h = Add (x, a) y = Mul (h, b) }",
         weights=(Weights("a", (512, 1024)), Weights("b", (1,), (0.5,))),
     ),
-    quiet=ModelText(
-        "g (float[512,1024] x) => (float[512,1024] y) { h = Add (x, a) y = Mul (h, b) }",
-        weights=(Weights("a", (512, 1024), (1.0, 0.5)), Weights("b", (1,), (0.5,))),
-    ),
-    matters=frozenset({"stored data"}),
+    quiet=But(weights=(Weights("a", (512, 1024), (1.0, 0.5)), Weights("b", (1,), (0.5,)))),
 )
 
-DUPLICATED = Kind(
+DUPLICATED = WeightsKind(
     id="weights/duplicated",
     summary="Weights stored twice",
     title="{size} of weights stored twice",
     severities=(Severity.NOTE,),
-    tiers=(Tier.HAZARD,),
     cause="""Equal tensors under several names, often tied weights that the export copied.""",
     evidence="""The tensors and the bytes wasted.""",
     example="""Embedding and output head of a language model.""",
@@ -142,14 +126,10 @@ DUPLICATED = Kind(
         "g (float[512,1024] x) => (float[512,1024] y) { h = Add (x, a) y = Mul (h, b) }",
         weights=(Weights("a", (512, 1024), (1.0, 0.5)), Weights("b", (512, 1024), (1.0, 0.5))),
     ),
-    quiet=ModelText(
-        "g (float[512,1024] x) => (float[512,1024] y) { h = Add (x, a) y = Mul (h, b) }",
-        weights=(Weights("a", (512, 1024), (1.0, 0.5)), Weights("b", (512, 1024), (0.5, 1.0))),
-    ),
-    matters=frozenset({"stored data"}),
+    quiet=But(weights=(Weights("a", (512, 1024), (1.0, 0.5)), Weights("b", (512, 1024), (0.5, 1.0)))),
 )
 
-NOT_READ = Kind(
+NOT_READ = WeightsKind(
     id="weights/not-read",
     summary="Tensors that were not looked into",
     title="{count} large tensors were not looked into",
@@ -174,30 +154,13 @@ def model():
 """,
         ModelText("", parsed=False),
     ),
-    quiet=Built(
-        """
-def model():
-    proto = onnx.parser.parse_model(
-        '<ir_version: 9, opset_import: ["" : 17]> g (float[n,1000] x) => (float[n,m] y) { y = MatMul (x, w) }'
-    )
-    weight = proto.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[1000, 1000])
-    weight.data_location = TensorProto.EXTERNAL
-    weight.external_data.add(key="location", value="w.data")
-    with (folder / "w.data").open("wb") as file:
-        file.truncate(1000 * 1000 * 4)
-    return proto
-""",
-        ModelText("", parsed=False),
-    ),
-    matters=frozenset({"stored data"}),
+    quiet=But(", 130000]", ", 1000]", "* 130000 *", "* 1000 *"),
 )
 
-NEGATIVE_VARIANCE = Kind(
+NEGATIVE_VARIANCE = WeightsKind(
     id="weights/negative-variance",
     summary="A batch norm with a negative variance",
     title="A negative variance in {tensor}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.HAZARD,),
     cause="""The layer divides by the root of its running variance. Below zero that is NaN, in every engine, without an
 error.""",
     evidence="""How many channels, the first of them, the layer.""",
@@ -205,15 +168,12 @@ error.""",
     fix="""Store the right statistics; an intact checkpoint.""",
     shows=ModelText(_NORM, weights=(Weights("s", (2,)), Weights("var", (2,), (0.5, -1.0)))),
     quiet=ModelText(_NORM, weights=(Weights("s", (2,)), Weights("var", (2,), (0.5, 0.0)))),
-    matters=frozenset({"stored data"}),
 )
 
-NEGATIVE_ROOT = Kind(
+NEGATIVE_ROOT = WeightsKind(
     id="weights/negative-root",
     summary="The root or logarithm of a negative constant",
     title="{op} {node} of a negative constant",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.HAZARD,),
     cause="""Sqrt or Log takes a constant with negative numbers in it: the result there is NaN, in every engine, without
 an error.""",
     evidence="""How many negative values, in which constant, who takes the root.""",
@@ -223,19 +183,13 @@ an error.""",
         "g (float[n,4] x) => (float[n,4] y) { p = Log (prior) y = Add (x, p) }",
         weights=(Weights("prior", (4,), (0.5, -0.5)),),
     ),
-    quiet=ModelText(
-        "g (float[n,4] x) => (float[n,4] y) { p = Log (prior) y = Add (x, p) }",
-        weights=(Weights("prior", (4,), (0.5, 0.0)),),
-    ),
-    matters=frozenset({"stored data"}),
+    quiet=But(weights=(Weights("prior", (4,), (0.5, 0.0)),)),
 )
 
-ZERO_DIVISOR = Kind(
+ZERO_DIVISOR = WeightsKind(
     id="weights/zero-divisor",
     summary="A division by a stored zero",
     title="A division by zero in {node}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.HAZARD,),
     cause="""
 The divisor is a constant with zeros in it: the result there is Inf or NaN, in every engine, without an error.
 """,
@@ -245,8 +199,5 @@ The divisor is a constant with zeros in it: the result there is Inf or NaN, in e
     shows=ModelText(
         "g (float[n,4] x) => (float[n,4] y) { y = Div (x, std) }", weights=(Weights("std", (4,), (0.5, 0.0)),)
     ),
-    quiet=ModelText(
-        "g (float[n,4] x) => (float[n,4] y) { y = Div (x, std) }", weights=(Weights("std", (4,), (0.5, 1.0)),)
-    ),
-    matters=frozenset({"stored data"}),
+    quiet=But(weights=(Weights("std", (4,), (0.5, 1.0)),)),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from friction_tui.engines.engine import Runs
 from friction_tui.vocabulary.protocol import LatencyResult
 
 BUDGET_S = 2.0
@@ -104,7 +105,8 @@ def with_onnxruntime(
     )
 
 
-def with_tensorrt(
+def with_plan(
+    engine: Runs,
     plan: Path,
     inputs: Mapping[str, np.ndarray],
     *,
@@ -115,12 +117,10 @@ def with_tensorrt(
 ) -> LatencyResult:
     """Time a built plan on the GPU under one of its profiles, inputs already there: inference alone, no copies.
 
-    Raises EngineMissing, PlanRefused or CudaFailed with the reason when it cannot run.
+    Raises EngineMissing or the engine's own error with the reason when it cannot run.
     """
-    from friction_tui.engines.tensorrt.run import loaded
-
     on_phase("load")
-    with loaded(plan, inputs, profile=profile) as ready:
+    with engine.loaded(plan, inputs, profile=profile) as ready:
         on_phase("run")
         times, warmup = time_runs(ready.run, runs)
         return summarize(

@@ -10,7 +10,6 @@ from onnx import AttributeProto
 
 from friction_tui.model.constants import constant_value, tensor_value
 from friction_tui.model.graph import Node
-from friction_tui.model.initializer_stats import initializer_stats
 from friction_tui.model.names import dtype_name, port
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import scope_of, source_line
@@ -18,8 +17,6 @@ from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.tensors import Array
 from friction_tui.vocabulary.protocol import NodeDetail, TensorDetail
 from friction_tui.vocabulary.recipe import POINTS
-
-__all__ = ["attribute_text", "initializer_stats", "node_detail", "value_text"]
 
 _SHOWN = 8
 """Elements of a value or an attribute that are spelt out."""

@@ -20,11 +20,11 @@ _CGROUP = Path("/sys/fs/cgroup/memory.max")
 class Watched:
     """A child under limits: `memory` in bytes, `seconds`; 0 for none.
 
-    `why` says which of them ended it, "" for none.
+    `why` says which of them ended it, "" for none; `late` that it was the time.
     """
 
     def __init__(self, child: Child, *, memory: int = 0, seconds: float = 0.0) -> None:
-        self.why = ""
+        self.why, self.late = "", False
         self._child, self._memory, self._seconds = child, memory, seconds
         threading.Thread(target=self._watch, name=f"limits of {child.pid}", daemon=True).start()
 
@@ -34,6 +34,7 @@ class Watched:
             if self._memory and resident(self._child.pid) > self._memory:
                 self.why = f"needs more memory than there is ({self._memory / 1e9:,.1f} GB) and was ended"
             elif self._seconds and time.monotonic() - started > self._seconds:
+                self.late = True
                 self.why = f"took longer than {self._seconds:,.0f} s and was ended"
             if self.why:
                 self._child.kill()

@@ -55,6 +55,10 @@ def fix_of(fix: Fix) -> dict[str, Any]:
         detail["changes"] = fix.changes
     if fix.ranges:
         detail["ranges"] = {name: [one.min, one.opt, one.max] for name, one in fix.ranges.items()}
+        steps = {name: one.step for name, one in fix.ranges.items() if one.step > 1}
+        detail |= {"steps": steps} if steps else {}
+    if fix.relations:
+        detail["relations"] = list(fix.relations)
     if fix.opset is not None:
         detail["opset"] = fix.opset
     return detail

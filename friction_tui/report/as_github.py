@@ -14,7 +14,7 @@ COMMAND = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 
 def report(verdicts: Sequence[ModelVerdict]) -> str:
     """One annotation a line."""
-    lines = [_failure(verdict) for verdict in verdicts if verdict.failure]
+    lines = [_failure(verdict) for verdict in verdicts if verdict.open_question]
     lines += [_annotation(verdict, finding) for verdict in verdicts for finding in verdict.findings]
     return "".join(f"{line}\n" for line in lines)
 
@@ -28,7 +28,8 @@ def _annotation(verdict: ModelVerdict, finding: Finding) -> str:
 
 
 def _failure(verdict: ModelVerdict) -> str:
-    return f"::error file={_property(verdict.path)},title=could not be judged::{_data(verdict.failure)}"
+    title = "could not be judged" if verdict.failure else "a question has no answer"
+    return f"::error file={_property(verdict.path)},title={title}::{_data(verdict.open_question)}"
 
 
 def _data(text: str) -> str:

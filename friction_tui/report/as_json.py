@@ -69,7 +69,10 @@ def _model(verdict: ModelVerdict) -> dict[str, Any]:
     if verdict.engines:
         model["verdicts"] = [_engine(engine) for engine in verdict.engines]
     if verdict.builder:
-        model["builder"] = {"answered": verdict.asked_builder, "note": verdict.builder}
+        asked = {"answered": verdict.asked_builder, "note": verdict.builder, "kernels": verdict.kernels}
+        model["builder"] = asked
+    if verdict.unanswered:
+        model["unanswered"] = list(verdict.unanswered)
     if verdict.build is not None:
         model["build"] = _build(verdict.build)
     if verdict.failure:

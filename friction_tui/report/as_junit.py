@@ -19,7 +19,7 @@ def report(verdicts: Sequence[ModelVerdict], fail_on: frozenset[Severity]) -> st
     """All models; findings of a severity in `fail_on` are failures, the others passing cases with output."""
     root = ET.Element("testsuites", name="friction-tui")
     for verdict in verdicts:
-        open_question = verdict.failure or (verdict.unanswered and "; ".join(verdict.unchecked)) or ""
+        open_question = verdict.open_question
         failing = [f for f in verdict.findings if f.severity in fail_on]
         suite = ET.SubElement(
             root,

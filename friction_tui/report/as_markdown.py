@@ -24,6 +24,9 @@ def _model(verdict: ModelVerdict) -> Iterator[str]:
         yield ""
         if not verdict.findings:
             return
+    if verdict.unanswered:
+        yield f"**No answer:** {_text('; '.join(verdict.unanswered))}"
+        yield ""
     yield f"{summary(verdict)}. {_text(' · '.join(part for part in verdict.about if part))}"
     yield ""
     for finding in verdict.findings:

@@ -14,7 +14,7 @@ from friction_tui.kinds import KINDS, explain
 from friction_tui.report.applicability import command, fix_of
 from friction_tui.report.as_json import escaped, text_of
 from friction_tui.report.verdict import ModelVerdict
-from friction_tui.vocabulary.finding import Finding, Fix, Severity
+from friction_tui.vocabulary.finding import Finding, Fix, Severity, SourceLine
 
 LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 
@@ -37,11 +37,11 @@ def report(verdicts: Sequence[ModelVerdict]) -> str:
         ],
         "invocations": [
             {
-                "executionSuccessful": not any(verdict.failure for verdict in verdicts),
+                "executionSuccessful": not any(verdict.open_question for verdict in verdicts),
                 "toolExecutionNotifications": [
-                    {"level": "error", "message": {"text": f"{verdict.path}: {verdict.failure}"}}
+                    {"level": "error", "message": {"text": f"{verdict.path}: {verdict.open_question}"}}
                     for verdict in verdicts
-                    if verdict.failure
+                    if verdict.open_question
                 ],
             }
         ],
@@ -69,7 +69,12 @@ def _rule(kind: str) -> dict[str, Any]:
 
 def _result(verdict: ModelVerdict, finding: Finding, rule: int) -> dict[str, Any]:
     fixes = "".join(f"\n{i}. {fix.text}" for i, fix in enumerate(finding.fixes, 1))
-    applicable = [_fix(verdict.path, finding.kind, fix) for fix in finding.fixes if fix.rewrite]
+    edits = ((fix, finding.line if not fix.applicable else None) for fix in finding.fixes)
+    applicable = [
+        _source_edit(line, fix) if line else _fix(verdict.path, finding.kind, fix)
+        for fix, line in edits
+        if line or fix.rewrite
+    ]
     return {
         "ruleId": finding.kind,
         "ruleIndex": rule,
@@ -90,7 +95,7 @@ def _fix(path: str, kind: str, fix: Fix) -> dict[str, Any]:
     the file valid. What carries the fix out is in the properties: the rewrite, its nodes and the command.
     """
     nothing = {"deletedRegion": {"byteOffset": 0, "byteLength": 0}}
-    change = {"artifactLocation": {"uri": _uri(path)}, "replacements": [nothing]}
+    change = {"artifactLocation": {"uri": _uri(_file(path))}, "replacements": [nothing]}
     details = {key: value for key, value in fix_of(fix).items() if key != "text"}
     return {
         "description": {"text": fix.text},
@@ -99,9 +104,26 @@ def _fix(path: str, kind: str, fix: Fix) -> dict[str, Any]:
     }
 
 
+def _source_edit(line: SourceLine, fix: Fix) -> dict[str, Any]:
+    """What the user may change in their own code, at its line. The text is for people: nothing is replaced."""
+    nothing = {"deletedRegion": {"startLine": line.line, "startColumn": 1, "endColumn": 1}}
+    details = {key: value for key, value in fix_of(fix).items() if key != "text"}
+    return {
+        "description": {"text": fix.text},
+        "artifactChanges": [{"artifactLocation": {"uri": _uri(line.file)}, "replacements": [nothing]}],
+        "properties": details,
+    }
+
+
+def _file(path: str) -> str:
+    """The file of a source such as `net.py:make`."""
+    file, _, factory = path.rpartition(":")
+    return file if file.endswith(".py") and factory.isidentifier() else path
+
+
 def _location(verdict: ModelVerdict, finding: Finding) -> dict[str, Any]:
     line = finding.line
-    path = line.file if line else verdict.path
+    path = line.file if line else _file(verdict.path)
     physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(path)}}
     if line:
         region: dict[str, Any] = {"startLine": line.line}

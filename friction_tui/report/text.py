@@ -73,8 +73,15 @@ def summary(verdict: ModelVerdict, paint: Paint = plain) -> str:
     took = paint(f" · checked in {verdict.seconds:.2f} s", "dim")
     if verdict.clean and verdict.build is not None and verdict.build.ok:
         return f"{paint('✓ no friction found', 'green')}{notes} · {built(verdict.build)}{took}"
-    if verdict.clean and verdict.asked_builder:
+    if verdict.clean and verdict.unanswered:
+        why = visible("; ".join(verdict.unanswered))
+        return f"{paint('? no friction found, but not all that was asked has an answer', 'yellow')}: {why}{notes}{took}"
+    if verdict.clean and verdict.kernels:
         return f"{paint('✓ no friction found', 'green')}{notes} · {visible(verdict.builder)}{took}"
+    if verdict.clean and verdict.asked_builder:
+        layers = paint("✓ shapes and layers, ? kernels: no friction found", "green")
+        known = visible(verdict.builder.removeprefix("shapes and layers: taken; "))
+        return f"{layers}{notes} · {known} (--build compiles all){took}"
     if verdict.clean:
         why = f": {visible(verdict.builder)}" if verdict.builder else ""
         return f"{paint('? no friction found, but the builder has not answered', 'yellow')}{why}{notes}{took}"

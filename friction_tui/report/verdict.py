@@ -65,7 +65,8 @@ class ModelVerdict:
     be looked at, and why.
     `engines` are the TensorRTs that were asked when there were several, the one of this environment first. `builder` is
     what the builder was asked and said of it, or why it was not asked, and `asked_builder` whether it has answered.
-    `unanswered` tells that it was asked something and gave no answer. `build` is what a build that was asked for gave.
+    `kernels` tells that all kernels were compiled, by it or by a build. `unanswered` says which questions that were
+    asked have no answer. `build` is what a build that was asked for gave.
     `judged` is what the verdict holds for, and who was asked.
     """
 
@@ -79,9 +80,15 @@ class ModelVerdict:
     engines: tuple[EngineVerdict, ...] = ()
     builder: str = ""
     asked_builder: bool = False
-    unanswered: bool = False
+    kernels: bool = False
+    unanswered: tuple[str, ...] = ()
     build: BuildResult | None = None
     judged: Judged | None = None
+
+    @property
+    def open_question(self) -> str:
+        """Why this is not a whole verdict, "" when it is one."""
+        return self.failure or "; ".join(self.unanswered)
 
     @property
     def clean(self) -> bool:

@@ -1,7 +1,11 @@
-"""The model a recipe describes: rewrites, then the opset, then the precision, applied to the opened model."""
+"""The model a recipe describes: rewrites, then the opset, then the precision, applied to the opened model.
+
+A rewrite that fits only after one of the later edits is made after it.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -64,9 +68,29 @@ def apply(model: OpenedModel, recipe: Recipe, *, weak_types: bool = False) -> Op
         return model
     proto = onnx.ModelProto()
     proto.CopyFrom(model.proto)
-    for rewrite in recipe.rewrites:
+    proto, left, why = _as_far_as_they_fit(proto, model.path, recipe.rewrites)
+    if recipe.opset is not None and recipe.opset != model.index.opsets.get("", 0):
+        proto = _converted(proto, recipe.opset)
+        proto, left, why = _as_far_as_they_fit(proto, model.path, left)
+    if edits_types(recipe, weak_types=weak_types):
+        proto = _half(proto, model, recipe)
+        proto, left, why = _as_far_as_they_fit(proto, model.path, left)
+    if why is not None:
+        raise why
+    return from_proto(proto, model.path)
+
+
+def _as_far_as_they_fit(
+    proto: onnx.ModelProto, path: Path, rewrites: Sequence[Rewrite]
+) -> tuple[onnx.ModelProto, Sequence[Rewrite], RecipeRefused | None]:
+    """The rewrites one after another up to the first that does not apply; those that are left, and why.
+
+    One that was chosen when opset or precision were other already may name a node that only the converted model has,
+    or need the newer opset: it, and what follows it, is tried again after each of these edits.
+    """
+    for done, rewrite in enumerate(rewrites):
         try:
-            proto = rewritten(from_proto(proto, model.path), rewrite)
+            proto = rewritten(from_proto(proto, path), rewrite)
         except UnknownRewrite:
             raise RecipeRefused(
                 f"Rewrite {rewrite.name!r} is unknown",
@@ -75,18 +99,15 @@ def apply(model: OpenedModel, recipe: Recipe, *, weak_types: bool = False) -> Op
                 rewrite=rewrite,
             ) from None
         except CannotRewrite as error:
-            raise RecipeRefused(
+            why = RecipeRefused(
                 f"Rewrite {rewrite.name} does not apply",
                 error.why,
                 "Undo it with u.",
                 error.location,
                 rewrite=rewrite,
-            ) from None
-    if recipe.opset is not None and recipe.opset != model.index.opsets.get("", 0):
-        proto = _converted(proto, recipe.opset)
-    if edits_types(recipe, weak_types=weak_types):
-        proto = _half(proto, model, recipe)
-    return from_proto(proto, model.path)
+            )
+            return proto, rewrites[done:], why
+    return proto, (), None
 
 
 def rewritten(model: OpenedModel, rewrite: Rewrite) -> onnx.ModelProto:

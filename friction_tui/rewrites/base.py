@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import onnx
 
-from friction_tui.kinds import KINDS
 from friction_tui.model.opened import OpenedModel
 from friction_tui.vocabulary.finding import Location
 
@@ -67,11 +66,6 @@ class Rewriter:
     """Whether it is worth a try at any refusal, after those that know the operator."""
     prepares: bool = False
     """Whether it mends nothing by itself and only makes another rewrite fit; offered where it does."""
-
-    @property
-    def mends(self) -> tuple[str, ...]:
-        """The ids of the kinds of finding that name it."""
-        return tuple(kind.id for kind in KINDS.values() if self.name in kind.rewrites)
 
     @property
     def keeps_outputs(self) -> bool:

@@ -1,6 +1,7 @@
 """Cutting a model that TensorRT refuses: what it takes runs on TensorRT, the rest on ONNX Runtime.
 
-The head holds nothing that is refused or computed from what is refused. The middle holds the refused nodes; after it a
+The head holds nothing that is refused or computed from what is refused; a model may begin with refused nodes and have
+none. The middle holds the refused nodes; after it a
 tail runs on TensorRT again where that is worth it, else the middle is the tail. Each part is a model of its own.
 """
 
@@ -37,7 +38,7 @@ UNKNOWN_BYTES = 1 << 40
 """What a tensor of unknown size counts for: a cut through it is the last choice."""
 ROUNDS = 16
 """How often nodes that turn out to be refused inside a part are moved out of it."""
-Parse = Callable[[OpenedModel], Sequence[Refusal]]
+Ask = Callable[[OpenedModel], Sequence[Refusal]]
 
 
 class CannotCut(Exception):
@@ -82,10 +83,10 @@ def head_size(model: OpenedModel, refused: Iterable[str]) -> tuple[int, int]:
     return len(head), sum(model.index.main[number].proto.op_type in COSTLY for number in head)
 
 
-def cut(model: OpenedModel, refused: Iterable[str], table: ShapeTable, parse: Parse) -> Cut:
+def cut(model: OpenedModel, refused: Iterable[str], table: ShapeTable, ask: Ask) -> Cut:
     """Cut `model` around the nodes at the paths `refused`. Raises CannotCut.
 
-    `parse` gives what TensorRT refuses of a part; such nodes are moved out of it, until it parses.
+    `ask` gives what TensorRT refuses of a part; such nodes are moved out of it, until it is taken.
     """
     index = model.index
     if index.cycle:
@@ -101,18 +102,18 @@ def cut(model: OpenedModel, refused: Iterable[str], table: ShapeTable, parse: Pa
     with_tail = True
     for _ in range(ROUNDS):
         head = _head(index, bad, cost)
-        if not head:
-            raise CannotCut("every node depends on what TensorRT refuses, so nothing is left for a head")
         tail = _tail(index, bad, head) if with_tail else set()
+        if not head and not tail:
+            raise CannotCut("nothing that is worth it can be parted from what TensorRT refuses")
         places = [head, {node.index for node in index.main} - head - tail, tail]
         found = _assembled(model, places, cost, kinds)
-        worse = {part.name: _refused_in(part, parse, index) for part in found.parts if part.engine is Engine.TENSORRT}
+        worse = {part.name: _refused_in(part, ask, index) for part in found.parts if part.engine is Engine.TENSORRT}
         if not any(worse.values()):
             return found
         if worse.get("tail") and not worse.get("head"):
-            with_tail = False  # what follows refused nodes is a gain only where it parses as it is
+            with_tail = False  # what follows refused nodes is a gain only where it is taken as it is
         bad = bad | worse.get("head", set())
-    raise CannotCut("the parser refuses the head however much is cut off")
+    raise CannotCut("TensorRT refuses the head however much is cut off")
 
 
 def _outermost(index: GraphIndex, paths: Iterable[str]) -> set[int]:
@@ -358,10 +359,10 @@ def _part(
     return proto
 
 
-def _refused_in(part: Part, parse: Parse, index: GraphIndex) -> set[int]:
+def _refused_in(part: Part, ask: Ask, index: GraphIndex) -> set[int]:
     """The whole model's nodes that are refused in a part. Raises CannotCut where no node can be named."""
     found: set[int] = set()
-    for refusal in parse(part.model):
+    for refusal in ask(part.model):
         inner = part.model.index
         numbers = _outermost(inner, [refusal.path]) if refusal.path else set()
         names = {name for number in numbers for name in inner.main[number].outputs if name}
@@ -370,7 +371,7 @@ def _refused_in(part: Part, parse: Parse, index: GraphIndex) -> set[int]:
         writers = {writer.index for name in names if (writer := index.producer.get(name)) is not None}
         readers = {reader.index for name in names for reader in index.consumers.get(name, ())}
         if not (writers or readers):
-            raise CannotCut(f"the parser refuses the {part.name}: {refusal.text}")
+            raise CannotCut(f"TensorRT refuses the {part.name}: {refusal.text}")
         found |= writers or readers
     return found
 

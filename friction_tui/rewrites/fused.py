@@ -17,7 +17,8 @@ from friction_tui.rewrites.base import CannotRewrite, Exactness
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 
 MS = "com.microsoft"
-_ACTIVATIONS = frozenset({"Relu", "Tanh", "Sigmoid", "LeakyRelu", "Clip", "HardSigmoid", "Elu", "Softplus", "Softsign"})
+_KNOWN = "Relu Tanh Sigmoid LeakyRelu Clip HardSigmoid HardSwish Elu Softplus Softsign ThresholdedRelu"
+_ACTIVATIONS = frozenset(_KNOWN.split())
 _GELU_CUBE = 0.044715
 """The factor of x³ in GELU's tanh form (https://arxiv.org/abs/1606.08415)."""
 
@@ -105,8 +106,12 @@ def _side(graph: GraphEditor, name: str, transposed: bool, batch: bool) -> str:
     return name if order == list(range(rank)) else graph.op("Transpose", [name], perm=order)
 
 
-def activated(node: onnx.NodeProto, graph: GraphEditor, x: str, output: str) -> str:
-    """The node's `activation` applied to x; Identity where it has none. Raises CannotRewrite for an unknown one."""
+def activated(node: onnx.NodeProto, graph: GraphEditor, x: str, output: str, like: str = "") -> str:
+    """The node's `activation` applied to x; Identity where it has none. Raises CannotRewrite for an unknown one.
+
+    `like` is a tensor of its element type, the first input where left out.
+    """
+    like = like or node.input[0]
     activation = graph.attribute(node, "activation", "")
     given = [float(value) for value in graph.attribute(node, "activation_params", [])]
     single = {
@@ -116,13 +121,19 @@ def activated(node: onnx.NodeProto, graph: GraphEditor, x: str, output: str) -> 
     }
     if not activation:
         return graph.op("Identity", [x], output)
+    if activation == "HardSwish" and graph.opset < 14:
+        bent = graph.op("HardSigmoid", [x], alpha=1 / 6, beta=0.5)
+        return graph.op("Mul", [x, bent], output)
+    if activation == "Gelu":
+        return gelu(graph, x, like, output)
     if activation not in _ACTIVATIONS:
         raise CannotRewrite(f"the fused activation {activation} is not known")
     if activation == "Clip":
         if len(given) != 2:
             raise CannotRewrite("the fused Clip has no bounds")
-        return graph.op("Clip", [x, *(float_const(graph, bound, node.input[0]) for bound in given)], output)
-    names = {"LeakyRelu": ("alpha",), "Elu": ("alpha",), "HardSigmoid": ("alpha", "beta")}.get(activation, ())
+        return graph.op("Clip", [x, *(float_const(graph, bound, like) for bound in given)], output)
+    one = ("alpha",)
+    names = {"LeakyRelu": one, "Elu": one, "ThresholdedRelu": one, "HardSigmoid": ("alpha", "beta")}.get(activation, ())
     attributes = {**dict(zip(names, given, strict=False)), **{key: single[key] for key in names if key in single}}
     return graph.op(activation, [x], output, **attributes)
 

@@ -75,7 +75,8 @@ def _mask_bias(graph: GraphEditor, node: onnx.NodeProto, mask: str, batch_of: st
     filtered = float_const(graph, float(graph.attribute(node, "mask_filter_value", _MASKED)), like)
     if rank == 1:
         count, batch = graph.dims(mask), graph.dims(batch_of)
-        if not count or not batch or count[0] is None or count[0] != batch[0]:
+        known = count and batch and count[0] is not None and count[0] == batch[0]
+        if not known and not _counts_rows(graph, mask):
             raise CannotRewrite(f"the one-dimensional mask {mask} is not known to hold one length a row")
         keys = graph.op("Gather", [graph.shape(key), graph.const([2])], axis=0)
         behind = graph.op(
@@ -87,6 +88,16 @@ def _mask_bias(graph: GraphEditor, node: onnx.NodeProto, mask: str, batch_of: st
     if rank == 4:
         return bias
     return graph.unsqueeze(bias, [1, 2] if rank == 2 else [1])
+
+
+def _counts_rows(graph: GraphEditor, mask: str) -> bool:
+    """Whether a vector is the sum of each row of a matrix, as EmbedLayerNormalization counts what is not masked."""
+    writer = graph.writer(mask)
+    while writer is not None and writer.op_type in ("Cast", "Identity"):
+        writer = graph.writer(writer.input[0])
+    if writer is None or (writer.op_type == "EmbedLayerNormalization" and graph.output(writer, 1) != mask):
+        return False
+    return writer.op_type in ("EmbedLayerNormalization", "ReduceSum")
 
 
 def rotated(

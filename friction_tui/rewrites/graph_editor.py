@@ -30,6 +30,10 @@ _SMALL = 1 << 16
 """Bytes of an initializer up to which its values are kept for shape inference."""
 
 
+_OPSET_OF_FOREIGN = 17
+"""The opset of ONNX's operators that are put into a model which has none of its own and imports no opset for them."""
+
+
 class GraphEditor:
     """A model that is edited: facts about its tensors, and new nodes in place of old ones.
 
@@ -39,6 +43,8 @@ class GraphEditor:
 
     def __init__(self, proto: onnx.ModelProto, folder: Path) -> None:
         self.proto, self.folder = proto, folder
+        if not any(entry.domain in ("", "ai.onnx") for entry in proto.opset_import) and _is_foreign(proto):
+            proto.opset_import.append(helper.make_opsetid("", _OPSET_OF_FOREIGN))
         self.opset = next((entry.version for entry in proto.opset_import if entry.domain in ("", "ai.onnx")), 1)
         self._names = _every_name(proto)
         self._new: list[onnx.NodeProto] = []
@@ -434,6 +440,11 @@ def _replaced_in_functions(model: OpenedModel, ops: set[tuple[str, str]], rewrit
 
 def _order(path: str) -> tuple[tuple[int, str], ...]:
     return tuple((int(part), "") if part.isdecimal() else (-1, part) for part in path.split("."))
+
+
+def _is_foreign(proto: onnx.ModelProto) -> bool:
+    """Whether all operators of a model are of other domains, as in a tree ensemble alone."""
+    return all(node.domain not in ("", "ai.onnx") for graph in graphs_of(proto.graph) for node in graph.node)
 
 
 def _every_name(proto: onnx.ModelProto) -> set[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
@@ -45,7 +46,7 @@ def _held(carried: Carried, names: Sequence[str], *, as_float: bool) -> int:
     carriers = [carrier for name in names if (carrier := carried.carrier(name)) is not None]
     if as_float and any(carrier.held == FLOAT for carrier in carriers):
         return FLOAT
-    return INT64 if any(CARRIERS[carried.type(name)] == INT64 for name in names) else INT32
+    return INT64 if any(CARRIERS.get(carried.type(name)) == INT64 for name in names) else INT32
 
 
 def _attributes(node: onnx.NodeProto) -> dict[str, Any]:
@@ -79,9 +80,24 @@ def _on_carriers(
 
 def move(node: onnx.NodeProto, carried: Carried) -> bool:
     """Operators that move numbers and compute nothing."""
-    if node.op_type == "Resize" and carried.graph.attribute(node, "mode", "nearest") != "nearest":
-        return False
+    if node.op_type == "Resize" and (mode := carried.graph.attribute(node, "mode", "nearest")) != "nearest":
+        return mode == "linear" and _interpolated(node, carried)
     return _on_carriers(node, carried, outputs=range(len(node.output)))
+
+
+def _interpolated(node: onnx.NodeProto, carried: Carried) -> bool:
+    """A linear Resize of 8-bit integers, in float32 and cut to whole numbers as ONNX Runtime does."""
+    graph, data = carried.graph, node.input[0]
+    of_type = carried.type(data)
+    if of_type not in (TensorProto.UINT8, TensorProto.INT8) or data in carried.kept:
+        return False
+    between = graph.op("Resize", [carried.read(data, FLOAT), *node.input[1:]], **_attributes(node))
+    if of_type == TensorProto.UINT8:
+        whole = graph.op("Floor", [between])
+    else:
+        whole = graph.op("Mul", [graph.op("Sign", [between]), graph.op("Floor", [graph.op("Abs", [between])])])
+    carried.write(node.output[0], whole, FLOAT, of_type)
+    return True
 
 
 def pool(node: onnx.NodeProto, carried: Carried) -> bool:
@@ -167,6 +183,45 @@ def on_bools(node: onnx.NodeProto, carried: Carried) -> bool:
     return True
 
 
+def bitwise(node: onnx.NodeProto, carried: Carried) -> bool:
+    """BitwiseAnd, Or and Xor of numbers in a wider type, whose higher bits only repeat the sign; Not of them."""
+    of_type = carried.type(node.input[0])
+    if of_type not in REFUSED:
+        return False
+    if node.op_type != "BitwiseNot":
+        return _on_carriers(node, carried, outputs=range(1))
+    held = CARRIERS[of_type]
+    top = LIMITS[of_type][1] if of_type in LIMITS and of_type not in _SIGNED else -1
+    number = carried.graph.const(top, helper.tensor_dtype_to_np_dtype(held))
+    carried.write(node.output[0], carried.graph.op("Sub", [number, carried.read(node.input[0], held)]), held, of_type)
+    return True
+
+
+def shift(node: onnx.NodeProto, carried: Carried) -> bool:
+    """BitShift of int16, uint16, uint32 and, to the left, uint64: times 2^n, or over 2^n, rounded down."""
+    graph, of_type = carried.graph, carried.type(node.input[0])
+    left = graph.attribute(node, "direction") == "LEFT"
+    if of_type not in REFUSED or (of_type == TensorProto.UINT64 and not left):
+        return False  # int64 has another order from 2^63 on
+    held = CARRIERS[of_type]
+    dtype, width = helper.tensor_dtype_to_np_dtype(held), _BITS.get(of_type, 64)
+    value, count = (carried.read(name, held) for name in node.input)
+    powers = [2**n for n in range(width)] + [0 if left else 2**width]
+    table = np.array([power % 2**64 for power in powers], np.uint64).astype(np.int64)  # 2^63 wraps, as products do
+    within = graph.op("Min", [count, graph.const(width, dtype)])
+    power = graph.op("Gather", [graph.const(table, np.int64), within], axis=0)
+    if left:
+        shifted = graph.op("Mul", [graph.cast(value, INT64), power])
+        shifted = wrapped(graph, shifted, of_type, INT64)
+    else:
+        whole = graph.cast(value, INT64)
+        if of_type in _SIGNED:
+            whole = graph.op("Sub", [whole, graph.op("Mod", [whole, power])])
+        shifted = graph.op("Div", [whole, power])
+    carried.write(node.output[0], graph.cast(shifted, held), held, of_type)
+    return True
+
+
 _MOVES = (
     "Concat DepthToSpace Expand Flatten Gather GatherElements GatherND Identity Pad Reshape Resize ReverseSequence "
     "ScatterElements ScatterND Slice SpaceToDepth Split Squeeze Tile Transpose Trilu Unsqueeze Where Compress OneHot"
@@ -188,5 +243,7 @@ ARITHMETIC: dict[tuple[str, str], Handler] = {
     **{("", op): compare for op in _COMPARISONS.split()},
     **{("", op): on_bools for op in ("ReduceMax", "ReduceMin", "Equal")},
     ("", "Pow"): power,
+    ("", "BitShift"): shift,
+    **{("", op): bitwise for op in ("BitwiseAnd", "BitwiseOr", "BitwiseXor", "BitwiseNot")},
 }
 """Handlers of operators that compute with integers."""

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto
 
-from friction_tui.rewrites.base import CannotRewrite, Exactness
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.trees import ML, label_of, transformed, two_from_one
 
@@ -80,6 +80,8 @@ def normalizer(node: onnx.NodeProto, graph: GraphEditor) -> None:
 
     Where that is 0 the row stays as it is, as in ONNX Runtime.
     """
+    if graph.opset < 11:
+        raise NeedsOpset(11, "Equal of floats")
     x, axis = _float(graph, node.input[0]), [-1]
     size: dict[str, Callable[[], str]] = {
         "MAX": lambda: graph.reduce("ReduceMax", x, axis),

@@ -16,13 +16,13 @@ from friction_tui.rewrites.apply import rewritten
 from friction_tui.rewrites.base import CannotRewrite, Exactness
 from friction_tui.rewrites.offering import with_offers
 from friction_tui.rewrites.verification import Verification
-from friction_tui.vocabulary.finding import Finding, Fix, Severity, fix_first
+from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier, fix_first
 from friction_tui.vocabulary.protocol import MendStep
 from friction_tui.vocabulary.recipe import Rewrite
 
 Judge = Callable[[OpenedModel], list[Finding]]
-Verify = Callable[[OpenedModel, OpenedModel], Verification | None]
-"""The outputs of a model before and after one rewrite; None where they were not compared."""
+Verify = Callable[[OpenedModel, OpenedModel, str], Verification]
+"""Compares the outputs of a model before and after the rewrite of that name."""
 LARGEST = 64
 """Rewrites after which mending stops: a rewrite that makes its own problem again must not go on for ever."""
 
@@ -68,8 +68,16 @@ def mend(
     """Mend `model` as far as rewrites can; `judge` gives its findings, deduplicated. `only` limits the kinds mended."""
     mending = Mending(model, with_offers(model, judge(model)))
     tried: set[tuple[str, Rewrite]] = set()
-    while len(mending.steps) < LARGEST and _one_step(mending, judge, verify, LEVELS[level], only, tried, on_step):
-        pass
+    thorough = False
+    while len(mending.steps) < LARGEST:
+        if _one_step(mending, judge, verify, LEVELS[level], only, tried, on_step):
+            thorough = False
+        elif thorough:
+            break
+        else:
+            # What was offered does not hold: the rewrites for any refusal are worth their time now.
+            thorough = True
+            mending.findings = with_offers(mending.model, mending.findings, thorough=True)
     return mending
 
 
@@ -121,9 +129,9 @@ def _safest_first(fixes: Iterable[Fix]) -> Sequence[Fix]:
     return sorted(applicable, key=lambda fix: not REWRITES[fix.rewrite].keeps_outputs)
 
 
-def _confirmed(declared: Exactness, verification: Verification | None) -> Exactness:
+def _confirmed(declared: Exactness, verification: Verification) -> Exactness:
     """How exact the step was: a rewrite that is exact by design may still round in the engine that compared."""
-    rounded = verification is not None and verification.max_difference > 0
+    rounded = verification.max_difference > 0
     return Exactness.ROUNDING if declared is Exactness.EXACT and rounded else declared
 
 
@@ -137,11 +145,12 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         return None
     findings = judge(after)
     why = "" if rewriter.prepares else _still_wrong(before, after, finding, mending.findings, findings)
-    verification = None if why else verify(before, after)
-    if verification is not None and verification.holds is False and rewriter.keeps_outputs:
-        why = str(verification)
     if why:
         mending.refused.append(f"{rewriter.name}: {why}")
+        return None
+    verification = verify(before, after, rewriter.name)
+    if verification.holds is False:
+        mending.refused.append(f"{rewriter.name}: {verification}")
         return None
     mending.model, mending.findings = after, with_offers(after, findings)
     return MendStep(
@@ -151,8 +160,8 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         what=rewriter.title,
         exactness=_confirmed(rewriter.exactness, verification).value,
         changes=rewriter.changes,
-        verified=str(verification) if verification is not None else "not verified",
-        holds=verification.holds if verification is not None else None,
+        verified=str(verification),
+        holds=verification.holds,
     )
 
 
@@ -174,11 +183,14 @@ def _still_wrong(
     # What was refused in a body or function stays refused when that is put in place of its caller, under another name.
     moved = {(one.kind, location.op) for one in known if one.severity is Severity.ERROR for location in one.locations}
     moved -= {(finding.kind, location.op) for location in finding.locations}
+    said = {words.text for one in known for words in one.words}
     errors_before = {(one.kind, name) for one in known if one.severity is Severity.ERROR for name in one.names}
     for one in now:
+        # What the builder says of the model as a whole it may have said before, beside another finding.
+        repeated = one.tier is Tier.BUILDER and bool(one.words) and all(words.text in said for words in one.words)
         if one.severity is Severity.ERROR and not one.provisional:
             brought = [each for each in one.locations if each.name in new and (one.kind, each.op) not in moved]
-            if brought:
+            if brought and not repeated:
                 return f"what it puts in has a problem of its own: {one.title}"
             if finding.severity is not Severity.ERROR and not {(one.kind, name) for name in one.names} & errors_before:
                 return f"it makes another problem: {one.title}"

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import onnx
 from onnx import TensorProto
 
+from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
-from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
+from friction_tui.rewrites.editing import copy_of
+from friction_tui.rewrites.graph_editor import Array, GraphEditor, node_rewrite
+from friction_tui.rewrites.graph_parts import remove_unused
 from friction_tui.rewrites.indexing import END, FLOATS, scalar
 
 LARGEST_LRN = 15
 """The largest window of TensorRT's ILRNLayer; it takes odd ones only."""
 MOST_SHIFTS = 256
+_LAYER_NORM = 17
+_SQUARE = 2.0
 
 
 @node_rewrite(
@@ -154,4 +162,133 @@ def _deviation(graph: GraphEditor, variance: str, epsilon: float) -> str:
     return graph.op("Sqrt", [graph.op("Add", [variance, graph.const(epsilon, np.float32)])])
 
 
-REWRITES: tuple[Rewriter, ...] = (layer_norm, group_norm, batch_norm, lrn)
+# ------------------------------------------------------------------------------------- a normalization taken apart
+
+
+def fuse(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
+    """LayerNormalization in place of ReduceMean, Sub, Pow, ReduceMean, Add, Sqrt, Div, and of Mul and Add behind them.
+
+    The operator sums in float32 whatever the type: squares above 65504 are no longer infinite in float16. Over the
+    last axes only, with a scale and a bias that are constants of just these.
+    """
+    del paths
+    if model.index.opsets.get("", 1) < _LAYER_NORM:
+        raise NeedsOpset(_LAYER_NORM, "LayerNormalization")
+    proto = copy_of(model)
+    graph = GraphEditor(proto, model.path.parent)
+    found: dict[str, _Apart] = {}
+    for node in proto.graph.node:
+        apart = _taken_apart(node, graph)
+        if apart is not None:
+            found[apart.last] = apart
+    if not found:
+        raise CannotRewrite("no layer normalization is taken apart here")
+
+    def put(node: onnx.NodeProto) -> bool:
+        apart = found.get(node.output[0])
+        if apart is None:
+            return False
+        dtype = graph.numpy_dtype(apart.data)
+        sizes = [graph.static_dim(apart.data, at) for at in range(apart.axis, 0)]
+        scale = np.ones(sizes) if apart.scale is None else np.broadcast_to(apart.scale, sizes)
+        inputs = [apart.data, graph.const(scale.astype(dtype), dtype, name="scale")]
+        if apart.bias is not None:
+            inputs.append(graph.const(np.broadcast_to(apart.bias, sizes).astype(dtype), dtype, name="bias"))
+        graph.op("LayerNormalization", inputs, apart.last, axis=apart.axis, epsilon=apart.epsilon)
+        return True
+
+    graph.rebuild(proto.graph, put)
+    remove_unused(proto)
+    return proto
+
+
+@dataclass(frozen=True, slots=True)
+class _Apart:
+    """What a normalization reads, over the axes from `axis` (negative) on, and the last output that it gives."""
+
+    data: str
+    axis: int
+    epsilon: float
+    scale: Array | None
+    bias: Array | None
+    last: str
+
+
+def _taken_apart(node: onnx.NodeProto, graph: GraphEditor) -> _Apart | None:
+    """The normalization that ends in this Div, or in a Mul and an Add behind it; None where it does not."""
+    if node.op_type != "Div" or (centred := _made_by(graph, node.input[0], "Sub")) is None:
+        return None
+    data, mean = centred.input
+    root = _made_by(graph, node.input[1], "Sqrt")
+    total = _made_by(graph, root.input[0], "Add") if root is not None else None
+    if total is None:
+        return None
+    variance, epsilon = total.input[0], graph.constant(total.input[1])
+    averaged = _made_by(graph, variance, "ReduceMean")
+    if epsilon is None or epsilon.size != 1 or averaged is None or not _is_square(graph, averaged.input[0], centred):
+        return None
+    first = _made_by(graph, mean, "ReduceMean")
+    if first is None or first.input[0] != data:
+        return None
+    axes = [_trailing_axes(graph, each, data) for each in (first, averaged)]
+    if axes[0] is None or axes[0] != axes[1]:
+        return None
+    try:
+        sizes = [graph.static_dim(data, at) for at in range(axes[0], 0)]
+    except CannotRewrite:
+        return None
+    scale, last = _applied(graph, node.output[0], "Mul", sizes)
+    bias, last = _applied(graph, last, "Add", sizes) if scale is not None else (None, last)
+    return _Apart(data, axes[0], float(epsilon.reshape(())), scale, bias, last)
+
+
+def _made_by(graph: GraphEditor, name: str, op: str) -> onnx.NodeProto | None:
+    writer = graph.writer(name)
+    return writer if writer is not None and writer.op_type == op else None
+
+
+def _is_square(graph: GraphEditor, name: str, of: onnx.NodeProto) -> bool:
+    """Whether a tensor is the square of another's only output, or of the same difference written again."""
+    writer = graph.writer(name)
+    if writer is None or len(writer.input) != 2:
+        return False
+    base, other = writer.input
+    again = _made_by(graph, base, "Sub")
+    if again is None or list(again.input) != list(of.input):
+        return False
+    exponent = graph.constant(other) if writer.op_type == "Pow" else None
+    squared = exponent is not None and exponent.size == 1 and float(exponent.reshape(())) == _SQUARE
+    return squared or (writer.op_type == "Mul" and base == other)
+
+
+def _trailing_axes(graph: GraphEditor, node: onnx.NodeProto, data: str) -> int | None:
+    """The first of the axes a ReduceMean averages, counted from the end, where they are the last ones and are kept."""
+    try:
+        rank, axes = graph.rank(data), graph.ints(node, "axes", 1, None)
+    except CannotRewrite:
+        return None
+    if not axes or not graph.attribute(node, "keepdims", 1):
+        return None
+    places = sorted(axis % rank - rank for axis in axes)
+    return places[0] if places == list(range(places[0], 0)) else None
+
+
+def _applied(graph: GraphEditor, name: str, op: str, sizes: Sequence[int]) -> tuple[Array | None, str]:
+    """The constant of just `sizes` that the only reader multiplies by or adds, and its output; else None and `name`."""
+    reading = graph.reading(name)
+    if len(reading) != 1 or graph.readers(name) != 1 or reading[0].op_type != op:
+        return None, name
+    others = [each for each in reading[0].input if each != name]
+    value = graph.constant(others[0]) if len(others) == 1 else None
+    fits = value is not None and value.ndim <= len(sizes) and np.broadcast_shapes(value.shape, sizes) == tuple(sizes)
+    return (value, reading[0].output[0]) if fits else (None, name)
+
+
+FUSE = Rewriter(
+    "fuse-layer-norm",
+    "put LayerNormalization in place of its parts",
+    fuse,
+    Exactness.ROUNDING,
+)
+
+REWRITES: tuple[Rewriter, ...] = (layer_norm, group_norm, batch_norm, lrn, FUSE)

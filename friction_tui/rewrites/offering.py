@@ -44,20 +44,21 @@ _SIMPLIFIED = frozenset(
 `optimizer/_constant_folding.py`, 0.7."""
 
 
-def with_offers(model: OpenedModel, findings: Iterable[Finding]) -> list[Finding]:
-    """The findings with the rewrites that fit, the best first, before what the user would have to do.
+def with_offers(model: OpenedModel, findings: Iterable[Finding], *, thorough: bool = False) -> list[Finding]:
+    """The findings with the rewrites that fit, the best first.
 
-    Each is tried on a copy of the model, so that a fix that is offered applies. Weights need not be loaded.
+    Each is tried on a copy of the model, so that a fix that is offered applies. Weights need not be loaded. Rewrites
+    for any refusal take seconds on a large model: they are tried where none for the operator fits, or if `thorough`.
     """
-    offering = _Offering(model)
+    offering = _Offering(model, thorough=thorough)
     return [offering.of(finding) if may_be_mended(finding) else finding for finding in findings]
 
 
 class _Offering:
     """Tries rewrites on one model; the editor's facts are worked out once."""
 
-    def __init__(self, model: OpenedModel) -> None:
-        self._model = model
+    def __init__(self, model: OpenedModel, *, thorough: bool = False) -> None:
+        self._model, self._thorough = model, thorough
         self._editor: GraphEditor | None = None
         self._edits: dict[tuple[str, tuple[str, ...]], onnx.ModelProto | None] = {}
         self._by_op: dict[tuple[str, str], list[Rewriter]] = {}
@@ -73,11 +74,16 @@ class _Offering:
         known = {fix.rewrite for fix in finding.fixes}
         self._needs_opset = {}
         nodes = self._nodes(finding)
-        offered = [fix for rewriter in self._candidates(finding) if (fix := self.fix(rewriter, nodes)) is not None]
+        offered: list[Fix] = []
+        for rewriter in self._candidates(finding):
+            if rewriter.general and any(fix.applicable for fix in offered) and not self._thorough:
+                continue
+            if (fix := self.fix(rewriter, nodes)) is not None:
+                offered.append(fix)
         if self._needs_opset and (fix := self._after_conversion(nodes, self._needs_opset.values())) is not None:
             offered.append(fix)
         new = tuple(fix for fix in offered if fix.rewrite not in known)
-        fixes = (*new, *map(_promised, finding.fixes))
+        fixes = _in_order(new, tuple(map(_promised, finding.fixes)), from_source=finding.line is not None)
         cut = () if any(fix.applicable for fix in fixes) else self._cut(finding)
         return msgspec.structs.replace(finding, fixes=(*fixes, *cut))
 
@@ -116,7 +122,7 @@ class _Offering:
         if rewriter.node is None:
             paths = [node.path for node in nodes]
             edited = self._edited(rewriter, paths)
-            if edited is None or (rewriter.general and not _changed(nodes, edited)):
+            if edited is None or (rewriter.general and not _changed(self._model.proto, nodes, edited)):
                 return None
         else:
             paths = [node.path for node in nodes if self._fits(rewriter, node)]
@@ -200,6 +206,15 @@ class _Offering:
             self._needs_opset[rewriter.name] = rewriter
 
 
+def _in_order(offered: tuple[Fix, ...], own: tuple[Fix, ...], *, from_source: bool) -> tuple[Fix, ...]:
+    """Rewrites before what the user would have to do; where the line in the user's source is known, that edit first.
+
+    A rewrite has to be made again after every export, an edit of the source does not.
+    """
+    by_hand = tuple(fix for fix in own if from_source and not fix.applicable)
+    return (*by_hand, *offered, *(fix for fix in own if fix not in by_hand))
+
+
 def _following_values(model: OpenedModel) -> set[str]:
     """Tensors of the main graph that are computed from the values of an input, not only from its sizes."""
     index = model.index
@@ -224,17 +239,22 @@ def _promised(fix: Fix) -> Fix:
     return msgspec.structs.replace(fix, exactness=rewriter.exactness.value, changes=rewriter.changes)
 
 
-def _changed(refused: Iterable[Node], edited: onnx.ModelProto) -> bool:
+def _changed(model: onnx.ModelProto, refused: Iterable[Node], edited: onnx.ModelProto) -> bool:
     """Whether an edit of the whole model took one of the refused nodes out, or made an input of it constant."""
     writers = {node.output[0]: node for node in edited.graph.node if node.output}
-    constants = {tensor.name for tensor in edited.graph.initializer}
+    before, after = _constants(model.graph), _constants(edited.graph)
     for node in refused:
         now = writers.get(next(iter(node.outputs), ""))
         if now is None or now.op_type != node.proto.op_type:
             return True
-        if any(name in constants and old not in constants for name, old in zip(now.input, node.inputs, strict=False)):
+        if any(name in after and old not in before for name, old in zip(now.input, node.inputs, strict=False)):
             return True
     return False
+
+
+def _constants(graph: onnx.GraphProto) -> set[str]:
+    written = {node.output[0] for node in graph.node if node.op_type == "Constant" and node.output}
+    return {tensor.name for tensor in graph.initializer} | written
 
 
 def main() -> None:

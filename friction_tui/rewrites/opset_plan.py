@@ -1,4 +1,4 @@
-"""What each opset would mean for a model, found by converting it there and asking TensorRT's parser about it."""
+"""What each opset would mean for a model, found by converting it there and asking the engine's parser about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import onnx
 
 from friction_tui.engines.base import NEEDS_GPU, EngineCrashed, EngineMissing, Refusal
-from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.engines.engine import Parses
 from friction_tui.model.opened import OpenedModel, from_proto, weights_bytes
 from friction_tui.model.opset import OpsetRefused, convert, opset_of
 from friction_tui.model.versions import newest_opset, operator_exists
@@ -23,13 +23,13 @@ PROVEN_BYTES = LARGEST // 8
 """Weights up to which each conversion is run beside the original: one run an opset, not one a session."""
 
 
-def plans(model: OpenedModel, points: list[Point], engine: str) -> Iterator[OpsetPlan]:
-    """A plan for each other opset, the nearest ones first. `engine` signs the verdicts, "" when there is no parser.
+def plans(model: OpenedModel, points: list[Point], parser: Parses | None, source: str) -> Iterator[OpsetPlan]:
+    """A plan for each other opset, the nearest ones first. `parser` is asked, if there is one, `source` signs for it.
 
     `points` are the sizes and values to compare the outputs at, as far as the weights are small.
     """
     own = opset_of(model.proto)
-    before = _refused(model) if engine else {}
+    before = _refused(model, parser)
     small = weights_bytes(model) <= PROVEN_BYTES
     for opset in sorted(set(range(OLDEST, newest_opset() + 1)) - {own}, key=lambda opset: (abs(opset - own), -opset)):
         try:
@@ -45,11 +45,11 @@ def plans(model: OpenedModel, points: list[Point], engine: str) -> Iterator[Opse
             )
             continue
         after = from_proto(converted, model.path)
-        refused = _refused(after) if engine else {}
+        refused = _refused(after, parser)
         holds, verification = _compared(model, converted, points if small else [])
         yield OpsetPlan(
             opset=opset,
-            source=f"{engine} parser" if engine else "",
+            source=source,
             refused=len(refused),
             lost=tuple(f"{one.op} {one.name}: {one.text}" for key, one in refused.items() if key not in before),
             gained=tuple(f"{one.op} {one.name}" for key, one in before.items() if key not in refused),
@@ -61,10 +61,10 @@ def plans(model: OpenedModel, points: list[Point], engine: str) -> Iterator[Opse
         )
 
 
-def _refused(model: OpenedModel) -> dict[str, Refusal]:
-    """What TensorRT's parser refuses, by the node's first output or the tensor: paths change with the opset."""
+def _refused(model: OpenedModel, parser: Parses | None) -> dict[str, Refusal]:
+    """What the parser refuses, by the node's first output or the tensor: paths change with the opset."""
     try:
-        found = refusals(model, on_batch=lambda _: None)
+        found = parser.refusals(model) if parser is not None else []
     except (EngineMissing, EngineCrashed) as error:
         return {"": Refusal("", "model", "", "", str(error), "", "", "model", False, ())}
     by_path = model.index.by_path

@@ -181,12 +181,13 @@ def dequantize(node: onnx.NodeProto, carried: Carried) -> bool:
 
 def dequantized(stored: Array, scale: Array, zero: Array, axis: int = 0, block: int = 0) -> Array:
     """(stored - zero) · scale as float32, per tensor, per index of `axis`, or per `block` along it."""
-    exact = stored.astype(np.int64) - _spread(zero.astype(np.int64), stored, axis, block)
-    factor = _spread(scale.astype(np.float32), stored, axis, block)
+    exact = stored.astype(np.int64) - spread(zero.astype(np.int64), stored, axis, block)
+    factor = spread(scale.astype(np.float32), stored, axis, block)
     return (exact.astype(np.float32) * factor).astype(np.float32)
 
 
-def _spread(values: Array, like: Array, axis: int, block: int) -> Array:
+def spread(values: Array, like: Array, axis: int, block: int) -> Array:
+    """Scales or zero points shaped to broadcast against `like`: one, one for each index of `axis`, or one a block."""
     if values.size == 1:
         return values.reshape(())
     if block:
@@ -253,18 +254,30 @@ def attributes_of(node: onnx.NodeProto) -> dict[str, Any]:
     return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
+def channels_second(graph: GraphEditor, name: str, rank: int) -> str:
+    """A tensor whose channels are last with them behind the batch."""
+    return graph.op("Transpose", [name], perm=[0, rank - 1, *range(1, rank - 1)])
+
+
+def channels_last(graph: GraphEditor, name: str, rank: int, output: str = "") -> str:
+    """The reverse of `channels_second`."""
+    return graph.op("Transpose", [name], output, perm=[0, *range(2, rank), 1])
+
+
 def qlinear_conv(node: onnx.NodeProto, carried: Carried) -> bool:
     """QLinearConv: the Conv of the integers, times one factor, rounded: in ONNX Runtime's order, so ties fall alike."""
     graph = carried.graph
     x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero = node.input[:8]
-    if graph.attribute(node, "channels_last", 0):
-        raise CannotRewrite(f"{node.name} has its channels last")
-    rank = graph.rank(w)
-    inputs = [centred(carried, x, x_zero, 1), centred(carried, w, w_zero, 0)]
+    attributes, rank = attributes_of(node), graph.rank(w)
+    last = bool(attributes.pop("channels_last", 0))
+    value = centred(carried, x, x_zero, 1)
+    inputs = [channels_second(graph, value, rank) if last else value, centred(carried, w, w_zero, 0)]
     if graph.input(node, 8):
         inputs.append(carried.read(node.input[8], FLOAT))
-    sums = graph.op("Conv", inputs, **attributes_of(node))
+    sums = graph.op("Conv", inputs, **attributes)
     value = rescaled(carried, sums, [x_scale, w_scale], y_scale, rank, 1)
+    if last:
+        value = channels_last(graph, value, rank)
     requantized(carried, value, y_zero, node.output[0], carried.type(y_zero) or TensorProto.UINT8)
     return True
 
@@ -307,7 +320,10 @@ def dynamic_quantize(node: onnx.NodeProto, carried: Carried) -> bool:
 
 
 def dynamic_parts(carried: Carried, x: str, scale: str = "") -> tuple[str, str, str]:
-    """X as uint8 numbers in float32, its scale (named `scale`) and zero point in float32."""
+    """X as uint8 numbers in float32, its scale (named `scale`) and zero point in float32; scale 1 of nothing but 0.
+
+    That is what ONNX Runtime gives; the operator's definition divides by zero there.
+    """
     graph = carried.graph
 
     def number(value: float) -> str:
@@ -317,7 +333,7 @@ def dynamic_parts(carried: Carried, x: str, scale: str = "") -> tuple[str, str, 
     high = graph.op("Max", [graph.op("ReduceMax", [x], keepdims=0), number(0)])
     extent = graph.op("Sub", [high, low])
     flat = graph.op("Equal", [extent, number(0)])
-    scale = graph.op("Div", [graph.op("Where", [flat, number(1), extent]), number(255)], scale)
+    scale = graph.op("Div", [graph.op("Where", [flat, number(255), extent]), number(255)], scale)
     shift = graph.op("Clip", [graph.op("Div", [graph.op("Neg", [low]), scale]), number(0), number(255)])
     zeros = graph.op("Round", [shift])
     steps = graph.op("Add", [graph.op("Round", [graph.op("Div", [x, scale])]), zeros])

@@ -17,6 +17,8 @@ from friction_tui.rewrites.quantized import (
     along,
     attributes_of,
     centred,
+    channels_last,
+    channels_second,
     dequantized,
     dynamic_parts,
     qlinear_conv,
@@ -54,15 +56,30 @@ def unary(node: onnx.NodeProto, carried: Carried) -> bool:
     """The operator of one input between dequantizing and quantizing: QLinearSigmoid, QLinearSoftmax and the like."""
     graph, op = carried.graph, node.op_type.removeprefix("QLinear")
     given = attributes_of(node)
-    if given.pop("channels_last", 0):
-        raise CannotRewrite(f"{node.name} has its channels last")
+    last = bool(given.pop("channels_last", 0))
+    rank = len(given["kernel_shape"]) + 2 if last and "kernel_shape" in given else 4  # its kernels are 2-D
     given.pop("opset", None)
     value = _floats(carried, node.input[0], node.input[1], graph.input(node, 2))
+    if last:
+        value = channels_second(graph, value, rank)
     if op == "ReduceMean":
         value = graph.reduce(op, value, given.get("axes", []), bool(given.get("keepdims", 1)))
     else:
         value = graph.op(op, [value], **given)
+    if last:
+        value = channels_last(graph, value, rank)
     _back(carried, value, node.input[3], graph.input(node, 4), node.output[0])
+    return True
+
+
+def nhwc_max_pool(node: onnx.NodeProto, carried: Carried) -> bool:
+    """NhwcMaxPool of quantized integers, which are as they were."""
+    graph, attributes = carried.graph, attributes_of(node)
+    rank, of_type = len(attributes["kernel_shape"]) + 2, carried.type(node.input[0])
+    if not of_type:
+        raise CannotRewrite(f"the type of {node.input[0]} is not known")
+    pooled = graph.op("MaxPool", [channels_second(graph, carried.read(node.input[0], FLOAT), rank)], **attributes)
+    carried.write(node.output[0], channels_last(graph, pooled, rank), FLOAT, of_type)
     return True
 
 
@@ -136,6 +153,7 @@ KERNELS: dict[tuple[str, str], Handler] = {
         (MS, f"QLinear{op}"): unary
         for op in ("Sigmoid", "LeakyRelu", "Softmax", "AveragePool", "GlobalAveragePool", "ReduceMean")
     },
+    (MS, "NhwcMaxPool"): nhwc_max_pool,
     (MS, "QLinearConcat"): concat,
     (MS, "QLinearWhere"): where,
     (MS, "QLinearConv"): qlinear_conv,

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from friction_tui.rewrites.base import CannotRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 from friction_tui.rewrites.known_values import KnownValues
 
@@ -65,4 +65,34 @@ def initial_state(node: onnx.NodeProto, graph: GraphEditor) -> None:
     graph.op(node.op_type, inputs, node.output, **attributes)
 
 
-REWRITES: tuple[Rewriter, ...] = (layout, initial_state)
+@node_rewrite(
+    "lstm-forget-weights",
+    "give the forget gate the negated weights of the input gate",
+    ("", "LSTM"),
+    exactness=Exactness.ROUNDING,
+)
+def input_forget(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """LSTM with coupled gates (input_forget): f = 1 - i → a plain LSTM, as 1 - sigmoid(z) is sigmoid(-z).
+
+    Weights are in the order of the gates i, o, f, c, peepholes i, o, f. They must be constant.
+    """
+    if not graph.attribute(node, "input_forget", 0):
+        raise CannotRewrite("its gates are not coupled")
+    activations = [each.decode() for each in graph.attribute(node, "activations", [])]
+    if any(each.lower() != "sigmoid" for each in activations[::3]):
+        raise CannotRewrite("the activation of its gates is not Sigmoid, which alone is symmetric")
+    hidden = int(graph.attribute(node, "hidden_size", 0)) or graph.static_dim(node.input[2], -1)
+    inputs = list(node.input)
+    for at, parts in ((1, 4), (2, 4), (3, 8), (7, 3)):
+        if not graph.input(node, at):
+            continue
+        weights = graph.require_constant(node.input[at], "a weight of the LSTM").copy()
+        for start in range(0, parts, 4):
+            gate = weights[:, start * hidden : (start + 1) * hidden]
+            weights[:, (start + 2) * hidden : (start + 3) * hidden] = -gate
+        inputs[at] = graph.const(weights, weights.dtype, name=f"{node.input[at]}_coupled")
+    attributes = {each.name: helper.get_attribute_value(each) for each in node.attribute if each.name != "input_forget"}
+    graph.op("LSTM", inputs, list(node.output), **attributes)
+
+
+REWRITES: tuple[Rewriter, ...] = (layout, initial_state, input_forget)

@@ -14,8 +14,9 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NeedsOpset, Rewriter
 from friction_tui.rewrites.carried import REFUSED
 from friction_tui.rewrites.editing import copy_of
-from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
+from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite, replaced
 from friction_tui.rewrites.graph_parts import forget_shapes, graphs_of, remove_unused
+from friction_tui.rewrites.quantized import spread
 from friction_tui.rules.structure.operator_schema import Formal, schema_of
 from friction_tui.rules.types.element_types import element_types
 
@@ -318,6 +319,54 @@ def cast_by_quantizing(node: onnx.NodeProto, graph: GraphEditor) -> None:
         raise CannotRewrite("only a Cast between a float type and float8 E4M3 is a quantization of scale 1")
 
 
+_CODE_NAMES = "FLOAT8E4M3FN FLOAT8E4M3FNUZ FLOAT8E5M2 FLOAT8E5M2FNUZ FLOAT8E8M0 FLOAT4E2M1 INT4 UINT4 INT2 UINT2"
+_CODES = frozenset(getattr(TensorProto, name, 0) for name in _CODE_NAMES.split()) - {0}  # some came with onnx 1.19
+"""Types of few bits, which TensorRT does not cast."""
+
+
+def decode_codes(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """A constant of float8, float4, int4 or int2 that is cast or dequantized → the result. Exact.
+
+    Also an int8 that is one number. Costs the space of the wider type. A dequantization that TensorRT takes stays: it
+    is not refused.
+    """
+    kind = graph.dtype(node.input[0])
+    single = kind == TensorProto.INT8 and graph.dims(node.input[0]) == []  # the builder refuses an int8 scalar
+    if kind not in _CODES and not single:
+        raise CannotRewrite("it does not read a float8, float4, int4 or int2")
+    stored = graph.require_constant(node.input[0], "what it reads").astype(np.float32)
+    if node.op_type == "Cast":
+        target = int(graph.attribute(node, "to", 0))
+    elif node.op_type == "CastLike":
+        target = graph.dtype(node.input[1])
+    else:
+        target = int(graph.attribute(node, "output_dtype", 0)) or graph.dtype(node.input[1])
+        scale = graph.require_constant(node.input[1], "the scale").astype(np.float32)
+        zero = graph.constant(graph.input(node, 2)) if graph.input(node, 2) else np.zeros((), np.float32)
+        if zero is None:
+            raise CannotRewrite("its zero point is computed at run time")
+        axis, block = int(graph.attribute(node, "axis", 1)), int(graph.attribute(node, "block_size", 0))
+        stored = (stored - spread(zero.astype(np.float32), stored, axis, block)) * spread(scale, stored, axis, block)
+    if target not in (_FLOAT, _HALF, _BFLOAT, TensorProto.INT32, TensorProto.INT64, TensorProto.BOOL):
+        raise CannotRewrite("its result is of a type that TensorRT does not compute with")
+    dtype = helper.tensor_dtype_to_np_dtype(target)
+    graph.op("Identity", [graph.const(stored.astype(dtype), dtype, name=f"{node.input[0]}_decoded")], node.output[0])
+
+
+def _decoded(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
+    """The codes go where nothing reads them: TensorRT refuses them among the initializers."""
+    proto = replaced(model, paths, decode_codes)
+    remove_unused(proto)
+    return proto
+
+
+decode_constant = Rewriter(
+    "decode-constant",
+    "store the numbers that the codes stand for",
+    _decoded,
+    ops=(("", "Cast"), ("", "CastLike"), ("", "DequantizeLinear")),
+    node=decode_codes,
+)
 FLOAT64 = Rewriter(
     "float64-in-float32",
     "store and compute in float32 what is float64",
@@ -350,4 +399,5 @@ REWRITES = (
     cast_to_widest,
     cast_to_allowed,
     cast_by_quantizing,
+    decode_constant,
 )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 import onnx
@@ -14,13 +14,13 @@ from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
+from friction_tui.rewrites.apply import RecipeRefused, apply
+from friction_tui.rewrites.verification import Verification, not_run, verify
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe
-
-if TYPE_CHECKING:
-    from friction_tui.rewrites.verification import Verification
 
 LARGEST = 1 << 30
 """Bytes of weights up to which both models are loaded and run; above, that takes too much memory."""
+TOO_LARGE = "the weights are larger than 1 GiB; compare the two models yourself"
 
 Point = tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]
 
@@ -32,29 +32,24 @@ class Question(msgspec.Struct, frozen=True):
     recipe: Recipe
 
 
-LIMIT_S = 1800.0
-"""Seconds that running both models may take; a graph can be made to run without end."""
+LIMIT_S = 300.0
+"""Seconds for the whole: rewriting again and loading both models, which nothing can stop, and running them."""
 
 
 def verification_of(base: OpenedModel, recipe: Recipe, stop: Callable[[], bool]) -> Verification | None:
     """The verification of the recipe's rewrites; None when it has no rewrites. Raises Stopped when `stop` says so."""
-    names = [rewrite.name for rewrite in recipe.rewrites]
-    if not names:
+    if not recipe.rewrites:
         return None
-    from friction_tui.rewrites import REWRITES
-    from friction_tui.rewrites.verification import Verification
-
-    changing = [name for name in names if not REWRITES[name].keeps_outputs]
-    if changing:
-        return Verification(0, 0, 0, 0.0, "", f"{', '.join(changing)} changes the results on purpose")
     weights = sum(tensor.ByteSize() for tensor in base.proto.graph.initializer)
     weights += sum(file.size_on_disk or 0 for file in {file.path: file for file in base.external}.values())
     if weights > LARGEST:
-        return Verification(0, 0, 0, 0.0, "", "the weights are larger than 1 GiB; compare the two models yourself")
+        return not_run(TOO_LARGE)
     question = msgspec.json.encode(Question(str(base.path), recipe))
     done = run(command(__name__), question, stop=stop, limit_s=LIMIT_S)
+    if done.code is None:
+        return not_run(f"rewriting and running both models takes longer than {LIMIT_S:g} s")
     if done.code != 0:
-        return Verification(0, 0, 0, 0.0, "", done.last_line)
+        return not_run(done.last_line)
     return msgspec.json.decode(done.out, type=Verification)
 
 
@@ -63,19 +58,42 @@ def main() -> None:
     from onnx.external_data_helper import load_external_data_for_model
 
     from friction_tui.processes.stdio import take_stdout
-    from friction_tui.rewrites.apply import apply
-    from friction_tui.rewrites.verification import verify
 
     channel = take_stdout()
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
     base = open_model(Path(question.path))
-    only_rewrites = Recipe(source=question.recipe.source, rewrites=question.recipe.rewrites)
-    after = onnx.ModelProto()
-    after.CopyFrom(apply(base, only_rewrites).proto)
-    for proto in (base.proto, after):
+    pair = [onnx.ModelProto(), onnx.ModelProto()]
+    for proto, model in zip(pair, _without_and_with(base, question.recipe), strict=True):
+        proto.CopyFrom(model.proto)
         load_external_data_for_model(proto, str(base.path.parent))
-    channel.write(msgspec.json.encode(verify(base.proto, after, points_of(base, question.recipe))))
+    changes = changes_of(rewrite.name for rewrite in question.recipe.rewrites)
+    found = verify(pair[0], pair[1], points_of(base, question.recipe), changes=changes)
+    channel.write(msgspec.json.encode(found))
     channel.flush()
+
+
+def _without_and_with(base: OpenedModel, recipe: Recipe) -> tuple[OpenedModel, OpenedModel]:
+    """The model without and with the rewrites, and with no other edit where they fit without.
+
+    Else with the opset, then the precision, of the recipe too, in both models: it is the rewrites that are compared.
+    """
+    rewrites, opset, asked = recipe.rewrites, recipe.opset, recipe.precision
+    alone = Recipe(source=recipe.source)
+    converted = msgspec.structs.replace(alone, opset=opset)
+    in_half = msgspec.structs.replace(converted, precision=asked, keep_float32=recipe.keep_float32)
+    for others in (alone, converted):
+        with contextlib.suppress(RecipeRefused):
+            rewritten = apply(base, msgspec.structs.replace(others, rewrites=rewrites))
+            return apply(base, others), rewritten
+    return apply(base, in_half), apply(base, msgspec.structs.replace(in_half, rewrites=rewrites))
+
+
+def changes_of(names: Iterable[str]) -> str:
+    """What rewrites of these names change on purpose, "" where they keep the results."""
+    from friction_tui.rewrites import REWRITES
+
+    changing = [rewriter for name in names if not (rewriter := REWRITES[name]).keeps_outputs]
+    return "; ".join(dict.fromkeys(rewriter.changes or rewriter.title for rewriter in changing))
 
 
 def points_of(base: OpenedModel, recipe: Recipe) -> list[Point]:

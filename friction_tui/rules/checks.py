@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.rules import largest_activation, performance, training
+from friction_tui.rules import performance, training
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.control import control_flow
@@ -13,7 +13,7 @@ from friction_tui.rules.file import external_data, file_content
 from friction_tui.rules.operators import builder_limits, older_tensorrt, operators, recurrent_layout
 from friction_tui.rules.shapes import dynamic_shapes, folded_batch, fragile_shapes, profiles
 from friction_tui.rules.structure import graph_declarations, graph_structure, opset_and_ir, schema
-from friction_tui.rules.types import dtypes, half_precision, quantization, type_constraints
+from friction_tui.rules.types import dtypes, half_precision, lost_values, quantization, type_constraints
 from friction_tui.rules.weights import impossible_constants, weights
 from friction_tui.vocabulary.finding import Finding
 
@@ -41,8 +41,9 @@ CHECKS: tuple[Check, ...] = (
     weights.CHECK,
     impossible_constants.CHECK,
     half_precision.CHECK,
+    lost_values.CHECK,
     performance.CHECK,
-    largest_activation.CHECK,
+    performance.LARGEST_ACTIVATION,
 )
 """Every check, what costs least and is most certain first."""
 

@@ -28,3 +28,15 @@ class CheckContext:
     engine: str = ""
     rtx: bool = True
     builder: EngineInfo | None = None
+
+
+def context_for(
+    engine: EngineInfo | None,
+    model: OpenedModel,
+    recipe: Recipe,
+    table: ShapeTable,
+    refusals: tuple[Refusal, ...] | None = None,
+) -> CheckContext:
+    """What a check reads of a model that is made for `engine`."""
+    label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
+    return CheckContext(model, recipe, table, refusals, label, rtx, engine)

@@ -233,7 +233,7 @@ def _parts(finding: Finding, nameless: Callable[[str], str]) -> object:
         nameless(finding.title),
         nameless(finding.cause),
         tuple((location.kind, location.op) for location in finding.locations),
-        tuple((nameless(fix.text), fix.rewrite, str(fix.ranges), fix.opset) for fix in finding.fixes),
+        tuple((nameless(f.text), f.rewrite, str(f.ranges), f.relations, f.opset) for f in finding.fixes),
     )
 
 

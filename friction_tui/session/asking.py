@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from friction_tui.engines import onnxruntime
-from friction_tui.engines.base import Refusal
-from friction_tui.engines.onnxruntime_job import Verdict
-from friction_tui.engines.tensorrt.builder import BuilderQuestion
-from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.engines.base import Opinion, Refusal
+from friction_tui.engines.engine import Opines, Parses, Question
 from friction_tui.model.opened import OpenedModel
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import Recipe
@@ -22,12 +19,13 @@ _POLL_S = 0.05
 
 
 class ParserQuestion:
-    """One model put to TensorRT's parser, in a thread of its own: neither ranges nor target change the answer.
+    """One model put to the engine's parser, in a thread of its own: neither ranges nor target change the answer.
 
     An edit that supersedes whoever waits for the answer does not end the search; `forget` does.
     """
 
-    def __init__(self, model: OpenedModel) -> None:
+    def __init__(self, parser: Parses, model: OpenedModel) -> None:
+        self._parser = parser
         self._refused: tuple[Refusal, ...] | None = None
         self._complete = False
         self._error: Exception | None = None
@@ -72,7 +70,7 @@ class ParserQuestion:
         error: Exception | None = None
         refused: tuple[Refusal, ...] = ()
         try:
-            refused = tuple(refusals(model, on_batch=add, stop=self._forgotten.is_set))
+            refused = tuple(self._parser.refusals(model, on_batch=add, stop=self._forgotten.is_set))
         except Exception as raised:  # raised again where the answer is awaited
             error = raised
         with self._changed:
@@ -81,16 +79,17 @@ class ParserQuestion:
 
 
 class OpinionQuestion:
-    """One model put to ONNX Runtime and ONNX's checker, in a thread of its own. An edit of ranges does not end it."""
+    """A model put to the engine of the second opinion, in a thread of its own. An edit of ranges does not end it."""
 
-    def __init__(self, model: OpenedModel) -> None:
-        self._answer: Verdict | None = None
+    def __init__(self, engine: Opines, model: OpenedModel) -> None:
+        self._engine = engine
+        self._answer: Opinion | None = None
         self._error: Exception | None = None
         self._done = threading.Event()
         threading.Thread(target=self._ask, args=(model,), name="second opinion", daemon=True).start()
 
-    def answer(self, stop: Stop) -> Verdict | None:
-        """Their verdict; None when `stop` said yes before it. Raises what `onnxruntime.verdict` raises."""
+    def answer(self, stop: Stop) -> Opinion | None:
+        """Their verdict; None when `stop` said yes before it. Raises what `Opines.opinion` raises."""
         while not self._done.wait(_POLL_S):
             if stop():
                 return None
@@ -100,7 +99,7 @@ class OpinionQuestion:
 
     def _ask(self, model: OpenedModel) -> None:
         try:
-            self._answer = onnxruntime.verdict(model)
+            self._answer = self._engine.opinion(model)
         except Exception as raised:  # raised again where the answer is awaited
             self._error = raised
         self._done.set()
@@ -119,7 +118,7 @@ class ProfileFreeResults:
     question: ParserQuestion | None
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     opinion: OpinionQuestion | None = None
-    builder: BuilderQuestion | None = None
+    builder: Question | None = None
 
     @property
     def asks(self) -> bool:

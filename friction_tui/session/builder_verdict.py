@@ -1,23 +1,34 @@
-"""Asking the builder about the model under judgement: a dry build, and a build to the end for a chosen target."""
+"""Asking the builder about the model under judgement: a dry build, nodes at risk, and a build to the end.
+
+A dry build answers for shapes and layers. Whether there are kernels is known from compiling only: of the whole model
+for a chosen target, in the background, or on request; else of the nodes for which kernels were seen to be missing.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from friction_tui.engines.base import EngineCrashed, EngineMissing, Refusal
-from friction_tui.engines.tensorrt.builder import LIMIT_S, BuilderAnswer, BuilderQuestion, Stop, Terms
-from friction_tui.engines.tensorrt.profiles import resolved
+from friction_tui.engines.base import DRY_LIMIT_S, BuilderAnswer, EngineCrashed, EngineMissing, Probed, Refusal, Terms
+from friction_tui.engines.engine import Question
+from friction_tui.engines.found import builder
+from friction_tui.engines.profiles import resolved
+from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.profile import shape_tensor_inputs
+from friction_tui.processes.child import Stop
 from friction_tui.rewrites.apply import edits_types
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.builder import answer_findings, build_findings, ended_without_result
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import CheckState, JobEnded, JobKind
-from friction_tui.vocabulary.recipe import POINTS
+from friction_tui.vocabulary.recipe import POINTS, Recipe
 
 KERNELS_S = 30.0
-"""How long kernels for a chosen target are compiled in a check. Refusals come early: within 8 s on all models seen."""
+"""How long kernels are compiled in a check for a chosen target. Refusals come early: within 8 s on all models seen."""
+CONFIRM_S = 20.0
+"""How long the whole model is compiled where a node alone was refused."""
+BACKGROUND_S = 120.0
+"""How long kernels are compiled in the background."""
 LOCATED_UP_TO_S = 15.0
 """How long a build may have taken for its place to be looked for afterwards."""
 LAYERS_TAKEN = "shapes and layers: taken"
@@ -25,22 +36,30 @@ LAYERS_TAKEN = "shapes and layers: taken"
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is known so far: findings, and in `note` what was asked and what was not."""
+    """What is known so far: findings, and in `note` what was asked and what was not.
+
+    `kernels` tells that they were compiled, for all of the model.
+    """
 
     state: CheckState
     note: str
     findings: tuple[Finding, ...] = ()
+    kernels: bool = False
 
 
 def terms_of(context: CheckContext) -> Terms:
-    """What the recipe says the model is to be built for."""
-    recipe, builder = context.recipe, context.builder
-    weak = builder is not None and builder.weak_types
+    """What the model under judgement is to be built for."""
+    weak = context.builder is not None and context.builder.weak_types
+    return terms_for(context.model, context.recipe, weak_types=weak)
+
+
+def terms_for(model: OpenedModel, recipe: Recipe, *, weak_types: bool) -> Terms:
+    """What the recipe says that `model` is to be built for. `weak_types`: precision may be a flag of the builder."""
     return Terms(
-        profiles=tuple(one for profile in recipe.profiles for one in resolved(context.model, profile)),
+        profiles=tuple(one for profile in recipe.profiles for one in resolved(model, profile)),
         target=recipe.target,
         precision=recipe.precision.value,
-        typed=edits_types(recipe, weak_types=weak),
+        typed=edits_types(recipe, weak_types=weak_types),
     )
 
 
@@ -49,15 +68,15 @@ def why_not(context: CheckContext) -> str:
 
     Sizes that were guessed and do not fit together prove nothing, so it is not asked at those.
     """
-    builder, recipe = context.builder, context.recipe
-    if builder is None:
+    engine, recipe = context.builder, context.recipe
+    if engine is None:
         return "no engine that builds is installed here"
-    if not builder.can_build:
-        return f"{builder.label} does not build here" + (f": {builder.why_not}" if builder.why_not else "")
-    if recipe.target and builder.targets and recipe.target not in builder.targets:
-        return f"{builder.label} does not build for {recipe.target}"
-    if recipe.precision.value not in builder.precisions:
-        return f"{builder.label} does not take {recipe.precision.value} as a flag"
+    if not engine.can_build:
+        return f"{engine.label} does not build here" + (f": {engine.why_not}" if engine.why_not else "")
+    if recipe.target and engine.targets and recipe.target not in engine.targets:
+        return f"{engine.label} does not build for {recipe.target}"
+    if recipe.precision.value not in engine.precisions:
+        return f"{engine.label} does not take {recipe.precision.value} as a flag"
     if recipe.profile is None:
         return ""
     unsized = _unsized(context)
@@ -79,13 +98,25 @@ def _unsized(context: CheckContext) -> str:
     return ""
 
 
-def ask(question: BuilderQuestion, context: CheckContext, stop: Stop, *, limit_s: float = LIMIT_S) -> Iterator[Step]:
-    """What the builder says, step by step: shapes and layers first, then kernels if a target was chosen.
+def ask(
+    question: Question,
+    context: CheckContext,
+    stop: Stop,
+    *,
+    limit_s: float = DRY_LIMIT_S,
+    compiles: bool = True,
+) -> Iterator[Step]:
+    """What the builder says, step by step: shapes and layers first, then kernels of what is at risk.
 
-    Raises what `BuilderQuestion.ask` raises.
+    With a target all kernels are compiled, unless that `compiles` is False: it is done later then. What was built to
+    the end before is not asked again. Raises what `Question.ask` raises.
     """
     terms = terms_of(context)
-    answer = question.ask(terms, limit_s=limit_s, stop=stop)
+    known = question.remembered(terms)
+    if known is not None:
+        yield _compiled(known, context, "before")
+        return
+    answer = question.ask(terms, limit_s=limit_s, stop=stop, table=context.table)
     found = tuple(answer_findings(context, answer))
     if answer.verdict == "timeout":
         yield Step(CheckState.FAILED, f"the builder gave no answer within {limit_s:.0f} s", found)
@@ -93,47 +124,110 @@ def ask(question: BuilderQuestion, context: CheckContext, stop: Stop, *, limit_s
     if answer.verdict != "taken":
         yield Step(CheckState.DONE, "", found)
         return
-    if not terms.target:
-        yield Step(CheckState.DONE, f"{LAYERS_TAKEN}; kernels: not tried", found)
+    whole = bool(terms.target) and compiles
+    yield Step(CheckState.RUNNING, f"{LAYERS_TAKEN}; kernels{_for(context)}: compiling", found)
+    if whole:
+        compiled = question.ask(terms, dry=False, limit_s=KERNELS_S, stop=stop, table=context.table)
+        if compiled.verdict != "timeout":
+            yield _compiled(compiled, context)
+            return
+    probed = question.at_risk(terms, context.table, stop=stop)
+    if probed.failing and not whole:
+        # A node alone that is refused where the whole model builds is nothing to show.
+        compiled = question.ask(terms, dry=False, limit_s=CONFIRM_S, stop=stop, table=context.table)
+        if compiled.verdict != "timeout":
+            yield _compiled(_placed(compiled, probed), context)
+            return
+    alone = tuple(finding for one in probed.failing for finding in answer_findings(context, one))
+    if whole and not alone:
+        note = f"{LAYERS_TAKEN}; kernels{_for(context)}: not compiled to the end, {KERNELS_S:.0f} s were not enough"
+        yield Step(CheckState.FAILED, note, found)
         return
-    yield Step(CheckState.RUNNING, f"{LAYERS_TAKEN}; kernels for {terms.target}: compiling", found)
-    yield _kernels(question.ask(terms, dry=False, limit_s=KERNELS_S, stop=stop), context, found, terms.target)
+    yield Step(CheckState.DONE, f"{LAYERS_TAKEN}; kernels{_for(context)}: {_of_forms(probed)}", (*found, *alone))
 
 
-def _kernels(answer: BuilderAnswer, context: CheckContext, found: Sequence[Finding], target: str) -> Step:
+def ask_in_background(question: Question, context: CheckContext, before: Step, stop: Stop) -> Step:
+    """Build the model to the end at low priority, in a process of its own; `before` is what is known already.
+
+    Raises what `Question.ask` raises.
+    """
+    terms = terms_of(context)
+    answer = question.ask(
+        terms,
+        dry=False,
+        limit_s=BACKGROUND_S,
+        stop=stop,
+        table=context.table,
+        background=True,
+    )
     if answer.verdict == "timeout":
-        note = f"{LAYERS_TAKEN}; kernels for {target}: not tried to the end, {answer.seconds:.0f} s were not enough"
-        return Step(CheckState.FAILED, note, tuple(found))
-    if answer.verdict == "taken":
-        return Step(CheckState.DONE, f"{LAYERS_TAKEN}; kernels for {target}: compiled", tuple(found))
-    return Step(CheckState.DONE, "", (*found, *answer_findings(context, answer)))
+        late = f"{LAYERS_TAKEN}; kernels{_for(context)}: not compiled to the end within {BACKGROUND_S:.0f} s"
+        return replace(before, state=CheckState.DONE, note=late)
+    return _compiled(answer, context)
+
+
+def _compiled(answer: BuilderAnswer, context: CheckContext, when: str = "") -> Step:
+    """What a build to the end says, whose warnings are those of the dry build too."""
+    found = tuple(answer_findings(context, answer))
+    if answer.verdict != "taken":
+        return Step(CheckState.DONE, "", found)
+    how = f"compiled {when}".rstrip()
+    note = f"{LAYERS_TAKEN}; kernels{_for(context)}: {how} ({answer.seconds:.1f} s)"
+    return Step(CheckState.DONE, note, found, kernels=True)
+
+
+def _placed(answer: BuilderAnswer, probed: Probed) -> BuilderAnswer:
+    """The whole model's answer with the place that the nodes alone give, where it has none."""
+    if answer.verdict == "taken" or answer.located or any(said.nodes for said in answer.refusals):
+        return answer
+    return replace(answer, located=probed.failing[0].located, alone=True)
+
+
+def _of_forms(probed: Probed) -> str:
+    """What is known of kernels from nodes alone: `not compiled; 3 of 4 forms at risk are taken alone`."""
+    if not probed.forms:
+        return "not compiled"
+    forms = f"{probed.forms} form{'' if probed.forms == 1 else 's'} of nodes at risk"
+    if probed.taken == probed.forms:
+        return f"not compiled, but for {forms}: taken"
+    return f"not compiled, but for {probed.forms - probed.unknown} of {forms}, {probed.taken} taken"
+
+
+def _for(context: CheckContext) -> str:
+    return f" for {context.recipe.target}" if context.recipe.target else ""
 
 
 def after_build(context: CheckContext, ended: JobEnded) -> tuple[Finding, ...]:
     """The findings of a build that is over: its messages read against the model, or that it ended without a result.
 
-    One that names no node is asked again in parts, for the node with which it begins.
+    One that names no node is asked again in parts, for the node with which it begins. One that succeeded is kept.
     """
     if ended.kind is not JobKind.BUILD or ended.cancelled:
         return ()
     if ended.build is not None:
+        if ended.build.ok:
+            builder(context.builder).question(context.model).built(terms_of(context), ended.build)
         found = build_findings(context, ended.build)
         again = not ended.build.ok and not any(one.node_paths for one in found)
         placed = _in_parts(context, ended.seconds) if again else ()
         return tuple(fix_first(placed or found))
     if not ended.died:
         return ()
-    placed = _in_parts(context, ended.seconds) if "memory" not in ended.died else ()
+    limited = "memory" in ended.died or ended.late
+    placed = () if limited else _in_parts(context, ended.seconds)
     source = f"{context.engine} builder"
-    return placed or (ended_without_result(context, ended.died, source, ended.error),)
+    late = bool(ended.late)
+    return placed or (ended_without_result(context, ended.died, source, ended.error, timed_out=late),)
 
 
 def _in_parts(context: CheckContext, seconds: float) -> tuple[Finding, ...]:
     """A build that failed, tried again for its place; () where it cannot be, or took too long the first time."""
     if seconds > LOCATED_UP_TO_S or why_not(context):
         return ()
+    limit = 2 * seconds + 2
     try:
-        answer = BuilderQuestion(context.model).ask(terms_of(context), dry=False, limit_s=2 * seconds + 2)
+        asked = builder(context.builder).question(context.model)
+        answer = asked.ask(terms_of(context), dry=False, limit_s=limit, table=context.table)
     except (EngineMissing, EngineCrashed):
         return ()
     return tuple(answer_findings(context, answer)) if answer.verdict in ("refused", "crashed") else ()
@@ -143,5 +237,5 @@ def refused_by_builder(context: CheckContext, refused: Sequence[Refusal] | None)
     """The findings of one dry build, for a model whose parser was asked (not None); [] where it cannot be."""
     if refused is None or refused or why_not(context):
         return []
-    answer = BuilderQuestion(context.model).ask(terms_of(context))
+    answer = builder(context.builder).question(context.model).ask(terms_of(context))
     return list(answer_findings(context, answer))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.drawing.order import with_order
-from friction_tui.engines.found import deciding
+from friction_tui.engines.engine import Parses
+from friction_tui.engines.found import deciding, parser
 from friction_tui.kinds import READING_SIZES
 from friction_tui.model.graph_data import graph_data
 from friction_tui.model.opened import OpenedModel, open_model
@@ -22,11 +24,11 @@ from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.rewrites.edited import edited
 from friction_tui.rewrites.verifying import verification_of
-from friction_tui.rules.context import CheckContext
+from friction_tui.rules.context import CheckContext, context_for
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults, Stop, without_profile
 from friction_tui.session.exporting import READ_AS_THEY_ARE, LocatedModel, consent, export, understood
 from friction_tui.session.first_look import FirstLook
-from friction_tui.session.judging import Judgement, judge, report_from_table
+from friction_tui.session.judging import Judgement, compile_in_background, judge, report_from_table
 from friction_tui.session.lost import remaining, with_others
 from friction_tui.session.opening import complete, row_labels
 from friction_tui.sources.consent import fingerprint
@@ -126,6 +128,8 @@ class Editing:
         """What the last export was asked, when it gave no model."""
         self._ever_lost: set[Rewrite | str] = set()
         """Steps of the recipe that did not apply when the model was opened; an undo may bring them back."""
+        self._background = False
+        """Whether kernels are compiled in the background once a verdict stands."""
         self._limits: Limits = {}
         """The sizes that the open model was exported for."""
 
@@ -134,9 +138,7 @@ class Editing:
         return self._context_of(current.model, current.recipe, current.table)
 
     def _context_of(self, model: OpenedModel, recipe: Recipe, table: ShapeTable) -> CheckContext:
-        engine = self._tensorrt
-        label, rtx = (engine.label, engine.operator_table == "rtx") if engine else ("", True)
-        return CheckContext(model, recipe, table, None, label, rtx, engine)
+        return context_for(self._engine, model, recipe, table)
 
     def open(self, request: Open, stop: Stop, because: str = "") -> None:
         """Open the recipe's source, exporting it first where it is not ONNX yet, and judge it.
@@ -146,6 +148,7 @@ class Editing:
         """
         leave_out_native(request.careful)
         self._drawn = request.drawn
+        self._background = request.kernels
         try:
             allowed = consent(request.revision, understood(request.recipe), keep=request.remember)
         except NotASource as error:
@@ -160,7 +163,7 @@ class Editing:
         if origin.unagreed and fingerprint(allowed.source) != allowed.source.consent_hash:
             self.open(request, stop, "it imports more than was agreed to")
             return
-        judgement = Judgement(request.revision, self._emit, stop)
+        judgement = self._judgement(request.revision, stop)
         judgement.by_check["export"] = self._export_findings = list(origin.findings)
         self.watched = origin.files
         self._failed = allowed if origin.path is None else None
@@ -196,20 +199,20 @@ class Editing:
             self._apply_without_export(request, stop, self._failed)
             return
         if self.current is None and self.source is not None and exports(request.recipe):
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop)  # other inputs may help
+            self.open(self._reopening(request), stop)  # other inputs may help
             return
         if self.current is None:
             nothing = "There is nothing to change"
             self._emit(Refused(nothing, why="no model is open", next="Open one first.", revision=request.revision))
             return
         if exports(request.recipe) != exports(self.current.recipe):
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop)
+            self.open(self._reopening(request), stop)
             return
         because = self._why_export_again(request.recipe)
         if because:
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop, f"exporting again: {because}")
+            self.open(self._reopening(request), stop, f"exporting again: {because}")
             return
-        judgement = Judgement(request.revision, self._emit, stop)
+        judgement = self._judgement(request.revision, stop)
         judgement.by_check["export"] = self._export_findings
         self._judge(judgement, request.recipe)
 
@@ -218,13 +221,13 @@ class Editing:
         about_sizes = any(found.tier is Tier.SHAPES or found.kind in READING_SIZES for found in self._export_findings)
         if about_sizes and request.recipe.profile != failed.profile:
             because = "exporting again: the export failed at the sizes asked for, and these have changed"
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)
+            self.open(self._reopening(request), stop, because)
             return
         if self._why_export_again(request.recipe) != self._why_export_again(failed):
             because = "exporting again: other sizes are to be free than in the export that failed"
-            self.open(Open(revision=request.revision, recipe=request.recipe), stop, because)
+            self.open(self._reopening(request), stop, because)
             return
-        judgement = Judgement(request.revision, self._emit, stop)
+        judgement = self._judgement(request.revision, stop)
         judgement.by_check["export"] = self._export_findings
         if self.current is None:
             judgement.finish()
@@ -252,26 +255,36 @@ class Editing:
         if current.lost or lost:
             self._emit(StepsLost(revision, current.lost))
         kept = self._kept
-        if kept is None or kept.model is not current.model or kept.asks != self._asks(recipe):
+        if kept is None or kept.model is not current.model or kept.asks != (self._parser(recipe) is not None):
             kept = self._ask_parser(judgement, current.model, recipe)
         self._kept = kept = kept.under(recipe)
         context = self.context(current)
         if judge(judgement, context, kept, lambda: self._label(revision, current)) is not None:
             self._verify(revision, current, judgement.stop)
             self._name_dims(revision, current, judgement.stop)
+            if judgement.background:
+                compiling = (judgement, context, kept)
+                threading.Thread(target=compile_in_background, args=compiling, name="kernels", daemon=True).start()
+
+    def _reopening(self, request: Apply) -> Open:
+        return Open(revision=request.revision, recipe=request.recipe, kernels=self._background)
+
+    def _judgement(self, revision: int, stop: Stop) -> Judgement:
+        return Judgement(revision, self._emit, stop, background=self._background)
 
     def _ask_parser(self, judgement: Judgement, model: OpenedModel, recipe: Recipe) -> ProfileFreeResults:
         """Begin what is asked once of a model, and say what the operator table knows meanwhile."""
         if self._kept is not None and self._kept.question is not None:
             self._kept.question.forget()
-        question = ParserQuestion(model) if self._asks(recipe) else None
+        asked = self._parser(recipe)
+        question = ParserQuestion(asked, model) if asked is not None else None
         self._kept = ProfileFreeResults(model, without_profile(recipe), question)
         if question is not None:
             report_from_table(judgement, self._context_of(model, recipe, ShapeTable(model, recipe.profile)))
         return self._kept
 
-    def _asks(self, recipe: Recipe) -> bool:
-        return self._tensorrt is not None and recipe.parse
+    def _parser(self, recipe: Recipe) -> Parses | None:
+        return parser(self._engine) if recipe.parse else None
 
     def _label(self, revision: int, current: CurrentModel) -> None:
         if self._graph is None:
@@ -353,9 +366,9 @@ class Editing:
             self._emit(GraphReady(revision=revision, graph=self._graph, open_file_only=why))
 
     @property
-    def _tensorrt(self) -> EngineInfo | None:
+    def _engine(self) -> EngineInfo | None:
         return deciding(self._engines)
 
     @property
     def _weak_types(self) -> bool:
-        return bool(self._tensorrt and self._tensorrt.weak_types)
+        return bool(self._engine and self._engine.weak_types)

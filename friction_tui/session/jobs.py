@@ -64,6 +64,8 @@ class Jobs:
             runs=request.runs,
             engine=str(file.path) if file.kind == "engine" else self.engine_path,
             tolerance=request.tolerance,
+            limit_s=request.limit_s,
+            memory=request.memory,
             data=request.data,
             level=request.level,
             only=request.only,

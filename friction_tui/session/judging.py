@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from friction_tui.engines import onnxruntime
-from friction_tui.engines.base import EngineCrashed, EngineMissing
-from friction_tui.engines.onnxruntime_job import Verdict
-from friction_tui.engines.tensorrt.builder import BuilderQuestion
+from friction_tui.engines.base import EngineCrashed, EngineMissing, Opinion
+from friction_tui.engines.found import builder, second_opinion
 from friction_tui.kinds.engine import PARSER_CRASHED
 from friction_tui.model.opened import OpenedModel
+from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.model.shapes.steps import not_inferred
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.offers import offered
@@ -25,7 +24,7 @@ from friction_tui.rules.check import Check
 from friction_tui.rules.checks import CHECKS
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
-from friction_tui.rules.engine.second_opinion import objections, with_second_opinion
+from friction_tui.rules.engine.second_opinion import claims_to_run, confirmed_by_run, objections, with_second_opinion
 from friction_tui.rules.operators import operators
 from friction_tui.rules.operators.refused_nodes import TABLE
 from friction_tui.rules.shapes.several_profiles import in_every_profile
@@ -33,9 +32,12 @@ from friction_tui.session import builder_verdict
 from friction_tui.session.asking import OpinionQuestion, ProfileFreeResults, Stop
 from friction_tui.vocabulary.finding import RULE, EngineWords, Finding, Location, LocationKind, fix_first
 from friction_tui.vocabulary.protocol import CheckState, Event, Findings, Judged
+from friction_tui.vocabulary.recipe import Precision
 
 PARSER = "parser"
-"""The check that waits for TensorRT's parser."""
+"""The check that waits for the engine's parser."""
+WEIGHTS = "weights"
+"""The check that reads stored values."""
 SHAPES = "shapes"
 """The check after which every point of the ranges is known."""
 NOT_INFERRED = "shapes that onnx infers"
@@ -43,10 +45,12 @@ NOT_INFERRED = "shapes that onnx infers"
 SECOND_OPINION = "second opinion"
 """The check that asks ONNX Runtime and ONNX's checker."""
 BUILDER = "builder"
-"""The check that asks TensorRT's builder."""
+"""The check that asks the engine's builder."""
 BUILDER_WAIT_S = 1.0
 """How long a verdict waits for the builder when all else is known. After that it is sent without the builder's answer,
 and again with it."""
+SETTLED_S = 1.0
+"""How long no edit came before kernels are compiled in the background."""
 HEAD_START_S = 0.5
 """How long the rules wait at most for the parser's first answer: asking it takes the interpreter as they do."""
 
@@ -60,13 +64,25 @@ class Judgement:
     stop: Stop
     started: float = field(default_factory=time.monotonic)
     by_check: dict[str, list[Finding]] = field(default_factory=dict)
-    opinion: Verdict | None = None
+    opinion: Opinion | None = None
     parsed: bool = False
     """Whether the parser has answered in full and refuses nothing."""
+    background: bool = False
+    """Whether kernels are compiled in the background, after the verdict."""
+    builder: builder_verdict.Step | None = None
+    """What the builder said last."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def report(
-        self, check: str, state: CheckState, findings: Iterable[Finding], *, source: str, note: str = "", since: float
+        self,
+        check: str,
+        state: CheckState,
+        findings: Iterable[Finding],
+        *,
+        source: str,
+        note: str = "",
+        since: float,
+        kernels: bool = False,
     ) -> None:
         """Keep and send what a check has found so far."""
         with self._lock:
@@ -81,6 +97,7 @@ class Judgement:
                 seconds=time.monotonic() - since,
                 source=source,
                 note=note,
+                kernels=kernels,
             )
         )
 
@@ -95,7 +112,7 @@ class Judgement:
         """
         findings = self.deduplicated()
         if self.opinion is not None:
-            findings = with_second_opinion(findings, self.opinion, onnxruntime.label(), onnxruntime.checker_label())
+            findings = with_second_opinion(findings, self.opinion, *second_opinion().labels())
         if model is not None:
             with contextlib.suppress(Stopped):
                 findings = offered(model, findings, stop=self.stop)
@@ -106,7 +123,7 @@ class Judgement:
 
 
 def report_from_table(judgement: Judgement, context: CheckContext) -> None:
-    """Send what the operator table knows while TensorRT's parser, just asked, works it out."""
+    """Send what the operator table knows while the parser, just asked, works it out."""
     since = time.monotonic()
     note = f"looked up, until {context.engine} has answered"
     judgement.report(
@@ -131,7 +148,7 @@ def judge(
     building.start()
     if kept.question is not None:
         kept.question.wait(HEAD_START_S)
-    onnxruntime.prestart()
+    second_opinion().prestart_opinion()
     for check in CHECKS:
         if judgement.stop():
             return None
@@ -145,7 +162,7 @@ def judge(
             NOT_INFERRED, CheckState.FAILED, (), source=RULE, note="; ".join(not_followed), since=judgement.started
         )
     if kept.opinion is None and context.model.file.kind == "onnx":
-        kept.opinion = OpinionQuestion(context.model)
+        kept.opinion = OpinionQuestion(second_opinion(), context.model)
     while waiting.is_alive():
         waiting.join(0.05)
         if judgement.stop():
@@ -211,9 +228,9 @@ def _await_builder(
     parsing.join()
     since, source = time.monotonic(), f"{context.engine} builder" if context.engine else ""
 
-    def report(state: CheckState, note: str, findings: Iterable[Finding] = ()) -> None:
+    def report(state: CheckState, note: str, findings: Iterable[Finding] = (), *, kernels: bool = False) -> None:
         asked = source if state not in (CheckState.UNAVAILABLE, CheckState.PENDING) else ""
-        judgement.report(BUILDER, state, findings, source=asked, note=note, since=since)
+        judgement.report(BUILDER, state, findings, source=asked, note=note, since=since, kernels=kernels)
 
     if judgement.stop() or context.model.file.kind != "onnx":
         return
@@ -226,15 +243,52 @@ def _await_builder(
             report(CheckState.PENDING, "asked once the parser takes the model")
             return
         if kept.builder is None:
-            kept.builder = BuilderQuestion(context.model)
-        for step in builder_verdict.ask(kept.builder, context, judgement.stop):
-            report(step.state, step.note, step.findings)
+            kept.builder = builder(context.builder).question(context.model)
+        for step in builder_verdict.ask(kept.builder, context, judgement.stop, compiles=not judgement.background):
+            report(step.state, step.note, step.findings, kernels=step.kernels)
+            judgement.builder = step
     except Stopped:
         return
     except EngineMissing as error:
         report(CheckState.UNAVAILABLE, str(error))
     except Exception as error:
         report(CheckState.FAILED, f"this check failed: {type(error).__name__}: {error}")
+
+
+def compile_in_background(judgement: Judgement, context: CheckContext, kept: ProfileFreeResults) -> None:
+    """Compile kernels at low priority once no edit came for a while, until the next one; then the verdict again.
+
+    Only of a model whose shapes and layers the builder takes and whose kernels are not known.
+    """
+    before, question = judgement.builder, kept.builder
+    if before is None or question is None or before.kernels or before.state is not CheckState.DONE or not before.note:
+        return
+    until = time.monotonic() + SETTLED_S
+    while time.monotonic() < until:
+        if judgement.stop():
+            return
+        time.sleep(0.05)
+    since, source = time.monotonic(), f"{context.engine} builder"
+
+    def report(step: builder_verdict.Step) -> None:
+        judgement.report(
+            BUILDER, step.state, step.findings, source=source, note=step.note, since=since, kernels=step.kernels
+        )
+
+    running = f"{builder_verdict.LAYERS_TAKEN}; kernels: compiling in the background"
+    report(replace(before, state=CheckState.RUNNING, note=running))
+    try:
+        step = builder_verdict.ask_in_background(question, context, before, judgement.stop)
+    except Stopped:
+        return
+    except (EngineMissing, EngineCrashed) as error:
+        step = replace(before, note=f"{builder_verdict.LAYERS_TAKEN}; kernels: {error}")
+    if judgement.stop():
+        return
+    report(step)
+    judgement.builder = step
+    if step.findings != before.findings:
+        judgement.finish(context.model)
 
 
 def _report_refused(
@@ -249,7 +303,7 @@ def _second_opinion(judgement: Judgement, context: CheckContext, kept: ProfileFr
         return
     since = time.monotonic()
     try:
-        label = onnxruntime.label()
+        label, checker = second_opinion().labels()
     except EngineMissing:
         return
     try:
@@ -262,8 +316,22 @@ def _second_opinion(judgement: Judgement, context: CheckContext, kept: ProfileFr
     if opinion is None:
         return
     judgement.opinion = opinion
-    alone = objections(context.model, judgement.deduplicated(), opinion, label, onnxruntime.checker_label())
+    _run_what_is_claimed(judgement, context, label)
+    alone = objections(context.model, judgement.deduplicated(), opinion, label, checker)
     judgement.report(SECOND_OPINION, CheckState.DONE, alone, source=label, since=since)
+
+
+def _run_what_is_claimed(judgement: Judgement, context: CheckContext, label: str) -> None:
+    """Run the model once where a finding claims that its outputs are not finite; an edited model is not on disk."""
+    found, recipe = judgement.by_check.get(WEIGHTS, []), context.recipe
+    edited = recipe.rewrites or recipe.opset is not None or recipe.precision is not Precision.AS_EXPORTED
+    if edited or not claims_to_run(found):
+        return
+    values = {name: given.opt for name, given in (recipe.profile.values if recipe.profile else {}).items()}
+    since = time.monotonic()
+    ran = second_opinion().run_once(context.model, input_sizes(context.model, recipe.profile, "opt"), values)
+    if ran is not None:
+        judgement.report(WEIGHTS, CheckState.DONE, confirmed_by_run(found, ran, label), source=RULE, since=since)
 
 
 def _crash(error: EngineCrashed, source: str) -> Finding:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 
 import msgspec
 
+from friction_tui.engines import onnxruntime
 from friction_tui.model.opened import OpenedModel
+from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.model.shapes.profile import default_profile, free_dims, shape_tensor_inputs
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.vocabulary.protocol import GraphData
@@ -17,8 +20,28 @@ def complete(model: OpenedModel, recipe: Recipe) -> Recipe:
     """The recipe with shared symbols named once, and a proposal, marked as guessed, for what the user left open."""
     if recipe.profile is None:
         return recipe
-    profiles = tuple(default_profile(model, shared(model, profile)) for profile in recipe.profiles)
+    runs = _Runs(model)
+    profiles = tuple(default_profile(model, shared(model, profile), runs) for profile in recipe.profiles)
     return recipe.with_profiles(profiles, recipe.position)
+
+
+class _Runs:
+    """Whether a model runs at the opt sizes of a profile, asked of ONNX Runtime within one limit of time for all."""
+
+    def __init__(self, model: OpenedModel) -> None:
+        self._model = model
+        self._until = 0.0
+
+    def __call__(self, profile: Profile) -> bool | None:
+        now = time.monotonic()
+        self._until = self._until or now + onnxruntime.RUN_S
+        if now >= self._until or self._model.file.kind != "onnx":
+            return None
+        values = {name: given.opt for name, given in profile.values.items()}
+        ran = onnxruntime.run_once(
+            self._model, input_sizes(self._model, profile, "opt"), values, limit_s=self._until - now
+        )
+        return None if ran is None else not ran.error
 
 
 def shared(model: OpenedModel, profile: Profile) -> Profile:

@@ -8,9 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from friction_tui.engines.base import EngineCrashed, EngineMissing
-from friction_tui.engines.tensorrt.module import RTX, label
-from friction_tui.engines.tensorrt.parser import shared
-from friction_tui.engines.tensorrt.refusals import refusals
+from friction_tui.engines.found import parser_elsewhere
 from friction_tui.processes.child import run
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.operators import operators
@@ -40,17 +38,15 @@ def verdict_of(context: CheckContext, python: str, stop: Stop) -> OtherVerdict:
     why_not = _why_no_python(python)
     if why_not:
         return OtherVerdict(python=python, why_not=why_not)
-    started, parser = time.monotonic(), shared(python=python)
+    started = time.monotonic()
     try:
-        refused = tuple(refusals(context.model, on_batch=lambda _: None, stop=stop, parser=parser))
-        engine, rtx = label(parser.module, parser.version), parser.module == RTX
-    except EngineMissing as error:
+        said = parser_elsewhere().refusals_in(python, context.model, stop=stop)
+    except (EngineMissing, EngineCrashed) as error:
         return OtherVerdict(python=python, why_not=str(error))
-    except EngineCrashed as error:
-        return OtherVerdict(python=python, why_not=str(error))
-    findings = operators.CHECK(replace(context, refusals=refused, engine=engine, rtx=rtx))
-    said = tuple(f for f in findings if f.severity is Severity.ERROR and f.tier is Tier.PARSER)
-    return OtherVerdict(python=python, label=engine, findings=said, seconds=time.monotonic() - started)
+    rtx = said.operator_table == "rtx"
+    findings = operators.CHECK(replace(context, refusals=said.refusals, engine=said.label, rtx=rtx))
+    refused = tuple(f for f in findings if f.severity is Severity.ERROR and f.tier is Tier.PARSER)
+    return OtherVerdict(python=python, label=said.label, findings=refused, seconds=time.monotonic() - started)
 
 
 def _why_no_python(python: str) -> str:

@@ -15,22 +15,26 @@ from friction_tui import __version__
 from friction_tui.engines.found import found
 from friction_tui.measure.gpu_memory import NvmlMeter
 from friction_tui.model.graph_diff import model_diff
-from friction_tui.model.inspect import initializer_stats, node_detail
+from friction_tui.model.initializer_stats import initializer_stats
+from friction_tui.model.inspect import node_detail
 from friction_tui.model.memory import forecast
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
+from friction_tui.rules.shapes.dimensions import Dimensions
+from friction_tui.rules.shapes.widest import widest
 from friction_tui.session.asking import Stop
 from friction_tui.session.editing import Editing
 from friction_tui.session.first_look import FirstLook
 from friction_tui.session.jobs import NOTHING_OPEN, Jobs
 from friction_tui.session.other_engines import ask_others
-from friction_tui.session.saving import save_engine, save_model
+from friction_tui.session.saving import save_engine, save_model, save_script
 from friction_tui.session.source_text import source_text
 from friction_tui.vocabulary.protocol import (
     Apply,
     AskOthers,
     Detail,
     Event,
+    Forecast,
     Forecasted,
     Hello,
     JobEnded,
@@ -43,6 +47,7 @@ from friction_tui.vocabulary.protocol import (
     SourceText,
     StartJob,
     Stats,
+    WidestFound,
 )
 from friction_tui.vocabulary.recipe import Profile
 
@@ -132,15 +137,26 @@ class Session:
         model = current.model if current is not None else None
         return source_text(file, model, self._editing.source, self._editing.watched)
 
-    def forecast(self, key: str) -> Forecasted:
-        """Activation memory along a dimension, predicted."""
+    def forecast(self, request: Forecast) -> Forecasted:
+        """Memory along a dimension, predicted, and the largest size that fits each budget."""
         current = self._editing.current
         if current is None:
             return Forecasted(None, "no model is open")
         try:
-            return Forecasted(forecast(current.model, current.recipe.profile or Profile(), key))
+            profile = current.recipe.profile or Profile()
+            return Forecasted(forecast(current.model, profile, request.key, request.budgets, request.at))
         except ValueError as error:
             return Forecasted(None, str(error))
+
+    def widest(self, key: str) -> WidestFound:
+        """The widest range of a dimension in which the shapes work."""
+        current = self._editing.current
+        if current is None or current.recipe.profile is None:
+            return WidestFound(key, None, "no model with a profile is open")
+        dimensions = Dimensions(current.model, current.recipe.profile)
+        if key not in dimensions.all:
+            return WidestFound(key, None, "no free size of the model is called that")
+        return widest(dimensions, key)
 
     def serialized(self) -> tuple[str, bytes]:
         """The model as the recipe makes it: (file name, bytes), external weights not included."""
@@ -154,6 +170,11 @@ class Session:
         """Write the model with the recipe applied; weights in external files come along as they were."""
         current = self._editing.current
         return save_model(current.base, current.model, path) if current is not None else NOTHING_OPEN
+
+    def save_script(self, path: Path) -> Saved | Refused:
+        """Write a script that repeats the recipe's edits, and run it to see that it does."""
+        current = self._editing.current
+        return save_script(current.base, current.model, path, current.recipe) if current is not None else NOTHING_OPEN
 
     def save_engine(self, path: Path) -> Saved | Refused:
         """Copy the last built plan to `path`."""

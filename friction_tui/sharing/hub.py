@@ -37,6 +37,7 @@ from friction_tui.vocabulary.protocol import (
     Detail,
     Ended,
     Event,
+    FindWidest,
     Forecast,
     Forecasted,
     FromViewer,
@@ -59,6 +60,7 @@ from friction_tui.vocabulary.protocol import (
     TurnedAway,
     Viewer,
     WatchGpu,
+    WidestFound,
     WorkerDied,
 )
 from friction_tui.worker.client import WorkerClient
@@ -262,6 +264,8 @@ def _question(request: Request) -> object:
             return ReadInitializer, request.name
         case ReadSource():
             return ReadSource, request.file
+        case FindWidest():
+            return FindWidest, request.key
         case Preview():
             return Preview, request.revision, request.rewrite
         case Forecast() | StartNetron():
@@ -279,6 +283,8 @@ def _answered(event: Event) -> object:
             return ReadSource, event.file
         case Previewed():
             return Preview, event.revision, event.rewrite
+        case WidestFound():
+            return FindWidest, event.key
         case Forecasted():
             return Forecast
         case NetronStarted():

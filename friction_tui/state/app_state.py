@@ -42,6 +42,7 @@ from friction_tui.vocabulary.protocol import (
     Refused,
     SourceText,
     Verified,
+    WidestFound,
 )
 from friction_tui.vocabulary.recipe import History, Recipe, Rewrite
 
@@ -91,7 +92,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """What an edit did to the verdicts: findings gone and findings new."""
+    """What an edit did to the verdicts: errors and warnings that are gone, and that are new."""
 
     fixed: tuple[Finding, ...]
     broke: tuple[Finding, ...]
@@ -180,6 +181,8 @@ class AppState:
     """The rewrite whose nodes are marked in the graph."""
     jobs: tuple[Job, ...] = ()
     """Every job of this session, in the order started."""
+    widest: WidestFound | None = None
+    """The last answer to `FindWidest`."""
     forecast: MemoryForecast | None = None
     forecast_note: str = ""
     forecast_revision: int = 0
@@ -212,6 +215,8 @@ class AppState:
     """The finding under the cursor of the problem list."""
     ascii: bool = False
     """Draw with ASCII characters only."""
+    keys: Mapping[str, str] = field(default_factory=dict)
+    """Keys of the user's own by action, comma separated."""
     others: OtherVerdicts | None = None
     """What the TensorRTs of other environments say, which may be of an older revision."""
     present: Present | None = None

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from friction_tui.drawing.scopes import PSEUDO
 from friction_tui.state.app_state import AppState, GraphChange, Job, Notice, NoticeLevel, Outcome, VerdictChange
 from friction_tui.vocabulary.finding import Finding, Severity
-from friction_tui.vocabulary.protocol import GraphData, JobEnded, JobKind, Mended, Phase, Verified
+from friction_tui.vocabulary.protocol import GraphData, JobEnded, JobKind, LatencyResult, Mended, Phase, Verified
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.units import milliseconds_text, seconds_text, size_text
 
@@ -23,6 +23,12 @@ Identity: TypeAlias = tuple[str, tuple[str, ...]]
 def identity(finding: Finding) -> Identity:
     """What makes a finding the same one after an edit: its kind and where, not its numbers."""
     return finding.kind, finding.names
+
+
+def ran_by_target(state: AppState, latency: LatencyResult) -> bool:
+    """Whether an engine that reads or builds models ran it, rather than one that gives a second opinion."""
+    engines = state.hello.engines if state.hello is not None else ()
+    return any((one.can_parse or one.can_build) and latency.source.startswith(one.label) for one in engines)
 
 
 def ended_phases(job: Job) -> tuple[Phase, ...]:
@@ -203,10 +209,7 @@ def ended_notice(state: AppState, ended: JobEnded) -> Notice | None:
 
 def verification_text(verification: Verified) -> str:
     """`verified on 6 inputs, max difference 3e-7 (ONNX Runtime 1.32.0 CPU)`, or `not verified: …`."""
-    text = verification.text
-    if verification.holds is None:
-        return text if text.startswith("not verified") else f"not verified: {text}"
-    return text if verification.holds else f"results changed: {text}"
+    return f"results changed: {verification.text}" if verification.holds is False else verification.text
 
 
 def verification_span(state: AppState) -> tuple[str, str] | None:

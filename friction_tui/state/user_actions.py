@@ -5,6 +5,7 @@ A request moves the state the same way whether this user made it or another view
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -61,6 +62,13 @@ class SetAutoBuild:
 
 
 @dataclass(frozen=True, slots=True)
+class SetKeys:
+    """Keys of the user's own by action, comma separated."""
+
+    keys: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class SetAscii:
     """Whether to draw with ASCII characters only."""
 
@@ -110,6 +118,7 @@ ScreenAction: TypeAlias = (
     | DismissNotice
     | SetAutoBuild
     | SetAscii
+    | SetKeys
     | SetElapsed
     | SetPastExports
     | ShowPreview
@@ -137,6 +146,8 @@ def after_screen_action(state: AppState, action: ScreenAction) -> AppState:
             return replace(state, dismissed_count=state.notice_count)
         case SetAutoBuild():
             return replace(state, auto_build=action.on)
+        case SetKeys():
+            return replace(state, keys=action.keys)
         case SetAscii():
             return replace(state, ascii=action.on)
         case SetElapsed():
@@ -205,7 +216,8 @@ def edit_request(state: AppState, history: History) -> Apply | None:
 def open_request(state: AppState, opened: Recipe | History) -> Open:
     """The request that opens another source, or resumes a session with its past."""
     history = History(opened) if isinstance(opened, Recipe) else opened
-    return Open(revision=state.revision + 1, recipe=history.present, past=history.past, future=history.future)
+    past, future = history.past, history.future
+    return Open(revision=state.revision + 1, recipe=history.present, past=past, future=future, kernels=True)
 
 
 def job_request(state: AppState, kind: JobKind, point: str = "opt", runs: int = 0, level: str = "") -> StartJob:
@@ -247,6 +259,7 @@ def _opened(state: AppState, request: Open) -> AppState:
         notice_count=state.notice_count,
         dismissed_count=state.dismissed_count,
         ascii=state.ascii,
+        keys=state.keys,
         present=state.present,
     )
 

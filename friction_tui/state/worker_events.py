@@ -22,7 +22,7 @@ from friction_tui.state.derived import (
 from friction_tui.state.user_actions import taken_back, with_source_kept
 from friction_tui.verdicts.after_build import with_build
 from friction_tui.verdicts.side_by_side import own_label, with_others
-from friction_tui.vocabulary.finding import fix_first
+from friction_tui.vocabulary.finding import Severity, fix_first
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     ConsentNeeded,
@@ -51,6 +51,7 @@ from friction_tui.vocabulary.protocol import (
     Stats,
     StepsLost,
     Verified,
+    WidestFound,
     WorkerDied,
 )
 
@@ -114,6 +115,8 @@ def _moved(state: AppState, event: Event) -> AppState:
             return replace(state, details={**state.details, event.path: event.node})
         case Stats():
             return replace(state, stats={**state.stats, event.stats.name: event.stats})
+        case WidestFound():
+            return replace(state, widest=event)
         case Forecasted():
             return replace(state, forecast=event.forecast, forecast_note=event.note, forecast_revision=state.revision)
         case JobProgress():
@@ -123,7 +126,8 @@ def _moved(state: AppState, event: Event) -> AppState:
         case OpsetPlanned():
             return _job(state, event.job, lambda job: replace(job, plans=(*job.plans, event.plan)))
         case Saved():
-            return state.with_notice(NoticeLevel.INFO, f"wrote {event.path}", f"{event.bytes:,} bytes")
+            note = f"; {event.note}" if event.note else ""
+            return state.with_notice(NoticeLevel.INFO, f"wrote {event.path}{note}", f"{event.bytes:,} bytes")
         case GpuSamples():
             return replace(state, gpu=(*state.gpu, event)[-GPU_SAMPLES_KEPT:])
         case NetronStarted():
@@ -223,11 +227,11 @@ def _judged(state: AppState, event: Judged) -> AppState:
         kept = [f for f in state.judged.findings if not f.kind.startswith(EXPORT_KINDS)]
         event = msgspec.structs.replace(event, findings=fix_first([*event.findings, *kept]))
     if state.judged is not None:
-        before = {identity(f): f for f in state.judged.findings}
-        after = {identity(f): f for f in event.findings}
-        fixed = tuple(f for key, f in before.items() if key not in after)
-        broke = tuple(f for key, f in after.items() if key not in before)
-        if state.judged.revision == event.revision and not state.judged.complete and change is not None:
+        before, after = ({identity(f): f for f in one.findings} for one in (state.judged, event))
+        # A note that goes was nothing to fix, and one that comes breaks nothing.
+        fixed = tuple(f for key, f in before.items() if key not in after and f.severity is not Severity.NOTE)
+        broke = tuple(f for key, f in after.items() if key not in before and f.severity is not Severity.NOTE)
+        if state.judged.revision == event.revision and change is not None:
             # the same edit, with the builder's answer: what it did to the verdicts before still holds
             fixed = (*(f for f in change.fixed if identity(f) not in after), *fixed)
             broke = (*(f for f in change.broke if identity(f) in after), *broke)

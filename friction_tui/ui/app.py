@@ -27,6 +27,7 @@ from friction_tui.ending import FAILED
 from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.log import LOG, start_log
 from friction_tui.state.app_state import AppState, NoticeLevel
+from friction_tui.state.user_actions import SetKeys
 from friction_tui.ui import panel as said
 from friction_tui.ui import sessions
 from friction_tui.ui.actions import keymap
@@ -167,6 +168,7 @@ class FrictionApp(App[None]):
         self._watch_terminal(loop)
         keys, wrong = keymap.read()
         self.set_keymap(keys)
+        self.live.dispatch(SetKeys(keys))
         if wrong:
             self.live.say(wrong, NoticeLevel.WARNING, 'a line looks like "build.start" = "f5"; ? lists the actions')
         self.call_after_refresh(self.live.start)

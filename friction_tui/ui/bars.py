@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
 
+from textual.events import Click
 from textual.strip import Strip
 from textual.widget import Widget
 
@@ -27,6 +29,10 @@ ENDING = {
     JobKind.PRECISION: "stop the search",
 }
 """What Escape does to a job, where the kind's name does not say it."""
+GAP = 2
+"""Columns between the entries of the key line."""
+Entry = tuple[tuple[Span, ...], str]
+"""What the key line shows, and the Textual action behind it."""
 LEVEL_ROLES = {NoticeLevel.ERROR: "error", NoticeLevel.WARNING: "warning", NoticeLevel.INFO: "good"}
 LEVEL_MARKS = {NoticeLevel.ERROR: "✗", NoticeLevel.WARNING: "!", NoticeLevel.INFO: "·"}
 
@@ -139,23 +145,64 @@ class KeyLine(Bar):
     """What the keys do now; as many as fit, help and palette always."""
 
     READS = frozenset(
-        {"hello", "summary", "graph", "history", "findings", "problem", "jobs", "reopening", "lost", "taken_back"}
+        {
+            "hello",
+            "summary",
+            "graph",
+            "history",
+            "findings",
+            "problem",
+            "jobs",
+            "reopening",
+            "lost",
+            "taken_back",
+            "keys",
+        }
     )
 
+    async def on_click(self, event: Click) -> None:
+        """A click on an entry does what its key does."""
+        width = self.content_size.width
+        shown, tail = self._entries(width), self._tail()
+        column = event.x - self.styles.padding.left
+        at = 0
+        for spans, does in shown:
+            if at <= column < at + width_of(spans):
+                await self.run_action(does)
+            at += width_of(spans) + GAP
+        at = width - sum(width_of(spans) for spans, _ in tail) - GAP
+        for spans, does in tail:
+            if at <= column < at + width_of(spans):
+                await self.run_action(does)
+            at += width_of(spans) + GAP
+
     def line(self, width: int) -> Line:
-        """Valid actions by rank."""
-        tail: tuple[Span, ...] = (*_entry(BY_ID["app.help"]), ("  ", "text"), *PALETTE_HINT)
-        room = width - width_of(tail) - 2
-        spans: list[Span] = []
+        """Valid actions by rank; how to get help and the palette."""
+        return Line(_joined(self._entries(width)), _joined(self._tail()))
+
+    def _entries(self, width: int) -> list[Entry]:
+        """What fits, by rank."""
+        room = width - width_of(_joined(self._tail())) - GAP
+        entries: list[Entry] = []
         running = self.state.running()
         if running is not None:
-            spans = [("Esc", "key"), (f" {ENDING.get(running.kind, f'cancel {running.kind}')}", "muted")]
+            label = ENDING.get(running.kind, f"cancel {running.kind}")
+            entries.append(((("Esc", "key"), (f" {label}", "muted")), "screen.do('app.back')"))
         for action in sorted((a for a in available(self.state) if 0 < a.rank < 9), key=lambda a: a.rank):
-            entry = [*([("  ", "text")] if spans else []), *_entry(action)]
-            if width_of([*spans, *entry]) <= room:
-                spans += entry
-        return Line(tuple(spans), tail)
+            wider = [*entries, self._entry(action)]
+            entries = wider if width_of(_joined(wider)) <= room else entries
+        return entries
+
+    def _tail(self) -> list[Entry]:
+        return [self._entry(BY_ID["app.help"]), (PALETTE_HINT, "app.command_palette")]
+
+    def _entry(self, action: Action) -> Entry:
+        key = action.key(self.state.keys)
+        return ((key, "key"), (f" {action.label}", "muted")), f"screen.do('{action.id}')"
 
 
-def _entry(action: Action) -> list[Span]:
-    return [(action.key, "key"), (f" {action.label}", "muted")]
+def _joined(entries: Sequence[Entry]) -> tuple[Span, ...]:
+    spans: list[Span] = []
+    for shown, _ in entries:
+        spans += [*([(" " * GAP, "text")] if spans else ()), *shown]
+    return tuple(spans)

@@ -266,7 +266,7 @@ class LiveSession:
         if not self.may_change():
             return
         self._opened_here = True
-        self.ask(Open(revision=self.state.revision + 1, recipe=recipe, remember=remember, again=True))
+        self.ask(Open(revision=self.state.revision + 1, recipe=recipe, remember=remember, again=True, kernels=True))
 
     def edit(self, recipe: Recipe, what: str = "") -> None:
         """One edit of the recipe."""

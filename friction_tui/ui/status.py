@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from friction_tui.state.app_state import AppState, Job
-from friction_tui.state.derived import verification_span
+from friction_tui.state.derived import ran_by_target, verification_span
 from friction_tui.ui.dialogs.pages import presence
 from friction_tui.ui.look.lines import Line, Span, cut, width_of
 from friction_tui.ui.problems.panel import counts
@@ -62,8 +62,9 @@ def known(state: AppState, *, with_runs: bool = True) -> list[Span]:
     yes, no = ("+", "X") if state.ascii else ("✓", "✗")
     spans = [_parses(state, yes, no)]
     build = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.cancelled), None)
-    if build is None:
-        spans.append(("builds -", "muted"))
+    asked = _asked(state, yes, no)
+    if build is None or (asked is not None and not build.running and state.is_stale(build)):
+        spans.append(asked or ("builds -", "muted"))
     elif build.running:
         spans.append(("building …", "note"))
     else:
@@ -74,6 +75,27 @@ def known(state: AppState, *, with_runs: bool = True) -> list[Span]:
         mark = {"good": f"verified {yes}", "error": f"changed {no}"}.get(results[1], "?")
         spans.append((f"results {mark}", results[1]))
     return spans
+
+
+def _asked(state: AppState, yes: str, no: str) -> Span | None:
+    """What the builder said when it was asked with the verdict or in the background; None when it was not."""
+    answer = state.checks.get("builder")
+    if answer is None or answer.state in (CheckState.PENDING, CheckState.UNAVAILABLE):
+        return None
+    kinds = {finding.kind for finding in answer.findings if finding.severity is Severity.ERROR}
+    if "engine/builder-crashed" in kinds:
+        span = ("builds: crashed", "error")
+    elif kinds & {"engine/build-timeout", "engine/out-of-host-memory"} or answer.state is CheckState.FAILED:
+        span = ("builds ?", "warning")
+    elif kinds:
+        span = (f"builds {no}", "error")
+    elif answer.kernels:
+        span = (f"kernels {yes}", "good")
+    elif answer.state is CheckState.RUNNING:
+        span = (f"layers {yes} kernels …", "note")
+    else:
+        span = (f"layers {yes} kernels ?", "note")
+    return _or_stale(*span, state.stale)
 
 
 def _built(job: Job, yes: str, no: str) -> Span:
@@ -90,7 +112,7 @@ def _runs(state: AppState, yes: str) -> list[Span]:
     if run is not None and run.latency is not None:
         ran = f"runs {yes} {run.latency.point} ({short_name(run.latency.source)})"
         spans.append(_or_stale(ran, "good", state.is_stale(run)))
-        if "TensorRT" in run.latency.source:
+        if ran_by_target(state, run.latency):
             return spans
     engine = verdict_engine(state)
     if engine is None or engine.can_run:

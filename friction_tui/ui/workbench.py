@@ -170,7 +170,7 @@ class Workbench(Screen[None]):
         """The help page, over this screen."""
         from friction_tui.ui.actions.help import help_screen
 
-        self.app.push_screen(help_screen(self.panel_bindings()))
+        self.app.push_screen(help_screen(self.panel_bindings(), self.state.keys))
 
     async def action_do(self, action: str) -> None:
         """Run an action of the registry, or say why it means nothing now."""

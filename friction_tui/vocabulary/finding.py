@@ -97,7 +97,8 @@ class Fix(msgspec.Struct, frozen=True, omit_defaults=True):
     """One way out. `text` says what to do; the other fields let the tool do it when the user presses x.
 
     `rewrite` names a rewrite in `friction_tui.rewrites` to apply at `nodes`, paths or references; `ranges` are
-    dimension ranges to put in the profile (keys as in `Profile.ranges`); `opset` an opset to convert to.
+    dimension ranges to put in the profile (keys as in `Profile.ranges`), `relations` equations between dimensions to
+    declare; `opset` an opset to convert to.
     All empty: the fix is the user's to make, in their own code. `exactness` is what the rewrite promises about the
     results (`friction_tui.rewrites.base.Exactness`, "" where not known), `changes` what it changes.
     """
@@ -109,11 +110,12 @@ class Fix(msgspec.Struct, frozen=True, omit_defaults=True):
     opset: int | None = None
     exactness: str = ""
     changes: str = ""
+    relations: tuple[str, ...] = ()
 
     @property
     def applicable(self) -> bool:
         """Whether the tool itself can carry it out."""
-        return bool(self.rewrite or self.ranges or self.opset is not None)
+        return bool(self.rewrite or self.ranges or self.relations or self.opset is not None)
 
 
 class EngineWords(msgspec.Struct, frozen=True):

@@ -78,7 +78,7 @@ class WorkerClient:
         if isinstance(request, Open):
             self._model = request
         elif isinstance(request, Apply) and self._model:
-            self._model = Open(revision=request.revision, recipe=request.recipe)
+            self._model = Open(revision=request.revision, recipe=request.recipe, kernels=self._model.kernels)
         if self._process is None:
             self._unsent.append(request)
             return

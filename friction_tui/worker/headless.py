@@ -16,6 +16,8 @@ from friction_tui.vocabulary.protocol import (
     Event,
     Exported,
     Findings,
+    Forecast,
+    Forecasted,
     GraphReady,
     Hello,
     JobEnded,
@@ -30,7 +32,7 @@ from friction_tui.vocabulary.protocol import (
     StepsLost,
     WorkerDied,
 )
-from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.recipe import Profile, Recipe
 from friction_tui.worker.client import Process, WorkerClient
 
 JobMaker = Callable[[int, JobKind], StartJob]
@@ -273,12 +275,51 @@ async def ask(
     return answer
 
 
+async def forecast(
+    recipe: Recipe, question: Callable[[Profile], Forecast], *, allow_code: bool = False
+) -> tuple[Answer, Forecasted | None]:
+    """What a fresh worker predicts of a model's memory, without waiting for any verdict; None when it does not open.
+
+    `question` is made from the profile that the model was opened with.
+    """
+    answer, over = Answer(recipe), asyncio.Event()
+    found: list[Forecasted] = []
+
+    def hear(event: Event) -> None:
+        asked = bool(answer.labels) or answer.judged is not None
+        answer.take(event)
+        match event:
+            case RowLabels() | Judged() if not asked:  # by then the recipe's edits are made and its sizes are chosen
+                client.send(question(answer.recipe.profile or Profile()))
+            case Forecasted():
+                found.append(event)
+                over.set()
+            case ConsentNeeded() if allow_code:
+                client.send(Open(revision=1, recipe=event.recipe))
+            case ConsentNeeded() | Refused() | StepsLost():
+                over.set()
+            case WorkerDied() if not event.restarted:
+                over.set()
+            case _:
+                pass
+
+    client = WorkerClient(hear)
+    await client.start()
+    try:
+        client.send(Open(revision=1, recipe=recipe))
+        await over.wait()
+    finally:
+        await client.close()
+    return answer, found[0] if found else None
+
+
 async def ask_all(
     recipes: Sequence[Recipe],
     *,
     parallel: int,
     allow_code: bool = False,
     jobs: Sequence[JobKind] = (),
+    job_request: JobMaker = _plain,
     also: Sequence[Sequence[str]] = (),
     on_answer: Callable[[Answer], None] = lambda _: None,
     limit_s: float | None = None,
@@ -297,7 +338,9 @@ async def ask_all(
         try:
             for number, recipe in waiting:
                 asked = also[number] if also else ()
-                answers[number] = await conversation.ask(recipe, jobs=jobs, also=asked, limit_s=limit_s)
+                answers[number] = await conversation.ask(
+                    recipe, jobs=jobs, job_request=job_request, also=asked, limit_s=limit_s
+                )
                 on_answer(answers[number])
         finally:
             await conversation.close()

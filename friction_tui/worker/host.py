@@ -28,6 +28,7 @@ from friction_tui.vocabulary.protocol import (
     Apply,
     AskOthers,
     CancelJob,
+    FindWidest,
     Forecast,
     GraphReady,
     Inspect,
@@ -40,6 +41,7 @@ from friction_tui.vocabulary.protocol import (
     Request,
     SaveEngine,
     SaveModel,
+    SaveScript,
     StartJob,
     StartNetron,
     WatchGpu,
@@ -152,7 +154,9 @@ class Host:
             case ReadInitializer():
                 self.send(session.initializer(request.name))
             case Forecast():
-                self.send(session.forecast(request.key))
+                self.send(session.forecast(request))
+            case FindWidest():
+                self.send(session.widest(request.key))
             case ReadSource():
                 self.send(session.source(request.file))
             case StartJob():
@@ -161,6 +165,8 @@ class Host:
                 self.send(session.save_engine(Path(request.path)))
             case SaveModel():
                 self.send(session.save_model(Path(request.path)))
+            case SaveScript():
+                self.send(session.save_script(Path(request.path)))
             case StartNetron():
                 self._start_netron()
             case _:

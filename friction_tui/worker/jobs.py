@@ -68,7 +68,8 @@ class Jobs:
 
     def _follow(self, request: JobRequest, process: Child) -> None:
         started = time.monotonic()
-        limits = Watched(process, memory=int(SHARE * machine_memory()), seconds=LIMIT_S)
+        memory = request.memory or int(SHARE * machine_memory())
+        limits = Watched(process, memory=memory, seconds=_limit_s(request))
         process.send(request)
         result: JobEnded | None = None
         for line in process.lines():
@@ -86,14 +87,19 @@ class Jobs:
             self._phases.pop(request.job, None)
             cancelled = request.job in self._cancelled
             self._cancelled.discard(request.job)
-        self._ended(result or _death(request, time.monotonic() - started, process, cancelled, limits.why))
+        self._ended(result or _death(request, time.monotonic() - started, process, cancelled, limits))
 
 
-def _death(request: JobRequest, seconds: float, process: Child, cancelled: bool, limit: str) -> JobEnded:
+def _limit_s(request: JobRequest) -> float:
+    """How long the job may take; of a reduction the limit is that of each build in it."""
+    return LIMIT_S if request.kind is JobKind.REDUCE else request.limit_s or LIMIT_S
+
+
+def _death(request: JobRequest, seconds: float, process: Child, cancelled: bool, limits: Watched) -> JobEnded:
     if cancelled:
         return JobEnded(job=request.job, kind=request.kind, seconds=seconds, cancelled=True)
     last = "\n".join(process.tail.splitlines()[-12:])
     named = {JobKind.BUILD: "The build", JobKind.MEASURE: "The measurement"}.get(request.kind, "The job")
-    how = limit or process.how
+    how = limits.why or process.how
     error = f"{named} process {how}.\n{last}".rstrip()
-    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=error, died=how)
+    return JobEnded(job=request.job, kind=request.kind, seconds=seconds, error=error, died=how, late=limits.late)

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import onnx
 
-from friction_tui.engines.found import found
+from friction_tui.engines.found import deciding, found, parser
 from friction_tui.model.opened import from_proto, open_model
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.opset_plan import plans
@@ -32,8 +32,10 @@ def plan_opsets(request: JobRequest, progress: Progress, send: Callable[[Event],
     model = from_proto(proto, base.path)
     progress.end("open")
     progress.begin("convert")
-    engine = next((one.label for one in found() if one.can_parse), "")
-    for plan in plans(model, points_of(model, request.recipe), engine if request.recipe.parse else ""):
+    engine = deciding(found())
+    asked = parser(engine) if request.recipe.parse else None
+    source = f"{engine.label} parser" if engine is not None and asked is not None else ""
+    for plan in plans(model, points_of(model, request.recipe), asked, source):
         send(OpsetPlanned(job=request.job, plan=plan))
     progress.end("convert")
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started)

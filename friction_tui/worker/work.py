@@ -9,15 +9,14 @@ from pathlib import Path
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
-from friction_tui.engines.found import deciding, found
-from friction_tui.engines.tensorrt.build import build as build_engine
-from friction_tui.engines.tensorrt.profiles import resolved
+from friction_tui.engines.found import builder, deciding, found, runner
 from friction_tui.measure.inputs import example_inputs
-from friction_tui.measure.latency import with_onnxruntime, with_tensorrt
+from friction_tui.measure.latency import with_onnxruntime, with_plan
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
-from friction_tui.rewrites.apply import apply, changes_model, edits_types
+from friction_tui.rewrites.apply import apply, changes_model
 from friction_tui.rewrites.edited import PROTOBUF_LIMIT, write
+from friction_tui.session.builder_verdict import terms_for
 from friction_tui.vocabulary.protocol import EngineInfo, JobEnded, JobRequest
 from friction_tui.vocabulary.recipe import Precision
 from friction_tui.worker.progress import Progress
@@ -27,16 +26,12 @@ def build(request: JobRequest, progress: Progress) -> JobEnded:
     """Build the engine of the request's model with its recipe applied; the plan lands in the request's folder."""
     started = time.monotonic()
     base, model = _prepared(request, progress)
-    typed = edits_types(request.recipe, weak_types=_weak_types())
-    result = build_engine(
+    result = builder(deciding(found())).build(
         base.path if model is base else model.proto.SerializeToString(),
-        [one for profile in request.recipe.profiles for one in resolved(model, profile)],
+        terms_for(model, request.recipe, weak_types=_weak_types()),
         Path(request.folder) / "engine.plan",
         progress,
         origin=None if model is base else base.path,
-        target=request.recipe.target,
-        precision=request.recipe.precision,
-        strongly_typed=typed,
     )
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, build=result)
 
@@ -50,12 +45,13 @@ def measure(request: JobRequest, progress: Progress) -> JobEnded:
     values = {name: chosen.at(request.point) for name, chosen in profile.values.items()} if profile else {}
     feeds = example_inputs(model.proto, sizes, values)
     enter = _phases(progress)
-    tensorrt = deciding(found())
-    # A plan that was opened runs in the TensorRT that wrote it or not at all, and says why not.
+    engine = deciding(found())
+    # A plan that was opened runs in the edition that wrote it or not at all, and says why not.
     is_plan = base.file.kind == "engine"
-    note = "" if is_plan else _why_not_tensorrt(tensorrt, request.engine)
+    note = "" if is_plan else _why_not_built(engine, request.engine)
     if not note:
-        result = with_tensorrt(
+        result = with_plan(
+            runner(engine),
             Path(request.engine),
             feeds,
             point=request.point,
@@ -85,17 +81,17 @@ def _prepared(request: JobRequest, progress: Progress) -> tuple[OpenedModel, Ope
 
 
 def _weak_types() -> bool:
-    """Whether the TensorRT that builds here takes precision as a wish (TensorRT 10)."""
-    tensorrt = deciding(found())
-    return tensorrt is not None and tensorrt.weak_types
+    """Whether the engine that builds here takes precision as a wish (TensorRT 10)."""
+    engine = deciding(found())
+    return engine is not None and engine.weak_types
 
 
-def _why_not_tensorrt(tensorrt: EngineInfo | None, plan: str) -> str:
-    if tensorrt is None:
+def _why_not_built(engine: EngineInfo | None, plan: str) -> str:
+    if engine is None:
         return "TensorRT is not installed here"
-    if not tensorrt.can_run:
-        return f"{tensorrt.label} cannot run here: {tensorrt.why_not}"
-    return "" if plan else f"no {tensorrt.label} engine was built yet: press b"
+    if not engine.can_run:
+        return f"{engine.label} cannot run here: {engine.why_not}"
+    return "" if plan else f"no {engine.label} engine was built yet: press b"
 
 
 def _runnable(base: OpenedModel, model: OpenedModel, folder: Path) -> str | bytes:

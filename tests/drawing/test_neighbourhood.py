@@ -11,7 +11,7 @@ from friction_tui.drawing.glyphs import ASCII, UNICODE, Glyphs
 from friction_tui.drawing.neighbourhood import MOST, Neighbourhood, neighbourhood
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
-from friction_tui.drawing.text import Segment
+from friction_tui.drawing.roles import Segment
 from tests.drawing import graphs
 
 WAYS = {"up": (-1, 0), "down": (1, 0), "left": (0, -1), "right": (0, 1)}

@@ -14,7 +14,8 @@ from friction_tui.drawing.marks import ProblemMark, notes_of
 from friction_tui.drawing.order import with_order
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.print import print_graph
-from friction_tui.drawing.text import Role, RowText, lanes_for
+from friction_tui.drawing.roles import Role
+from friction_tui.drawing.text import RowText, lanes_for
 from friction_tui.drawing.width import cut, cut_middle, visible
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
 from tests.drawing import graphs

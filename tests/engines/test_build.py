@@ -16,8 +16,8 @@ import onnx.parser
 import pytest
 from onnx import numpy_helper
 
+from friction_tui.engines.profiles import resolved
 from friction_tui.engines.tensorrt.plan import read_plan
-from friction_tui.engines.tensorrt.profiles import resolved
 from friction_tui.model.opened import from_proto
 from friction_tui.processes.child import Child
 from friction_tui.vocabulary.finding import Severity, Tier
@@ -31,7 +31,7 @@ import json, sys, threading
 from pathlib import Path
 import msgspec
 from friction_tui.engines.tensorrt.build import build
-from friction_tui.engines.tensorrt.profiles import ResolvedProfile
+from friction_tui.engines.profiles import ResolvedProfile
 
 class Progress:
     heard = []

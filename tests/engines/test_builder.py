@@ -13,9 +13,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from friction_tui.engines.base import EngineCrashed
-from friction_tui.engines.tensorrt.builder import Builder, BuilderAnswer, BuilderQuestion, Terms, failure
-from friction_tui.engines.tensorrt.profiles import resolved
+from friction_tui.engines.base import BuilderAnswer, EngineCrashed, Terms
+from friction_tui.engines.profiles import resolved
+from friction_tui.engines.tensorrt.builder import Builder, failure
+from friction_tui.engines.tensorrt.question import BuilderQuestion
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.processes.child import Stopped
 from friction_tui.vocabulary.recipe import Profile, Range
@@ -73,7 +74,7 @@ def test_a_refusal_that_names_its_node_leads_back_to_it(builder: Builder) -> Non
 
 def test_the_place_of_a_crash_is_found_by_trying_beginnings(builder: Builder) -> None:
     answer = asked(builder, opened(CRASHES), dry=False)
-    assert (answer.verdict, answer.how, answer.located) == ("crashed", "was killed by SIGSEGV", "1")
+    assert (answer.verdict, answer.how, answer.located) == ("crashed", "was killed by SIGSEGV", ("1",))
 
 
 def test_a_crash_costs_its_fork_only(builder: Builder) -> None:

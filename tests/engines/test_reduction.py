@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -12,10 +13,11 @@ from click.testing import CliRunner
 from onnx import parser
 
 from friction_tui.cli import main
-from friction_tui.engines.tensorrt.builder import Builder, Terms
+from friction_tui.engines.base import NothingToReduce, Reduced, Terms
+from friction_tui.engines.profiles import resolved
+from friction_tui.engines.tensorrt.builder import Builder
 from friction_tui.engines.tensorrt.parts import Parts
-from friction_tui.engines.tensorrt.profiles import resolved
-from friction_tui.engines.tensorrt.reduction import Nothing, Reduced, reduced
+from friction_tui.engines.tensorrt.reduction import reduced
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
@@ -65,12 +67,39 @@ def smallest(graph: str, builder: Builder) -> Reduced:
 def test_the_one_node_that_fails_is_left(builder: Builder, graph: str, verdict: str, name: str) -> None:
     found = smallest(graph, builder)
     assert found.complete
-    assert found.answer["verdict"] == verdict
-    assert [node.name for node in found.part.nodes] == [name]
+    assert found.answer.verdict == verdict
+    assert [node.name for node in found.nodes] == [name]
+
+
+class Hangs(Builder):
+    """A builder that never comes to an end where the real one crashes."""
+
+    def build(self, model: bytes, terms: Terms, **more: Any) -> dict[str, Any]:
+        answer = super().build(model, terms, **more)
+        return {**answer, "verdict": "timeout", "errors": []} if answer["verdict"] == "crashed" else answer
+
+
+def test_a_build_that_hangs_is_reduced_to_what_hangs() -> None:
+    hanging = Hangs("tensorrt_rtx")
+    try:
+        found = smallest(CRASH, hanging)
+    finally:
+        hanging.close()
+    assert (found.answer.verdict, [node.name for node in found.nodes]) == ("timeout", ["both"])
+
+
+def test_a_reduction_goes_on_inside_a_body(builder: Builder) -> None:
+    shape = "float[1,5000]"
+    text = f"""g ({shape} x, bool c) => (float[1,4000] y) {{ [in] s = Relu(x) [choose] i = If(c)
+        <then_branch = t () => (a) {{ [k] k = Constant<value_ints=[4000]>() [best] a, w = TopK(s, k) }},
+        else_branch = e () => (b) {{ [l] l = Constant<value_ints=[4000]>() [also] v, b = TopK(x, l) }}>
+        [out] y = Cast<to=1>(i) }}"""
+    found = smallest(text.replace("=> (b)", "=> (v)").replace("v, b =", "v, u ="), builder)
+    assert [node.name for node in found.nodes] == ["best"]
 
 
 def test_what_builds_has_no_failing_part(builder: Builder) -> None:
-    with pytest.raises(Nothing):
+    with pytest.raises(NothingToReduce):
         smallest("g (float[n,4] x) => (float[n,4] y) { y = Relu(x) }", builder)
 
 

@@ -12,7 +12,7 @@ from onnx import parser
 
 from friction_tui import kinds
 from friction_tui.kinds import KINDS, file, structure
-from friction_tui.kinds.examples import Shown
+from friction_tui.kinds.examples import But, Shown
 from friction_tui.kinds.kind import Kind
 from friction_tui.model.opened import from_proto
 from friction_tui.model.shapes.shape_table import ShapeTable
@@ -51,6 +51,7 @@ def test_a_missing_example_is_found() -> None:
 
 
 def test_an_example_that_does_not_show_its_kind_is_found(tmp_path: Path) -> None:
+    assert not isinstance(CYCLE.quiet, But)
     with pytest.raises(AssertionError):
         test_examples.test_a_kind_is_shown_by_its_example(CYCLE, CYCLE.quiet, tmp_path)
     with pytest.raises(AssertionError):

@@ -9,7 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from friction_tui.model.inspect import initializer_stats, node_detail
+from friction_tui.model.initializer_stats import initializer_stats
+from friction_tui.model.inspect import node_detail
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.provenance import line_of_trace, location_of
 from friction_tui.model.shapes.shape_table import ShapeTable

@@ -62,6 +62,24 @@ def test_a_recipe_is_read_back_the_same(recipe: Recipe, tmp_path_factory: pytest
     assert load(save(from_recipe(recipe.at_profile(1)), path)).recipe() == recipe
 
 
+def test_steps_and_relations_are_kept_for_every_profile(tmp_path: Path) -> None:
+    relations = ("total = past + seq",)
+    first = Profile(ranges={"past": Range(8, 16, 64, 8)}, relations=relations)
+    second = Profile(ranges={"past": Range(0, 1, 8)}, relations=relations)
+    recipe = Recipe(source=Source("/models/a.onnx"), profile=first, others=(second,))
+    path = save(from_recipe(recipe), tmp_path / "friction.toml")
+    text = path.read_text(encoding="utf-8")
+    assert text.count("total = past + seq") == 1
+    assert text.count("step = 8") == text.count("step") == 1
+    assert load(path).recipe() == recipe
+    path.write_text(text.replace("total = past + seq", "total = past seq"), encoding="utf-8")
+    with pytest.raises(RecipeFileError, match=r"relations: .*'seq' needs \+ or - before it"):
+        load(path)
+    path.write_text(text.replace("max = 64", "max = 63"), encoding="utf-8")
+    with pytest.raises(RecipeFileError, match=r"profile\.past: max 63 is not on the step 8"):
+        load(path)
+
+
 def test_the_file_is_short_portable_and_gives_no_leave_to_run_code(tmp_path: Path) -> None:
     source = Source(path=str(tmp_path / "net" / "m.py"), kind=SourceKind.PYTORCH, consent_hash="abc")
     recipe = Recipe(source=source, profile=Profile(ranges={"N": Range(1, 4, 8)}))

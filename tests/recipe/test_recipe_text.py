@@ -293,3 +293,72 @@ def test_commands_carry_the_nodes_that_stay_float32() -> None:
         "--keep-float32",
         "b c",
     ]
+
+
+STEPPED = st.tuples(st.integers(0, 512), st.integers(2, 64), st.integers(1, 40), st.integers(0, 40)).map(
+    lambda drawn: Range(
+        drawn[0], drawn[0] + drawn[1] * min(drawn[3], drawn[2]), drawn[0] + drawn[1] * drawn[2], drawn[1]
+    )
+)
+
+
+@given(STEPPED)
+def test_a_range_with_a_step_is_read_back_from_a_cell_and_from_a_flag(chosen: Range) -> None:
+    typed = f"{chosen.min}..{chosen.opt}..{chosen.max} step {chosen.step}"
+    assert parse_range(typed, "H") == chosen
+    shapes = {"x": Shapes((1, chosen.min), (1, chosen.opt), (1, chosen.max), (1, chosen.step))}
+    flag, text = shapes_arguments(shapes, {})
+    assert (flag, parse_shapes([text])) == ("--shapes", shapes)
+    assert profile_by_axis(shapes, {}).ranges["x[1]"] == chosen
+
+
+@given(STEPPED, st.integers(-100, 5000))
+def test_the_nearest_size_of_a_range_is_on_its_step(chosen: Range, size: int) -> None:
+    nearest = chosen.nearest(size)
+    every = range(chosen.min, chosen.max + 1, chosen.step)
+    assert nearest in every
+    assert abs(nearest - size) == min(abs(other - size) for other in every)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("-3", "N: min -3 is below 0"),
+        ("–3", "N: '–3' is not a whole number"),
+        ("1..-4..8", "N: min 1 is above opt -4"),
+        ("64..510 step 8", "max 510 is not on the step 8, 504 and 512 are; sizes with a step are min, min + step"),
+        ("64..70..512 step 8", "opt 70 is not on the step 8"),
+        ("64..512 step 0", "step 0 is below 1"),
+        ("64..512 step", "one number stands after step"),
+        ("64..512 step x", "step: 'x' is not a whole number"),
+    ],
+)
+def test_signs_and_steps_are_refused_with_their_rule(text: str, said: str) -> None:
+    with pytest.raises(RecipeTextError) as refused:
+        parse_range(text, "N")
+    assert said in str(refused.value)
+
+
+def test_one_step_is_for_the_only_axis_that_varies() -> None:
+    assert parse_shapes(["x:1x64..1x128..1x512 step 8"])["x"].step == (1, 8)
+    with pytest.raises(RecipeTextError, match="a step for each of the 2 axes is needed, such as step 8x8"):
+        parse_shapes(["x:1x64..2x128..8x512 step 8"])
+
+
+def test_a_copied_command_carries_steps_and_relations() -> None:
+    inputs = [
+        Port("past", "float32", (Dim(size=1), Dim(symbol="past"))),
+        Port("mask", "float32", (Dim(size=1), Dim(symbol="total"))),
+    ]
+    profile = Profile(ranges={"past": Range(8, 16, 64, 8), "total": Range(9, 17, 65)}, relations=("total = past + 1",))
+    command = check_command(Recipe(source=Source("m.onnx"), profile=profile), inputs)
+    words = shlex.split(command.replace("\\\n", " "))
+    assert "past:1x8..1x16..1x64 step 1x8" in words
+    assert words[words.index("--relation") + 1] == "total = past + 1"
+    flags = {"--shapes": [w for w in words if ":" in w], "--relation": ["total = past + 1"]}
+    (read,) = parse_profiles(flags)
+    assert read.ranges["past[1]"] == profile.ranges["past"]
+    assert read.relations == profile.relations
+    assert "past_steps = torch.export.Dim('past_steps', max=8)\npast = 8 * past_steps" in torch_export(
+        Recipe(source=Source("m.onnx"), profile=profile), inputs
+    )

@@ -170,6 +170,23 @@ def test_sarif_has_a_fix_for_each_rewrite_and_says_how_to_apply_it() -> None:
     assert "--safe" not in cast["properties"]["command"]
 
 
+def test_sarif_has_the_edit_of_the_users_own_line_first() -> None:
+    place = msgspec.structs.replace(FIXABLE.locations[0], source=LINE)
+    by_hand, mask = FIXABLE.fixes[-1], FIXABLE.fixes[0]
+    found = msgspec.structs.replace(FIXABLE, locations=(place,), fixes=(by_hand, mask))
+    result = json.loads(as_sarif.report([ModelVerdict("src/net.py:make", (found,))]))["runs"][0]["results"][0]
+    for fix in result["fixes"]:
+        jsonschema.validate(fix, SARIF_FIX)
+    edit, rewrite = result["fixes"]
+    assert edit["description"]["text"] == "Write it otherwise."
+    assert edit["properties"]["applicability"] == "display"
+    (change,) = edit["artifactChanges"]
+    assert change["artifactLocation"]["uri"] == "src/model.py"
+    assert change["replacements"] == [{"deletedRegion": {"startLine": 88, "startColumn": 1, "endColumn": 1}}]
+    assert rewrite["properties"]["rewrite"] == "nonzero-mask"
+    assert rewrite["artifactChanges"][0]["artifactLocation"]["uri"] == "src/net.py", "a file, without the factory"
+
+
 def test_the_schema_knows_every_kind_and_no_other() -> None:
     kind = as_json.schema()["$defs"]["finding"]["properties"]["kind"]
     assert kind["enum"] == list(KINDS)
@@ -284,14 +301,24 @@ def test_a_question_without_an_answer_is_never_green() -> None:
     silent = ModelVerdict(
         path="m.onnx",
         builder="the builder gave no answer within 60 s",
-        unanswered=True,
+        unanswered=("builder: the builder gave no answer within 60 s",),
         unchecked=("builder: the builder gave no answer within 60 s",),
     )
     assert exit_code([silent], frozenset()) == 2
-    for report in (text.report([silent]), as_markdown.report([silent])):
+    for report in (
+        text.report([silent]),
+        as_markdown.report([silent]),
+        as_github.report([silent]),
+        as_sarif.report([silent]),
+        as_json.report([silent]),
+    ):
         assert "✓" not in report
         assert "the builder gave no answer within 60 s" in report
     assert '<error message="builder: the builder gave no answer' in as_junit.report([silent], frozenset())
-    asked = ModelVerdict(path="m.onnx", builder="shapes and layers: taken; kernels: not tried", asked_builder=True)
+    asked = ModelVerdict(path="m.onnx", builder="shapes and layers: taken; kernels: not compiled", asked_builder=True)
     assert exit_code([asked], frozenset()) == 0
-    assert "✓ no friction found · shapes and layers: taken; kernels: not tried" in text.report([asked])
+    said = text.report([asked])
+    assert "✓ shapes and layers, ? kernels: no friction found" in said
+    assert "✓ no friction found" not in said
+    compiled = ModelVerdict(path="m.onnx", builder="kernels: compiled", asked_builder=True, kernels=True)
+    assert "✓ no friction found · kernels: compiled" in text.report([compiled])

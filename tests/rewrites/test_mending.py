@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.mending import Mending, mend
-from friction_tui.vocabulary.finding import Severity
+from friction_tui.rewrites.offering import with_offers
+from friction_tui.vocabulary.finding import Severity, SourceLine
 from friction_tui.vocabulary.recipe import Profile, Recipe, Source
 from friction_tui.worker.mending import compared, judged
 from tests.rewrites.mended import Answer, built, model_of, ran
 
+RECIPE = Recipe(source=Source("model.onnx"), profile=Profile())
+
 
 def mended(model: OpenedModel, level: str = "") -> Mending:
-    recipe = Recipe(source=Source("model.onnx"), profile=Profile())
     return mend(
-        model, lambda edited: judged(edited, recipe), lambda before, after: compared(before, after, recipe), level=level
+        model,
+        lambda edited: judged(edited, RECIPE),
+        lambda before, after, name: compared(before, after, RECIPE, [name]),
+        level=level,
     )
 
 
@@ -72,6 +78,21 @@ def test_invalid_onnx_that_engines_take_is_repaired_at_every_level() -> None:
 def test_a_warning_about_speed_or_precision_is_left_alone() -> None:
     done = mended(model_of("g (double[n,4] x) => (double[n,4] y) { y = Mul (x, x) }"))
     assert not done.steps
+
+
+def test_where_the_line_of_the_source_is_known_its_edit_comes_first() -> None:
+    model = model_of("g (float[n,4] x) => (int64[2,k] y) { y = NonZero (x) }")
+    (found,) = (one for one in judged(model, RECIPE) if one.severity is Severity.ERROR)
+    (place, *_) = found.locations
+    here = msgspec.structs.replace(place, source=SourceLine("net.py", 12))
+    (plain,), (known,) = (
+        with_offers(model, [msgspec.structs.replace(found, locations=(where,))]) for where in (place, here)
+    )
+    assert plain.fixes[0].rewrite == "nonzero-scatter"
+    by_hand = [fix for fix in plain.fixes if not fix.applicable]
+    assert by_hand
+    assert list(known.fixes[: len(by_hand)]) == by_hand
+    assert known.fixes[len(by_hand)] == plain.fixes[0]
 
 
 def test_half_precision_may_round_as_half_precision_does() -> None:

@@ -120,3 +120,59 @@ def test_any_arithmetic_is_equal(op: str, kind: str, seed: int) -> None:
     feeds["b"][feeds["b"] == 0] = 3
     after = IN_INT32.run(model, [])
     assert difference(ran(model.proto, feeds), ran(after, feeds)) == 0
+
+
+WIDER = {"uint16": "int32", "uint32": "int64", "int16": "int32"}
+
+
+def on_bits(op: str, kind: str) -> str:
+    """An operator on bits between casts from and to the type that is wide enough."""
+    number, wide = (getattr(TensorProto, name.upper()) for name in (kind, WIDER[kind]))
+    return (
+        f"g ({WIDER[kind]}[n,4] a, {WIDER[kind]}[n,4] b) => ({WIDER[kind]}[n,4] y) {{ c = Cast <to = {number}> (a) "
+        f"d = Cast <to = {number}> (b) e = {op} (c, d) y = Cast <to = {wide}> (e) }}"
+    )
+
+
+SHIFTS = ('BitShift <direction = "LEFT">', 'BitShift <direction = "RIGHT">')
+
+
+@pytest.mark.parametrize("kind", ["uint16", "uint32"])
+@pytest.mark.parametrize("op", SHIFTS)
+def test_wide_integers_are_shifted(op: str, kind: str) -> None:
+    check_mends(model_of(on_bits(op, kind), 18), IN_INT32, "BitShift", integers=(0, 15), run=evaluated)
+
+
+def test_a_shift_of_uint64_to_the_right_is_left() -> None:
+    text = on_bits(SHIFTS[1], "uint32").replace("= 12>", "= 13>")
+    after = IN_INT32.run(model_of(text, 18), ["0"])
+    assert "BitShift" in {node.op_type for node in after.graph.node}
+
+
+@settings(max_examples=12, deadline=None, derandomize=True)
+@given(
+    st.sampled_from([*SHIFTS, "BitwiseAnd", "BitwiseOr", "BitwiseXor"]), st.sampled_from(sorted(WIDER)), st.integers()
+)
+def test_any_bits_are_equal(op: str, kind: str, seed: int) -> None:
+    model = model_of(on_bits(op, kind), 26 if kind == "int16" and "Shift" in op else 18)
+    rng = np.random.default_rng(abs(seed))
+    width = {"uint16": 16, "uint32": 32, "int16": 15}[kind]
+    wide = np.int32 if WIDER[kind] == "int32" else np.int64
+    second = rng.integers(0, width, (3, 4)) if "Shift" in op else rng.integers(0, 2**width, (3, 4))
+    feeds = {"a": rng.integers(0, 2**width, (3, 4)).astype(wide), "b": second.astype(wide)}
+    after = IN_INT32.run(model, ["0"])
+    assert np.array_equal(evaluated(model.proto, feeds)[0], evaluated(after, feeds)[0])
+
+
+@pytest.mark.parametrize("kind", ["uint8", "int8"])
+@pytest.mark.parametrize("scales", [[1, 1, 2, 2], [1, 1, 1.5, 3], [1, 1, 0.5, 0.5]])
+def test_quantized_integers_are_interpolated(kind: str, scales: list[float]) -> None:
+    model = model_of(
+        f'g ({kind}[n,2,6,8] x) => (float[n,2,h,w] y) {{ r = Resize <mode = "linear"> (x, , s) '
+        "y = Cast <to = 1> (r) }",
+        17,
+        s=np.array(scales, np.float32),
+    )
+    after = IN_INT32.run(model, ["0"])
+    feeds = random_feeds(model.proto, None, 1, 0, (0, 128))
+    assert difference(ran(model.proto, feeds), ran(after, feeds)) == 0

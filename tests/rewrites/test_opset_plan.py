@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from onnx import parser
+from onnx import parser as onnx_text
 
+from friction_tui.engines.engine import Parses
+from friction_tui.engines.tensorrt.engine import TensorRT
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.opset_plan import plans
 from friction_tui.vocabulary.protocol import OpsetPlan
 
+PARSER = TensorRT()
+
 
 def opened(opset: int, text: str) -> OpenedModel:
-    proto = parser.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}, "own" : 1]>\n{text}')
+    proto = onnx_text.parse_model(f'<ir_version: 8, opset_import: ["" : {opset}, "own" : 1]>\n{text}')
     return from_proto(proto, Path("model.onnx"))
 
 
-def planned(model: OpenedModel, engine: str = "TensorRT", **sizes: tuple[int, ...]) -> dict[int, OpsetPlan]:
-    return {plan.opset: plan for plan in plans(model, [(dict(sizes), {})] if sizes else [], engine)}
+def planned(model: OpenedModel, parser: Parses | None = PARSER, **sizes: tuple[int, ...]) -> dict[int, OpsetPlan]:
+    return {
+        plan.opset: plan
+        for plan in plans(model, [(dict(sizes), {})] if sizes else [], parser, "TensorRT parser" if parser else "")
+    }
 
 
 def test_attributes_that_become_inputs_and_a_missing_adapter() -> None:
@@ -25,7 +32,7 @@ def test_attributes_that_become_inputs_and_a_missing_adapter() -> None:
     found = planned(model, x=(2, 4))
     assert list(found)[:2] == [18, 16]  # the nearest first
     assert (found[18].inputs, found[18].became, found[18].holds) == (("axes of ReduceMean ×1",), (), True)
-    assert "verified on 4 inputs" in found[18].verification
+    assert "verified on 5 inputs" in found[18].verification
     assert (found[18].refused, found[18].lost, found[18].source) == (0, (), "TensorRT parser")
     assert found[13].adapter == "Relu 14 → 13"
     assert (found[13].op, found[13].node) == ("Relu", "0")
@@ -34,7 +41,7 @@ def test_attributes_that_become_inputs_and_a_missing_adapter() -> None:
 def test_operators_that_come_and_go_and_what_becomes_standard() -> None:
     text = """g (float[1,1,2,2] x) => (float[1,1,4,4] y) <float[4] s = {1, 1, 2, 2}> {
         a = own.Gelu(x)  y = Upsample <mode = "nearest"> (a, s) }"""
-    found = planned(opened(9, text), engine="")
+    found = planned(opened(9, text), parser=None)
     assert found[10].became == ("Upsample ×1 → Resize ×1",)
     assert (found[19].standard, found[20].standard) == ((), ("Gelu",))
     assert (found[10].source, found[10].holds) == ("", None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -138,6 +139,27 @@ def test_every_name_it_takes_from_tensorrt_exists(version: str, folder: Path) ->
     }
     assert {"IPluginV3", "IPluginCreatorV3One", "DimsExprs", "get_plugin_registry"} <= used
     assert used <= set(known)
+
+
+def test_the_cpp_plugin_compiles_where_the_headers_are(folder: Path) -> None:
+    """Set CPLUS_INCLUDE_PATH to the folders of NvInfer.h and cuda_runtime_api.h where they are not installed."""
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("there is no g++")
+    preprocess = [compiler, "-E", "-x", "c++", "-"]
+    include = subprocess.run(preprocess, input=b"#include <NvInfer.h>", capture_output=True, check=False)
+    if include.returncode:
+        pytest.skip("TensorRT's headers are not on the include path")
+    command = [
+        compiler,
+        "-std=c++17",
+        "-Werror",
+        "-Wno-deprecated-declarations",
+        "-fsyntax-only",
+        str(folder / "plugin.cpp"),
+    ]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
 
 
 def test_nodes_of_onnx_take_the_plugins_name(tmp_path: Path) -> None:

@@ -173,6 +173,29 @@ def test_dynamic_quantization_of_a_matmul_and_a_conv() -> None:
     check_mends(conv, KERNELS, "ConvInteger", run=evaluated)
 
 
+def test_nothing_but_zeros_is_quantized_with_scale_1() -> None:
+    model = model_of(
+        "g (float[n,4] x) => (float s, float[n,4] y) { q, s, z = DynamicQuantizeLinear (x) y = Cast <to = 1> (q) }"
+    )
+    feeds = {"x": np.zeros((3, 4), np.float32)}
+    assert difference(ran(model.proto, feeds), ran(KERNELS.run(model, []), feeds)) == 0
+
+
+def test_products_of_integers_are_multiplied_with_each_other() -> None:
+    model = model_of(
+        """g (float[n,16] x) => (float[n,16] y) {
+             q, s, z = DynamicQuantizeLinear (x)
+             a = MatMulInteger (q, w, z)
+             b = MatMulInteger (q, v, z)
+             p = Add (a, b)
+             y = Cast <to = 1> (p)
+        }""",
+        w=uint8(0, 256, 16, 16),
+        v=uint8(0, 256, 16, 16),
+    )
+    check_mends(model, KERNELS, "MatMulInteger", run=evaluated)
+
+
 @settings(max_examples=20, derandomize=True, deadline=None)
 @given(
     zero=st.integers(0, 255),

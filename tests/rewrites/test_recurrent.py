@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite
-from friction_tui.rewrites.recurrent import initial_state
-from tests.rewrites.mended import Answer, built, difference, model_of, ran, rewritten
+from friction_tui.rewrites.recurrent import initial_state, input_forget
+from tests.rewrites.mended import Answer, built, check_mends, difference, model_of, ran, random_feeds, rewritten
 
 
 def layer(op: str, states: dict[str, np.ndarray], *, gates: int, batch: str = "n", directions: int = 1) -> OpenedModel:
@@ -66,3 +68,39 @@ def test_only_the_constant_one_of_two_states_is_left_out() -> None:
 def test_where_it_does_not_apply(states: dict[str, np.ndarray], batch: str, why: str) -> None:
     with pytest.raises(CannotRewrite, match=why):
         rewritten(layer("GRU", states, gates=3, batch=batch), initial_state, "GRU")
+
+
+def coupled(attributes: str = "", inputs: str = "", hidden: int = 4, directions: int = 1, seed: int = 0) -> OpenedModel:
+    """An LSTM whose input and forget gates are coupled, with biases and, where `inputs` names p, peepholes."""
+    rng = np.random.default_rng(seed)
+    sizes = {"w": (4 * hidden, 6), "r": (4 * hidden, hidden), "b": (8 * hidden,), "p": (3 * hidden,)}
+    return model_of(
+        f"g (float[7,n,6] x) => (float[s,d,b,h] y) {{ y = LSTM <hidden_size = {hidden}, input_forget = 1{attributes}> "
+        f"(x, w, r, b{inputs}) }}",
+        17,
+        **{name: rng.standard_normal((directions, *size)).astype(np.float32) for name, size in sizes.items()},
+    )
+
+
+@pytest.mark.parametrize(
+    ("attributes", "inputs", "directions"),
+    [("", "", 1), (', direction = "bidirectional"', "", 2), (", clip = 1.5", ",,,,p", 1)],
+)
+def test_coupled_gates_are_negated_weights(attributes: str, inputs: str, directions: int) -> None:
+    check_mends(coupled(attributes, inputs, directions=directions), input_forget, "LSTM")
+
+
+def test_gates_that_are_not_coupled_or_not_symmetric_are_left() -> None:
+    with pytest.raises(CannotRewrite, match="not coupled"):
+        input_forget.run(layer("LSTM", {}, gates=4), ["0"])
+    with pytest.raises(CannotRewrite, match="Sigmoid"):
+        input_forget.run(coupled(', activations = ["HardSigmoid", "Tanh", "Tanh"]'), ["0"])
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(st.integers(0, 1000), st.integers(1, 9), st.booleans())
+def test_any_coupled_weights(seed: int, hidden: int, peepholes: bool) -> None:
+    model = coupled("", ",,,,p" if peepholes else "", hidden, seed=seed)
+    after = rewritten(model, input_forget, "LSTM")
+    feeds = random_feeds(model.proto, None, 1, seed)
+    assert difference(ran(model.proto, feeds), ran(after, feeds)) < 1e-5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from onnx import TensorProto
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite
-from friction_tui.rewrites.types import widest
+from friction_tui.rewrites.types import decode_constant, widest
 from tests.rewrites.mended import Answer, built, check_mends, difference, model_of, ran, random_feeds
 
 ONE = np.ones(4, np.float32)
@@ -163,3 +164,59 @@ def test_any_number_is_rounded_to_float8_alike(scale: float, seed: int) -> None:
     feeds = {"x": (np.random.default_rng(seed).standard_normal(64) * scale).astype(np.float32)}
     after = REWRITES["cast-by-quantizing"].run(model, ["0", "1"])
     assert difference(ran(model.proto, feeds), ran(after, feeds)) == 0
+
+
+CODES = {
+    "float8e5m2": ml_dtypes.float8_e5m2,
+    "float8e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
+    "float8e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
+    "int4": ml_dtypes.int4,
+    "uint4": ml_dtypes.uint4,
+}
+
+
+def codes(kind: str, *sizes: int, seed: int = 0) -> np.ndarray:
+    numbers = np.random.default_rng(seed).uniform(0, 7, sizes)
+    return np.asarray(numbers.astype(np.int8) if "int" in kind else numbers, np.float32).astype(CODES[kind])
+
+
+@pytest.mark.parametrize("kind", CODES)
+def test_a_constant_of_few_bits_is_decoded(kind: str) -> None:
+    model = model_of(
+        "g (float[n,6] x) => (float[n,6] y) { w = Cast <to = 1> (c) y = Mul (x, w) }", 21, c=codes(kind, 6)
+    )
+    check_mends(model, decode_constant, "Cast", tolerance=0, refused=kind not in ("int4",))
+
+
+def test_a_constant_is_dequantized() -> None:
+    model = model_of(
+        "g (float[n,6] x) => (float[n,4] y) { w = DequantizeLinear <axis = 1> (c, s) y = MatMul (x, w) }",
+        21,
+        c=codes("float8e5m2", 6, 4),
+        s=np.array([0.5, 0.25, 2, 1], np.float32),
+    )
+    check_mends(model, decode_constant, "DequantizeLinear", tolerance=0)
+
+
+def test_an_int8_that_is_one_number_is_dequantized() -> None:
+    model = model_of(
+        "g (float[n,4] x) => (float[n,4] y) { d = DequantizeLinear (c, s) y = Mul (x, d) }",
+        17,
+        c=np.array(64, np.int8),
+        s=np.array(0.5, np.float32),
+    )
+    check_mends(model, decode_constant, "DequantizeLinear", tolerance=0)
+
+
+def test_what_is_no_constant_of_few_bits_is_left() -> None:
+    model = model_of("g (float[n,6] x) => (int32[n,6] y) { y = Cast <to = 6> (x) }", 21)
+    with pytest.raises(CannotRewrite, match="does not read a float8"):
+        decode_constant.run(model, ["0"])
+
+
+@settings(max_examples=10, deadline=None, derandomize=True)
+@given(st.sampled_from(sorted(CODES)), st.integers(1, 9), st.integers(0, 99))
+def test_any_code_is_its_number(kind: str, size: int, seed: int) -> None:
+    model = model_of("g () => (float[m] y) { y = Cast <to = 1> (c) }", 21, c=codes(kind, size, seed=seed))
+    after = decode_constant.run(model, ["0"])
+    assert np.array_equal(ran(after, {})[0], codes(kind, size, seed=seed).astype(np.float32))

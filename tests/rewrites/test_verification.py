@@ -15,7 +15,7 @@ def test_an_input_of_another_type_is_given_the_same_numbers() -> None:
     model = model_of("g (double[n,4] x) => (double[n,4] y) { y = Exp (x) }")
     found = verify(model.proto, REWRITES["float64-in-float32"].run(model, []), POINTS)
     assert found.holds
-    assert found.ran == 6
+    assert found.ran == 7
     assert 0 < found.max_relative < 1e-6
 
 
@@ -55,3 +55,66 @@ def test_the_function_body_stands_in_for_an_operator_that_onnx_runtime_lacks() -
     after = REWRITES["expand-function"].run(model, [model.index.nodes[0].path])
     found = verify(model.proto, after, POINTS)
     assert found.holds
+
+
+def test_a_random_original_is_compared_by_what_does_not_depend_on_chance() -> None:
+    text = "g (float[n,4] x) => (float[n,4] y, float[n,4] z) { r = RandomNormalLike (x)  y = Add (x, r)  z = %s (x) }"
+    before, same, other = (model_of(text % op).proto for op in ("Neg", "Neg", "Abs"))
+    found = verify(before, same, POINTS)
+    assert found.holds
+    assert "the original is random: compared only 1 of 2 outputs" in str(found)
+    assert verify(before, other, POINTS).holds is False
+
+
+def test_of_a_wholly_random_original_no_value_is_compared() -> None:
+    text = """g (float[n,4] x) => (float[n,4] y) {
+                ratio = Constant <value_float = 0.5> ()
+                on = Constant <value = bool {1}> ()
+                y = Dropout (x, ratio, on)
+            }"""
+    before = model_of(text).proto
+    found = verify(before, model_of("g (float[n,4] x) => (float[n,4] y) { y = Identity (x) }").proto, POINTS)
+    assert found.holds is None
+    assert str(found).startswith("not verified: the original is random: compared only the shapes and types")
+    wider = model_of("g (float[n,4] x) => (float[n,8] y) { y = Concat <axis = 1> (x, x) }").proto
+    assert verify(before, wider, POINTS).holds is None, "the number of axes is what a random output keeps"
+    flat = model_of("g (float[n,4] x) => (float[m] y) { s = Constant <value_ints = [-1]> () y = Reshape (x, s) }").proto
+    assert verify(before, flat, POINTS).holds is False
+
+
+def test_what_changes_on_purpose_is_measured_and_named() -> None:
+    text = "g (float[n,4] x) => (float[n,4] y) { y = Mul (x, w) }"
+    one, two = (model_of(text, w=np.array(value, np.float32)).proto for value in (1, 2))
+    found = verify(one, two, POINTS, changes="everything is doubled")
+    assert found.holds is None
+    assert "on purpose: everything is doubled" in str(found)
+    assert "relative 1" in str(found)
+    assert verify(one, one, POINTS, changes="nothing").holds is True
+
+
+def test_inputs_beyond_what_a_model_is_made_for_are_named_and_do_not_count() -> None:
+    sum_of = model_of("g (float[n,4] x) => (float[n,4] y) { y = Mul (x, w) }", w=np.eye(4, dtype=np.float32)[0]).proto
+    as_product = model_of(
+        "g (float[n,4] x) => (float[n,4] y) { y = MatMul (x, w) }", w=np.diag(np.eye(4, dtype=np.float32)[0])
+    ).proto
+    found = verify(sum_of, as_product, POINTS)
+    assert found.holds
+    assert found.edges == ("where an input is NaN",)
+    assert "differs where an input is NaN" in str(found)
+
+
+ENDLESS = """g (float[n,4] x) => (float[n,4] y) {
+    most = Constant <value = int64 {9223372036854775807}> ()
+    go = Constant <value = bool {1}> ()
+    y = Loop (most, go, x) <body = b (int64 i, bool c, float[n,4] a) => (bool d, float[n,4] s) {
+        d = Identity (c)
+        s = Neg (a)
+    }>
+}"""
+
+
+def test_running_ends_with_its_time() -> None:
+    model = model_of(ENDLESS).proto
+    found = verify(model, model, POINTS, limit_s=0.5)
+    assert found.holds is None
+    assert str(found) == "not verified: running both models once takes longer than 0.5 s"

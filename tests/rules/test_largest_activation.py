@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from friction_tui.rules.largest_activation import check
+from friction_tui.rules.performance import largest_activation as check
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.recipe import Profile, Range
 

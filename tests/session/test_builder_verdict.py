@@ -10,7 +10,8 @@ import pytest
 from onnx import parser
 
 from friction_tui.engines.found import deciding, found
-from friction_tui.engines.tensorrt.builder import BuilderQuestion
+from friction_tui.engines.tensorrt.engine import TensorRT
+from friction_tui.engines.tensorrt.question import BuilderQuestion
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.profile import default_profile
@@ -58,7 +59,7 @@ def context_of(
 def whole_verdict(context: CheckContext) -> tuple[list[Finding], Findings, list[Judged]]:
     """All findings, the last event of the builder's check, and every verdict that was sent."""
     events: list[Event] = []
-    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(context.model))
+    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(TensorRT(), context.model))
     findings = judge(Judgement(1, events.append, lambda: False), context, kept, lambda: None)
     assert findings is not None
     builder = [one for one in events if isinstance(one, Findings) and one.check == BUILDER][-1]
@@ -68,7 +69,7 @@ def whole_verdict(context: CheckContext) -> tuple[list[Finding], Findings, list[
 def test_a_model_that_builds_has_no_finding() -> None:
     findings, builder, verdicts = whole_verdict(context_of(HEALTHY))
     assert findings == []
-    assert (builder.state, builder.note) == (CheckState.DONE, "shapes and layers: taken; kernels: not tried")
+    assert (builder.state, builder.note) == (CheckState.DONE, "shapes and layers: taken; kernels: not compiled")
     assert builder.source.endswith("builder")
     assert [one.complete for one in verdicts][-1]
 
@@ -111,7 +112,8 @@ def test_kernels_for_a_chosen_target_are_compiled() -> None:
     assert (error.kind, error.names, error.tier) == ("operators/no-implementation", ("fc",), Tier.BUILDER)
     findings, builder, _ = whole_verdict(context_of(NO_KERNEL, target="SM89"))
     assert findings == []
-    assert builder.note == "shapes and layers: taken; kernels for SM89: compiled"
+    assert builder.kernels
+    assert builder.note.startswith("shapes and layers: taken; kernels for SM89: compiled (")
 
 
 @pytest.mark.parametrize(("options", "said"), [({"target": "SM999"}, "SM999"), ({"precision": Precision.INT8}, "int8")])
@@ -166,7 +168,7 @@ def test_a_verdict_does_not_wait_long_for_the_builder(monkeypatch: pytest.Monkey
     """What is known is sent without the builder's answer, and again with it."""
     first = threading.Event()
 
-    def slow(*_: object) -> Iterator[builder_verdict.Step]:
+    def slow(*_: object, **__: object) -> Iterator[builder_verdict.Step]:
         assert first.wait(60)
         yield builder_verdict.Step(CheckState.DONE, "answered")
 
@@ -180,6 +182,6 @@ def test_a_verdict_does_not_wait_long_for_the_builder(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(judging, "BUILDER_WAIT_S", 0.01)
     monkeypatch.setattr(builder_verdict, "ask", slow)
-    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(context.model))
+    kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(TensorRT(), context.model))
     assert judge(Judgement(1, emit, lambda: False), context, kept, lambda: None) == []
     assert [one.complete for one in events if isinstance(one, Judged)] == [False, True]

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from friction_tui.engines.base import EngineCrashed
+from friction_tui.engines.tensorrt.engine import TensorRT
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
 from friction_tui.samples import sample
-from friction_tui.session import asking
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults
 from friction_tui.session.judging import PARSER, Judgement, judge
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
@@ -33,7 +33,7 @@ def judged() -> Judge:
         recipe = Recipe(source=Source(str(path)))
         events: list[Event] = []
         context = CheckContext(model, recipe, ShapeTable(model, Profile()), None, "TensorRT-RTX 1.7.1")
-        kept = ProfileFreeResults(model, recipe, ParserQuestion(model))
+        kept = ProfileFreeResults(model, recipe, ParserQuestion(TensorRT(), model))
         found = judge(Judgement(1, events.append, lambda: False), context, kept, lambda: None)
         assert found is not None
         return found, [one for one in events if isinstance(one, Findings) and one.check == PARSER][-1]
@@ -42,10 +42,10 @@ def judged() -> Judge:
 
 
 def test_a_crash_of_the_parser_is_a_finding(judged: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(model: OpenedModel, **_: object) -> None:
+    def crash(_: TensorRT, model: OpenedModel, **__: object) -> None:
         raise EngineCrashed("TensorRT's parser", -11, "Segmentation fault")
 
-    monkeypatch.setattr(asking, "refusals", crash)
+    monkeypatch.setattr(TensorRT, "refusals", crash)
     found, answer = judged()
     (crashed,) = [one for one in found if one.kind == "engine/parser-crashed"]
     assert (crashed.severity, crashed.tier) == (Severity.ERROR, Tier.PARSER)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import TypeVar
 
@@ -10,6 +12,7 @@ import onnx
 import onnx.parser
 import pytest
 
+from friction_tui.model.graph_diff import model_diff
 from friction_tui.samples import sample
 from friction_tui.session.session import Session
 from friction_tui.sources.consent import with_consent
@@ -20,6 +23,7 @@ from friction_tui.vocabulary.protocol import (
     Event,
     Exported,
     Findings,
+    Forecast,
     GraphReady,
     JobEnded,
     JobKind,
@@ -30,6 +34,7 @@ from friction_tui.vocabulary.protocol import (
     Preview,
     Refused,
     RowLabels,
+    Saved,
     StartJob,
     StepsLost,
     Verified,
@@ -257,6 +262,29 @@ def test_the_edited_model_is_saved(tmp_path: Path) -> None:
     assert out.stat().st_size < 10_000
 
 
+@pytest.mark.parametrize("precision", [Precision.AS_EXPORTED, Precision.FP16])
+def test_a_script_repeats_every_edit_of_the_recipe(tmp_path: Path, precision: Precision) -> None:
+    desk = Desk(tmp_path)
+    original = sample("boolean_mask")
+    assert original is not None
+    desk.open(of_sample("boolean_mask"))
+    node = next(node for node in onnx.load(str(original)).graph.node if node.op_type == "NonZero")
+    rewrite = Rewrite("nonzero-scatter", (f"{node.output[0]} = NonZero({node.name})",))
+    recipe = desk.last(Opened).recipe
+    desk.apply(msgspec.structs.replace(recipe, rewrites=(rewrite,), opset=18, precision=precision))
+    script, edited, repeated = tmp_path / "edits.py", tmp_path / "edited.onnx", tmp_path / "repeated.onnx"
+    saved = desk.session.save_script(script)
+    assert isinstance(saved, Saved), saved
+    assert saved.note == "repeats the edits: the same model"
+    desk.session.save_model(edited)
+    text = script.read_text()
+    assert "friction_tui" not in text
+    assert "nonzero-scatter, exact" in text
+    assert "convert to opset 18" in text
+    subprocess.run([sys.executable, "-I", script, original, repeated], check=True)
+    assert model_diff(onnx.load(str(edited)), onnx.load(str(repeated))).empty
+
+
 def test_a_failing_check_takes_nothing_else_with_it(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     desk.open(of_sample("detector"))
@@ -295,9 +323,9 @@ def test_a_model_without_free_dimensions_has_a_forecast(tmp_path: Path) -> None:
     onnx.save(onnx.parser.parse_model(text), tmp_path / "m.onnx")
     desk = Desk(tmp_path)
     desk.open(Recipe(source=Source(str(tmp_path / "m.onnx"))))
-    forecast = desk.session.forecast("").forecast
+    forecast = desk.session.forecast(Forecast()).forecast
     assert forecast is not None
-    assert (forecast.key, forecast.sizes, forecast.naive) == ("", (1,), (4 * 8 * 4,))
+    assert (forecast.key, forecast.sizes, forecast.activations) == ("", (1,), (0,))
 
 
 @pytest.mark.slow

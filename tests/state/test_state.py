@@ -22,7 +22,7 @@ from friction_tui.state.user_actions import (
     job_request,
     open_request,
 )
-from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     BuildResult,
@@ -107,6 +107,17 @@ def test_an_edit_makes_the_verdict_stale_until_the_next(judged: AppState) -> Non
     state = dispatch(state, Judged(revision=2, findings=fixed, seconds=0.1))
     assert not state.stale and state.change is not None
     assert change_text(state.change) == "fixed head/Reshape"
+
+
+def test_a_note_that_comes_or_goes_is_neither_broken_nor_fixed(judged: AppState) -> None:
+    (first, *_), notes = findings_of(judged), []
+    for name in ("gone", "new"):
+        place = Location(LocationKind.NODE, name)
+        notes.append(msgspec.structs.replace(first, severity=Severity.NOTE, locations=(place,)))
+    before = dispatch(judged, Judged(revision=1, findings=[first, notes[0]], seconds=0.1))
+    after = dispatch(edited(before), Judged(revision=2, findings=[first, notes[1]], seconds=0.1))
+    assert after.change is not None
+    assert change_text(after.change) == ""
 
 
 def test_reading_again_dismisses_that_it_was_not_read(judged: AppState) -> None:

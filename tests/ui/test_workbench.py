@@ -12,6 +12,8 @@ from textual.pilot import Pilot
 from friction_tui import locations
 from friction_tui.ui import sessions
 from friction_tui.ui.app import FrictionApp
+from friction_tui.ui.bars import KeyLine
+from friction_tui.ui.dialogs.text_screen import TextScreen
 from friction_tui.ui.graph import inspector
 from friction_tui.ui.graph.inspector import Inspector
 from friction_tui.ui.graph.view import GraphView
@@ -261,19 +263,55 @@ def test_what_is_shown_follows_the_size(size: tuple[int, int], arranged: str, pa
     assert shown(arrangement(*size, zoomed=True), "latency", "latency") == ("single", {"latency"})
 
 
-async def test_keys_can_be_chosen_and_a_broken_keymap_is_said(recipe: Recipe, silent_worker: list[str]) -> None:
+async def test_keys_can_be_chosen_and_are_shown(recipe: Recipe, silent_worker: list[str]) -> None:
     file = locations.keymap_file()
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text('"panel.problems" = "f2"\n')
+    file.write_text('"panel.problems" = "f2"\n"app.help" = "f1"\n"memory.own" = "G"\n')
     app = FrictionApp(recipe, worker=silent_worker)
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("f2")
         assert bench_of(app).current == "problems"
-    file.write_text("keys = [1]")
-    app = FrictionApp(recipe, worker=silent_worker)
-    async with app.run_test(size=(80, 24)) as pilot:
+        assert "f1 help" in screen_text(app)
+        await pilot.press("f1")
         await settled(pilot)
-        assert "keys.toml was not used" in screen_text(app)
+        assert "f2" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("keys = [1]", "keys.toml was not used"),
+        ('"panel.problems" = "f2"\n"panel.problem" = "f3"\n', "line 2: there is no action panel.problem; did you mean"),
+        ('\n"panel.problems" = "b"\n', "line 2: b is the key of build.start too"),
+        ('"panel.problems" = "f2"\n"panel.memory" = "f2"\n', "f2 is the key of panel.problems too"),
+    ],
+)
+async def test_a_mistake_in_the_keymap_is_said_with_its_line(
+    recipe: Recipe, silent_worker: list[str], content: str, said: str
+) -> None:
+    file = locations.keymap_file()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    app = FrictionApp(recipe, worker=silent_worker)
+    async with app.run_test(size=(160, 24)) as pilot:
+        await settled(pilot)
+        assert said in screen_text(app)
+        await pilot.press("2")
+        assert bench_of(app).current == "problems"
+
+
+async def test_the_key_line_takes_clicks(open_app: OpenApp) -> None:
+    async with open_app() as (app, pilot):
+
+        async def click(word: str) -> None:
+            shown = "".join(segment.text for segment in app.screen.query_one(KeyLine).render_line(0))
+            await pilot.click(KeyLine, offset=(shown.index(f" {word}") + 2, 0))
+            await settled(pilot)
+
+        await click("edit")
+        assert bench_of(app).current == "shapes"
+        await click("help")
+        assert isinstance(app.screen, TextScreen)
 
 
 async def test_values_are_followed_and_jumps_go_back(open_app: OpenApp) -> None:

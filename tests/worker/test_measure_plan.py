@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from friction_tui.engines.base import EngineMissing
+from friction_tui.engines.engine import Runs
 from friction_tui.engines.nvidia import cannot_run
 from friction_tui.measure.latency import summarize
 from friction_tui.model import opened
@@ -44,12 +45,12 @@ def _progress(request: JobRequest) -> Progress:
 def test_it_is_fed_what_its_own_inputs_ask_for(request_: JobRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     fed: dict[str, np.ndarray] = {}
 
-    def device(plan: Path, inputs: Mapping[str, np.ndarray], *, point: str, **_: Any) -> LatencyResult:
+    def device(engine: Runs, plan: Path, inputs: Mapping[str, np.ndarray], *, point: str, **_: Any) -> LatencyResult:
         fed.update(inputs)
         shapes = {name: array.shape for name, array in inputs.items()}
         return summarize([1.0], source="a device", point=point, shapes=shapes, warmup=1, load_ms=1.0)
 
-    monkeypatch.setattr(work, "with_tensorrt", device)
+    monkeypatch.setattr(work, "with_plan", device)
     progress = _progress(request_)
     ended = work.measure(request_, progress)
     progress.close()

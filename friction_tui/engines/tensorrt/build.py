@@ -10,13 +10,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
 
+from friction_tui.engines.engine import Progress
+from friction_tui.engines.profiles import ResolvedProfile
 from friction_tui.engines.tensorrt import layers, log, module, native
 from friction_tui.engines.tensorrt.build_server import COMPILE
 from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
-from friction_tui.engines.tensorrt.profiles import ResolvedProfile
 from friction_tui.kinds.engine import MESSAGE
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult, Kernel, Phase
@@ -24,19 +24,6 @@ from friction_tui.vocabulary.recipe import Precision
 
 SHOWN_LINES, LINE_LENGTH = 2000, 2000
 """How many log lines of a build are passed on, and how much of each."""
-
-
-class Progress(Protocol):
-    """Who listens to a build. Called from TensorRT's threads too."""
-
-    def begin(self, phase: str) -> None:
-        """A phase starts: `parse`, `graph`, `compile`, `serialize`."""
-
-    def end(self, phase: str) -> None:
-        """It is over."""
-
-    def log(self, level: str, text: str) -> None:
-        """A log line; `level` as in `friction_tui.vocabulary.protocol.LogLine`."""
 
 
 def build(

@@ -11,7 +11,7 @@ A question is a line of JSON and the bytes of a serialised ModelProto, an answer
 
 - in: `bytes` of the model, `path` where relative names of external data start, `profiles` (each `shapes` and `values`
   of inputs at min, opt and max), `target`, `precision`, `typed` (whether the network is strongly typed), `dry`,
-  `limit_s`, `memory` (bytes of data a build may have, 0 for no limit);
+  `limit_s`, `memory` (bytes of data a build may have, 0 for no limit), `nice` (how much lower its priority is);
 - out: `verdict` (`taken`, `refused`, `crashed`, `timeout` or `memory`), `errors`, `cannot_run` (warnings that mean that
   the engine fails somewhere in its profile), `phase` in which the first error came, `how` a fork ended (its status,
   negative for a signal), `tail` of what it wrote to stderr, `seconds`, `plan` (bytes), `activation` (planned bytes).
@@ -96,6 +96,7 @@ def _be_the_fork(trt: Native, question: Question, model: bytes, writing: int, wo
     """Build, write the answer, and end without running any exit handler of native libraries."""
     os.dup2(words, 2)
     os.dup2(words, 1)
+    os.nice(question["nice"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if question["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (question["memory"], question["memory"]))

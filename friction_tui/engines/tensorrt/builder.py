@@ -1,7 +1,6 @@
-"""Asking TensorRT's builder what it says of a model: a dry build of shapes and layers, or a build to the end.
+"""The process of TensorRT's builder, and what it says of a model: a dry build of shapes and layers, or one to the end.
 
-The model is given as the parser is given it: without its large weights, every node marked, so that a message leads back
-to the node it names (see `build_server` for what a dry build is).
+See `build_server` for what a dry build is, `question` for how a model is put to it.
 """
 
 from __future__ import annotations
@@ -9,79 +8,25 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import tempfile
 import threading
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from friction_tui.engines.base import EngineCrashed, EngineMissing
+from friction_tui.engines.base import DRY_LIMIT_S, BuilderAnswer, EngineCrashed, EngineMissing, Said, Terms
 from friction_tui.engines.nvidia import cannot_run
-from friction_tui.engines.tensorrt import assemble
-from friction_tui.engines.tensorrt.failing_part import first_failing
-from friction_tui.engines.tensorrt.marked import MarkedGraph, marked_graph, marks_in, unmarked
 from friction_tui.engines.tensorrt.module import preferred
-from friction_tui.engines.tensorrt.profiles import ResolvedProfile
-from friction_tui.model.opened import OpenedModel
 from friction_tui.processes.begin import command
 from friction_tui.processes.ended import how_it_ended
 from friction_tui.processes.server import Server
 
-Verdict = Literal["taken", "refused", "crashed", "timeout", "memory"]
 Stop = Callable[[], bool]
 
-LIMIT_S = 60.0
-"""How long a dry build may take. The slowest seen: 12 s for 11,000 nodes."""
-LOCATING_S = 8.0
-"""How long the place of a refusal that names no node is looked for."""
 _ANSWERS_WITHIN_S = 600.0
 """How long its process may be silent; a build has a limit of its own, which that process enforces."""
 _MEMORY_SHARE = 0.8
 """The part of this machine's available memory that a build in a check may have."""
 _LINE_OF_SOURCE = re.compile(r"[\w/]+\.(?:cpp|h):\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A message of the builder, verbatim, and the paths of the nodes that it names."""
-
-    text: str
-    nodes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BuilderAnswer:
-    """What the builder says of a model.
-
-    `refusals` are its errors, `cannot_run` warnings that the engine fails somewhere in its profile. `how` says in words
-    how a build ended that gave no answer, `tail` is the end of what it wrote then. `located` is the path of the node
-    with which the failure begins, where no message names one. `dry` tells that kernels were not tried. `plan` is the
-    size of the engine and `activation` the planned memory, in bytes, of a build to the end.
-    """
-
-    verdict: Verdict
-    label: str
-    seconds: float
-    dry: bool
-    refusals: tuple[Said, ...] = ()
-    cannot_run: tuple[Said, ...] = ()
-    how: str = ""
-    tail: str = ""
-    located: str = ""
-    plan: int | None = None
-    activation: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a model is to be built for. `typed`: its own types count, whatever the edition."""
-
-    profiles: tuple[ResolvedProfile, ...] = ()
-    target: str = ""
-    precision: str = ""
-    typed: bool = False
 
 
 class Builder:
@@ -112,10 +57,14 @@ class Builder:
         *,
         path: str = "",
         dry: bool = True,
-        limit_s: float = LIMIT_S,
+        limit_s: float = DRY_LIMIT_S,
         stop: Stop = lambda: False,
+        nice: int = 0,
+        memory: int | None = None,
     ) -> dict[str, Any]:
         """The server's answer on a serialised model whose external data lies beside `path` (see `build_server`).
+
+        `nice` is how much lower its priority is, `memory` how many bytes it may have instead of the usual share.
 
         Raises EngineMissing without a TensorRT that builds here, EngineCrashed when the server itself dies, and
         Stopped when `stop` says so.
@@ -129,7 +78,8 @@ class Builder:
             "typed": terms.typed,
             "dry": dry,
             "limit_s": limit_s,
-            "memory": self._memory,
+            "memory": self._memory if memory is None else memory,
+            "nice": nice,
         }
         answer: dict[str, Any] = json.loads(self._server.ask(question, model, stop=stop))
         if "missing" in answer:
@@ -144,72 +94,32 @@ class Builder:
         return command("friction_tui.engines.tensorrt.build_server", self._name or preferred().name)
 
 
-_SHARED: list[Builder] = []
+_SHARED: dict[str, Builder] = {}
 _SHARED_LOCK = threading.Lock()
 
 
 def shared() -> Builder:
-    """The one builder process of this process, with the preferred TensorRT; it ends with us."""
+    """The builder process that verdicts wait for, with the preferred TensorRT; it ends with us."""
+    return _one_for("verdicts")
+
+
+def in_background() -> Builder:
+    """The builder process that compiles while nobody waits, so that the next verdict does not wait for it either."""
+    return _one_for("background")
+
+
+def _one_for(what: str) -> Builder:
     with _SHARED_LOCK:
-        if not _SHARED:
-            _SHARED.append(Builder())
-        return _SHARED[0]
-
-
-@dataclass(slots=True)
-class BuilderQuestion:
-    """One model to ask the builder about under different terms; it is prepared once."""
-
-    model: OpenedModel
-    builder: Builder = field(default_factory=shared)
-    _folder: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="friction-build-")
-    )
-    _graph: MarkedGraph | None = None
-    _data: bytes = b""
-
-    def ask(
-        self,
-        terms: Terms,
-        *,
-        dry: bool = True,
-        limit_s: float = LIMIT_S,
-        locating_s: float = LOCATING_S,
-        stop: Stop = lambda: False,
-    ) -> BuilderAnswer:
-        """What the builder says; where it names no node, its place is looked for during `locating_s` seconds.
-
-        Raises what `Builder.build` raises.
-        """
-        graph = self._prepared()
-
-        def build(data: bytes, limit: float) -> dict[str, Any]:
-            return self.builder.build(data, terms, path=graph.path, dry=dry, limit_s=limit, stop=stop)
-
-        answer = build(self._data, limit_s)
-        located = ""
-        named = any(_said(graph, text).nodes for text in answer["errors"])
-        if answer["verdict"] in ("refused", "crashed") and not named:
-            deadline = time.monotonic() + locating_s
-            longest = max(2.0, 6 * answer["seconds"])
-            found = first_failing(
-                graph,
-                lambda data: failure(build(data, longest)) == failure(answer),
-                lambda: time.monotonic() > deadline,
-            )
-            located = graph.mark_in(graph.pieces[found].proto.name).path if found is not None else ""
-        return answer_of(answer, dry=dry, said=lambda text: _said(graph, text), located=located)
-
-    def _prepared(self) -> MarkedGraph:
-        if self._graph is None:
-            # A function is left as it is: the builder is asked about what the parser has taken.
-            self._graph = marked_graph(self.model, Path(self._folder.name), inline=False)
-            self._data = assemble.serialized(self._graph.proto)
-        return self._graph
+        return _SHARED.setdefault(what, Builder())
 
 
 def answer_of(
-    answer: Mapping[str, Any], *, dry: bool = False, said: Callable[[str], Said] = Said, located: str = ""
+    answer: Mapping[str, Any],
+    *,
+    dry: bool = False,
+    said: Callable[[str], Said] = Said,
+    located: tuple[str, ...] = (),
+    alone: bool = False,
 ) -> BuilderAnswer:
     """The server's answer in our terms; `said` finds the nodes that a message names."""
     return BuilderAnswer(
@@ -222,6 +132,7 @@ def answer_of(
         how=_how(answer),
         tail=answer["tail"],
         located=located,
+        alone=alone,
         plan=answer["plan"],
         activation=tuple(answer["activation"]),
     )
@@ -235,11 +146,6 @@ def failure(answer: Mapping[str, Any]) -> tuple[str, ...]:
     """
     first = next(iter(answer["errors"]), "")
     return (answer["verdict"], *_LINE_OF_SOURCE.findall(first)[:2])
-
-
-def _said(graph: MarkedGraph, text: str) -> Said:
-    paths = (mark.path for mark in marks_in(graph, text))
-    return Said(unmarked(text), tuple(dict.fromkeys(paths)))
 
 
 def _how(answer: Mapping[str, Any]) -> str:

@@ -5,27 +5,35 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
+from friction_tui.engines.base import Elsewhere
 from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
 from friction_tui.engines.tensorrt import module
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
 from friction_tui.vocabulary.protocol import EngineInfo
+from friction_tui.vocabulary.recipe import Precision
 
 if TYPE_CHECKING:
-    from friction_tui.engines.base import Refusal
-    from friction_tui.engines.tensorrt.builder import BuilderQuestion
+    from friction_tui.engines.base import Array, Reduced, Refusal, Terms
+    from friction_tui.engines.engine import LoadedPlan, Progress
+    from friction_tui.engines.tensorrt.question import BuilderQuestion
     from friction_tui.model.opened import OpenedModel
+    from friction_tui.model.shapes.shape_table import ShapeTable
+    from friction_tui.vocabulary.protocol import BuildResult
 
 _PROBE_TIMEOUT_S = 60.0
 
 
 class TensorRT:
     """TensorRT 10, 11 and RTX: reads ONNX, builds plans, runs them on a GPU."""
+
+    names = tuple(module.NAMES.values())
 
     def found(self) -> tuple[EngineInfo, ...]:
         """Every edition that is installed, the one to prefer first. Imports none of them into this process."""
@@ -50,21 +58,70 @@ class TensorRT:
 
         return refusals(model, on_batch=on_batch, stop=stop)
 
+    def refusals_in(self, python: str, model: OpenedModel, *, stop: Callable[[], bool] = lambda: False) -> Elsewhere:
+        """What the parser of another environment's TensorRT refuses."""
+        from friction_tui.engines.tensorrt import parser
+        from friction_tui.engines.tensorrt.refusals import refusals
+
+        asked = parser.shared(python=python)
+        refused = tuple(refusals(model, on_batch=lambda _: None, stop=stop, parser=asked))
+        return Elsewhere(refused, module.label(asked.module, asked.version), _operator_table(asked.module))
+
     def question(self, model: OpenedModel) -> BuilderQuestion:
         """The model, ready to be asked about."""
-        from friction_tui.engines.tensorrt.builder import BuilderQuestion
+        from friction_tui.engines.tensorrt.question import BuilderQuestion
 
         return BuilderQuestion(model)
+
+    def build(
+        self,
+        model: Path | bytes,
+        terms: Terms,
+        plan: Path,
+        progress: Progress,
+        *,
+        origin: Path | None = None,
+    ) -> BuildResult:
+        """Build a plan with the preferred edition, in this process."""
+        from friction_tui.engines.tensorrt.build import build
+
+        return build(
+            model,
+            terms.profiles,
+            plan,
+            progress,
+            origin=origin,
+            target=terms.target,
+            precision=Precision(terms.precision),
+            strongly_typed=terms.typed,
+        )
+
+    def reduced(
+        self, model: OpenedModel, table: ShapeTable, terms: Terms, say: Callable[[str], None], *, whole_s: float = 0.0
+    ) -> Reduced:
+        """The smallest failing part, searched for with a builder process that ends with the search."""
+        from friction_tui.engines.tensorrt.builder import Builder
+        from friction_tui.engines.tensorrt.reduction import WHOLE_S, reduced
+
+        with closing(Builder()) as builder:
+            return reduced(model, table, terms, builder, whole_s=whole_s or WHOLE_S, say=say)
+
+    def loaded(
+        self, plan: Path, inputs: Mapping[str, Array], *, profile: int = 0
+    ) -> AbstractContextManager[LoadedPlan]:
+        """The plan in the edition that wrote it."""
+        from friction_tui.engines.tensorrt.run import loaded
+
+        return loaded(plan, inputs, profile=profile)
 
 
 def _info(one: module.Installed) -> EngineInfo:
     known = _capabilities(one)
-    rtx = one.name == module.RTX
     usable = one.can_build and "error" not in known
     weak, targets = tuple(known.get("precisions", ())), tuple(known.get("targets", ()))
     why_not = known.get("error") or cannot_run() or _runs_elsewhere(targets, gpus())
     return EngineInfo(
-        name="TensorRT-RTX" if rtx else "TensorRT",
+        name=module.NAMES[one.name],
         label=one.label,
         version=one.version or known.get("version", ""),
         can_parse=usable,
@@ -75,8 +132,12 @@ def _info(one: module.Installed) -> EngineInfo:
         targets=targets,
         precisions=("as-exported", *(weak or ("fp16", "bf16"))),
         weak_types=bool(weak),
-        operator_table="rtx" if rtx else "enterprise",
+        operator_table=_operator_table(one.name),
     )
+
+
+def _operator_table(name: str) -> str:
+    return "rtx" if name == module.RTX else "enterprise"
 
 
 def _runs_elsewhere(targets: tuple[str, ...], here: tuple[str, ...]) -> str:

@@ -14,6 +14,8 @@ Native: TypeAlias = Any
 """An object of TensorRT's API. The bindings are compiled and ship no types."""
 
 ENTERPRISE, RTX = "tensorrt", "tensorrt_rtx"
+NAMES = {ENTERPRISE: "TensorRT", RTX: "TensorRT-RTX"}
+"""What each edition is called, by the module to import."""
 
 HOW_TO_INSTALL = "Install it with: pip install 'friction-tui[cpu]' (TensorRT-RTX) or 'friction-tui[gpu]' (TensorRT)."
 
@@ -39,7 +41,7 @@ class Installed:
 def label(name: str, version: str) -> str:
     """The short name of an edition and version."""
     parts = version.split(".")
-    return f"TensorRT-RTX {'.'.join(parts[:3])}" if name == RTX else f"TensorRT {'.'.join(parts[:2])}"
+    return f"{NAMES[RTX]} {'.'.join(parts[:3])}" if name == RTX else f"{NAMES[ENTERPRISE]} {'.'.join(parts[:2])}"
 
 
 def installed() -> tuple[Installed, ...]:

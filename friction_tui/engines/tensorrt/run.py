@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
-from friction_tui.engines.base import EngineMissing
+from friction_tui.engines.base import Array, EngineMissing
 from friction_tui.engines.cuda import Cuda
 from friction_tui.engines.nvidia import cannot_run, gpus
 from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.native import logger
 from friction_tui.engines.tensorrt.plan import read_plan
-
-Array = npt.NDArray[np.generic]
 
 
 class PlanRefused(Exception):

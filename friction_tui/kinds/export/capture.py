@@ -1,15 +1,22 @@
 """What torch.export cannot capture of a module: control flow, shapes, state and types that a graph does not hold."""
 
-from friction_tui.kinds.examples import TorchModule
+from functools import partial
+
+from friction_tui.kinds.examples import But, TorchModule, net
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 
-DATA_DEPENDENT_CONTROL_FLOW = Kind(
+CaptureKind = partial(
+    Kind,
+    tiers=(Tier.EXPORT,),
+    knows_why=True,
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+DATA_DEPENDENT_CONTROL_FLOW = CaptureKind(
     id="export/data-dependent-control-flow",
     summary="Python control flow decides on a tensor's value",
     title="Data-dependent control flow: Python `{statement}` on {on}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""`if`, `while`, `for` or `assert` needs a value that exists only at run time. torch.export records one path
 and raises `GuardOnDataDependentSymNode: Could not guard on data-dependent expression`.""",
     evidence="""The line with its context, and the expression over the symbols (`u0`) that stand for values.""",
@@ -19,41 +26,26 @@ and raises `GuardOnDataDependentSymNode: Could not guard on data-dependent expre
 not; a Python bool in the constructor when the answer never changes; `torch.where` with a fixed number of rounds, or
 `while_loop`, for loops.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        if x.mean() > 0.5:
-            return x * 2
-        return x
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    if x.mean() > 0.5:
+        return x * 2
+    return x
 """,
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.where(x.mean() > 0.5, x * 2, x)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return torch.where(x.mean() > 0.5, x * 2, x)
 """,
     ),
-    knows_why=True,
 )
 
-CONTROL_FLOW_OPERATOR = Kind(
+CONTROL_FLOW_OPERATOR = CaptureKind(
     id="export/control-flow-operator",
     summary="torch.cond, while_loop, map or scan cannot be captured",
     title="{operator}: {problem}",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""
 Their functions become graphs of their own. The branches of a condition must return the same number of tensors
 of the same shapes and types, a loop's body what it carries; none may do what cannot be captured.
@@ -61,46 +53,22 @@ of the same shapes and types, a loop's body what it carries; none may do what ca
     evidence="""The line that calls the operator, and how the branches differ.""",
     example="""`torch.cond(p, lambda x: x[:, :4], lambda x: x * 2, (x,))`.""",
     fix="""Pad, expand or cast until both match, or compute both and choose with `torch.where`.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        def first(x):
-            return x.sum(1)
-        
-        def second(x):
-            return x * 2
-        
-        return torch.cond(x.sum() > 0, first, second, (x,))
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    def first(x):
+        return x.sum(1)
+    
+    def second(x):
+        return x * 2
+    
+    return torch.cond(x.sum() > 0, first, second, (x,))
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        def first(x):
-            return x.sum(1)
-        
-        def second(x):
-            return x.mean(1)
-        
-        return torch.cond(x.sum() > 0, first, second, (x,))
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But("return x * 2", "return x.mean(1)"),
 )
 
-DATA_DEPENDENT_SHAPE = Kind(
+DATA_DEPENDENT_SHAPE = CaptureKind(
     id="export/data-dependent-shape",
     summary="A shape depends on tensor values",
     title="{what} depends on tensor values (data-dependent shape)",
@@ -117,39 +85,26 @@ check (warning).""",
 Keep the full size and mask (`torch.where(mask, x, 0)`), select a fixed number with `torch.topk`, promise what
 always holds with `torch._check(...)`, or move the selection outside the model.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x[x > 0].view(2, -1).sum(1)
-
-def create():
-    return Net().eval(), (torch.ones(2, 8),)
+def forward(self, x):
+    return x[x > 0].view(2, -1).sum(1)
 """,
+        "torch.ones(2, 8),",
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.where(x > 0, x, 0).view(2, -1).sum(1)
-
-def create():
-    return Net().eval(), (torch.ones(2, 8),)
+def forward(self, x):
+    return torch.where(x > 0, x, 0).view(2, -1).sum(1)
 """,
+        "torch.ones(2, 8),",
     ),
-    knows_why=True,
 )
 
-MISSING_FAKE_KERNEL = Kind(
+MISSING_FAKE_KERNEL = CaptureKind(
     id="export/missing-fake-kernel",
     summary="A custom operator has no fake kernel",
     title="{op} has no fake kernel",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""torch.export runs on tensors without data and must know each result's shape and dtype. A custom operator
 declares these with a fake (meta) implementation.""",
     evidence="""The operator and the line that calls it.""",
@@ -192,15 +147,12 @@ def create():
     return Net().eval(), (torch.randn(2, 8),)
 """,
     ),
-    knows_why=True,
 )
 
-UNSUPPORTED_INPUT = Kind(
+UNSUPPORTED_INPUT = CaptureKind(
     id="export/unsupported-input",
     summary="forward takes what cannot be an ONNX input",
     title="forward takes {what}, which cannot be an ONNX input",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""An example input is an object of a class of its own.""",
     evidence="""The class, and where forward is defined.""",
     example="""`forward(self, batch)` with a dataclass `Batch`.""",
@@ -222,64 +174,34 @@ def create():
     return Net().eval(), (Batch(torch.randn(2, 8)),)
 """,
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, image):
-        return image.relu()
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, image):
+    return image.relu()
 """,
     ),
-    knows_why=True,
 )
 
-UNSUPPORTED_OUTPUT = Kind(
+UNSUPPORTED_OUTPUT = CaptureKind(
     id="export/unsupported-output",
     summary="forward returns what cannot be an ONNX output",
     title="forward returns {what}, which cannot be an ONNX output",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""The result holds an object, a string or the like beside tensors.""",
     evidence="""The class, and where forward is defined.""",
     example="""`return {"scores": y, "name": "resnet"}`.""",
     fix="""Return tensors in tuples, lists or dicts.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return {"y": x.relu(), "task": "classify"}
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return {"y": x.relu(), "task": "classify"}
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return {"y": x.relu(), "sum": x.sum()}
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But('task": "classify"', 'sum": x.sum()'),
 )
 
-MEMORY_LAYOUT = Kind(
+MEMORY_LAYOUT = CaptureKind(
     id="export/memory-layout",
     summary="A view needs another memory layout than the captured tensor has",
-    title="A view needs another memory layout than the captured tensor has",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""
 `view`, or a `reshape` that was captured as one, meets a tensor whose strides do not allow it once the graph is
 lowered: behind a transpose, or where an attention kernel gives another layout than its replacement.
@@ -290,51 +212,25 @@ lowered: behind a transpose, or where an attention kernel gives another layout t
 `clone(memory_format=torch.contiguous_format)` before it (`contiguous()` copies nothing where the capture takes the
 tensor for contiguous); in transformers `attn_implementation="eager"`.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.bias = torch.nn.Parameter(torch.zeros(1, 4, 16, 16))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.bias = torch.nn.Parameter(torch.zeros(1, 4, 16, 16))
-
-    def forward(self, x):
-        q = x.view(2, 16, 4, 8).transpose(1, 2)
-        y = torch.nn.functional.scaled_dot_product_attention(q, q, q, attn_mask=self.bias * 1)
-        return y.transpose(1, 2).view(2, 16, 32)
-
-def create():
-    return Net().eval(), (torch.randn(2, 16, 32),)
+def forward(self, x):
+    q = x.view(2, 16, 4, 8).transpose(1, 2)
+    y = torch.nn.functional.scaled_dot_product_attention(q, q, q, attn_mask=self.bias * 1)
+    return y.transpose(1, 2).view(2, 16, 32)
 """,
+        "torch.randn(2, 16, 32),",
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.bias = torch.nn.Parameter(torch.zeros(1, 4, 16, 16))
-
-    def forward(self, x):
-        q = x.view(2, 16, 4, 8).transpose(1, 2)
-        y = torch.nn.functional.scaled_dot_product_attention(q, q, q, attn_mask=self.bias * 1)
-        return y.transpose(1, 2).clone(memory_format=torch.contiguous_format).view(2, 16, 32)
-
-def create():
-    return Net().eval(), (torch.randn(2, 16, 32),)
-""",
-    ),
-    knows_why=True,
+    quiet=But(", 2).view(", ", 2).clone(memory_format=torch.contiguous_format).view("),
 )
 
-CUSTOM_AUTOGRAD = Kind(
+CUSTOM_AUTOGRAD = CaptureKind(
     id="export/custom-autograd",
     summary="A torch.autograd.Function cannot be captured",
-    title="A torch.autograd.Function cannot be captured",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""Its forward does what cannot be traced, most often native code on `data_ptr()`.""",
     evidence="""The line inside the function's forward.""",
     example="""A CUDA extension called from `Function.forward`.""",
@@ -385,56 +281,31 @@ def create():
     return Net().eval(), (torch.randn(2, 8),)
 """,
     ),
-    knows_why=True,
 )
 
-TORCHSCRIPT_PART = Kind(
+TORCHSCRIPT_PART = CaptureKind(
     id="export/torchscript-part",
     summary="A part compiled by TorchScript cannot be captured",
     title="A part compiled by torch.jit.script cannot be captured",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""The module holds or calls something made by `torch.jit.script` or `torch.jit.trace`. torch.export records
 Python, and sees nothing of what happens inside.""",
     evidence="""The line that calls it and the exporter's own message.""",
     example="""`self.part = torch.jit.script(Part())`, called in forward.""",
     fix="""The plain module for the export; the legacy exporter, which takes TorchScript.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.part = torch.jit.script(torch.nn.Linear(8, 8))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.part = torch.jit.script(torch.nn.Linear(8, 8))
-
-    def forward(self, x):
-        return self.part(x) + 1
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return self.part(x) + 1
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.part = torch.nn.Linear(8, 8)
-
-    def forward(self, x):
-        return self.part(x) + 1
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But("jit.script(torch.", "", "Linear(8, 8))", "Linear(8, 8)"),
 )
 
-PYTHON_SIDE_EFFECT = Kind(
+PYTHON_SIDE_EFFECT = CaptureKind(
     id="export/python-side-effect",
     summary="Code outside torch needs a tensor's data",
     title="Python outside torch in forward: {problem}",
@@ -447,39 +318,19 @@ Python draws a random number or reads a clock: its value at the export is a cons
     evidence="""The line and Python's own message; or that PyTorch gives another result in every run.""",
     example="""`f"{x.max().item():.2f}"` in forward.""",
     fix="""Torch operators; move it out of forward; a custom operator.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x * float(f"{x.max().item():.2f}")
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return x * float(f"{x.max().item():.2f}")
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x * torch.round(x.max(), decimals=2)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But('float(f"{', "torch.round(", '.item():.2f}"', ", decimals=2"),
 )
 
-UNSUPPORTED_DTYPE = Kind(
+UNSUPPORTED_DTYPE = CaptureKind(
     id="export/unsupported-dtype",
     summary="A type that ONNX does not have",
     title="{dtype} has no ONNX type",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""The graph would hold a torch type without an ONNX counterpart, such as `torch.qint8`.""",
     evidence="""The type and the line.""",
     example="""`torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear})`.""",
@@ -500,58 +351,22 @@ def create():
     return torch.ao.quantization.quantize_dynamic(Net().eval(), {torch.nn.Linear}), (torch.randn(2, 8),)
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.fc = torch.nn.Linear(8, 8)
-
-    def forward(self, x):
-        return self.fc(x)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But("torch.ao.quantization.quantize_dynamic(", "", "), {torch.nn.Linear}", ""),
 )
 
-DEVICE_MISMATCH = Kind(
+DEVICE_MISMATCH = CaptureKind(
     id="export/device-mismatch",
     summary="Tensors on a device that is not there, or on two",
     title="The line puts tensors on a device that is not there, or mixes devices",
-    severities=(Severity.ERROR,),
-    tiers=(Tier.EXPORT,),
     cause="""A line names a device, or a constant was left on another one.""",
     evidence="""The line and torch's message.""",
     example="""`torch.zeros(4).cuda()` in forward.""",
     fix="""`device=x.device`; constants as buffers.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x + torch.zeros(8).cuda()
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return x + torch.zeros(8).cuda()
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x + torch.zeros(8, device=x.device)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But("(8).cuda(", "(8, device=x.device"),
 )

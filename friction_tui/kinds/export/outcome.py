@@ -1,15 +1,22 @@
 """What came out of an export against what was asked for: sizes, inputs, opset, mode, state and results."""
 
-from friction_tui.kinds.examples import TorchModule
+from functools import partial
+
+from friction_tui.kinds.examples import But, TorchModule, net
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.recipe import ExportOptions
 
-DIM_CONSTRAINT = Kind(
+OutcomeKind = partial(
+    Kind,
+    knows_why=True,
+)
+"""What the kinds of this family have in common, unless they say otherwise."""
+
+DIM_CONSTRAINT = OutcomeKind(
     id="export/dim-constraint",
     summary="The model does not take every size asked for",
     title="{asked}, the model {takes}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES, Tier.EXPORT),
     cause="""
 A line puts a constraint on a dynamic dimension: a maximum, a multiple. The exporter drops the check, so the
@@ -18,43 +25,31 @@ ONNX model fails or computes nonsense there.
     evidence="""The line, the condition, and a size in the range at which it is false.""",
     example="""`x.view(x.size(0) // 2, 2, 8)` with a batch of 1..16.""",
     fix="""Narrow the range, keep it to multiples and pad, or change the line.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        pairs = x.view(x.size(0) // 2, 2, 8)
-        return pairs[:, 0] - pairs[:, 1]
-
-def create():
-    return Net().eval(), (torch.randn(4, 8),)
+def forward(self, x):
+    pairs = x.view(x.size(0) // 2, 2, 8)
+    return pairs[:, 0] - pairs[:, 1]
 """,
+        "torch.randn(4, 8),",
         ranges={"x[0]": (1, 4, 16)},
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        pairs = x.view(x.size(0), 2, 4)
-        return pairs[:, 0] - pairs[:, 1]
-
-def create():
-    return Net().eval(), (torch.randn(4, 8),)
+def forward(self, x):
+    pairs = x.view(x.size(0), 2, 4)
+    return pairs[:, 0] - pairs[:, 1]
 """,
+        "torch.randn(4, 8),",
         ranges={"x[0]": (1, 4, 16)},
     ),
-    knows_why=True,
     reads_sizes=True,
 )
 
-DIM_SPECIALISED = Kind(
+DIM_SPECIALISED = OutcomeKind(
     id="export/dim-specialised",
     summary="A dimension asked to be dynamic came out as a constant",
     title="{dimension} was asked to be dynamic and is the constant {size} in the model",
-    severities=(Severity.ERROR,),
     tiers=(Tier.SHAPES, Tier.EXPORT),
     cause="""
 The code fixes the example's size: a literal in `view`, `int(x.shape[0])`, a loop over rows, a buffer of the
@@ -64,37 +59,19 @@ example's batch. The exporter drops the request without an error.
     example="""`x.view(4, 16)` with a dynamic batch.""",
     fix="""`x.view(x.size(0), 16)`, `-1` or `flatten(1)`; no `int()`, `item()` or `len()` on sizes; or ask for a static
 dimension.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x.view(4, 16).relu()
-
-def create():
-    return Net().eval(), (torch.randn(4, 2, 8),)
+def forward(self, x):
+    return x.view(4, 16).relu()
 """,
+        "torch.randn(4, 2, 8),",
         ranges={"x[0]": (1, 4, 16)},
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x.view(x.size(0), 16).relu()
-
-def create():
-    return Net().eval(), (torch.randn(4, 2, 8),)
-""",
-        ranges={"x[0]": (1, 4, 16)},
-    ),
-    knows_why=True,
+    quiet=But("view(4, 16", "view(x.size(0), 16"),
     reads_sizes=True,
 )
 
-OPSET_DIFFERS = Kind(
+OPSET_DIFFERS = OutcomeKind(
     id="export/opset-differs",
     summary="The model has another opset than asked for",
     title="Opset {asked} was asked for, the model has opset {written}",
@@ -105,38 +82,19 @@ conversion is silent.""",
     evidence="""Both numbers.""",
     example="""`opset_version=13` gives 18.""",
     fix="""Stay at the opset written, or use the legacy exporter for an old one.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x, grid):
-        y = torch.nn.functional.grid_sample(x, grid)
-        return torch.nn.functional.layer_norm(y, (8, 8))
-
-def create():
-    return Net().eval(), (torch.randn(1, 3, 8, 8), torch.rand(1, 8, 8, 2),)
+def forward(self, x, grid):
+    y = torch.nn.functional.grid_sample(x, grid)
+    return torch.nn.functional.layer_norm(y, (8, 8))
 """,
+        "torch.randn(1, 3, 8, 8), torch.rand(1, 8, 8, 2),",
         opset=13,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x, grid):
-        y = torch.nn.functional.grid_sample(x, grid)
-        return torch.nn.functional.layer_norm(y, (8, 8))
-
-def create():
-    return Net().eval(), (torch.randn(1, 3, 8, 8), torch.rand(1, 8, 8, 2),)
-""",
-        opset=18,
-    ),
-    knows_why=True,
+    quiet=But(opset=18),
 )
 
-INPUT_PRUNED = Kind(
+INPUT_PRUNED = OutcomeKind(
     id="export/input-pruned",
     summary="A parameter of forward is not an input of the model",
     title="forward takes {parameters}, the ONNX model does not",
@@ -147,34 +105,23 @@ Name`.""",
     evidence="""The parameter, the value it is fixed at, where forward is defined.""",
     example="""`forward(self, x, double: bool)`.""",
     fix="""A constructor argument; a tensor used with `torch.where`; one model per value.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x, double: bool):
-        return x * 2 if double else x
-
-def create():
-    return Net().eval(), (torch.randn(2, 8), True,)
+def forward(self, x, double: bool):
+    return x * 2 if double else x
 """,
+        "torch.randn(2, 8), True,",
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x, double):
-        return torch.where(double, x * 2, x)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8), torch.tensor(True),)
+def forward(self, x, double):
+    return torch.where(double, x * 2, x)
 """,
+        "torch.randn(2, 8), torch.tensor(True),",
     ),
-    knows_why=True,
 )
 
-MUTATION = Kind(
+MUTATION = OutcomeKind(
     id="export/mutation",
     summary="forward changes what an ONNX model leaves as it is",
     title="{function} changes {what}; {effect}",
@@ -188,44 +135,31 @@ and only read their inputs.
 whether the changed tensor is an output (then it is a note).""",
     example="""`self.seen.add_(x.mean(0))`; `cache[:, position] = key`.""",
     fix="""Take the state as an input and return the new one as an output; skip caches in an export.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.register_buffer("seen", torch.zeros(8))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("seen", torch.zeros(8))
-
-    def forward(self, x):
-        self.seen.add_(x.mean(0))
-        return x - self.seen
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    self.seen.add_(x.mean(0))
+    return x - self.seen
 """,
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.register_buffer("seen", torch.zeros(8))
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.register_buffer("seen", torch.zeros(8))
-
-    def forward(self, x):
-        seen = self.seen + x.mean(0)
-        return x - seen, seen
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    seen = self.seen + x.mean(0)
+    return x - seen, seen
 """,
     ),
-    knows_why=True,
 )
 
-ASSERTION_DROPPED = Kind(
+ASSERTION_DROPPED = OutcomeKind(
     id="export/assertion-dropped",
     summary="An assert is not part of the ONNX model",
     title="An assert on tensor values is not part of the ONNX model",
@@ -235,35 +169,24 @@ ASSERTION_DROPPED = Kind(
     evidence="""The line.""",
     example="""`assert (x > 0).all()`.""",
     fix="""Check outside the model if the check must hold in deployment.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        assert (x >= 0).all()
-        return x.sqrt()
-
-def create():
-    return Net().eval(), (torch.rand(2, 8),)
+def forward(self, x):
+    assert (x >= 0).all()
+    return x.sqrt()
 """,
+        "torch.rand(2, 8),",
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.clamp(x, min=0).sqrt()
-
-def create():
-    return Net().eval(), (torch.rand(2, 8),)
+def forward(self, x):
+    return torch.clamp(x, min=0).sqrt()
 """,
+        "torch.rand(2, 8),",
     ),
-    knows_why=True,
 )
 
-TRAINING_MODE = Kind(
+TRAINING_MODE = OutcomeKind(
     id="export/training-mode",
     summary="The exported model behaves as in training",
     title="The model was exported in training mode: {parts}",
@@ -273,34 +196,16 @@ TRAINING_MODE = Kind(
     evidence="""The modules concerned and the factory's line, or the functional call's line.""",
     example="""`return Net().train()`; `F.dropout(x, 0.5)`.""",
     fix="""`model.eval()` before the export; `training=self.training`.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.nn.functional.dropout(x.relu(), 0.5)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return torch.nn.functional.dropout(x.relu(), 0.5)
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.nn.functional.dropout(x.relu(), 0.5, training=self.training)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But("relu(), 0.5)", "relu(), 0.5, training=self.training)"),
 )
 
-TRAINING_PARTS = Kind(
+TRAINING_PARTS = OutcomeKind(
     id="export/training-parts",
     summary="A part of the training step is in the graph",
     title="A loss is part of the exported graph: {loss}",
@@ -310,44 +215,33 @@ TRAINING_PARTS = Kind(
     evidence="""The loss and its line.""",
     example="""`return scores, self.loss(scores, target)`.""",
     fix="""Return predictions before the loss when not training; export the part that predicts.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.loss = torch.nn.MSELoss()
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.loss = torch.nn.MSELoss()
-
-    def forward(self, x, target):
-        scores = x.softmax(-1)
-        return scores, self.loss(scores, target)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8), torch.randn(2, 8),)
+def forward(self, x, target):
+    scores = x.softmax(-1)
+    return scores, self.loss(scores, target)
 """,
+        "torch.randn(2, 8), torch.randn(2, 8),",
     ),
-    quiet=TorchModule(
+    quiet=net(
         """
-import torch
+def __init__(self):
+    super().__init__()
+    self.loss = torch.nn.MSELoss()
 
-class Net(torch.nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.loss = torch.nn.MSELoss()
-
-    def forward(self, x, target):
-        scores = x.softmax(-1)
-        return (scores, self.loss(scores, target)) if self.training else scores - target
-
-def create():
-    return Net().eval(), (torch.randn(2, 8), torch.randn(2, 8),)
+def forward(self, x, target):
+    scores = x.softmax(-1)
+    return (scores, self.loss(scores, target)) if self.training else scores - target
 """,
+        "torch.randn(2, 8), torch.randn(2, 8),",
     ),
-    knows_why=True,
 )
 
-LEGACY_EXPORTER = Kind(
+LEGACY_EXPORTER = OutcomeKind(
     id="export/legacy-exporter",
     summary="Exported by the legacy exporter",
     title="Exported by the legacy TorchScript-based exporter",
@@ -367,18 +261,10 @@ def create():
 """,
         options=ExportOptions(legacy=True),
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-def create():
-    return torch.nn.Linear(2, 2).eval(), (torch.randn(1, 2),)
-""",
-    ),
-    knows_why=True,
+    quiet=But(options=ExportOptions()),
 )
 
-TRACED_CONSTANT = Kind(
+TRACED_CONSTANT = OutcomeKind(
     id="export/traced-constant",
     summary="A value became a Python constant while tracing",
     title="A tensor's value became a Python constant while tracing",
@@ -388,36 +274,17 @@ TRACED_CONSTANT = Kind(
     evidence="""The line of the tracer's warning.""",
     example="""`if x.sum() > 0:` in a traced model.""",
     fix="""`torch.where`; sizes without `int()`; the dynamo exporter.""",
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return x * 2 if x.sum() > 0 else x
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    return x * 2 if x.sum() > 0 else x
 """,
         options=ExportOptions(legacy=True),
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        return torch.where(x.sum() > 0, x * 2, x)
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-        options=ExportOptions(legacy=True),
-    ),
-    knows_why=True,
+    quiet=But("x * 2 if x", "torch.where(x", "> 0 else x", "> 0, x * 2, x)"),
 )
 
-GUESSED_INPUTS = Kind(
+GUESSED_INPUTS = OutcomeKind(
     id="export/guessed-inputs",
     summary="The example input was guessed",
     title="{what} was guessed: {guess}",
@@ -446,14 +313,12 @@ def create():
     return torch.nn.Linear(2, 2).eval(), (torch.randn(1, 2),)
 """,
     ),
-    knows_why=True,
 )
 
-PARITY = Kind(
+PARITY = OutcomeKind(
     id="export/parity",
     summary="The ONNX model computes something else",
     title="The ONNX model computes something else: {problem}",
-    severities=(Severity.ERROR,),
     tiers=(Tier.HAZARD, Tier.SHAPES),
     cause="""
 On the example, or at another size in the range, outputs differ beyond the tolerance or the ONNX model fails:
@@ -464,35 +329,14 @@ code that runs differently in an export, a Python number taken from the example,
     fix="""
 The line found; sizes from `x.shape`; an export without optimisation to tell the optimiser from the capture.
 """,
-    shows=TorchModule(
+    shows=net(
         """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        y = x.relu()
-        if torch.compiler.is_exporting():
-            y = y * 1.5
-        return y
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
+def forward(self, x):
+    y = x.relu()
+    if torch.compiler.is_exporting():
+        y = y * 1.5
+    return y
 """,
     ),
-    quiet=TorchModule(
-        """
-import torch
-
-class Net(torch.nn.Module):
-    def forward(self, x):
-        y = x.relu()
-        if torch.compiler.is_exporting():
-            y = y * 1
-        return y
-
-def create():
-    return Net().eval(), (torch.randn(2, 8),)
-""",
-    ),
-    knows_why=True,
+    quiet=But("= y * 1.5", "= y * 1"),
 )

@@ -8,20 +8,28 @@ opt and max if a few tries can find them: a wrong guess must not look like a fau
 - Height and width get one fixed size, 224 or the first of `_SPATIAL` that works. Networks halve them several
   times, and few sizes in a range survive that.
 - Any other dimension counts as a sequence: 1 · 128 · 256, or less range where that does not work.
+- Sizes that operators tie to each other (the batch of a state and of the input, a mask as long as cache and input
+  together) follow each other: see `friction_tui.model.shapes.ties`.
+
+Where shapes cannot tell, because first choices failed or shapes are not known, ONNX Runtime runs the model if it can.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from friction_tui.model.constants import tensor_value
 from friction_tui.model.names import declared_dim
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
+from friction_tui.model.shapes.point_shapes import beside_the_way, input_sizes, shapes_at
+from friction_tui.model.shapes.related import relations_of
+from friction_tui.model.shapes.tensors import PointShapes
+from friction_tui.model.shapes.ties import ties
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Values
+from friction_tui.vocabulary.recipe.relations import Relation, with_related
 
 _SINGLE = Range(1, 1, 1)
 _BATCH = Range(1, 4, 8)
@@ -35,7 +43,7 @@ _SEQUENCE = (
     Range(1, 64, 128),
     Range(1, 16, 32),
     Range(1, 8, 16),
-    *(Range(size, size, size) for size in (128, 64, 32, 16, 8, 512, 77, 1)),
+    *(Range(size, size, size) for size in (128, 512, 256, 64, 32, 16, 8, 1024, 77, 1)),
 )
 _BATCH_NAMES = re.compile(r"(^|_)(n|b|bs|batch|batch_?size|num_images)($|_)", re.IGNORECASE)
 _SPATIAL_NAMES = re.compile(r"(^|_)(h|w|height|width|rows|cols)($|_|\d)", re.IGNORECASE)
@@ -44,11 +52,17 @@ _TRIED_NODES = 60_000
 """Nodes followed altogether while trying: about a second, whatever the size of the model."""
 _SMALL_MODEL = 4_000
 """Nodes up to which min and max are tried as well as opt."""
-_FREE = (0, 0)
+_FREE = (0, 0, 0)
 """The cost of a choice with which nothing fails."""
 _HINTS = 6
+_RUNS = 4
+"""How often a model is run at most."""
+_ROUNDS = 3
+"""Nodes behind one that fails are not known to fail, so ties are looked for again behind those that were found."""
 
 Choice = Range | Values
+Runs = Callable[[Profile], bool | None]
+"""Whether the model runs at the opt sizes of a profile; None where nobody can tell in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +75,11 @@ class _Unknown:
 
 
 def guess(
-    model: OpenedModel, free: Mapping[str, list[tuple[str, int]]], shape_tensors: set[str], chosen: Profile
+    model: OpenedModel,
+    free: Mapping[str, list[tuple[str, int]]],
+    shape_tensors: set[str],
+    chosen: Profile,
+    runs: Runs = lambda profile: None,  # noqa: ARG005
 ) -> Profile:
     """`chosen` completed with ranges for all `free` dim keys and values for the `shape_tensors`.
 
@@ -70,49 +88,139 @@ def guess(
     """
     hints = _hints(model)
     asked = {key: uses for key, uses in free.items() if not _is_chosen(key, uses, chosen)}
-    sums = {key: terms for key in asked if (terms := _terms(key, free))}
-    unknowns = [_classify(model, key, uses, hints) for key, uses in asked.items() if key not in sums]
+    unknowns = [_classify(model, key, uses, hints) for key, uses in asked.items()]
     unknowns += [_values(model, name) for name in sorted(shape_tensors) if name not in chosen.values]
-    if not unknowns:
-        return _profile(chosen, _added(sums, chosen.ranges))
-    nodes = len(model.index.nodes) + 1
-    trials = iter(range(min(60, _TRIED_NODES // (3 * nodes))))
-    points = POINTS if nodes <= _SMALL_MODEL else ("opt",)
-
-    def cost(choice: Mapping[str, Choice]) -> tuple[int, int]:
-        profile = _profile(chosen, {**choice, **_added(sums, {**chosen.ranges, **choice})})
-        return _cost(model, profile, points)
-
+    task = _Task(model, chosen, _following(relations_of(free, chosen), asked))
+    unknowns = [item for item in unknowns if item.key not in task.following]
     best: dict[str, Choice] = {item.key: item.choices[0] for item in unknowns}
-    if next(trials, None) is not None and cost(best) != _FREE:
-        best = _improved(best, unknowns, cost, trials)
-    return _profile(chosen, {**best, **_added(sums, {**chosen.ranges, **best})})
+    trials = iter(range(min(60, _TRIED_NODES // (3 * (len(model.index.nodes) + 1)))))
+    if not unknowns or next(trials, None) is None:
+        return task.profile(best)
+    sure = task.cost(best) == _FREE
+    if not sure:
+        unknowns = task.tie(best, unknowns)
+        best = {item.key: best[item.key] for item in unknowns}
+        best = _improved(best, unknowns, task, trials)
+    if not sure or not _all_known(model, task.profile(best)):
+        best = _that_runs(best, unknowns, task, runs)
+    return task.profile(best)
+
+
+class _Task:
+    """What is to be chosen for a model: the sizes `following` from others need no choice."""
+
+    def __init__(self, model: OpenedModel, chosen: Profile, following: dict[str, Relation]) -> None:
+        self.model = model
+        self.following = following
+        self._chosen = chosen
+        self._points = POINTS if len(model.index.nodes) < _SMALL_MODEL else ("opt",)
+
+    def profile(self, choice: Mapping[str, Choice]) -> Profile:
+        """The profile with a choice, and what follows from it."""
+        ranges = {key: size for key, size in choice.items() if isinstance(size, Range)}
+        values = {key: given for key, given in choice.items() if isinstance(given, Values)}
+        given = self._chosen
+        whole = Profile(ranges={**ranges, **given.ranges}, values={**values, **given.values})
+        follow = with_related(whole, self.following.values())
+        follow |= {key: _SINGLE for key in self.following if key not in follow and key not in whole.ranges}
+        return Profile(
+            ranges={**whole.ranges, **follow},
+            values=whole.values,
+            guessed=(*given.guessed, *choice, *(key for key in follow if key not in choice)),
+            relations=given.relations,
+        )
+
+    def cost(self, choice: Mapping[str, Choice]) -> tuple[int, int, int]:
+        """(points at which something fails, nodes that fail over all points, nodes in branches not taken there)."""
+        profile = self.profile(choice)
+        failures, beside = [], 0
+        for point in self._points:
+            values = {name: given.at(point) for name, given in profile.values.items()}
+            shapes = shapes_at(self.model, input_sizes(self.model, profile, point), values, point)
+            failures.append(len(shapes.failures))
+            beside += sum(1 for _ in beside_the_way(self.model, shapes))
+        return sum(1 for count in failures if count), sum(failures), beside
+
+    def tie(self, choice: Mapping[str, Choice], unknowns: list[_Unknown]) -> list[_Unknown]:
+        """Learn which sizes follow others; the unknowns that are left to choose."""
+        # A batch keeps its range, and what is tied to it follows.
+        order = sorted(unknowns, key=lambda item: item.kind != "batch")
+        for _ in range(_ROUNDS):
+            profile = self.profile({item.key: choice[item.key] for item in order})
+            values = {name: given.opt for name, given in profile.values.items()}
+            base = {key: chosen.opt for key, chosen in profile.ranges.items()}
+            base = {item.key: base[item.key] for item in order if item.key in base} | base
+
+            def shapes(sizes: Mapping[str, int], values: Mapping[str, tuple[int, ...]] = values) -> PointShapes:
+                at = Profile(ranges={key: Range(size, size, size) for key, size in sizes.items()})
+                return shapes_at(self.model, input_sizes(self.model, at, "opt"), values, "opt")
+
+            movable = {item.key for item in order if item.kind != "values"}
+            found = ties(self.model, base, shapes, movable, self.following.values())
+            if not found:
+                break
+            self.following |= {relation.key: relation for relation in found}
+            order = [item for item in order if item.key not in self.following]
+        return [item for item in unknowns if item.key not in self.following]
+
+
+def _following(relations: Iterable[Relation], asked: Collection[str]) -> dict[str, Relation]:
+    """For each relation the size that follows from the others, of those that are `asked` for: the left one if it is."""
+    following: dict[str, Relation] = {}
+    for relation in relations:
+        for key in (relation.key, *reversed(relation.keys[1:])):
+            solved = relation.solved_for(key) if key in asked and key not in following else None
+            if solved is not None:
+                following[key] = solved
+                break
+    return following
+
+
+def _all_known(model: OpenedModel, profile: Profile) -> bool:
+    """Whether every output's shape is known at opt: then a run could say nothing more of sizes."""
+    values = {name: given.opt for name, given in profile.values.items()}
+    types = shapes_at(model, input_sizes(model, profile, "opt"), values, "opt").types
+    outputs = [types.get(value.name) for value in model.proto.graph.output]
+    return all(found is not None and found.sizes is not None for found in outputs)
+
+
+def _that_runs(best: dict[str, Choice], unknowns: list[_Unknown], task: _Task, runs: Runs) -> dict[str, Choice]:
+    """`best`, or the first other choice of equal cost that runs where `best` does not."""
+    if runs(task.profile(best)) is not False:
+        return best
+    least, left = task.cost(best), _RUNS - 1
+    for item in unknowns:
+        for choice in item.choices if item.kind in ("sequence", "spatial") else ():
+            other = {**best, item.key: choice}
+            if choice == best[item.key] or task.cost(other) > least:
+                continue
+            if runs(task.profile(other)):
+                return other
+            left -= 1
+            if not left:
+                return best
+    return best
 
 
 def _improved(
-    best: dict[str, Choice],
-    unknowns: list[_Unknown],
-    cost: Callable[[Mapping[str, Choice]], tuple[int, int]],
-    trials: Iterator[int],
+    best: dict[str, Choice], unknowns: list[_Unknown], task: _Task, trials: Iterator[int]
 ) -> dict[str, Choice]:
     """A choice that fails less than the first one, if one is found."""
     batches = [item.key for item in unknowns if item.kind == "batch"]
     rest = [item for item in unknowns if item.kind != "batch"]
     # A baked batch would fail every try, so sizes are sought with a batch of one, which works if anything does.
-    found = _search({**best, **dict.fromkeys(batches, _SINGLE)}, rest, cost, trials)
+    found = _search({**best, **dict.fromkeys(batches, _SINGLE)}, rest, task, trials)
     usual = {**found, **dict.fromkeys(batches, _BATCH)}
-    if not batches or cost({**usual, **dict.fromkeys(batches, _OPT_OF_BATCH)}) == _FREE:
+    if not batches or not task.cost({**usual, **dict.fromkeys(batches, _OPT_OF_BATCH)})[0]:
         return usual
-    return {**found, **dict.fromkeys(batches, _BATCH_OF_ONE)} if cost(found) == _FREE else usual
+    return {**found, **dict.fromkeys(batches, _BATCH_OF_ONE)} if not task.cost(found)[0] else usual
 
 
 def _search(
-    chosen: dict[str, Choice],
-    unknowns: list[_Unknown],
-    cost: Callable[[Mapping[str, Choice]], tuple[int, int]],
-    trials: Iterator[int],
+    chosen: dict[str, Choice], unknowns: list[_Unknown], task: _Task, trials: Iterator[int]
 ) -> dict[str, Choice]:
     """The cheapest choice met: first all unknowns of one kind moved together, then each on its own."""
+    cost = task.cost
     best, least = chosen, cost(chosen)
     groups = [[item for item in unknowns if item.kind == kind] for kind in ("spatial", "sequence", "values")]
     groups += [[item] for item in unknowns]
@@ -127,25 +235,8 @@ def _search(
     return best
 
 
-def _cost(model: OpenedModel, profile: Profile, points: Sequence[str]) -> tuple[int, int]:
-    """(points at which something fails, nodes that fail over all points)."""
-    failures = []
-    for point in points:
-        values = {name: given.at(point) for name, given in profile.values.items()}
-        failures.append(len(shapes_at(model, input_sizes(model, profile, point), values, point).failures))
-    return sum(1 for count in failures if count), sum(failures)
-
-
 def _is_chosen(key: str, uses: list[tuple[str, int]], chosen: Profile) -> bool:
     return key in chosen.ranges or all(f"{name}[{axis}]" in chosen.ranges for name, axis in uses)
-
-
-def _profile(chosen: Profile, added: Mapping[str, Choice]) -> Profile:
-    ranges = {key: choice for key, choice in added.items() if isinstance(choice, Range)}
-    values = {key: choice for key, choice in added.items() if isinstance(choice, Values)}
-    return Profile(
-        ranges={**ranges, **chosen.ranges}, values={**values, **chosen.values}, guessed=(*chosen.guessed, *added)
-    )
 
 
 def _classify(model: OpenedModel, key: str, uses: list[tuple[str, int]], hints: list[int]) -> _Unknown:
@@ -194,27 +285,3 @@ def _values(model: OpenedModel, name: str) -> _Unknown:
             if len(sizes) == count:
                 choices.insert(0, Values(tuple(sizes), tuple(sizes), tuple(sizes)))
     return _Unknown(name, "values", tuple(choices))
-
-
-def _terms(key: str, free: Mapping[str, object]) -> list[str]:
-    """The parts of a symbol that is a sum of others, such as `past_length + 1`; [] for any other."""
-    parts = [part.strip() for part in key.split("+")]
-    summed = len(parts) > 1 and all(part.isdecimal() or (part in free and part != key) for part in parts)
-    return parts if summed else []
-
-
-def _added(sums: Mapping[str, list[str]], chosen: Mapping[str, Choice]) -> dict[str, Choice]:
-    """Ranges of the symbols that are sums, from those of their parts."""
-    added: dict[str, Choice] = {}
-    for key, parts in sums.items():
-        totals = []
-        for point in POINTS:
-            sizes = [_size(part, chosen, point) for part in parts]
-            totals.append(sum(sizes))
-        added[key] = Range(*totals)
-    return added
-
-
-def _size(part: str, chosen: Mapping[str, Choice], point: str) -> int:
-    choice = chosen.get(part)
-    return choice.at(point) if isinstance(choice, Range) else int(part) if part.isdecimal() else 1

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from friction_tui.model.constants import constant_value
 from friction_tui.model.names import declared_dim, dtype_name
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.bodies import BODY_RULES
 from friction_tui.model.shapes.inference import infer_graph
 from friction_tui.model.shapes.steps import Prepared, declared_type, prepared
-from friction_tui.model.shapes.tensors import Array, PointShapes, TensorType
+from friction_tui.model.shapes.tensors import Array, NodeFailure, PointShapes, TensorType
 from friction_tui.model.shapes.walk import Knowledge, walk
 from friction_tui.vocabulary.recipe import Profile, dim_key
+
+INDEXING = frozenset({"Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Scatter"})
+"""Operators whose indices no engine checks before it uses them."""
 
 
 def input_sizes(model: OpenedModel, profile: Profile | None, point: str) -> dict[str, tuple[int, ...]]:
@@ -60,6 +64,26 @@ def shapes_at(
             found = _follow(ready, sizes, values or {}, label)
             ready.remember(key, found)
     return found if found.label == label else replace(found, label=label)
+
+
+def beside_the_way(model: OpenedModel, point: PointShapes) -> Iterator[NodeFailure]:
+    """What fails in branches that are not taken. Left out are those of a constant condition, which TensorRT drops.
+
+    Measured with TensorRT-RTX 1.7.1: a condition computed from sizes does not save the other branch, even where it is
+    the same everywhere. Indices out of range are not checked, so they hurt only where they are used.
+    """
+    known = {one.path for one in point.failures}
+    for prefix, body in point.bodies.items():
+        owner = model.index.by_path.get(model.index.owner_of(prefix))
+        if not body.failures or owner is None or owner.proto.op_type != "If" or not owner.inputs:
+            continue
+        condition = owner.inputs[0]
+        if constant_value(model, condition, 1, owner.graph) is not None:
+            continue
+        used = condition not in point.inside(owner.graph).values
+        for one in body.failures:
+            if one.path not in known and (used or model.index.by_path[one.path].proto.op_type not in INDEXING):
+                yield one
 
 
 def _follow(

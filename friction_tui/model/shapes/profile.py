@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from friction_tui.model.graph import Node
 from friction_tui.model.names import declared_dim, dtype_name
 from friction_tui.model.opened import OpenedModel
@@ -132,11 +134,15 @@ def shape_operands(node: Node) -> list[str]:
     return [node.inputs[position] for position in positions if position < len(node.inputs)]
 
 
-def default_profile(model: OpenedModel, chosen: Profile | None = None) -> Profile:
+def default_profile(
+    model: OpenedModel, chosen: Profile | None = None, runs: Callable[[Profile], bool | None] | None = None
+) -> Profile:
     """`chosen` completed by a guess for every other free dimension and shape-tensor input.
 
-    What was guessed is listed in `guessed`; see `friction_tui.model.shapes.guess` for what is guessed and why.
+    What was guessed is listed in `guessed`; see `friction_tui.model.shapes.guess` for what is guessed and why. `runs`
+    says whether the model runs at the opt sizes of a profile, None where nobody can tell.
     """
     from friction_tui.model.shapes.guess import guess
 
-    return guess(model, free_dims(model), shape_tensor_inputs(model), chosen or Profile())
+    given = chosen or Profile()
+    return guess(model, free_dims(model), shape_tensor_inputs(model), given, runs or (lambda _: None))

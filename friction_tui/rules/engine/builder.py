@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from friction_tui.engines.tensorrt.builder import BuilderAnswer
-from friction_tui.kinds import engine
+import msgspec
+
+from friction_tui.engines.base import BuilderAnswer
+from friction_tui.kinds import READING_SIZES, control, engine, profile
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
@@ -64,39 +66,83 @@ def message_findings(
 
 def answer_findings(context: CheckContext, answer: BuilderAnswer) -> Iterator[Finding]:
     """The findings of a question to the builder: what it refuses, where the engine cannot run, or how it died."""
+    yield from at_guessed_sizes(context, _answered(context, answer))
+
+
+def _answered(context: CheckContext, answer: BuilderAnswer) -> Iterator[Finding]:
     source = f"{answer.label} builder"
     if answer.verdict in ("crashed", "memory", "timeout"):
         late = answer.verdict == "timeout"
-        yield ended_without_result(context, answer.how, source, answer.tail, answer.located, timed_out=late)
+        yield ended_without_result(context, answer.how, source, answer.tail, answer, timed_out=late)
         return
     told = False
     for said in answer.refusals:
         reading = decode(said.text)
         if not reading.harmless and said.text.strip():
             told = True
-            nodes = said.nodes or ((answer.located,) if answer.located else ())
-            yield _finding(context, reading, said.text, source, Severity.ERROR, nodes, searched=not said.nodes)
+            nodes = answer.located or said.nodes
+            how = _how_located(context, answer)
+            yield _finding(context, reading, said.text, source, Severity.ERROR, nodes, extra=how)
     if answer.verdict == "refused" and not told:
-        yield ended_without_result(context, "gave no engine and no reason", source, answer.tail, answer.located)
+        yield ended_without_result(context, "gave no engine and no reason", source, answer.tail, answer)
     yield from message_findings(context, [said.text for said in answer.cannot_run], source)
 
 
+def at_guessed_sizes(context: CheckContext, findings: Iterable[Finding]) -> list[Finding]:
+    """Errors that depend on sizes as warnings, where nobody chose a size: another one may well be taken."""
+    profile = context.recipe.profile
+    chosen = profile is None or (profile.ranges.keys() | profile.values.keys()) - set(profile.guessed)
+    if chosen or profile is None or not profile.guessed:
+        return list(findings)
+    sizes = ", ".join(f"{key} {r.opt}" for key, r in profile.ranges.items())
+    return [
+        msgspec.structs.replace(
+            one, severity=Severity.WARNING, cause=f"{one.cause} This is at sizes that were guessed ({sizes} at opt)."
+        )
+        if one.severity is Severity.ERROR and one.kind in READING_SIZES
+        else one
+        for one in findings
+    ]
+
+
 def ended_without_result(
-    context: CheckContext, how: str, source: str, tail: str = "", located: str = "", *, timed_out: bool = False
+    context: CheckContext,
+    how: str,
+    source: str,
+    tail: str = "",
+    answer: BuilderAnswer | None = None,
+    *,
+    timed_out: bool = False,
 ) -> Finding:
-    """The finding of a build that gave neither an engine nor a refusal. `how` it ended follows "the build"."""
-    node = context.model.index.by_path.get(located)
+    """The finding of a build that gave neither an engine nor a refusal. `how` it ended follows "the build".
+
+    `answer` is the builder's, where it was asked for the place.
+    """
+    nodes = [context.model.index.by_path[path] for path in (answer.located if answer else ())]
     memory = "memory" in how
     kind = engine.OUT_OF_HOST_MEMORY if memory else engine.BUILD_TIMEOUT if timed_out else engine.BUILDER_CRASHED
     target = f" for {context.recipe.target}" if context.recipe.target else ""
-    begins = f" It does so from {node.proto.op_type} {node.name} on: the model up to there fails too." if node else ""
+    begins = _how_located(context, answer) if answer else ""
     return kind.finding(
         cause=f"The build{target} {how}, so there is neither an engine nor a reason.{begins}",
         source=source,
-        locations=(location_of(context.model, node) if node else Location(LocationKind.MODEL, ""),),
+        locations=tuple(location_of(context.model, node) for node in nodes) or (Location(LocationKind.MODEL, ""),),
         fixes=_AFTER_AN_END[kind],
         words=(EngineWords(source, tail),) if tail else (),
     )
+
+
+def _how_located(context: CheckContext, answer: BuilderAnswer) -> str:
+    """How the place of a failure was found, as a sentence to add to its cause; "" where a message names it."""
+    nodes = [context.model.index.by_path[path] for path in answer.located]
+    if not nodes:
+        return ""
+    named = ", ".join(f"{node.proto.op_type} {node.name}" for node in nodes[:_SUSPECTS_NAMED])
+    more = f" and {len(nodes) - _SUSPECTS_NAMED} more" if len(nodes) > _SUSPECTS_NAMED else ""
+    if not answer.alone:
+        return f" The failure begins with {named}{more}: the model up to there fails too."
+    of = "It fails" if len(nodes) == 1 else "They fail"
+    return f" Built without the rest of the model: {named}{more}. {of} in the same way."
 
 
 def _finding(
@@ -107,25 +153,38 @@ def _finding(
     severity: Severity,
     nodes: tuple[str, ...] = (),
     *,
-    searched: bool = False,
+    extra: str = "",
 ) -> Finding:
-    """`nodes` are paths of nodes that are meant, `searched` says that they were found by trying parts of the model."""
-    locations, extra = _locations(context, reading, text)
+    """`nodes` are paths of nodes that are meant, `extra` says how they were found where no message names them."""
+    locations, about = _locations(context, reading, text)
     if nodes and not _FOREIGN.search(text):
         locations = tuple(location_of(context.model, context.model.index.by_path[path]) for path in nodes)
-        extra = f" The failure begins with {locations[0].op} {locations[0].name}." if searched else ""
+        about = extra
+    if reading.kind is control.NESTED_IF:
+        locations = _outer_ifs(context) or locations
+    elif reading.kind is profile.SAME_SYMBOL:
+        locations = (Location(LocationKind.MODEL, ""),)  # about inputs; no node is at fault
     tier = Tier.SHAPES if _CANNOT_RUN.search(text) else reading.tier
     names = ", ".join(location.name for location in locations[:3] if location.name)
     return reading.kind.decoded(
         f"{reading.kind.summary}: {names}" if names else reading.kind.summary,
         severity=Severity.WARNING if tier is Tier.UNKNOWN else severity,
         tier=tier,
-        cause=reading.cause + extra,
+        cause=reading.cause + about,
         source=source,
         locations=locations,
         fixes=reading.fixes,
         words=(EngineWords(source, text),),
     )
+
+
+def _outer_ifs(context: CheckContext) -> tuple[Location, ...]:
+    """The Ifs of the main graph with another If in a branch: the builder names a layer somewhere before them."""
+    index = context.model.index
+    inner = [node for node in index.nodes if node.proto.op_type == "If" and node.graph and node.graph[0] != "@"]
+    outer = {node.path.partition(".")[0]: None for node in inner}
+    owners = [index.by_path[path] for path in outer if index.by_path[path].proto.op_type == "If"]
+    return tuple(location_of(context.model, node) for node in owners)
 
 
 def _locations(context: CheckContext, reading: Reading, text: str) -> tuple[tuple[Location, ...], str]:

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from friction_tui.engines.onnxruntime_job import Verdict
-from friction_tui.kinds import dynamic, onnxruntime, quantization, structure
+from friction_tui.engines.base import Opinion, Ran
+from friction_tui.kinds import dynamic, onnxruntime, quantization, structure, weights
 from friction_tui.kinds.kind import Kind
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
@@ -32,6 +32,8 @@ _ABOUT_VERSIONS = re.compile(
 )
 """What the check of versions reports in full."""
 
+_NOT_FINITE = frozenset((weights.NAN.id, weights.INF.id))
+"""What claims that an output is NaN or Inf."""
 _NOBODY_RUNS = frozenset(
     kind.id
     for kind in (
@@ -45,7 +47,7 @@ _NOBODY_RUNS = frozenset(
 """What ONNX Runtime loads as well, and then fails on, or computes nothing of use."""
 
 
-def with_second_opinion(findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str) -> list[Finding]:
+def with_second_opinion(findings: Iterable[Finding], verdict: Opinion, runtime: str, checker: str) -> list[Finding]:
     """`findings` with what ONNX Runtime and the checker say of the same nodes; they are signed with these labels."""
     every = list(findings)
     refused = {n.path: without_prefix(n.text) for n in verdict.nodes if _kind(n.text) is not onnxruntime.NO_KERNEL}
@@ -66,8 +68,37 @@ def with_second_opinion(findings: Iterable[Finding], verdict: Verdict, runtime: 
     return result
 
 
+def claims_to_run(findings: Iterable[Finding]) -> bool:
+    """Whether a finding claims that outputs are not finite, which a run can confirm."""
+    return any(one.kind in _NOT_FINITE and one.severity is Severity.ERROR for one in findings)
+
+
+def confirmed_by_run(findings: Iterable[Finding], ran: Ran, runtime: str) -> list[Finding]:
+    """The findings; those that claim outputs which are not finite with what a run at opt came to.
+
+    Where all outputs are finite the values did not reach them with this input: a warning.
+    """
+    if ran.error:
+        return list(findings)
+    if ran.not_finite:
+        said = f"{runtime} ran it at opt: {', '.join(ran.not_finite[:4])} has NaN or Inf in it"
+    else:
+        said = f"{runtime} ran it at opt on made-up input, and every output is finite"
+
+    def confirmed(one: Finding) -> Finding:
+        if one.kind not in _NOT_FINITE or one.severity is not Severity.ERROR:
+            return one
+        evidence = (*one.evidence, said)
+        if ran.not_finite:
+            return msgspec.structs.replace(one, evidence=evidence)
+        cause = f"{one.cause} In a run with made-up input they did not reach an output; another may differ."
+        return msgspec.structs.replace(one, severity=Severity.WARNING, cause=cause, evidence=evidence)
+
+    return [confirmed(one) for one in findings]
+
+
 def objections(
-    model: OpenedModel, findings: Iterable[Finding], verdict: Verdict, runtime: str, checker: str
+    model: OpenedModel, findings: Iterable[Finding], verdict: Opinion, runtime: str, checker: str
 ) -> list[Finding]:
     """What only ONNX Runtime or only the checker object to: nothing in `findings` names the node, or the model."""
     if _ABOUT_VERSIONS.search(verdict.error):

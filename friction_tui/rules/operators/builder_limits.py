@@ -5,6 +5,7 @@ Observed with tensorrt_rtx 1.7.1 without a GPU, over the backend tests of the on
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from onnx import TensorProto
@@ -32,7 +33,7 @@ _SMALLEST_HEAD = 12
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
-    """Attention without a kernel, a K that is too large, a depth that varies, low precision outside Q/DQ."""
+    """What the parser takes and the builder has no kernel for, operator by operator."""
     if not context.rtx or not context.engine:
         return
     refused = {refusal.path for refusal in context.refusals or ()}
@@ -47,6 +48,12 @@ def check(context: CheckContext) -> Iterator[Finding]:
             yield from _top_k(context, node)
         elif op == "OneHot":
             yield from _one_hot(context, node)
+        elif op == "Pad":
+            yield from _pad(context, node)
+        elif op == "InstanceNormalization":
+            yield from _instance_norm(context, node)
+        elif op in ("RandomUniformLike", "RandomNormalLike"):
+            yield from _random_scalar(context, node)
         elif op in ("Cast", "CastLike"):
             yield from _low_precision(context, node, cast)
 
@@ -125,6 +132,61 @@ def _one_hot(context: CheckContext, node: Node) -> Iterator[Finding]:
             "torch.nn.functional.one_hot).",
             "Compare the indices with Range(depth) instead: Equal(Unsqueeze(indices), Range), and a Cast.",
         ),
+    )
+
+
+def _pad(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """A fill value of several elements: ONNX wants a scalar, and neither the parser nor shape inference looks."""
+    value = node.proto.input[2] if len(node.proto.input) > 2 else ""
+    known = context.table.opt.inside(node.graph).types.get(value) if value else None
+    sizes = known.sizes if known is not None else None
+    if sizes is None or math.prod(sizes) <= 1:
+        return
+    yield operators.NO_IMPLEMENTATION.finding(
+        node=f"Pad {node.name}",
+        cause=f"Pad {node.name} takes its fill value from {value} of shape {list(sizes)}, and it has to be one number: "
+        "it parses, and no kernel of the builder does it (`should have a fill value that is of rank 0 or is a "
+        "singleton`).",
+        source=_source(),
+        locations=(location_of(context.model, node), Location(LocationKind.TENSOR, value)),
+        fixes=("Give Pad a scalar constant_value.",),
+    )
+
+
+def _instance_norm(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """Several channels of one element each, at every size of the range."""
+    name = node.proto.input[0] if node.proto.input else ""
+    found = [context.table.at(point).inside(node.graph).types.get(name) for point in POINTS]
+    shapes = [one.sizes for one in found if one is not None and one.sizes is not None and len(one.sizes) > 2]
+    if len(shapes) < len(POINTS) or any(shape[1] == 1 or math.prod(shape[2:]) != 1 for shape in shapes):
+        return
+    yield operators.NO_IMPLEMENTATION.finding(
+        node=f"InstanceNormalization {node.name}",
+        cause=f"InstanceNormalization {node.name} normalizes {name} of shape {list(shapes[0])}, where a channel has 1 "
+        "element: less its mean that is always 0, so the result is the bias. It parses, and the builder has no kernel.",
+        source=_source(),
+        locations=(location_of(context.model, node), Location(LocationKind.TENSOR, name)),
+        fixes=(
+            "Leave the normalization out there, or replace it by its bias: it makes everything before it have no "
+            "effect, which the training cannot have meant.",
+        ),
+    )
+
+
+def _random_scalar(context: CheckContext, node: Node) -> Iterator[Finding]:
+    """A random number like a scalar; one of shape [1] builds."""
+    name = node.proto.input[0] if node.proto.input else ""
+    known = context.table.opt.inside(node.graph).types.get(name)
+    if known is None or known.sizes != ():
+        return
+    op = node.proto.op_type
+    yield operators.NO_IMPLEMENTATION.finding(
+        node=f"{op} {node.name}",
+        cause=f"{op} {node.name} is to give a number of the shape of {name}, a scalar: it parses, and no kernel of the "
+        "builder does it. With one axis of size 1 it builds.",
+        source=_source(),
+        locations=(location_of(context.model, node), Location(LocationKind.TENSOR, name)),
+        fixes=("Give it the shape [1], and squeeze the result.",),
     )
 
 

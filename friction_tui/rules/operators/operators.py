@@ -57,11 +57,14 @@ def _removable(refused: Refused) -> Refused:
 
 
 def _grouped(refused: Iterable[Refused]) -> Iterator[Finding]:
-    """One finding per reason; a node named twice for the same reason counts once."""
+    """One finding per reason; a node named twice for the same reason counts once.
+
+    Nodes behind others that are refused for the same reason are in the same finding, which then is not provisional.
+    """
     groups: dict[object, list[Refused]] = {}
     for one in refused:
         same = one.op if one.kind not in _ONE_CAUSE else ""
-        groups.setdefault((one.kind, same, one.cause if same else "", one.source, one.provisional), []).append(one)
+        groups.setdefault((one.kind, same, one.cause if same else "", one.source), []).append(one)
     for members in groups.values():
         yield _finding(members)
 
@@ -88,7 +91,7 @@ def _finding(members: list[Refused]) -> Finding:
         evidence=dict.fromkeys(text for m in members for text in (m.evidence, _nameless(m.location)) if text),
         fixes=_united_fixes(members),
         words=dict.fromkeys(EngineWords(m.source, m.words) for m in members if m.words),
-        provisional=first.provisional,
+        provisional=all(member.provisional for member in members),
     )
 
 

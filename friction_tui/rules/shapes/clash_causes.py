@@ -9,13 +9,15 @@ from friction_tui.kinds import dynamic
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
+from friction_tui.model.shapes.clashes import Clash, Side
 from friction_tui.model.shapes.profile import free_dims
 from friction_tui.model.shapes.tensors import dims_text
-from friction_tui.rules.shapes.clashes import Clash, Side
+from friction_tui.model.shapes.ties import MOST_KEYS, relation_at
 from friction_tui.rules.shapes.dimensions import Dimension
 from friction_tui.rules.shapes.explanation import Explanation, View
 from friction_tui.rules.shapes.size_origin import TARGETS, Origin
 from friction_tui.vocabulary.finding import Fix
+from friction_tui.vocabulary.recipe.relations import Relation
 
 
 def clashing(view: View, clash: Clash, plain: Explanation) -> Explanation | None:
@@ -29,7 +31,7 @@ def clashing(view: View, clash: Clash, plain: Explanation) -> Explanation | None
         return _fixed_side(view, side, moving, (one or other)[0], plain)
     if one and other:
         if {dimension.key for dimension in one} != {dimension.key for dimension in other}:
-            return _independent(view, clash, one[0], other[0])
+            return independent(view, clash, one, other)
         if any(pattern.kind == "at-most" for _, pattern in view.studied.blamed.values()):
             return _table_too_short(view, clash, plain)
         return plain
@@ -41,23 +43,42 @@ def clashing(view: View, clash: Clash, plain: Explanation) -> Explanation | None
     return plain
 
 
-def _independent(view: View, clash: Clash, one: Dimension, other: Dimension) -> Explanation | None:
-    """Two sizes that must be equal and may differ; None where a symbol ties them and the ranges break it."""
+def independent(view: View, clash: Clash, ones: list[Dimension], others: list[Dimension]) -> Explanation | None:
+    """Sizes that must agree and need not; None where a symbol ties them and the ranges break it."""
+    one, other = ones[0], others[0]
     shared = ({f"{name}[{axis}]" for name, axis in uses} for uses in free_dims(view.model).values())
     if any({one.key, other.key} <= uses for uses in shared):
         return None
+    relation = _relation(view)
     text = (
-        f"Axis {clash.one.axis} of {clash.one.tensor} follows {one.phrase} and axis {clash.other.axis} of "
-        f"{clash.other.tensor} follows {other.phrase}: they must be equal (or one of them 1) to be broadcast or "
-        "joined, and the ranges let them differ."
+        f"Axis {clash.one.axis} of {clash.one.tensor} follows {' and '.join(each.phrase for each in ones)} and axis "
+        f"{clash.other.axis} of {clash.other.tensor} follows {' and '.join(each.phrase for each in others)}: "
     )
+    if relation is not None and (len(relation.terms) > 1 or relation.constant):
+        text += f"they fit where {relation}, and the ranges let them differ."
+        fixes: tuple[Fix, ...] = (
+            Fix(f"Declare that {relation}; only such sizes are then chosen and checked.", relations=(str(relation),)),
+            Fix(f"Give {', '.join(relation.keys)} sizes with {relation} at min, opt and max."),
+        )
+        return Explanation(dynamic.MUST_BE_EQUAL, text, fixes=fixes, by_size=False)
+    text += "they must be equal (or one of them 1) to be broadcast or joined, and the ranges let them differ."
+    declared = () if relation is None else (Fix(f"Declare that {relation}.", relations=(str(relation),)),)
     fixes = (
         Fix(f"Give {one.key} and {other.key} the same sizes at min, opt and max."),
+        *declared,
         Fix(
             f"Export both dimensions with the same symbol, so that {one.key} and {other.key} are equal by declaration."
         ),
     )
     return Explanation(dynamic.MUST_BE_EQUAL, text, fixes=fixes, by_size=False)
+
+
+def _relation(view: View) -> Relation | None:
+    """The equation between sizes with which the node works, None where it is not a sum of them."""
+    base, dimensions = view.broken.assignment, view.dimensions
+    keys = list(dimensions.all)[:MOST_KEYS]
+    moved = {key: dimensions.shapes({**base, key: base[key] + 1}) for key in keys}
+    return relation_at(view.node, base, dimensions.shapes(base), moved, keys)
 
 
 def _product(view: View, moving: Side, fixed: Side, dimensions: list[Dimension]) -> Explanation:

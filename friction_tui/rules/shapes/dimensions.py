@@ -5,22 +5,20 @@ An *assignment* gives every dim key of the profile one size. Shapes at an assign
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import msgspec
 
-from friction_tui.model.constants import constant_value
 from friction_tui.model.opened import OpenedModel
-from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
+from friction_tui.model.shapes.point_shapes import beside_the_way, input_sizes, shapes_at
 from friction_tui.model.shapes.profile import free_dims
+from friction_tui.model.shapes.related import relations_of
 from friction_tui.model.shapes.tensors import NodeFailure, PointShapes
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range
+from friction_tui.vocabulary.recipe.relations import completed
 
 Assignment = dict[str, int]
-
-INDEXING = frozenset({"Gather", "GatherElements", "GatherND", "ScatterND", "ScatterElements", "Scatter"})
-"""Operators whose indices no engine checks before it uses them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +75,8 @@ class Dimensions:
             for key, chosen in profile.ranges.items()
             if key in free or key in uses
         }
+        self.relations = [one for one in relations_of(free, profile) if set(one.keys) <= self.all.keys()]
+        self._given = [self.at(point) for point in POINTS]
 
     @property
     def shape_values(self) -> tuple[str, ...]:
@@ -88,12 +88,19 @@ class Dimensions:
         return {key: dimension.range.at(point) for key, dimension in self.all.items()}
 
     def between(self) -> list[tuple[str, Assignment]]:
-        """Awkward assignments inside the ranges: one below the max, and just beside opt (odd where that is even)."""
-        below = {key: max(dimension.range.max - 1, dimension.range.min) for key, dimension in self.all.items()}
+        """Awkward assignments inside the ranges: one step below the max, and just beside opt (odd where that is even).
+
+        Of a range with a step only sizes on it are taken, and what follows from other sizes by a relation follows.
+        """
+        below = {
+            key: max(dimension.range.max - dimension.range.step, dimension.range.min)
+            for key, dimension in self.all.items()
+        }
         beside = {key: _beside(dimension.range) for key, dimension in self.all.items()}
-        known = [self.at(point) for point in POINTS]
+        known = list(self._given)
         found = []
-        for label, assignment in (("max-1", below), ("next to opt", beside)):
+        for label, given in (("max-1", below), ("next to opt", beside)):
+            assignment = self.following(given)
             if assignment not in known:
                 known.append(assignment)
                 found.append((label, assignment))
@@ -102,15 +109,19 @@ class Dimensions:
     def shapes(self, assignment: Mapping[str, int], point: str = "opt") -> PointShapes:
         """The shapes at an assignment; shape-tensor inputs have their values at `point`.
 
+        Sizes that follow from others by a relation do so, except where the profile itself says otherwise.
+
         Among the failures are nodes of If branches that are not taken there: TensorRT works out the shapes of both.
         """
+        if assignment not in self._given:
+            assignment = self.following(assignment)
         ranges = {**self._profile.ranges, **{key: Range(size, size, size) for key, size in assignment.items()}}
         profile = msgspec.structs.replace(self._profile, ranges=ranges)
         values = {name: given.at(point) for name, given in self._profile.values.items()}
         found = shapes_at(self.model, input_sizes(self.model, profile, point), values, point)
         if not found.bodies and not found.failures:
             return found
-        failures = (*found.failures, *_beside_the_way(self.model, found))
+        failures = (*found.failures, *beside_the_way(self.model, found))
         if not self._paths:
             return replace(found, failures=failures)
         return replace(
@@ -119,31 +130,18 @@ class Dimensions:
             bodies={self._whole(prefix): body for prefix, body in found.bodies.items()},
         )
 
+    def following(self, assignment: Mapping[str, int]) -> Assignment:
+        """An assignment in which the left side of every relation is what the right side comes to."""
+        left = {relation.key for relation in self.relations}
+        free = {key: size for key, size in assignment.items() if key not in left}
+        completed_sizes = completed(free, self.relations) if left else free
+        return {key: max(completed_sizes.get(key, size), 0) for key, size in assignment.items()}
+
     def _whole(self, path: str) -> str:
         head, dot, rest = path.partition(".")
         return f"{self._paths.get(head, head)}{dot}{rest}"
 
 
-def _beside_the_way(model: OpenedModel, point: PointShapes) -> Iterator[NodeFailure]:
-    """What fails in branches that are not taken. Left out are those of a constant condition, which TensorRT drops.
-
-    Measured with TensorRT-RTX 1.7.1: a condition computed from sizes does not save the other branch, even where it is
-    the same everywhere. Indices out of range are not checked, so they hurt only where they are used.
-    """
-    known = {one.path for one in point.failures}
-    for prefix, body in point.bodies.items():
-        owner = model.index.by_path.get(model.index.owner_of(prefix))
-        if not body.failures or owner is None or owner.proto.op_type != "If" or not owner.inputs:
-            continue
-        condition = owner.inputs[0]
-        if constant_value(model, condition, 1, owner.graph) is not None:
-            continue
-        used = condition not in point.inside(owner.graph).values
-        for one in body.failures:
-            if one.path not in known and (used or model.index.by_path[one.path].proto.op_type not in INDEXING):
-                yield one
-
-
 def _beside(chosen: Range) -> int:
     """The size next to opt that still lies in the range."""
-    return chosen.opt + 1 if chosen.opt < chosen.max else max(chosen.opt - 1, chosen.min)
+    return chosen.opt + chosen.step if chosen.opt < chosen.max else max(chosen.opt - chosen.step, chosen.min)

@@ -8,8 +8,8 @@ from friction_tui.kinds.kind import Kind
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
+from friction_tui.model.shapes.clashes import Side
 from friction_tui.model.shapes.tensors import PointShapes
-from friction_tui.rules.shapes.clashes import Side
 from friction_tui.rules.shapes.dimensions import Dimension, Dimensions
 from friction_tui.rules.shapes.shape_study import Broken, Study
 from friction_tui.rules.shapes.size_origin import Origin, origin_of

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from friction_tui.kinds import dynamic
 from friction_tui.kinds.kind import Kind
-from friction_tui.rules.shapes.dimensions import INDEXING
-from friction_tui.rules.shapes.size_origin import ELEMENTWISE
+from friction_tui.model.shapes.clashes import ELEMENTWISE
+from friction_tui.model.shapes.point_shapes import INDEXING
 
 
 @dataclass(frozen=True, slots=True)

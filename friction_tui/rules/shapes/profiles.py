@@ -11,10 +11,12 @@ import onnx
 from friction_tui.kinds import profile as kinds
 from friction_tui.model.names import declared_dim
 from friction_tui.model.shapes.profile import free_dims, shape_tensor_inputs
+from friction_tui.model.shapes.related import relations_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Values, dim_key
+from friction_tui.vocabulary.recipe.relations import Relation, parse_relation, with_related
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
@@ -34,6 +36,77 @@ def check(context: CheckContext) -> Iterator[Finding]:
     yield from _left_out(profile, free)
     yield from _values(context, profile, wanted)
     yield from _unknown_keys(context, profile, free)
+    yield from _relations(profile, free)
+
+
+def _relations(profile: Profile, free: dict[str, list[tuple[str, int]]]) -> Iterator[Finding]:
+    """Relations that the sizes at a point break, and relations of something the model does not have."""
+    known = free.keys() | profile.ranges.keys()
+    for relation in relations_of(free, profile):
+        points = {point: {key: chosen.at(point) for key, chosen in profile.ranges.items()} for point in POINTS}
+        broken = [point for point in POINTS if relation.holds(points[point]) is False]
+        if not broken or all(key in profile.guessed for key in relation.keys):
+            continue
+        least, most = _extent(relation, profile)
+        own = profile.ranges[relation.key]
+        never = least > own.max or most < own.min
+        sides = "; ".join(
+            f"{point}: {points[point][relation.key]} and {relation.size(points[point])}" for point in broken
+        )
+        wanted = with_related(
+            Profile(ranges={key: r for key, r in profile.ranges.items() if key != relation.key}), (relation,)
+        )
+        yield kinds.RELATION.finding(
+            relation=relation,
+            severity=Severity.ERROR if never else Severity.WARNING,
+            cause=f"{relation} is to hold whenever the model runs, and the two sides differ at {sides}. "
+            + (
+                "No sizes of the ranges satisfy it, so the engine could never run."
+                if never
+                else "TensorRT chooses kernels for opt and reserves memory for max, sizes which can never occur."
+            ),
+            locations=[_input(name) for name in _inputs(relation, free)]
+            or [Location(LocationKind.PROFILE, relation.key)],
+            fixes=(
+                Fix(
+                    f"Set {relation.key} to what follows: "
+                    + "; ".join(f"{r.min}..{r.opt}..{r.max}" for r in wanted.values()),
+                    ranges=wanted,
+                ),
+                f"Or drop the relation, if {relation.key} does not depend on the others.",
+            ),
+        )
+    for text in profile.relations:
+        strange = [key for key in parse_relation(text).keys if key not in known and key not in _axes(free)]
+        if strange:
+            yield kinds.UNKNOWN_KEY.finding(
+                key=strange[0],
+                mismatch="no dimension of the model is called that",
+                cause=f"The relation {text} speaks of {', '.join(strange)}, and the model's free dimensions are "
+                f"{', '.join(free) or 'none'}. It is not used.",
+                locations=(Location(LocationKind.PROFILE, strange[0]),),
+                fixes=(
+                    f"Correct the relation: its names are symbols of the model or input[axis] ({', '.join(free)}).",
+                ),
+            )
+
+
+def _extent(relation: Relation, profile: Profile) -> tuple[int, int]:
+    """The least and the most that the right side can come to within the ranges."""
+    least = most = relation.constant
+    for key, factor in relation.terms:
+        ends = [factor * profile.ranges[key].min, factor * profile.ranges[key].max]
+        least, most = least + min(ends), most + max(ends)
+    return least, most
+
+
+def _axes(free: dict[str, list[tuple[str, int]]]) -> set[str]:
+    return {f"{name}[{axis}]" for uses in free.values() for name, axis in uses}
+
+
+def _inputs(relation: Relation, free: dict[str, list[tuple[str, int]]]) -> list[str]:
+    """The inputs that take a size of the relation."""
+    return list(dict.fromkeys(name for key in relation.keys for name, _ in free.get(key, ())))
 
 
 def needed_values(context: CheckContext) -> set[str]:
@@ -374,5 +447,6 @@ CHECK = Check(
         kinds.SHAPE_VALUES,
         kinds.VALUES_UNORDERED,
         kinds.UNKNOWN_KEY,
+        kinds.RELATION,
     ),
 )

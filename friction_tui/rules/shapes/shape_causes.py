@@ -8,9 +8,9 @@ from friction_tui.kinds import control, dynamic
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
+from friction_tui.model.shapes.clashes import Clash, clash_at, recurrent_clash
 from friction_tui.model.shapes.profile import shape_operands
-from friction_tui.rules.shapes.clash_causes import clashing
-from friction_tui.rules.shapes.clashes import Clash, clash_at
+from friction_tui.rules.shapes.clash_causes import clashing, independent
 from friction_tui.rules.shapes.explanation import Explanation, View
 from friction_tui.rules.shapes.operator_rules import rule_of
 from friction_tui.rules.shapes.reshape_causes import baked_reshape, folding_before
@@ -75,7 +75,18 @@ def _reason(view: View) -> Explanation | None:
     clash = clash_at(node, view.point)
     if clash is not None and node.proto.op_type == "Gemm" and clash.other.tensor in node.proto.input[2:]:
         return _bias(view, clash)
-    return plain if clash is None else clashing(view, clash, plain)
+    if clash is None:
+        return _starting_states(view, plain)
+    return clashing(view, clash, plain)
+
+
+def _starting_states(view: View, plain: Explanation) -> Explanation | None:
+    """A recurrent layer whose states or lengths are for another batch than its input, by a size of their own."""
+    clash = recurrent_clash(view.node, view.point)
+    ones, others = (view.varying(side) for side in clash.sides) if clash is not None else ([], [])
+    if clash is None or not ones or not others or ones == others:
+        return plain
+    return independent(view, clash, ones, others)
 
 
 def _bias(view: View, clash: Clash) -> Explanation:

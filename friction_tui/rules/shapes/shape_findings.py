@@ -9,21 +9,24 @@ from friction_tui.rules.shapes.dimensions import Assignment, Dimension
 from friction_tui.rules.shapes.explanation import Explanation
 from friction_tui.rules.shapes.shape_study import Broken, Study
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
+from friction_tui.vocabulary.recipe import Range
 
 
 def shape_finding(context: CheckContext, broken: Broken, studied: Study, explained: Explanation) -> Finding:
     """The finding about one node."""
     node = broken.node
     sizes, ranges = (_sizes(studied), _ranges(studied)) if explained.by_size else ("", ())
+    level = severity(broken, studied, explained)
+    said = (_sentence(broken.message), _capital(explained.text), sizes, _guessed(studied, level))
     breaks = _breaks(studied) if explained.by_size or studied.together else _does_not_follow(studied)
     locations = dict.fromkeys((location_of(context.model, node), *explained.locations))
     return explained.kind.finding(
         op=node.proto.op_type,
         node=node.name,
         breaks=breaks,
-        severity=severity(broken, studied, explained),
+        severity=level,
         tier=Tier.SHAPES,
-        cause=" ".join(part for part in (_sentence(broken.message), _capital(explained.text), sizes) if part),
+        cause=" ".join(part for part in said if part),
         locations=locations,
         evidence=[f"at {_where(label, assignment)}: {text}" for label, (assignment, text) in broken.at.items()][:3]
         if len(broken.at) > 1 and studied.dimensions
@@ -33,28 +36,34 @@ def shape_finding(context: CheckContext, broken: Broken, studied: Study, explain
 
 
 def severity(broken: Broken, studied: Study, explained: Explanation) -> Severity:
-    """As severe as is true: what only a guessed size breaks is no error, a size that was chosen and fails is one."""
+    """As severe as is true: what only guessed sizes break is no error, a size that was chosen and fails is one."""
     dimensions = studied.dimensions
     if not dimensions:
         return Severity.ERROR
     guessed = all(one.guessed for one in dimensions)
-    has_batch = any(one.is_batch for one in dimensions)
-    if explained.kind is dynamic.MUST_BE_EQUAL and (not broken.at_points or guessed):
+    if explained.kind is dynamic.MUST_BE_EQUAL and (not broken.at_points or any(one.guessed for one in dimensions)):
         return Severity.NOTE  # they are equal wherever the user said so; only our own sizes are not
     kinds = {pattern.kind for _, pattern in studied.blamed.values()}
-    if not explained.by_size:
-        named = bool(broken.at_points) and not guessed
-        baked = explained.kind is dynamic.BAKED_RESHAPE and has_batch
-        return Severity.ERROR if named or baked else Severity.WARNING
-    if kinds == {"only"}:
-        # Declared dynamic, and only one size works: that is wrong whoever chose the sizes.
-        return Severity.ERROR if not guessed or has_batch else Severity.WARNING
-    if guessed:
-        return Severity.WARNING if kinds == {"none"} else Severity.NOTE
-    if broken.at_points:
+    if guessed and _free_batch_is_not(broken, studied, explained):
         return Severity.ERROR
-    # Every size that was named works. Ranges cannot say "multiples of 32 only", so keeping to them is no fault.
-    return Severity.NOTE if studied.together or kinds == {"multiples"} else Severity.WARNING
+    if guessed:
+        # Declared dynamic, and one size works, or none: a warning, since nobody asked for another one.
+        declared_wrong = not explained.by_size or kinds in ({"only"}, {"none"})
+        return Severity.WARNING if declared_wrong else Severity.NOTE
+    if broken.at_points or kinds == {"only"}:
+        return Severity.ERROR
+    # Every size that was named works. An engine is built for those between as well, and a request with one fails.
+    return Severity.NOTE if studied.together and explained.by_size else Severity.WARNING
+
+
+def _free_batch_is_not(broken: Broken, studied: Study, explained: Explanation) -> bool:
+    """Whether the model contradicts itself, whatever the sizes are: its batch is declared free and only one works.
+
+    That is no guess, since others were tried. In a branch that may never be taken it is one.
+    """
+    only = {pattern.kind for _, pattern in studied.blamed.values()} == {"only"}
+    baked = explained.kind is dynamic.BAKED_RESHAPE and not explained.by_size
+    return (only or baked) and any(one.is_batch for one in studied.dimensions) and not broken.node.graph
 
 
 def _does_not_follow(studied: Study) -> str:
@@ -107,13 +116,18 @@ def _sizes(studied: Study) -> str:
     joined = "; ".join(clauses)
     if studied.square:
         joined = f"{joined} (changed together)"
-    guessed = all(dimension.guessed for dimension in studied.dimensions)
-    prefix = (
-        "The size that breaks was guessed by the tool, not chosen; which sizes work: "
-        if guessed
-        else "Which sizes work: "
-    )
-    return f"{prefix}{joined}."
+    return f"Which sizes work: {joined}."
+
+
+def _guessed(studied: Study, level: Severity) -> str:
+    """That nobody chose the sizes, where nobody did and it matters."""
+    if (
+        level is Severity.ERROR
+        or not studied.dimensions
+        or not all(dimension.guessed for dimension in studied.dimensions)
+    ):
+        return ""
+    return f"It fails at sizes that were guessed ({', '.join(d.key for d in studied.dimensions)}), not chosen."
 
 
 def _ranges(studied: Study) -> tuple[Fix, ...]:
@@ -125,13 +139,14 @@ def _ranges(studied: Study) -> tuple[Fix, ...]:
             ranges[key] = found
     if not ranges:
         return ()
-    chosen = "; ".join(
-        _range_text(studied.blamed[key][0], found.min, found.opt, found.max) for key, found in ranges.items()
-    )
+    chosen = "; ".join(_range_text(studied.blamed[key][0], found) for key, found in ranges.items())
     multiple = next((p.size for _, p in studied.blamed.values() if p.kind == "multiples"), 0)
-    extra = f" and feed only multiples of {multiple}" if multiple else ""
+    extra = f": only multiples of {multiple} are fed then" if any(found.step > 1 for found in ranges.values()) else ""
     return (Fix(f"Set the range of {chosen}{extra}.", ranges=ranges),)
 
 
-def _range_text(dimension: Dimension, low: int, opt: int, high: int) -> str:
-    return f"{dimension.key} to {low}" if low == high else f"{dimension.key} to {low}..{high} (opt {opt})"
+def _range_text(dimension: Dimension, found: Range) -> str:
+    if found.min == found.max:
+        return f"{dimension.key} to {found.min}"
+    step = f" step {found.step}" if found.step > 1 else ""
+    return f"{dimension.key} to {found.min}..{found.max}{step} (opt {found.opt})"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
-
 from friction_tui.model.graph import Node
-from friction_tui.model.shapes.steps import plain
-from friction_tui.model.shapes.tensors import Array, PointShapes
-from friction_tui.rules.shapes.clashes import clash_at, volume
+from friction_tui.model.shapes.clashes import gap
+from friction_tui.model.shapes.tensors import PointShapes
 from friction_tui.rules.shapes.dimensions import Assignment, Dimension, Dimensions
 from friction_tui.rules.shapes.size_patterns import Pattern, Search, Works, find_pattern, rounded_multiples
 from friction_tui.vocabulary.recipe import POINTS
@@ -226,34 +222,3 @@ def _solved(dimensions: Dimensions, broken: Broken, dimension: Dimension) -> lis
         return []
     size = bad[dimension.key] - one * step / (other - one)
     return [int(size)] if size >= 1 and size == int(size) else []
-
-
-def gap(node: Node, point: PointShapes) -> int | None:
-    """By how much the node's operands miss each other; None when that cannot be counted."""
-    op, inputs = node.proto.op_type, node.proto.input
-    point = point.inside(node.graph)
-    if op == "Reshape" and len(inputs) > 1:
-        have, target = volume(point, inputs[0]), point.values.get(inputs[1])
-        entries = [] if target is None else _integers(target)
-        if have is None or target is None or min(entries, default=1) < 1:
-            return None
-        return have - math.prod(entries)
-    if op == "Split":
-        return _split_gap(node, point)
-    clash = clash_at(node, point)
-    return None if clash is None else clash.one.size - clash.other.size
-
-
-def _split_gap(node: Node, point: PointShapes) -> int | None:
-    """By how much the constant parts of a Split miss the size of its axis."""
-    data = point.types.get(node.proto.input[0])
-    attributes = {attribute.name: plain(attribute) for attribute in node.proto.attribute}
-    parts = point.values.get(node.proto.input[1]) if len(node.proto.input) > 1 else attributes.get("split")
-    if data is None or not data.sizes or parts is None:
-        return None
-    axis = int(attributes.get("axis", 0)) % len(data.sizes)
-    return data.sizes[axis] - sum(_integers(parts))
-
-
-def _integers(values: Array | list[int]) -> list[int]:
-    return [int(value) for value in np.ravel(values).tolist()]

@@ -9,6 +9,7 @@ import numpy as np
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
+from friction_tui.model.shapes.clashes import ELEMENTWISE
 from friction_tui.model.shapes.shape_values import axes_of
 from friction_tui.model.shapes.steps import plain
 from friction_tui.model.shapes.tensors import PointShapes
@@ -21,13 +22,6 @@ CumSum Trilu LRN Mish Sin Cos CastLike IsNaN IsInf Swish Shrink ThresholdedRelu 
 """
 _SAME_SHAPE = frozenset(_SAME_SHAPE_NAMES.split())
 """Operators whose first input has the shape of the output."""
-
-_ELEMENTWISE_NAMES = """
-Add Sub Mul Div Pow Mod And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual Where Max Min Sum Mean
-BitwiseAnd BitwiseOr BitwiseXor BitShift
-"""
-ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
-"""Operators whose inputs are broadcast against each other."""
 
 TARGETS = {
     "Reshape": "target shape is",

@@ -47,7 +47,7 @@ class Pattern:
             low = math.ceil(max(chosen.min, 1) / self.size) * self.size
             high = max(chosen.max // self.size * self.size, low)
             opt = min(max(round(chosen.opt / self.size) * self.size, low), high)
-            return Range(low, opt, high)
+            return Range(low, opt, high, self.size if low < high else 1)
         if self.kind == "at-most":
             return Range(*(min(size, self.size) for size in (chosen.min, chosen.opt, chosen.max)))
         if self.kind == "at-least":

@@ -19,6 +19,10 @@ from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Sev
 
 _SHOWN = 4
 """Tensors that may have been meant as outputs, named in the finding."""
+_RANDOM = frozenset(
+    ["RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"]
+)
+"""Operators whose results differ although their inputs do not."""
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
@@ -30,6 +34,7 @@ def check(context: CheckContext) -> Iterator[Finding]:
     yield from _listed_twice(model)
     yield from _passed_through(model)
     yield from _unread(model)
+    yield from _constant_outputs(model)
     yield from _types_and_shapes(model)
     yield from _initializers(model)
     yield from _bodies(model)
@@ -123,6 +128,22 @@ def _unread(model: OpenedModel) -> Iterator[Finding]:
     read = {name for node in model.index.main for name in model.index.reads(node)}
     read |= {value.name for value in model.proto.graph.output}
     unread = [value.name for value in model.index.inputs if value.name and value.name not in read]
+    aliased = _aliased(model, unread)
+    for sibling, names in aliased.items():
+        times = sum(1 for node in model.index.main for name in model.index.reads(node) if name == sibling)
+        yield structure.ALIASED_INPUT.finding(
+            inputs=listed(names),
+            sibling=sibling,
+            cause=f"No node reads the graph input {listed(names)}, and {sibling}, of the same type and shape, is read "
+            f"{times} times. So it looks where one tensor was the example of both arguments at export: every use of "
+            f"{names[0]} became one of {sibling}, and what is fed as {names[0]} is ignored.",
+            locations=[Location(LocationKind.INPUT, name) for name in (*names, sibling)],
+            fixes=[
+                f"Export again with different tensors (a clone) as examples for {sibling} and {listed(names)}.",
+                f"If the code does not use {listed(names)}, remove the argument and export again.",
+            ],
+        )
+    unread = [name for name in unread if not any(name in names for names in aliased.values())]
     if unread and model.index.main:
         yield structure.UNREAD_INPUT.finding(
             inputs=listed(unread),
@@ -135,6 +156,59 @@ def _unread(model: OpenedModel) -> Iterator[Finding]:
                 "before the export, to be rid of it."
             ],
         )
+
+
+def _aliased(model: OpenedModel, unread: list[str]) -> dict[str, list[str]]:
+    """Inputs that nothing reads, by a sibling with the same declaration that is read more than once."""
+    types = {value.name: value.type.SerializeToString() for value in model.index.inputs}
+    times = Counter(name for node in model.index.main for name in model.index.reads(node) if name in types)
+    found: dict[str, list[str]] = {}
+    for name in unread:
+        same = [other for other in types if other not in unread and types[other] == types[name] and times[other] > 1]
+        if same and model.index.main:
+            found.setdefault(max(same, key=lambda other: times[other]), []).append(name)
+    return found
+
+
+def _constant_outputs(model: OpenedModel) -> Iterator[Finding]:
+    """Outputs that nothing leads to from an input, and nothing random."""
+    if not model.index.inputs:
+        return
+    moving = {value.name for value in model.index.inputs}
+    for node in model.index.main:
+        if node.proto.op_type in _RANDOM or any(name in moving for name in model.index.reads(node)):
+            moving.update(name for name in node.outputs if name)
+    for value in model.proto.graph.output:
+        writer = model.index.producer.get(value.name)
+        if writer is None or value.name in moving or not _sorted_before(model, writer):
+            continue
+        yield structure.CONSTANT_OUTPUT.finding(
+            output=value.name,
+            cause=f"The output {value.name} of {writer.proto.op_type} {writer.name} is computed from constants only: "
+            "it is the same whatever the inputs are. Every engine builds it in silence.",
+            locations=[Location(LocationKind.OUTPUT, value.name), location_of(model, writer)],
+            fixes=[
+                f"If {value.name} should follow an input, compute it in tensors (no .item(), no Python numbers) and "
+                "re-export.",
+                f"If it is meant as a constant, leave {value.name} out of the outputs and keep it beside the model.",
+            ],
+        )
+
+
+def _sorted_before(model: OpenedModel, writer: Node) -> bool:
+    """Whether all that leads to a node is there, and before it: of an unsorted or broken graph nothing is claimed."""
+    written = {name: node.index for node in model.index.main for name in node.outputs}
+    pending, seen = [writer], {writer.path}
+    while pending:
+        node = pending.pop()
+        for name in model.index.reads(node):
+            before = model.index.producer.get(name)
+            if name not in model.index.initializers and written.get(name, node.index) >= node.index:
+                return False
+            if before is not None and not before.graph and before.path not in seen:
+                seen.add(before.path)
+                pending.append(before)
+    return True
 
 
 def _types_and_shapes(model: OpenedModel) -> Iterator[Finding]:
@@ -248,6 +322,8 @@ CHECK = Check(
         structure.OUTPUT_TWICE,
         structure.INPUT_IS_OUTPUT,
         structure.UNREAD_INPUT,
+        structure.ALIASED_INPUT,
+        structure.CONSTANT_OUTPUT,
         structure.NO_TYPE,
         structure.NO_SHAPE,
         structure.NAMELESS_INITIALIZER,

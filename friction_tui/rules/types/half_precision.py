@@ -47,10 +47,12 @@ def check(context: CheckContext) -> Iterator[Finding]:
     if model.file.kind != "onnx":
         return
     everywhere, kept = context.recipe.precision is Precision.FP16, frozenset(context.recipe.keep_float32)
-    found = _Found()
+    found, otherwise = _Found(), _Found()
     for node in model.index.nodes:
         if (everywhere and node.name not in kept) or _in_half(model, node):
             _look(model, node, found)
+        elif not everywhere and node.name not in kept:
+            _look(model, node, otherwise)
         if node.proto.op_type == "Cast":
             _look_at_cast(model, node, found)
     if found.squares:
@@ -61,6 +63,31 @@ def check(context: CheckContext) -> Iterator[Finding]:
         yield _exponentials(model, found.exponentials)
     if found.masks:
         yield _masks(model, found.masks)
+    yield from _if_converted(context, otherwise)
+
+
+def _if_converted(context: CheckContext, found: _Found) -> Iterator[Finding]:
+    """One line about a model in float32: what would be a warning each if it were float16."""
+    if context.recipe.precision is not Precision.AS_EXPORTED:
+        return
+    hazards = {
+        "sums of squares": found.squares,
+        "epsilons that are 0": [node for node, _ in found.epsilons],
+        "Exp without a bound": found.exponentials,
+        "constants that are Inf": [node for node, _ in found.masks],
+    }
+    there = {words: nodes for words, nodes in hazards.items() if nodes}
+    if there:
+        listed = "; ".join(
+            f"{words} ({nodes[0].proto.op_type} {nodes[0].name}{f' and {len(nodes) - 1} more' if nodes[1:] else ''})"
+            for words, nodes in there.items()
+        )
+        yield precision.IF_CONVERTED.finding(
+            hazards=f"{len(there)} hazard{'s' if len(there) > 1 else ''}",
+            cause=f"In float32, as the model is, nothing is wrong. In fp16 (float16, half) there would be: {listed}.",
+            locations=_locations(context.model, (node for nodes in there.values() for node in nodes)),
+            fixes=_OTHERWISE,
+        )
 
 
 def _in_half(model: OpenedModel, node: Node) -> bool:
@@ -204,5 +231,6 @@ CHECK = Check(
         precision.EPSILON_UNDERFLOW,
         precision.EXPONENTIAL,
         precision.CONSTANT_OVERFLOW,
+        precision.IF_CONVERTED,
     ),
 )

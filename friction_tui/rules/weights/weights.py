@@ -18,6 +18,7 @@ from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
+from friction_tui.rules.weights.infinities import BOUNDS, absorbed
 from friction_tui.rules.weights.stored_tensors import Stored, pieces_of, stored_tensors, values_of
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind
 from friction_tui.vocabulary.recipe import Precision
@@ -33,8 +34,6 @@ _BIG = 1 << 20
 """Bytes from which on a tensor stored for nothing is worth a note."""
 _KEEP_FLOAT32 = "Keep these layers in fp32, or use bf16, whose range is that of fp32."
 _FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-_MASKING = frozenset({"Where", "Min", "Max", "Clip", "Equal", "Less", "Greater", "IsInf", "IsNaN"})
-"""Operators for which an infinite constant is an ordinary bound or mask value."""
 _FACTORS = {
     "Conv": (1,),
     "ConvTranspose": (1,),
@@ -243,14 +242,16 @@ def _is_factor(stored: Stored) -> bool:
 
 
 def _is_mask(stored: Stored) -> bool:
-    return bool(stored.readers) and all(node.proto.op_type in _MASKING for node, _ in stored.readers)
+    return bool(stored.readers) and all(node.proto.op_type in BOUNDS for node, _ in stored.readers)
 
 
-def _infinite_on_purpose(stored: Stored, seen: _Survey) -> bool:
-    """A bound, or an attention mask: a lone infinite scalar, nothing but 0 and -Inf, or read by comparing operators.
+def _infinite_on_purpose(model: OpenedModel, stored: Stored, seen: _Survey) -> bool:
+    """A bound, or an attention mask: a lone infinite scalar, nothing but 0 and -Inf, or taken in by what follows.
 
     Nothing infinite is multiplied with on purpose: 0 × Inf is NaN.
     """
+    if absorbed(model.index, stored, positive=seen.infs > 0):
+        return True
     if any(node.proto.op_type in _FACTORS or node.proto.op_type == "Mul" for node, _ in stored.readers):
         return False
     mask = seen.infs == 0 and seen.largest == 0.0
@@ -261,7 +262,7 @@ def _non_finite(model: OpenedModel, stored: Stored, seen: _Survey) -> Iterator[F
     """NaN and Inf, unless they are a bound or an attention mask."""
     if all(node.proto.op_type in ("QuantizeLinear", "DequantizeLinear") for node, _ in stored.readers):
         return  # unread, or a scale, which has a check of its own
-    if not seen.nans and _infinite_on_purpose(stored, seen):
+    if not seen.nans and _infinite_on_purpose(model, stored, seen):
         return
     parts = [
         f"{count:,} {name}"

@@ -11,7 +11,7 @@ from friction_tui.state.app_state import NoticeLevel
 from friction_tui.ui.graph.inspector import findings_at
 from friction_tui.ui.panel import Ask, Begin, Edit, Say
 from friction_tui.vocabulary.finding import fix_first
-from friction_tui.vocabulary.protocol import JobKind, SaveModel
+from friction_tui.vocabulary.protocol import JobKind, SaveModel, SaveScript
 from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def keep_fix(bench: Workbench) -> None:
 
 def journal(bench: Workbench) -> None:
     """Every edit so far, to go back to any of them."""
-    from friction_tui.ui.dialogs.journal import SAVE_MODEL, WRITE_RECIPE, Journal, sentence
+    from friction_tui.ui.dialogs.journal import SAVE_MODEL, WRITE_RECIPE, WRITE_SCRIPT, Journal, sentence
 
     history = bench.state.history
     if history is None:
@@ -108,6 +108,8 @@ def journal(bench: Workbench) -> None:
             save_recipe(bench)
         elif answer == SAVE_MODEL:
             save_model(bench)
+        elif answer == WRITE_SCRIPT:
+            save_script(bench)
         elif isinstance(answer, int) and answer != len(history.past):
             bench.friction.live.move(history.at(answer), f"at step {answer}: {sentence(history, answer)}")
 
@@ -160,6 +162,23 @@ def save_model(bench: Workbench) -> None:
 
     proposed = source.with_name(f"{source.stem}-edited.onnx")
     bench.app.push_screen(PathPrompt("Save the model with this recipe applied.", proposed), answer)
+
+
+def save_script(bench: Workbench) -> None:
+    """Ask where to write a script that repeats the recipe's edits."""
+    from friction_tui.ui.dialogs.path_prompt import PathPrompt
+
+    recipe = bench.state.recipe
+    if recipe is None:
+        return
+    source = Path(recipe.source.path)
+
+    def answer(path: Path | None) -> None:
+        if path is not None:
+            bench.post_message(Ask(SaveScript(path=str(path))))
+
+    proposed = source.with_name(f"{source.stem}_edits.py")
+    bench.app.push_screen(PathPrompt("Write a Python script that repeats the edits.", proposed), answer)
 
 
 def save_recipe(bench: Workbench) -> None:

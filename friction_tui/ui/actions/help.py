@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.binding import Binding
 
 from friction_tui.ui.actions.registry import ACTIONS
@@ -40,19 +42,19 @@ def _row(keys: str, text: str, width: int) -> list[Line]:
     return paragraph(text, width, indent=((f"  {nice(keys):<{KEY_WIDTH - 2}}", "key"),))
 
 
-def page(panels: dict[str, list[Binding]], width: int) -> list[Line]:
-    """The page; `panels` are the bindings of each panel, by its name."""
+def page(panels: dict[str, list[Binding]], keys: Mapping[str, str], width: int) -> list[Line]:
+    """The page; `panels` are the bindings of each panel, by its name, `keys` the user's own by action."""
     lines: list[Line] = []
     for noun in dict.fromkeys(action.noun for action in ACTIONS):
         lines.append(Line(((noun, "strong"),)))
         for action in ACTIONS:
             if action.noun == noun:
-                lines.extend(_row(action.keys or "^p", action.tooltip, width))
+                lines.extend(_row(keys.get(action.id, action.keys) or "^p", action.tooltip, width))
         lines.append(Line())
     for name, bindings in panels.items():
         lines.append(Line(((f"In {name}", "strong"),)))
         for binding in bindings:
-            lines.extend(_row(binding.key, binding.tooltip or binding.description, width))
+            lines.extend(_row(keys.get(binding.id or "", binding.key), binding.tooltip or binding.description, width))
         lines.append(Line())
     lines.append(Line((("What the marks mean", "strong"),)))
     for (mark, role), text in MEANINGS:
@@ -60,6 +62,6 @@ def page(panels: dict[str, list[Binding]], width: int) -> list[Line]:
     return lines
 
 
-def help_screen(panels: dict[str, list[Binding]]) -> TextScreen:
+def help_screen(panels: dict[str, list[Binding]], keys: Mapping[str, str]) -> TextScreen:
     """The page on a screen."""
-    return TextScreen("Keys", lambda width: page(panels, width))
+    return TextScreen("Keys", lambda width: page(panels, keys, width))

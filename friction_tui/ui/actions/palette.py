@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
@@ -12,9 +13,9 @@ if TYPE_CHECKING:
     from friction_tui.ui.app import FrictionApp
 
 
-def entry(action: Action) -> str:
-    """`Build: build  (b)`."""
-    key = f"  ({action.key})" if action.key else ""
+def entry(action: Action, chosen: Mapping[str, str]) -> str:
+    """`Build: build  (b)`; `chosen` are the user's own keys by action."""
+    key = f"  ({action.key(chosen)})" if action.key(chosen) else ""
     return f"{action.noun}: {action.label}{key}"
 
 
@@ -32,14 +33,16 @@ class Commands(Provider):
 
     async def discover(self) -> Hits:
         """Everything valid, before anything is typed."""
-        for action in available(self._friction.live.state):
-            yield DiscoveryHit(entry(action), lambda action=action: self._run(action), help=action.tooltip)
+        state = self._friction.live.state
+        for action in sorted(available(state), key=lambda action: action.noun == "Panel"):  # these have digits
+            yield DiscoveryHit(entry(action, state.keys), lambda action=action: self._run(action), help=action.tooltip)
 
     async def search(self, query: str) -> Hits:
         """What matches by name or help."""
         matcher = self.matcher(query)
-        for action in available(self._friction.live.state):
-            text = entry(action)
+        state = self._friction.live.state
+        for action in available(state):
+            text = entry(action, state.keys)
             score = max(matcher.match(text), 0.6 * matcher.match(action.tooltip))
             if score > 0:
                 run = lambda action=action: self._run(action)  # noqa: E731

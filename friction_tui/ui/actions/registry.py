@@ -6,7 +6,7 @@ Keys stay single letters that arrive over SSH and tmux; every one has its palett
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -169,10 +169,9 @@ class Action:
     rank: int = 9
     """The key line shows low ranks first; 9 never."""
 
-    @property
-    def key(self) -> str:
-        """The key as people write it."""
-        first = self.keys.split(",", maxsplit=1)[0]
+    def key(self, chosen: Mapping[str, str]) -> str:
+        """The key as people write it; `chosen` are the user's own by action."""
+        first = chosen.get(self.id, self.keys).split(",", maxsplit=1)[0]
         names = {"slash": "/", "question_mark": "?", "escape": "Esc", "enter": "Enter", "space": "Space"}
         return names.get(first, first.replace("ctrl+", "^"))
 
@@ -343,6 +342,15 @@ ACTIONS: tuple[Action, ...] = (
         "Write the model with the recipe applied",
         "Model",
         edit_commands.save_model,
+        needs_model,
+    ),
+    Action(
+        "recipe.script",
+        "",
+        "write script",
+        "Write a Python script that repeats the edits on the original model",
+        "Model",
+        edit_commands.save_script,
         needs_model,
     ),
     Action("latency.measure", "m", "measure", "Measure latency", "Latency", commands.measure, needs_runner, rank=2),

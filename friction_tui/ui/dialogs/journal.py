@@ -13,7 +13,7 @@ from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.vocabulary.recipe import History
 from friction_tui.vocabulary.recipe.changes import changes
 
-WRITE_RECIPE, SAVE_MODEL = "recipe", "model"
+WRITE_RECIPE, SAVE_MODEL, WRITE_SCRIPT = "recipe", "model", "script"
 
 
 def sentence(history: History, step: int) -> str:
@@ -24,13 +24,21 @@ def sentence(history: History, step: int) -> str:
 
 
 class Journal(ChoiceScreen):
-    """Dismissed with the number of a step of the history, WRITE_RECIPE, SAVE_MODEL, or None."""
+    """Dismissed with the number of a step of the history, WRITE_RECIPE, SAVE_MODEL, WRITE_SCRIPT, or None."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f", "export('recipe')", "friction.toml", show=False, id="journal.recipe", tooltip="Write the recipe"),
         Binding("S", "export('model')", "Save model", show=False, id="journal.model", tooltip="Write the edited model"),
+        Binding(
+            "p",
+            "export('script')",
+            "Python script",
+            show=False,
+            id="journal.script",
+            tooltip="Write a Python script that repeats the edits",
+        ),
     ]
-    KEYS = "Enter goes there   f friction.toml   S edited model   Esc leaves"
+    KEYS = "Enter goes there   f friction.toml   S model   p script   Esc leaves"
 
     def __init__(self, state: AppState, history: History) -> None:
         self._history, self._states = history, state
@@ -49,5 +57,5 @@ class Journal(ChoiceScreen):
         return [Line(line.spans, line.tail, key=step) for line in lines]
 
     def action_export(self, what: str) -> None:
-        """Write the present recipe, or the model with it."""
+        """Write the present recipe, the model with it, or a script that makes that."""
         self.dismiss(what)

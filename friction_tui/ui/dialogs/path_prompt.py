@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import ClassVar
 
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
-from textual.widgets import Input, Label
+from friction_tui.ui.dialogs.text_prompt import TextPrompt
 
 
 def verdict(text: str) -> tuple[bool, str]:
@@ -29,44 +24,13 @@ def verdict(text: str) -> tuple[bool, str]:
     return True, "Enter writes a new file"
 
 
-class PathPrompt(ModalScreen[Path | None]):
+class PathPrompt(TextPrompt[Path]):
     """Dismissed with the path, or None."""
 
-    CSS_PATH = "dialogs.tcss"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss(None)", "Leave", show=False, id="path.leave", tooltip="Leave without saving"),
-    ]
-
     def __init__(self, question: str, proposed: Path) -> None:
-        super().__init__()
-        self._question = question
-        self._proposed = proposed
+        super().__init__(question, str(proposed), _read)
 
-    def compose(self) -> ComposeResult:
-        """The question, the path, the verdict."""
-        with Vertical(classes="dialog"):
-            yield Label(self._question, classes="question", markup=False)
-            field = Input(str(self._proposed), select_on_focus=False)
-            field.cursor_blink = False
-            yield field
-            yield Label("", id="verdict", markup=False)
 
-    def on_mount(self) -> None:
-        """Say at once what Enter would do."""
-        self._check(str(self._proposed))
-
-    def _check(self, text: str) -> bool:
-        good, said = verdict(text)
-        label = self.query_one("#verdict", Label)
-        label.update(said)
-        label.set_class(not good, "refused")
-        return good
-
-    def on_input_changed(self, event: Input.Changed) -> None:
-        """Check while typing."""
-        self._check(event.value)
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Take it, if it can be written."""
-        if self._check(event.value):
-            self.dismiss(Path(event.value).expanduser())
+def _read(text: str) -> tuple[Path | None, str]:
+    good, said = verdict(text)
+    return Path(text).expanduser() if good else None, said

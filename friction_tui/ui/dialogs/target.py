@@ -7,9 +7,9 @@ import msgspec
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.dialogs.precision import PrecisionScreen
-from friction_tui.ui.gpus import GPUS
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.ui.panel import Edit
+from friction_tui.vocabulary.gpus import GPUS
 from friction_tui.vocabulary.protocol import EngineInfo
 from friction_tui.vocabulary.recipe import Precision, Recipe
 from friction_tui.vocabulary.recipe.changes import changes

@@ -10,7 +10,8 @@ from textual.widget import Widget
 from friction_tui.drawing.glyphs import ASCII, UNICODE
 from friction_tui.drawing.minimap import minimap
 from friction_tui.drawing.outline import Outline
-from friction_tui.drawing.text import Role, RowText, Segment, lanes_for
+from friction_tui.drawing.roles import Role, Segment
+from friction_tui.drawing.text import RowText, lanes_for
 from friction_tui.ui.look.roles import cursor_style, role_style
 
 ROWS_KEPT = 2_000

@@ -1,6 +1,6 @@
 """Memory: what the model needs along one dimension, predicted and planned, and what a GPU really uses.
 
-A band is a prediction, a dot is TensorRT's own plan from a build, a line over time is measured through NVML.
+A line of dots is a prediction, a point is TensorRT's own plan from a build, a line over time is measured through NVML.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import msgspec
 from rich.markup import escape
 from textual.binding import Binding, BindingType
 
-from friction_tui.state.app_state import AppState
-from friction_tui.ui.gpus import GPUS, RESERVE, extrapolated, fits_up_to, needed
+from friction_tui.state.app_state import AppState, Job
+from friction_tui.ui.dialogs.text_prompt import TextPrompt
 from friction_tui.ui.look.charts import Axis, Chart, Series, drawn, round_steps
 from friction_tui.ui.look.lines import Line, Span, cut, packed, paragraph, width_of
 from friction_tui.ui.measured.chart_panel import ChartPanel
 from friction_tui.ui.panel import Ask
+from friction_tui.vocabulary.gpus import GPUS, RESERVE, Gpu, extrapolated, fits_up_to, named, needed
 from friction_tui.vocabulary.protocol import EngineInfo, Forecast, GpuSample, MemoryForecast, WatchGpu
 from friction_tui.vocabulary.recipe import Range
 from friction_tui.vocabulary.units import seconds_text, size_text
@@ -27,6 +28,8 @@ WATCH_EVERY = 1.0
 """Seconds between NVML samples."""
 FAR = 32
 """Times the largest size tried, from where an extrapolated figure would only pretend to know."""
+DOUBT = 0.3
+"""How far, relatively, a plan may be from the forecast before the panel says so; 7 % is the most that was measured."""
 PLANNED_ONLY = "predicted and planned figures only: "
 NO_GPU = "no NVIDIA GPU here"
 
@@ -51,12 +54,14 @@ class MemoryPanel(ChartPanel):
         Binding(
             "right", "along(1)", "Dimension", show=False, id="memory.next", tooltip="Forecast along the next dimension"
         ),
+        Binding("g", "own", "Your GPU", show=False, id="memory.own", tooltip="Say how much memory your GPU has"),
     ]
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
         self._key = ""
         self._asked: tuple[int, str] | None = None
+        self._own: Gpu | None = None
         self._watching = False
         self._seen = False
         """Whether someone can see it: forecasts of large models take time, so they are asked for only when shown."""
@@ -115,13 +120,14 @@ class MemoryPanel(ChartPanel):
         return state.forecast is not None and state.forecast_revision != state.revision
 
     def lines(self, width: int) -> list[Line]:
-        """The forecast and its chart, the live chart, the GPUs it fits, the largest tensors."""
+        """What fits, the forecast and its chart, the live chart, the largest tensors."""
         forecast = self.state.forecast
         if forecast is not None and not forecast.sizes:
             forecast = None
         height = max(min(self.scrollable_content_region.height - 6, 16), 7)
         left = width if width < BESIDE or not self.state.gpu else (width - 2) * 3 // 5
-        lines = self._plan(width)
+        lines = self._fits(forecast, width) if forecast is not None else []
+        lines += self._plan(width)
         planned = self._forecast(forecast, left, height) if forecast is not None else self._no_forecast(left)
         live = self._live(width - left - 2 if left < width else width, height)
         if left < width:
@@ -131,7 +137,7 @@ class MemoryPanel(ChartPanel):
             lines += [_beside(a, b, left) for a, b in zip(planned, live, strict=True)]
         else:
             lines += [*planned, *live]
-        return [*lines, *(self._fits(forecast, width) if forecast is not None else [])]
+        return [*lines, *(self._largest(forecast, width) if forecast is not None else [])]
 
     def _plan(self, width: int) -> list[Line]:
         """What the last build planned, in one line."""
@@ -149,7 +155,26 @@ class MemoryPanel(ChartPanel):
             profile = f" of profile {at}" if len(build.activation_bytes) > 1 else ""
             items.append([(size_text(planned), role), (f" activations{profile} at max", "muted")])
         items.append([(size_text(build.weights_bytes), role), (" weights", "muted")])
-        return packed([*items, [(build.source, "muted")]], width, gap=2)
+        lines = packed([*items, [(build.source, "muted")]], width, gap=2)
+        return [*lines, *(self._questioned(job, width) if not stale else [])]
+
+    def _questioned(self, job: Job, width: int) -> list[Line]:
+        """A doubt about a plan that is far from the forecast at the same sizes."""
+        forecast, build = self.state.forecast, job.build
+        assert build is not None
+        if forecast is None or self._stale(self.state) or len(build.activation_bytes) != 1 or not forecast.sizes:
+            return []
+        chosen = self._range(forecast.key)
+        planned, predicted = build.activation_bytes[0], forecast.activations[-1]
+        if chosen is not None and chosen.max != forecast.sizes[-1]:
+            return []
+        if abs(planned - predicted) <= DOUBT * predicted:
+            return []
+        largest = forecast.largest[0] if forecast.largest else None
+        beside = f"; its largest tensor {largest.tensor} alone is {size_text(largest.bytes)}" if largest else ""
+        how = "under" if planned < predicted else "over"
+        text = f"the plan is {abs(planned - predicted) / predicted:.0%} {how} the forecast{beside}"
+        return paragraph(text, width, "warning", indent=(("! ", "warning"),))
 
     def _no_forecast(self, width: int) -> list[Line]:
         if self.state.forecast_note:
@@ -160,23 +185,17 @@ class MemoryPanel(ChartPanel):
         return paragraph("forecast: waiting for the shapes to be known", width, "muted")
 
     def _forecast(self, forecast: MemoryForecast, width: int, height: int) -> list[Line]:
-        """The band against the size, a dot for each build's plan, a line for the weights, GPUs as levels."""
+        """Predicted bytes against the size, a point for each build's plan, a line for the weights, GPUs as levels."""
         sizes = tuple(map(float, forecast.sizes))
-        top = tuple(float(needed(forecast, at)) for at in range(len(sizes)))
-        low = tuple(float(needed(forecast, at, fused=True)) for at in range(len(sizes)))
-        series = [
-            Series(sizes, top, "note", "band", low),
-            Series(sizes, (float(forecast.weights),) * len(sizes), "name"),
-        ]
+        figures = tuple(float(needed(forecast, at)) for at in range(len(sizes)))
+        series = [Series(sizes, figures, "note"), Series(sizes, (float(forecast.weights),) * len(sizes), "name")]
         dots = [(float(size), float(planned + forecast.weights)) for size, planned in self._plans(forecast)]
         if dots:
             series.append(Series(tuple(x for x, _ in dots), tuple(y for _, y in dots), "strong", "points"))
         if len(sizes) == 1:
             at = f"at {forecast.key} = {forecast.sizes[0]}" if forecast.key else "at the model's own sizes"
-            return paragraph(
-                f"predicted {size_text(low[0])} to {size_text(top[0])}, weights included, {at}", width, "note"
-            )
-        high = max(*top, *(y for _, y in dots), 1.0) * 1.08
+            return paragraph(f"predicted {size_text(figures[0])}, weights included, {at}", width, "note")
+        high = max(*figures, *(y for _, y in dots), 1.0) * 1.08
         limits = [gpu for gpu in GPUS if high / 4 < gpu.usable < high]
         limits = limits[:: max(len(limits) // 2, 1)][:2]
         levels = tuple((float(gpu.usable), "warning") for gpu in limits)
@@ -188,7 +207,7 @@ class MemoryPanel(ChartPanel):
             Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 4))),
             levels,
         )
-        legend: list[Span] = [("░ " if not self.state.ascii else ": ", "note"), ("predicted", "muted")]
+        legend: list[Span] = [("* " if self.state.ascii else "⠒ ", "note"), ("predicted", "muted")]
         legend += [("  * " if self.state.ascii else "  ⠒ ", "name"), ("weights", "muted")]
         legend += (
             [("  ● " if not self.state.ascii else "  o ", "strong"), ("planned by TensorRT", "muted")] if dots else []
@@ -202,16 +221,12 @@ class MemoryPanel(ChartPanel):
         ]
 
     def _plans(self, forecast: MemoryForecast) -> list[tuple[int, int]]:
-        """(size, bytes) of each build that planned for the forecast's dimension with everything else as in it.
-
-        The forecast keeps the other dimensions at opt, TensorRT plans for their max: only builds where these are the
-        same sizes can stand in one chart.
-        """
-        found = dict(forecast.planned)
+        """(size, bytes) of each build of this model that planned for the sizes of the forecast."""
+        found: dict[int, int] = {}
         recipe = self.state.recipe
         if recipe is None or recipe.profile is None:
-            return sorted(found.items())
-        others = {key: chosen.opt for key, chosen in recipe.profile.ranges.items() if key != forecast.key}
+            return []
+        others = dict(forecast.others)
         for job in self.state.builds:
             same = {"profile": recipe.profile, "others": recipe.others, "position": recipe.position}
             if job.build is None or msgspec.structs.replace(job.recipe, **same) != recipe:
@@ -223,35 +238,53 @@ class MemoryPanel(ChartPanel):
         return sorted(found.items())
 
     def _fits(self, forecast: MemoryForecast, width: int) -> list[Line]:
-        """Up to which size each GPU holds it, by the higher estimate."""
+        """Up to which size each GPU holds it: by TensorRT's plan where this recipe was built, else as predicted."""
         engine = self._engine
         about: tuple[Span, ...] = ((f"targets of {engine.label}", "muted"),) if engine is not None else ()
-        lines = [
-            Line(),
-            Line((("fits", "strong"), (f"   predicted, with {size_text(RESERVE)} left for CUDA", "muted")), about),
-        ]
+        at = f" at {', '.join(f'{name} = {size}' for name, size in forecast.others)}" if forecast.others else ""
+        least = " at least" if forecast.unknown else ""
+        lines = [Line((("fits", "strong"),), about)]
+        lines += paragraph(f"predicted{least}{at}; {size_text(RESERVE)} left for CUDA", width, "muted")
         chosen = self._range(forecast.key)
         wanted = chosen.max if chosen is not None else forecast.sizes[-1]
-        answers = {gpu: _fit(forecast, gpu.usable, wanted) for gpu in GPUS}
-        if len(set(answers.values())) == 1:  # one sentence for all of them
-            said, role = answers[GPUS[0]]
+        planned = dict(self._plans(forecast)).get(wanted) if not self._stale(self.state) else None
+        answers = {gpu: _fit(forecast, gpu.usable, wanted, planned) for gpu in self._gpus}
+        common = set(answers.values())
+        if len(common) == 1 and self._own is None:  # one sentence for all of them
+            said, role = common.pop()
             mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
-            text = f"{said} on every GPU known here, {GPUS[0].name} ({GPUS[0].gigabytes} GB) to {GPUS[-1].name}"
+            text = f"{said}, on every GPU known here, {GPUS[0].name} ({GPUS[0].gigabytes} GB) to {GPUS[-1].name}"
             lines += paragraph(text, width, role, indent=((f"{mark} ", role),))
             answers = {}
         for gpu, (said, role) in answers.items():
             foreign = engine is not None and gpu.target not in engine.targets
             tail: Span = (f"{gpu.target}, not a target", "warning") if foreign else (gpu.target, "muted")
+            if not gpu.target:
+                tail = ("yours", "muted")
             mark = {"warning": "!", "good": "+" if self.state.ascii else "✓"}[role]
-            name = f"{gpu.name} ({gpu.gigabytes} GB)" if "GB" not in gpu.name else gpu.name
+            name = f"{gpu.name} ({gpu.gigabytes:g} GB)" if "GB" not in gpu.name else gpu.name
             lines.append(Line(((f"{mark} ", role), (f"{name:<17}", "text"), (said, role)), (tail,)))
         if forecast.sizes[-1] < wanted:
-            known = f"not every shape is known above {forecast.key} = {forecast.sizes[-1]}: Problems says why"
+            known = f"nothing above {forecast.key} = {forecast.sizes[-1]} works in all operators: Problems says why"
             lines += paragraph(known, width, "warning", indent=(("! ", "warning"),))
-        if forecast.largest:
-            lines += [Line(), Line((("largest tensors", "strong"), ("   predicted, at max", "muted")))]
-            lines += [Line(((f"  {name}", "name"),), ((size_text(count), "text"),)) for name, count in forecast.largest]
-        return [Line(tuple(cut(line.spans, width)), line.tail) for line in lines]
+        return [*(Line(tuple(cut(line.spans, width)), line.tail) for line in lines), Line()]
+
+    @property
+    def _gpus(self) -> tuple[Gpu, ...]:
+        """The GPUs to answer for: the user's own budget first."""
+        return (self._own, *GPUS) if self._own is not None else GPUS
+
+    @staticmethod
+    def _largest(forecast: MemoryForecast, width: int) -> list[Line]:
+        if not forecast.largest:
+            return []
+        at = f"{forecast.key} = {forecast.sizes[-1]}" if forecast.key else "the model's own sizes"
+        lines = [Line(), Line((("largest tensors", "strong"), (f"   predicted, at {at}", "muted")))]
+        lines += [
+            Line(tuple(cut([(f"  {one.tensor}", "name")], width - 10)), ((size_text(one.bytes), "text"),))
+            for one in forecast.largest
+        ]
+        return lines
 
     @property
     def _engine(self) -> EngineInfo | None:
@@ -297,6 +330,16 @@ class MemoryPanel(ChartPanel):
         lines += drawn(chart, width, height, ascii_only=self.state.ascii)
         return [*lines, *(paragraph(f"phases: {phases}", width, "muted") if phases else [])]
 
+    def action_own(self) -> None:
+        """Ask for the GPU to answer for, and put it first."""
+        proposed = self._own.name if self._own is not None else "8GB"
+        self.app.push_screen(TextPrompt("Which GPU or memory must it fit?", proposed, _gpu), self._answer_for)
+
+    def _answer_for(self, gpu: Gpu | None) -> None:
+        if gpu is not None:
+            self._own = gpu
+            self.rebuild()
+
     def action_along(self, step: int) -> None:
         """Forecast along another dimension."""
         keys = self._keys
@@ -307,10 +350,29 @@ class MemoryPanel(ChartPanel):
             self._ask()
 
 
-def _fit(forecast: MemoryForecast, usable: int, wanted: int) -> tuple[str, str]:
-    """Up to which size so many bytes suffice, and the role it is said in: a warning below the size `wanted`."""
+def _gpu(text: str) -> tuple[Gpu | None, str]:
+    gpu = named(text)
+    if gpu is None:
+        return None, f"type memory such as 6.5GB, or one of {', '.join(one.name for one in GPUS)}"
+    if gpu.usable <= 0:
+        return None, f"{size_text(RESERVE)} of it go to CUDA: nothing is left"
+    return gpu, f"{gpu.gigabytes:g} GB, of which {size_text(gpu.usable)} are left for the model"
+
+
+def _fit(forecast: MemoryForecast, usable: int, wanted: int, planned: int | None) -> tuple[str, str]:
+    """Up to which size so many bytes suffice, and the role it is said in: a warning below the size `wanted`.
+
+    `planned` are the activation bytes that TensorRT planned for `wanted`; they go before the forecast.
+    """
     key, largest = forecast.key, forecast.sizes[-1]
     size = fits_up_to(forecast, usable)
+    if planned is not None:
+        total = planned + forecast.weights
+        if total <= usable:
+            return f"fits at {key} = {wanted}, as planned", "good"
+        size = max((one for one in forecast.sizes if one < wanted and one <= (size or 0)), default=None)
+        until = f"; predicted to fit up to {key} = {size}" if size is not None else ""
+        return f"does not fit at {key} = {wanted}, as planned{until}", "warning"
     if not key:
         return ("fits", "good") if size is not None else ("does not fit", "warning")
     if size is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from friction_tui.state.app_state import AppState
-from friction_tui.state.derived import verification_span
+from friction_tui.state.derived import ran_by_target, verification_span
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.vocabulary.protocol import CheckState, JobKind
 
@@ -15,15 +15,31 @@ LABEL_WIDTH = 9
 def coverage(state: AppState, width: int) -> list[Line]:
     """`no problem found`, then a line for each question: parses, rules, builds, runs, results."""
     good = "+" if state.ascii else "✓"
-    builder = state.checks.get("builder")
-    silent = builder is not None and builder.state is not CheckState.DONE
-    head: Span = ("? ", "warning") if silent else (f"{good} ", "good")
-    lines = paragraph("no problem found", width, "note" if silent else "good", indent=(head,))
+    known, text, sure = _head(state)
+    head: Span = (f"{good} ", "good") if known else ("? ", "warning")
+    lines = paragraph(text, width, "good" if sure else "note", indent=(head,))
     for name, text, role in _answers(state):
         mark: Span = (f"{good} ", "good") if role == "good" else ("? ", "note")
         label: Span = (f"{name:<{LABEL_WIDTH}}", "muted")
         lines += paragraph(text, width, "text" if role == "good" else "muted", indent=(mark, label))
     return lines
+
+
+def _head(state: AppState) -> tuple[bool, str, bool]:
+    """Whether there is an answer to what was asked, the first line, and whether nothing is left open in it."""
+    builder = state.checks.get("builder")
+    last = state.builds[-1] if state.builds else None
+    if last is not None and not state.is_stale(last):
+        ok = last.build is not None and last.build.ok
+        return ok, "no problem found" if ok else "no problem found, but the build gave no result", ok
+    if builder is None:
+        return True, "no problem found", True
+    if builder.findings:  # the list follows in a moment
+        return False, "no problem found before the builder was asked", False
+    if builder.note.startswith("shapes and layers: taken") and builder.state is not CheckState.FAILED:
+        kernels = "" if builder.kernels else " in shapes and layers; kernels ?"
+        return True, f"no problem found{kernels}", builder.kernels
+    return builder.state is CheckState.DONE, "no problem found", builder.state is CheckState.DONE
 
 
 def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
@@ -52,10 +68,16 @@ def _built(state: AppState) -> tuple[str, str, str]:
     if state.running(JobKind.BUILD):
         return "builds", "building …", "note"
     asked = state.checks.get("builder")
-    if last is None or last.build is None:
-        return "builds", f"{asked.note if asked and asked.note else 'not tried'}; b builds", "note"
-    if state.is_stale(last):
-        return "builds", "not tried since the recipe changed; b builds again", "note"
+    if last is not None and last.build is None and last.findings and not state.is_stale(last):
+        return "builds", "crashed: the build ended without a result", "note"
+    if last is None or last.build is None or state.is_stale(last):
+        if asked is not None and asked.note:
+            return "builds", asked.note if asked.kernels else f"{asked.note}; b builds", ("note", "good")[asked.kernels]
+        return (
+            "builds",
+            "not tried; b builds" if last is None else "not tried since the recipe changed; b builds again",
+            "note",
+        )
     return ("builds", f"{last.build.source} built it", "good") if last.build.ok else ("builds", "refused", "note")
 
 
@@ -66,5 +88,5 @@ def _ran(state: AppState) -> tuple[str, str, str]:
     why = f"{tensorrt.label}: {tensorrt.why_not or 'cannot run here'}" if tensorrt and not tensorrt.can_run else ""
     if last is None or last.latency is None or state.is_stale(last):
         return "runs", "; ".join(filter(None, ("not tried at any shape; m measures", why))), "note"
-    only = f"; {why}" if why and "TensorRT" not in last.latency.source else ""
+    only = f"; {why}" if why and not ran_by_target(state, last.latency) else ""
     return "runs", f"{last.latency.source} ran it at {last.latency.point}{only}", "good"

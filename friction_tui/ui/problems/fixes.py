@@ -20,7 +20,7 @@ from friction_tui.ui.panel import Ask, Edit, Say, differs
 from friction_tui.ui.problems.why import headline
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, fix_first
 from friction_tui.vocabulary.protocol import Preview
-from friction_tui.vocabulary.recipe import Recipe, Rewrite
+from friction_tui.vocabulary.recipe import Profile, Recipe, Rewrite
 
 if TYPE_CHECKING:
     from friction_tui.ui.workbench import Workbench
@@ -37,6 +37,9 @@ def applied(recipe: Recipe, fix: Fix) -> Recipe:
     """The recipe with a fix in it. Ranges join the profile as the user's own choice."""
     for key, chosen in fix.ranges.items():
         recipe = recipe.with_range(key, chosen)
+    if fix.relations:
+        profile = recipe.profile or Profile()
+        recipe = recipe.with_relations(tuple(dict.fromkeys((*profile.relations, *fix.relations))))
     if fix.opset is not None:
         recipe = msgspec.structs.replace(recipe, opset=fix.opset)
     rewrite = Rewrite(fix.rewrite, fix.nodes)
@@ -52,7 +55,9 @@ def what_it_does(fix: Fix) -> str:
         where = f" at {len(fix.nodes)} node{'s' if len(fix.nodes) != 1 else ''}" if fix.nodes else ""
         parts.append(f"rewrites the model ({fix.rewrite}{where}) and then compares the outputs of both")
     for key, chosen in fix.ranges.items():
-        parts.append(f"sets {key} to {chosen.min}..{chosen.opt}..{chosen.max}")
+        step = f" step {chosen.step}" if chosen.step > 1 else ""
+        parts.append(f"sets {key} to {chosen.min}..{chosen.opt}..{chosen.max}{step}")
+    parts += [f"declares {relation}" for relation in fix.relations]
     if fix.opset is not None:
         parts.append(f"converts to opset {fix.opset}")
     return ", ".join(parts)
@@ -214,7 +219,9 @@ class FixesScreen(ChoiceScreen):
         said = promise(fix)
         if said is not None:
             lines += paragraph(said[0], width, said[1], indent=margin, key=offer)
-        text = "already in the recipe" if done else what_it_does(fix) or "for you to make in your own code"
+        line = offer.finding.line
+        by_hand = f"for you to make in {line.file}:{line.line}" if line else "for you to make in your own code"
+        text = "already in the recipe" if done else what_it_does(fix) or by_hand
         lines += paragraph(text, width, "note" if fix.applicable else "muted", indent=margin, key=offer)
         verification = verification_span(self._state) if done and fix.rewrite else None
         if verification is not None:

@@ -5,6 +5,7 @@ A symbol shared by several inputs is one row, edited once. What was not chosen s
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from rich.cells import cell_len
@@ -16,7 +17,7 @@ from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.line_edit import LineEdit
 from friction_tui.ui.look.lines import Line, Span, cut, paragraph, width_of
-from friction_tui.ui.panel import BORDER, Edit, Say
+from friction_tui.ui.panel import BORDER, Ask, Edit, Say
 from friction_tui.ui.shapes.rows import (
     Row,
     applied,
@@ -27,9 +28,10 @@ from friction_tui.ui.shapes.rows import (
     typed,
     with_copy,
     without,
+    without_relation,
     without_shown,
 )
-from friction_tui.vocabulary.protocol import Port
+from friction_tui.vocabulary.protocol import FindWidest, Port, WidestFound
 from friction_tui.vocabulary.recipe import POINTS, Recipe, SourceKind
 from friction_tui.vocabulary.recipe.changes import changes
 from friction_tui.vocabulary.recipe.export_sizes import FREED_BY_RANGES, why_export_again
@@ -44,7 +46,7 @@ class ShapesPanel(LinesPanel):
     """Rows of dimensions, columns of points. Enter edits the cell, + and - step it, Delete drops an exception."""
 
     NAME = "Shapes"
-    READS = frozenset({"recipe", "summary", "ascii"})
+    READS = frozenset({"recipe", "summary", "ascii", "widest"})
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "column(-1)", "Left", show=False, id="shapes.left", tooltip="Column to the left"),
         Binding("right", "column(1)", "Right", show=False, id="shapes.right", tooltip="Column to the right"),
@@ -68,6 +70,7 @@ class ShapesPanel(LinesPanel):
             id="shapes.after",
             tooltip="The next optimization profile",
         ),
+        Binding("W", "widest", "Widest", show=False, id="shapes.widest", tooltip="Take the widest range that works"),
         Binding("delete", "drop", "Drop", show=False, id="shapes.drop", tooltip="Drop this input's own range"),
     ]
 
@@ -77,6 +80,7 @@ class ShapesPanel(LinesPanel):
         super().__init__(id=id, classes=classes)
         self._column = 1
         self._editing: LineEdit | None = None
+        self._asked_widest = ""
 
     # --------------------------------------------------------------------------------------- drawing
 
@@ -122,7 +126,34 @@ class ShapesPanel(LinesPanel):
         if hints != self.hints:
             self.hints = hints
             self._show_hints(on=self.has_focus)
+        found = self.state.widest
+        if found is not None and found is not before.widest and found.key == self._asked_widest:
+            self._asked_widest = ""
+            self._take_widest(found)
         super().state_changed(before)
+
+    def _take_widest(self, found: WidestFound) -> None:
+        """Make the widest range the choice; what ends it is said."""
+        row = next((row for row in self._rows if row.key == found.key), None)
+        recipe = self.state.recipe
+        if found.range is None or row is None or recipe is None:
+            self.post_message(Say(f"no range of {found.key} was found: {found.note}", NoticeLevel.WARNING))
+            return
+        edited = applied(recipe, replace(row, range=found.range, guessed=False))
+        said = ", ".join(changes(recipe, edited)) or f"{found.key} has its widest range already"
+        self.post_message(Edit(edited, f"{said}; {found.note}"))
+
+    def action_widest(self) -> None:
+        """Ask which sizes work, and take all of them."""
+        row = self._current
+        if row is None or row.range is None or row.is_values or row.fixed or row.missing:
+            self.post_message(Say("only a free size has a widest range", NoticeLevel.WARNING))
+        elif row.relation:
+            self.post_message(Say(f"{row.key} follows from {row.relation}: ask for these", NoticeLevel.WARNING))
+        else:
+            self._asked_widest = row.key
+            self.post_message(Say(f"trying sizes of {row.key}"))
+            self.post_message(Ask(FindWidest(row.key)))
 
     def lines(self, width: int) -> list[Line]:
         """A heading, a line per row with the hint of the one being edited under it, then the inputs."""
@@ -192,6 +223,10 @@ class ShapesPanel(LinesPanel):
         except RecipeTextError as error:
             return paragraph(str(error), width, "error", indent=((f"{cross} ", "error"),), key=row.key)
         shown = " · ".join(wanted.cell(point) for point in POINTS)
+        if wanted.range is not None and wanted.range.step > 1:
+            shown += f" step {wanted.range.step}"
+        if wanted.relation != row.relation:
+            shown = f"= {wanted.relation}"
         enter = "Enter exports again with it" if self._exports_again(wanted) else "Enter takes it"
         return paragraph(
             f"{row.key} {shown}   {enter}, Esc does not",
@@ -378,10 +413,14 @@ class ShapesPanel(LinesPanel):
         row, recipe = self._current, self.state.recipe
         if row is None or recipe is None:
             return
-        if row.overrides or row.missing or row.freed:
+        if row.relation:
+            self.post_message(Edit(without_relation(recipe, row), f"{row.key} follows from no other size"))
+        elif row.overrides or row.missing or row.freed:
             self.post_message(Edit(without(recipe, row), f"{row.key} dropped"))
         else:
-            self.post_message(Say(f"{row.key} needs a range; only exceptions can be dropped", NoticeLevel.WARNING))
+            self.post_message(
+                Say(f"{row.key} needs a range; only exceptions and relations can be dropped", NoticeLevel.WARNING)
+            )
 
 
 KEY_WIDTH = 16
@@ -415,4 +454,11 @@ def _remark(row: Row) -> tuple[Span, ...]:
         return (("fixed", "muted"),)
     if row.overrides:
         return ((f"over {row.overrides}", "warning"),)
-    return (("guessed", "note"),) if row.guessed else ()
+    spans: list[Span] = []
+    if row.range is not None and row.range.step > 1:
+        spans.append((f"step {row.range.step}", "name"))
+    if row.relation:
+        spans.append((f"= {row.relation}", "name"))
+    if row.guessed:
+        spans.append(("guessed", "note"))
+    return tuple(span for each in spans for span in ((" ", "text"), each))[1:]

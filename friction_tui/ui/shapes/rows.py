@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
@@ -9,7 +10,8 @@ import msgspec
 
 from friction_tui.vocabulary.protocol import Port
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe, SourceKind, Values, dim_key
-from friction_tui.vocabulary.recipe.text import RecipeTextError, parse_range, parse_values, with_point
+from friction_tui.vocabulary.recipe.relations import RelationError, parse_relation, quoted, with_related
+from friction_tui.vocabulary.recipe.text import RecipeTextError, parse_range, parse_values, with_point, with_step
 
 FINE_BELOW = 32
 """Ranges that start lower are stepped one by one; others by what they are multiples of, at most this."""
@@ -33,6 +35,8 @@ class Row:
     """The model has one size here, which another export can leave free."""
     freed: bool = False
     """This range is why the export left the dimension free; without it the size is fixed again."""
+    relation: str = ""
+    """What the size is by a relation, such as `past + seq`; "" where it follows from no other size."""
 
     def cell(self, point: str) -> str:
         """What stands in the column of a point; empty where nothing is chosen."""
@@ -43,6 +47,8 @@ class Row:
     @property
     def step(self) -> int:
         """By how much + and - change a size."""
+        if self.range is not None and self.range.step > 1:
+            return self.range.step
         if self.range is None or self.range.min < FINE_BELOW:
             return 1
         step = FINE_BELOW
@@ -88,6 +94,10 @@ def rows(inputs: Sequence[Port], profile: Profile | None, *, can_free: bool = Fa
         )
         for key, locations in uses.items()
     ]
+    right_sides = _right_sides(profile)
+    made = [
+        replace(row, relation=right_sides[row.key], guessed=False) if row.key in right_sides else row for row in made
+    ]
     known = {port.name for port in inputs}
     tensors = [port.name for port in inputs if port.shape_tensor]
     tensors += [name for name in profile.values if name not in tensors]
@@ -106,6 +116,15 @@ def rows(inputs: Sequence[Port], profile: Profile | None, *, can_free: bool = Fa
     return made + [Row(key, range=profile.ranges[key], missing=True) for key in stray] + fixed
 
 
+def _right_sides(profile: Profile) -> dict[str, str]:
+    """Each size that follows from others by a declared relation, and what it follows from."""
+    sides = {}
+    for text in profile.relations:
+        relation = parse_relation(text)
+        sides[relation.key] = str(relation).partition(" = ")[2]
+    return sides
+
+
 def nothing_to_choose(inputs: Sequence[Port], kind: SourceKind, *, part_only: bool) -> str:
     """Why there is no row; `part_only`: not all of the file could be read."""
     if not inputs:
@@ -120,14 +139,23 @@ def nothing_to_choose(inputs: Sequence[Port], kind: SourceKind, *, part_only: bo
 def typed(row: Row, point: str, text: str) -> Row:
     """The row after `text` was typed into the column of `point`. RecipeTextError says which rule it breaks.
 
-    A single size changes that point only; `1..4..8` and `320-640` change the whole row from any column.
+    A single size changes that point only; `1..4..8` and `320-640` change the whole row from any column, `step 8` its
+    step. `= past + seq` declares what the size follows from.
     """
     if row.is_values:
         return _typed_values(row, point, text)
-    chosen = parse_range(text, row.key, row.range)
-    if row.range is not None and len(text.split()) == 1 and text.strip().isdecimal():
-        chosen = with_point(row.range, point, int(text), row.key)
-    return replace(row, range=chosen, guessed=False)
+    if text.lstrip().startswith("="):
+        try:
+            relation = parse_relation(f"{quoted(row.key)} {text.strip()}")
+        except RelationError as error:
+            raise RecipeTextError(str(error)) from error
+        return replace(row, relation=str(relation).partition(" = ")[2])
+    if row.range is not None and re.fullmatch(r"\s*-?[0-9]{1,20}\s*", text, re.ASCII):
+        return replace(row, range=with_point(row.range, point, int(text), row.key), guessed=False)
+    only_step = re.fullmatch(r"\s*step\s*([0-9]{1,20})\s*", text, re.ASCII | re.IGNORECASE)
+    if row.range is not None and only_step:
+        return replace(row, range=with_step(row.range, int(only_step[1]), row.key), guessed=False)
+    return replace(row, range=parse_range(text, row.key, row.range), guessed=False)
 
 
 def _typed_values(row: Row, point: str, text: str) -> Row:
@@ -161,9 +189,14 @@ def stepped(row: Row, point: str, steps: int) -> Row:
 
 
 def applied(recipe: Recipe, row: Row) -> Recipe:
-    """The recipe with a row's choice in it."""
+    """The recipe with a row's choice in it, and what follows from it: guesses that a relation ties to it move along."""
+    profile = recipe.profile or Profile()
+    if row.relation and row.relation != _right_sides(profile).get(row.key, ""):
+        others = [text for text in profile.relations if parse_relation(text).key != row.key]
+        recipe = recipe.with_relations((*others, f"{quoted(row.key)} = {row.relation}"))
+        return _following(recipe, row.key)
     if row.range is not None:
-        return recipe.with_range(row.key, row.range)
+        return _following(recipe.with_range(row.key, row.range), "")
     if row.values is None:
         return recipe
     edited = recipe.with_values(row.key, row.values)
@@ -172,10 +205,31 @@ def applied(recipe: Recipe, row: Row) -> Recipe:
     return msgspec.structs.replace(edited, profile=msgspec.structs.replace(profile, guessed=guessed))
 
 
+def _following(recipe: Recipe, always: str) -> Recipe:
+    """The recipe in which sizes that nobody chose, and the one `always`, are what the relations make of the others."""
+    profile = recipe.profile or Profile()
+    relations = [parse_relation(text) for text in profile.relations]
+    left = {relation.key for relation in relations}
+    moving = {key for key in left if key in profile.guessed or key == always}
+    rest = msgspec.structs.replace(
+        profile, ranges={key: chosen for key, chosen in profile.ranges.items() if key not in moving}
+    )
+    found = {key: chosen for key, chosen in with_related(rest, relations).items() if key in moving}
+    ranges = {key: found.get(key, chosen) for key, chosen in profile.ranges.items()}
+    return msgspec.structs.replace(recipe, profile=msgspec.structs.replace(profile, ranges=ranges))
+
+
+def without_relation(recipe: Recipe, row: Row) -> Recipe:
+    """The recipe in which a row's size follows from no other."""
+    profile = recipe.profile or Profile()
+    return recipe.with_relations(tuple(text for text in profile.relations if parse_relation(text).key != row.key))
+
+
 def without(recipe: Recipe, row: Row) -> Recipe:
     """The recipe without a row's entry, so that the symbol, or the model, decides again."""
     profile = recipe.profile or Profile()
-    left = Profile(
+    left = msgspec.structs.replace(
+        profile,
         ranges={key: chosen for key, chosen in profile.ranges.items() if key != row.key},
         values={key: chosen for key, chosen in profile.values.items() if key != row.key},
         guessed=tuple(key for key in profile.guessed if key != row.key),
@@ -188,6 +242,7 @@ def merged(recipe: Recipe, pasted: Profile, named: Collection[str]) -> Recipe:
     profile = recipe.profile or Profile()
     kept = {key: chosen for key, chosen in profile.ranges.items() if key.rpartition("[")[0] not in named}
     chosen = Profile(
+        relations=tuple(dict.fromkeys((*profile.relations, *pasted.relations))),
         ranges=kept | pasted.ranges,
         values=profile.values | pasted.values,
         guessed=tuple(key for key in profile.guessed if key not in pasted.ranges and key not in pasted.values),

@@ -22,7 +22,7 @@ from friction_tui.vocabulary.protocol.measurements import (
     Reduction,
 )
 from friction_tui.vocabulary.protocol.requests import JobKind
-from friction_tui.vocabulary.recipe import InputSpec, Recipe, Rewrite
+from friction_tui.vocabulary.recipe import InputSpec, Range, Recipe, Rewrite
 
 
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -168,6 +168,8 @@ class Findings(msgspec.Struct, frozen=True, tag="findings"):
     source: str = ""
     note: str = ""
     """Why it is unavailable or failed, or what it covers."""
+    kernels: bool = False
+    """Of the builder's check: kernels were compiled too, for all of the model."""
 
 
 class Judged(msgspec.Struct, frozen=True, tag="judged"):
@@ -277,6 +279,14 @@ class Forecasted(msgspec.Struct, frozen=True, tag="forecasted"):
     note: str = ""
 
 
+class WidestFound(msgspec.Struct, frozen=True, tag="widest_found"):
+    """Answer to `FindWidest`; `range` None with the reason in `note`, which else says what ends the range."""
+
+    key: str
+    range: Range | None
+    note: str = ""
+
+
 class JobProgress(msgspec.Struct, frozen=True, tag="job_progress"):
     """A job's phases so far, and the log lines since the last message."""
 
@@ -290,7 +300,8 @@ class JobProgress(msgspec.Struct, frozen=True, tag="job_progress"):
 class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     """A job is over: its result, or `error`, or cancelled. Exactly one per started job.
 
-    `died` is how its process ended, in words that follow "the process", when it ended without a result of its own.
+    `died` is how its process ended, in words that follow "the process", when it ended without a result of its own;
+    `late` tells that it was ended because its time was over.
     """
 
     job: int
@@ -299,6 +310,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     cancelled: bool = False
     error: str = ""
     died: str = ""
+    late: bool = False
     build: BuildResult | None = None
     latency: LatencyResult | None = None
     precision: PrecisionResult | None = None
@@ -315,10 +327,11 @@ class OpsetPlanned(msgspec.Struct, frozen=True, tag="opset_planned"):
 
 
 class Saved(msgspec.Struct, frozen=True, tag="saved"):
-    """A file was written."""
+    """A file was written; `note` says what is known of it."""
 
     path: str
     bytes: int
+    note: str = ""
 
 
 class GpuSamples(msgspec.Struct, frozen=True, tag="gpu_samples"):
@@ -374,6 +387,7 @@ Event = (
     | Detail
     | Stats
     | Forecasted
+    | WidestFound
     | JobProgress
     | JobEnded
     | OpsetPlanned

@@ -41,7 +41,8 @@ class CutParts(msgspec.Struct, frozen=True, kw_only=True):
 
     The tail runs on ONNX Runtime; where there is a `middle`, that does, and the tail on TensorRT again. Files as
     written; `tensors` cross from one to the other, `bytes` of them at opt (0 where a size is not known).
-    `runner` is a Python file that runs all of them. `nodes` counts those of each part. `verified` is what running
+    `built` says of each part for TensorRT whether its builder takes it. `runner` is a Python file that runs all of
+    them. `nodes` counts those of each part. `verified` is what running
     the composition and the original showed, in words. `why_not` says why there are no parts.
     """
 
@@ -51,6 +52,7 @@ class CutParts(msgspec.Struct, frozen=True, kw_only=True):
     runner: str = ""
     tensors: tuple[str, ...] = ()
     bytes: int = 0
+    built: tuple[str, ...] = ()
     nodes: tuple[int, ...] = ()
     verified: str = ""
     holds: bool | None = None
@@ -81,7 +83,8 @@ class Reduction(msgspec.Struct, frozen=True, kw_only=True):
     """The smallest part of a model that an engine refuses, or dies of, as it does the whole.
 
     `nodes` are its nodes (operator and name), of `total`; `findings` what the engine says of it. `complete` False: time
-    ran out before every smaller part was tried. `saved` is the file that was written, "" for none.
+    ran out before every smaller part was tried. `saved` is the file that was written, "" for none, `inputs` one with
+    the inputs on which it fails. `said` is the engine's own text where no finding has it.
     """
 
     source: str
@@ -91,6 +94,8 @@ class Reduction(msgspec.Struct, frozen=True, kw_only=True):
     builds: int
     complete: bool
     saved: str = ""
+    inputs: str = ""
+    said: str = ""
 
 
 class Phase(msgspec.Struct, frozen=True):
@@ -226,22 +231,30 @@ class OpsetPlan(msgspec.Struct, frozen=True, kw_only=True):
     verification: str = ""
 
 
-class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):
-    """Predicted activation memory along one dimension key, everything else at opt. Bytes.
+class Largest(msgspec.Struct, frozen=True, kw_only=True):
+    """A tensor that is stored, with the name of the node that makes it."""
 
-    `naive` keeps every tensor apart until its last use, `fused` assumes element-wise chains in place; the
-    truth is usually between. `planned` are (size, bytes) from builds of this model.
+    tensor: str
+    node: str
+    bytes: int
+
+
+class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):
+    """Predicted memory along one dimension key, every other dimension at its max (`others`). Bytes.
+
+    `activations` belong to `sizes` one by one. `unknown` tensors have no known size, so that the figures are the least
+    that is needed. `largest` tensors are those of the largest of `sizes`. `fits` has, for each budget that was asked
+    about, the largest size that fits, None where not even the range's min does.
     """
 
     key: str
     sizes: tuple[int, ...]
-    naive: tuple[int, ...]
-    fused: tuple[int, ...]
+    activations: tuple[int, ...]
     weights: int
-    floor: int
-    planned: tuple[tuple[int, int], ...] = ()
-    largest: tuple[tuple[str, int], ...] = ()
-    """The largest tensors at max: (name, bytes)."""
+    unknown: int = 0
+    others: tuple[tuple[str, int], ...] = ()
+    largest: tuple[Largest, ...] = ()
+    fits: tuple[tuple[int, int | None], ...] = ()
 
 
 class GpuSample(msgspec.Struct, frozen=True):

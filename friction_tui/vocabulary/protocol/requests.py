@@ -15,8 +15,8 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
     `again` reads what is open already once more: until the new model is there, the older one stays. `careful` leaves
     out what onnx's native code infers in the worker's own process: a worker died with this model. `past` and `future`
-    are those of a session that is resumed. Nobody looks at the graph without `drawn`: it is not laid out, not sent, and
-    its rows get no labels.
+    are those of a session that is resumed. `kernels` has them compiled in the background after each verdict. Without
+    `drawn` nobody looks at the graph: it is not laid out, not sent, and its rows get no labels.
     """
 
     revision: int
@@ -27,6 +27,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     drawn: bool = True
     past: tuple[Recipe, ...] = ()
     future: tuple[Recipe, ...] = ()
+    kernels: bool = False
 
 
 class EditStep(enum.StrEnum):
@@ -63,9 +64,20 @@ class ReadInitializer(msgspec.Struct, frozen=True, tag="read_initializer"):
 
 
 class Forecast(msgspec.Struct, frozen=True, tag="forecast"):
-    """Ask for `MemoryForecast` along one dimension key ("" lets the worker choose)."""
+    """Ask for `MemoryForecast` along one dimension key ("" lets the worker choose), and what fits `budgets` (bytes).
+
+    `at` is the one size of `key` to predict for; 0 means all of its range.
+    """
 
     key: str = ""
+    budgets: tuple[int, ...] = ()
+    at: int = 0
+
+
+class FindWidest(msgspec.Struct, frozen=True, tag="find_widest"):
+    """Ask for the widest range of one dimension key in which the shapes work, at the opt sizes of the others."""
+
+    key: str
 
 
 class JobKind(enum.StrEnum):
@@ -103,6 +115,10 @@ class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
     """The kinds of finding that a run of fixes is limited to; () for all."""
     output: str = ""
     """Where a run of fixes writes the model, on the worker's machine; "" for nowhere."""
+    limit_s: float = 0.0
+    """Seconds it may take, of a reduction each build in it; 0 for as long as any may."""
+    memory: int = 0
+    """Bytes of memory it may use; 0 for as much as any job may."""
     script: str = ""
     """Where it writes a script that repeats the edits; "" for nowhere."""
     diff: bool = False
@@ -125,6 +141,12 @@ class SaveEngine(msgspec.Struct, frozen=True, tag="save_engine"):
 
 class SaveModel(msgspec.Struct, frozen=True, tag="save_model"):
     """Write the model with the recipe applied to `path`."""
+
+    path: str
+
+
+class SaveScript(msgspec.Struct, frozen=True, tag="save_script"):
+    """Write a Python script to `path` that repeats the recipe's edits on the original model."""
 
     path: str
 
@@ -171,10 +193,12 @@ Request = (
     | Inspect
     | ReadInitializer
     | Forecast
+    | FindWidest
     | StartJob
     | CancelJob
     | SaveEngine
     | SaveModel
+    | SaveScript
     | WatchGpu
     | ReadSource
     | WatchSource
@@ -183,7 +207,7 @@ Request = (
     | Preview
 )
 
-LOOKS = (Inspect, ReadInitializer, Forecast, ReadSource, WatchGpu, WatchSource, Preview)
+LOOKS = (Inspect, ReadInitializer, Forecast, FindWidest, ReadSource, WatchGpu, WatchSource, Preview)
 """Requests that change nothing for anybody else: who only watches may make them, and a recording answers them."""
 
 
@@ -204,6 +228,8 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     engine: str = ""
     """A plan built before, for a measurement on TensorRT."""
     tolerance: float = 0.0
+    limit_s: float = 0.0
+    memory: int = 0
     data: str = ""
     level: str = ""
     only: tuple[str, ...] = ()

@@ -41,6 +41,9 @@ def _in_profiles(before: Recipe, after: Recipe) -> list[str]:
         for olds, news in ((was.ranges, now.ranges), (was.values, now.values)):
             moved += [words for key in {**olds, **news} for words in _moved(key, olds.get(key), news.get(key))]
         said += [f"profile {number}: {words}" for words in moved] if len(new) > 1 else moved
+    gone, added = old[0].relations, new[0].relations  # they hold in every profile
+    said += [f"+ {relation}" for relation in added if relation not in gone]
+    said += [f"- {relation}" for relation in gone if relation not in added]
     return said or ([f"profile {after.position}"] if before.position != after.position else [])
 
 
@@ -50,7 +53,7 @@ def _moved(key: str, old: Range | Values | None, new: Range | Values | None) -> 
     if old is None or new is None:
         return [f"{key} {_text(old)} → {_text(new)}"]
     moved = [point for point in POINTS if old.at(point) != new.at(point)]
-    if len(moved) == 1:
+    if len(moved) == 1 and _step(old) == _step(new):
         return [f"{key} {moved[0]} {_size(old.at(moved[0]))} → {_size(new.at(moved[0]))}"]
     return [f"{key} {_text(old)} → {_text(new)}"]
 
@@ -59,7 +62,11 @@ def _text(chosen: Range | Values | None) -> str:
     if chosen is None:
         return "not set"
     sizes = [_size(chosen.at(point)) for point in POINTS]
-    return sizes[0] if len(set(sizes)) == 1 else "..".join(sizes)
+    return sizes[0] if len(set(sizes)) == 1 else "..".join(sizes) + _step(chosen)
+
+
+def _step(chosen: Range | Values) -> str:
+    return f" step {chosen.step}" if isinstance(chosen, Range) and chosen.step > 1 else ""
 
 
 def _size(size: int | tuple[int, ...]) -> str:

@@ -30,7 +30,8 @@ def shapes_arguments(shapes: Mapping[str, Shapes], values: Mapping[str, Values])
     words: list[str] = []
     for name, given in shapes.items():
         points = [shape_text(given.at(point)) for point in POINTS]
-        words += ["--shapes", f"{_named(name)}:{_collapsed(points)}"]
+        step = f" step {shape_text(given.step)}" if given.step else ""
+        words += ["--shapes", f"{_named(name)}:{_collapsed(points)}{step}"]
     for name, chosen in values.items():
         points = [",".join(str(value) for value in chosen.at(point)) for point in POINTS]
         words += ["--shape-values", f"{_named(name)}:{_collapsed(points)}"]
@@ -85,10 +86,11 @@ def check_command(recipe: Recipe, inputs: Sequence[Port]) -> str:
     if recipe.profile is None:
         words.append("--no-profile")
     else:
-        for number, profile in enumerate(_profiles(recipe, inputs)):
+        for number, profile in enumerate(recipe.profiles):
             words += [f"--profile {number}"] if recipe.others else []
-            pairs = iter(shapes_arguments(*profile))
+            pairs = iter(shapes_arguments(*_shapes_and_values(profile, inputs)))
             words += [f"{flag} {shlex.quote(value)}" for flag, value in zip(pairs, pairs, strict=True)]
+            words += [f"--relation {shlex.quote(relation)}" for relation in profile.relations]
     words += [f"--opset {recipe.opset}"] if recipe.opset is not None else []
     words += [f"--target {recipe.target}"] if recipe.target else []
     words += [f"--precision {recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
@@ -141,6 +143,11 @@ def _torch_dim(port: Port, axis: int, profile: Profile | None) -> tuple[str, str
         return name, f"{name} = torch.export.Dim({name!r})"
     if chosen.min == chosen.max:
         return name, ""
+    if chosen.step > 1 and chosen.min % chosen.step == 0:  # torch.export takes a multiple of another dimension
+        counted, least, most = f"{name}_steps", chosen.min // chosen.step, chosen.max // chosen.step
+        low = f"min={least}, " if least > 1 else ""
+        declared = f"{counted} = torch.export.Dim({counted!r}, {low}max={most})"
+        return name, f"{declared}\n{name} = {chosen.step} * {counted}"
     low = f"min={chosen.min}, " if chosen.min > 1 else ""
     return name, f"{name} = torch.export.Dim({name!r}, {low}max={chosen.max})"
 

@@ -12,16 +12,26 @@ from typing import Annotated
 import msgspec
 
 
-class Range(msgspec.Struct, frozen=True):
-    """The sizes one dimension may take at run time, in elements: `min` <= `opt` <= `max`."""
+class Range(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The sizes one dimension may take at run time, in elements: `min` <= `opt` <= `max`.
+
+    With a `step` only min, min + step, min + 2·step and so on are ever fed, which TensorRT does not know of: checks
+    look at no other sizes then.
+    """
 
     min: int
     opt: int
     max: int
+    step: int = 1
 
     def at(self, point: str) -> int:
         """The size at `point`: "min", "opt" or "max"."""
         return {"min": self.min, "opt": self.opt, "max": self.max}[point]
+
+    def nearest(self, size: int) -> int:
+        """The size of the range that is nearest to `size`, the lower of two; `max` is on the step like all others."""
+        last = (self.max - self.min) // self.step
+        return self.min + self.step * min(max((size - self.min + (self.step - 1) // 2) // self.step, 0), last)
 
 
 class Values(msgspec.Struct, frozen=True):
@@ -46,12 +56,14 @@ class Profile(msgspec.Struct, frozen=True, omit_defaults=True):
     input that uses it, or `input[axis]` for a dimension without a symbol. An `input[axis]` entry wins
     over the symbol, and over a size fixed in the model (TensorRT then refuses it, and a finding says so).
     `values` maps a shape-tensor input to its values. `guessed` lists the keys that were not chosen: the tool
-    proposed them, and says so wherever they are shown.
+    proposed them, and says so wherever they are shown. `relations` are equations that the sizes satisfy whenever the
+    model runs, such as `total = past + seq` (see `friction_tui.vocabulary.recipe.relations`).
     """
 
     ranges: dict[str, Range] = {}
     values: dict[str, Values] = {}
     guessed: tuple[str, ...] = ()
+    relations: tuple[str, ...] = ()
 
 
 def dim_key(input_name: str, axis: int, dim: int | str) -> str:
@@ -189,6 +201,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
                 guessed=tuple(k for k in profile.guessed if k != key),
             ),
         )
+
+    def with_relations(self, relations: tuple[str, ...]) -> Recipe:
+        """The recipe with these relations in each of its profiles: they hold for the model, whatever is built."""
+        profiles = self.profiles or (Profile(),)
+        changed = tuple(msgspec.structs.replace(profile, relations=relations) for profile in profiles)
+        return self.with_profiles(changed, self.position)
 
     def with_values(self, input_name: str, chosen: Values) -> Recipe:
         """The recipe with the values of one shape-tensor input changed."""

@@ -13,14 +13,19 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from friction_tui.vocabulary.protocol import Port
 from friction_tui.vocabulary.recipe import POINTS, InputSpec, Profile, Range, Values, dim_key
+from friction_tui.vocabulary.recipe.relations import RelationError, parse_relation
 
 LARGEST = 2**31 - 1
 """TensorRT's documented limit for the elements of one tensor, so no dimension is larger."""
 RULE = "0 ≤ min ≤ opt ≤ max, and max at least 1"
 """What `IOptimizationProfile` accepts; an all-empty range would build an engine for nothing."""
-SHAPE_FLAGS = ("--shapes", "--shape-values", "--minShapes", "--optShapes", "--maxShapes")
+STEP_RULE = "sizes with a step are min, min + step, min + 2·step and so on up to max"
+TRTEXEC_FLAGS = ("--minShapes", "--optShapes", "--maxShapes")
+SHAPE_FLAGS = ("--shapes", "--shape-values", *TRTEXEC_FLAGS, "--relation")
 EXAMPLE_TYPES = (
     *("float32", "float16", "bfloat16", "float64"),
     *("int64", "int32", "int16", "int8", "uint8", "bool", "complex64"),
@@ -31,7 +36,9 @@ PROFILE_MARK = "\x1f"
 SCALAR = "scalar"
 """How trtexec writes the shape of an input of rank 0."""
 
-_RANGE_SEPARATOR = re.compile(r"\s*(?:\.\.+|…|–|-|:|,|;|·|/|\s)\s*")
+_RANGE_SEPARATOR = re.compile(r"\s*(?:\.\.+|…|(?<=[0-9])\s*[-–]|:|,|;|·|/|\s)\s*")
+"""A dash separates only where a size stands before it: `-3` is below 0, not 3."""
+_STEP = re.compile(r"\s*\b(?:step|by)\b\s*", re.IGNORECASE)
 
 
 class RecipeTextError(ValueError):
@@ -49,13 +56,21 @@ class Shapes:
     min: tuple[int, ...]
     opt: tuple[int, ...]
     max: tuple[int, ...]
+    step: tuple[int, ...] = ()
+    """The step of each axis; () for 1 everywhere."""
+
+    @property
+    def ranges(self) -> tuple[Range, ...]:
+        """The range of each axis."""
+        steps = self.step or (1,) * len(self.min)
+        return tuple(Range(*sizes) for sizes in zip(self.min, self.opt, self.max, steps, strict=True))
 
     def at(self, point: str) -> tuple[int, ...]:
         """The shape at `point`: "min", "opt" or "max"."""
         return {"min": self.min, "opt": self.opt, "max": self.max}[point]
 
 
-def checked(low: int, opt: int, high: int, what: str) -> Range:
+def checked(low: int, opt: int, high: int, what: str, step: int = 1) -> Range:
     """A range that keeps the rule; ProfileRuleError says by which of its numbers `what` breaks it."""
     if low < 0:
         raise ProfileRuleError(f"{what}: min {low} is below 0; the rule is {RULE}")
@@ -67,35 +82,55 @@ def checked(low: int, opt: int, high: int, what: str) -> Range:
         raise ProfileRuleError(f"{what}: max is 0, so every tensor would be empty; the rule is {RULE}")
     if high > LARGEST:
         raise ProfileRuleError(f"{what}: max {high} is above {LARGEST}, TensorRT's limit for a whole tensor")
-    return Range(low, opt, high)
+    if step < 1:
+        raise ProfileRuleError(f"{what}: step {step} is below 1; {STEP_RULE}")
+    for point, size in (("opt", opt), ("max", high)):
+        if (size - low) % step:
+            below = size - (size - low) % step
+            raise ProfileRuleError(
+                f"{what}: {point} {size} is not on the step {step}, {below} and {below + step} are; {STEP_RULE}"
+            )
+    return Range(low, opt, high, step if low < high else 1)
 
 
 def parse_range(text: str, what: str, current: Range | None = None) -> Range:
     """A typed range: `8` for all three, `1..4..8` (also with spaces, dashes or commas), `320-640` for min and max.
 
     With two sizes opt stays the one of `current`, moved into the new range where it has to be; without `current`
-    it is max. Raises RecipeTextError with `what` and the rule.
+    it is max. `64..512 step 8` has a step; without one a range has the step 1. Raises RecipeTextError with `what` and
+    the rule.
     """
+    text, step = _without_step(text, what)
     words = [word for word in _RANGE_SEPARATOR.split(text.strip()) if word]
     if not words:
         raise RecipeTextError(f"{what}: type one size, min..max, or min..opt..max")
-    sizes = [_whole(word, what) for word in words]
+    sizes = [_size(word, what) for word in words]
     if len(sizes) == 1:
-        return checked(sizes[0], sizes[0], sizes[0], what)
+        return checked(sizes[0], sizes[0], sizes[0], what, step)
     if len(sizes) == 2:
         low, high = sizes
         if low > high:
             raise ProfileRuleError(f"{what}: min {low} is above max {high}; the rule is {RULE}")
-        return checked(low, min(max(current.opt if current else high, low), high), high, what)
+        checked(low, low, high, what, step)
+        return checked(low, Range(low, low, high, step).nearest(current.opt if current else high), high, what, step)
     if len(sizes) == 3:
-        return checked(sizes[0], sizes[1], sizes[2], what)
+        return checked(sizes[0], sizes[1], sizes[2], what, step)
     raise RecipeTextError(f"{what}: {len(sizes)} sizes in {text.strip()!r}; a range has one, two or three")
 
 
 def with_point(current: Range, point: str, size: int, what: str) -> Range:
     """The range with one of its three sizes changed, if the rule still holds."""
     sizes = {name: current.at(name) for name in POINTS} | {point: size}
-    return checked(sizes["min"], sizes["opt"], sizes["max"], what)
+    return checked(sizes["min"], sizes["opt"], sizes["max"], what, current.step)
+
+
+def with_step(current: Range, step: int, what: str) -> Range:
+    """The range with another step; opt moves to the nearest size on it, min and max have to be on it."""
+    if step < 1:
+        raise ProfileRuleError(f"{what}: step {step} is below 1; {STEP_RULE}")
+    checked(current.min, current.max, current.max, what, step)
+    opt = Range(current.min, current.opt, current.max, step).nearest(current.opt)
+    return checked(current.min, opt, current.max, what, step)
 
 
 def parse_values(text: str, what: str) -> tuple[int, ...]:
@@ -109,17 +144,21 @@ def parse_values(text: str, what: str) -> tuple[int, ...]:
 def parse_shapes(texts: Iterable[str]) -> dict[str, Shapes]:
     """`name:shape` or `name:min..opt..max`, several separated by commas or given one by one.
 
-    A shape is `1x3x224x224`, `[1,3,224,224]` or `scalar`. A name with a colon or comma in it may be quoted.
+    A shape is `1x3x224x224`, `[1,3,224,224]` or `scalar`. A name with a colon or comma in it may be quoted. A range may
+    end in a step for each axis, `x:1x3x64..1x3x128..1x3x512 step 1x1x8`, or in one for the only axis that varies.
     """
     found: dict[str, Shapes] = {}
     for text in texts:
         for name, rest in _entries(text, "--shapes"):
-            points = [_shape(point, name) for point in rest.split("..")]
+            sizes, *steps = _STEP.split(rest)
+            points = [_shape(point, name) for point in sizes.split("..")]
             if len(points) not in (1, 3):
                 raise RecipeTextError(
                     f"--shapes, input {name!r}: {len(points)} shapes; give one for all three, or min..opt..max"
                 )
-            _add(found, name, _consistent(name, *(points * 3 if len(points) == 1 else points)), "--shapes")
+            low, opt, high = points * 3 if len(points) == 1 else points
+            step = _steps(name, steps, low, high)
+            _add(found, name, _consistent(name, low, opt, high, step), "--shapes")
     return found
 
 
@@ -169,14 +208,17 @@ def parse_profiles(given: Mapping[str, Sequence[str]]) -> tuple[Profile, ...]:
             name, mark, text = value.rpartition(PROFILE_MARK)
             by_profile.setdefault(name if mark else "0", {}).setdefault(flag, []).append(text)
     names = sorted(by_profile, key=int) if all(name.isdecimal() for name in by_profile) else list(by_profile)
-    return tuple(_profile_of(by_profile[name], f"profile {name}, " if len(names) > 1 else "") for name in names)
+    profiles = [_profile_of(by_profile[name], f"profile {name}, " if len(names) > 1 else "") for name in names]
+    relations = tuple(dict.fromkeys(relation for profile in profiles for relation in profile.relations))
+    return tuple(msgspec.structs.replace(profile, relations=relations) for profile in profiles)
 
 
 def _profile_of(given: Mapping[str, Sequence[str]], where: str) -> Profile:
     try:
-        trtexec = parse_trtexec(*(",".join(given.get(flag, ())) for flag in SHAPE_FLAGS[2:]))
+        trtexec = parse_trtexec(*(",".join(given.get(flag, ())) for flag in TRTEXEC_FLAGS))
         shapes = {**trtexec, **parse_shapes(given.get("--shapes", ()))}
-        return profile_by_axis(shapes, parse_shape_values(given.get("--shape-values", ())))
+        profile = profile_by_axis(shapes, parse_shape_values(given.get("--shape-values", ())))
+        return msgspec.structs.replace(profile, relations=parse_relations(given.get("--relation", ())))
     except RecipeTextError as error:
         raise type(error)(f"{where}{error}") from error
 
@@ -203,7 +245,7 @@ def parse_arguments(text: str) -> tuple[dict[str, Shapes], dict[str, Values]]:
             given.setdefault("--shapes", []).append(word)
     if not given:
         raise RecipeTextError(f"no shapes in {text.strip()[:60]!r}; the flags are {', '.join(SHAPE_FLAGS)}")
-    trtexec = [",".join(given.get(name, ())) for name in SHAPE_FLAGS[2:]]
+    trtexec = [",".join(given.get(name, ())) for name in TRTEXEC_FLAGS]
     shapes = parse_trtexec(*trtexec) | parse_shapes(given.get("--shapes", ()))
     return shapes, parse_shape_values(given.get("--shape-values", ()))
 
@@ -232,11 +274,7 @@ def parse_example(text: str) -> InputSpec:
 
 def profile_by_axis(shapes: Mapping[str, Shapes], values: Mapping[str, Values]) -> Profile:
     """A profile before the model is known: every dimension under its `input[axis]` key."""
-    ranges = {
-        f"{name}[{axis}]": Range(*sizes)
-        for name, given in shapes.items()
-        for axis, sizes in enumerate(zip(given.min, given.opt, given.max, strict=True))
-    }
+    ranges = {f"{name}[{axis}]": chosen for name, given in shapes.items() for axis, chosen in enumerate(given.ranges)}
     return Profile(ranges=ranges, values=dict(values))
 
 
@@ -259,8 +297,8 @@ def profile_for(inputs: Sequence[Port], shapes: Mapping[str, Shapes], values: Ma
             raise RecipeTextError(
                 f"input {name!r} has {len(port.dims)} dimensions, {dims_text(port)}; {len(given.min)} were given"
             )
-        for axis, sizes in enumerate(zip(given.min, given.opt, given.max, strict=True)):
-            wanted, dim = Range(*sizes), port.dims[axis] if port.dims is not None else None
+        for axis, wanted in enumerate(given.ranges):
+            dim = port.dims[axis] if port.dims is not None else None
             if dim is not None and dim.size is not None and wanted == Range(dim.size, dim.size, dim.size):
                 continue
             fixed = dim is not None and dim.size is not None
@@ -281,7 +319,9 @@ def shapes_of(inputs: Sequence[Port], profile: Profile) -> dict[str, Shapes]:
         ranges = [range_of(port, axis, profile) for axis in range(len(port.dims))]
         known = [chosen for chosen in ranges if chosen is not None]
         if len(known) == len(ranges):
-            found[port.name] = Shapes(*(tuple(chosen.at(point) for chosen in known) for point in POINTS))
+            steps = tuple(chosen.step for chosen in known)
+            low, opt, high = (tuple(chosen.at(point) for chosen in known) for point in POINTS)
+            found[port.name] = Shapes(low, opt, high, steps if set(steps) - {1} else ())
     return found
 
 
@@ -305,6 +345,45 @@ def dims_text(port: Port) -> str:
     return " × ".join(dim.symbol or ("?" if dim.size is None else str(dim.size)) for dim in port.dims) or SCALAR
 
 
+def parse_relations(texts: Iterable[str]) -> tuple[str, ...]:
+    """Relations between sizes (see `recipe.relations`), as they are kept: each once, in its normal form."""
+    try:
+        return tuple(dict.fromkeys(str(parse_relation(text)) for text in texts))
+    except RelationError as error:
+        raise RecipeTextError(f"--relation: {error}") from error
+
+
+def _without_step(text: str, what: str) -> tuple[str, int]:
+    """The text of a range before its step, and the step."""
+    rest, *steps = _STEP.split(text)
+    if not steps:
+        return text, 1
+    if len(steps) > 1 or not steps[0].strip():
+        raise RecipeTextError(f"{what}: one number stands after step, such as 64..512 step 8")
+    return rest, _whole(steps[0].strip(), f"{what}, step")
+
+
+def _steps(name: str, given: Sequence[str], low: tuple[int, ...], high: tuple[int, ...]) -> tuple[int, ...]:
+    """A step for each axis; one number is for the only axis that varies."""
+    if not given:
+        return ()
+    step = _shape(given[0], name) if len(given) == 1 and given[0].strip() else ()
+    varying = [axis for axis, (least, most) in enumerate(zip(low, high, strict=False)) if least != most]
+    if len(step) == 1 and len(varying) == 1:
+        return tuple(step[0] if axis == varying[0] else 1 for axis in range(len(low)))
+    if len(step) != len(low):
+        raise RecipeTextError(
+            f"--shapes, input {name!r}: a step for each of the {len(low)} axes is needed, such as step "
+            f"{'x'.join('8' if axis in varying else '1' for axis in range(len(low))) or '1'}"
+        )
+    return step
+
+
+def _size(word: str, what: str) -> int:
+    """A size of a range; one below 0 is understood, and refused by the rule."""
+    return _whole(word, what, signed=True)
+
+
 def _whole(word: str, what: str, *, signed: bool = False) -> int:
     if not re.fullmatch(r"-?[0-9]+" if signed else r"[0-9]+", word, re.ASCII) or len(word) > 20:
         kind = "a whole number" if signed else "a whole number of elements"
@@ -320,14 +399,17 @@ def _shape(text: str, name: str) -> tuple[int, ...]:
     return tuple(_whole(word.strip(), f"input {name!r}, shape {text!r}") for word in words)
 
 
-def _consistent(name: str, low: tuple[int, ...], opt: tuple[int, ...], high: tuple[int, ...]) -> Shapes:
+def _consistent(
+    name: str, low: tuple[int, ...], opt: tuple[int, ...], high: tuple[int, ...], step: tuple[int, ...] = ()
+) -> Shapes:
     ranks = [len(low), len(opt), len(high)]
     if len(set(ranks)) > 1:
         counts = ", ".join(f"{point} has {rank}" for point, rank in zip(POINTS, ranks, strict=True))
         raise ProfileRuleError(f"input {name!r}: {counts} dimensions; an input has as many at every point")
-    for axis, sizes in enumerate(zip(low, opt, high, strict=True)):
-        checked(*sizes, f"input {name!r}, axis {axis}")
-    return Shapes(low, opt, high)
+    steps = step or (1,) * len(low)
+    for axis, (least, likely, most, by) in enumerate(zip(low, opt, high, steps, strict=True)):
+        checked(least, likely, most, f"input {name!r}, axis {axis}", by)
+    return Shapes(low, opt, high, step)
 
 
 def _entries(text: str, flag: str) -> list[tuple[str, str]]:

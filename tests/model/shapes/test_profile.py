@@ -147,3 +147,45 @@ def test_a_trip_count_decides_how_many_rows_a_loop_collects(rows: str, expected:
             y{rows} = Loop (trips, on, x) <body = b (int64 i, bool c, float[4] s) => (bool d, float[4] o{out}) {{
                 d = Identity (c) o = Relu (s){last} }}> }}"""
     assert shape_tensor_inputs(from_proto(parser.parse_model(text), Path("m.onnx"))) == expected
+
+
+def test_the_batch_of_a_state_follows_that_of_the_input() -> None:
+    model = parsed("""g (float[?,?,8] x, float[1,?,4] state, float[1,16,8] W, float[1,16,4] R) => (float[a,b,c,d] y) {
+        turned = Transpose <perm = [1, 0, 2]> (x)
+        y, h = LSTM <hidden_size = 4> (turned, W, R, , , state, state) }""")
+    profile = default_profile(model)
+    assert profile.ranges["state[1]"] == profile.ranges["x[0]"] == Range(1, 4, 8)
+    assert set(profile.guessed) == {"x[0]", "x[1]", "state[1]"}
+    assert failing_points(model, profile) == []
+
+
+def test_a_mask_is_as_long_as_past_and_input_together() -> None:
+    model = parsed("""g (float[1,past] cache, float[1,seq] x, float[1,total] mask) => (float[1,t] y) {
+        all = Concat <axis = 1> (cache, x) y = Add (all, mask) }""")
+    ranges = default_profile(model).ranges
+    sums = [ranges["past"].at(point) + ranges["seq"].at(point) for point in POINTS]
+    assert [ranges["total"].at(point) for point in POINTS] == sums
+
+
+def test_a_declared_relation_decides_what_nobody_chose() -> None:
+    model = parsed("g (float[1,T1] a, float[1,T2] b) => (float[1,T1] y, float[1,T2] z) { y = Relu (a) z = Relu (b) }")
+    given = Profile(ranges={"T2": Range(1, 8, 16)}, relations=("T1 = T2 + 1",))
+    assert default_profile(model, given).ranges["T1"] == Range(2, 9, 17)
+    other_way = Profile(ranges={"T1": Range(2, 9, 17)}, relations=("T1 = T2 + 1",))
+    assert default_profile(model, other_way).ranges["T2"] == Range(1, 8, 16)
+
+
+def test_sizes_at_which_the_model_runs_are_taken_where_shapes_cannot_tell() -> None:
+    model = parsed("g (float[1,T] x) => (int64[a,b] y) { y = NonZero (x) }")
+    asked: list[int] = []
+
+    def runs(profile: Profile) -> bool:
+        asked.append(profile.ranges["T"].opt)
+        return profile.ranges["T"].opt == 64
+
+    assert default_profile(model, None, runs).ranges["T"].opt == 64
+    assert len(asked) <= 4
+    known = parsed("g (float[1,T] x) => (float[1,T] y) { y = Relu (x) }")
+    asked.clear()
+    default_profile(known, None, runs)
+    assert asked == []

@@ -149,6 +149,18 @@ def test_known_messages(text: str, kind: str, words: str) -> None:
             "(u1 < 0)",
         ),
         (
+            "Error Code 4: API Usage Error (?: Input dimensions with this name have different constant values or have "
+            "contradictory IOptimizationProfile values.",
+            "profile/same-symbol",
+            "share a name",
+        ),
+        (
+            "[graphScope.cpp::analyze::471] Error Code 2: Internal Error (Assertion tScope.getType() != "
+            "ScopeType::kUNDEFINED failed.  In analyze at /_src/optimizer/common/graphScope.cpp:471)",
+            "control/nested-if",
+            "in a branch of another If",
+        ),
+        (
             "Tensorflow op [StatefulPartitionedCall: StatefulPartitionedCall] is not supported",
             "export/tf-function-left",
             "not inlined",

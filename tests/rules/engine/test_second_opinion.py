@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
-from onnx import parser
+from onnx import numpy_helper, parser
 
 from friction_tui.engines import onnxruntime
-from friction_tui.model.opened import OpenedModel, from_proto
-from friction_tui.rules.engine.second_opinion import objections, with_second_opinion, without_prefix
+from friction_tui.kinds import weights
+from friction_tui.model.opened import OpenedModel, from_proto, open_model
+from friction_tui.rules.engine.second_opinion import (
+    claims_to_run,
+    confirmed_by_run,
+    objections,
+    with_second_opinion,
+    without_prefix,
+)
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, Tier
 
 RUNTIME, CHECKER = "ONNX Runtime 1.32.0 CPU", "onnx.checker 1.23.2"
@@ -144,3 +153,40 @@ def test_a_missing_kernel_is_not_a_second_source() -> None:
     model = opened("(bfloat16[2] x) => (bfloat16[2] y) { [n] y = Mul (x, x) }")
     (one,) = with_second_opinion([found("0")], onnxruntime.verdict(model), RUNTIME, CHECKER)
     assert one.also == ()
+
+
+def test_a_run_decides_whether_stored_infinities_reach_an_output(tmp_path: Path) -> None:
+    """`weights/inf` is an error where an output is not finite, a warning where all are."""
+    model = parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        g (int64[1] i, float[1,2] x) => (float[1,2] y) { row = Gather (table, i) y = Add (row, x) }""")
+    table = np.zeros((3, 2), np.float32)
+    cases = ((2, Severity.WARNING, "every output is finite"), (1, Severity.ERROR, "y has NaN or Inf"))
+    for row, severity, said in cases:
+        del model.graph.initializer[:]
+        table[:] = 0
+        table[row] = np.inf
+        model.graph.initializer.append(numpy_helper.from_array(table, "table"))
+        path = tmp_path / f"row{row}.onnx"
+        onnx.save(model, path)
+        ran = onnxruntime.run_once(open_model(path), {"i": (1,), "x": (1, 2)}, {}, limit_s=60)
+        assert ran is not None
+        claim = weights.INF.finding(name="table", cause="c.", locations=(), fixes=())
+        assert claims_to_run([claim])
+        (confirmed,) = confirmed_by_run([claim], ran, RUNTIME)
+        assert confirmed.severity is severity
+        assert said in confirmed.evidence[-1]
+
+
+def test_a_run_says_at_which_sizes_a_model_works(tmp_path: Path) -> None:
+    model = parser.parse_model("""<ir_version: 8, opset_import: ["" : 17]>
+        g (float[n,4] x, int64[1] k) => (float[a,b] y) { y = Reshape (x, two) }""")
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 4]), "two"))
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path)
+    opened_file = open_model(path)
+    works = onnxruntime.run_once(opened_file, {"x": (2, 4), "k": (1,)}, {"k": (3,)}, limit_s=60)
+    fails = onnxruntime.run_once(opened_file, {"x": (3, 4), "k": (1,)}, {}, limit_s=60)
+    assert works is not None
+    assert fails is not None
+    assert (works.error, works.not_finite) == ("", ())
+    assert "Reshape" in fails.error

@@ -10,12 +10,14 @@ from typing import Any
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from onnx.parser import parse_model
 
 from friction_tui.engines.base import NEEDS_GPU, Refusal
 from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
+from friction_tui.rules.operators.builder_limits import check as builder_limits
 from friction_tui.rules.operators.operators import check
 from friction_tui.rules.operators.partitions import partitions
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
@@ -97,6 +99,19 @@ def test_thirty_nodes_refused_for_one_reason_are_one_finding(asked: Asked) -> No
     assert "27 more" in finding.cause
 
 
+def test_nodes_behind_others_that_are_refused_for_the_same_reason_are_in_their_finding(asked: Asked) -> None:
+    model = parse_model(
+        """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[4] x, int64[4] i) => (float[4] y) {
+            a = ScatterElements <axis = 0, reduction = "add"> (x, i, x)
+            b = Relu (a)
+            y = ScatterElements <axis = 0, reduction = "add"> (b, i, x)
+        }"""
+    )
+    (finding,) = asked(model)
+    assert (len(finding.node_paths), finding.provisional) == (2, False)
+
+
 def test_an_attribute_is_refused_and_shown(asked: Asked, said: Callable[[Iterable[Finding]], str]) -> None:
     (finding,) = asked(one_node("LpPool", kernel_shape=[2], p=3))
     assert finding.kind == "operators/attribute"
@@ -114,6 +129,54 @@ def test_what_rtx_refuses_only_when_it_builds_is_known_before(asked: Asked) -> N
     (finding,) = asked(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8))
     assert finding.kind == "operators/data-dependent"
     assert "enterprise edition" in finding.cause
+
+
+@pytest.mark.parametrize(("fill", "wrong"), [("[]", False), ("[1]", False), ("[2,3]", True)])
+def test_the_fill_value_of_a_pad_is_one_number(fill: str, wrong: bool, tmp_path: Path) -> None:
+    model = from_proto(
+        parse_model(
+            f"""<ir_version: 8, opset_import: ["" : 17]>
+            g (float[2,3] x, float{fill if fill != "[]" else ""} f) => (float[4,5] y) <int64[4] p = {{1, 1, 1, 1}}> {{
+                y = Pad (x, p, f)
+            }}"""
+        ),
+        tmp_path / "model.onnx",
+    )
+    recipe = Recipe(source=Source(str(model.path)))
+    context = CheckContext(model, recipe, ShapeTable(model, Profile()), (), "TensorRT-RTX 1.7.1", True)
+    assert [finding.kind for finding in builder_limits(context)] == ["operators/no-implementation"] * wrong
+
+
+@pytest.mark.parametrize(("shape", "wrong"), [("8,4,1", True), ("2,4,1,1", True), ("8,4,2", False), ("8,1,1", False)])
+def test_an_instance_norm_of_single_elements_has_no_kernel(shape: str, wrong: bool, tmp_path: Path) -> None:
+    model = from_proto(
+        parse_model(
+            f"""<ir_version: 8, opset_import: ["" : 17]>
+            g (float[{shape}] x, float[c] s, float[c] b) => (float[{shape}] y) {{
+                y = InstanceNormalization (x, s, b)
+            }}"""
+        ),
+        tmp_path / "model.onnx",
+    )
+    recipe = Recipe(source=Source(str(model.path)))
+    context = CheckContext(model, recipe, ShapeTable(model, Profile()), (), "TensorRT-RTX 1.7.1", True)
+    assert [finding.kind for finding in builder_limits(context)] == ["operators/no-implementation"] * wrong
+
+
+@pytest.mark.parametrize(("shape", "wrong"), [("", True), ("[1]", False)])
+def test_a_random_number_like_a_scalar_has_no_kernel(shape: str, wrong: bool, tmp_path: Path) -> None:
+    model = from_proto(
+        parse_model(
+            f"""<ir_version: 8, opset_import: ["" : 17]>
+            g (float{shape} x) => (float{shape} y) {{
+                y = RandomUniformLike (x)
+            }}"""
+        ),
+        tmp_path / "model.onnx",
+    )
+    recipe = Recipe(source=Source(str(model.path)))
+    context = CheckContext(model, recipe, ShapeTable(model, Profile()), (), "TensorRT-RTX 1.7.1", True)
+    assert [finding.kind for finding in builder_limits(context)] == ["operators/no-implementation"] * wrong
 
 
 def test_what_only_a_gpu_can_tell_is_a_note(tmp_path: Path) -> None:

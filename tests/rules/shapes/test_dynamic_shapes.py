@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, numpy_helper, parser
 
-from friction_tui.rules.shapes import dynamic_shapes, fragile_shapes
+from friction_tui.rules.shapes import dynamic_shapes, fragile_shapes, profiles
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.recipe import Profile, Range, Values
 
@@ -161,10 +161,14 @@ def test_the_tool_can_apply_the_rewrite_and_the_range(judge: Judge) -> None:
     assert finding.fixes[-1].ranges == {"N": Range(1, 1, 1)}
 
 
-def test_multiples_the_user_kept_to_are_a_note_and_so_are_guesses(judge: Judge) -> None:
+def test_multiples_between_chosen_sizes_are_a_warning_until_they_are_declared(judge: Judge) -> None:
     between = chosen(n=(1, 1, 1), h=(32, 64, 128), w=(64, 64, 64))
     (finding,) = judge(dynamic_shapes.check, UNET, opset=17, tensors=UP, profile=between)
-    assert finding.severity is Severity.NOTE
+    assert finding.severity is Severity.WARNING
+    declared = finding.fixes[-1].ranges["h"]
+    assert (declared.min, declared.max, declared.step) == (32, 128, 4)
+    stepped = Profile(ranges={**between.ranges, "h": declared})
+    assert judge(dynamic_shapes.check, UNET, opset=17, tensors=UP, profile=stepped) == []
     assert "h must be a multiple of 4" in finding.cause
     offered = guessed(n=(1, 1, 1), h=(30, 62, 126), w=(64, 64, 64))
     (finding,) = judge(dynamic_shapes.check, UNET, opset=17, tensors=UP, profile=offered)
@@ -173,11 +177,27 @@ def test_multiples_the_user_kept_to_are_a_note_and_so_are_guesses(judge: Judge) 
 
 
 def test_a_baked_batch_is_an_error_even_with_guessed_sizes(judge: Judge) -> None:
+    """It is declared free and is not: no size that was guessed is to blame."""
     graph = "g (float[N,16] x) => (float[a,b,c] y) { [view] y = Reshape (x, s) }"
     (finding,) = judge(
         dynamic_shapes.check, graph, opset=17, tensors=[ints("s", 1, 4, 4)], profile=guessed(N=(1, 4, 8))
     )
     assert finding.severity is Severity.ERROR
+    assert "guessed" not in finding.cause
+
+
+def test_a_guess_alone_is_a_warning_at_most_and_says_so(judge: Judge) -> None:
+    sequence = "g (float[2,T,16] x) => (float[a,b] y) { [view] y = Reshape (x, s) }"
+    (finding,) = judge(
+        dynamic_shapes.check, sequence, opset=17, tensors=[ints("s", 2, 64)], profile=guessed(T=(1, 8, 16))
+    )
+    assert finding.severity is Severity.WARNING
+    assert "at sizes that were guessed (T)" in finding.cause
+    branch = """g (float[N,4] x, bool c) => (float[a,b] y) { y = If (c) <
+        then_branch = t () => (float[u] p) { [one] p = Squeeze (x, zero) },
+        else_branch = e () => (float[v,w] q) { q = Neg (x) }> }"""
+    found = judge(dynamic_shapes.check, branch, opset=17, tensors=[ints("zero", 0)], profile=guessed(N=(1, 4, 8)))
+    assert [one.severity for one in found] == [Severity.WARNING]
 
 
 def test_values_of_a_shape_tensor_that_do_not_fit(judge: Judge) -> None:
@@ -320,3 +340,32 @@ def test_a_python_loop_that_was_unrolled_is_one_finding(judge: Judge) -> None:
     assert "everything after the first 5 steps is ignored" in finding.cause
     enough = judge(dynamic_shapes.check, graph, tensors=indices, profile=chosen(N=(1, 2, 4), T=(5, 5, 5)))
     assert enough == []
+
+
+KV = """g (float[1,past] cache, float[1,seq] x, float[1,total] mask) => (float[1,t] y) {
+    all = Concat <axis = 1> (cache, x) [add] y = Add (all, mask) }"""
+SUMS = {"past": (1, 32, 64), "seq": (1, 4, 8), "total": (2, 36, 72)}
+
+
+def test_a_sum_is_advised_where_a_sum_is_right_and_declaring_it_ends_the_finding(judge: Judge) -> None:
+    (finding,) = judge(dynamic_shapes.check, KV, opset=17, profile=chosen(**SUMS))
+    assert (finding.kind, finding.severity) == ("dynamic/must-be-equal", Severity.NOTE)
+    declared = next(fix.relations for fix in finding.fixes if fix.relations)
+    assert declared == ("total = past + seq",)
+    assert not any("same symbol" in fix.text for fix in finding.fixes)
+    profile = Profile(ranges=chosen(**SUMS).ranges, relations=declared)
+    assert judge(dynamic_shapes.check, KV, opset=17, profile=profile) == []
+
+
+def test_ranges_that_break_a_relation(judge: Judge) -> None:
+    broken = Profile(ranges=chosen(**{**SUMS, "total": (2, 36, 64)}).ranges, relations=("total = past + seq",))
+    (finding,) = judge(profiles.check, KV, opset=17, profile=broken)
+    assert (finding.kind, finding.severity) == ("profile/relation", Severity.WARNING)
+    assert "max: 64 and 72" in finding.cause
+    assert finding.fixes[0].ranges == {"total": Range(2, 36, 72)}
+    never = Profile(ranges=chosen(**{**SUMS, "total": (80, 80, 80)}).ranges, relations=("total = past + seq",))
+    (finding,) = judge(profiles.check, KV, opset=17, profile=never)
+    assert finding.severity is Severity.ERROR
+    strange = Profile(ranges=chosen(**SUMS).ranges, relations=("whole = past + seq",))
+    (finding,) = judge(profiles.check, KV, opset=17, profile=strange)
+    assert finding.kind == "profile/unknown-key"

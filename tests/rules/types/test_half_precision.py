@@ -11,6 +11,7 @@ from onnx import numpy_helper
 from friction_tui.kinds import precision
 from friction_tui.kinds.kind import Kind
 from friction_tui.rules.types.half_precision import check
+from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.recipe import Precision
 
 CONSTANTS = {"two": 2.0, "eps": 1e-12, "mask": -3.4e38, "safe": 1e-5}
@@ -33,7 +34,8 @@ def constants(dtype: Any) -> list[Any]:
 @pytest.mark.parametrize(("kind", "graph"), HAZARDS)
 def test_a_hazard_when_fp16_is_asked_for_and_nothing_otherwise(kind: Kind, graph: str, judge: Any, said: Any) -> None:
     text = graph.format(t="float")
-    assert judge(check, text, tensors=constants(np.float32)) == []
+    (quiet,) = judge(check, text, tensors=constants(np.float32))
+    assert (quiet.kind, quiet.severity) == ("precision/if-converted", Severity.NOTE)
     (finding,) = judge(check, text, tensors=constants(np.float32), precision=Precision.FP16)
     assert finding.kind == kind.id
     assert finding.names[0] == "n"

@@ -79,6 +79,37 @@ def test_masks_bounds_and_epsilons_give_no_finding(graph: str, mask: Any, judge:
     assert loud(judge(check, graph, tensors=[numpy_helper.from_array(mask, "m")])) == []
 
 
+PADDING = np.where(np.arange(6)[:, None] == 0, -np.inf, np.linspace(-1, 1, 12).reshape(6, 2)).astype(np.float32)
+LIMITS = np.array([0.5, np.inf, -2.0], np.float32)
+LOOKED_UP = "b = Gather (m, i) s = Transpose <perm = [1, 0]> (b) t = Add (x, s)"
+
+
+@pytest.mark.parametrize(
+    ("graph", "values"),
+    [
+        (f"g (float[2,3] x, int64[3] i) => (float[2,3] y) {{ {LOOKED_UP} y = Softmax (t) }}", PADDING),
+        ("g (float[5] x, int64[5] i) => (bool[5] y) { t = Gather (m, i) y = LessOrEqual (x, t) }", LIMITS),
+    ],
+)
+def test_infinities_that_end_in_a_softmax_or_a_comparison_give_no_finding(
+    graph: str, values: Any, judge: Any, loud: Any
+) -> None:
+    assert loud(judge(check, graph, tensors=[numpy_helper.from_array(values, "m")])) == []
+
+
+@pytest.mark.parametrize(
+    ("graph", "values"),
+    [
+        (f"g (float[2,3] x, int64[3] i) => (float[2,3] t) {{ {LOOKED_UP} }}", PADDING),
+        (f"g (float[2,3] x, int64[3] i) => (float[2,3] y) {{ {LOOKED_UP} y = Mul (t, t) }}", PADDING),
+        (f"g (float[2,3] x, int64[3] i) => (float[2,3] y) {{ {LOOKED_UP} y = Softmax (t) }}", -PADDING),
+    ],
+)
+def test_infinities_that_reach_an_output_are_errors(graph: str, values: Any, judge: Any) -> None:
+    (finding,) = judge(check, graph, tensors=[numpy_helper.from_array(values, "m")])
+    assert (finding.kind, finding.severity) == ("weights/inf", Severity.ERROR)
+
+
 @pytest.mark.parametrize(
     ("graph", "shape"),
     [

@@ -24,7 +24,7 @@ EDITS = (
 
 @asynccontextmanager
 async def edited(worker: list[str]) -> AsyncIterator[tuple[FrictionApp, Pilot[None]]]:
-    """The detector after three edits: all problems fixed by the first two, as many made by the third."""
+    """The detector after three edits: all problems fixed by the first two and made again by the third; one a note."""
     app = FrictionApp(RECIPE, worker=worker)
     async with app.run_test(size=(120, 30)) as pilot:
         for event in session_events(app.live.state.revision):
@@ -52,9 +52,9 @@ async def test_every_edit_is_a_sentence_with_what_it_came_to(silent_worker: list
             "    1  N not set → 1..1..16",
             "       fixed 1",
             "    2  + reshape-minus-one",
-            "       fixed 3; verified on 6 inputs",
+            "       fixed 2; verified on 6 inputs",
             "▸   3  precision as-exported → fp16, - reshape-minus-one",
-            "       broke 4",
+            "       broke 3",
         ]
         assert "▸   3  precision as-exported → fp16" in screen_text(app)
 
@@ -80,7 +80,7 @@ async def test_enter_goes_back_and_forward_again(silent_worker: list[str]) -> No
 
 async def test_what_was_made_can_be_written_from_here_and_by_a_key(silent_worker: list[str]) -> None:
     async with edited(silent_worker) as (app, pilot):
-        for keys in (("J", "S"), ("S",), ("J", "f")):
+        for keys in (("J", "S"), ("S",), ("J", "f"), ("J", "p")):
             await pilot.press(*keys)
             await settled(pilot)
             assert isinstance(app.screen, PathPrompt)

@@ -8,11 +8,11 @@ from dataclasses import replace
 import msgspec
 
 from friction_tui.state.app_state import AppState, Job
-from friction_tui.ui.gpus import GPUS, extrapolated, fits_up_to
 from friction_tui.ui.look.charts import Axis, Chart, Series, drawn, round_steps
 from friction_tui.ui.measured.latency import LatencyPanel
 from friction_tui.ui.measured.memory import MemoryPanel
 from friction_tui.ui.panel import Ask, Begin
+from friction_tui.vocabulary.gpus import GPUS, extrapolated, fits_up_to
 from friction_tui.vocabulary.protocol import (
     BuildResult,
     EngineInfo,
@@ -22,6 +22,7 @@ from friction_tui.vocabulary.protocol import (
     Hello,
     JobKind,
     Judged,
+    Largest,
     LatencyResult,
     MemoryForecast,
     WatchGpu,
@@ -35,12 +36,10 @@ SIZES = tuple(range(1, 65))
 FORECAST = MemoryForecast(
     key="N",
     sizes=SIZES,
-    naive=tuple(500_000_000 * size for size in SIZES),
-    fused=tuple(300_000_000 * size for size in SIZES),
+    activations=tuple(500_000_000 * size for size in SIZES),
     weights=400_000_000,
-    floor=8_190_000,
-    planned=((8, 3_000_000_000),),
-    largest=(("backbone/conv1_out", 419_430_400),),
+    others=(("H", 640), ("images[3]", 128), ("mask[0]", 1)),
+    largest=(Largest(tensor="backbone/conv1_out", node="backbone/conv1", bytes=419_430_400),),
 )
 BUILD = BuildResult(
     ok=True,
@@ -109,12 +108,12 @@ def test_a_chart_fits_its_box_and_colours_become_roles() -> None:
     assert drawn(chart, 10, 10) == ()
 
 
-def test_what_fits_is_judged_by_the_higher_estimate() -> None:
+def test_what_fits_and_what_is_extrapolated() -> None:
     usable = {gpu.name: gpu.usable for gpu in GPUS}
-    assert fits_up_to(FORECAST, usable["L4"]) == 45  # 45 × 0.5 + 0.408 GB is the last under 23.4 GB
+    assert fits_up_to(FORECAST, usable["L4"]) == 46  # 46 × 0.5 + 0.4 GB is the last under 23.4 GB
     assert fits_up_to(FORECAST, 100_000_000) is None
-    assert extrapolated(FORECAST, usable["H200"]) == 279
-    bent = msgspec.structs.replace(FORECAST, naive=tuple(1_000_000 * size * size for size in SIZES))
+    assert extrapolated(FORECAST, usable["H200"]) == 280
+    bent = msgspec.structs.replace(FORECAST, activations=tuple(1_000_000 * size * size for size in SIZES))
     assert extrapolated(bent, usable["H200"]) is None
 
 
@@ -122,7 +121,7 @@ async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
     app = Bench(MemoryPanel(id="memory"))
     base = state_of()
     judged = Judged(revision=1, findings=[], seconds=0.1)
-    async with app.run_test(size=(80, 40)) as pilot:
+    async with app.run_test(size=(80, 60)) as pilot:
         app.show(replace(base, hello=NO_GPU, judged=judged))
         await pilot.pause()
         assert [m.request for m in app.heard if isinstance(m, Ask)] == [Forecast(key="")]
@@ -149,9 +148,18 @@ async def test_memory_without_a_gpu_says_so_and_signs_its_figures() -> None:
         await pilot.pause()
         shown = app.text()
         assert "build #1 planned  3 GB activations at max  400 MB weights" in shown
-        assert "░ predicted" in shown and "● planned by TensorRT" in shown
-        assert "L4 (24 GB)       fits up to N = 45" in shown
-        assert "targets of TensorRT-RTX 1.7.1" in shown and "SM75, not a target" in shown
+        assert "⠒ predicted" in shown and "● planned by TensorRT" in shown
+        assert "predicted at H = 640, images[3] = 128, mask[0] = 1; 600 MB left for CUDA" in shown
+        assert "fits at N = 8, as planned, on every GPU known here" in shown  # 3 GB beside 0.4 GB of weights
+        await pilot.press("g", *("backspace",) * 3, *"20 GB", "enter")
+        await pilot.pause()
+        assert "20 GB            fits at N = 8, as planned" in app.text()
+        app.show(replace(base, hello=NO_GPU, judged=judged, forecast=FORECAST, forecast_revision=1))
+        await pilot.pause()
+        assert "20 GB            fits up to N = 38" in app.text()
+        assert "L4 (24 GB)       fits up to N = 46" in app.text()
+        assert "419 MB" in app.text() and "backbone/conv1_out" in app.text()
+        assert "targets of TensorRT-RTX 1.7.1" in shown
 
 
 async def test_memory_with_a_gpu_watches_it_and_marks_a_forecast_of_an_elder_recipe() -> None:

@@ -10,10 +10,10 @@ from textual.events import Paste
 
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.look.line_edit import LineEdit
-from friction_tui.ui.panel import Edit, Say
+from friction_tui.ui.panel import Ask, Edit, Say
 from friction_tui.ui.shapes.panel import ShapesPanel
-from friction_tui.ui.shapes.rows import Row, rows, stepped, typed
-from friction_tui.vocabulary.protocol import Dim, Exported, ModelSummary, Port
+from friction_tui.ui.shapes.rows import Row, applied, rows, stepped, typed, without_relation
+from friction_tui.vocabulary.protocol import Dim, Exported, FindWidest, ModelSummary, Port, WidestFound
 from friction_tui.vocabulary.recipe import History, Profile, Range, Recipe, Source, SourceKind, Values
 from friction_tui.vocabulary.recipe.export_sizes import asked_profile, why_export_again
 from friction_tui.vocabulary.recipe.text import RecipeTextError
@@ -272,3 +272,65 @@ async def test_a_size_is_not_cut_off_for_the_word_beside_it() -> None:
         await pilot.pause()
         lines = app.text().splitlines()
         assert any(line.split()[1:5] == ["H", "224", "448", "1024"] for line in lines)
+
+
+def test_a_minus_sign_a_zero_and_a_step_are_read_as_they_are_typed() -> None:
+    row = Row("H", range=Range(320, 512, 640))
+    with pytest.raises(RecipeTextError, match="H: min -3 is below 0"):
+        typed(row, "min", "-3")
+    with pytest.raises(RecipeTextError, match="H: min 320 is above opt -3"):
+        typed(row, "opt", " -3 ")
+    assert typed(row, "min", "0").range == Range(0, 512, 640)
+    with pytest.raises(RecipeTextError, match="H: min 320 is above opt 0"):
+        typed(row, "opt", "0")
+    with_step = typed(row, "opt", "step 32")
+    assert with_step.range == Range(320, 512, 640, 32)
+    assert stepped(with_step, "opt", -1).range == Range(320, 480, 640, 32)
+    with pytest.raises(RecipeTextError, match="opt 500 is not on the step 32, 480 and 512 are"):
+        typed(with_step, "opt", "500")
+    assert typed(row, "opt", "64..512 step 8").range == Range(64, 512, 512, 8)
+
+
+def test_a_relation_moves_what_nobody_chose_and_stays_checked_where_somebody_did() -> None:
+    profile = Profile(
+        ranges={"N": Range(1, 4, 8), "H": Range(8, 16, 32), "images[3]": Range(1, 2, 3)}, guessed=("images[3]",)
+    )
+    recipe = Recipe(source=Source("m.onnx"), profile=profile)
+    made = {row.key: row for row in rows(INPUTS, profile)}
+    declared = applied(recipe, typed(made["images[3]"], "opt", "= 2*H + 1"))
+    assert declared.profile is not None
+    assert declared.profile.relations == ("images[3] = 2*H + 1",)
+    assert declared.profile.ranges["images[3]"] == Range(17, 33, 65)
+    moved = applied(declared, typed(made["H"], "max", "40"))
+    assert moved.profile is not None
+    assert moved.profile.ranges["images[3]"] == Range(17, 33, 81)
+    with pytest.raises(RecipeTextError, match="is on both sides"):
+        typed(made["H"], "opt", "= H + 1")
+    chosen = applied(declared, replace(made["images[3]"], range=Range(17, 33, 70), guessed=False))
+    kept = applied(chosen, typed(made["H"], "max", "40"))
+    assert kept.profile is not None
+    assert kept.profile.ranges["images[3]"] == Range(17, 33, 70)
+    row = next(row for row in rows(INPUTS, declared.profile) if row.key == "images[3]")
+    assert row.relation == "2*H + 1"
+    dropped = without_relation(declared, row).profile
+    assert dropped is not None
+    assert dropped.relations == ()
+
+
+async def test_the_widest_range_is_asked_for_and_taken() -> None:
+    app = Bench(ShapesPanel(id="shapes"))
+    async with app.run_test(size=(80, 20)) as pilot:
+        app.show(state_of())
+        await pilot.press("down", "W")
+        await pilot.pause()
+        asked = next(message for message in app.heard if isinstance(message, Ask))
+        assert asked.request == FindWidest("H")
+        app.heard.clear()
+        found = WidestFound("H", Range(32, 512, 4096, 32), "4128 fails")
+        app.show(replace(state_of(), widest=found))
+        await pilot.pause()
+        (edit,) = app.heard
+        assert isinstance(edit, Edit)
+        assert edit.recipe.profile is not None
+        assert edit.recipe.profile.ranges["H"] == found.range
+        assert "4128 fails" in edit.what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from friction_tui.vocabulary.protocol import MemoryForecast
@@ -17,14 +18,14 @@ class Gpu:
     """A GPU as sold. `gigabytes` as NVIDIA states it; `target` from https://developer.nvidia.com/cuda-gpus."""
 
     name: str
-    gigabytes: int
+    gigabytes: float
     target: str
     source: str
 
     @property
     def usable(self) -> int:
         """Bytes a model may take."""
-        return self.gigabytes * 1_000_000_000 - RESERVE
+        return int(self.gigabytes * 1_000_000_000) - RESERVE
 
 
 _DATA_CENTRE = "https://www.nvidia.com/en-us/data-center/"
@@ -46,14 +47,30 @@ GPUS = (
 )
 
 
-def needed(forecast: MemoryForecast, at: int, *, fused: bool = False) -> int:
-    """Predicted bytes at the forecast's `at`-th size: weights, activations, and the builder's fixed part."""
-    activations = forecast.fused[at] if fused else forecast.naive[at]
-    return forecast.weights + forecast.floor + activations
+_UNITS = {"gb": 1_000_000_000, "gib": 1 << 30, "mb": 1_000_000, "mib": 1 << 20}
+
+
+def named(text: str) -> Gpu | None:
+    """The GPU a person means: a name of the list, or memory such as `6.5GB` (nominal, the reserve still goes off).
+
+    Names are compared without spaces and case; one that several begin with, such as A100, is the smallest of them.
+    """
+    wanted = text.strip().lower().replace(" ", "")
+    sized = re.fullmatch(r"(\d+(?:\.\d+)?)(gb|gib|mb|mib)", wanted)
+    if sized is not None:
+        return Gpu(text.strip(), float(sized[1]) * _UNITS[sized[2]] / 1e9, "", "")
+    names = {gpu: gpu.name.lower().replace(" ", "") for gpu in GPUS}
+    exact = [gpu for gpu, name in names.items() if wanted == name]
+    return next(iter(exact or (gpu for gpu, name in names.items() if wanted and name.startswith(wanted))), None)
+
+
+def needed(forecast: MemoryForecast, at: int) -> int:
+    """Predicted bytes at the forecast's `at`-th size: weights and activations."""
+    return forecast.weights + forecast.activations[at]
 
 
 def fits_up_to(forecast: MemoryForecast, usable: int) -> int | None:
-    """The largest size looked at that fits by the higher estimate; None when not even the smallest does."""
+    """The largest size looked at that fits; None when not even the smallest does."""
     fitting = [size for at, size in enumerate(forecast.sizes) if needed(forecast, at) <= usable]
     return max(fitting, default=None)
 

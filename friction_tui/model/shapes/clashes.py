@@ -6,10 +6,20 @@ import math
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+
 from friction_tui.model.graph import Node
 from friction_tui.model.shapes.steps import plain
-from friction_tui.model.shapes.tensors import PointShapes
-from friction_tui.rules.shapes.size_origin import ELEMENTWISE
+from friction_tui.model.shapes.tensors import Array, PointShapes
+
+_ELEMENTWISE_NAMES = """
+Add Sub Mul Div Pow Mod And Or Xor Equal Less Greater LessOrEqual GreaterOrEqual Where Max Min Sum Mean
+BitwiseAnd BitwiseOr BitwiseXor BitShift
+"""
+ELEMENTWISE = frozenset(_ELEMENTWISE_NAMES.split())
+"""Operators whose inputs are broadcast against each other."""
+_RECURRENT = {"LSTM": 2, "GRU": 1, "RNN": 1}
+"""Recurrent operators, and how many states each starts from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +113,50 @@ def volume(point: PointShapes, tensor: str) -> int | None:
     """How many elements a tensor has."""
     sizes = _sizes(point, tensor)
     return None if sizes is None else math.prod(sizes)
+
+
+def recurrent_clash(node: Node, point: PointShapes) -> Clash | None:
+    """The batch of an LSTM, GRU or RNN against that of its sequence lengths or of the states it starts from."""
+    states, inputs = _RECURRENT.get(node.proto.op_type, 0), list(node.proto.input)
+    data = _sizes(point, inputs[0]) if inputs else None
+    if not states or data is None or len(data) != 3:
+        return None
+    layout = next((attribute.i for attribute in node.proto.attribute if attribute.name == "layout"), 0)
+    axis = 0 if layout else 1
+    for position, other in ((4, 0), *((5 + number, axis) for number in range(states))):
+        name = inputs[position] if position < len(inputs) else ""
+        sizes = _sizes(point, name) if name else None
+        if sizes is not None and other < len(sizes) and sizes[other] != data[axis]:
+            return Clash(Side(inputs[0], axis, data[axis]), Side(name, other, sizes[other]))
+    return None
+
+
+def gap(node: Node, point: PointShapes) -> int | None:
+    """By how much the node's operands miss each other; None when that cannot be counted."""
+    op, inputs = node.proto.op_type, node.proto.input
+    point = point.inside(node.graph)
+    if op == "Reshape" and len(inputs) > 1:
+        have, target = volume(point, inputs[0]), point.values.get(inputs[1])
+        entries = [] if target is None else _integers(target)
+        if have is None or target is None or min(entries, default=1) < 1:
+            return None
+        return have - math.prod(entries)
+    if op == "Split":
+        return _split_gap(node, point)
+    clash = clash_at(node, point) or recurrent_clash(node, point)
+    return None if clash is None else clash.one.size - clash.other.size
+
+
+def _split_gap(node: Node, point: PointShapes) -> int | None:
+    """By how much the constant parts of a Split miss the size of its axis."""
+    data = point.types.get(node.proto.input[0])
+    attributes = {attribute.name: plain(attribute) for attribute in node.proto.attribute}
+    parts = point.values.get(node.proto.input[1]) if len(node.proto.input) > 1 else attributes.get("split")
+    if data is None or not data.sizes or parts is None:
+        return None
+    axis = int(attributes.get("axis", 0)) % len(data.sizes)
+    return data.sizes[axis] - sum(_integers(parts))
+
+
+def _integers(values: Array | list[int]) -> list[int]:
+    return [int(value) for value in np.ravel(values).tolist()]

@@ -1,0 +1,41 @@
+"""`friction-tui report`: one HTML file about one model, to attach to an issue or to read in a browser."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from friction_tui.commands.ask import judged
+from friction_tui.commands.checking import verdict_of
+from friction_tui.commands.failing import write
+from friction_tui.report import as_html
+from friction_tui.vocabulary.protocol import Forecast, JobKind
+from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.worker.headless import forecast
+
+
+def run(recipe: Recipe, output: Path, *, build: bool, measure: bool, anonymise: bool, allow: bool) -> int:
+    """Write the report; 0 when it was written, whatever was found."""
+    jobs = (*((JobKind.BUILD,) if build else ()), *((JobKind.MEASURE,) if measure else ()))
+    answer = judged(recipe, allow=allow, jobs=jobs)
+    _, predicted = asyncio.run(forecast(recipe, lambda _: Forecast(), allow_code=allow))
+    measured = answer.jobs.get(JobKind.MEASURE)
+    page = as_html.report(
+        as_html.Reported(
+            verdict=verdict_of(answer),
+            recipe=answer.recipe,
+            machine=answer.hello.machine if answer.hello else "",
+            engines=tuple(engine.label for engine in answer.hello.engines) if answer.hello else (),
+            summary=answer.opened.summary if answer.opened else None,
+            graph=answer.graph.graph if answer.graph else None,
+            labels=answer.labels,
+            memory=predicted.forecast if predicted else None,
+            latency=measured.latency if measured else None,
+        ),
+        anonymise=anonymise,
+    )
+    write(output, page.encode(), "the report")
+    click.echo(f"written to {output}: {len(page.encode()):,} bytes; open it in a browser")
+    return 0
