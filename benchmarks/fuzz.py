@@ -30,6 +30,7 @@ from benchmarks.engine_answers import ONNXRUNTIME, Answers, EngineAnswer, Feeds
 from benchmarks.machine import machine
 from benchmarks.random_models import random_model
 from friction_tui.engines.base import Terms
+from friction_tui.engines.profiles import ResolvedProfile
 from friction_tui.engines.tensorrt.builder import shared
 from friction_tui.vocabulary.finding import Severity, Tier
 
