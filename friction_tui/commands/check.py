@@ -15,6 +15,7 @@ import click
 from friction_tui.commands import checking
 from friction_tui.commands.agreements import under
 from friction_tui.commands.failing import write
+from friction_tui.commands.progress import Progress
 from friction_tui.environments import also
 from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
@@ -23,7 +24,7 @@ from friction_tui.vocabulary.protocol import JobKind, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.text import ProfileRuleError, RecipeTextError
 from friction_tui.worker.client import Process
-from friction_tui.worker.headless import Answer, ask_all
+from friction_tui.worker.headless import ask_all
 
 
 def run(
@@ -66,29 +67,25 @@ def _verdicts(
     except (RecipeTextError, RecipeFileError) as error:
         raise click.UsageError(str(error)) from None
     recipes = [recipe for recipe, _ in agreed]
-    done: list[str] = []
-    progress = sys.stderr.isatty() and not os.environ.get("CI") and len(paths) > 1
+    terminal = sys.stderr.isatty() and not os.environ.get("CI")
+    names = [checking.name_of(recipe) for recipe in recipes]
 
-    def on_answer(answer: Answer) -> None:
-        done.append(answer.recipe.source.path)
-        if progress:
-            click.echo(f"\r\x1b[K{len(done)}/{len(paths)}  {done[-1]}", nl=False, err=True)
-
-    answers = asyncio.run(
-        ask_all(
-            recipes,
-            parallel=options["jobs"],
-            allow_code=options["allow_code"],
-            jobs=(JobKind.BUILD,) if options["build"] else (),
-            job_request=_build_request(options),
-            also=[also(recipe, options["also"], allow_code=options["allow_code"]) for recipe in recipes],
-            on_answer=on_answer,
-            limit_s=options["timeout"],
-            early=early,
+    with Progress(sys.stderr, len(paths), terminal=terminal) as progress:
+        answers = asyncio.run(
+            ask_all(
+                recipes,
+                parallel=options["jobs"],
+                allow_code=options["allow_code"],
+                jobs=(JobKind.BUILD,) if options["build"] else (),
+                job_request=_build_request(options),
+                also=[also(recipe, options["also"], allow_code=options["allow_code"]) for recipe in recipes],
+                on_begin=lambda number: progress.begin(number, names[number]),
+                on_event=lambda number, event: progress.hear(number, names[number], event),
+                on_answer=lambda number, _: progress.over(number),
+                limit_s=options["timeout"],
+                early=early,
+            )
         )
-    )
-    if progress:
-        click.echo("\r\x1b[K", nl=False, err=True)
     today = datetime.datetime.now().astimezone().date()
     return under([checking.verdict_of(answer) for answer in answers], [held for _, held in agreed], today)
 

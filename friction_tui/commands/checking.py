@@ -17,7 +17,7 @@ from friction_tui.report.verdict import NAME, Judged, ModelVerdict, shortened
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
 from friction_tui.vocabulary.finding import Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import CheckState, Exported, JobKind
-from friction_tui.vocabulary.recipe import Profile
+from friction_tui.vocabulary.recipe import Profile, Recipe
 from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
@@ -57,10 +57,14 @@ def expand(arguments: Iterable[str]) -> list[str]:
     return list(found)
 
 
+def name_of(recipe: Recipe) -> str:
+    """How a model is called in a report: its file, with the factory where it has one."""
+    return recipe.source.path + (f":{recipe.source.factory}" if recipe.source.factory else "")
+
+
 def verdict_of(answer: Answer) -> ModelVerdict:
     """What a worker said about one model, ready to be reported."""
-    path = answer.recipe.source.path + (f":{answer.recipe.source.factory}" if answer.recipe.source.factory else "")
-    path = printable(path)
+    path = printable(name_of(answer.recipe))
     if not answer.could_run:
         return ModelVerdict(
             path=path, failure=printable(answer.failure), findings=tuple(map(shortened, answer.findings))

@@ -16,13 +16,14 @@ from friction_tui.sources.consent import (
     imported,
     is_given,
     needs_consent,
+    not_found,
     remember,
     remembered,
     with_consent,
 )
 from friction_tui.sources.export_request import ExportEvent, ExportRequest, Found, Log, Stage
 from friction_tui.sources.runner import ExportOutcome, run_export
-from friction_tui.sources.target import understand
+from friction_tui.sources.target import NotASource, understand
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -71,10 +72,15 @@ def understood(recipe: Recipe) -> Recipe:
 
 
 def consent(revision: int, recipe: Recipe, *, keep: bool) -> Recipe | ConsentNeeded:
-    """The recipe when its code may run, else the question to ask. `keep` remembers a consent that was given."""
+    """The recipe when its code may run, else the question to ask. `keep` remembers a consent that was given.
+
+    Raises NotASource when there is no code that anybody could agree to.
+    """
     source = recipe.source
     if not needs_consent(source):
         return recipe
+    if not code_files(source):
+        raise NotASource(*not_found(source))
     if is_given(source):
         if keep:
             remember(source)

@@ -26,15 +26,15 @@ class Channel:
         """Send one event."""
         self._write(event)
 
-    def stage(self, name: str) -> None:
-        """A stage begins."""
-        self.send(Stage(name, self.elapsed))
+    def stage(self, name: str, limit: float = 0.0) -> None:
+        """A stage begins, which may take `limit` seconds (0: as long as the export may)."""
+        self.send(Stage(name, self.elapsed, limit))
 
     def log(self, level: str, text: str) -> None:
         """A line for the log view."""
         self.send(Log(level, text, self.elapsed))
 
     def found(self, *findings: Finding) -> None:
-        """Report findings."""
+        """Report findings. One that was reported before is replaced by another of its kind, title and places."""
         for finding in findings:
             self.send(Found(finding))

@@ -158,11 +158,28 @@ def consent_file() -> Path:
     return platformdirs.user_state_path("friction-tui") / "consent.json"
 
 
+def not_found(source: Source) -> tuple[str, str, str]:
+    """What is not there, why, and what to do, for a source whose code no file holds."""
+    first, _, rest = source.path.partition(".")
+    packages = module_file(first) if rest else None
+    why = f"{first} is at {packages}, and has no {rest}" if packages else "no module on the Python path has this name"
+    searched = ", ".join(str(entry) for entry in dict.fromkeys(_searched()) if entry.is_dir())
+    return (
+        f"{source.path}:{source.factory}" if source.factory else source.path,
+        f"{why} (searched: {searched})",
+        "Check the name, start friction-tui in the project's folder, or name the file: path/to/model.py:factory.",
+    )
+
+
+def _searched() -> Iterable[Path]:
+    return (Path.cwd(), *map(Path, filter(None, sys.path)))
+
+
 def module_file(name: str) -> Path | None:
     """The file of an importable module, found by walking the Python path: importlib would run its parents."""
     relative = Path(*name.split("."))
-    for entry in (str(Path.cwd()), *sys.path):
-        for candidate in (Path(entry) / relative.with_suffix(".py"), Path(entry) / relative / "__init__.py"):
+    for entry in _searched():
+        for candidate in (entry / relative.with_suffix(".py"), entry / relative / "__init__.py"):
             if candidate.is_file():
                 return candidate
     return None

@@ -17,7 +17,7 @@ import msgspec
 
 from friction_tui.kinds import export
 from friction_tui.kinds.kind import Kind
-from friction_tui.sources import consent
+from friction_tui.sources import consent, stack_sample
 from friction_tui.sources.agreed_code import Agreed, NotAgreed, enforce
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, ExportRequest
@@ -35,6 +35,7 @@ def main() -> None:
     """Entry point."""
     channel = Channel()
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=ExportRequest)
+    stack_sample.answer(request.output)
     channel.stage("start")
     channel.send(_run(request, channel))
     # torch's and TensorFlow's exit handlers take seconds and can crash after the work is done.

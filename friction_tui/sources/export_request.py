@@ -26,10 +26,15 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Stage(msgspec.Struct, frozen=True, tag="stage"):
-    """A stage begins. `elapsed` seconds since the process started."""
+    """A stage begins. `elapsed` seconds since the process started.
+
+    `limit` seconds it may take, 0 for no limit but the export's own: when they are over the process is ended, and what
+    was found until then stands.
+    """
 
     name: str
     elapsed: float
+    limit: float = 0.0
 
 
 class Log(msgspec.Struct, frozen=True, tag="log"):
@@ -53,13 +58,6 @@ class Found(msgspec.Struct, frozen=True, tag="finding"):
     finding: Finding
 
 
-class Exported(msgspec.Struct, frozen=True, tag="exported"):
-    """The ONNX file is there and can be opened; parity and the like still go on. `seconds` since the start."""
-
-    onnx_path: str
-    seconds: float
-
-
 class Done(msgspec.Struct, frozen=True, tag="done"):
     """The process ends. `onnx_path` None: there is no model, the findings say why.
 
@@ -76,6 +74,17 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
     onnx_nodes: int = 0
     limits: dict[str, tuple[int, int | None]] = {}
     unagreed: tuple[str, ...] = ()
+
+
+class Exported(msgspec.Struct, frozen=True, tag="exported"):
+    """The ONNX file is there and can be opened; what is compared with it still goes on. `seconds` since the start.
+
+    `done` is how the export ends, should what still goes on not come to an end.
+    """
+
+    onnx_path: str
+    seconds: float
+    done: Done
 
 
 ExportEvent = Stage | Log | InputsUsed | Found | Exported | Done

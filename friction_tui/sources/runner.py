@@ -7,7 +7,7 @@ import re
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,11 @@ from friction_tui.kinds import export
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import Child
 from friction_tui.processes.ended import how_it_ended, out_of_memory
+from friction_tui.sources import stack_sample
 from friction_tui.sources.export_request import Done, Exported, ExportEvent, ExportRequest, Found, InputsUsed, Stage
+from friction_tui.sources.failure import location_of
+from friction_tui.sources.source_lines import context
+from friction_tui.sources.stack_sample import Busy
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
 from friction_tui.vocabulary.recipe import InputSpec, SourceKind
 
@@ -55,11 +59,13 @@ def run_export(
 ) -> ExportOutcome:
     """Export and wait. `timeout` in seconds, the request's own when None; `stop` is asked 20 times a second.
 
-    Never raises for what happens in the export: a timeout, a crash and a kill come back as findings.
+    Never raises for what happens in the export: a timeout, a crash and a kill come back as findings. A stage with a
+    limit of its own ends the process and keeps what there is.
     """
     limit = request.options.timeout_s if timeout is None else timeout
     started = time.monotonic()
     events: list[ExportEvent] = []
+    ends = started + limit
     other = os.environ.get(TENSORFLOW_PYTHON, "") if request.source.kind is SourceKind.TENSORFLOW else ""
     run = command("friction_tui.sources.export_job", python=other)
     if shutil.which(run[0]) is None:
@@ -67,9 +73,12 @@ def run_export(
     process = Child(run, own_group=True, variables={"PYTHONUNBUFFERED": "1"})
 
     def listen() -> None:
+        nonlocal ends
         decoder = msgspec.json.Decoder(ExportEvent)
         for line in process.lines():
             event: ExportEvent = decoder.decode(line)
+            if isinstance(event, Stage) and event.limit:
+                ends = time.monotonic() + event.limit
             events.append(event)
             on_event(event)
 
@@ -79,27 +88,32 @@ def run_export(
     cancelled = timed_out = False
     while process.code is None and not (cancelled or timed_out):
         process.wait(_POLL_S)
-        cancelled, timed_out = stop(), time.monotonic() - started > limit
+        cancelled, timed_out = stop(), time.monotonic() > ends
+    busy_at = stack_sample.of(process.pid, request.output) if timed_out and process.code is None else None
     if cancelled or timed_out:
         process.kill()
     code = process.wait()
     listening.join(timeout=5)
     process.kill()  # whatever the user's code started in it
+    stack_sample.clean(request.output)
     seconds = time.monotonic() - started
     said = process.tail
-    findings = [event.finding for event in events if isinstance(event, Found)]
+    findings = newest([event.finding for event in events if isinstance(event, Found)])
     done = next((event for event in events if isinstance(event, Done)), None)
     exported = next((event for event in events if isinstance(event, Exported)), None)
     inputs = next((event for event in events if isinstance(event, InputsUsed)), InputsUsed((), guessed=False))
-    if done is None and not cancelled:
-        stage = next((event.name for event in reversed(events) if isinstance(event, Stage)), "start")
+    stage = next((event for event in reversed(events) if isinstance(event, Stage)), Stage("start", 0.0))
+    if done is None and timed_out and exported:
+        findings.append(_cut_short(request, stage, busy_at, seconds - stage.elapsed))
+    elif done is None and not cancelled and not (timed_out and stage.limit and findings):
         missing = re.search(r"No module named '([\w.]+)'", said) if not events else None
         findings.append(
             _incomplete(request, run[0], missing.group(1))
             if missing
-            else _ended_early(request, None if timed_out else code, limit, stage, said)
+            else _ended_early(request, None if timed_out else code, stage.limit or limit, stage.name, said, busy_at)
         )
-    reached = done.onnx_path if done else (exported.onnx_path if exported else None)
+    done = done or (exported.done if exported else None)
+    reached = done.onnx_path if done else None
     return ExportOutcome(
         onnx_path=Path(reached) if reached and not cancelled else None,
         findings=tuple(findings),
@@ -149,16 +163,42 @@ def _durations(events: list[ExportEvent], end: float) -> tuple[tuple[str, float]
     return tuple((stage.name, max(0.0, until - stage.elapsed)) for stage, until in zip(stages, ends, strict=True))
 
 
-def _ended_early(request: ExportRequest, code: int | None, limit: float, stage: str, said: str) -> Finding:
+def newest(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings without those that a later one of the same kind, title and places replaces."""
+    latest = {(found.kind, found.title, found.locations): found for found in findings}
+    return list(latest.values())
+
+
+def _cut_short(request: ExportRequest, stage: Stage, busy_at: Busy | None, seconds: float) -> Finding:
+    """The finding for what was ended once the ONNX file was there: the file, and what was found until then, stand."""
+    return export.NOT_COMPARED.finding(
+        where=" to the end",
+        cause=f"The ONNX file was there; the stage '{stage.name}' after it was ended after {seconds:.0f} s. "
+        "What was found until then stands." + (busy_at.said if busy_at else ""),
+        source="export process",
+        locations=(*_at(busy_at), Location(LocationKind.FILE, request.source.path)),
+        evidence=context(busy_at.line) if busy_at and busy_at.line else (),
+        fixes=("Export a smaller configuration of the model to have it compared: fewer layers, smaller sizes.",),
+    )
+
+
+def _at(busy_at: Busy | None) -> tuple[Location, ...]:
+    return (location_of(busy_at.line),) if busy_at and busy_at.line else ()
+
+
+def _ended_early(
+    request: ExportRequest, code: int | None, limit: float, stage: str, said: str, busy_at: Busy | None
+) -> Finding:
     """The finding for a process that ended without saying so: killed, crashed, or out of time."""
-    where = (Location(LocationKind.FILE, request.source.path),)
+    where = (*_at(busy_at), Location(LocationKind.FILE, request.source.path))
     words = (EngineWords("export process", said),) if said else ()
     if code is None:
         return export.TIMEOUT.finding(
             limit=f"{limit:g} s",
-            cause=f"It was still busy with the stage '{stage}' after {limit:g} s.",
+            cause=f"It was still busy with the stage '{stage}' after {limit:g} s." + (busy_at.said if busy_at else ""),
             source="export process",
             locations=where,
+            evidence=context(busy_at.line) if busy_at and busy_at.line else (),
             fixes=(
                 "Raise the time limit, `--export timeout_s=1800` (I in the app), or export a smaller configuration "
                 "of the model (fewer layers).",

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 
 import friction_tui
 from friction_tui.sources.watch import is_installed
@@ -24,6 +24,11 @@ _MACHINERY = ("/torch/", "/onnxscript/", "/onnx_ir/", "/functorch/", "/keras/", 
 def of_traceback(trace: TracebackType | None) -> tuple[SourceLine, ...]:
     """The user's frames of a traceback, outermost first."""
     return _own(SourceLine(f.filename, f.lineno or 0, f.name, f.line or "") for f in traceback.extract_tb(trace))
+
+
+def of_frame(frame: FrameType | None) -> tuple[SourceLine, ...]:
+    """The user's frames of a running stack, outermost first."""
+    return _own(SourceLine(f.filename, f.lineno or 0, f.name, f.line or "") for f in traceback.extract_stack(frame))
 
 
 def of_stack_text(text: str) -> tuple[SourceLine, ...]:

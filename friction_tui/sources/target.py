@@ -18,8 +18,8 @@ from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
 FACTORY_NAMES = ("model", "get_model", "make_model", "build_model", "create_model", "load_model", "build", "factory")
 """Names tried, in this order, when a Python file is given without `:factory`."""
 
-CONVENTIONS = ("example_inputs", "export_kwargs")
-"""Functions beside the factory that say how to call the module and how to export it; neither makes one."""
+CONVENTIONS = ("example_inputs", "export_kwargs", "check_inputs")
+"""Functions beside the factory that say how to call the module, how to export it, and what else to compare it on."""
 
 _IMPORTABLE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 _PLAN_MAGIC = (b"ftrt", b"ptrt", b"vtrt")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from friction_tui.verdicts.after_build import with_build
 from friction_tui.vocabulary.finding import Finding, fix_first
@@ -156,6 +157,7 @@ class Conversation:
         self._also: tuple[str, ...] = ()
         self._client: WorkerClient | None = None
         self._revision = self._job = 0
+        self._agreed: set[str] = set()
         self._hear: Callable[[Event], None] = lambda _: None
         self._job_request: JobMaker = _plain
 
@@ -176,6 +178,7 @@ class Conversation:
         """
         answer, over = Answer(recipe), asyncio.Event()
         self._revision += 1
+        self._agreed.clear()
         revision = self._revision
 
         def hear(event: Event) -> None:
@@ -218,7 +221,8 @@ class Conversation:
         """Whether nothing more is to come, after sending on what the question needs next."""
         assert self._client is not None
         match event:
-            case ConsentNeeded() if self._allow_code:
+            case ConsentNeeded() if self._allow_code and event.sha256 not in self._agreed:
+                self._agreed.add(event.sha256)  # asked again about the very same code, the answer changes nothing
                 self._client.send(Open(revision=self._revision, recipe=event.recipe, drawn=self._drawn))
                 return False
             case Judged():
@@ -321,14 +325,16 @@ async def ask_all(
     jobs: Sequence[JobKind] = (),
     job_request: JobMaker = _plain,
     also: Sequence[Sequence[str]] = (),
-    on_answer: Callable[[Answer], None] = lambda _: None,
+    on_begin: Callable[[int], None] = lambda _: None,
+    on_event: Callable[[int, Event], None] = lambda _, __: None,
+    on_answer: Callable[[int, Answer], None] = lambda _, __: None,
     limit_s: float | None = None,
     early: Process | None = None,
 ) -> list[Answer]:
     """Judge many models with `parallel` workers; answers in the order of `recipes`.
 
     `also` are the interpreters of other environments to ask, for each of `recipes`. One model may take
-    `limit_s` seconds. `early` is a worker that was started already. No graphs come with the answers.
+    `limit_s` seconds. What happens is told with the number of the recipe.
     """
     answers: dict[int, Answer] = {}
     waiting = iter(enumerate(recipes))
@@ -338,10 +344,16 @@ async def ask_all(
         try:
             for number, recipe in waiting:
                 asked = also[number] if also else ()
+                on_begin(number)
                 answers[number] = await conversation.ask(
-                    recipe, jobs=jobs, job_request=job_request, also=asked, limit_s=limit_s
+                    recipe,
+                    jobs=jobs,
+                    job_request=job_request,
+                    also=asked,
+                    on_event=partial(on_event, number),
+                    limit_s=limit_s,
                 )
-                on_answer(answers[number])
+                on_answer(number, answers[number])
         finally:
             await conversation.close()
 

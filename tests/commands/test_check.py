@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from pathlib import Path
@@ -14,10 +15,11 @@ from onnx import TensorProto, helper
 
 from friction_tui.cli import main
 from friction_tui.commands.checking import verdict_of
+from friction_tui.commands.progress import Progress
 from friction_tui.report import as_json, as_markdown, text
 from friction_tui.report.as_json import schema
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
-from friction_tui.vocabulary.protocol import CheckState, Findings
+from friction_tui.vocabulary.protocol import EXPORT_JOB, CheckState, Findings, JobKind, JobProgress, Phase
 from friction_tui.vocabulary.recipe import Recipe, Source
 from friction_tui.worker.headless import Answer
 
@@ -334,3 +336,21 @@ def test_a_rewrite_of_a_node_that_is_gone_is_not_left_out_in_silence(tmp_path: P
     done = _check(model)
     assert done.exit_code == 2
     assert "eval-mode does not apply any more: Relu(other) is not in the model any more" in done.output
+
+
+def test_a_module_that_is_not_on_the_path_is_said_to_be_missing_and_nothing_is_asked(tmp_path: Path) -> None:
+    done = _check("no_such_package.models:create", "--allow-code", "--timeout", "60")
+    assert done.exit_code == 2
+    assert "no module on the Python path has this name (searched: " in " ".join(done.output.split())
+
+
+def test_the_stages_of_an_export_are_lines_on_stderr_where_nobody_looks_at_a_terminal() -> None:
+    stream = io.StringIO()
+    with Progress(stream, 1, terminal=False) as progress:
+        progress.begin(0, "net.py:make")
+        for stage in ("capture", "capture", "translate to ONNX"):
+            phases = (Phase("start", 0.1), Phase(stage, None))
+            progress.hear(0, "net.py:make", JobProgress(EXPORT_JOB, JobKind.EXPORT, phases, (), 0.2))
+        progress.over(0)
+    lines = [line.partition(" (after ")[0] for line in stream.getvalue().splitlines()]
+    assert lines == ["net.py:make: capture", "net.py:make: translate to ONNX"]

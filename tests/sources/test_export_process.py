@@ -39,10 +39,15 @@ def test_a_source_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_timeout_ends_it_and_names_the_stage(tmp_path: Path) -> None:
-    code = "import time\ntime.sleep(60)\n"
-    outcome = export_code(tmp_path, code, options=ExportOptions(timeout_s=6))
-    assert outcome.findings[0].kind == "export/timeout"
-    assert outcome.seconds < 9
+    code = "import time\ntime.sleep(600)\n"
+    outcome = export_code(tmp_path, code, options=ExportOptions(timeout_s=20))
+    late = outcome.findings[0]
+    assert late.kind == "export/timeout"
+    assert outcome.seconds < 60
+    assert late.line is not None
+    assert late.line.line == 2
+    assert "working on line 2 of user_model.py: `time.sleep(600)`" in late.cause
+    assert not [file for file in tmp_path.iterdir() if file.suffix in (".lines", ".stack")]
 
 
 @pytest.mark.slow

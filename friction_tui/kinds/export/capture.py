@@ -370,3 +370,106 @@ def forward(self, x):
     ),
     quiet=But("(8).cuda(", "(8, device=x.device"),
 )
+
+GRADIENT = Kind(
+    id="export/gradient",
+    summary="A gradient is computed in forward",
+    title="A gradient is computed in forward, which cannot be captured",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+The model runs, with gradients on. torch.export records forward alone: what `torch.autograd.grad` or `backward()`
+compute from a record of their own is not in it, and an engine has no gradients.
+""",
+    evidence="""The line that asks for the gradient.""",
+    example="""`forces = -torch.autograd.grad(energy, positions)[0]` in an interatomic potential.""",
+    fix="""Write the derivative as operators, for example layer by layer or with `torch.func.jvp` outside; or export the
+energy and compute forces outside the engine.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Potential(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Linear(3, 8), torch.nn.SiLU(), torch.nn.Linear(8, 1))
+
+    def forward(self, positions):
+        positions = positions.requires_grad_(True)
+        energy = self.net(positions).sum()
+        return energy, -torch.autograd.grad(energy, positions)[0]
+
+def create():
+    return Potential().eval(), (torch.randn(5, 3),)
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Potential(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.out = torch.nn.Linear(3, 8), torch.nn.Linear(8, 1)
+
+    def forward(self, positions):
+        inner = self.hidden(positions)
+        slope = torch.sigmoid(inner) * (1 + inner * (1 - torch.sigmoid(inner)))
+        energy = self.out(torch.nn.functional.silu(inner)).sum()
+        return energy, -(slope * self.out.weight) @ self.hidden.weight
+
+def create():
+    return Potential().eval(), (torch.randn(5, 3),)
+""",
+    ),
+    knows_why=True,
+)
+
+LIBRARY_LIMIT = Kind(
+    id="export/library-limit",
+    summary="A package that the model calls cannot be captured",
+    title="{package} cannot be captured here: its {function}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+The line that torch.export cannot follow is in an installed package (a branch inside FakeQuantize, a computed shape in
+einops), not in your code. The finding names that line and your call of it. The legacy exporter is tried, and
+offered when its model computes the same.
+""",
+    evidence="""Your call, the package's line with its context, the package's version, what the exporter said.""",
+    example="""`torch.ao.quantization.FakeQuantize` in a model that is not converted yet.""",
+    fix="""What works with this package: convert or register before the export, another call, the legacy exporter.""",
+    shows=TorchModule(
+        """
+import torch
+from torch.ao.quantization import FakeQuantize
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.quantize = FakeQuantize()
+
+    def forward(self, x):
+        return self.quantize(x.relu())
+
+def create():
+    net = Net()
+    net(torch.rand(2, 8))
+    net.quantize.disable_observer()
+    return net.eval(), (torch.rand(2, 8),)
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return torch.fake_quantize_per_tensor_affine(x.relu(), 0.01, 0, -128, 127)
+
+def create():
+    return Net().eval(), (torch.rand(2, 8),)
+""",
+    ),
+    knows_why=True,
+)

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from friction_tui.kinds.examples import But, TorchModule, net
+from friction_tui.kinds.examples import But, Shown, TorchModule, net
 from friction_tui.kinds.kind import Kind
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.recipe import ExportOptions
@@ -17,10 +17,12 @@ DIM_CONSTRAINT = OutcomeKind(
     id="export/dim-constraint",
     summary="The model does not take every size asked for",
     title="{asked}, the model {takes}",
+    severities=(Severity.ERROR, Severity.WARNING),
     tiers=(Tier.SHAPES, Tier.EXPORT),
     cause="""
 A line puts a constraint on a dynamic dimension: a maximum, a multiple. The exporter drops the check, so the
-ONNX model fails or computes nonsense there.
+ONNX model fails or computes nonsense there. Sizes that belong together (`total = past + new`) are no constraint; it is
+a warning when a point of the profile has others.
 """,
     evidence="""The line, the condition, and a size in the range at which it is false.""",
     example="""`x.view(x.size(0) // 2, 2, 8)` with a batch of 1..16.""",
@@ -339,4 +341,260 @@ def forward(self, x):
 """,
     ),
     quiet=But("= y * 1.5", "= y * 1"),
+)
+
+EXAMPLE_OF_ONE = Kind(
+    id="export/example-of-one",
+    summary="The example has size 1 where other sizes are asked for",
+    title="The example has size 1 on {dimensions}, which is asked to vary: an example of 2 was exported",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+A size of 1 broadcasts and is a constant to much code, so an export with it can come out with that size fixed. The
+model was exported with size 2 in its place, and compared on the example as it was given.
+""",
+    evidence="""The dimension, and the range asked for.""",
+    example="""`torch.randn(1, 40, 50)` with a batch of 1..8, into `nn.MultiheadAttention`.""",
+    fix="""Give an example of 2 or more on every axis that varies, also where you export the model yourself.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x)[0]
+
+def create():
+    return Net().eval(), (torch.randn(1, 5, 8),)
+""",
+        ranges={"x[0]": (1, 4, 8)},
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.attention = torch.nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x):
+        return self.attention(x, x, x)[0]
+
+def create():
+    return Net().eval(), (torch.randn(2, 5, 8),)
+""",
+        ranges={"x[0]": (1, 4, 8)},
+    ),
+    knows_why=True,
+    reads_sizes=True,
+)
+
+NOT_COMPARED = Kind(
+    id="export/not-compared",
+    summary="The ONNX model was not compared with PyTorch everywhere",
+    title="The ONNX model was not compared with PyTorch{where}",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.UNCHECKED,),
+    cause="""
+At other sizes integers such as lengths and indices have to be made up, and PyTorch refused those; or comparing took
+longer than its limit. The export itself stands.
+""",
+    evidence="""The sizes, the inputs that were made up, what PyTorch said; or the stage and the line it was at.""",
+    example="""Two integer inputs that only fit together.""",
+    fix="""Write `check_inputs()` beside the factory; it returns a list of further example inputs.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x, first, second):
+        if not torch.compiler.is_exporting() and not torch.equal(first + second, torch.full_like(first, x.shape[1])):
+            raise ValueError("both parts make up the whole")
+        return x * first.unsqueeze(1) - second.unsqueeze(1)
+
+def create():
+    first = torch.tensor([1, 4, 2])
+    return Net().eval(), (torch.randn(3, 6), first, 6 - first)
+""",
+        ranges={"x[1]": (2, 6, 16)},
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x, first, second):
+        if not torch.compiler.is_exporting() and not torch.equal(first + second, torch.full_like(first, x.shape[1])):
+            raise ValueError("both parts make up the whole")
+        return x * first.unsqueeze(1) - second.unsqueeze(1)
+
+def create():
+    first = torch.tensor([1, 4, 2])
+    return Net().eval(), (torch.randn(3, 6), first, 6 - first)
+
+def check_inputs():
+    first = torch.tensor([2, 7, 1])
+    return [(torch.randn(3, 9), first, 9 - first)]
+""",
+        ranges={"x[1]": (2, 6, 16)},
+    ),
+    knows_why=True,
+    reads_sizes=True,
+)
+
+RUNTIME_DIFFERS = Kind(
+    id="export/runtime-differs",
+    summary="ONNX Runtime computes something else than the model says",
+    title="{runtime} computes something else than the model says: its {part}",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.HAZARD,),
+    cause="""
+ONNX Runtime rewrites a model before it runs it, and its kernels for 8-bit types can saturate. The same file gives
+PyTorch's results with every optimisation off, or in ONNX's reference implementation: the export is right.
+""",
+    evidence="""The output, the difference, and the way of running that agrees.""",
+    example="""A fused 8-bit layer on a CPU without VNNI, where sums of two products saturate at 16 bits.""",
+    fix="""Nothing for TensorRT; in ONNX Runtime set `graph_optimization_level`.""",
+    shows=Shown("tests/sources/test_second_opinion.py::test_a_difference_of_the_runtimes_own_fusion_is_not_the_models"),
+    quiet=Shown("tests/sources/test_second_opinion.py::test_a_difference_of_the_model_is_the_models"),
+    knows_why=True,
+)
+
+LARGE_CONSTANT = Kind(
+    id="export/large-constant",
+    summary="A buffer is most of the file",
+    title="{buffer} takes {size} of the ONNX file, {part} of its weights",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""
+A mask or a table that follows from a formula was registered as a buffer, at its largest size, and is stored whole.
+""",
+    evidence="""The buffer, its shape and type, the line that registers it.""",
+    example="""`register_buffer("mask", torch.full((4096, 4096), -1e9).triu(1))`: 64 MiB.""",
+    fix="""Compute it in forward from the sizes at hand (`torch.arange`), or keep a smaller one in a smaller type.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mask", torch.full((2400, 2400), -1e9).triu(1))
+
+    def forward(self, x):
+        n = x.shape[1]
+        return (x @ x.transpose(1, 2) + self.mask[:n, :n]).softmax(-1) @ x
+
+def create():
+    return Net().eval(), (torch.randn(2, 6, 8),)
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        steps = torch.arange(x.shape[1])
+        hidden = steps[:, None] < steps[None]
+        return (x @ x.transpose(1, 2)).masked_fill(hidden, -1e9).softmax(-1) @ x
+
+def create():
+    return Net().eval(), (torch.randn(2, 6, 8),)
+""",
+    ),
+    knows_why=True,
+)
+
+DYNAMIC_SHAPES = Kind(
+    id="export/dynamic-shapes",
+    summary="dynamic_shapes does not fit the inputs",
+    title="dynamic_shapes does not fit the inputs: {problem}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+`export_kwargs()` asks for dynamic shapes with a name that forward has not, another number of entries, or another
+nesting than the example's.
+""",
+    evidence="""The example inputs' shapes, and the line that asks.""",
+    example="""`{"images": {0: batch}}` for `forward(self, x)`.""",
+    fix="""One entry for each input, nested as the input is; the finding writes it out.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x.relu()
+
+def create():
+    return Net().eval(), (torch.randn(4, 8),)
+
+def export_kwargs():
+    return {"dynamic_shapes": {"images": {0: torch.export.Dim("batch")}}}
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, x):
+        return x.relu()
+
+def create():
+    return Net().eval(), (torch.randn(4, 8),)
+
+def export_kwargs():
+    return {"dynamic_shapes": {"x": {0: torch.export.Dim("batch")}}}
+""",
+    ),
+    knows_why=True,
+)
+
+SHARED_EXAMPLE = Kind(
+    id="export/shared-example",
+    summary="Two inputs of the example are one tensor",
+    title="{inputs} are one tensor in the example, and were exported apart",
+    severities=(Severity.NOTE,),
+    tiers=(Tier.EXPORT,),
+    cause="""
+torch.export takes two inputs that are one tensor for one, and the ONNX model reads only one of them. Copies were
+exported instead.
+""",
+    evidence="""The inputs.""",
+    example="""`return model, (x, x)` for `forward(self, query, key)`.""",
+    fix="""Give each input a tensor of its own, also where you export the model yourself.""",
+    shows=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, query, key):
+        return query @ key.transpose(-1, -2)
+
+def create():
+    x = torch.randn(2, 5, 8)
+    return Net().eval(), (x, x)
+""",
+    ),
+    quiet=TorchModule(
+        """
+import torch
+
+class Net(torch.nn.Module):
+    def forward(self, query, key):
+        return query @ key.transpose(-1, -2)
+
+def create():
+    x = torch.randn(2, 5, 8)
+    return Net().eval(), (x, x.clone())
+""",
+    ),
+    knows_why=True,
 )

@@ -7,7 +7,7 @@ uses any more. These say exactly what the model silently assumes.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import sympy  # type: ignore[import-untyped]
@@ -19,45 +19,131 @@ from friction_tui.sources.pytorch import rewrites
 from friction_tui.sources.pytorch.compare_request import Came, symbols
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
 from friction_tui.sources.pytorch.guards import Guard
+from friction_tui.sources.pytorch.sizes import Linked, Sizes, wanted
 from friction_tui.sources.source_lines import context, of_stack_text
-from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.recipe import POINTS, Range
 
 _SAMPLE_SIZES = 32
 """How many sizes of a range a dropped condition is tried at: enough for every stride people use."""
+_SMALLEST = 2
+"""torch treats 0 and 1 apart for strides and broadcasting (`Ne(s, 1)`), which changes no result: parity at the smallest
+size shows whether 1 works."""
 
 
-def dropped(came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence[Guard]]) -> list[Finding]:
-    """Findings for conditions that can fail: on sizes in the range asked for, on counts, on values.
+def dropped(
+    came: Came, asked: Sequence[AskedDim], together: Sizes, guards: Callable[[], Sequence[Guard]]
+) -> list[Finding]:
+    """Findings for conditions that fail somewhere in the ranges asked for, and for checks of values.
 
-    `guards` gives the lines and is called only when there is something to report.
+    Conditions that say which sizes belong `together` fail only where the ranges' own points contradict them. `guards`
+    gives the lines and is called only when there is something to report.
     """
     if came.program is None:
         return []
     named = symbols(came.program, asked)
-    counts: dict[frozenset[str], list[str]] = {}
-    lines: dict[frozenset[str], SourceLine | None] = {}
-    findings: list[Finding] = []
-    for node in came.program.graph.nodes:
-        if node.users or node.op != "call_function":
-            continue
-        value, own_line = node.meta.get("val"), _line(node)
-        if isinstance(value, torch.Tensor) and value.dtype is torch.bool and value.numel() == 1:
-            findings += _assertion(came, own_line)
-        if not isinstance(value, torch.SymBool):
-            continue
-        expression = value.node.expr
+    findings = [found for link in together.links for found in _apart(came, link, together, guards)]
+    for node, expression in _conditions(came.program):
         free = frozenset(str(symbol) for symbol in expression.free_symbols)
-        if free and free <= named.keys():
-            broken = _breaks_at(expression, named)
-            if broken is not None and not any(f.kind == export.DIM_CONSTRAINT.id for f in findings):
-                where = {name: (dim.input, dim.axis) for name, dim in named.items()}
-                dims = [named[symbol] for symbol in sorted(free)]
-                line = _line_of(expression, guards(), dims[0]) or own_line
-                findings.append(_condition(came, dims, Guard(str(expression), where, line), broken))
-        elif free and free.isdisjoint(named) and re.search(r"Eq\(|Mod\(", str(expression)) and _can_hold(expression):
-            counts.setdefault(free, []).append(str(expression))
-            lines[free] = lines.get(free) or _line_of(expression, guards()) or own_line
-    return findings + [_assumed_count(came, said, lines[free]) for free, said in counts.items()]
+        if not free or not free <= named.keys() or together.solves(expression):
+            continue
+        broken = _breaks_at(expression, named) if len(free) == 1 else _breaks_together(expression, named, together)
+        if broken and not any(f.kind == export.DIM_CONSTRAINT.id for f in findings):
+            where = {name: (dim.input, dim.axis) for name, dim in named.items()}
+            dims = [named[symbol] for symbol in sorted(free)]
+            line = _line_of(expression, guards(), dims[0]) or _line(node)
+            findings.append(_condition(came, dims, Guard(str(expression), where, line), broken))
+    for node in came.program.graph.nodes:
+        value = node.meta.get("val")
+        if node.op == "call_function" and not node.users and _is_check(value):
+            findings += _assertion(came, _line(node))
+    return findings
+
+
+def assumed_counts(
+    came: Came, asked: Sequence[AskedDim], guards: Callable[[], Sequence[Guard]], tried: str
+) -> list[Finding]:
+    """One finding for conditions about how many elements a selection gave; none when there are none.
+
+    Whether they hold for other values only running the model shows: `tried` says what came of that.
+    """
+    found = list(counts(came, asked))
+    if not found:
+        return []
+    line = next((at for node, expression in found if (at := _line_of(expression, guards()) or _line(node))), None)
+    return [_assumed_count(came, list(dict.fromkeys(str(expression) for _, expression in found)), line, tried)]
+
+
+def counts(came: Came, asked: Sequence[AskedDim]) -> Iterator[tuple[Any, Any]]:
+    """(node, condition) of every dropped condition about a number of elements that depends on values."""
+    if came.program is None:
+        return
+    named = symbols(came.program, asked)
+    for node, expression in _conditions(came.program):
+        free = frozenset(str(symbol) for symbol in expression.free_symbols)
+        if free and free.isdisjoint(named) and re.search(r"Eq\(|Mod\(", str(expression)) and _can_hold(expression):
+            yield node, expression
+
+
+def _conditions(program: torch.export.ExportedProgram) -> Iterator[tuple[Any, Any]]:
+    """(node, condition) of every comparison of sizes that nothing uses any more."""
+    for node in program.graph.nodes:
+        value = node.meta.get("val")
+        if node.op == "call_function" and not node.users and isinstance(value, torch.SymBool):
+            yield node, value.node.expr
+
+
+def _is_check(value: Any) -> bool:
+    return isinstance(value, torch.Tensor) and value.dtype is torch.bool and value.numel() == 1
+
+
+def _differing_points(link: Linked, together: Sizes) -> dict[str, tuple[int, int]]:
+    """(size asked for, size that belongs to the others) at the points of the profile where these are not the same."""
+    if not link.dim.opt:
+        return {}
+    sizes = {point: solved for point in POINTS if (solved := together.at(point)) is not None}
+    at = {point: (wanted(link.dim, point), solved[link.dim]) for point, solved in sizes.items()}
+    return {point: pair for point, pair in at.items() if pair[0] != pair[1]}
+
+
+def _apart(came: Came, link: Linked, together: Sizes, guards: Callable[[], Sequence[Guard]]) -> list[Finding]:
+    """A profile that asks for sizes which the code never has together."""
+    apart = _differing_points(link, together)
+    if not apart:
+        return []
+    all_points = [together.at(point) for point in POINTS]
+    fitting = [solved[link.dim] for solved in all_points if solved is not None]
+    line = _line_of_link(link, guards())
+    point, (asked, given) = next(iter(apart.items()))
+    others = ", ".join(f"{dim.key} = {wanted(dim, point)}" for dim in link.others)
+    fits = Range(*fitting) if len(fitting) == len(POINTS) else None
+    return [
+        export.DIM_CONSTRAINT.finding(
+            severity=Severity.WARNING,
+            asked=f"{link.dim.key} was asked for {link.dim.span}",
+            takes=f"has {link.formula} there",
+            cause=(
+                f"The code makes {link.dim.key} the size {link.formula}. At {point} the profile has {others} and "
+                f"{link.dim.key} = {asked}, and {given} belongs to these."
+            ),
+            source=came.source,
+            locations=((location_of(line),) if line else ())
+            + tuple(Location(LocationKind.INPUT, name) for name in {d.input: 0 for d in (link.dim, *link.others)}),
+            evidence=context(line) if line else (),
+            fixes=(
+                Fix(
+                    f"Keep {link.dim.key} = {link.formula} at every point"
+                    + (f": {fits.min}..{fits.opt}..{fits.max}." if fits else "."),
+                    ranges={link.dim.key: fits} if fits else {},
+                ),
+            ),
+        )
+    ]
+
+
+def _line_of_link(link: Linked, guards: Sequence[Guard]) -> SourceLine | None:
+    dims = (link.dim, *link.others)
+    return next((g.line for g in guards if g.line and all(g.about(d.input, d.axis) for d in dims)), None)
 
 
 def _line(node: Any) -> SourceLine | None:
@@ -94,7 +180,7 @@ def _assertion(came: Came, line: SourceLine | None) -> list[Finding]:
     ]
 
 
-def _condition(came: Came, dims: Sequence[AskedDim], guard: Guard, broken: int) -> Finding:
+def _condition(came: Came, dims: Sequence[AskedDim], guard: Guard, broken: int | str) -> Finding:
     line = guard.line
     steps = [(dim, step) for dim in dims if (step := _step(guard, dim))]
     dim, step = steps[0] if steps else (dims[0], None)
@@ -123,7 +209,7 @@ def _condition(came: Came, dims: Sequence[AskedDim], guard: Guard, broken: int) 
     )
 
 
-def _assumed_count(came: Came, expressions: Sequence[str], line: SourceLine | None) -> Finding:
+def _assumed_count(came: Came, expressions: Sequence[str], line: SourceLine | None, tried: str) -> Finding:
     return export.DATA_DEPENDENT_SHAPE.finding(
         severity=Severity.WARNING,
         tier=Tier.HAZARD,
@@ -131,7 +217,7 @@ def _assumed_count(came: Came, expressions: Sequence[str], line: SourceLine | No
         cause=(
             f"The capture assumed `{expressions[0]}` about a size that depends on tensor values (u0, u1, …: it is "
             "data-dependent) and the exporter dropped the check: with other values the ONNX model fails or computes "
-            "nonsense."
+            f"nonsense. {tried}"
         ),
         source=came.source,
         locations=(location_of(line),) if line else (),
@@ -149,12 +235,23 @@ def _breaks_at(expression: Any, named: Mapping[str, AskedDim]) -> int | None:
     if expression.subs({symbol: dim.example for symbol, dim in free.items()}) != sympy.true:
         return None  # an assertion held for the example: this is a comparison left over from something else
     first = next(iter(free.values()))
-    # torch treats 0 and 1 apart for strides and broadcasting (`Ne(s, 1)`), which changes no result: parity at the
-    # smallest size shows whether 1 works.
-    low, high = max(2, first.min), first.max or first.example * 8
+    low, high = max(_SMALLEST, first.min), first.max or first.example * 8
     sizes = sorted({*range(low, min(high, low + _SAMPLE_SIZES) + 1), high, max(low, high - 1)})
     # A sympy relation is decided by comparing with its false: one that stays symbolic is neither.
     return next((size for size in sizes if expression.subs(dict.fromkeys(free, size)) == sympy.false), None)
+
+
+def _breaks_together(expression: Any, named: Mapping[str, AskedDim], together: Sizes) -> str:
+    """Sizes asked for at which a condition on several dimensions is false, in words; "" when none were found."""
+    dims = {symbol: named[str(symbol)] for symbol in expression.free_symbols}
+    if expression.subs({symbol: dim.example for symbol, dim in dims.items()}) != sympy.true:
+        return ""  # as in _breaks_at
+    for sizes in (*(together.at(point) for point in POINTS), together.larger()):
+        if sizes is None or min(sizes[dim] for dim in dims.values()) < _SMALLEST:
+            continue
+        if expression.subs({symbol: sizes[dim] for symbol, dim in dims.items()}) == sympy.false:
+            return " with ".join(f"{dim.key} = {sizes[dim]}" for dim in dims.values())
+    return ""
 
 
 def _can_hold(expression: Any) -> bool:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -18,6 +18,7 @@ from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch import size_rewrites
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim, tensors
 from friction_tui.sources.pytorch.guards import Guard
+from friction_tui.sources.pytorch.sizes import expressions
 from friction_tui.sources.source_lines import context
 from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine
 from friction_tui.vocabulary.recipe import Range
@@ -170,22 +171,23 @@ def _same_size(came: Came, dim: AskedDim, asked: Sequence[AskedDim]) -> tuple[As
 
 
 def _merged(came: Came, asked: Sequence[AskedDim]) -> list[tuple[AskedDim, ...]]:
-    """Axes of one input that the user named apart and that are one size in the capture.
+    """Axes that the user named apart and that are one size in the capture.
 
     Ranges alone name nothing: a mask of length by length gets two equal ones, and its axes may be one size.
     """
     found = captured(came.program, asked) if came.program is not None else {}
-    groups: dict[tuple[str, str], list[AskedDim]] = {}
+    groups: dict[str, list[AskedDim]] = {}
     for dim, symbol in found.items():
         if dim.symbol == f"{dim.input}_{dim.axis}":
             continue
-        groups.setdefault((dim.input, symbol), []).append(dim)
+        groups.setdefault(symbol, []).append(dim)
     return [tuple(dims) for dims in groups.values() if len({dim.symbol for dim in dims}) > 1]
 
 
 def _one_size(came: Came, dims: Sequence[AskedDim], guards: Sequence[Guard]) -> Finding:
     """Axes that were asked to vary apart and that the code makes equal."""
     listed = " and ".join(dim.key for dim in dims)
+    names = dict.fromkeys(dim.input for dim in dims)
     guard = next((g for g in guards if all(g.about(d.input, d.axis) for d in dims)), None)
     line = guard.line if guard else None
     asked_as = ", ".join(dict.fromkeys(dim.symbol for dim in dims))
@@ -198,7 +200,7 @@ def _one_size(came: Came, dims: Sequence[AskedDim], guards: Sequence[Guard]) -> 
             + ", and the exporter gave them one name without an error: other sizes fail or compute nonsense."
         ),
         source=came.source,
-        locations=((location_of(line),) if line else ()) + (Location(LocationKind.INPUT, dims[0].input),),
+        locations=(*((location_of(line),) if line else ()), *(Location(LocationKind.INPUT, name) for name in names)),
         evidence=context(line) if line else (),
         fixes=(
             f'If they are always equal, say so: the same `Dim("{dims[0].symbol}")` for both in dynamic_shapes.',
@@ -289,26 +291,9 @@ def symbols(program: torch.export.ExportedProgram, asked: Sequence[AskedDim]) ->
     return {symbol: dim for dim, symbol in captured(program, asked).items()}
 
 
-def tied(program: torch.export.ExportedProgram | None, asked: Sequence[AskedDim]) -> tuple[AskedDim, ...]:
-    """The same dimensions, those that are one size in the capture under one symbol."""
-    found = captured(program, asked) if program is not None else {}
-    first: dict[str, str] = {}
-    return tuple(
-        replace(dim, symbol=first.setdefault(found[dim], dim.symbol)) if dim in found else dim for dim in asked
-    )
-
-
 def captured(program: torch.export.ExportedProgram, asked: Sequence[AskedDim]) -> dict[AskedDim, str]:
-    """The capture's symbol (`s77`) of each asked dimension that has one."""
-    fed = [spec.arg.name for spec in program.graph_signature.input_specs if spec.kind.name == "USER_INPUT"]
-    values = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
-    given = [values[name] for name in fed if isinstance(values.get(name), torch.Tensor)]
-    found = {}
-    for dim in asked:
-        size = given[dim.position].shape[dim.axis] if dim.position < len(given) else None
-        if isinstance(size, torch.SymInt) and size.node.expr.is_Symbol:
-            found[dim] = str(size.node.expr)
-    return found
+    """The capture's symbol (`s77`) of each asked dimension that is one by itself."""
+    return {dim: str(size) for dim, size in expressions(program, asked).items() if size.is_Symbol}
 
 
 def _is_equation(expression: str) -> bool:

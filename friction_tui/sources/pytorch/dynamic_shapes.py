@@ -19,7 +19,10 @@ _NO_LIMIT = 2**31
 
 @dataclass(frozen=True, slots=True)
 class AskedDim:
-    """A dimension asked to be dynamic: axis `axis` of the `position`-th tensor input. `max` None: no upper limit."""
+    """A dimension asked to be dynamic: axis `axis` of the `position`-th tensor input.
+
+    `max` None: no upper limit. `opt` is the profile's, 0 where no profile asks for it.
+    """
 
     input: str
     position: int
@@ -28,6 +31,7 @@ class AskedDim:
     example: int
     min: int
     max: int | None
+    opt: int = 0
 
     @property
     def key(self) -> str:
@@ -127,7 +131,7 @@ def _dim(symbol: str, chosen: Range, example: int) -> Any:
 
 def _asked(name: str, position: int, axis: int, symbol: str, example: int, chosen: Range | None, dim: Any) -> AskedDim:
     if chosen is not None:
-        return AskedDim(name, position, axis, symbol, example, chosen.min, chosen.max)
+        return AskedDim(name, position, axis, symbol, example, chosen.min, chosen.max, chosen.opt)
     low, high = getattr(dim, "min", 0), getattr(dim, "max", None)
     limit = int(high) if isinstance(high, int) and high < _NO_LIMIT else None
     return AskedDim(name, position, axis, symbol, example, max(1, int(low)) if isinstance(low, int) else 1, limit)

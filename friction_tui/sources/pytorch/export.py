@@ -9,7 +9,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,19 @@ from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
 from friction_tui.sources.failure import read
 from friction_tui.sources.pytorch import (
+    asked_wrongly,
     assumptions,
     compare_request,
+    example_of_one,
     failed_export,
     guards,
     kept_state,
+    large_constants,
     legacy,
+    legacy_trial,
     outputs,
     parity,
+    shared_example,
     training_parts,
     user_code,
 )
@@ -37,14 +43,21 @@ from friction_tui.sources.pytorch.compare_request import Came
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim, plan, relaxed
 from friction_tui.sources.pytorch.example_inputs import described
 from friction_tui.sources.pytorch.own_failure import model_fails, user_code_fails
+from friction_tui.sources.pytorch.sizes import Sizes, points
 from friction_tui.sources.pytorch.user_code import Built, CannotBuild
 from friction_tui.sources.source_lines import definition, of_exception
+from friction_tui.sources.time_limit import at_most
 from friction_tui.sources.watch import project_files
-from friction_tui.vocabulary.finding import Finding, Location, LocationKind, SourceLine, Tier
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine, Tier
 
 _OWN_OPTIONS = {"input_names", "output_names", "dynamic_axes", "custom_translation_table"}
 """What `export_kwargs()` may set beside `dynamic_shapes`, `kwargs` and `opset_version`, which the recipe overrides."""
 
+_AFTERMATH_S = 60.0
+_SECOND_CAPTURE_S = 30.0
+"""Seconds a second capture may take that is only made to name lines."""
+_OTHER_VALUES = 4
+"""How many other values are tried where the capture relied on a number of elements that depends on values."""
 
 _STAGES = {
     "Run decompositions": "decompose",
@@ -74,18 +87,29 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     unused = sorted(built.options.keys() - _OWN_OPTIONS - {"dynamic_shapes", "kwargs", "opset_version"})
     if unused:
         channel.log("info", f"not taken from export_kwargs(), the recipe decides: {', '.join(unused)}")
-    bound = built.bound
-    channel.send(InputsUsed(described(bound), built.guessed))
+    channel.send(InputsUsed(described(built.bound), built.guessed))
     if built.guessed:
         channel.found(_guessed(built, request.source.factory))
     source = source_label(request)
-    shapes, asked = plan(bound, built.options.get("dynamic_shapes"), request.profile)
-    if isinstance(built.module, torch.export.ExportedProgram):
-        shapes, asked = None, ()
+    if misfits := asked_wrongly.findings(built, source):
+        channel.found(*misfits)
+        return _done(None, channel, built)
+    if shared := shared_example.names(built):
+        built = shared_example.apart(built)
+        channel.found(shared_example.finding(shared, source, built.made_at))
+    given = built.bound
+    shapes, asked = _planned(request, built)
+    if ones := example_of_one.dimensions(asked):
+        larger = example_of_one.with_two(built, ones)
+        if larger is not None:
+            built = larger
+            shapes, asked = _planned(request, built)
+            channel.found(example_of_one.finding(ones, source, built.made_at))
     channel.stage("set up the exporter")
     warned: list[warnings.WarningMessage] = []
     program = None
     failed: Exception | None = None
+    kept = kept_state.snapshot(built.module)
     try:
         with _warnings(warned):
             if legacy.is_used(request):
@@ -94,6 +118,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
                 program = _dynamo(request, built, shapes)
     except Exception as error:
         failed = error
+    kept_state.restore(kept)
     if failed is not None:  # no longer handled: what is tried now must not be chained to it
         _out_of_memory(failed)
         channel.stage("explain")
@@ -103,18 +128,31 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
         return _done(None, channel, built)
     output = Path(request.output)
     came = Came(onnx.load(output, load_external_data=False), program, source)
-    found = list(_compared(request, built, bound, shapes, asked, came))
-    if legacy.is_used(request):
-        found += legacy.findings(request, warned, source)
-    channel.found(*found)
-    channel.send(Exported(str(output), channel.elapsed))
     # The legacy exporter traces the example: it decides nothing by the sizes asked for.
     limits = {} if legacy.is_used(request) else {dim.key: (min(dim.min, dim.example), dim.max) for dim in asked}
     done = msgspec.structs.replace(_done(str(output), channel, built, program, came.model), limits=limits)
+    channel.send(Exported(str(output), channel.elapsed, done))
+    channel.stage("compare with what was asked", _limit(channel))
+    asking = _Asking(request, built, given, shapes, asked, came)
+    found = list(asking.compared(channel))
+    if legacy.is_used(request):
+        found += legacy.findings(request, warned, source)
+    channel.found(*found)
     if request.aftermath:
-        channel.stage("parity")
-        _check_parity(channel, built, bound, output, asked, came, found)
+        channel.stage("parity", _limit(channel))
+        asking.check_parity(channel, output, found)
     return msgspec.structs.replace(done, seconds=channel.elapsed)
+
+
+def _planned(request: ExportRequest, built: Built) -> tuple[Any, tuple[AskedDim, ...]]:
+    if isinstance(built.module, torch.export.ExportedProgram):
+        return None, ()
+    return plan(built.bound, built.options.get("dynamic_shapes"), request.profile)
+
+
+def _limit(channel: Channel) -> float:
+    """Seconds for what is done once the file is there: as long as the export took, and a minute at least."""
+    return max(_AFTERMATH_S, channel.elapsed)
 
 
 def _out_of_memory(error: BaseException) -> None:
@@ -148,77 +186,101 @@ def _dynamo(request: ExportRequest, built: Built, shapes: Any) -> torch.export.E
     return program.exported_program if program is not None else None
 
 
-def _compared(
-    request: ExportRequest,
-    built: Built,
-    bound: dict[str, Any],
-    shapes: Any,
-    asked: tuple[AskedDim, ...],
-    came: Came,
-) -> Iterator[Finding]:
-    """Everything that came out other than asked, or that only training needs."""
-    module, source = built.module, came.source
+@dataclass(frozen=True)
+class _Asking:
+    """An export that gave a file, against what was asked. `given` are the user's own example inputs."""
 
-    @cache
-    def added_guards() -> tuple[guards.Guard, ...]:
-        return guards.of_capture(module, built.args, built.kwargs, relaxed(shapes))
+    request: ExportRequest
+    built: Built
+    given: dict[str, Any]
+    shapes: Any
+    asked: tuple[AskedDim, ...]
+    came: Came
 
-    yield from compare_request.opset(came, request.opset)
-    narrowed = compare_request.dimensions(came, asked, added_guards)
-    yield from narrowed
-    if not narrowed:
-        yield from assumptions.dropped(came, asked, added_guards)
-    yield from compare_request.inputs(came, bound, _forward_line(module))
-    if isinstance(module, torch.nn.Module):
-        yield from training_parts.training_mode(module, built.made_at, request.source.factory, source)
-        if came.program is not None:
-            yield from training_parts.training_nodes(came.program, module, source)
-            yield from training_parts.training_only(came.program, source)
-            yield from kept_state.lost_state(came.program, module, source)
+    @cached_property
+    def together(self) -> Sizes:
+        """Which of the sizes asked for belong together."""
+        return Sizes(self.came.program, self.asked)
 
+    @cached_property
+    def guards(self) -> tuple[guards.Guard, ...]:
+        """What a second capture assumes, with lines; nothing when it takes too long."""
+        try:
+            with at_most(_SECOND_CAPTURE_S):
+                return guards.of_capture(self.built.module, self.built.args, self.built.kwargs, relaxed(self.shapes))
+        except TimeoutError:
+            return ()
 
-def _check_parity(
-    channel: Channel,
-    built: Built,
-    bound: dict[str, Any],
-    output: Path,
-    asked: tuple[AskedDim, ...],
-    came: Came,
-    found: Sequence[Finding],
-) -> None:
-    """Run both models. State that forward keeps, and sizes already known not to work, are left out."""
-    module = built.module
-    if any(finding.kind == TRAINING_MODE.id for finding in found):
-        channel.log("info", "parity not checked: the model runs in training mode")
-        return
-    try:
+    def compared(self, channel: Channel) -> Iterator[Finding]:
+        """Everything that came out other than asked, or that only training needs."""
+        module, source, came = self.built.module, self.came.source, self.came
+
+        def added_guards() -> tuple[guards.Guard, ...]:
+            if "guards" not in self.__dict__:
+                channel.stage("look for the lines", 2 * _SECOND_CAPTURE_S)
+            return self.guards
+
+        yield from compare_request.opset(came, self.request.opset)
+        narrowed = compare_request.dimensions(came, self.asked, added_guards)
+        yield from narrowed
+        if not narrowed:
+            yield from assumptions.dropped(came, self.asked, self.together, added_guards)
+        yield from compare_request.inputs(came, self.built.bound, _forward_line(module))
+        if isinstance(module, torch.nn.Module):
+            yield from training_parts.training_mode(module, self.built.made_at, self.request.source.factory, source)
+            if came.program is not None:
+                yield from training_parts.training_nodes(came.program, module, source)
+                yield from training_parts.training_only(came.program, source)
+                yield from kept_state.lost_state(came.program, module, source)
+                yield from large_constants.findings(came, module)
+
+    def check_parity(self, channel: Channel, output: Path, found: Sequence[Finding]) -> None:
+        """Run both models. State that forward keeps, and sizes already known not to work, are left out."""
+        try:
+            verdict = self._parity(channel, output, found)
+        except Exception as error:
+            channel.log("warning", f"parity could not be checked: {type(error).__name__}: {error}")
+            verdict = parity.Verdict()
+        channel.found(*verdict.findings)
+        if verdict.exporter_at_fault:
+            wrong_ones = [one for one in verdict.findings if one.severity is Severity.ERROR]
+            channel.found(*legacy_trial.offered(wrong_ones, self.request, channel))
+        counted = any(True for _ in assumptions.counts(self.came, self.asked))
+        wrong = verdict.refused or any(one.severity is Severity.ERROR for one in verdict.findings)
+        if counted and (wrong or not verdict.agreed):
+            tried = f"PyTorch itself refused {verdict.refused} of the values tried." if verdict.refused else ""
+            channel.found(*assumptions.assumed_counts(self.came, self.asked, lambda: self.guards, tried))
+
+    def _parity(self, channel: Channel, output: Path, found: Sequence[Finding]) -> parity.Verdict:
+        module, bound = self.built.module, self.given
+        if any(finding.kind == TRAINING_MODE.id for finding in found):
+            channel.log("info", "parity not checked: the model runs in training mode")
+            return parity.Verdict()
         before = kept_state.attributes(module) if isinstance(module, torch.nn.Module) else {}
         expected = _outputs(module, bound, channel)
         if expected is None:
-            return
-        changed = (
-            [key for key, value in kept_state.attributes(module).items() if before.get(key) != value] if before else []
-        )
+            return parity.Verdict()
+        after = kept_state.attributes(module) if isinstance(module, torch.nn.Module) else {}
+        changed = [key for key, value in after.items() if key not in before or before[key] != value]
         if changed:
             matters = outputs.differ(expected, outputs.torch_outputs(module, bound))
             source = f"torch {torch.__version__.partition('+')[0]}"
             channel.found(*kept_state.changed_attributes(module, changed, source, matters=matters))
         stateful = bool(changed) or any(finding.kind == MUTATION.id for finding in found)
-        known = any(finding.tier is Tier.SHAPES for finding in found)
-        sizes = () if known else compare_request.tied(came.program, asked)
-        channel.found(
-            *parity.check(
-                module,
-                bound,
-                expected,
-                output,
-                sizes,
-                lambda text: channel.log("info", text),
-                repeatable=not stateful,
-            )
+        known = any(f.tier is Tier.SHAPES and f.severity is Severity.ERROR for f in found)
+        counted = any(True for _ in assumptions.counts(self.came, self.asked))
+        return parity.check(
+            module,
+            bound,
+            expected,
+            output,
+            self.came,
+            () if known else tuple(points(self.together)),
+            lambda text: channel.log("info", text),
+            draws=_OTHER_VALUES if counted else 0,
+            given=self.built.further,
+            repeatable=not stateful,
         )
-    except Exception as error:
-        channel.log("warning", f"parity could not be checked: {type(error).__name__}: {error}")
 
 
 def _outputs(module: Any, bound: dict[str, Any], channel: Channel) -> list[Any] | None:

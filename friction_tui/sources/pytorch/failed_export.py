@@ -6,8 +6,9 @@ The failures behind the first come from torch.export.draft_export, which goes on
 from __future__ import annotations
 
 import dataclasses
-import signal
-from collections.abc import Iterator, Sequence
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,13 +19,23 @@ from friction_tui.kinds import export
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import ExportRequest
 from friction_tui.sources.failure import Failure, a_or_an, placed, read
-from friction_tui.sources.pytorch import guards, operator_scan, uncapturable, violated_ranges
+from friction_tui.sources.pytorch import (
+    asked_wrongly,
+    guards,
+    legacy_trial,
+    library_limits,
+    operator_scan,
+    uncapturable,
+    violated_ranges,
+)
 from friction_tui.sources.pytorch.dynamic_shapes import relaxed
 from friction_tui.sources.pytorch.export_failure import data_dependent, explain, missing_function
+from friction_tui.sources.pytorch.outputs import run
 from friction_tui.sources.pytorch.own_failure import model_fails
 from friction_tui.sources.pytorch.signature import signature_of
 from friction_tui.sources.pytorch.user_code import Built
-from friction_tui.sources.source_lines import find_in
+from friction_tui.sources.source_lines import find_in, of_frame
+from friction_tui.sources.time_limit import at_most
 from friction_tui.vocabulary.finding import Finding, SourceLine
 
 _CERTAIN = {
@@ -44,6 +55,9 @@ _CERTAIN = {
     )
 }
 """Kinds that need no second look at whether the model itself runs."""
+
+_MAY_BE_TRACED = (export.LIBRARY_LIMIT.id, export.UNKNOWN.id, export.TORCHSCRIPT_PART.id)
+"""Kinds that may come of the exporter rather than of the user's code: another one is tried."""
 
 _LOOK_BEHIND_S = 15.0
 """Seconds the look behind the first failure may take, or half as long as everything before it."""
@@ -66,10 +80,18 @@ def findings(
     if found[0].kind == export.UNSUPPORTED_DTYPE.id and not found[0].locations:
         line = _in_factory(built, request, r"quantiz|\bconvert\w*\(") or failure.forward
         found = [placed(found[0], line)]
+    if found[0].kind == export.UNSUPPORTED_INPUT.id:
+        at = _in_factory(built, request, r"Cache\w*\(|\bcache\b|past_key_values")
+        found = [library_limits.cache_input(failure, at or built.made_at) or found[0]]
+    if built.options.get("dynamic_shapes") and re.search(r"dynamic_shapes|Constraints violated", failure.text):
+        found = [placed(found[0], asked_wrongly.asked_at(built))]
     if found[0].kind == export.UNSUPPORTED_OUTPUT.id:
         found = [explain(dataclasses.replace(failure, returned=_beside_tensors(built)))]
     if found[0].kind not in _CERTAIN:
-        own = _own_failure(built)
+        own, gradient_at = _own_run(built)
+        if own is None and gradient_at is not None:
+            yield uncapturable.gradient(failure, gradient_at)
+            return
         if own is not None:
             failure = read(own, f"torch {torch.__version__.partition('+')[0]}", forward)
             reason = explain(failure)
@@ -78,14 +100,19 @@ def findings(
         if found[0].kind == export.UNKNOWN.id and _has_scripted_part(built):
             line = _in_factory(built, request, r"\bjit\.(script|trace|load|freeze)|torch\.jit")
             found = [placed(uncapturable.scripted(failure), line)]
+    if (foreign := library_limits.explained(found[0], failure)) is not None:
+        found = [foreign]
     if failure.has("ConversionError"):
         found = _untranslatable(built, shapes, request.opset, source, channel) or found
     yield from found
+    if found[0].kind in _MAY_BE_TRACED:
+        yield from legacy_trial.offered(found, request, channel)
     if request.aftermath and failure.has("TorchExportError") and isinstance(built.module, torch.nn.Module):
-        channel.stage("look further")
+        limit = max(_LOOK_BEHIND_S, channel.elapsed / 2)
+        channel.stage("look further", 2 * limit)
         free = relaxed(shapes)
         try:
-            with _at_most(max(_LOOK_BEHIND_S, channel.elapsed / 2)):
+            with at_most(limit):
                 behind_it = _further(built.module, built.args, built.kwargs, free, request.opset, found)
             yield from behind_it
         except Exception as behind:
@@ -135,22 +162,6 @@ def _new(found: Sequence[Finding], known: Sequence[Finding]) -> list[Finding]:
     return fresh
 
 
-@contextmanager
-def _at_most(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError inside after `seconds`: a loop over values that draft_export unrolls may take minutes."""
-
-    def stop(_signal: int, _frame: object) -> None:
-        raise TimeoutError(f"not done after {seconds:.0f} s")
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-
-
 def _with_line(failure: Failure, built: Built, shapes: Any) -> Failure:
     """A violated constraint names no line; the guards of a capture with free dimensions do."""
     if failure.line is not None or not violated_ranges.concerned(failure):
@@ -189,8 +200,8 @@ def _left_out(built: Built) -> tuple[str, ...]:
 def _beside_tensors(built: Built) -> str:
     """What the model returns on its example that is not a tensor: `a str at ['task']`; "" when it does not even run."""
     try:
-        with torch.no_grad():
-            leaves, _ = torch.utils._pytree.tree_flatten_with_path(built.module(*built.args, **built.kwargs))
+        result = run(built.module, built.args, built.kwargs)
+        leaves, _ = torch.utils._pytree.tree_flatten_with_path(result)
     except Exception:
         return ""  # what it raises does not answer this question; the export's own failure is reported either way
     foreign = [(path, leaf) for path, leaf in leaves if not isinstance(leaf, torch.Tensor | None)]
@@ -216,13 +227,39 @@ def _untranslatable(built: Built, shapes: Any, opset: int | None, source: str, c
     ]
 
 
-def _own_failure(built: Built) -> Exception | None:
-    """The exception of the model on its own example input, without any export; None when it runs."""
+def _own_run(built: Built) -> tuple[Exception | None, SourceLine | None]:
+    """What the model raises on its own example input without any export, and where it asks for a gradient.
+
+    It runs as the user would run it. A gradient is looked for only in a model that runs.
+    """
     if not isinstance(built.module, torch.nn.Module):
-        return None
+        return None, None
+    asked: list[SourceLine] = []
+    with _gradients(asked):
+        try:
+            run(built.module, built.args, built.kwargs)
+        except Exception as error:
+            return error, None
+    return None, next(iter(asked), None)
+
+
+@contextmanager
+def _gradients(asked: list[SourceLine]) -> Iterator[None]:
+    """Note the user's lines that compute gradients, by whichever name of torch's."""
+    owners = ((torch.autograd, "grad"), (torch.autograd, "backward"))
+
+    def noting(compute: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            asked.extend(of_frame(sys._getframe(1))[-1:])
+            return compute(*args, **kwargs)
+
+        return noted
+
+    before = [getattr(owner, name) for owner, name in owners]
+    for (owner, name), compute in zip(owners, before, strict=True):
+        setattr(owner, name, noting(compute))
     try:
-        with torch.no_grad():
-            built.module(*built.args, **built.kwargs)
-    except Exception as error:
-        return error
-    return None
+        yield
+    finally:
+        for (owner, name), compute in zip(owners, before, strict=True):
+            setattr(owner, name, compute)

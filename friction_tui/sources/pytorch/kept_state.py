@@ -125,6 +125,44 @@ def attributes(module: Any) -> dict[tuple[str, str], Any]:
     return known
 
 
+def snapshot(module: Any) -> list[tuple[Any, dict[str, Any]]]:
+    """What every part of a module keeps beside weights and parts, to be put back after a capture."""
+    if not isinstance(module, torch.nn.Module) or isinstance(module, torch.jit.ScriptModule):
+        return []
+    return [
+        (part, {key: _copied(value) for key, value in vars(part).items() if not key.startswith("_")})
+        for part in module.modules()
+    ]
+
+
+def restore(before: list[tuple[Any, dict[str, Any]]]) -> None:
+    """Undo what forward assigned during a capture: its tensors have no data, and the model would fail on them."""
+    for part, kept in before:
+        for key in [key for key in vars(part) if not key.startswith("_") and key not in kept]:
+            del vars(part)[key]
+        for key, value in kept.items():
+            now = vars(part).get(key)
+            if isinstance(value, list | dict | set | deque) and type(now) is type(value):
+                _refill(now, value)
+            elif now is not value:
+                vars(part)[key] = value
+
+
+def _copied(value: Any) -> Any:
+    return value.copy() if type(value) in (list, dict, set, deque) else value
+
+
+def _refill(now: Any, value: Any) -> None:
+    """Give a container its earlier content in place: others may hold it too."""
+    if isinstance(now, dict | set):
+        if now.keys() != value.keys() if isinstance(now, dict) else now != value:
+            now.clear()
+            now.update(value)
+    elif len(now) != len(value):
+        now.clear()
+        now.extend(value)
+
+
 def changed_attributes(module: Any, names: Iterable[tuple[str, str]], source: str, *, matters: bool) -> list[Finding]:
     """Attributes that forward assigns, as (module, attribute): the graph holds the value of one call.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import warnings
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -60,7 +61,8 @@ def findings(request: ExportRequest, warned: Iterable[warnings.WarningMessage], 
     seen = set()
     for warning in warned:
         line = SourceLine(warning.filename, warning.lineno, "", _code(warning))
-        if warning.category.__name__ != "TracerWarning" or line in seen:
+        # torch's own layers compare sizes to check their arguments, which no other input changes.
+        if warning.category.__name__ != "TracerWarning" or line in seen or _of_torch(warning.filename):
             continue
         seen.add(line)
         yield TRACED_CONSTANT.finding(
@@ -73,6 +75,10 @@ def findings(request: ExportRequest, warned: Iterable[warnings.WarningMessage], 
                 "Take sizes from x.shape without int().",
             ),
         )
+
+
+def _of_torch(file: str) -> bool:
+    return Path(file).is_relative_to(Path(torch.__file__).parent)
 
 
 def _code(warning: warnings.WarningMessage) -> str:

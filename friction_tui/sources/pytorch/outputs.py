@@ -34,19 +34,34 @@ def differ(one: Sequence[np.ndarray[Any, Any]], other: Sequence[np.ndarray[Any, 
 
 
 def torch_outputs(module: Any, inputs: Mapping[str, Any]) -> list[np.ndarray[Any, Any]]:
-    """Every tensor the module returns for these inputs, flattened; a complex one as real with a last dimension of 2.
-
-    The inputs stay as they are: a module that writes into them gets copies.
-    """
-    inputs = torch.utils._pytree.tree_map_only(torch.Tensor, torch.Tensor.clone, dict(inputs))
-    with torch.no_grad():
-        if isinstance(module, torch.export.ExportedProgram):
-            result = module.module()(*inputs.values())
-        else:
-            call = signature_of(module).bind_partial()
-            call.arguments.update(inputs)
-            result = module(*call.args, **call.kwargs)
+    """Every tensor the module returns for these inputs, flattened; a complex one as real with a last dimension of 2."""
+    if isinstance(module, torch.export.ExportedProgram):
+        result = run(module.module(), tuple(inputs.values()), {})
+    else:
+        call = signature_of(module).bind_partial()
+        call.arguments.update(inputs)
+        result = run(module, call.args, call.kwargs)
     return [array(value) for value in torch.utils._pytree.tree_leaves(result) if isinstance(value, torch.Tensor)]
+
+
+def run(module: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What the module returns: without gradients, and with them where it needs them, as the user would run it.
+
+    The inputs stay as they are: a module that writes into them gets copies. Raises what the module raises with
+    gradients on.
+    """
+
+    def call() -> Any:
+        copied = torch.utils._pytree.tree_map_only(torch.Tensor, torch.Tensor.clone, (args, dict(kwargs)))
+        return module(*copied[0], **copied[1])
+
+    try:
+        with torch.no_grad():
+            return call()
+    except Exception:
+        pass
+    with torch.enable_grad():
+        return call()
 
 
 def array(value: torch.Tensor) -> np.ndarray[Any, Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import random
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +15,30 @@ import torch
 
 from friction_tui.kinds import export
 from friction_tui.sources.failure import location_of, read
+from friction_tui.sources.pytorch import blame
+from friction_tui.sources.pytorch.blame import Blame
+from friction_tui.sources.pytorch.compare_request import Came
 from friction_tui.sources.pytorch.diverging import Parting, first_diverging, in_forward, recorded_line
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
+from friction_tui.sources.pytorch.other_inputs import draw
 from friction_tui.sources.pytorch.outputs import Compared, differ, feed, torch_outputs, worst
+from friction_tui.sources.second_opinion import Cause, cause_of_difference, runtime_differs
 from friction_tui.sources.source_lines import context
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine, Tier
 
 _RANDOM_OPS = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
-_GROWTH = 3
-"""No test size is larger than this many times the example's: the range's maximum may not fit this machine."""
-
 _RANDOM_CALL = r"\brandom\.|\brandom\(|rand(n|int|perm)?\(|\btime\.|datetime"
 _EXAMPLE, _VALUES = "on the example input", "on random values of the example's size"
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What comparing gave. `agreed` and `refused` count the inputs beside the example that PyTorch took and did not."""
+
+    findings: list[Finding] = field(default_factory=list)
+    agreed: int = 0
+    refused: int = 0
+    exporter_at_fault: bool = False
 
 
 def check(
@@ -33,103 +46,164 @@ def check(
     bound: Mapping[str, Any],
     first: Sequence[np.ndarray[Any, Any]],
     path: Path,
-    asked: Sequence[AskedDim],
+    came: Came,
+    points: Sequence[Mapping[AskedDim, int]],
     say: Callable[[str], None],
     *,
+    draws: int = 0,
+    given: Sequence[Mapping[str, Any]] = (),
     repeatable: bool = True,
-) -> list[Finding]:
-    """Findings where PyTorch and ONNX Runtime disagree: on the example, then on random inputs.
+) -> Verdict:
+    """Where PyTorch and ONNX Runtime disagree: on the example, at other sizes, then on other values.
 
-    `first` are PyTorch's outputs for the example, `asked` the dimensions to vary; with none the random inputs have the
-    example's sizes. A module that is not `repeatable` keeps state between calls: only the example says something then.
-    `say` gets a line a comparison.
+    `first` are PyTorch's outputs for the example `bound`, `points` the sizes to compare at; with none, or for `draws`
+    of them, the inputs have the example's sizes and other values. `given` are further inputs of the user's. A module
+    that is not `repeatable` keeps state between calls: only the example says something then. `say` gets a line a
+    comparison.
     """
     import onnxruntime
 
-    model = onnx.load(path, load_external_data=False)
+    model, verdict = came.model, Verdict()
     drawn = sorted({node.op_type for node in model.graph.node if _is_random(node)})
     if drawn:
         say(f"parity not checked: the model draws random numbers ({', '.join(drawn)})")
-        return []
+        return verdict
     source = f"ONNX Runtime {onnxruntime.__version__} CPU against torch {torch.__version__.partition('+')[0]}"
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:
         if "NOT_IMPLEMENTED" in str(error):  # a valid model of types or operators that this runtime has no kernel for
             say(f"parity not checked: {str(error).partition('NOT_IMPLEMENTED : ')[2] or error}")
-            return []
-        return [_refused(error, model, source)]
-    for label, sizes in _points(asked) if repeatable else [(_EXAMPLE, {})]:
-        inputs = dict(bound) if label == _EXAMPLE else _resized(bound, asked, sizes)
+            return verdict
+        verdict.findings.append(_refused(error, model, source))
+        verdict.exporter_at_fault = True
+        return verdict
+    rounds = list(_rounds(bound, points, draws, given)) if repeatable else [_Round(_EXAMPLE, dict(bound))]
+    for asked in rounds:
+        one = asked
         try:
-            expected = first if label == _EXAMPLE else torch_outputs(module, inputs)
+            expected, one = (first, one) if one.label == _EXAMPLE else _expected(module, one)
         except Exception as error:
-            if not sizes:
-                say(f"parity not checked {label}: the model itself refuses them ({type(error).__name__})")
+            verdict.refused += 1
+            said = f"parity not checked {one.label}: the model itself refuses them ({type(error).__name__})"
+            if not one.sizes:
+                say(said)
                 continue
-            return [_refuses(error, label, asked, source)]
-        if label == _VALUES and not all(np.isfinite(output).all() for output in expected):
-            say(f"parity not checked {label}: the PyTorch result is not finite")
+            if one.invented:
+                say(said)
+                if not given and not verdict.findings:  # the user's own inputs say more than invented ones
+                    verdict.findings += _not_compared(one, error, source)
+                continue
+            verdict.findings.append(_refuses(error, one, source))
+            return verdict
+        if one.label == _VALUES and not all(np.isfinite(output).all() for output in expected):
+            say(f"parity not checked {one.label}: the PyTorch result is not finite")
             continue
+        fed = feed(session, one.inputs)
+        got: Sequence[Any] | Exception
         try:
-            got = session.run(None, feed(session, inputs))
+            got = session.run(None, fed)
         except Exception as error:
-            return [_cannot_run(error, label, source)]
-        compared = worst(session, expected, got)
-        if compared is None:
-            say(f"parity holds {label}")
+            got = error
+        compared = worst(session, expected, got) if not isinstance(got, Exception) else None
+        if compared is None and not isinstance(got, Exception):
+            verdict.agreed += one.label != _EXAMPLE
+            say(f"parity holds {one.label}")
             continue
-        if repeatable and differ(expected, torch_outputs(module, inputs)):
-            return [_draws(module, source)]
-        return [_differs(compared, label, source, first_diverging(module, inputs, model, path, session))]
-    return []
+        if compared is not None and repeatable and differ(expected, torch_outputs(module, one.inputs)):
+            verdict.findings.append(_draws(module, source))
+            return verdict
+        cause = cause_of_difference(path, fed, partial(_agree, session, expected))
+        if cause is not Cause.MODEL:
+            say(f"parity holds {one.label} without {cause.value}")
+            verdict.agreed += one.label != _EXAMPLE
+            if any(known.kind == export.RUNTIME_DIFFERS.id for known in verdict.findings):
+                continue
+            said = _in_words(got if isinstance(got, Exception) else compared, one.label)
+            verdict.findings.append(runtime_differs(said, cause, f"torch {torch.__version__.partition('+')[0]}"))
+            continue
+        exporter = blame.of(module, one.inputs, expected, came.program, path, session)
+        verdict.exporter_at_fault = exporter.guilty
+        if isinstance(got, Exception):
+            verdict.findings.append(_cannot_run(got, one.label, source, exporter, model))
+        else:
+            assert compared is not None
+            parting = first_diverging(module, one.inputs, model, path, session)
+            verdict.findings.append(_differs(compared, one.label, source, parting, exporter))
+        return verdict
+    return verdict
 
 
-def _points(asked: Sequence[AskedDim]) -> list[tuple[str, dict[str, int]]]:
-    """The example, then the dynamic dimensions larger, then at their smallest."""
-    points: list[tuple[str, dict[str, int]]] = [(_EXAMPLE, {})]
-    smallest = {dim.symbol: dim.min for dim in asked}
-    larger: dict[str, int] = {}
-    # The same axis with the same size and range in several inputs is one thing (the batch, the length): models
-    # expect it equal, so it varies together.
-    same = list(dict.fromkeys((dim.axis, dim.example, dim.min, dim.max) for dim in asked))
-    for dim in asked:
-        number = same.index((dim.axis, dim.example, dim.min, dim.max))
-        limit = dim.max if dim.max is not None else dim.example * _GROWTH
-        larger[dim.symbol] = max(dim.min, min(limit, dim.example * _GROWTH, dim.example + 1 + number))
-    for sizes in (larger, smallest):
-        text = ", ".join(f"{symbol}={size}" for symbol, size in sizes.items())
-        if sizes and any(sizes[dim.symbol] != dim.example for dim in asked):
-            points.append((f"at {text}", sizes))
-    return points if len(points) > 1 else [*points, (_VALUES, {})]
+def _agree(session: Any, expected: Sequence[np.ndarray[Any, Any]], outputs: Sequence[Any]) -> bool:
+    return worst(session, expected, outputs) is None
 
 
-def _resized(bound: Mapping[str, Any], asked: Sequence[AskedDim], sizes: Mapping[str, int]) -> dict[str, Any]:
-    """Random inputs of the given sizes, drawn like the example's values."""
-    wanted = {(dim.input, dim.axis): sizes[dim.symbol] for dim in asked}
-    generator = random.Random(0)
+@dataclass(frozen=True, slots=True)
+class _Round:
+    """Inputs to compare on, and the same with the example's own integers. `invented`: inputs with made-up integers."""
 
-    def visit(name: str, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: visit(f"{name}_{key}", inner) for key, inner in value.items()}
-        if isinstance(value, tuple | list):
-            return type(value)(visit(f"{name}_{i}", inner) for i, inner in enumerate(value))
-        if not isinstance(value, torch.Tensor):
-            return value
-        shape = [wanted.get((name, axis), size) for axis, size in enumerate(value.shape)]
-        flat = value.flatten()
-        drawn = value.dtype.is_floating_point or value.dtype.is_complex
-        if drawn and (value.dtype.is_complex or flat.numel() < 2 or flat.min() == flat.max() or flat.min() < 0):
-            spread = flat.std() if flat.numel() > 1 else flat.new_zeros(())
-            return torch.randn(shape, dtype=value.dtype) * torch.where(spread == 0, torch.ones_like(spread), spread)
-        # Integers are looked up somewhere, and floats that are never negative are so for a reason.
-        picks = [generator.randrange(max(1, flat.numel())) for _ in range(int(np.prod(shape)))]
-        return flat[picks].reshape(shape) if flat.numel() else value
+    label: str
+    inputs: dict[str, Any]
+    sizes: Mapping[AskedDim, int] = field(default_factory=dict)
+    invented: tuple[str, ...] = ()
+    held: dict[str, Any] | None = None
 
-    # The same seed every time: a difference that is found once is found again.
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return {name: visit(name, value) for name, value in bound.items()}
+
+def _rounds(
+    bound: Mapping[str, Any],
+    points: Sequence[Mapping[AskedDim, int]],
+    draws: int,
+    given: Sequence[Mapping[str, Any]],
+) -> Iterator[_Round]:
+    """The example, what the user gave beside it, the other sizes, then other values of the example's sizes."""
+    yield _Round(_EXAMPLE, dict(bound))
+    for number, inputs in enumerate(given, 1):
+        yield _Round(f"on check input {number}", dict(inputs))
+    for sizes in points:
+        named = dict.fromkeys(f"{dim.symbol}={size}" for dim, size in sizes.items())
+        drawn = draw(bound, sizes)
+        held = draw(bound, sizes, held=True).inputs if drawn.invented else None
+        yield _Round(f"at {', '.join(named)}", drawn.inputs, sizes, drawn.invented, held)
+    for seed in range(draws or (0 if points else 1)):
+        drawn = draw(bound, {}, seed)
+        yield _Round(_VALUES, drawn.inputs, {}, drawn.invented)
+
+
+def _expected(module: Any, one: _Round) -> tuple[list[np.ndarray[Any, Any]], _Round]:
+    """PyTorch's outputs; with the example's own integers where the model refuses those that were made up."""
+    try:
+        return torch_outputs(module, one.inputs), one
+    except Exception:
+        if one.held is None:
+            raise
+    return torch_outputs(module, one.held), replace(one, inputs=one.held, held=None)
+
+
+def _not_compared(one: _Round, error: Exception, source: str) -> list[Finding]:
+    """PyTorch refuses values that nobody gave: that says nothing about the model."""
+    listed = " and ".join(one.invented)
+    return [
+        export.NOT_COMPARED.finding(
+            where=f" {one.label}",
+            cause=f"The values of {listed} were invented for these sizes, and PyTorch refuses them: "
+            f"{str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}",
+            source=source,
+            locations=tuple(Location(LocationKind.INPUT, name) for name in one.invented),
+            fixes=(
+                "Write `check_inputs()` beside the factory: it returns a list of further example inputs, and the ONNX "
+                "model is compared on each.",
+            ),
+        )
+    ]
+
+
+def _in_words(difference: Compared | Exception | None, label: str) -> str:
+    if isinstance(difference, Compared):
+        return (
+            f"{label.capitalize()} output {difference.output} differs by {difference.absolute:.3g} "
+            f"({difference.relative:.2%} of its largest value) from PyTorch's"
+        )
+    return f"{label.capitalize()} it fails ({str(difference).splitlines()[0][:200]})"
 
 
 def _draws(module: Any, source: str) -> Finding:
@@ -162,10 +236,10 @@ def _python_state(part: Any) -> SourceLine | None:
     return in_forward(part, _RANDOM_CALL) or assigned or declared
 
 
-def _differs(compared: Compared, label: str, source: str, parting: Parting) -> Finding:
-    first, line = parting.difference, parting.line
+def _differs(compared: Compared, label: str, source: str, parting: Parting, exporter: Blame) -> Finding:
+    first, line = parting.difference, exporter.line or parting.line
     where = f" The first module whose output differs is `{parting.module}` (by {first.absolute:.3g})." if first else ""
-    frozen = label == _VALUES
+    frozen = label == _VALUES and not exporter.guilty
     momentary = line is not None and re.search(_RANDOM_CALL, line.code)
     return export.PARITY.finding(
         problem=f"outputs differ from PyTorch's {label}" + (f", first in module {parting.module}" if first else ""),
@@ -177,7 +251,7 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
                 if compared.index
                 else ""
             )
-            + f".{where}"
+            + f".{where}{exporter.said}"
             + (
                 " They agree on the example: a value that was computed from it outside torch (numpy, item(), a Python "
                 "number) is a constant in the ONNX model."
@@ -189,7 +263,8 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
         locations=((location_of(line),) if line else ())
         + (Location(LocationKind.OUTPUT, compared.output.partition(" (")[0]),),
         evidence=context(line) if line else (),
-        fixes=(
+        fixes=exporter.fixes
+        or (
             *(
                 ("The line reads a clock or a random number in Python: leave it out, or make it an input.",)
                 if momentary
@@ -202,18 +277,17 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting) -> F
             ),
             "Look for code that runs differently in an export: `torch.onnx.is_in_onnx_export()`, "
             "`torch.compiler.is_exporting()`, Python numbers computed from the example (int(), item(), len()).",
-            "Export with optimize off: if the outputs then agree, the exporter's optimiser is at fault.",
         ),
     )
 
 
-def _refuses(error: BaseException, label: str, asked: Sequence[AskedDim], source: str) -> Finding:
+def _refuses(error: BaseException, one: _Round, source: str) -> Finding:
     """PyTorch itself fails at a size in the range."""
     failure = read(error, source)
-    keys = ", ".join(dict.fromkeys(dim.key for dim in asked))
+    keys = ", ".join(dict.fromkeys(dim.key for dim in one.sizes))
     return export.DIM_CONSTRAINT.finding(
-        asked=" and ".join(f"{dim.key} was asked for {dim.span}" for dim in asked),
-        takes=f"itself fails in PyTorch {label}",
+        asked=" and ".join(f"{dim.key} was asked for {dim.span}" for dim in one.sizes),
+        takes=f"itself fails in PyTorch {one.label}",
         cause=f"{keys}: {failure.root.splitlines()[0]}",
         source=source,
         locations=((location_of(failure.line),) if failure.line else ()),
@@ -225,18 +299,25 @@ def _refuses(error: BaseException, label: str, asked: Sequence[AskedDim], source
     )
 
 
-def _cannot_run(error: BaseException, label: str, source: str) -> Finding:
+def _cannot_run(error: BaseException, label: str, source: str, exporter: Blame, model: onnx.ModelProto) -> Finding:
     """ONNX Runtime fails where PyTorch works: the model holds something of the example's size."""
     text = str(error)
     node = re.search(r"node\.? ?Name:'([^']*)'|\(([\w/.]+)\) Op", text)
     name = next((group for group in node.groups() if group), "") if node else ""
+    failing = next((one for one in model.graph.node if name and one.name == name), None)
+    line = (recorded_line(failing) if failing is not None else None) or exporter.line
     return export.PARITY.finding(
         tier=Tier.SHAPES,
         problem=f"it fails {label}, where PyTorch works",
-        cause=f"ONNX Runtime says: {text.splitlines()[0][:300]}",
+        cause=f"ONNX Runtime says: {text.splitlines()[0][:300]}{exporter.said}",
         source=source,
-        locations=(Location(LocationKind.NODE, name) if name else Location(LocationKind.MODEL, "model"),),
-        fixes=(
+        locations=(
+            *((location_of(line),) if line else ()),
+            Location(LocationKind.NODE, name) if name else Location(LocationKind.MODEL, "model"),
+        ),
+        evidence=context(line) if line else (),
+        fixes=exporter.fixes
+        or (
             "Something of the example's size is fixed in the graph: take sizes from x.shape, `-1` in view/reshape.",
             "Narrow the range to the example's sizes if only these are needed.",
         ),
@@ -264,7 +345,6 @@ def _refused(error: BaseException, model: onnx.ModelProto, source: str) -> Findi
         fixes=(
             "Write the line in other operators: the exporter's translation of this one is wrong for these types.",
             "Export with optimize off: if the model is valid then, the exporter's optimiser is at fault.",
-            "The legacy exporter (option `legacy`) translates in another way.",
         ),
     )
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable
 
 from friction_tui.kinds import export
-from friction_tui.sources.failure import Failure, a_or_an, finding, placed
+from friction_tui.sources.failure import Failure, a_or_an, finding, made, placed
 from friction_tui.sources.pytorch import size_rewrites
 from friction_tui.sources.source_lines import returned_at
-from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.finding import Finding, SourceLine
 
 _NEEDS_DATA = (
     r"Cannot access data pointer of Tensor",
@@ -141,6 +141,24 @@ def _quantised(failure: Failure) -> Finding:
             "Use torchao's quantize_ with the PT2E flow: it keeps quantize and dequantize as operators.",
         ),
         dtype="The packed int8 (qint8) weight of torch.ao's quantized layers",
+    )
+
+
+def gradient(failure: Failure, line: SourceLine) -> Finding:
+    """A module that runs, and computes a gradient while it does."""
+    return made(
+        failure.source,
+        line,
+        export.GRADIENT,
+        "The model runs with gradients on. torch.export cannot capture a gradient that is computed inside forward: its "
+        "record of forward holds no backward.",
+        (
+            "Write the derivative out in torch operators: for a few layers it is a product of their weights and the "
+            "activations' derivatives.",
+            "Keep it outside the model: export what is differentiated (the energy), and compute the gradient in "
+            "PyTorch, or by finite differences around the engine.",
+        ),
+        failure.root,
     )
 
 

@@ -7,7 +7,7 @@ import pickle
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -28,7 +28,10 @@ from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
 
 @dataclass(slots=True)
 class Built:
-    """A module ready for export. `made_at` is the factory's definition; `options` what `export_kwargs()` asked for."""
+    """A module ready for export. `made_at` is the factory's definition; `options` what `export_kwargs()` asked for.
+
+    `more` is what `check_inputs()` beside the factory returns.
+    """
 
     module: Any
     args: tuple[Any, ...]
@@ -37,6 +40,12 @@ class Built:
     guessed: bool = False
     root: Path | None = None
     options: dict[str, Any] = field(default_factory=dict)
+    more: tuple[Any, ...] = ()
+
+    @property
+    def further(self) -> list[dict[str, Any]]:
+        """What `check_inputs()` beside the factory gave: other example inputs, on which both models are compared."""
+        return [replace(self, args=args, kwargs=kwargs).bound for args, kwargs in map(_as_call, self.more)]
 
     @property
     def bound(self) -> dict[str, Any]:
@@ -90,6 +99,7 @@ def build(source: Source) -> Built:
     built = _with_inputs(module, inputs, source, code, definition(file, source.factory))
     built.root = project_root(Path(file)) if file else None
     built.options = dict(_convention(code, "export_kwargs") or {})
+    built.more = tuple(_convention(code, "check_inputs") or ())
     return built
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import onnx.version_converter
@@ -36,6 +37,8 @@ os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 HIGHEST_OPSET = 18
 """The highest opset tf2onnx 1.17 writes (`tf2onnx.constants`)."""
 
+_PARITY_S = 60.0
+"""Seconds that comparing may take at least; as long as the conversion took, when that was longer."""
 _GAVE_UP = re.compile(r"Failed to convert node '(?P<node>[^']+)'")
 
 Array = np.ndarray[Any, Any]
@@ -84,13 +87,15 @@ def export(request: ExportRequest, channel: Channel) -> Done:
     _save(proto, request)
     specs = parity.inputs(proto, request.profile, request.source.inputs)
     channel.send(InputsUsed(specs, guessed=not request.source.inputs))
-    channel.send(Exported(request.output, channel.elapsed))
-    if request.aftermath and not untranslated:
-        channel.stage("parity")
-        say = partial(channel.log, "info")
-        channel.found(*parity.check(proto, converted.run, specs, request.profile, source, say))
     watch = tuple(str(file) for file in converted.watch)
-    return Done(request.output, channel.elapsed, watch=watch, onnx_nodes=len(proto.graph.node))
+    done = Done(request.output, channel.elapsed, watch=watch, onnx_nodes=len(proto.graph.node))
+    channel.send(Exported(request.output, channel.elapsed, done))
+    if request.aftermath and not untranslated:
+        channel.stage("parity", max(_PARITY_S, channel.elapsed))
+        say = partial(channel.log, "info")
+        where = Path(request.output)
+        channel.found(*parity.check(proto, where, converted.run, specs, request.profile, source, say))
+    return msgspec.structs.replace(done, seconds=channel.elapsed)
 
 
 def _convert(source: Source, opset: int) -> Converted:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 
+from friction_tui.sources.second_opinion import Cause, cause_of_difference, runtime_differs
 from friction_tui.sources.tensorflow import findings as found
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import InputSpec, Profile, dim_key
@@ -42,13 +45,14 @@ def inputs(proto: onnx.ModelProto, profile: Profile | None, given: Sequence[Inpu
 
 def check(
     proto: onnx.ModelProto,
+    path: Path,
     run: Callable[[Feed], Sequence[Array]],
     first: tuple[InputSpec, ...],
     profile: Profile | None,
     source: str,
     say: Callable[[str], None],
 ) -> Iterator[Finding]:
-    """Findings where outputs differ, or the ONNX model fails where the original runs.
+    """Findings where outputs differ, or the ONNX model, which lies at `path`, fails where the original runs.
 
     `first` are the example inputs; `say` gets a line a comparison.
     """
@@ -75,9 +79,17 @@ def check(
             return
         findings = list(_differing(names, expected, got, tolerance, at, f"{engine} against {source}"))
         if findings:
-            yield from findings
-            return
+            cause = cause_of_difference(path, feed, partial(_agree, names, expected, tolerance))
+            if cause is Cause.MODEL:
+                yield from findings
+                return
+            yield runtime_differs(f"At {at} {findings[0].title}", cause, source)
+            continue
         say(f"parity: equal within {tolerance:.1g} of the largest value at {at} ({engine} against {source})")
+
+
+def _agree(names: Sequence[str], expected: Sequence[Array], tolerance: float, got: Sequence[Array]) -> bool:
+    return not any(True for _ in _differing(names, expected, got, tolerance, "", ""))
 
 
 def _differing(
