@@ -208,9 +208,15 @@ def check(models: tuple[str, ...], **options: Any) -> None:
     MODELS are files, folders, patterns or module:factory. Exit status: 0 no error, 1 errors found, 2 a model could
     not be judged or the command is wrong.
     """
+    from friction_tui.worker.client import spawn
+
+    # The worker needs longer for its imports than this process for its own: it starts first.
+    first = models[0] if models[0].endswith(".onnx") and Path(models[0]).is_file() else ""
+    early = spawn(first=first, drawn=False) if first else None
+
     from friction_tui.commands.check import run
 
-    sys.exit(run(models, options, _recipe))
+    sys.exit(run(models, options, _recipe, early))
 
 
 @main.command()

@@ -1,7 +1,9 @@
 """`friction.toml`: a recipe and the team's agreements about a model, in a file that lives beside it.
 
-    opset = 18
+    opset = 18                      # convert the model to it
+    required_opset = 18             # or: a model of another opset is an error
     opset_why = "the runtime on the device takes no newer one"
+    required_tensorrt = ["10.3"]    # what these versions are known to refuse is an error
     target = "SM89"
     precision = "fp16"
     keep_float32 = ["norm/Pow", "norm/ReduceMean"]    # names of nodes
@@ -34,6 +36,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -89,7 +92,9 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
     source: Source | None = None
     opset: int | None = None
+    required_opset: int | None = None
     opset_why: str = ""
+    required_tensorrt: tuple[Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+){1,3}$")], ...] = ()
     target: str = ""
     precision: Precision = Precision.AS_EXPORTED
     keep_float32: tuple[str, ...] = ()
@@ -118,6 +123,9 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             source=source,
             profile=None if self.no_profile else profile,
             opset=self.opset,
+            required_opset=self.required_opset,
+            opset_why=self.opset_why if self.required_opset is not None else "",
+            required_tensorrt=self.required_tensorrt,
             target=self.target,
             precision=self.precision,
             keep_float32=self.keep_float32,
@@ -135,7 +143,9 @@ def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
     return RecipeFile(
         source=msgspec.structs.replace(recipe.source, consent_hash=""),
         opset=recipe.opset,
-        opset_why=agreed.opset_why if recipe.opset == agreed.opset else "",
+        required_opset=recipe.required_opset,
+        required_tensorrt=recipe.required_tensorrt,
+        opset_why=recipe.opset_why or (agreed.opset_why if recipe.opset == agreed.opset else ""),
         target=recipe.target,
         precision=recipe.precision,
         keep_float32=recipe.keep_float32,
@@ -246,6 +256,9 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
     chosen = msgspec.structs.replace(
         recipe,
         opset=recipe.opset or agreed.opset,
+        required_opset=recipe.required_opset or agreed.required_opset,
+        opset_why=recipe.opset_why or agreed.opset_why,
+        required_tensorrt=recipe.required_tensorrt or agreed.required_tensorrt,
         target=recipe.target or agreed.target,
         precision=agreed.precision if recipe.precision is Precision.AS_EXPORTED else recipe.precision,
         keep_float32=recipe.keep_float32 or agreed.keep_float32,

@@ -9,7 +9,7 @@ import pytest
 
 from friction_tui.model.opened import open_model
 from friction_tui.rewrites.apply import rewritten
-from friction_tui.rewrites.offers import with_offers
+from friction_tui.rewrites.offering import with_offers
 from friction_tui.samples import sample
 from friction_tui.vocabulary.recipe import Profile, Recipe, Rewrite, Source
 from friction_tui.worker.mending import judged

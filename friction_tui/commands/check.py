@@ -23,13 +23,17 @@ from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.protocol import JobKind, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.text import ProfileRuleError, RecipeTextError
+from friction_tui.worker.client import Process
 from friction_tui.worker.headless import ask_all
 
 
 def run(
-    models: Sequence[str], options: Mapping[str, Any], recipe_of: Callable[[str, Mapping[str, Any]], Recipe]
+    models: Sequence[str],
+    options: Mapping[str, Any],
+    recipe_of: Callable[[str, Mapping[str, Any]], Recipe],
+    early: Process | None = None,
 ) -> int:
-    """Judge `models`, print the report, return the exit status."""
+    """Judge `models`, print the report, return the exit status. `early` is a worker that was started already."""
     try:
         paths = checking.expand(models)
         baseline = checking.read_baseline(options["baseline"]) if options["baseline"] else frozenset()
@@ -38,7 +42,7 @@ def run(
     missing = next((python for python in options["also"] if not Path(python).exists()), None)
     if missing is not None:
         raise click.UsageError(f"--also: there is no {missing}; name an environment or its interpreter")
-    verdicts = _verdicts(paths, options, recipe_of)
+    verdicts = _verdicts(paths, options, recipe_of, early)
     if options["write_baseline"]:
         known = checking.as_baseline(verdicts)
         write(options["write_baseline"], known, "the baseline")
@@ -51,7 +55,10 @@ def run(
 
 
 def _verdicts(
-    paths: Sequence[str], options: Mapping[str, Any], recipe_of: Callable[[str, Mapping[str, Any]], Recipe]
+    paths: Sequence[str],
+    options: Mapping[str, Any],
+    recipe_of: Callable[[str, Mapping[str, Any]], Recipe],
+    early: Process | None,
 ) -> list[ModelVerdict]:
     try:
         agreed = [with_file(recipe_of(path, options)) for path in paths]
@@ -76,6 +83,7 @@ def _verdicts(
                 on_event=lambda number, event: progress.hear(number, names[number], event),
                 on_answer=lambda number, _: progress.over(number),
                 limit_s=options["timeout"],
+                early=early,
             )
         )
     today = datetime.datetime.now().astimezone().date()

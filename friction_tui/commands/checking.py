@@ -13,7 +13,7 @@ from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.processes.stdio import printable
 from friction_tui.report.as_sarif import fingerprint
-from friction_tui.report.verdict import NAME, ModelVerdict, shortened
+from friction_tui.report.verdict import NAME, Judged, ModelVerdict, shortened
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
 from friction_tui.vocabulary.finding import Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import CheckState, Exported, JobKind
@@ -75,7 +75,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         _export_took(answer.exported),
         f"opset {summary.opsets.get('', '?')}" if summary and summary.nodes else "",
         f"{summary.nodes} nodes" if summary and summary.nodes else "",
-        " + ".join(dict.fromkeys(one.source for one in answer.checks.values() if one.source not in ("", "rule"))),
+        " + ".join(_asked(answer)),
     )
     unchecked = tuple(
         f"{check.check}: {check.note or check.state.value}"
@@ -92,6 +92,14 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     build = answer.jobs.get(JobKind.BUILD)
     not_built = build.error if build is not None and build.build is None and not build.findings else ""
     unchecked += (f"build: {not_built}",) if not_built else ()
+    recipe = answer.recipe
+    judged = Judged(
+        opset=recipe.opset or (summary.opsets.get("") if summary else None),
+        target=recipe.target,
+        precision=recipe.precision.value,
+        profiles=recipe.profiles,
+        engines=_asked(answer),
+    )
     unanswered = tuple(
         f"{check.check}: {check.note or 'no answer'}"
         for check in answer.checks.values()
@@ -101,6 +109,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
     unanswered += tuple(finding.title for finding in answer.findings if finding.kind in NO_RESULT)
     return ModelVerdict(
         path=path,
+        judged=judged,
         findings=tuple(
             map(shortened, with_others(own, refused, answer.findings, others) if others else answer.findings)
         ),
@@ -116,6 +125,11 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         unanswered=unanswered,
         build=answer.build,
     )
+
+
+def _asked(answer: Answer) -> tuple[str, ...]:
+    """The engines that took part, each once."""
+    return tuple(dict.fromkeys(one.source for one in answer.checks.values() if one.source not in ("", "rule")))
 
 
 def _export_took(exported: Exported | None) -> str:

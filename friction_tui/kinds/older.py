@@ -1,6 +1,7 @@
 """Older TensorRT.
 
-Notes: fine on this target, not on an older TensorRT. From the importers of onnx-tensorrt by release branch.
+Notes: fine on this target, not on an older TensorRT; errors where `friction.toml` requires such a version
+(`required_tensorrt`). From the importers of onnx-tensorrt by release branch.
 """
 
 from functools import partial
@@ -12,7 +13,7 @@ from friction_tui.vocabulary.recipe import Values
 
 OlderKind = partial(
     Kind,
-    severities=(Severity.NOTE,),
+    severities=(Severity.NOTE, Severity.ERROR),
     tiers=(Tier.PARSER,),
     moot_under=("*",),
     gives_reason=False,

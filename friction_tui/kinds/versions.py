@@ -136,3 +136,18 @@ ONNXRUNTIME_TOO_OLD = VersionsKind(
     shows=Shown("tests/rules/structure/test_opset_and_ir.py::test_what_the_installed_onnx_runtime_takes_decides"),
     quiet=ModelText(_RELU, opset=21),
 )
+
+OPSET_REQUIRED = Kind(
+    id="versions/opset-required",
+    summary="Another opset than the one that is required",
+    title="The model is not at opset {required}",
+    severities=(Severity.ERROR,),
+    tiers=(Tier.MODEL,),
+    cause="""The `friction.toml` beside the model requires an opset (`required_opset`), and the model has another
+one.""",
+    evidence="""Both opsets, and why the team requires it.""",
+    example="""`required_opset = 17`, and an exporter that was upgraded.""",
+    fix="""Export at that opset, or convert with `--opset`.""",
+    shows=Shown("tests/commands/test_check.py::test_a_required_opset_is_verified_and_not_converted"),
+    quiet=Shown("tests/commands/test_check.py::test_a_required_opset_that_the_model_has_is_quiet"),
+)

@@ -201,6 +201,30 @@ class GraphIndex:
         return self.consumers_in("")
 
     @cached_property
+    def writers(self) -> dict[str, list[Node]]:
+        """Tensor to the nodes that write it, in the main graph, bodies and functions together."""
+        writers: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in node.outputs:
+                if name:
+                    writers.setdefault(name, []).append(node)
+        return writers
+
+    @cached_property
+    def needed(self) -> frozenset[str]:
+        """Paths of the main graph's nodes that an output of the graph is computed from; all, without outputs."""
+        wanted = [value.name for value in self.proto.graph.output]
+        if not wanted:
+            return frozenset(node.path for node in self.main)
+        needed: set[str] = set()
+        while wanted:
+            node = self.producer.get(wanted.pop())
+            if node is not None and node.path not in needed:
+                needed.add(node.path)
+                wanted.extend(self.reads(node))
+        return frozenset(needed)
+
+    @cached_property
     def order(self) -> list[str]:
         """Paths of the main graph's nodes so that writers precede readers; file order wherever it allows.
 

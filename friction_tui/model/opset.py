@@ -25,6 +25,12 @@ _NUMPY_BROADCASTING = 7
 _FIRST_NUMBER = 100003
 _RESIZE_WITH_MODES = 11
 """The opset in which Resize got modes of coordinates and of rounding."""
+_GRID_SAMPLE_IN_3D = 20
+"""The opset in which GridSample took volumes too, and got other names for its modes."""
+_OLDER_MODES = {b"linear": b"bilinear", b"cubic": b"bicubic", b"nearest": b"nearest"}
+"""Modes of GridSample-20 as GridSample-16 spells them (onnx/defs/tensor/old.cc)."""
+_UNCONVERTED = "friction_tui.unconverted"
+"""A domain of nodes that the converter leaves as they are: it has no adapter for them and needs none."""
 _NO_ADAPTER = re.compile(r"No Adapter (?P<way>From|To) Version \$?(?P<version>\d+) for (?P<op>\w+)")
 _NO_PREVIOUS = re.compile(r"No Previous Version of (?P<op>\w+) exists")
 _ASSERTION = re.compile(r"^.*Assertion `.*?` failed:\s*", re.DOTALL)
@@ -70,7 +76,10 @@ def convert(model_proto: onnx.ModelProto, target: int) -> onnx.ModelProto:
     try:
         if light.functions:
             light = onnx_native.inline_local_functions(light)
+        if target < _GRID_SAMPLE_IN_3D <= source:
+            _set_grid_samples_aside(light)
         converted = onnx_native.convert_version(light, target)
+        _put_back(converted)
     except NativeRefused as error:
         raise _decode(light, str(error), source, target) from error
     except NotAnswered as error:
@@ -156,6 +165,40 @@ def _number_symbols(graph: onnx.GraphProto) -> None:
             if not dim.HasField("dim_value"):
                 symbol = dim.dim_param or f"?{len(numbers)}"
                 dim.dim_value = numbers.setdefault(symbol, _FIRST_NUMBER + len(numbers))
+
+
+def _set_grid_samples_aside(light: onnx.ModelProto) -> None:
+    """Give GridSample of images its older modes and hide it from the converter; one of volumes did not exist."""
+    nodes = [
+        node for node in _all_nodes(light.graph) if node.op_type == "GridSample" and node.domain in ("", "ai.onnx")
+    ]
+    if not nodes:
+        return
+    known = onnx_native.infer_shapes(light)
+    values = (*known.graph.input, *known.graph.value_info, *known.graph.output)
+    ranks = {
+        value.name: len(value.type.tensor_type.shape.dim) for value in values if value.type.HasField("tensor_type")
+    }
+    ranks |= {tensor.name: len(tensor.dims) for tensor in light.graph.initializer}
+    for node in nodes:
+        mode = next((attribute.s for attribute in node.attribute if attribute.name == "mode"), b"linear")
+        if mode not in _OLDER_MODES or 4 not in (ranks.get(name) for name in node.input):
+            continue
+        kept = [attribute for attribute in node.attribute if attribute.name != "mode"]
+        del node.attribute[:]
+        node.attribute.extend((*kept, onnx.helper.make_attribute("mode", _OLDER_MODES[mode])))
+        node.domain = _UNCONVERTED
+    light.opset_import.append(onnx.helper.make_opsetid(_UNCONVERTED, 1))
+
+
+def _put_back(converted: onnx.ModelProto) -> None:
+    """The nodes that were set aside in their own domain again."""
+    for node in _all_nodes(converted.graph):
+        if node.domain == _UNCONVERTED:
+            node.domain = ""
+    kept = [entry for entry in converted.opset_import if entry.domain != _UNCONVERTED]
+    del converted.opset_import[:]
+    converted.opset_import.extend(kept)
 
 
 def _drop_noop_attribute(graph: onnx.GraphProto) -> None:

@@ -25,7 +25,7 @@ def reference(index: GraphIndex, path: str) -> str:
     if node is None:
         return f"{_PATH}{path}"
     output = next((name for name in node.outputs if name), "")
-    alone = bool(output) and len(_writers(index).get(output, ())) == 1
+    alone = bool(output) and len(index.writers.get(output, ())) == 1
     return f"{output if alone else _PATH + path} = {_described(node)}"
 
 
@@ -43,7 +43,7 @@ def operator(name: str) -> str:
 
 def referenced(index: GraphIndex, nodes: Iterable[str]) -> list[Node | None]:
     """The node that each reference or path names, None for one that is not in the model any more."""
-    writers = _writers(index)
+    writers = index.writers
     found: list[Node | None] = []
     for name in nodes:
         whole = _WHOLE.fullmatch(name)
@@ -59,13 +59,3 @@ def referenced(index: GraphIndex, nodes: Iterable[str]) -> list[Node | None]:
 def _described(node: Node) -> str:
     proto = node.proto
     return f"{proto.op_type}({proto.name})" if proto.name else f"{proto.op_type}[{', '.join(proto.input)}]"
-
-
-def _writers(index: GraphIndex) -> dict[str, list[Node]]:
-    """Tensor to the nodes that write it, in the main graph, bodies and functions together."""
-    writers: dict[str, list[Node]] = {}
-    for node in index.nodes:
-        for name in node.outputs:
-            if name:
-                writers.setdefault(name, []).append(node)
-    return writers

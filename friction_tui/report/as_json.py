@@ -13,7 +13,7 @@ from typing import Any
 from friction_tui import __version__
 from friction_tui.kinds import KINDS
 from friction_tui.report.applicability import fix_of
-from friction_tui.report.verdict import ModelVerdict
+from friction_tui.report.verdict import Judged, ModelVerdict
 from friction_tui.verdicts.side_by_side import EngineVerdict
 from friction_tui.vocabulary.finding import Finding, Location
 from friction_tui.vocabulary.protocol import BuildResult
@@ -64,6 +64,8 @@ def _model(verdict: ModelVerdict) -> dict[str, Any]:
         "guessed": list(verdict.guessed),
         "unchecked": list(verdict.unchecked),
     }
+    if verdict.judged is not None:
+        model["judged"] = _judged(verdict.judged)
     if verdict.engines:
         model["verdicts"] = [_engine(engine) for engine in verdict.engines]
     if verdict.builder:
@@ -76,6 +78,22 @@ def _model(verdict: ModelVerdict) -> dict[str, Any]:
     if verdict.failure:
         model["failure"] = verdict.failure
     return model
+
+
+def _judged(judged: Judged) -> dict[str, Any]:
+    return {
+        "opset": judged.opset,
+        "target": judged.target,
+        "precision": judged.precision,
+        "profiles": [
+            {
+                "ranges": {name: [r.min, r.opt, r.max] for name, r in profile.ranges.items()},
+                "values": {name: [list(v.min), list(v.opt), list(v.max)] for name, v in profile.values.items()},
+            }
+            for profile in judged.profiles
+        ],
+        "engines": list(judged.engines),
+    }
 
 
 def _build(result: BuildResult) -> dict[str, Any]:

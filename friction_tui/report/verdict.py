@@ -9,6 +9,7 @@ import msgspec
 from friction_tui.verdicts.side_by_side import EngineVerdict
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult
+from friction_tui.vocabulary.recipe import Profile
 
 NAME, TITLE, TEXT = 500, 300, 4000
 """Characters of a name, a title and any other text that a report shows. A model's names can be megabytes long."""
@@ -41,6 +42,21 @@ def _short(text: str, most: int) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Judged:
+    """The terms of a verdict: the recipe it holds for, `opset` None where it is not known, and the engines asked.
+
+    `profiles` are the sizes at min, opt and max by symbol or `input[axis]`, () where there is deliberately no profile.
+    `target` is "" for every one that the engine builds for by default.
+    """
+
+    opset: int | None
+    target: str
+    precision: str
+    profiles: tuple[Profile, ...]
+    engines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelVerdict:
     """One model's findings, sorted by what to fix first.
 
@@ -51,6 +67,7 @@ class ModelVerdict:
     what the builder was asked and said of it, or why it was not asked, and `asked_builder` whether it has answered.
     `kernels` tells that all kernels were compiled, by it or by a build. `unanswered` says which questions that were
     asked have no answer. `build` is what a build that was asked for gave.
+    `judged` is what the verdict holds for, and who was asked.
     """
 
     path: str
@@ -66,6 +83,7 @@ class ModelVerdict:
     kernels: bool = False
     unanswered: tuple[str, ...] = ()
     build: BuildResult | None = None
+    judged: Judged | None = None
 
     @property
     def open_question(self) -> str:

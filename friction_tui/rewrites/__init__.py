@@ -1,100 +1,21 @@
-"""Rewrites that remove a problem, each verified. One file a family; a family lists its own in `REWRITES`."""
+"""Rewrites that remove a problem, each verified. One file a family; a family lists its own in `REWRITES`.
+
+The families are imported when `REWRITES` is first read: the worker judges most models without any of them.
+"""
 
 from __future__ import annotations
 
-from friction_tui.rewrites import (
-    affine_grid,
-    arithmetic,
-    baked_sizes,
-    bits,
-    blocked_channels,
-    control_flow,
-    convolution,
-    data_dependent,
-    deformable,
-    detection,
-    expansion,
-    fused,
-    fused_attention,
-    fused_norms,
-    inverse,
-    kernels_to_qdq,
-    labels,
-    linear_algebra,
-    linear_models,
-    losses,
-    masks,
-    names,
-    narrow_types,
-    newer_opset,
-    normalization,
-    operator_versions,
-    pooling,
-    quantized_microsoft,
-    random_numbers,
-    recurrent,
-    sampling,
-    scales,
-    scatter,
-    selection,
-    sequences,
-    shapes,
-    spectral,
-    structure,
-    successors,
-    support_vectors,
-    training,
-    trees,
-    types,
-)
-from friction_tui.rewrites.base import Rewriter
+from typing import TYPE_CHECKING
 
-FAMILIES = (
-    baked_sizes,
-    shapes,
-    types,
-    scales,
-    kernels_to_qdq,
-    narrow_types,
-    quantized_microsoft,
-    training,
-    names,
-    structure,
-    operator_versions,
-    sequences,
-    control_flow,
-    masks,
-    blocked_channels,
-    fused,
-    fused_norms,
-    fused_attention,
-    inverse,
-    trees,
-    linear_models,
-    support_vectors,
-    labels,
-    scatter,
-    selection,
-    data_dependent,
-    sampling,
-    pooling,
-    detection,
-    deformable,
-    linear_algebra,
-    spectral,
-    bits,
-    arithmetic,
-    convolution,
-    losses,
-    normalization,
-    recurrent,
-    random_numbers,
-    expansion,
-    affine_grid,
-    successors,
-    newer_opset,
-)
-"""The order in which rewrites are offered; those for any refusal (`Rewriter.general`) come after all others."""
+if TYPE_CHECKING:
+    from friction_tui.rewrites.families import REWRITES
 
-REWRITES: dict[str, Rewriter] = {rewriter.name: rewriter for family in FAMILIES for rewriter in family.REWRITES}
-"""Every rewrite by name, as `Fix.rewrite` and `Rewrite.name` spell it."""
+__all__ = ["REWRITES"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "REWRITES":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from friction_tui.rewrites import families
+
+    return families.REWRITES

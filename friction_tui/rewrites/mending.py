@@ -14,7 +14,7 @@ from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import rewritten
 from friction_tui.rewrites.base import CannotRewrite, Exactness
-from friction_tui.rewrites.offers import with_offers
+from friction_tui.rewrites.offering import with_offers
 from friction_tui.rewrites.verification import Verification
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier, fix_first
 from friction_tui.vocabulary.protocol import MendStep

@@ -14,7 +14,6 @@ from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
-from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import RecipeRefused, apply
 from friction_tui.rewrites.verification import Verification, not_run, verify
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe
@@ -91,6 +90,8 @@ def _without_and_with(base: OpenedModel, recipe: Recipe) -> tuple[OpenedModel, O
 
 def changes_of(names: Iterable[str]) -> str:
     """What rewrites of these names change on purpose, "" where they keep the results."""
+    from friction_tui.rewrites import REWRITES
+
     changing = [rewriter for name in names if not (rewriter := REWRITES[name]).keeps_outputs]
     return "; ".join(dict.fromkeys(rewriter.changes or rewriter.title for rewriter in changing))
 

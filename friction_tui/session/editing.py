@@ -121,6 +121,7 @@ class Editing:
         self.current: CurrentModel | None = None
         self._kept: ProfileFreeResults | None = None
         self._graph: GraphData | None = None
+        self._drawn = True
         self._labels: list[str] = []
         self._export_findings: list[Finding] = []
         self._failed: Recipe | None = None
@@ -146,6 +147,7 @@ class Editing:
         why an edit exports.
         """
         leave_out_native(request.careful)
+        self._drawn = request.drawn
         self._background = request.kernels
         try:
             allowed = consent(request.revision, understood(request.recipe), keep=request.remember)
@@ -285,7 +287,8 @@ class Editing:
         return parser(self._engine) if recipe.parse else None
 
     def _label(self, revision: int, current: CurrentModel) -> None:
-        assert self._graph is not None
+        if self._graph is None:
+            return
         self._labels = row_labels(current.model, self._graph, current.table)
         self._emit(RowLabels(revision=revision, labels=self._labels))
 
@@ -355,8 +358,10 @@ class Editing:
                 )
 
     def _show(self, model: OpenedModel, revision: int, looked: FirstLook | None = None) -> None:
+        if not self._drawn:
+            return
         why = "" if model.file.kind == "onnx" else model.file.error
-        self._graph = looked.graph if looked else with_order(graph_data(model))
+        self._graph = looked.graph if looked and looked.graph else with_order(graph_data(model))
         if looked is None or looked.shown_for != revision:
             self._emit(GraphReady(revision=revision, graph=self._graph, open_file_only=why))
 

@@ -13,14 +13,22 @@ from friction_tui.vocabulary.protocol import GraphData
 
 @dataclass(frozen=True, slots=True)
 class FirstLook:
-    """A model that was opened ahead. `shown_for` is the revision whose `GraphReady` was sent, None for none yet."""
+    """A model that was opened ahead. Without `graph` it is not to be shown.
+
+    `shown_for` is the revision whose `GraphReady` was sent, None for none yet.
+    """
 
     model: OpenedModel
-    graph: GraphData
+    graph: GraphData | None
     shown_for: int | None = None
 
 
-def first_look(path: Path) -> FirstLook | None:
-    """Read the model at `path` and lay its graph out; None for what is no whole ONNX file, which needs more words."""
+def first_look(path: Path, *, drawn: bool = True) -> FirstLook | None:
+    """Read the model at `path`, and lay its graph out where it is to be drawn.
+
+    None for what is not a whole ONNX file, which needs more words.
+    """
     model = open_model(path)
-    return FirstLook(model, with_order(graph_data(model))) if model.file.kind == "onnx" else None
+    if model.file.kind != "onnx":
+        return None
+    return FirstLook(model, with_order(graph_data(model)) if drawn else None)

@@ -9,7 +9,6 @@ import msgspec
 
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.references import operator, reference, referenced
-from friction_tui.rewrites import REWRITES
 from friction_tui.vocabulary.protocol import LostStep, OtherNode
 from friction_tui.vocabulary.recipe import Recipe
 
@@ -40,6 +39,8 @@ def with_others(model: OpenedModel, step: LostStep) -> LostStep:
         return step
     found = referenced(model.index, rewrite.nodes)
     gone = next((name for name, node in zip(rewrite.nodes, found, strict=True) if node is None), "")
+    from friction_tui.rewrites import REWRITES
+
     rewriter = REWRITES.get(rewrite.name)
     known = {op for _, op in rewriter.ops} if rewriter is not None else set()
     wanted = {operator(gone)} if operator(gone) else known

@@ -35,13 +35,14 @@ Process = Child
 _Heard = TypeVar("_Heard")
 
 
-def spawn(command: Sequence[str] | None = None, first: str = "") -> Process:
+def spawn(command: Sequence[str] | None = None, first: str = "", *, drawn: bool = True) -> Process:
     """Start a worker process, this machine's own unless another command is given.
 
     A Ctrl+C in the terminal does not reach it. `first` is the ONNX file that it will be asked to open; a worker of this
-    machine reads it before it is asked.
+    machine reads it before it is asked, and shows its graph if it is to be `drawn`.
     """
-    return Child(command or begin.command("friction_tui.worker.host", *([first] if first else [])), own_group=True)
+    arguments = [first, *([] if drawn else ["undrawn"])] if first else []
+    return Child(command or begin.command("friction_tui.worker.host", *arguments), own_group=True)
 
 
 class WorkerClient:

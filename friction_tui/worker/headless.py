@@ -34,7 +34,7 @@ from friction_tui.vocabulary.protocol import (
     WorkerDied,
 )
 from friction_tui.vocabulary.recipe import Profile, Recipe
-from friction_tui.worker.client import WorkerClient
+from friction_tui.worker.client import Process, WorkerClient
 
 JobMaker = Callable[[int, JobKind], StartJob]
 """A job's number and kind to the request that starts it."""
@@ -141,11 +141,19 @@ class Answer:
 class Conversation:
     """A worker that is asked about one model after another; it starts with the first question.
 
-    A model that kills it takes nobody else's answer with it: the next question starts a new one.
+    A model that kills it takes nobody else's answer with it: the next question starts a new one. Graphs come with the
+    answers if they are to be `drawn`. `early` is a worker that was started already.
     """
 
-    def __init__(self, command: Sequence[str] | None = None, *, allow_code: bool = False) -> None:
-        self._command, self._allow_code = command, allow_code
+    def __init__(
+        self,
+        command: Sequence[str] | None = None,
+        *,
+        allow_code: bool = False,
+        drawn: bool = True,
+        early: Process | None = None,
+    ) -> None:
+        self._command, self._allow_code, self._drawn, self._early = command, allow_code, drawn, early
         self._also: tuple[str, ...] = ()
         self._client: WorkerClient | None = None
         self._revision = self._job = 0
@@ -183,7 +191,7 @@ class Conversation:
 
         self._hear, self._job_request, self._also = hear, job_request, tuple(also)
         client = await self._worker()
-        client.send(Open(revision=revision, recipe=recipe))
+        client.send(Open(revision=revision, recipe=recipe, drawn=self._drawn))
         try:
             await asyncio.wait_for(over.wait(), limit_s)
         except TimeoutError:
@@ -201,7 +209,8 @@ class Conversation:
 
     async def _worker(self) -> WorkerClient:
         if self._client is None:
-            self._client = WorkerClient(self._heard, self._command)
+            self._client = WorkerClient(self._heard, self._command, self._early)
+            self._early = None
             await self._client.start()
         return self._client
 
@@ -214,7 +223,7 @@ class Conversation:
         match event:
             case ConsentNeeded() if self._allow_code and event.sha256 not in self._agreed:
                 self._agreed.add(event.sha256)  # asked again about the very same code, the answer changes nothing
-                self._client.send(Open(revision=self._revision, recipe=event.recipe))
+                self._client.send(Open(revision=self._revision, recipe=event.recipe, drawn=self._drawn))
                 return False
             case Judged():
                 return event.complete and (answer.opened is None or not self._start_next(answer, jobs))
@@ -320,6 +329,7 @@ async def ask_all(
     on_event: Callable[[int, Event], None] = lambda _, __: None,
     on_answer: Callable[[int, Answer], None] = lambda _, __: None,
     limit_s: float | None = None,
+    early: Process | None = None,
 ) -> list[Answer]:
     """Judge many models with `parallel` workers; answers in the order of `recipes`.
 
@@ -329,8 +339,8 @@ async def ask_all(
     answers: dict[int, Answer] = {}
     waiting = iter(enumerate(recipes))
 
-    async def work_through() -> None:
-        conversation = Conversation(allow_code=allow_code)
+    async def work_through(early: Process | None = None) -> None:
+        conversation = Conversation(allow_code=allow_code, drawn=False, early=early)
         try:
             for number, recipe in waiting:
                 asked = also[number] if also else ()
@@ -347,5 +357,6 @@ async def ask_all(
         finally:
             await conversation.close()
 
-    await asyncio.gather(*(work_through() for _ in range(min(parallel, len(recipes)))))
+    others = (work_through() for _ in range(min(parallel, len(recipes)) - 1))
+    await asyncio.gather(work_through(early), *others)
     return [answers[number] for number in range(len(recipes))]

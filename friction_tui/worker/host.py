@@ -50,6 +50,7 @@ from friction_tui.vocabulary.protocol import (
 
 if TYPE_CHECKING:
     from friction_tui.session.first_look import FirstLook
+    from friction_tui.worker.netron_server import NetronServer
 
 ASKED_SOON_S = 1.0
 """How long a worker that has read a model waits to be asked for it: the face imports its own libraries meanwhile."""
@@ -62,7 +63,6 @@ class Host:
         from friction_tui.session.session import Session
         from friction_tui.worker.gpu_watch import GpuWatch
         from friction_tui.worker.jobs import Jobs
-        from friction_tui.worker.netron_server import NetronServer
         from friction_tui.worker.source_watch import SourceWatch
 
         self.send = send
@@ -70,7 +70,7 @@ class Host:
         self.session = Session(send, folder, looked)
         self.jobs = Jobs(send.raw, self._job_ended)
         self.gpu = GpuWatch(send, self.jobs)
-        self.netron = NetronServer()
+        self.netron: NetronServer | None = None
         self.watch = SourceWatch(send, lambda: self.session.watched)
         self._judge = _Newest(self._judge_one)
         self._others: AskOthers | None = None
@@ -168,9 +168,16 @@ class Host:
             case SaveScript():
                 self.send(session.save_script(Path(request.path)))
             case StartNetron():
-                self.send(self.netron.serve(session.serialized()))
+                self._start_netron()
             case _:
                 raise ValueError(f"no answer for {type(request).__name__}")
+
+    def _start_netron(self) -> None:
+        if self.netron is None:
+            from friction_tui.worker.netron_server import NetronServer  # an HTTP server takes 0.1 s to import
+
+            self.netron = NetronServer()
+        self.send(self.netron.serve(self.session.serialized()))
 
     def _start_job(self, request: StartJob) -> None:
         prepared = self.session.job_request(request)
@@ -243,18 +250,18 @@ class _Newest:
 def main() -> None:
     """The worker, on this machine or behind ssh.
 
-    Its argument is the file that will be asked for first.
+    Its arguments are the file that will be asked for first, and "undrawn" where its graph is not to be shown.
     """
     channel = take_stdout()
     with temporary_folder("worker") as folder:
         sweep()
-        serve(channel, folder, sys.argv[1] if len(sys.argv) > 1 else "")
+        serve(channel, folder, sys.argv[1] if len(sys.argv) > 1 else "", drawn="undrawn" not in sys.argv[2:])
         sys.stderr.flush()
     os._exit(0)  # native exit handlers are slow and nothing is left to do
 
 
-def serve(channel: BinaryIO, folder: Path, first: str) -> None:
-    """Answer requests until stdin ends. The model `first` is shown before what judges it is imported.
+def serve(channel: BinaryIO, folder: Path, first: str, *, drawn: bool = True) -> None:
+    """Answer requests until stdin ends. The model `first` is shown, if `drawn`, before what judges it is imported.
 
     TensorRT's parser loads in its own process meanwhile.
     """
@@ -262,13 +269,13 @@ def serve(channel: BinaryIO, folder: Path, first: str) -> None:
     # of the time to a verdict.
     gc.set_threshold(100_000, 20, 20)
     send = LineWriter(channel)
-    looked, asked = _shown(Path(first), send) if first else (None, b"")
-
-    from friction_tui.engines.found import prestart
-    from friction_tui.model import onnx_native
-
-    prestart()
-    onnx_native.prestart()
+    if drawn:
+        looked, asked = _shown(Path(first), send) if first else (None, b"")
+        _prestart()
+    else:
+        # Nothing is to be shown soon: the processes that judge start first, beside this one's imports.
+        _prestart()
+        looked, asked = _read(Path(first)), b""
     host = Host(send, folder, looked)
     gc.freeze()
     host.hello()
@@ -280,6 +287,21 @@ def serve(channel: BinaryIO, folder: Path, first: str) -> None:
             continue
         host.handle(request)
     host.close()
+
+
+def _prestart() -> None:
+    """Begin starting the processes that TensorRT and onnx's native code run in."""
+    from friction_tui.engines.found import prestart
+    from friction_tui.model import onnx_native
+
+    prestart()
+    onnx_native.prestart()
+
+
+def _read(first: Path) -> FirstLook | None:
+    from friction_tui.session.first_look import first_look
+
+    return first_look(first, drawn=False)
 
 
 def _shown(first: Path, send: LineWriter) -> tuple[FirstLook | None, bytes]:
@@ -294,7 +316,8 @@ def _shown(first: Path, send: LineWriter) -> tuple[FirstLook | None, bytes]:
         request = _DECODER.decode(asked)
     except msgspec.MsgspecError:
         return looked, asked
-    if isinstance(request, Open) and Path(request.recipe.source.path) == looked.model.path:
+    opens = isinstance(request, Open) and Path(request.recipe.source.path) == looked.model.path
+    if isinstance(request, Open) and opens and looked.graph is not None:
         send(GraphReady(revision=request.revision, graph=looked.graph))
         looked = replace(looked, shown_for=request.revision)
     return looked, asked

@@ -211,6 +211,40 @@ def test_a_target_that_is_offered_is_taken(tmp_path: Path) -> None:
     assert "engine/precision-flag" not in done.output
 
 
+def _requires(folder: Path, *lines: str) -> Path:
+    (folder / "friction.toml").write_text("\n".join(lines) + "\n")
+    return _model(folder / "m.onnx", sizes=(2, 4))
+
+
+def test_a_required_opset_is_verified_and_not_converted(tmp_path: Path) -> None:
+    model = _requires(tmp_path, "required_opset = 15", 'opset_why = "the device has no newer runtime"')
+    done = _check(model, "--format", "json")
+    assert done.exit_code == 1, done.output
+    (judged,) = json.loads(done.stdout)["models"]
+    (found,) = (one for one in judged["findings"] if one["kind"] == "versions/opset-required")
+    assert "requires opset 15: the device has no newer runtime. The model has 17" in found["cause"]
+    assert judged["judged"]["opset"] == 17
+    converted = _check(model, "--opset", "15", "--format", "json")
+    assert converted.exit_code == 0, converted.output
+    assert json.loads(converted.stdout)["models"][0]["judged"]["opset"] == 15
+
+
+def test_a_required_opset_that_the_model_has_is_quiet(tmp_path: Path) -> None:
+    done = _check(_requires(tmp_path, "required_opset = 17"))
+    assert done.exit_code == 0, done.output
+    assert "versions/opset-required" not in done.output
+
+
+def test_the_json_says_what_was_judged_and_by_whom(tmp_path: Path) -> None:
+    done = _check(_model(tmp_path / "m.onnx"), "--shapes", "x:1x4..2x4..8x4", "--precision", "fp16", "--format", "json")
+    (model,) = json.loads(done.stdout)["models"]
+    jsonschema.validate(json.loads(done.stdout), schema())
+    said = model["judged"]
+    assert (said["opset"], said["target"], said["precision"]) == (17, "", "fp16")
+    assert said["profiles"] == [{"ranges": {"N": [1, 2, 8]}, "values": {}}]
+    assert any(one.startswith("ONNX Runtime") for one in said["engines"]), said
+
+
 def test_a_precision_that_is_not_offered_is_an_error(tmp_path: Path) -> None:
     pytest.importorskip("tensorrt_rtx", reason="TensorRT 10 takes int8 as a flag")
     done = _check(_model(tmp_path / "m.onnx", sizes=(2, 4)), "--precision", "int8")

@@ -118,3 +118,30 @@ def test_version_tables() -> None:
     assert operator_versions("NoSuchThing") == ()
     assert not operator_exists("LayerNormalization", "", 16)
     assert not operator_exists("Upsample", "", 10)  # deprecated
+
+
+@pytest.mark.parametrize(("given", "older"), [("linear", "bilinear"), ("cubic", "bicubic"), ("nearest", "nearest")])
+def test_grid_sample_of_images_gets_its_older_mode(given: str, older: str) -> None:
+    text = f"""<ir_version: 9, opset_import: ["" : 20]>
+    g (float[1,1,4,4] x, float[1,2,2,2] grid) => (float[1,1,2,2] y) {{
+      t = GridSample <mode = "{given}"> (x, grid) y = Relu (t)
+    }}"""
+    before = onnx.parser.parse_model(text)
+    after = convert(before, 19)
+    (entry,) = after.opset_import
+    assert (entry.domain, entry.version) == ("", 19)
+    (mode,) = (attribute.s.decode() for attribute in after.graph.node[0].attribute if attribute.name == "mode")
+    assert (mode, after.graph.node[0].domain) == (older, "")
+    feeds = {
+        "x": np.random.default_rng(0).random((1, 1, 4, 4), np.float32),
+        "grid": np.full((1, 2, 2, 2), 0.3, np.float32),
+    }
+    ran = [onnxruntime.InferenceSession(one.SerializeToString()).run(None, feeds)[0] for one in (before, after)]
+    np.testing.assert_array_equal(*ran)
+
+
+def test_grid_sample_of_volumes_stays_refused() -> None:
+    text = """<ir_version: 9, opset_import: ["" : 20]>
+      g (float[1,1,4,4,4] x, float[1,2,2,2,3] grid) => (float[1,1,2,2,2] y) { y = GridSample (x, grid) }"""
+    with pytest.raises(OpsetRefused, match="GridSample"):
+        convert(onnx.parser.parse_model(text), 19)

@@ -156,5 +156,6 @@ def test_the_example_in_the_documentation_is_a_recipe_file(tmp_path: Path) -> No
     path = tmp_path / "friction.toml"
     path.write_text(page.split("```toml\n")[1].split("```")[0])
     held = load(path)
-    assert (held.opset, held.recipe().at_profile(0).profile) == (17, held.recipe().profile)
+    assert (held.required_opset, held.recipe().at_profile(0).profile) == (17, held.recipe().profile)
+    assert held.recipe().required_tensorrt == held.required_tensorrt == ("10.3",)
     assert held.allow[0].kind in KINDS

@@ -9,7 +9,7 @@ from onnx import TensorProto, helper
 
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.mending import Mending, mend
-from friction_tui.rewrites.offers import with_offers
+from friction_tui.rewrites.offering import with_offers
 from friction_tui.vocabulary.finding import Severity, SourceLine
 from friction_tui.vocabulary.recipe import Profile, Recipe, Source
 from friction_tui.worker.mending import compared, judged

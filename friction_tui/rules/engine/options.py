@@ -1,10 +1,10 @@
-"""Options of the recipe that the installed engine does not have: a target, a precision."""
+"""Options of the recipe that the engine or the model does not have: a target, a precision, a required opset."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from friction_tui.kinds import engine
+from friction_tui.kinds import engine, versions
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind
@@ -13,6 +13,29 @@ _OPTION = Location(LocationKind.MODEL, "")
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
+    """A target or a precision that the engine does not offer, an opset that the team requires and the model lacks."""
+    yield from _required_opset(context)
+    yield from _of_the_engine(context)
+
+
+def _required_opset(context: CheckContext) -> Iterator[Finding]:
+    recipe, opset = context.recipe, context.model.index.opsets.get("")
+    required = recipe.required_opset
+    if required is None or context.model.file.kind != "onnx" or opset == required:
+        return
+    why = f": {recipe.opset_why}" if recipe.opset_why else ""
+    yield versions.OPSET_REQUIRED.finding(
+        required=required,
+        cause=f"friction.toml requires opset {required}{why}. The model has {opset or 'none of the default domain'}.",
+        locations=(_OPTION,),
+        fixes=(
+            f"Export at opset {required}.",
+            f"Convert it: --opset {required}, or opset = {required} in friction.toml.",
+        ),
+    )
+
+
+def _of_the_engine(context: CheckContext) -> Iterator[Finding]:
     """A target that the engine does not offer, a precision that neither is a flag of it nor an edit of the model."""
     builder, recipe = context.builder, context.recipe
     if builder is None:
@@ -41,4 +64,9 @@ def check(context: CheckContext) -> Iterator[Finding]:
         )
 
 
-CHECK = Check("options", "what was chosen and the engine does not have", check, (engine.TARGET, engine.PRECISION_FLAG))
+CHECK = Check(
+    "options",
+    "what was chosen and the engine or the model does not have",
+    check,
+    (engine.TARGET, engine.PRECISION_FLAG, versions.OPSET_REQUIRED),
+)

@@ -1,7 +1,7 @@
 """Fine on the TensorRT installed here, refused or computed differently by older ones: notes that name the version.
 
 Sources: the importers of onnx-tensorrt at its release branches 8.2-GA, 8.4-GA, 8.5-GA, 8.6-GA and 10.1-GA, its
-docs/Changelog.md, and docs/operators.md at TensorRT 10.15.
+docs/Changelog.md up to 10.6, docs/operators.md at TensorRT 10.15, and the release notes of 10.14, 10.15 and 11.0.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from friction_tui.kinds import older
 from friction_tui.kinds.kind import Kind
 from friction_tui.model.constants import constant_value
 from friction_tui.model.graph import Node
-from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.weights.stored_tensors import Stored, stored_tensors, values_of
-from friction_tui.vocabulary.finding import Finding, Location
+from friction_tui.vocabulary.finding import Finding, Location, Severity
 
 _INT32 = np.iinfo(np.int32)
 _CLAMPED_ANYWAY = frozenset({"Slice", "Shape", "Size", "Loop", "Range"})
@@ -30,16 +29,25 @@ _CLAMPED_ANYWAY = frozenset({"Slice", "Shape", "Size", "Loop", "Range"})
 
 
 class _Older(NamedTuple):
-    """What an older TensorRT does with a node. `subject` fills the kind's title."""
+    """What an older TensorRT does with a node. `subject` fills the kind's title.
+
+    It holds for versions from `begins` on, all older ones where that is "", and before `until`.
+    """
 
     kind: Kind
+    until: str
     cause: str
     fixes: tuple[str, ...]
     subject: str = ""
+    begins: str = ""
+
+    def holds_for(self, version: str) -> bool:
+        """Whether the TensorRT `version`, such as `10.3`, does it."""
+        return (not self.begins or _number(self.begins) <= _number(version)) and _number(version) < _number(self.until)
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
-    """Notes only: nothing here is wrong for the target."""
+    """Notes, for nothing here is wrong for the target; errors where the recipe requires such a version."""
     model = context.model
     if model.file.kind != "onnx":
         return
@@ -50,13 +58,25 @@ def check(context: CheckContext) -> Iterator[Finding]:
         if one:
             found.setdefault((one.kind, one.subject), (one, []))[1].append(location_of(model, node))
     for one, locations in found.values():
-        yield _note(one, locations)
-    yield from _int64(model)
+        yield _note(context, one, locations)
+    yield from _int64(context)
 
 
-def _note(found: _Older, locations: list[Location]) -> Finding:
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _note(context: CheckContext, found: _Older, locations: list[Location]) -> Finding:
+    required = [version for version in context.recipe.required_tensorrt if found.holds_for(version)]
+    must = f" friction.toml requires TensorRT {', '.join(required)}." if required else ""
     more = f" {len(locations) - 1} more nodes do the same." if len(locations) > 1 else ""
-    return found.kind.finding(subject=found.subject, cause=found.cause + more, locations=locations, fixes=found.fixes)
+    return found.kind.finding(
+        subject=found.subject,
+        cause=found.cause + more + must,
+        severity=Severity.ERROR if required else Severity.NOTE,
+        locations=locations,
+        fixes=found.fixes,
+    )
 
 
 def _attribute(node: Node, name: str) -> AttributeProto | None:
@@ -76,6 +96,7 @@ def _upsample(context: CheckContext, node: Node) -> _Older | None:
         return None
     return _Older(
         older.COMPUTED_SCALES,
+        "8.4",
         f"Upsample {node.name} (opset 9) computes its scales from shapes. TensorRT before 8.4 wants them constant "
         "(`The scales input must be an initializer`); this one takes it.",
         ("Re-export at opset 11 or newer, where it becomes Resize with sizes.", "Fold the scales to a constant."),
@@ -88,6 +109,7 @@ def _resize(context: CheckContext, node: Node) -> _Older | None:
     if outside is not None and outside.i:
         return _Older(
             older.RESIZE_EXCLUDE_OUTSIDE,
+            "8.5",
             f"Resize {node.name} has exclude_outside=1 (cubic weights outside the image are left out). TensorRT before "
             "8.5 knows neither the attribute nor cubic resizing; this one takes it.",
             ("Use exclude_outside=0, or mode linear, if the model must run on older versions.",),
@@ -95,6 +117,7 @@ def _resize(context: CheckContext, node: Node) -> _Older | None:
     if _computed(context, node, 2) and not (len(node.proto.input) > 3 and node.proto.input[3]):
         return _Older(
             older.COMPUTED_SCALES,
+            "8.4",
             f"Resize {node.name} computes its scales from shapes. TensorRT before 8.4 wants them constant (`Resize "
             "scales must be an initializer`); this one takes it.",
             (
@@ -112,6 +135,7 @@ def _group_norm(context: CheckContext, node: Node) -> _Older | None:
         return None
     return _Older(
         older.GROUP_NORM_21,
+        "11.0",
         f"GroupNormalization {node.name} has its scale and bias per channel, as opset 21 defines it. TensorRT 10.x "
         "expects them per group, as opset 18 did (`scale dimensions not compatible for normalization`); this one "
         "takes them per channel.",
@@ -137,6 +161,7 @@ def _if(context: CheckContext, node: Node) -> _Older | None:
         if first is not None and second is not None and first != second:
             return _Older(
                 older.IF_RANKS,
+                "11.0",
                 f"The branches of If {node.name} return tensors of different rank ({first} dimensions from the then "
                 f"or else branch, {second} from the other): the shape depends on the condition. TensorRT 10 and older "
                 "want the same rank (`IIfConditionalOutputLayer inputs must have the same shape`); this one takes it "
@@ -164,13 +189,16 @@ def _scatter(context: CheckContext, node: Node) -> _Older | None:  # noqa: ARG00
     if node.proto.op_type == "ScatterND" and value in ("", "none"):
         return _Older(
             older.SCATTER_REDUCTION_ATTRIBUTE,
+            "10.8",
             f"ScatterND {node.name} has the attribute reduction={value!r}, which is the default. TensorRT 10.0 to "
             "10.7 refuse the attribute whatever its value (`Attribute reduction is not supported`); this one takes it.",
             ("Drop the attribute: it says what is the default anyway.",),
+            begins="10.0",
         )
     if node.proto.op_type == "ScatterElements" and value not in ("", "none"):
         return _Older(
             older.SCATTER_REDUCTION,
+            "10.0",
             f"ScatterElements {node.name} has reduction={value}. TensorRT before 10.0 ignores it in silence and "
             "overwrites.",
             ("Use TensorRT 10.0 or newer.",),
@@ -183,6 +211,7 @@ def _top_k(context: CheckContext, node: Node) -> _Older | None:
         return None
     return _Older(
         older.COMPUTED_K,
+        "8.6",
         f"TopK {node.name} computes its K. TensorRT before 8.6 wants it constant (`only supports input K as an "
         "initializer`).",
         ("Use a constant K.",),
@@ -196,10 +225,30 @@ def _since(version: str) -> Callable[[CheckContext, Node], _Older | None]:
         op = node.proto.op_type
         return _Older(
             older.OPERATOR_SINCE,
+            version,
             f"{op} {node.name} is supported from TensorRT {version} on; older versions say `No importer registered "
             f"for op: {op}`.",
             (f"Use TensorRT {version} or newer, or export at a lower opset, where it is decomposed.",),
             subject=f"{op} needs TensorRT {version}",
+        )
+
+    return rule
+
+
+def _computed_axes(version: str) -> Callable[[CheckContext, Node], _Older | None]:
+    """A rule for an operator whose input 3, the axes, must be constant in an older TensorRT."""
+
+    def rule(context: CheckContext, node: Node) -> _Older | None:
+        if not _computed(context, node, 3):
+            return None
+        op = node.proto.op_type
+        return _Older(
+            older.OPERATOR_SINCE,
+            version,
+            f"{op} {node.name} computes its axes. TensorRT takes axes that are a tensor from {version} on; before that "
+            "they must be an initializer.",
+            (f"Use TensorRT {version} or newer, or constant axes.",),
+            subject=f"{op} with computed axes needs TensorRT {version}",
         )
 
     return rule
@@ -218,13 +267,24 @@ _RULES: dict[str, Callable[[CheckContext, Node], _Older | None]] = {
     "NonMaxSuppression": _since("8.5"),
     "IsInf": _since("8.6"),
     "Hardmax": _since("9.2"),
+    "DeformConv": _since("10.1"),
+    "BlackmanWindow": _since("10.4"),
+    "HammingWindow": _since("10.4"),
+    "HannWindow": _since("10.4"),
+    "STFT": _since("10.5"),
+    "Attention": _since("10.14"),
+    "RMSNormalization": _since("10.15"),
+    "RotaryEmbedding": _since("10.15"),
+    "TensorScatter": _since("10.15"),
     "Swish": _since("11.0"),
+    "Slice": _computed_axes("10.3"),
+    "Pad": _computed_axes("10.4"),
 }
 
 
-def _int64(model: OpenedModel) -> Iterator[Finding]:
+def _int64(context: CheckContext) -> Iterator[Finding]:
     """int64 constants beyond int32, which TensorRT before 9.0 clamps."""
-    for stored in stored_tensors(model):
+    for stored in stored_tensors(context.model):
         if stored.proto.data_type != TensorProto.INT64 or stored.bytes > 1 << 24:
             continue
         readers = [node for node, _ in stored.readers if node.proto.op_type not in _CLAMPED_ANYWAY]
@@ -235,13 +295,15 @@ def _int64(model: OpenedModel) -> Iterator[Finding]:
         if _INT32.min <= low and high <= _INT32.max:
             continue
         shown = high if high > _INT32.max else low
-        yield _beyond_int32(model, stored, readers[0], shown)
+        yield _beyond_int32(context, stored, readers[0], shown)
 
 
-def _beyond_int32(model: OpenedModel, stored: Stored, reader: Node, shown: int) -> Finding:
+def _beyond_int32(context: CheckContext, stored: Stored, reader: Node, shown: int) -> Finding:
     return _note(
+        context,
         _Older(
             older.INT64_RANGE,
+            "9.0",
             f"The int64 constant {stored.name} holds {shown}, outside the range of int32, and {reader.proto.op_type} "
             f"{reader.name} computes with it. This TensorRT has int64; before 9.0 every int64 became int32 and such a "
             f"value was clamped to {_INT32.max if shown > 0 else _INT32.min} with a warning.",
@@ -251,7 +313,7 @@ def _beyond_int32(model: OpenedModel, stored: Stored, reader: Node, shown: int) 
             ),
             subject=stored.name,
         ),
-        [stored.location(model)],
+        [stored.location(context.model)],
     )
 
 

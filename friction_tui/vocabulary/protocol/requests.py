@@ -15,7 +15,8 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     `remember` keeps the consent that the recipe's source carries for the next sessions on this machine.
     `again` reads what is open already once more: until the new model is there, the older one stays. `careful` leaves
     out what onnx's native code infers in the worker's own process: a worker died with this model. `past` and `future`
-    are those of a session that is resumed. `kernels` has them compiled in the background after each verdict.
+    are those of a session that is resumed. `kernels` has them compiled in the background after each verdict. Without
+    `drawn` nobody looks at the graph: it is not laid out, not sent, and its rows get no labels.
     """
 
     revision: int
@@ -23,6 +24,7 @@ class Open(msgspec.Struct, frozen=True, tag="open"):
     remember: bool = False
     again: bool = False
     careful: bool = False
+    drawn: bool = True
     past: tuple[Recipe, ...] = ()
     future: tuple[Recipe, ...] = ()
     kernels: bool = False

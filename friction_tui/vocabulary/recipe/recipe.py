@@ -165,6 +165,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     export: ExportOptions = ExportOptions()
     others: tuple[Profile, ...] = ()
     position: int = 0
+    required_opset: int | None = None
+    """The opset that the model must have, None for any. Nothing is converted for it: a model of another one fails."""
+    opset_why: str = ""
+    """Why that opset is required, in the words of the team; "" where nobody said."""
+    required_tensorrt: tuple[str, ...] = ()
+    """Versions of TensorRT, such as `10.3`, that must take the model beside the one installed here."""
     parse: bool = True
     """Whether to ask TensorRT's parser; turned off for a model that crashed it."""
 

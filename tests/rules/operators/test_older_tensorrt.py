@@ -6,12 +6,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 from onnx import numpy_helper
 
+from friction_tui.engines.tensorrt.refusals import refusals
 from friction_tui.kinds import older
 from friction_tui.kinds.kind import Kind
+from friction_tui.model.opened import open_model
+from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.rules.context import CheckContext
 from friction_tui.rules.operators.older_tensorrt import check
+from friction_tui.vocabulary.finding import Severity
+from friction_tui.vocabulary.recipe import Recipe, Source
 from tests.kinds.judged import findings_of
 
 RESIZE = "g (float[1,1,2,2] x, float[4] s) => (float[1,1,4,4] y) {{ t = Mul (s, s) [n] y = Resize (x, , {}) }}"
@@ -35,6 +43,47 @@ RESIZE = "g (float[1,1,2,2] x, float[4] s) => (float[1,1,4,4] y) {{ t = Mul (s, 
 def test_a_note_names_the_version(kind: Kind, version: str, tmp_path: Path) -> None:
     (note,) = [one for one in findings_of(kind.shows, tmp_path) if one.kind == kind.id]
     assert version in " ".join(note.cause.split())
+
+
+def test_a_note_is_an_error_for_a_version_that_is_required(tmp_path: Path) -> None:
+    text = "g (float[4] q) => (float[4] y) { y = Swish (q) }"
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx.parser.parse_model(f'<ir_version: 11, opset_import: ["":24]> {text}').SerializeToString())
+    model = open_model(path)
+    for required, severity in ((("10.3", "11.4"), Severity.ERROR), (("11.4",), Severity.NOTE), ((), Severity.NOTE)):
+        recipe = Recipe(source=Source(str(path)), required_tensorrt=required)
+        (found,) = check(CheckContext(model, recipe, ShapeTable(model, recipe.profile)))
+        assert found.severity is severity
+        assert ("friction.toml requires TensorRT 10.3." in found.cause) is (severity is Severity.ERROR)
+
+
+TAKEN = {
+    "Attention": "g (float16[1,8,4] q) => (float16[1,8,4] y) "
+    "{ y = Attention <q_num_heads = 2, kv_num_heads = 2> (q, q, q) }",
+    "RMSNormalization": "g (float[1,8,4] q, float[4] s) => (float[1,8,4] y) { y = RMSNormalization (q, s) }",
+    "RotaryEmbedding": "g (float[1,2,8,4] q, float[8,2] c, float[8,2] s, int64[1,8] p) => (float[1,2,8,4] y) "
+    "{ y = RotaryEmbedding (q, c, s, p) }",
+    "TensorScatter": "g (float[1,2,8,4] q, float[1,2,1,4] u, int64[1] i) => (float[1,2,8,4] y) "
+    "{ y = TensorScatter (q, u, i) }",
+    "Swish": "g (float[4] q) => (float[4] y) { y = Swish (q) }",
+    "HannWindow": "g () => (float[a] y) <int64 n = {8}> { y = HannWindow (n) }",
+    "STFT": "g (float[1,64,1] x) => (float[a,b,c,d] y) <int64 st = {8}, int64 fl = {16}> { y = STFT (x, st, , fl) }",
+    "Hardmax": "g (float[1,4] q) => (float[1,4] y) { y = Hardmax (q) }",
+    "IsInf": "g (float[4] q) => (bool[4] y) { y = IsInf (q) }",
+    "Slice": "g (float[1,1,4,4] x, int64[1] s) => (float[a,b,c,d] y) <int64[1] z = {0}, int64[1] e = {2}> "
+    "{ t = Add (s, s) y = Slice (x, z, e, t) }",
+}
+"""What came with a later TensorRT, by operator, at opset 24."""
+
+
+@pytest.mark.parametrize("op", TAKEN)
+def test_what_came_with_a_later_version_is_taken_by_the_installed_one(op: str, judge: Any, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="its parser needs no GPU")
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 11, opset_import: ["":24]> {TAKEN[op]}'), path)
+    (note,) = judge(check, path)
+    assert (note.kind, note.severity) == ("older/operator-since", Severity.NOTE)
+    assert refusals(open_model(path), on_batch=lambda _: None) == []
 
 
 def test_computed_scales_of_a_resize(judge: Any) -> None:
