@@ -18,7 +18,7 @@ from friction_tui.vocabulary.recipe import Precision, Recipe
 class NoSizes:
     """A table, or a recipe, that fails whoever asks it for sizes."""
 
-    target, precision, keep_float32 = "", Precision.FP16, ()
+    target, precision, keep_float32, required_opset = "", Precision.FP16, (), None
 
     def __getattr__(self, name: str) -> NoReturn:
         raise AssertionError(f"{name} was asked for")
