@@ -18,7 +18,7 @@ from friction_tui.commands.failing import write
 from friction_tui.commands.progress import Progress
 from friction_tui.environments import also
 from friction_tui.friction_toml import RecipeFileError, with_file
-from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
+from friction_tui.report import text
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.protocol import JobKind, StartJob
 from friction_tui.vocabulary.recipe import Recipe
@@ -99,14 +99,24 @@ def _build_request(options: Mapping[str, Any]) -> Callable[[int, JobKind], Start
 def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:
     match form:
         case "json":
+            from friction_tui.report import as_json
+
             return as_json.report(verdicts)
         case "sarif":
+            from friction_tui.report import as_sarif
+
             return as_sarif.report(verdicts)
         case "junit":
+            from friction_tui.report import as_junit
+
             return as_junit.report(verdicts, counted)
         case "markdown":
+            from friction_tui.report import as_markdown
+
             return as_markdown.report(verdicts)
         case "github":
+            from friction_tui.report import as_github
+
             return as_github.report(verdicts)
     coloured = sys.stdout.isatty() and not to_file and not os.environ.get("NO_COLOR")
     return text.report(verdicts, paint=text.ansi if coloured else text.plain)

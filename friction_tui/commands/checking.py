@@ -12,8 +12,7 @@ from friction_tui.kinds import KINDS, engine, file, unknown
 from friction_tui.kinds import profile as kinds
 from friction_tui.onnx_folder import instead
 from friction_tui.processes.stdio import printable
-from friction_tui.report.as_sarif import fingerprint
-from friction_tui.report.verdict import NAME, Judged, ModelVerdict, shortened
+from friction_tui.report.verdict import NAME, Judged, ModelVerdict, fingerprint, shortened
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_others
 from friction_tui.vocabulary.finding import Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import CheckState, Exported, JobKind

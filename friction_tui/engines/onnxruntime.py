@@ -10,20 +10,22 @@ import contextlib
 import importlib.util
 import itertools
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
-import onnx
-import platformdirs
 
 from friction_tui.engines.base import EngineCrashed, EngineMissing, Opinion, Ran
 from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions
 from friction_tui.engines.onnxruntime_job import Ask, Limits
-from friction_tui.model.opened import OpenedModel
-from friction_tui.model.weightless import weightless
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import Stop
 from friction_tui.processes.locks import temporary_folder
 from friction_tui.processes.server import Server
+
+if TYPE_CHECKING:
+    from friction_tui.model.opened import OpenedModel
+
+# onnx is imported by what needs it: its process starts before, beside that import.
 
 LIMIT_S = 20.0
 """Longer than this, and `PER_NODE_S` for each node, nobody waits for a second opinion."""
@@ -45,6 +47,8 @@ def label() -> str:
 
 def checker_label() -> str:
     """What the checker's verdicts are signed with."""
+    import onnx
+
     return f"onnx.checker {onnx.__version__}"
 
 
@@ -61,6 +65,10 @@ def verdict(model: OpenedModel, *, stop: Stop = lambda: False) -> Opinion:
     Raises EngineMissing, EngineCrashed (also after LIMIT_S seconds), and `Stopped` when `stop`
     says so or another model is asked about meanwhile.
     """
+    import onnx
+
+    from friction_tui.model.weightless import weightless
+
     label()
     turn = next(_TURNS)
     _NEWEST[:] = [turn]
@@ -98,6 +106,8 @@ def limits() -> Limits:
 
     Raises EngineMissing and EngineCrashed.
     """
+    import platformdirs
+
     memory = Path(platformdirs.user_cache_dir("friction-tui")) / f"{label().replace(' ', '-').lower()}-limits.json"
     with contextlib.suppress(OSError, msgspec.MsgspecError):  # not asked yet
         return msgspec.json.decode(memory.read_bytes(), type=Limits)

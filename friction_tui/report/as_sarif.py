@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 from friction_tui import __version__
 from friction_tui.kinds import KINDS, explain
 from friction_tui.report.applicability import command, fix_of
 from friction_tui.report.as_json import escaped, text_of
-from friction_tui.report.verdict import ModelVerdict
+from friction_tui.report.verdict import ModelVerdict, fingerprint
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, SourceLine
 
 LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -136,17 +134,6 @@ def _location(verdict: ModelVerdict, finding: Finding) -> dict[str, Any]:
         if location.name
     ]
     return {"physicalLocation": physical, **({"logicalLocations": logical} if logical else {})}
-
-
-def fingerprint(path: str, finding: Finding) -> str:
-    """What makes a finding the same one tomorrow: model, kind and the names at fault, not the wording.
-
-    The model is its path below the current folder, so that a checkout may lie anywhere; two of one name stay two.
-    """
-    here = PurePath(os.path.normpath(Path.cwd() / path))
-    model = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
-    key = "\0".join((model.as_posix(), finding.kind, *sorted(finding.names)))
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _uri(path: str) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
+from pathlib import Path, PurePath
 
 import msgspec
 
@@ -112,3 +115,14 @@ class ModelVerdict:
     def notes(self) -> int:
         """Number of notes."""
         return self._count(Severity.NOTE)
+
+
+def fingerprint(path: str, finding: Finding) -> str:
+    """What makes a finding the same one tomorrow: model, kind and the names at fault, not the wording.
+
+    The model is its path below the current folder, so that a checkout may lie anywhere; two of one name stay two.
+    """
+    here = PurePath(os.path.normpath(Path.cwd() / path))
+    model = here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here
+    key = "\0".join((model.as_posix(), finding.kind, *sorted(finding.names)))
+    return hashlib.sha256(key.encode()).hexdigest()[:32]

@@ -23,7 +23,6 @@ from friction_tui.model.summary import summarize
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.rewrites.edited import edited
-from friction_tui.rewrites.verifying import verification_of
 from friction_tui.rules.context import CheckContext, context_for
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults, Stop, without_profile
 from friction_tui.session.exporting import READ_AS_THEY_ARE, LocatedModel, consent, export, understood
@@ -350,6 +349,10 @@ class Editing:
     def _verify(self, revision: int, current: CurrentModel, stop: Stop) -> None:
         """Say whether the rewrites keep the results, after the verdict: it takes longer than judging."""
         names = tuple(rewrite.name for rewrite in current.recipe.rewrites)
+        if not names:
+            return
+        from friction_tui.rewrites.verifying import verification_of
+
         with contextlib.suppress(Stopped):
             verification = verification_of(current.base, current.recipe, stop)
             if verification is not None:

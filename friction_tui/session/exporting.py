@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -22,7 +23,6 @@ from friction_tui.sources.consent import (
     with_consent,
 )
 from friction_tui.sources.export_request import ExportEvent, ExportRequest, Found, Log, Stage
-from friction_tui.sources.runner import ExportOutcome, run_export
 from friction_tui.sources.target import NotASource, understand
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import (
@@ -41,6 +41,9 @@ from friction_tui.vocabulary.protocol import (
 )
 from friction_tui.vocabulary.recipe import Recipe, SourceKind
 from friction_tui.vocabulary.recipe.export_sizes import Limits, asked_profile
+
+if TYPE_CHECKING:
+    from friction_tui.sources.runner import ExportOutcome
 
 READ_AS_THEY_ARE = (SourceKind.ONNX, SourceKind.ENGINE)
 """Kinds of source that are opened without an export."""
@@ -112,6 +115,8 @@ def export(
     if recipe.source.kind in READ_AS_THEY_ARE:
         path = Path(recipe.source.path)
         return LocatedModel(recipe, path, files=(path,))
+    from friction_tui.sources.runner import run_export  # a model that is ONNX already needs none of it
+
     telling = _Telling(emit, revision)
     if because:
         telling.hear(Log("info", because, 0.0))

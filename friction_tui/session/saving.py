@@ -15,9 +15,7 @@ from friction_tui.files import whole
 from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel
 from friction_tui.processes.child import run
-from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.edited import write
-from friction_tui.rewrites.script import script_of
 from friction_tui.vocabulary.protocol import Refused, Saved
 from friction_tui.vocabulary.recipe import Precision, Recipe
 
@@ -54,6 +52,8 @@ def save_script(base: OpenedModel, model: OpenedModel, path: Path, recipe: Recip
 
 def edits_of(recipe: Recipe) -> list[str]:
     """The recipe's edits of the model, in words and in their order."""
+    from friction_tui.rewrites import REWRITES  # most models are judged without any rewrite
+
     edits = [f"{REWRITES[one.name].title} ({one.name}, {REWRITES[one.name].exactness})" for one in recipe.rewrites]
     edits += [f"convert to opset {recipe.opset}"] if recipe.opset is not None else []
     edits += [f"precision {recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
@@ -70,6 +70,8 @@ class WrittenScript:
 
 def write_script(base: OpenedModel, model: OpenedModel, path: Path, edits: Sequence[str]) -> WrittenScript:
     """Write the script that makes `model` of `base`, and run it once. Raises OSError where it cannot be written."""
+    from friction_tui.rewrites.script import script_of
+
     try:
         script_of(base.proto, model.proto, base.path.name, edits).write(path)
     except OSError as error:

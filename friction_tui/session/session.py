@@ -2,6 +2,8 @@
 
 Recipe in, events out; it keeps nothing that source and recipe do not give back. Used by the worker only, from
 its judging thread (`open`, `apply`) and its answering thread (everything else).
+
+What answers a question is imported when the question comes: most models are judged and asked nothing.
 """
 
 from __future__ import annotations
@@ -14,21 +16,13 @@ from pathlib import Path
 from friction_tui import __version__
 from friction_tui.engines.found import found
 from friction_tui.measure.gpu_memory import NvmlMeter
-from friction_tui.model.graph_diff import model_diff
-from friction_tui.model.initializer_stats import initializer_stats
-from friction_tui.model.inspect import node_detail
-from friction_tui.model.memory import forecast
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.rules.shapes.dimensions import Dimensions
-from friction_tui.rules.shapes.widest import widest
 from friction_tui.session.asking import Stop
 from friction_tui.session.editing import Editing
 from friction_tui.session.first_look import FirstLook
 from friction_tui.session.jobs import NOTHING_OPEN, Jobs
-from friction_tui.session.other_engines import ask_others
-from friction_tui.session.saving import save_engine, save_model, save_script
-from friction_tui.session.source_text import source_text
 from friction_tui.vocabulary.protocol import (
     Apply,
     AskOthers,
@@ -96,11 +90,15 @@ class Session:
 
     def inspect(self, path: str) -> Detail:
         """Everything about one node."""
+        from friction_tui.model.inspect import node_detail
+
         current = self._editing.current
         return Detail(path=path, node=node_detail(current.model, current.table, path) if current else None)
 
     def ask_others(self, request: AskOthers, stop: Stop) -> None:
         """Put the model to the TensorRT of other environments, until `stop` or another model."""
+        from friction_tui.session.other_engines import ask_others
+
         current = self._editing.current
         if current is None:
             self._emit(NOTHING_OPEN)
@@ -115,6 +113,8 @@ class Session:
 
     def preview(self, request: Preview, stop: Stop) -> Previewed | None:
         """What one more rewrite would change in the model; None when `stop` said yes before that was known."""
+        from friction_tui.model.graph_diff import model_diff
+
         current = self._editing.current
         if current is None:
             return Previewed(request.revision, request.rewrite, why_not="no model is open")
@@ -128,17 +128,23 @@ class Session:
 
     def initializer(self, name: str) -> Stats | Refused:
         """Statistics of one initializer's values."""
+        from friction_tui.model.initializer_stats import initializer_stats
+
         current = self._editing.current
         return Stats(initializer_stats(current.model, name)) if current is not None else NOTHING_OPEN
 
     def source(self, file: str) -> SourceText:
         """A Python file of the model's project, with the nodes that its lines made."""
+        from friction_tui.session.source_text import source_text
+
         current = self._editing.current
         model = current.model if current is not None else None
         return source_text(file, model, self._editing.source, self._editing.watched)
 
     def forecast(self, request: Forecast) -> Forecasted:
         """Memory along a dimension, predicted, and the largest size that fits each budget."""
+        from friction_tui.model.memory import forecast
+
         current = self._editing.current
         if current is None:
             return Forecasted(None, "no model is open")
@@ -150,6 +156,8 @@ class Session:
 
     def widest(self, key: str) -> WidestFound:
         """The widest range of a dimension in which the shapes work."""
+        from friction_tui.rules.shapes.widest import widest
+
         current = self._editing.current
         if current is None or current.recipe.profile is None:
             return WidestFound(key, None, "no model with a profile is open")
@@ -168,16 +176,22 @@ class Session:
 
     def save_model(self, path: Path) -> Saved | Refused:
         """Write the model with the recipe applied; weights in external files come along as they were."""
+        from friction_tui.session.saving import save_model
+
         current = self._editing.current
         return save_model(current.base, current.model, path) if current is not None else NOTHING_OPEN
 
     def save_script(self, path: Path) -> Saved | Refused:
         """Write a script that repeats the recipe's edits, and run it to see that it does."""
+        from friction_tui.session.saving import save_script
+
         current = self._editing.current
         return save_script(current.base, current.model, path, current.recipe) if current is not None else NOTHING_OPEN
 
     def save_engine(self, path: Path) -> Saved | Refused:
         """Copy the last built plan to `path`."""
+        from friction_tui.session.saving import save_engine
+
         return save_engine(self._jobs.engine_path, path)
 
     def job_request(self, request: StartJob) -> JobRequest | Refused:

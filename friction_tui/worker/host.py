@@ -269,12 +269,15 @@ def serve(channel: BinaryIO, folder: Path, first: str, *, drawn: bool = True) ->
     # of the time to a verdict.
     gc.set_threshold(100_000, 20, 20)
     send = LineWriter(channel)
+    from friction_tui.engines.found import second_opinion
+
     if drawn:
         looked, asked = _shown(Path(first), send) if first else (None, b"")
         _prestart()
     else:
         # Nothing is to be shown soon: the processes that judge start first, beside this one's imports.
         _prestart()
+        second_opinion().prestart_opinion()
         looked, asked = _read(Path(first)), b""
     host = Host(send, folder, looked)
     gc.freeze()

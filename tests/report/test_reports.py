@@ -15,7 +15,7 @@ import pytest
 from friction_tui.commands.checking import exit_code, fail_on
 from friction_tui.kinds import KINDS, explain
 from friction_tui.report import as_github, as_json, as_junit, as_markdown, as_sarif, text
-from friction_tui.report.verdict import ModelVerdict
+from friction_tui.report.verdict import ModelVerdict, fingerprint
 from friction_tui.vocabulary.finding import (
     EngineWords,
     Finding,
@@ -224,11 +224,11 @@ def test_a_finding_is_the_same_tomorrow_wherever_the_checkout_lies(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    known = as_sarif.fingerprint("encoder/model.onnx", BAKED)
-    assert known == as_sarif.fingerprint(
+    known = fingerprint("encoder/model.onnx", BAKED)
+    assert known == fingerprint(
         str(tmp_path / "encoder" / "model.onnx"), msgspec.structs.replace(BAKED, title="in new words")
     )
-    assert known != as_sarif.fingerprint("decoder/model.onnx", BAKED), "two models of one name are two"
+    assert known != fingerprint("decoder/model.onnx", BAKED), "two models of one name are two"
 
 
 def test_junit_loads_in_a_parser_and_counts() -> None:
