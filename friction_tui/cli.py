@@ -158,7 +158,7 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 
 
 @main.command()
-@click.argument("models", nargs=-1, required=True)
+@click.argument("models", nargs=-1)
 @shape_options
 @source_options
 @click.option(
@@ -205,11 +205,12 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 def check(models: tuple[str, ...], **options: Any) -> None:
     """Print what stands between MODELS and TensorRT.
 
-    MODELS are files, folders, patterns or module:factory. Exit status: 0 no error, 1 errors found, 2 a model could
-    not be judged or the command is wrong.
+    MODELS are files, folders, patterns or module:factory; without any, the current folder is searched. Exit status: 0
+    no error, 1 errors found, 2 a model could not be judged or the command is wrong.
     """
     from friction_tui.worker.client import spawn
 
+    models = models or (".",)
     # The worker needs longer for its imports than this process for its own: it starts first.
     first = models[0] if models[0].endswith(".onnx") and Path(models[0]).is_file() else ""
     early = spawn(first=first, drawn=False) if first else None
@@ -217,6 +218,30 @@ def check(models: tuple[str, ...], **options: Any) -> None:
     from friction_tui.commands.check import run
 
     sys.exit(run(models, options, _recipe, early))
+
+
+@main.command()
+@click.argument("models", nargs=-1)
+@click.option("--target", default="", metavar="SM89", help="The GPU architecture that engines are built for.")
+@click.option("--tensorrt", multiple=True, metavar="10.3", help="A TensorRT version that must take the models.")
+@click.option(
+    "--ci",
+    type=click.Choice(["auto", "github", "gitlab", "none"]),
+    default="auto",
+    show_default=True,
+    help="Whose workflow to write; auto looks at the repository's remote.",
+)
+@click.option("--force", is_flag=True, help="Write files anew that are there already.")
+def init(models: tuple[str, ...], **options: Any) -> None:
+    """Set up a repository: a friction.toml for each of MODELS, a pre-commit hook and a workflow for CI.
+
+    MODELS are files, folders or patterns; without any, the current folder is searched. Ranges are those that the
+    model tells or that were guessed, and the opset is pinned; nothing that is there is overwritten. Exit status: 0 the
+    files are there, 2 a model could not be judged or a file could not be written.
+    """
+    from friction_tui.commands.init import run
+
+    sys.exit(run(models or (".",), recipe_of=_recipe, **options))
 
 
 @main.command()
