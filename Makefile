@@ -55,7 +55,7 @@ test-oldest:  ## the oldest versions that the ranges in pyproject.toml allow, in
 
 $(STAMP): pyproject.toml constraints.txt
 	test -d $(VENV) || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,torch,netron]' $(DEV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[cpu,torch,netron,mcp]' $(DEV)
 	touch $@
 
 $(TENSORFLOW_VENV)/.installed: pyproject.toml constraints.txt

@@ -465,6 +465,25 @@ def worker() -> None:
 
 
 @main.command()
+@click.option("--allow-code", is_flag=True, help="Agree to run the Python code of models that are opened.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=Path(),
+    help="Files are written below this folder only; the current one by default.",
+)
+@click.option("--skill", "only_skill", is_flag=True, help="Print how an agent works a model through, and end.")
+def mcp(allow_code: bool, folder: Path, only_skill: bool) -> None:
+    """Serve check, fix, build and more to a coding agent: Model Context Protocol on stdin and stdout."""
+    from friction_tui.commands.mcp import run, skill
+
+    if only_skill:
+        click.echo(skill())
+        return
+    run(_recipe, allow_code=allow_code, folder=folder)
+
+
+@main.command()
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
     """Print the completion script: eval "$(friction-tui completion bash)"."""

@@ -67,7 +67,8 @@ def run(
     if ended is None or ended.mended is None:
         raise CouldNotRun(answer.job_error or (ended.error if ended else "") or "the source gave no model to fix")
     mended = ended.mended
-    click.echo(_document(mended) if form == "json" else "\n".join(_lines(mended)))
+    as_json = escaped(json.dumps(document(mended), indent=2, ensure_ascii=False))
+    click.echo(as_json if form == "json" else "\n".join(_lines(mended)))
     return int(any(finding.severity is Severity.ERROR for finding in mended.findings))
 
 
@@ -115,7 +116,8 @@ def _parts(cut: CutParts) -> Iterator[str]:
     yield f"run them with {visible(cut.runner)}"
 
 
-def _document(mended: Mended) -> str:
+def document(mended: Mended) -> dict[str, Any]:
+    """What was mended, as `--format json` prints it."""
     steps: list[dict[str, Any]] = [
         {
             "kind": step.kind,
@@ -130,7 +132,7 @@ def _document(mended: Mended) -> str:
         }
         for step in mended.steps
     ]
-    document = {
+    told: dict[str, Any] = {
         "schema": 1,
         "steps": steps,
         "verified": mended.verified,
@@ -140,9 +142,9 @@ def _document(mended: Mended) -> str:
         "not_kept": list(mended.refused),
     }
     if mended.script:
-        document |= {"script": mended.script, "scripted": mended.scripted}
+        told |= {"script": mended.script, "scripted": mended.scripted}
     if mended.cut is not None:
-        document["cut"] = msgspec.to_builtins(mended.cut)
+        told["cut"] = msgspec.to_builtins(mended.cut)
     if mended.difference is not None:
-        document["diff"] = msgspec.to_builtins(mended.difference)
-    return escaped(json.dumps(document, indent=2, ensure_ascii=False))
+        told["diff"] = msgspec.to_builtins(mended.difference)
+    return told

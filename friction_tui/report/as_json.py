@@ -23,7 +23,7 @@ SCHEMA = 1
 
 def report(verdicts: Sequence[ModelVerdict]) -> str:
     """All models, indented, ending in a newline."""
-    document = {"schema": SCHEMA, "tool": f"friction-tui {__version__}", "models": [_model(v) for v in verdicts]}
+    document = {"schema": SCHEMA, "tool": f"friction-tui {__version__}", "models": [model(v) for v in verdicts]}
     return escaped(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
 
@@ -56,8 +56,9 @@ def text_of(finding: Finding) -> str:
     return ". ".join(part for part in parts if part) + "."
 
 
-def _model(verdict: ModelVerdict) -> dict[str, Any]:
-    model: dict[str, Any] = {
+def model(verdict: ModelVerdict) -> dict[str, Any]:
+    """One model as the schema has it."""
+    told: dict[str, Any] = {
         "path": verdict.path,
         "findings": [finding_of(finding) for finding in verdict.findings],
         "seconds": round(verdict.seconds, 4),
@@ -65,19 +66,19 @@ def _model(verdict: ModelVerdict) -> dict[str, Any]:
         "unchecked": list(verdict.unchecked),
     }
     if verdict.judged is not None:
-        model["judged"] = _judged(verdict.judged)
+        told["judged"] = _judged(verdict.judged)
     if verdict.engines:
-        model["verdicts"] = [_engine(engine) for engine in verdict.engines]
+        told["verdicts"] = [_engine(engine) for engine in verdict.engines]
     if verdict.builder:
         asked = {"answered": verdict.asked_builder, "note": verdict.builder, "kernels": verdict.kernels}
-        model["builder"] = asked
+        told["builder"] = asked
     if verdict.unanswered:
-        model["unanswered"] = list(verdict.unanswered)
+        told["unanswered"] = list(verdict.unanswered)
     if verdict.build is not None:
-        model["build"] = _build(verdict.build)
+        told["build"] = _build(verdict.build)
     if verdict.failure:
-        model["failure"] = verdict.failure
-    return model
+        told["failure"] = verdict.failure
+    return told
 
 
 def _judged(judged: Judged) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from friction_tui.verdicts.after_build import with_build
 from friction_tui.vocabulary.finding import Finding, fix_first
@@ -28,6 +29,7 @@ from friction_tui.vocabulary.protocol import (
     Opened,
     OtherVerdicts,
     Refused,
+    Request,
     RowLabels,
     StartJob,
     StepsLost,
@@ -36,6 +38,7 @@ from friction_tui.vocabulary.protocol import (
 from friction_tui.vocabulary.recipe import Profile, Recipe
 from friction_tui.worker.client import Process, WorkerClient
 
+_Told = TypeVar("_Told")
 JobMaker = Callable[[int, JobKind], StartJob]
 """A job's number and kind to the request that starts it."""
 
@@ -199,6 +202,28 @@ class Conversation:
             answer.late = limit_s
         if answer.died or answer.late:
             await self.close()
+        return answer
+
+    async def put(self, request: Request, kind: type[_Told]) -> _Told:
+        """The first event of `kind` after `request`, which is about the model that was asked about last.
+
+        Raises ValueError when the worker refuses it or dies.
+        """
+        client, told = await self._worker(), asyncio.get_running_loop().create_future()
+
+        def hear(event: Event) -> None:
+            if told.done():
+                return
+            if isinstance(event, kind):
+                told.set_result(event)
+            elif isinstance(event, Refused):
+                told.set_exception(ValueError(f"{event.what}: {event.why}"))
+            elif isinstance(event, WorkerDied):
+                told.set_exception(ValueError(f"the worker died: {event.why}"))
+
+        self._hear = hear
+        client.send(request)
+        answer: _Told = await told
         return answer
 
     async def close(self) -> None:
