@@ -291,6 +291,26 @@ def report(model: str, output: Path, build: bool, measure: bool, anonymise: bool
 
 
 @main.command()
+@click.argument("before")
+@click.argument("after")
+@click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
+@click.option("--output", type=click.Path(path_type=Path), help="Write the report to this file, not to stdout.")
+@click.option("--build", is_flag=True, help="Build both engines too, and compare what that came to.")
+@shape_options
+@source_options
+def diff(before: str, after: str, form: str, output: Path | None, build: bool, allow_code: bool, **chosen: Any) -> None:
+    """Compare two models, exports, or a model BEFORE and AFTER its fixes: findings, nodes, builds.
+
+    Nodes are matched by what they write, then by name, then by structure. Exit status: 0 AFTER has no error that BEFORE
+    has not, 1 it has, 2 one of them could not be judged.
+    """
+    from friction_tui.commands.diff import run
+
+    pair = _agreed(before, chosen), _agreed(after, chosen)
+    sys.exit(run(*pair, form=form, output=output, build=build, allow=allow_code))
+
+
+@main.command()
 @click.argument("model")
 @click.option("--gpu", "gpus", multiple=True, metavar="NAME|SIZE", help="L4, 8GB, 6.5GB …; a table of GPUs without.")
 @click.option("--batch", type=click.IntRange(1), help="Size of the first free dimension, or of the one of --along.")

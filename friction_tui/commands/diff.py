@@ -1,0 +1,177 @@
+"""`friction-tui diff`: two models side by side: verdicts, inputs and outputs, nodes, and what their builds came to."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from friction_tui.commands import checking
+from friction_tui.commands.failing import CouldNotRun, write
+from friction_tui.drawing.width import visible, visible_lines
+from friction_tui.processes.stdio import printable
+from friction_tui.report import as_json
+from friction_tui.report.difference import lines
+from friction_tui.report.verdict import ModelVerdict
+from friction_tui.vocabulary.finding import Finding, Severity
+from friction_tui.vocabulary.protocol import BuildResult, JobKind
+from friction_tui.vocabulary.protocol.differences import ModelDifference
+from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.units import size_text
+from friction_tui.worker.headless import Answer, ask_all
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What one model has and the other has not. `nodes` None: one of them has no graph, `why_not` says which."""
+
+    before: ModelVerdict
+    after: ModelVerdict
+    gone: tuple[Finding, ...]
+    new: tuple[Finding, ...]
+    stay: tuple[Finding, ...]
+    nodes: ModelDifference | None
+    why_not: str
+
+    @property
+    def builds(self) -> tuple[tuple[str, str, str], ...]:
+        """A figure of the builds, before, after; () where one was not built."""
+        one, other = self.before.build, self.after.build
+        if one is None or other is None:
+            return ()
+        return tuple(zip(_FIGURES, _figures(one), _figures(other), strict=True))
+
+
+_FIGURES = ("built", "seconds", "engine", "activation memory", "weights", "kernels")
+
+
+def _figures(result: BuildResult) -> tuple[str, ...]:
+    sizes = (result.engine_bytes, max(result.activation_bytes, default=None), result.weights_bytes)
+    return (
+        "yes" if result.ok else "no",
+        f"{result.seconds:.1f} s",
+        *("?" if size is None else size_text(size) for size in sizes),
+        str(len(result.kernels)) if result.kernels else "?",
+    )
+
+
+def run(before: Recipe, after: Recipe, *, form: str, output: Path | None, build: bool, allow: bool) -> int:
+    """Print what differs; 0 `after` has no error that `before` has not, 1 it has, 2 one was not judged, or not whole."""
+    found = _compared(before, after, build=build, allow=allow)
+    match form:
+        case "json":
+            text = as_json.escaped(json.dumps(_document(found), indent=2, ensure_ascii=False))
+        case "html":
+            text = _page(found)
+        case _:
+            text = "\n".join(_lines(found))
+    if output is not None:
+        write(output, f"{text}\n".encode(), "the report")
+    else:
+        click.echo(text)
+    if checking.exit_code([found.before, found.after], frozenset()):
+        return 2
+    return int(any(finding.severity is Severity.ERROR for finding in found.new))
+
+
+def _compared(before: Recipe, after: Recipe, *, build: bool, allow: bool) -> Difference:
+    import onnx
+
+    from friction_tui.model.graph_diff import model_diff
+    from friction_tui.model.opened import open_model
+
+    graphs: dict[int, onnx.ModelProto] = {}
+
+    def keep(number: int, answer: Answer) -> None:
+        """Read the graph while the worker that exported it lives: its files go with it."""
+        exported = answer.exported.onnx_path if answer.exported else ""
+        model = open_model(Path(exported or answer.recipe.source.path))
+        if model.file.kind == "onnx":
+            graphs[number] = model.proto
+
+    jobs = (JobKind.BUILD,) if build else ()
+    pair = asyncio.run(ask_all([before, after], parallel=1, allow_code=allow, jobs=jobs, on_answer=keep))
+    for answer in pair:
+        if not answer.could_run:
+            name = checking.name_of(answer.recipe)
+            raise CouldNotRun(visible_lines(printable(f"{name}: {answer.failure}")))
+    one, other = map(checking.verdict_of, pair)
+    known, told = {_key(finding) for finding in one.findings}, {_key(finding) for finding in other.findings}
+    missing = [checking.name_of(answer.recipe) for number, answer in enumerate(pair) if number not in graphs]
+    return Difference(
+        before=one,
+        after=other,
+        gone=tuple(finding for finding in one.findings if _key(finding) not in told),
+        new=tuple(finding for finding in other.findings if _key(finding) not in known),
+        stay=tuple(finding for finding in other.findings if _key(finding) in known),
+        nodes=None if missing else model_diff(graphs[0], graphs[1]),
+        why_not=f"there is no graph of {' and '.join(missing)} to compare" if missing else "",
+    )
+
+
+def _key(finding: Finding) -> tuple[str, tuple[str, ...]]:
+    """What makes findings of two models the same one: the kind and the names at fault, not the wording."""
+    return finding.kind, tuple(sorted(finding.names))
+
+
+def _lines(found: Difference) -> Iterator[str]:
+    yield f"- {visible(found.before.path)}"
+    yield f"+ {visible(found.after.path)}"
+    yield f"@@ findings: {len(found.gone)} gone, {len(found.new)} new, {len(found.stay)} stay @@"
+    yield from (f"- {_finding(finding)}" for finding in found.gone)
+    yield from (f"+ {_finding(finding)}" for finding in found.new)
+    if found.builds:
+        yield "@@ builds @@"
+        for name, one, other in found.builds:
+            yield f"  {name:18} {one:>12} → {other}"
+    yield from lines(found.nodes) if found.nodes is not None else [visible(found.why_not)]
+
+
+def _finding(finding: Finding) -> str:
+    names = f": {', '.join(finding.names[:3])}" if finding.names else ""
+    return visible(f"{finding.severity.value} {finding.title} ({finding.kind}){names}")
+
+
+def _document(found: Difference) -> dict[str, Any]:
+    groups: Mapping[str, Sequence[Finding]] = {"gone": found.gone, "new": found.new, "stay": found.stay}
+    return {
+        "schema": as_json.SCHEMA,
+        "before": as_json.model(found.before),
+        "after": as_json.model(found.after),
+        "findings": {name: [as_json.finding_of(finding) for finding in group] for name, group in groups.items()},
+        "nodes": msgspec.to_builtins(found.nodes) if found.nodes is not None else None,
+        "why_not": found.why_not,
+    }
+
+
+def _page(found: Difference) -> str:
+    """One page without scripts: it shows in any browser, and in a mail."""
+    rows = "".join(_html(line) for line in _lines(found))
+    title = html.escape(visible(f"{found.before.path} → {found.after.path}"))
+    return _PAGE.format(title=title, rows=rows)
+
+
+def _html(line: str) -> str:
+    kind = {"-": "gone", "+": "new", "@": "part", "~": "changed"}.get(line.lstrip()[:1], "same")
+    return f'<div class="{kind}">{html.escape(line)}</div>\n'
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<style>
+:root {{ color-scheme: light dark; }}
+body {{ font: 14px/1.5 ui-monospace, monospace; margin: 2rem; }}
+div {{ white-space: pre-wrap; overflow-wrap: anywhere; }}
+.gone {{ color: light-dark(#a40e26, #ff8182); }} .new {{ color: light-dark(#116329, #7ee787); }}
+.part {{ font-weight: bold; margin-top: 1rem; }} .changed {{ color: light-dark(#7d4e00, #f2cc60); }}
+</style></head><body>
+<h1>{title}</h1>
+{rows}</body></html>"""
