@@ -23,7 +23,7 @@ from friction_tui.model.shapes.tensors import UNKNOWN, TensorType, dims_text, te
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.weights.stored_tensors import Stored, stored_tensors, values_of
-from friction_tui.vocabulary.finding import Finding, Location, Severity
+from friction_tui.vocabulary.finding import Finding, Fix, Location, Severity
 from friction_tui.vocabulary.recipe import POINTS
 
 _INT32 = np.iinfo(np.int32)
@@ -43,7 +43,7 @@ class _Older(NamedTuple):
     kind: Kind
     until: str
     cause: str
-    fixes: tuple[str, ...]
+    fixes: tuple[Fix | str, ...]
     source: str
     subject: str = ""
     begins: str = ""
@@ -323,7 +323,7 @@ def _grid_sample(context: CheckContext, node: Node) -> _Older | None:
             "1.5, know the older names only and sample the nearest value instead, without a message: the results are "
             "wrong.",
             (
-                f"Convert to opset 19, where the mode is bi{value}: --opset 19.",
+                Fix(f"Convert to opset 19, where the mode is bi{value}.", opset=19),
                 "Use TensorRT 11.2 or newer, and compare results.",
             ),
             "onnx/onnx-tensorrt#1060 (seen with 11.1 and RTX 1.5), NVIDIA/TensorRT#4646 (with 10.13.3)",
