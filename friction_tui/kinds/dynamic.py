@@ -273,8 +273,8 @@ INDEX_RANGE = DynamicKind(
     id="dynamic/index-range",
     summary="An index out of range",
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
-    cause="""A constant index lies outside its axis, always or at some sizes. TensorRT does not check indices and reads
-beyond the tensor.""",
+    cause="""A constant index lies outside its axis, always or at some sizes. TensorRT does not check indices: it
+builds, and rows of zeros were seen to come out (NVIDIA/TensorRT#4774).""",
     evidence="""Index, axis, size.""",
     example="""Token 7 in a table of 4; `x[:, 15]` for a length that may be 4.""",
     fix="""Correct the index or the table; -1 for the last one; raise the min.""",

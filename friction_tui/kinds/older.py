@@ -104,6 +104,40 @@ g (float[1,2] x) => (float[a] y) <bool c = {1}, int64[1] axis = {0}> {
     quiet=But("(float[1,2] b", "(float[2] b", "Identity (x", "Squeeze (x, axis"),
 )
 
+IF_SIZES = OlderKind(
+    id="older/if-sizes",
+    summary="If branches of different sizes",
+    cause="""Before 10.11: `IIfConditionalOutputLayer inputs must have the same shape`.""",
+    evidence="""Both shapes, and the release notes.""",
+    example="""A rotary embedding that is extended when the sequence is long.""",
+    fix="""One size for both; fold a constant condition.""",
+    shows=ModelText("""
+g (bool c, float[1,2] x) => (float[a,b] y) {
+  y = If (c) <
+    then_branch = t () => (float[1,2] a) { a = Identity (x) },
+    else_branch = e () => (float[1,4] b) { b = Concat <axis = 1> (x, x) }>
+}
+"""),
+    quiet=But("float[1,4] b", "float[1,2] b", "Concat <axis = 1> (x, x)", "Relu (x)"),
+)
+
+GRID_SAMPLE_MODE = OlderKind(
+    id="older/grid-sample-mode",
+    summary="GridSample with a mode of opset 20",
+    cause="""TensorRT 10.13 to 11.1 know the names of opset 16 only (bilinear, bicubic) and sample the nearest value for
+others, without a message.""",
+    evidence="""The node, its mode, and the public threads.""",
+    example="""`F.grid_sample` exported at opset 20.""",
+    fix="""Opset 19, where only the name differs; TensorRT 11.2.""",
+    shows=ModelText(
+        """
+g (float[1,1,4,4] x, float[1,2,2,2] grid) => (float[1,1,2,2] y) { y = GridSample <mode = "linear"> (x, grid) }
+""",
+        opset=20,
+    ),
+    quiet=But('"linear"', '"nearest"'),
+)
+
 SCATTER_REDUCTION_ATTRIBUTE = OlderKind(
     id="older/scatter-reduction-attribute",
     summary='ScatterND with reduction="none" spelt out',

@@ -114,7 +114,8 @@ STATIC_SIZE = ProfileKind(
 The fixed size and the range. The builder says `has static dimensions that don't match kMIN dimensions`.
 """,
     example="""Batch 1..8 for a model exported with batch 4.""",
-    fix="""Re-export with that axis dynamic, or take it out of the profile.""",
+    fix="""Keep the size that the model is made for; where nothing in it needs that size, re-export with the axis
+dynamic.""",
     shows=ModelText("g (float[4,3] x) => (float[4,3] y) { y = Relu (x) }", ranges={"x[0]": (1, 4, 8)}),
     quiet=But(ranges={"x[0]": (4, 4, 4)}),
 )

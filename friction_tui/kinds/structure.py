@@ -289,10 +289,10 @@ INPUT_IS_OUTPUT = StructureKind(
     id="structure/input-is-output",
     summary="One tensor is an input and an output",
     title="{tensor} is an input and an output",
-    severities=(Severity.ERROR, Severity.WARNING),
+    severities=(Severity.WARNING, Severity.ERROR),
     cause="""ONNX allows it. TensorRT gives the input another name, with `__` in front: profiles and callers that use
-the name in the model no longer find it. With dynamic sizes the build fails for that (an error), with fixed ones only
-the caller does (a warning).""",
+the name in the model no longer find it. An error where the builder refuses the model for it, as TensorRT-RTX does where
+the input's sizes are dynamic.""",
     evidence="""The tensor.""",
     example="""`return x.relu(), x`.""",
     fix="""Write the output with an Identity, or leave it out.""",

@@ -14,6 +14,7 @@ What it assumes was found by building some sixty small graphs with TensorRT-RTX 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,6 +76,9 @@ def forecast(
     operator cannot work are left out. A model without free dimensions gets one entry, with size 1 and key "". For each
     of `budgets`, in bytes, the largest size of `key` is found at which activations and weights fit, beyond the range
     too.
+
+    Of two ways to place buffers the one for a larger size can be tighter, by some percent. An engine for a larger range
+    is not promised to need less for that: a size is given at least what the smaller ones need.
     """
     key = key if key in profile.ranges else _widest(model, profile)
     sizes = ((at,) if at else _steps(profile.ranges[key])) if key else (1,)
@@ -84,12 +88,12 @@ def forecast(
     return MemoryForecast(
         key=key,
         sizes=tuple(layouts),
-        activations=tuple(min(found.bytes, _MOST) for found in layouts.values()),
+        activations=tuple(itertools.accumulate((min(found.bytes, _MOST) for found in layouts.values()), max)),
         unknown=max((found.unknown for found in layouts.values()), default=0),
         weights=weights,
         others=tuple((name, chosen.max) for name, chosen in profile.ranges.items() if name != key),
         largest=tuple(_largest(last)) if last is not None else (),
-        fits=tuple((budget, _largest_size(model, profile, key, budget - weights)) for budget in budgets),
+        fits=tuple((budget, _largest_size(model, profile, key, budget - weights, layouts)) for budget in budgets),
     )
 
 
@@ -105,9 +109,12 @@ def _steps(chosen: Range) -> tuple[int, ...]:
     return tuple(sorted(steps | {chosen.opt}))
 
 
-def _largest_size(model: OpenedModel, profile: Profile, key: str, usable: int) -> int | None:
+def _largest_size(
+    model: OpenedModel, profile: Profile, key: str, usable: int, known: Mapping[int, _Layout]
+) -> int | None:
     """The largest size of `key` whose activations take at most `usable` bytes, None when its min takes more.
 
+    No size below it takes more, as far as they are `known`.
     From the range's max on, sizes are followed only as long as all shapes are known. Without free dimensions the one
     size is 1.
     """
@@ -117,7 +124,8 @@ def _largest_size(model: OpenedModel, profile: Profile, key: str, usable: int) -
         return None
     if not key:
         return 1
-    high, bounded = max(profile.ranges[key].max, low + 1), False
+    too_large = min((size for size, found in known.items() if size > low and found.bytes > usable), default=0)
+    high, bounded = too_large or max(profile.ranges[key].max, low + 1), bool(too_large)
     while high - low > 1 or not bounded:
         middle = (low + high) // 2 if bounded else high
         works = _working(model, profile, key, low, middle)

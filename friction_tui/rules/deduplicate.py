@@ -95,6 +95,16 @@ class _Kept:
             for path in self._around(location.node):
                 self._by_node.setdefault(path, {})[number] = None
 
+    def extend(self, number: int, locations: list[Location]) -> None:
+        """Add locations, of which the same is true, to a finding that is kept."""
+        host = self.findings[number]
+        names = listed([location.name for location in locations])
+        self.findings[number] = msgspec.structs.replace(
+            host,
+            cause=f"{host.cause} The engine says the same of {names}.",
+            locations=tuple(dict.fromkeys((*host.locations, *locations))),
+        )
+
     def about(self, location: Location) -> Iterable[int]:
         """Those about the node or tensor at `location`, or a node in its bodies: engines name the outer."""
         found = self._by_node.get(location.node) if location.node else self._by_name.get(location.name)
@@ -130,8 +140,19 @@ def _join(finding: Finding, kept: _Kept) -> None:
             remaining.append(location)
     for host in absorbed:
         kept.findings[host] = _absorb(kept.findings[host], finding)
-    if remaining:
+    if remaining and len(absorbed) == 1 and _one_fault(finding):
+        # The rule follows sizes up to the first node that fails; the engine says the same of those behind it.
+        host = next(iter(absorbed))
+        kept.extend(host, remaining)
+    elif remaining:
         kept.add(msgspec.structs.replace(finding, locations=tuple(remaining)) if absorbed else finding)
+
+
+def _one_fault(guest: Finding) -> bool:
+    """Whether an engine gives one specific reason, in one text, for nodes of one operator."""
+    kind = KINDS[guest.kind]
+    texts = {words.text for words in guest.words}
+    return kind.vague and not kind.knows_why and len(texts) == 1 and len({one.op for one in guest.locations}) == 1
 
 
 def _of_the_whole(reasoned: Finding, other: Finding) -> bool:

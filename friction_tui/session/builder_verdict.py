@@ -194,7 +194,9 @@ def _of_forms(probed: Probed) -> str:
 
 
 def _for(context: CheckContext) -> str:
-    return f" for {context.recipe.target}" if context.recipe.target else ""
+    """For which target kernels are chosen, and that they are without a GPU to time them on."""
+    target = f" for {context.recipe.target}" if context.recipe.target else ""
+    return target + (" (CPU-only mode)" if context.builder is not None and context.builder.cpu_only else "")
 
 
 def after_build(context: CheckContext, ended: JobEnded) -> tuple[Finding, ...]:

@@ -172,7 +172,8 @@ def _items(facts: Facts, packages: dict[str, str]) -> list[Item]:
     rows += [Item("GPU", name, name.rpartition(".so.")[2], "on the loader's path") for name in facts.system_libraries]
     users = {user.name: user.cuda for user in facts.cuda_users}
     for engine in found():
-        able = [word for word, can in (("builds", engine.can_build), ("runs", engine.can_run)) if can]
+        builds = "builds (CPU-only mode)" if engine.cpu_only else "builds"
+        able = [word for word, can in ((builds, engine.can_build), ("runs", engine.can_run)) if can]
         detail = ", ".join([*able, *([engine.why_not] if engine.why_not else [])])
         rows.append(Item("Engines", engine.name, engine.version, detail))
     there = " ".join(engine.name for engine in found())

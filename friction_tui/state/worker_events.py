@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import msgspec
@@ -10,6 +10,7 @@ import msgspec
 from friction_tui.drawing.marks import marks_of
 from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, VerdictChange
 from friction_tui.state.derived import (
+    Identity,
     changed_text,
     ended_notice,
     graph_change,
@@ -22,7 +23,7 @@ from friction_tui.state.derived import (
 from friction_tui.state.user_actions import taken_back, with_source_kept
 from friction_tui.verdicts.after_build import with_build
 from friction_tui.verdicts.side_by_side import own_label, with_others
-from friction_tui.vocabulary.finding import Severity, fix_first
+from friction_tui.vocabulary.finding import Finding, Severity, fix_first, worst
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     ConsentNeeded,
@@ -228,16 +229,43 @@ def _judged(state: AppState, event: Judged) -> AppState:
         event = msgspec.structs.replace(event, findings=fix_first([*event.findings, *kept]))
     if state.judged is not None:
         before, after = ({identity(f): f for f in one.findings} for one in (state.judged, event))
-        # A note that goes was nothing to fix, and one that comes breaks nothing.
-        fixed = tuple(f for key, f in before.items() if key not in after and f.severity is not Severity.NOTE)
-        broke = tuple(f for key, f in after.items() if key not in before and f.severity is not Severity.NOTE)
+        fixed, broke = _without(before, after), _without(after, before)
         if state.judged.revision == event.revision and change is not None:
             # the same edit, with the builder's answer: what it did to the verdicts before still holds
-            fixed = (*(f for f in change.fixed if identity(f) not in after), *fixed)
-            broke = (*(f for f in change.broke if identity(f) in after), *broke)
+            fixed = (*(f for f in change.fixed if not _is_in(f, after.values())), *fixed)
+            broke = (*(f for f in change.broke if _is_in(f, after.values())), *broke)
         change = VerdictChange(fixed=fixed, broke=broke)
         state = with_outcome(state, older, change)
     return _relisted(replace(state, judged=event, change=change))
+
+
+def _without(ones: Mapping[Identity, Finding], others: Mapping[Identity, Finding]) -> tuple[Finding, ...]:
+    """The errors and warnings of `ones` at nodes and tensors that have none as grave in `others`, for any reason.
+
+    A note that goes was nothing to fix, and one that comes breaks nothing; nor does another reason to refuse a node
+    that was refused before.
+    """
+    at: dict[str, list[Finding]] = {}
+    for other in others.values():
+        for name in other.names:
+            at.setdefault(name, []).append(other)
+
+    def as_grave(one: Finding, name: str) -> bool:
+        return worst((*at.get(name, ()), one)) is worst(at.get(name, ()))
+
+    found = []
+    for key, one in ones.items():
+        if key in others or one.severity is Severity.NOTE:
+            continue
+        left = tuple(place for place in one.locations if not place.name or not as_grave(one, place.name))
+        if left or not one.locations:
+            found.append(msgspec.structs.replace(one, locations=left))
+    return tuple(found)
+
+
+def _is_in(part: Finding, findings: Iterable[Finding]) -> bool:
+    """Whether one of `findings` says what `part` does, of its locations and maybe of others."""
+    return any(one.kind == part.kind and set(part.names) <= set(one.names) for one in findings)
 
 
 def _verified(state: AppState) -> AppState:

@@ -80,6 +80,23 @@ def test_the_largest_size_that_fits_is_exact() -> None:
     assert forecast(model, profile, "N", (WORKSPACE,)).fits == ((WORKSPACE, None),)
 
 
+def test_a_larger_size_needs_no_less() -> None:
+    """Placing buffers by size is tighter at 33 than at 32, by one percent."""
+    model = model_of("""g (float[n,8,h,w] x, float[16,8,3,3] k) => (float[n,16,h,w] y) {
+        t = Transpose <perm = [0, 1, 3, 2]> (x) a = MatMul (x, t) b = MatMul (a, x)
+        p = AveragePool <kernel_shape = [3, 3], pads = [1, 1, 1, 1]> (x) i = Identity (p)
+        y = Conv <pads = [1, 1, 1, 1]> (b, k) }""")
+    profile = Profile(ranges={"n": Range(4, 4, 4), "h": Range(24, 32, 33), "w": Range(32, 32, 32)})
+    alone = {size: forecast(model, profile, "h", at=size).activations[0] for size in (32, 33)}
+    assert alone[33] < alone[32], "the case is one"
+    found = forecast(model, profile, "h", budgets=(alone[33] + WORKSPACE // 1000,))
+    assert list(found.activations) == sorted(found.activations)
+    (budget, largest), *_ = found.fits
+    assert largest is not None
+    assert largest < 32, "32 does not fit, whatever 33 would need"
+    assert forecast(model, profile, "h", at=largest).activations[0] + found.weights <= budget
+
+
 def test_the_largest_size_is_found_between_sizes_that_do_not_work() -> None:
     """Only multiples of 16 work: the answer is one of them."""
     model = model_of(

@@ -185,3 +185,50 @@ def test_a_verdict_does_not_wait_long_for_the_builder(monkeypatch: pytest.Monkey
     kept = ProfileFreeResults(context.model, context.recipe, ParserQuestion(TensorRT(), context.model))
     assert judge(Judgement(1, emit, lambda: False), context, kept, lambda: None) == []
     assert [one.complete for one in events if isinstance(one, Judged)] == [False, True]
+
+
+def test_an_input_that_is_an_output_is_an_error_only_where_the_builder_refuses_it() -> None:
+    text = "g (float[{0},4] x, float[{0},2] s) => (float[{0},4] y, float[{0},2] s) {{ y = Relu (x) }}"
+    for size, severity in (("2", Severity.WARNING), ("n", Severity.ERROR)):
+        findings, _, _ = whole_verdict(context_of(text.format(size)))
+        (one,) = findings
+        assert (one.kind, one.severity, one.names) == ("structure/input-is-output", severity, ("s",))
+        assert any("__s" in words.text for words in one.words) is (severity is Severity.ERROR)
+
+
+def test_the_parser_and_a_rule_about_nodes_in_a_row_are_one_finding() -> None:
+    chain = " ".join(f"y{i} = ScatterElements <axis = 0> ({f'y{i - 1}' if i else 'x'}, i, u)" for i in range(5))
+    findings, _, _ = whole_verdict(
+        context_of(f"g (float[4,4] x, int64[2] i, float[2] u) => (float[4,4] y4) {{{chain}}}")
+    )
+    (one,) = [finding for finding in findings if finding.severity is Severity.ERROR]
+    assert [location.name for location in one.locations] == [f"node_of_y{i}" for i in range(5)]
+    assert any("must have the same rank" in words.text for words in one.words)
+    assert "out of the range" not in one.cause
+
+
+def test_a_message_that_nobody_knows_comes_with_what_is_known() -> None:
+    graph = """g (float[4,4] x, int64[2,4] i, float[2,4] u) => (float[4,4] y) {
+        [put] y = ScatterElements <axis = 0, reduction = "mean"> (x, i, u) }"""
+    findings, _, _ = whole_verdict(context_of(graph))
+    (one,) = [finding for finding in findings if "put" in finding.names]
+    assert "reduction=mean; reads x float32 [4, 4], i int64 [2, 4], u float32 [2, 4]; writes y" in one.evidence[0]
+    assert "friction-tui reduce" in one.fixes[0].text
+    assert not any("Replace" in fix.text for fix in one.fixes)
+
+
+@pytest.mark.slow
+def test_a_cubic_resize_behind_an_if_and_attention_in_one_are_known() -> None:
+    attention = """g (bool c, float16[1,2,8,16] q, float16[1,2,8,16] k) => (float16[1,2,8,16] y) {
+        z = Mul (k, k)
+        y = If (c) <then_branch = t () => (float16[1,2,8,16] a) { a = Attention (q, k, z) },
+                    else_branch = e () => (float16[1,2,8,16] b) { b = Identity (z) }> }"""
+    resize = """g (bool c, float[1,3,h,w] x) => (float[1,3,a,b] y) <float[4] s = {1, 1, 2, 2}> {
+        u = If (c) <then_branch = t () => (float[1,3,h,w] p) { p = Relu (x) },
+                    else_branch = e () => (float[1,3,h,w] q) { q = Neg (x) }>
+        y = Resize <mode = "cubic"> (u, , s) }"""
+    sizes = Profile(ranges={"h": Range(8, 12, 16), "w": Range(8, 12, 16)})
+    for graph, opset, profile in ((attention, 23, None), (resize, 18, sizes)):
+        findings, _, _ = whole_verdict(context_of(graph, opset=opset, profile=profile))
+        errors = [one for one in findings if one.severity is Severity.ERROR]
+        assert [one.kind for one in errors] == ["operators/no-implementation"]

@@ -120,6 +120,21 @@ def test_a_note_that_comes_or_goes_is_neither_broken_nor_fixed(judged: AppState)
     assert change_text(after.change) == ""
 
 
+def test_another_reason_to_refuse_a_node_is_not_broken_by_a_fix(judged: AppState) -> None:
+    (first, *_) = findings_of(judged)
+    places = {name: Location(LocationKind.NODE, name) for name in "abc"}
+
+    def about(kind: str, severity: Severity, *names: str) -> Finding:
+        where = tuple(places[name] for name in names)
+        return msgspec.structs.replace(first, kind=kind, severity=severity, locations=where)
+
+    before = dispatch(judged, Judged(revision=1, findings=[about("k/one", Severity.ERROR, "a", "b")], seconds=0.1))
+    others = [about("k/two", Severity.ERROR, "b"), about("k/three", Severity.WARNING, "c")]
+    after = dispatch(edited(before), Judged(revision=2, findings=others, seconds=0.1))
+    assert after.change is not None
+    assert change_text(after.change) == "fixed a; broke c"
+
+
 def test_reading_again_dismisses_that_it_was_not_read(judged: AppState) -> None:
     assert judged.recipe is not None
     consent = ConsentNeeded(revision=1, recipe=judged.recipe, files=("net.py",), sha256="0" * 64, runs="net.py")

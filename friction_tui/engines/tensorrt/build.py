@@ -113,6 +113,9 @@ class _Build:
     def _config(self, builder: Native, target: str, precision: Precision) -> Native | None:
         trt = self._trt
         config = builder.create_builder_config()
+        native.set_cpu_only(trt, config)
+        if native.is_cpu_only():
+            self._hear("warning", f"{self._label} builds in its CPU-only mode: kernels are chosen without timing them")
         config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
         config.progress_monitor = self._monitor
         if target and target in self._can.targets:

@@ -37,7 +37,7 @@ from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.tensorrt import log, module
 from friction_tui.engines.tensorrt.capabilities import capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
-from friction_tui.engines.tensorrt.native import builder, logger
+from friction_tui.engines.tensorrt.native import builder, logger, set_cpu_only
 from friction_tui.processes.ended import out_of_memory
 
 COMPILE = "Computing profile costs"
@@ -167,6 +167,7 @@ class _Build:
             self._failing = "parse"
             return self._answer(plan=None)
         config = maker.create_builder_config()
+        set_cpu_only(trt, config)
         if question["target"] in can.targets:
             config.num_compute_capabilities = 1
             config.set_compute_capability(members(trt, "ComputeCapability")[question["target"]], 0)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
+from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.module import Native
 
@@ -18,7 +19,8 @@ class Capabilities:
 
     `targets` are the compute capabilities it can be told to build for, () where it builds for the GPU it finds.
     `precisions` are those it takes as builder flags (10.x); () where precision is an edit of the model.
-    `strongly_typed` tells whether networks are always strongly typed.
+    `strongly_typed` tells whether networks are always strongly typed. `cpu_only`: it was asked for a builder on this
+    machine without a GPU and has one in its CPU-only mode.
     """
 
     name: str
@@ -26,6 +28,7 @@ class Capabilities:
     targets: tuple[str, ...]
     precisions: tuple[str, ...]
     strongly_typed: bool
+    cpu_only: bool = False
 
 
 def members(trt: Native, enum: str) -> dict[str, Native]:
@@ -61,6 +64,20 @@ def network_flags(trt: Native, *, strongly_typed: bool = False) -> int:
     return 1 << int(flag) if flag is not None and (strongly_typed or not capabilities(trt).precisions) else 0
 
 
+def _with_a_builder(trt: Native, known: Capabilities) -> Capabilities:
+    """The same, of an enterprise edition on a machine without a GPU, after a builder was asked for."""
+    from friction_tui.engines.tensorrt import native
+
+    errors: list[str] = []
+    try:
+        native.builder(trt, native.logger(trt, lambda _, text: errors.append(text)), errors)
+    except EngineMissing:
+        return known
+    return replace(known, cpu_only=native.is_cpu_only())
+
+
 def main() -> None:
-    """In a process of its own, given the name of a TensorRT: print them as JSON."""
-    print(json.dumps(asdict(capabilities(module.load(sys.argv[1])))))
+    """In a process of its own, given the name of a TensorRT: print them as JSON. A second argument: without a GPU."""
+    trt = module.load(sys.argv[1])
+    known = capabilities(trt)
+    print(json.dumps(asdict(_with_a_builder(trt, known) if sys.argv[2:] and not known.targets else known)))

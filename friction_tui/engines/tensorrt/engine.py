@@ -117,7 +117,8 @@ class TensorRT:
 
 def _info(one: module.Installed) -> EngineInfo:
     known = _capabilities(one)
-    usable = one.can_build and "error" not in known
+    cpu_only = bool(known.get("cpu_only")) and not one.can_build
+    usable = (one.can_build or cpu_only) and "error" not in known
     weak, targets = tuple(known.get("precisions", ())), tuple(known.get("targets", ()))
     why_not = known.get("error") or cannot_run() or _runs_elsewhere(targets, gpus())
     return EngineInfo(
@@ -133,6 +134,7 @@ def _info(one: module.Installed) -> EngineInfo:
         precisions=("as-exported", *(weak or ("fp16", "bf16"))),
         weak_types=bool(weak),
         operator_table=_operator_table(one.name),
+        cpu_only=cpu_only,
     )
 
 
@@ -152,11 +154,13 @@ def _capabilities(one: module.Installed) -> Mapping[str, Any]:
 
     `{"error": why}` when it cannot be loaded; that is not remembered, for it may be mended.
     """
-    memory = Path(platformdirs.user_cache_dir("friction-tui")) / f"capabilities-{one.name}-{one.version}.json"
+    without = [] if one.can_build else ["without-gpu"]
+    named = "-".join(("capabilities", one.name, one.version, *without))
+    memory = Path(platformdirs.user_cache_dir("friction-tui")) / f"{named}.json"
     with contextlib.suppress(OSError, ValueError):  # not asked yet
         known: dict[str, Any] = json.loads(memory.read_text())
         return known
-    done = run(command("friction_tui.engines.tensorrt.capabilities", one.name), limit_s=_PROBE_TIMEOUT_S)
+    done = run(command("friction_tui.engines.tensorrt.capabilities", one.name, *without), limit_s=_PROBE_TIMEOUT_S)
     if done.code is None:
         return {"error": f"{one.name} did not finish loading within {_PROBE_TIMEOUT_S:.0f} s"}
     if done.code != 0:

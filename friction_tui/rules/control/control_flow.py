@@ -7,7 +7,9 @@ condition is known when the engine is built. Both are refused by the builder onl
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
+import msgspec
 import numpy as np
 import onnx
 
@@ -15,13 +17,14 @@ from friction_tui.kinds import control
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.model.shapes.bodies import iterations
+from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.tensors import PointShapes, TensorType, dims_text
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.control.body_limits import body_limits
 from friction_tui.rules.control.build_time import known_at_build
-from friction_tui.vocabulary.finding import Finding
-from friction_tui.vocabulary.recipe import POINTS
+from friction_tui.vocabulary.finding import Finding, Severity
+from friction_tui.vocabulary.recipe import POINTS, Range
 
 _SIMULATED = 3
 """Iterations followed to show how a carried tensor changes."""
@@ -126,14 +129,32 @@ def _branches(context: CheckContext, node: Node, point: PointShapes) -> Iterator
         yield _ranks(context, node, node.inputs[0], name, first, second)
 
 
+def _rests_on_a_guess(context: CheckContext, condition: str, graph: str) -> bool:
+    """Whether TensorRT would know the condition if the sizes that nobody chose were fixed at their opt."""
+    profile = context.recipe.profile
+    if profile is None:
+        return False
+    loose = {key: chosen for key, chosen in profile.ranges.items() if chosen.min != chosen.max}
+    guessed = loose.keys() & set(profile.guessed)
+    if not guessed:
+        return False
+    fixed = {key: Range(loose[key].opt, loose[key].opt, loose[key].opt) for key in guessed}
+    fitting = msgspec.structs.replace(profile, ranges={**profile.ranges, **fixed})
+    return known_at_build(replace(context, table=ShapeTable(context.model, fitting)), condition, graph)
+
+
 def _ranks(
     context: CheckContext, node: Node, condition: str, name: str, first: TensorType, second: TensorType
 ) -> Finding:
+    guess = _rests_on_a_guess(context, condition, node.graph)
+    only_guessed = " This is at sizes that were guessed; with fixed ones the If folds." if guess else ""
     return control.IF_BRANCHES.finding(
         node=node.name,
-        cause=f"The then branch of If {node.name} gives {name} the shape {dims_text(first.dims)}, the else branch "
-        f"{dims_text(second.dims)}: their rank differs, and the condition {condition} is not known when the "
-        "engine is built (it depends on the input). TensorRT wants one rank from both branches.",
+        severity=Severity.WARNING if guess else Severity.ERROR,
+        cause=f"The branches of If {node.name} give shapes of different rank, {dims_text(first.dims)} (then) and "
+        f"{dims_text(second.dims)} (else), and its condition is not known when the engine is built (it depends on the "
+        f"input). TensorRT wants one rank from both branches.{only_guessed}",
+        evidence=(f"If {node.name}: its condition {condition} decides {name}",),
         locations=(location_of(context.model, node),),
         fixes=(
             "Make both branches give the same rank: squeeze a fixed axis that is always 1, or keep the dimension.",

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import msgspec
 
 from friction_tui.engines.base import BuilderAnswer
-from friction_tui.kinds import READING_SIZES, control, engine, profile
+from friction_tui.kinds import READING_SIZES, control, engine, profile, structure
 from friction_tui.model.graph import Node
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.decode import Reading, decode
 from friction_tui.rules.engine.foreign_node import named_nodes, region, suspects
+from friction_tui.rules.engine.unknown_message import reduce_command, unknown_fixes, what_is_known
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult
 
@@ -23,7 +25,7 @@ _CANNOT_RUN = re.compile(r"values are not self-consistent|violate shape constrai
 _SUSPECTS_NAMED = 5
 _AFTER_AN_END = {
     engine.BUILDER_CRASHED: (
-        "Change the node named here, or find the smallest part that crashes: friction-tui reduce MODEL -o small.onnx",
+        "Change the node named here, or find the smallest part that crashes: {reduce}",
         "Try another TensorRT version, and report the crash to NVIDIA with that part.",
     ),
     engine.BUILD_TIMEOUT: (
@@ -127,7 +129,7 @@ def ended_without_result(
         cause=f"The build{target} {how}, so there is neither an engine nor a reason.{begins}",
         source=source,
         locations=tuple(location_of(context.model, node) for node in nodes) or (Location(LocationKind.MODEL, ""),),
-        fixes=_AFTER_AN_END[kind],
+        fixes=[text.format(reduce=reduce_command(context)) for text in _AFTER_AN_END[kind]],
         words=(EngineWords(source, tail),) if tail else (),
     )
 
@@ -156,6 +158,9 @@ def _finding(
     extra: str = "",
 ) -> Finding:
     """`nodes` are paths of nodes that are meant, `extra` says how they were found where no message names them."""
+    passed = _passed_through(context, reading)
+    if passed is not None:
+        reading = passed
     locations, about = _locations(context, reading, text)
     if nodes and not _FOREIGN.search(text):
         locations = tuple(location_of(context.model, context.model.index.by_path[path]) for path in nodes)
@@ -164,7 +169,11 @@ def _finding(
         locations = _outer_ifs(context) or locations
     elif reading.kind is profile.SAME_SYMBOL:
         locations = (Location(LocationKind.MODEL, ""),)  # about inputs; no node is at fault
+    elif about_input := _input_of(context, reading):
+        locations, about = (about_input,), ""
     tier = Tier.SHAPES if _CANNOT_RUN.search(text) else reading.tier
+    known = reading.kind is engine.OTHER
+    at = [context.model.index.by_path[one.node] for one in locations if one.node] if known else []
     names = ", ".join(location.name for location in locations[:3] if location.name)
     return reading.kind.decoded(
         f"{reading.kind.summary}: {names}" if names else reading.kind.summary,
@@ -173,9 +182,45 @@ def _finding(
         cause=reading.cause + about,
         source=source,
         locations=locations,
-        fixes=reading.fixes,
+        evidence=(*what_is_known(context, at), *_tried(context, nodes)) if known else (),
+        fixes=unknown_fixes(context) if known else reading.fixes,
         words=(EngineWords(source, text),),
     )
+
+
+def _passed_through(context: CheckContext, reading: Reading) -> Reading | None:
+    """A message about `__s` in a model whose input `s` is an output as well: TensorRT gave the input this name."""
+    if reading.kind is not profile.MISSING:
+        return None
+    both = {value.name for value in context.model.index.inputs}
+    both &= {value.name for value in context.model.proto.graph.output}
+    name = next((name.removeprefix("__") for name in reading.names if name.removeprefix("__") in both), None)
+    if name is None:
+        return None
+    cause = (
+        f"The input {name} is an output as well, so TensorRT renames the input to __{name}: the profile has a range "
+        f"for {name} and none for __{name}, and the build fails."
+    )
+    fix = f"Write the output with Identity({name}) under a name of its own."
+    return replace(reading, kind=structure.INPUT_IS_OUTPUT, cause=cause, fixes=(fix,), names=(name,), groups={})
+
+
+def _tried(context: CheckContext, nodes: tuple[str, ...]) -> Iterator[str]:
+    """At which sizes and for which target the builder was asked, and what was built without the rest."""
+    ranges = context.recipe.profile.ranges if context.recipe.profile else {}
+    sizes = ", ".join(f"{key} {r.min}..{r.opt}..{r.max}" for key, r in ranges.items())
+    target = f", for {context.recipe.target}" if context.recipe.target else ""
+    parts = f", then parts of it, of which {len(nodes)} of {len(context.model.index.nodes)} nodes" if nodes else ""
+    yield f"tried: the whole model at {sizes or 'the sizes it declares'}{target}{parts}"
+
+
+def _input_of(context: CheckContext, reading: Reading) -> Location | None:
+    """The input that a message about the profile names; no node is at fault then."""
+    if reading.kind.family != "profile" and reading.kind is not structure.INPUT_IS_OUTPUT:
+        return None
+    inputs = {value.name for value in context.model.index.inputs}
+    name = next((name for name in reading.names if name in inputs), None)
+    return Location(LocationKind.INPUT, name) if name else None
 
 
 def _outer_ifs(context: CheckContext) -> tuple[Location, ...]:

@@ -20,11 +20,6 @@ from friction_tui.vocabulary.finding import Tier
 
 _NOISE = re.compile(r"Invalid Node - \S+\s*|\[checkMacros\.cpp::catchCudaError.*?(?=\n|$)", re.DOTALL)
 """Parts of a parser error that say nothing: the node's name again, and the missing GPU."""
-_UNKNOWN = (
-    "Find the smallest part that fails (friction-tui reduce MODEL -o small.onnx), and search for the text in the "
-    "issues of TensorRT."
-)
-"""What to do about a text that the table does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,7 @@ def decoded_kinds() -> tuple[Kind, ...]:
 
 
 def decode(text: str) -> Reading:
-    """The meaning of one engine message. A text that the table does not know is of kind `engine/other`."""
+    """The meaning of one engine message. One that the table does not know is of kind `engine/other`, without fixes."""
     core = _NOISE.sub("", text).strip() or text.strip()
     for entry in _table():
         found = entry.match.search(core)
@@ -105,4 +100,4 @@ def decode(text: str) -> Reading:
                 tier=entry.tier,
                 harmless=entry.harmless,
             )
-    return Reading(engine.OTHER, f"The engine says: {core}", (_UNKNOWN,), (), {})
+    return Reading(engine.OTHER, f"The engine says: {core}", (), (), {})

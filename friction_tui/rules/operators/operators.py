@@ -88,7 +88,12 @@ def _finding(members: list[Refused]) -> Finding:
         cause=f"{cause} ({shown})" if shown and not any(name in cause for name in names) else cause,
         source=first.source,
         locations=locations,
-        evidence=dict.fromkeys(text for m in members for text in (m.evidence, _nameless(m.location)) if text),
+        evidence=dict.fromkeys(
+            text
+            for number, m in enumerate(members)
+            for text in (m.evidence if number < _NAMES_SHOWN else "", _nameless(m.location))
+            if text
+        ),
         fixes=_united_fixes(members),
         words=dict.fromkeys(EngineWords(m.source, m.words) for m in members if m.words),
         provisional=all(member.provisional for member in members),

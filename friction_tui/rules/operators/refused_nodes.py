@@ -15,6 +15,7 @@ from friction_tui.model.provenance import location_of
 from friction_tui.model.shapes.profile import shape_operands
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.decode import Reading, decode
+from friction_tui.rules.engine.unknown_message import attributes_text, unknown_fixes, what_is_known
 from friction_tui.rules.operators.operator_origin import Origin, origin_of
 from friction_tui.rules.operators.operator_tables import advice, extra_output_advice, support
 from friction_tui.vocabulary.finding import RULE, Fix, Location, LocationKind, Severity, Tier
@@ -65,7 +66,7 @@ def _from_refusals(context: CheckContext, refusals: Iterable[Refusal]) -> Iterat
         reading = decode(_text(refusal))
         seen.add(refusal.path)
         if node is None:
-            yield _of_tensor(refusal, reading, source)
+            yield _of_tensor(context, refusal, reading, source)
         else:
             yield _of_node(context, node, refusal, reading, source)
     if context.rtx and context.engine:
@@ -112,7 +113,8 @@ def _of_node(context: CheckContext, node: Node, refusal: Refusal, reading: Readi
         return replace(
             base,
             cause=f"TensorRT refuses this {op}: {_short(refusal.text)}",
-            fixes=(f"Replace {op}, or change what the message names.",),
+            evidence=next(what_is_known(context, (node,))),
+            fixes=unknown_fixes(context),
         )
     return replace(
         base,
@@ -223,7 +225,7 @@ def _needs_gpu(base: Refused) -> Refused:
     )
 
 
-def _of_tensor(refusal: Refusal, reading: Reading, source: str) -> Refused:
+def _of_tensor(context: CheckContext, refusal: Refusal, reading: Reading, source: str) -> Refused:
     """A refusal that belongs to an input, an initializer or the whole model."""
     kind = {"input": LocationKind.INPUT, "initializer": LocationKind.INITIALIZER}.get(refusal.stage, LocationKind.MODEL)
     name = refusal.tensor or next(iter(reading.names), "") or refusal.name
@@ -232,7 +234,7 @@ def _of_tensor(refusal: Refusal, reading: Reading, source: str) -> Refused:
         kind=operators.REFUSED if reading.kind is engine.OTHER else reading.kind,
         op=refusal.op,
         cause=f"{about}{reading.cause}",
-        fixes=reading.fixes,
+        fixes=reading.fixes or unknown_fixes(context),
         location=Location(kind, name if kind is not LocationKind.MODEL else ""),
         words="\n".join(dict.fromkeys((refusal.text, *refusal.log))),
         source=source,
@@ -292,21 +294,12 @@ def _selects(context: CheckContext, node: Node) -> bool:
 
 def _attributes(context: CheckContext, node: Node) -> str:
     """The node's attributes and constant inputs, as evidence for a refusal about one of them."""
-    parts = []
-    for attribute in node.proto.attribute:
-        if attribute.ints:
-            parts.append(f"{attribute.name}={list(attribute.ints)}")
-        elif attribute.s:
-            parts.append(f"{attribute.name}={attribute.s.decode(errors='replace')}")
-        elif attribute.type in (attribute.INT, attribute.FLOAT):
-            parts.append(
-                f"{attribute.name}={attribute.i if attribute.type == attribute.INT else round(attribute.f, 6)}"
-            )
+    parts = [attributes_text(node)] if node.proto.attribute else []
     for name in node.proto.input:
         value = constant_value(context.model, name, 4, node.graph) if name else None
         if value is not None:
             parts.append(f"{name}={value.tolist()}")
-    return ", ".join(parts)
+    return ", ".join(filter(None, parts))
 
 
 def _short(text: str) -> str:

@@ -21,7 +21,8 @@ class OperatorRule:
 
 _INDEX = OperatorRule(
     dynamic.INDEX_RANGE,
-    "The index is out of the range of its axis; TensorRT does not check it and reads beyond the tensor.",
+    "TensorRT does not check indices: the engine builds, and rows of zeros were seen to come out of one "
+    "(NVIDIA/TensorRT#4774). ONNX Runtime stops with an error.",
     ("Correct the index, or the vocabulary (table) size, so that every index is in range; use -1 for the last one.",),
 )
 _WINDOW = OperatorRule(
@@ -73,8 +74,13 @@ _NEVER_EQUAL = OperatorRule(
 _LAYERS = frozenset({"Conv", "ConvTranspose", "DeformConv"})
 
 
-def rule_of(op: str, *, depends_on_size: bool) -> OperatorRule:
-    """What is known of `op`. What fails whatever the size does so for its weights or shapes, not its ranges."""
+def rule_of(op: str, message: str, *, depends_on_size: bool) -> OperatorRule:
+    """What is known of `op`, which fails with `message`.
+
+    What fails whatever the size does so for its weights or shapes, not its ranges.
+    """
+    if op in INDEXING and ": index " not in message:
+        return _AXIS if ": axis " in message else _OTHER
     if op in _LAYERS and not depends_on_size:
         return _LAYER
     if op in ELEMENTWISE and not depends_on_size:

@@ -220,11 +220,16 @@ def _static(name: str, wrong: dict[int, tuple[int, Range]]) -> Finding:
         "profile that differs from a static dimension.",
         locations=(_input(name),),
         fixes=(
+            Fix(
+                f"Keep {', '.join(f'{size} for {name}[{axis}]' for axis, (size, _) in wrong.items())}, the size that "
+                "the model is made for.",
+                ranges={f"{name}[{axis}]": Range(size, size, size) for axis, (size, _) in wrong.items()},
+            ),
             (
-                f"Re-export with {axes} of {name} dynamic: dynamic_shapes={{{name!r}: {{{spec}}}}}, or "
+                f"If nothing in the model needs that size, re-export with {axes} of {name} dynamic: dynamic_shapes="
+                f"{{{name!r}: {{{spec}}}}}, or "
                 f"dynamic_axes={{{name!r}: {{{names}}}}} with dynamo=False."
             ),
-            f"Or remove {', '.join(f'{name}[{axis}]' for axis in wrong)} from the profile and keep the size {sizes}.",
         ),
     )
 

@@ -54,7 +54,7 @@ def _branch_of(view: View) -> Node | None:
 
 def _reason(view: View) -> Explanation | None:
     node = view.node
-    rule = rule_of(node.proto.op_type, depends_on_size=bool(view.studied.dimensions))
+    rule = rule_of(node.proto.op_type, view.broken.message, depends_on_size=bool(view.studied.dimensions))
     plain = Explanation(rule.kind, rule.text, fixes=tuple(Fix(text) for text in rule.fixes))
     if _takes_shape_values(view):
         return _shape_values(view, plain)

@@ -63,7 +63,8 @@ def _free_batch_is_not(broken: Broken, studied: Study, explained: Explanation) -
     """
     only = {pattern.kind for _, pattern in studied.blamed.values()} == {"only"}
     baked = explained.kind is dynamic.BAKED_RESHAPE and not explained.by_size
-    return (only or baked) and any(one.is_batch for one in studied.dimensions) and not broken.node.graph
+    batch = any(one.is_batch or "batch" in one.key.lower() for one in studied.dimensions)
+    return (only or baked) and batch and not broken.node.graph
 
 
 def _does_not_follow(studied: Study) -> str:

@@ -9,13 +9,12 @@ import onnx
 
 from friction_tui.kinds import structure
 from friction_tui.model.graph import Node
-from friction_tui.model.names import declared_dim
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.structure.graph_structure import REPAIR, listed
-from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind
 
 _SHOWN = 4
 """Tensors that may have been meant as outputs, named in the finding."""
@@ -96,30 +95,22 @@ def _listed_twice(model: OpenedModel) -> Iterator[Finding]:
 
 
 def _passed_through(model: OpenedModel) -> Iterator[Finding]:
-    """Inputs that are outputs as well: TensorRT-RTX 1.7.1 renames the input."""
+    """Inputs that are outputs as well: TensorRT-RTX 1.7.1 renames the input. Whether it builds, the builder says."""
     outputs = {value.name for value in model.proto.graph.output}
     for value in model.index.inputs:
         if value.name not in outputs:
             continue
         name = value.name
-        dynamic = any(declared_dim(dim).size is None for dim in value.type.tensor_type.shape.dim)
-        effect = (
-            f"a profile for {name} is then one for an output, and the build fails with `Dynamic input tensor __{name} "
-            f"is missing dimensions in profile`"
-            if dynamic
-            else f"whoever feeds the engine an input called {name} fails"
-        )
         yield structure.INPUT_IS_OUTPUT.finding(
             tensor=name,
             cause=f"The tensor {name} is both an input and an output of the graph: passed through as it is. ONNX "
-            f"allows that; TensorRT cannot have one name on both sides and renames the input to __{name}: {effect}.",
+            f"allows that; TensorRT cannot have one name on both sides and renames the input to __{name}: who feeds "
+            f"the engine an input called {name}, or gives a profile for it, has to use that name.",
             locations=[Location(LocationKind.INPUT, name)],
             fixes=[
                 f"Put an Identity between: rename the output, and write it with Identity({name}).",
                 f"Or remove {name} from the outputs; the caller has it already.",
-                REPAIR,
             ],
-            severity=Severity.ERROR if dynamic else Severity.WARNING,
         )
 
 

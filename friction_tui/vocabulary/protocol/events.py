@@ -32,7 +32,8 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     a model is made for this engine, its verdict is the verdict; others give a second opinion. `targets` are the GPU
     architectures it can be told to build for, () where it builds for the GPU it finds. `precisions` are those that can
     be chosen for it; with `weak_types` they are flags to its builder, else edits of the model. `operator_table` names
-    the table that describes it (`rtx`, `enterprise`).
+    the table that describes it (`rtx`, `enterprise`). `cpu_only`: it builds without a GPU, in a mode of its own that
+    chooses kernels without timing them.
     """
 
     name: str
@@ -47,6 +48,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     precisions: tuple[str, ...] = ()
     weak_types: bool = False
     operator_table: str = ""
+    cpu_only: bool = False
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):

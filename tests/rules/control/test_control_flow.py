@@ -152,3 +152,17 @@ def test_values_given_for_a_shape_tensor_do_not_fold_an_if(judge: Judge) -> None
     profile = Profile(values={"size": Values((2, 2), (2, 2), (2, 2))})
     (finding,) = judge(check, graph, opset=17, tensors=CONSTANTS, profile=profile)
     assert finding.kind == "control/if-branches"
+
+
+@pytest.mark.parametrize(
+    ("guessed", "severity"),
+    [((), Severity.ERROR), (("C",), Severity.WARNING), (("N", "C"), Severity.WARNING), (("N",), Severity.ERROR)],
+)
+def test_a_condition_that_only_guessed_sizes_leave_open_is_no_error(
+    guessed: tuple[str, ...], severity: Severity, judge: Judge
+) -> None:
+    """The condition tests C: who chose a range of it asked for both branches, who did not may have meant one size."""
+    profile = Profile(ranges={"N": Range(1, 2, 4), "C": Range(1, 2, 4)}, guessed=guessed)
+    (finding,) = judge(check, SQUEEZED, opset=17, tensors=CONSTANTS, profile=profile)
+    assert (finding.kind, finding.severity) == ("control/if-branches", severity)
+    assert ("sizes that were guessed" in finding.cause) is (severity is Severity.WARNING)

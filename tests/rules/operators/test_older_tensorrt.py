@@ -18,8 +18,9 @@ from friction_tui.model.opened import open_model
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.operators.older_tensorrt import check
+from friction_tui.rules.operators.operator_tables import support
 from friction_tui.vocabulary.finding import Severity
-from friction_tui.vocabulary.recipe import Recipe, Source
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 from tests.kinds.judged import findings_of
 
 RESIZE = "g (float[1,1,2,2] x, float[4] s) => (float[1,1,4,4] y) {{ t = Mul (s, s) [n] y = Resize (x, , {}) }}"
@@ -37,12 +38,15 @@ RESIZE = "g (float[1,1,2,2] x, float[4] s) => (float[1,1,4,4] y) {{ t = Mul (s, 
         (older.SCATTER_REDUCTION, "before 10.0"),
         (older.OPERATOR_SINCE, "from TensorRT 8.5 on"),
         (older.INT64_RANGE, "before 9.0"),
+        (older.IF_SIZES, "before 10.11"),
+        (older.GRID_SAMPLE_MODE, "10.13 to 11.1"),
     ],
     ids=lambda value: value.id if isinstance(value, Kind) else "",
 )
 def test_a_note_names_the_version(kind: Kind, version: str, tmp_path: Path) -> None:
     (note,) = [one for one in findings_of(kind.shows, tmp_path) if one.kind == kind.id]
     assert version in " ".join(note.cause.split())
+    assert any(text.startswith("source: ") for text in note.evidence)
 
 
 def test_a_note_is_an_error_for_a_version_that_is_required(tmp_path: Path) -> None:
@@ -72,6 +76,10 @@ TAKEN = {
     "IsInf": "g (float[4] q) => (bool[4] y) { y = IsInf (q) }",
     "Slice": "g (float[1,1,4,4] x, int64[1] s) => (float[a,b,c,d] y) <int64[1] z = {0}, int64[1] e = {2}> "
     "{ t = Add (s, s) y = Slice (x, z, e, t) }",
+    "Pow": "g (int64[4] x) => (int64[4] y) <int64 two = {2}> { y = Pow (x, two) }",
+    "Einsum": "g (float[2,3,4] x, float[4,5] w) => (float[2,3,5] y) "
+    """{ y = Einsum <equation = "...j,jk->...k"> (x, w) }""",
+    "GridSample": "g (float[1,1,4,4,4] x, float[1,2,2,2,3] grid) => (float[1,1,2,2,2] y) { y = GridSample (x, grid) }",
 }
 """What came with a later TensorRT, by operator, at opset 24."""
 
@@ -84,6 +92,36 @@ def test_what_came_with_a_later_version_is_taken_by_the_installed_one(op: str, j
     (note,) = judge(check, path)
     assert (note.kind, note.severity) == ("older/operator-since", Severity.NOTE)
     assert refusals(open_model(path), on_batch=lambda _: None) == []
+
+
+def test_the_table_and_the_installed_parser_agree_about_every_operator_it_lists() -> None:
+    trt = pytest.importorskip("tensorrt_rtx", reason="its parser needs no GPU")
+    logger = trt.Logger(trt.Logger.ERROR)
+    builder = trt.Builder(logger)
+    asked = trt.OnnxParser(builder.create_network(0), logger)
+    table = support()
+    unknown = {op for op in table.taken - table.rtx_refuses if not asked.supports_operator(op)}
+    assert unknown == set(), "taken according to the table, and without an importer here"
+    # An importer of these two asks for a plugin, which is not in this edition.
+    plugins = {"CausalConvWithState", "LinearAttention"}
+    assert {op for op in table.refused if asked.supports_operator(op)} <= plugins
+
+
+def test_a_one_hot_that_computes_a_shape_is_named_and_one_that_computes_data_is_not(judge: Any) -> None:
+    shape = """g (float[n,4] x) => (float[a,b] y) <int64[1] one = {1}, int64[1] at = {0}, int64[1] two = {2}> {
+        s = Shape <start = 0, end = 1> (x) v = Concat <axis = 0> (one, s) d = Constant <value_int = 2> ()
+        [hot] h = OneHot (at, d, v) r = Reshape (h, two) y = Tile (x, r) }"""
+    (note,) = judge(check, shape, opset=17, profile=Profile(ranges={"n": Range(2, 3, 4)}))
+    assert (note.names, "10.7" in note.cause, "10.8" in note.title) == (("hot",), True, True)
+    data = """g (int64[n] x) => (float[n,4] y) <int64 d = {4}, float[2] v = {0, 1}> { [hot] y = OneHot (x, d, v) }"""
+    assert judge(check, data, opset=17) == []
+
+
+def test_a_squeeze_without_axes_is_named_on_a_dynamic_input_only(judge: Any) -> None:
+    dynamic = "g (float[n,1,4] x) => (float[a,b] y) { [sq] y = Squeeze (x) }"
+    (note,) = judge(check, dynamic, profile=Profile(ranges={"n": Range(2, 3, 4)}))
+    assert (note.names, "11.5" in note.title) == (("sq",), True)
+    assert judge(check, "g (float[2,1,4] x) => (float[2,4] y) { y = Squeeze (x) }") == []
 
 
 def test_computed_scales_of_a_resize(judge: Any) -> None:

@@ -184,6 +184,12 @@ def test_a_baked_batch_is_an_error_even_with_guessed_sizes(judge: Judge) -> None
     )
     assert finding.severity is Severity.ERROR
     assert "guessed" not in finding.cause
+    # A batch that stands second, as recurrent layers have it, is one by its name.
+    graph = "g (float[3,batch,16] x) => (float[a,b] y) { [view] y = Reshape (x, s) }"
+    (finding,) = judge(
+        dynamic_shapes.check, graph, opset=17, tensors=[ints("s", 3, 16)], profile=guessed(batch=(1, 4, 8))
+    )
+    assert finding.severity is Severity.ERROR
 
 
 def test_a_guess_alone_is_a_warning_at_most_and_says_so(judge: Judge) -> None:
