@@ -33,6 +33,7 @@ def run(recipe: Recipe, output: Path, *, build: bool, measure: bool, anonymise: 
             labels=answer.labels,
             memory=predicted.forecast if predicted else None,
             latency=measured.latency if measured else None,
+            evidence=answer.exported.evidence if answer.exported else None,
         ),
         anonymise=anonymise,
     )

@@ -21,6 +21,7 @@ from friction_tui.kinds import KINDS
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, SourceLine
 from friction_tui.vocabulary.protocol import GraphData, LatencyResult, MemoryForecast, ModelSummary
+from friction_tui.vocabulary.protocol.evidence import DECADES, ExportEvidence
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.commands import check_command
 from friction_tui.vocabulary.units import size_text
@@ -45,6 +46,7 @@ class Reported:
     memory: MemoryForecast | None = None
     latency: LatencyResult | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
+    evidence: ExportEvidence | None = None
 
 
 def report(reported: Reported, *, anonymise: bool = False) -> str:
@@ -66,7 +68,7 @@ def _data(reported: Reported, *, general: bool) -> dict[str, Any]:
         "graph": _graph(reported, general=general),
         "shapes": _shapes(reported.recipe),
         "memory": _memory(reported.memory),
-        "tables": [*_built(verdict), *_measured(reported.latency)],
+        "tables": [*_exported(reported.evidence), *_built(verdict), *_measured(reported.latency)],
         "latency": list(reported.latency.times_ms[:_SHOWN_RUNS]) if reported.latency else None,
         "environment": [
             ["friction_tui", __version__],
@@ -189,6 +191,78 @@ def _memory(forecast: MemoryForecast | None) -> dict[str, Any] | None:
         "points": [[size, forecast.weights + forecast.activations[at]] for at, size in enumerate(forecast.sizes)],
         "rows": rows,
     }
+
+
+def _exported(evidence: ExportEvidence | None) -> list[dict[str, Any]]:
+    """How the export went, how equal its outputs are, what it decided, and the program beside the graph."""
+    if evidence is None:
+        return []
+    at = _source_place
+    tables: list[dict[str, Any]] = [
+        {
+            "title": "Export",
+            "about": "the steps of torch.onnx.export, then ONNX Runtime on the CPU against PyTorch",
+            "head": ["step", "", ""],
+            "rows": [[step.name, step.state.value, step.said] for step in evidence.steps],
+        },
+        {
+            "title": "Outputs against PyTorch's",
+            "about": "the largest difference of each output; elements are counted by their difference relative to the "
+            "output's largest value",
+            "head": [
+                "output",
+                "inputs",
+                "absolute",
+                "relative",
+                "accepted",
+                "worst element",
+                "PyTorch",
+                "ONNX",
+                "counts",
+            ],
+            "rows": [
+                [
+                    one.output,
+                    one.where,
+                    f"{one.absolute:.3g}",
+                    f"{one.relative:.3g}",
+                    f"{one.accepted:g}",
+                    str(list(one.index)),
+                    f"{one.expected:.6g}",
+                    f"{one.got:.6g}",
+                    {"histogram": [[name, n] for name, n in zip(DECADES, one.counts, strict=True)]},
+                ]
+                for one in evidence.differences
+            ],
+        },
+        {
+            "title": "What the capture decided",
+            "about": "values and sizes that torch.export could not leave open, the line, and its variables there",
+            "head": ["expression", "went on with", "times met", "line", "variables"],
+            "rows": [
+                [
+                    one.expression,
+                    one.taken,
+                    str(one.times),
+                    f"{at(one.line)}  {one.line.code}" if one.line else "",
+                    ", ".join(f"{name} {shape}" for name, shape in one.variables),
+                ]
+                for one in evidence.decisions
+            ],
+        },
+        {
+            "title": f"Captured program ({evidence.operators} operators)",
+            "about": "each operator with the ONNX nodes that were made of it and the line of Python it comes from",
+            "head": ["operator", "result", "ONNX nodes", "line"],
+            "rows": [[one.text, one.shape, {"nodes": one.nodes}, at(one.line)] for one in evidence.program],
+            "folded": True,
+        },
+    ]
+    return [table for table in tables if table["rows"]]
+
+
+def _source_place(line: SourceLine | None) -> str:
+    return f"{PurePath(line.file).name}:{line.line}" if line else ""
 
 
 def _built(verdict: ModelVerdict) -> list[dict[str, Any]]:

@@ -158,6 +158,7 @@ def export(
             captured_nodes=outcome.export_nodes,
             onnx_nodes=outcome.onnx_nodes,
             limits=outcome.limits,
+            evidence=outcome.evidence,
         )
     )
     return LocatedModel(recipe, outcome.onnx_path, outcome.findings, files, outcome.limits)

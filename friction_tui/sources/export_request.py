@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.protocol.evidence import ExportEvidence
 from friction_tui.vocabulary.recipe import ExportOptions, InputSpec, Profile, Source
 
 
@@ -87,4 +88,10 @@ class Exported(msgspec.Struct, frozen=True, tag="exported"):
     done: Done
 
 
-ExportEvent = Stage | Log | InputsUsed | Found | Exported | Done
+class Evidenced(msgspec.Struct, frozen=True, tag="evidence"):
+    """What the export can prove so far; the last one holds all."""
+
+    evidence: ExportEvidence
+
+
+ExportEvent = Stage | Log | InputsUsed | Found | Exported | Evidenced | Done

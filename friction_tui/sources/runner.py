@@ -18,11 +18,21 @@ from friction_tui.processes.begin import command
 from friction_tui.processes.child import Child
 from friction_tui.processes.ended import how_it_ended, out_of_memory
 from friction_tui.sources import stack_sample
-from friction_tui.sources.export_request import Done, Exported, ExportEvent, ExportRequest, Found, InputsUsed, Stage
+from friction_tui.sources.export_request import (
+    Done,
+    Evidenced,
+    Exported,
+    ExportEvent,
+    ExportRequest,
+    Found,
+    InputsUsed,
+    Stage,
+)
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.source_lines import context
 from friction_tui.sources.stack_sample import Busy
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
+from friction_tui.vocabulary.protocol.evidence import ExportEvidence
 from friction_tui.vocabulary.recipe import InputSpec, SourceKind
 
 TENSORFLOW_PYTHON = "FRICTION_TENSORFLOW_PYTHON"
@@ -49,6 +59,7 @@ class ExportOutcome:
     last_words: str
     limits: dict[str, tuple[int, int | None]] = field(default_factory=dict)
     unagreed: tuple[Path, ...] = ()
+    evidence: ExportEvidence | None = None
 
 
 def run_export(
@@ -129,6 +140,7 @@ def run_export(
         last_words=said,
         limits=done.limits if done else {},
         unagreed=tuple(Path(file) for file in done.unagreed) if done else (),
+        evidence=next((event.evidence for event in reversed(events) if isinstance(event, Evidenced)), None),
     )
 
 

@@ -15,6 +15,20 @@ from click.testing import CliRunner
 from onnx import helper, parser
 
 from friction_tui.cli import main
+from friction_tui.report import as_html
+from friction_tui.report.as_html import Reported
+from friction_tui.report.verdict import ModelVerdict
+from friction_tui.vocabulary.finding import SourceLine
+from friction_tui.vocabulary.protocol import GraphData
+from friction_tui.vocabulary.protocol.evidence import (
+    Decision,
+    ExportEvidence,
+    ExportStep,
+    OutputDifference,
+    ProgramLine,
+    StepState,
+)
+from friction_tui.vocabulary.recipe import Recipe, Source, SourceKind
 
 SECRET = """<ir_version: 10, opset_import: ["" : 21]>
     net (float[secretbatch,8] secretinput, float[4,4] secretweight) => (float[a,b] secretoutput)
@@ -88,8 +102,59 @@ def test_weights_are_never_inside_and_a_thousand_nodes_stay_small(tmp_path: Path
     assert "123.456" not in page
 
 
+EVIDENCE = ExportEvidence(
+    steps=(ExportStep("captured", StepState.DONE), ExportStep("compared", StepState.FAILED, "they differ")),
+    program=(
+        ProgramLine("relu = aten.relu.default(x)", "2×4 float32", ("secretreshape",), SourceLine("/a/net.py", 7)),
+    ),
+    operators=1,
+    differences=(OutputDifference("y", "on the example input", 1.0, 0.5, 1e-3, (1,), 1.0, 2.0, (7, *[0] * 8, 1, 0)),),
+    decisions=(
+        Decision("Eq(u0, 1)", SourceLine("/a/net.py", 9, "forward", "if x.sum() > 0:"), 3, "False", (("x", "8"),)),
+    ),
+)
+
+
+def with_evidence(*, anonymise: bool = False) -> str:
+    graph = GraphData(
+        names=["secretreshape"],
+        ops=["Reshape"],
+        paths=["0"],
+        inputs=[[]],
+        scopes=[-1],
+        scope_table=[],
+        order=[0],
+        main=1,
+    )
+    reported = Reported(
+        verdict=ModelVerdict(path="net.py:model"),
+        recipe=Recipe(source=Source("net.py", SourceKind.PYTORCH, "model")),
+        machine="",
+        engines=(),
+        graph=graph,
+        evidence=EVIDENCE,
+    )
+    return as_html.report(reported, anonymise=anonymise)
+
+
+def test_an_export_is_there_with_all_its_evidence() -> None:
+    tables = {one["title"]: one for one in data_of(with_evidence())["tables"]}
+    assert tables["Export"]["rows"] == [["captured", "done", ""], ["compared", "failed", "they differ"]]
+    row = tables["Outputs against PyTorch's"]["rows"][0]
+    assert row[:6] == ["y", "on the example input", "1", "0.5", "0.001", "[1]"]
+    assert row[-1]["histogram"][0] == ["equal", 7]
+    assert tables["What the capture decided"]["rows"][0][1:] == ["False", "3", "net.py:9  if x.sum() > 0:", "x 8"]
+    program = tables["Captured program (1 operators)"]["rows"][0]
+    assert program[2] == {"nodes": ["secretreshape"]} and program[3] == "net.py:7"
+    assert not data_of(with_evidence(anonymise=True))["tables"]
+
+
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
-def test_a_browser_shows_it_without_an_error(report: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_browser_shows_it_without_an_error(report: Path, tmp_path: Path, exported: bool) -> None:
+    if exported:
+        report = tmp_path / "exported.html"
+        report.write_text(with_evidence())
     flags = (
         "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
         "--disable-component-update --disable-sync --enable-logging=stderr --virtual-time-budget=2000 --dump-dom"
@@ -103,6 +168,7 @@ def test_a_browser_shows_it_without_an_error(report: Path, tmp_path: Path) -> No
         check=False,
     )
     assert "CONSOLE" not in shown.stderr
-    assert "<h2>Graph (3 nodes)</h2>" in shown.stdout
+    assert f"<h2>Graph ({1 if exported else 3} nodes)</h2>" in shown.stdout
+    assert ("<meter" in shown.stdout) is exported
     assert "<details" in shown.stdout
     assert "how to reproduce" in shown.stdout

@@ -401,8 +401,8 @@ NOT_COMPARED = Kind(
     severities=(Severity.NOTE,),
     tiers=(Tier.UNCHECKED,),
     cause="""
-At other sizes integers such as lengths and indices have to be made up, and PyTorch refused those; or comparing took
-longer than its limit. The export itself stands.
+At other sizes integers such as lengths and indices have to be made up, and PyTorch refused those; comparing took
+longer than its limit or failed; or the model gives other results in every run. The export itself stands.
 """,
     evidence="""The sizes, the inputs that were made up, what PyTorch said; or the stage and the line it was at.""",
     example="""Two integer inputs that only fit together.""",

@@ -13,8 +13,22 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** A cell that is no text: buttons to nodes of the graph, or the bars of a histogram. */
+function drawn(value) {
+  if (value.nodes) {
+    return value.nodes.map((name) => {
+      const row = data.graph.names.indexOf(name);
+      return row < 0 ? make("span", {}, `${name} `) : make("button", { class: "place", onclick: () => graph.go(row) }, name);
+    });
+  }
+  const most = Math.log(Math.max(...value.histogram.map((bin) => bin[1])) + 1);
+  return value.histogram.filter((bin) => bin[1]).map(([name, count]) => make("div", { class: "bin" }, make("span", {}, name),
+    make("meter", { max: "1", value: String(Math.log(count + 1) / most) }), make("span", {}, String(count))));
+}
+
 function table(head, rows) {
-  const cell = (tag) => (text) => make(tag, /^[\d<−-]/.test(text) ? { class: "number" } : {}, String(text));
+  const cell = (tag) => (text) => typeof text === "object" ? make(tag, {}, ...drawn(text))
+    : make(tag, /^[\d<−-]/.test(text) ? { class: "number" } : {}, String(text));
   return make("table", {}, make("thead", {}, make("tr", {}, ...head.map(cell("th")))),
     make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map(cell("td"))))));
 }
@@ -395,7 +409,10 @@ function numbers() {
     if (memory.points.length > 1) section.append(chart(memory.points, memory.along, sizeText, memory.about));
     section.append(table(["what", "bytes", ""], memory.rows));
   }
-  for (const one of data.tables) section.append(make("h2", {}, one.title), make("p", { class: "muted" }, one.about), table(one.head, one.rows));
+  for (const one of data.tables) {
+    const body = [make("p", { class: "muted" }, one.about), table(one.head, one.rows)];
+    section.append(...(one.folded ? [make("details", {}, make("summary", {}, one.title), ...body)] : [make("h2", {}, one.title), ...body]));
+  }
   if (data.latency) section.append(chart(data.latency.map((ms, index) => [index + 1, ms]), "run", (ms) => `${ms.toPrecision(3)} ms`, "latency of each run"));
 }
 

@@ -19,6 +19,8 @@ from friction_tui.vocabulary.finding import SourceLine
 
 _ASKS = r"is_exporting\(|is_in_onnx_export\(|is_compiling\("
 _LEAVES_TORCH = r"\.numpy\(|\bnp\.|\bnumpy\.|\.item\(|\.tolist\("
+NUMBER_OF_SIZE = r"\b(int|round|math\.(ceil|floor|sqrt|prod))\("
+"""A Python number made of a size, which is the example's in every run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def first_diverging(
 
 def _suspect(part: torch.nn.Module, end: onnx.NodeProto | None) -> SourceLine | None:
     """Where the module asks whether it is exported, else where it makes Python values, else its last node's line."""
-    for pattern in (_ASKS, _LEAVES_TORCH):
+    for pattern in (_ASKS, _LEAVES_TORCH, NUMBER_OF_SIZE):
         line = in_forward(part, pattern)
         if line is not None:
             return line

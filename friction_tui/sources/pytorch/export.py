@@ -20,7 +20,7 @@ import torch
 
 from friction_tui.kinds.export import GUESSED_INPUTS, MUTATION, TRAINING_MODE
 from friction_tui.sources.channel import Channel
-from friction_tui.sources.export_request import Done, Exported, ExportRequest, InputsUsed
+from friction_tui.sources.export_request import Done, Evidenced, Exported, ExportRequest, InputsUsed
 from friction_tui.sources.failure import read
 from friction_tui.sources.pytorch import (
     asked_wrongly,
@@ -41,6 +41,7 @@ from friction_tui.sources.pytorch import (
 )
 from friction_tui.sources.pytorch.compare_request import Came
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim, plan, relaxed
+from friction_tui.sources.pytorch.evidence import Evidence
 from friction_tui.sources.pytorch.example_inputs import described
 from friction_tui.sources.pytorch.own_failure import model_fails, user_code_fails
 from friction_tui.sources.pytorch.sizes import Sizes, points
@@ -106,6 +107,7 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
             shapes, asked = _planned(request, built)
             channel.found(example_of_one.finding(ones, source, built.made_at))
     channel.stage("set up the exporter")
+    evidence = Evidence()
     warned: list[warnings.WarningMessage] = []
     program = None
     failed: Exception | None = None
@@ -118,13 +120,20 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
                 program = _dynamo(request, built, shapes)
     except Exception as error:
         failed = error
+    made = kept_state.grown(kept)
     kept_state.restore(kept)
     if failed is not None:  # no longer handled: what is tried now must not be chained to it
         _out_of_memory(failed)
+        if made:
+            channel.found(kept_state.made_in_forward(made, source))
+            return _done(None, channel, built)
         channel.stage("explain")
         forward = _forward_line(built.module)
-        for finding in failed_export.findings(failed, request, built, shapes, source, forward, channel):
+        evidence.failed(read(failed, source, forward))
+        for finding in failed_export.findings(failed, request, built, shapes, source, forward, channel, evidence):
             channel.found(finding)  # one by one: those behind the first take their time
+            channel.send(Evidenced(evidence.said))
+        channel.send(Evidenced(evidence.said))
         return _done(None, channel, built)
     output = Path(request.output)
     came = Came(onnx.load(output, load_external_data=False), program, source)
@@ -132,15 +141,21 @@ def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done
     limits = {} if legacy.is_used(request) else {dim.key: (min(dim.min, dim.example), dim.max) for dim in asked}
     done = msgspec.structs.replace(_done(str(output), channel, built, program, came.model), limits=limits)
     channel.send(Exported(str(output), channel.elapsed, done))
+    evidence.exported(program, came.model)
     channel.stage("compare with what was asked", _limit(channel))
     asking = _Asking(request, built, given, shapes, asked, came)
     found = list(asking.compared(channel))
     if legacy.is_used(request):
         found += legacy.findings(request, warned, source)
     channel.found(*found)
+    if asking.looked:
+        evidence.decisions = guards.decisions(asking.guards)
+    channel.send(Evidenced(evidence.said))
     if request.aftermath:
         channel.stage("parity", _limit(channel))
-        asking.check_parity(channel, output, found)
+        verdict = asking.check_parity(channel, output, found)
+        evidence.compared(verdict, verdict.findings)
+        channel.send(Evidenced(evidence.said))
     return msgspec.structs.replace(done, seconds=channel.elapsed)
 
 
@@ -211,12 +226,17 @@ class _Asking:
         except TimeoutError:
             return ()
 
+    @property
+    def looked(self) -> bool:
+        """Whether a second capture was made."""
+        return "guards" in self.__dict__
+
     def compared(self, channel: Channel) -> Iterator[Finding]:
         """Everything that came out other than asked, or that only training needs."""
         module, source, came = self.built.module, self.came.source, self.came
 
         def added_guards() -> tuple[guards.Guard, ...]:
-            if "guards" not in self.__dict__:
+            if not self.looked:
                 channel.stage("look for the lines", 2 * _SECOND_CAPTURE_S)
             return self.guards
 
@@ -234,13 +254,12 @@ class _Asking:
                 yield from kept_state.lost_state(came.program, module, source)
                 yield from large_constants.findings(came, module)
 
-    def check_parity(self, channel: Channel, output: Path, found: Sequence[Finding]) -> None:
+    def check_parity(self, channel: Channel, output: Path, found: Sequence[Finding]) -> parity.Verdict:
         """Run both models. State that forward keeps, and sizes already known not to work, are left out."""
         try:
             verdict = self._parity(channel, output, found)
         except Exception as error:
-            channel.log("warning", f"parity could not be checked: {type(error).__name__}: {error}")
-            verdict = parity.Verdict()
+            verdict = parity.Verdict([parity.unanswered(f"Comparing failed ({type(error).__name__}: {error}).")])
         channel.found(*verdict.findings)
         if verdict.exporter_at_fault:
             wrong_ones = [one for one in verdict.findings if one.severity is Severity.ERROR]
@@ -250,23 +269,25 @@ class _Asking:
         if counted and (wrong or not verdict.agreed):
             tried = f"PyTorch itself refused {verdict.refused} of the values tried." if verdict.refused else ""
             channel.found(*assumptions.assumed_counts(self.came, self.asked, lambda: self.guards, tried))
+        return verdict
 
     def _parity(self, channel: Channel, output: Path, found: Sequence[Finding]) -> parity.Verdict:
         module, bound = self.built.module, self.given
         if any(finding.kind == TRAINING_MODE.id for finding in found):
-            channel.log("info", "parity not checked: the model runs in training mode")
-            return parity.Verdict()
+            return parity.Verdict([parity.unanswered("It runs in training mode, where results differ between runs.")])
+        kept = kept_state.snapshot(module)
         before = kept_state.attributes(module) if isinstance(module, torch.nn.Module) else {}
         expected = _outputs(module, bound, channel)
         if expected is None:
             return parity.Verdict()
         after = kept_state.attributes(module) if isinstance(module, torch.nn.Module) else {}
-        changed = [key for key, value in after.items() if key not in before or before[key] != value]
+        matters = False
+        changed = kept_state.changed(before, after)
         if changed:
             matters = outputs.differ(expected, outputs.torch_outputs(module, bound))
             source = f"torch {torch.__version__.partition('+')[0]}"
             channel.found(*kept_state.changed_attributes(module, changed, source, matters=matters))
-        stateful = bool(changed) or any(finding.kind == MUTATION.id for finding in found)
+        stateful = matters or any(finding.kind == MUTATION.id for finding in found)
         known = any(f.tier is Tier.SHAPES and f.severity is Severity.ERROR for f in found)
         counted = any(True for _ in assumptions.counts(self.came, self.asked))
         return parity.check(
@@ -280,6 +301,7 @@ class _Asking:
             draws=_OTHER_VALUES if counted else 0,
             given=self.built.further,
             repeatable=not stateful,
+            anew=lambda: kept_state.restore(kept),
         )
 
 

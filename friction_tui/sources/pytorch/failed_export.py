@@ -29,6 +29,7 @@ from friction_tui.sources.pytorch import (
     violated_ranges,
 )
 from friction_tui.sources.pytorch.dynamic_shapes import relaxed
+from friction_tui.sources.pytorch.evidence import Evidence, decisions
 from friction_tui.sources.pytorch.export_failure import data_dependent, explain, missing_function
 from friction_tui.sources.pytorch.outputs import run
 from friction_tui.sources.pytorch.own_failure import model_fails
@@ -61,6 +62,8 @@ _MAY_BE_TRACED = (export.LIBRARY_LIMIT.id, export.UNKNOWN.id, export.TORCHSCRIPT
 
 _LOOK_BEHIND_S = 15.0
 """Seconds the look behind the first failure may take, or half as long as everything before it."""
+_CACHE = r"Cache\w*\(|\bcache\b|past_key_values"
+"""Where a factory makes a key-value cache."""
 _OWN = (export.DEVICE_MISMATCH.id, export.DATA_DEPENDENT_CONTROL_FLOW.id)
 """Kinds that name the cause though the model fails without an export too."""
 
@@ -73,16 +76,22 @@ def findings(
     source: str,
     forward: SourceLine | None,
     channel: Channel,
+    evidence: Evidence,
 ) -> Iterator[Finding]:
-    """The failure itself first, then what lies behind it as far as that can be seen."""
+    """The failure itself first, then what lies behind it; `evidence` gets what was decided."""
     failure = _with_line(read(error, source, forward), built, shapes)
     found = [explain(failure)]
     if found[0].kind == export.UNSUPPORTED_DTYPE.id and not found[0].locations:
         line = _in_factory(built, request, r"quantiz|\bconvert\w*\(") or failure.forward
         found = [placed(found[0], line)]
     if found[0].kind == export.UNSUPPORTED_INPUT.id:
-        at = _in_factory(built, request, r"Cache\w*\(|\bcache\b|past_key_values")
+        at = _in_factory(built, request, _CACHE)
         found = [library_limits.cache_input(failure, at or built.made_at) or found[0]]
+    example = (built.args, built.kwargs)
+    if (
+        registered := library_limits.registered_input(failure, example, _in_factory(built, request, _CACHE))
+    ) is not None:
+        found = [registered]
     if built.options.get("dynamic_shapes") and re.search(r"dynamic_shapes|Constraints violated", failure.text):
         found = [placed(found[0], asked_wrongly.asked_at(built))]
     if found[0].kind == export.UNSUPPORTED_OUTPUT.id:
@@ -113,21 +122,22 @@ def findings(
         free = relaxed(shapes)
         try:
             with at_most(limit):
-                behind_it = _further(built.module, built.args, built.kwargs, free, request.opset, found)
+                program: Any = torch.export.draft_export(
+                    built.module, built.args, kwargs=built.kwargs, dynamic_shapes=free
+                )
+                evidence.decisions = decisions(program._report)
+                behind_it = _further(program, request.opset, found)
             yield from behind_it
         except Exception as behind:
             channel.log("info", f"draft_export could not go on behind the first failure: {type(behind).__name__}")
 
 
-def _further(
-    module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shapes: Any, opset: int | None, known: Sequence[Finding]
-) -> list[Finding]:
+def _further(program: Any, opset: int | None, known: Sequence[Finding]) -> list[Finding]:
     """Findings that `known` does not hold yet, marked provisional: they are met on the example's path only.
 
-    An example for which the model itself fails gives nothing.
+    `program` is what draft_export went on to. An example for which the model itself fails gives nothing.
     """
     source = f"torch.export.draft_export (torch {torch.__version__.partition('+')[0]})"
-    program: Any = torch.export.draft_export(module, args, kwargs=kwargs, dynamic_shapes=shapes)
     report = program._report
     found = []
     for failure in report.failures:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from torch._logging import structured
 
 from friction_tui.sources.source_lines import of_stack_text
 from friction_tui.vocabulary.finding import SourceLine
+from friction_tui.vocabulary.protocol.evidence import Decision
 
 _SIZE = re.compile(r"L\['?([^'\]]+)'?\]((?:\[[^\]]+\])*)\.size\(\)\[(\d+)\]")
 
@@ -31,6 +33,8 @@ class Guard:
     expression: str
     symbols: dict[str, tuple[str, int]]
     line: SourceLine | None
+    variables: tuple[tuple[str, str], ...] = ()
+    """The line's own variables, with their shapes."""
 
     def about(self, input_name: str, axis: int) -> bool:
         """Whether the guard is about this dimension."""
@@ -57,6 +61,28 @@ def of_capture(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shape
     return tuple(guards)
 
 
+def decisions(guards: Sequence[Guard]) -> tuple[Decision, ...]:
+    """The guards as they are shown: each once, with how often it was met."""
+    times = Counter((guard.readable(), guard.line) for guard in guards)
+    held = {(guard.readable(), guard.line): guard.variables for guard in guards}
+    return tuple(Decision(said, line, times[said, line], "True", held[said, line]) for said, line in times)
+
+
+def variables(data: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The variables of the line in a record of torch's structured trace: `x` with `2×8`."""
+    named = ((data.get("frame_locals") or {}).get("locals") or {}).items()
+    return tuple((name, _variable(described)) for name, described in named)
+
+
+def _variable(described: Sequence[object]) -> str:
+    """Torch's description, shorter: `2×8` for `Tensor(shape: torch.Size([2, 8]), ...)`."""
+    texts = []
+    for one in described:
+        sizes = re.search(r"Size\(\[([^\]]*)\]\)", str(one))
+        texts.append(("×".join(sizes.group(1).split(", ")) or "scalar") if sizes else str(one))
+    return ", ".join(texts)
+
+
 @contextmanager
 def _listening() -> Iterator[list[Guard]]:
     recorded: list[Guard] = []
@@ -70,9 +96,8 @@ def _listening() -> Iterator[list[Guard]]:
                     for symbol, where in added["symbol_to_sources"].items()
                     if (match := _SIZE.search(str(where)))
                 }
-                recorded.append(
-                    Guard(added["expr"], symbols, line_of_stack(added.get("user_stack") or [], _interned()))
-                )
+                line = line_of_stack(added.get("user_stack") or [], _interned())
+                recorded.append(Guard(added["expr"], symbols, line, variables(added)))
 
     listener, logger = Listener(), logging.getLogger("torch.__trace")
     before = trace_switch.GET_DTRACE_STRUCTURED

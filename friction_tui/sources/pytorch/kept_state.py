@@ -14,7 +14,7 @@ from friction_tui.kinds import export
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.pytorch.diverging import in_forward
 from friction_tui.sources.source_lines import context, find_in, of_stack_text
-from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine
+from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine, Tier
 
 _IN_PLACE = r"\b{0}(\[[^\]]*\])*(\s*([-+*/|&@]|//|\*\*)=|\[[^=]+\]\s*=(?!=)|(\.data)?\.\w*[a-z]_\()"
 """`x += 1`, `x[:, 0] = 1`, `x.mul_(2)`, `x[0].data.zero_()`."""
@@ -114,31 +114,44 @@ def attributes(module: Any) -> dict[tuple[str, str], Any]:
     known: dict[tuple[str, str], Any] = {}
     for name, part in module.named_modules():
         for key, value in vars(part).items():
-            if key.startswith("_") or key == "training":
+            # torch.nn.utils.weight_norm and spectral_norm compute `weight` anew before every call
+            derived = {f"{key}_g", f"{key}_orig"} & part._parameters.keys()
+            if key.startswith("_") or key == "training" or derived:
                 continue
-            if isinstance(value, bool | int | float | str | None):
+            if isinstance(value, bool | int | float | str | torch.Tensor | None):
                 known[name, key] = value
-            elif isinstance(value, torch.Tensor):
-                known[name, key] = ("tensor", id(value))
             elif isinstance(value, list | dict | set | deque):
                 known[name, key] = ("entries", len(value))
     return known
 
 
+_REGISTERED = ("_modules", "_parameters", "_buffers")
+
+
+def changed(before: dict[tuple[str, str], Any], after: dict[tuple[str, str], Any]) -> list[tuple[str, str]]:
+    """The attributes that are new or have another value; a tensor that was computed anew to the same is none."""
+
+    def same(old: Any, new: Any) -> bool:
+        if isinstance(old, torch.Tensor) and isinstance(new, torch.Tensor):
+            return old is new or (old.shape == new.shape and old.dtype == new.dtype and torch.equal(old, new))
+        return type(old) is type(new) and bool(old == new)
+
+    return [key for key, value in after.items() if key not in before or not same(before[key], value)]
+
+
 def snapshot(module: Any) -> list[tuple[Any, dict[str, Any]]]:
-    """What every part of a module keeps beside weights and parts, to be put back after a capture."""
+    """What every part of a module keeps and holds, to be put back after a capture; the weights' values are left out."""
     if not isinstance(module, torch.nn.Module) or isinstance(module, torch.jit.ScriptModule):
         return []
     return [
-        (part, {key: _copied(value) for key, value in vars(part).items() if not key.startswith("_")})
-        for part in module.modules()
+        (part, {key: _copied(value) for key, value in vars(part).items() if _is_kept(key)}) for part in module.modules()
     ]
 
 
 def restore(before: list[tuple[Any, dict[str, Any]]]) -> None:
     """Undo what forward assigned during a capture: its tensors have no data, and the model would fail on them."""
     for part, kept in before:
-        for key in [key for key in vars(part) if not key.startswith("_") and key not in kept]:
+        for key in [key for key in vars(part) if _is_kept(key) and key not in kept]:
             del vars(part)[key]
         for key, value in kept.items():
             now = vars(part).get(key)
@@ -146,6 +159,45 @@ def restore(before: list[tuple[Any, dict[str, Any]]]) -> None:
                 _refill(now, value)
             elif now is not value:
                 vars(part)[key] = value
+
+
+def grown(before: list[tuple[Any, dict[str, Any]]]) -> tuple[tuple[Any, str], ...]:
+    """Layers and parameters that forward made, as (owner, name): they were not there at the snapshot."""
+    return tuple(
+        (part, name)
+        for part, kept in before
+        for where in ("_modules", "_parameters")
+        for name in vars(part)[where]
+        if name not in kept[where]
+    )
+
+
+def made_in_forward(made: tuple[tuple[Any, str], ...], source: str) -> Finding:
+    """A failed export of a model whose forward makes layers: the capture records how they are made."""
+    names = " and ".join(dict.fromkeys(name for _, name in made))
+    line = _assigned_at(type(made[0][0]), made[0][1])
+    return export.MUTATION.finding(
+        severity=Severity.ERROR,
+        tier=Tier.EXPORT,
+        function="forward",
+        what=f"the model itself: it makes {names} when it is called",
+        effect="that cannot be captured",
+        cause=f"{names} did not exist before forward ran (it makes them on its first call, or on each). During a "
+        "capture that is recorded as operators of the graph, which draw the weights at random, and the layers hold no "
+        "values.",
+        source=source,
+        locations=(location_of(line),) if line else (),
+        evidence=context(line) if line else (),
+        fixes=(
+            "Call the model once on its example before the export, in the factory: `model(*example)`. Weights that are "
+            "loaded afterwards find their layers then.",
+            "Make the layers in the constructor, with the sizes as arguments, or `nn.LazyLinear` and its kin.",
+        ),
+    )
+
+
+def _is_kept(key: str) -> bool:
+    return not key.startswith("_") or key in _REGISTERED
 
 
 def _copied(value: Any) -> Any:
@@ -169,28 +221,39 @@ def changed_attributes(module: Any, names: Iterable[tuple[str, str]], source: st
     `matters`: a second run of the PyTorch model gave another result.
     """
     parts = dict(module.named_modules())
-    findings = []
+    at_line: dict[SourceLine | None, list[str]] = {}
     for part, key in names:
-        owner = type(parts.get(part, module))
-        try:
-            file = inspect.getsourcefile(owner)
-        except TypeError:
-            file = None
-        assigns = (
-            rf"self\.{key}\s*([-+*/|&@]|//|\*\*)?=(?!=)"
-            rf"|self\.{key}(\[.+\]\s*=(?!=)|\.(append|extend|insert|add|update|setdefault|pop|popleft|clear)\()"
-        )
-        inside = ((owner.__name__, "forward"), (owner.__name__,))
-        line = next((at for scope in inside if file and (at := find_in(file, scope, assigns))), None)
-        path = f"{part}.{key}" if part else key
-        effect = " A second run of the PyTorch model gives another result; the ONNX model's stays." if matters else ""
-        cause = (
-            f"The attribute {path} changes in forward (mutation). The graph holds the value it had in one call as a "
-            f"constant.{effect}"
-        )
-        severity = Severity.WARNING if matters else Severity.NOTE
-        findings.append(_state(source, f"the attribute {path}", cause, line, severity))
+        line = _assigned_at(type(parts.get(part, module)), key)
+        at_line.setdefault(line, []).append(f"{part}.{key}" if part else key)
+    severity = Severity.WARNING if matters else Severity.NOTE
+    kept = (
+        "The graph holds the value of one call as a constant. A second run of the PyTorch model gives another result; "
+        "the ONNX model's stays."
+        if matters
+        else "An ONNX model keeps nothing between runs: what forward reads of an earlier call is a constant there. "
+        "Here a second run of the PyTorch model gives the same result."
+    )
+    findings = []
+    for line, paths in at_line.items():
+        several = len(paths) > 1
+        what = f"the attribute{'s' if several else ''} {' and '.join(paths)}"
+        cause = f"{what[:1].upper()}{what[1:]} change{'' if several else 's'} in forward (mutation). {kept}"
+        findings.append(_state(source, what, cause, line, severity))
     return findings
+
+
+def _assigned_at(owner: type, key: str) -> SourceLine | None:
+    """Where a class assigns `self.key` or changes what it holds: in forward, else anywhere."""
+    try:
+        file = inspect.getsourcefile(owner)
+    except TypeError:
+        return None
+    assigns = (
+        rf"self\.{key}\s*((,[^=()]+)?=(?!=)|([-+*/|&@]|//|\*\*)=)"
+        rf"|self\.{key}(\[.+\]\s*=(?!=)|\.(append|extend|insert|add|update|setdefault|pop|popleft|clear)\()"
+    )
+    inside = ((owner.__name__, "forward"), (owner.__name__,))
+    return next((at for scope in inside if file and (at := find_in(file, scope, assigns))), None)
 
 
 def _state(

@@ -17,7 +17,7 @@ import msgspec
 import torch
 
 from friction_tui.kinds import export
-from friction_tui.sources.failure import Failure, made
+from friction_tui.sources.failure import Failure, a_or_an, made
 from friction_tui.sources.pytorch import rewrites
 from friction_tui.sources.source_lines import context, of_traceback
 from friction_tui.vocabulary.finding import Finding, Fix, SourceLine
@@ -104,28 +104,74 @@ def cache_input(failure: Failure, call: SourceLine | None) -> Finding | None:
     if match is None:
         return None
     short = match.group(2)
-    register = _has("transformers.integrations.executorch", "register_dynamic_cache_export_support")
     return made(
         failure.source,
         call,
         export.UNSUPPORTED_INPUT,
-        f"An example input is a {short} ({match.group(1)}), a Python object that torch.export cannot take apart. It is "
-        "given where the example is made; transformers' forward takes tensors as well.",
-        (
-            f"Pass plain tensors: a small nn.Module whose forward takes a list of (key, value) pairs, builds "
-            f"`{short}(past)` from them, calls the model and returns the new pairs. They become inputs and outputs.",
-            *(
-                (
-                    "Or register it with transformers' own support for torch.export, before the example is made: "
-                    "`from transformers.integrations.executorch import register_dynamic_cache_export_support`, "
-                    "`register_dynamic_cache_export_support()`.",
-                )
-                if register
-                else ()
-            ),
+        f"An example input is {a_or_an(short)} ({match.group(1)}), a Python object that torch.export cannot take "
+        "apart. It is given where the example is made; transformers' forward takes tensors as well.",
+        _instead_of_cache(short),
+        failure.root,
+        what=a_or_an(short),
+    )
+
+
+def registered_input(failure: Failure, example: object, call: SourceLine | None) -> Finding | None:
+    """A registered container as an example input that the exporter cannot decompose.
+
+    torch.export takes it apart and puts it together again outside the recorded part, and a tensor that is made on the
+    way (DynamicCache starts with empty ones) is missing when torch.onnx.export decomposes the program.
+    """
+    if not re.search(r"Constant tensor \w+ is not in the constants dictionary", failure.text):
+        return None
+    known = torch.utils._pytree.SUPPORTED_NODES.keys() - {dict, list, tuple}
+    held: list[Any] = []
+    torch.utils._pytree.tree_map(held.append, example, is_leaf=lambda value: type(value) in known)
+    container = next((type(value) for value in held if type(value) in known), None)
+    if container is None:
+        return None
+    short = container.__name__
+    return made(
+        failure.source,
+        call,
+        export.UNSUPPORTED_INPUT,
+        f"An example input is {a_or_an(short)} ({container.__module__}.{short}), which is registered for torch.export. "
+        "Its registration makes tensors of its own when it puts the object together, and torch.onnx.export loses them "
+        f"when it decomposes the program: {failure.root.splitlines()[0]}. It is the exporter's fault, not your code's.",
+        _instead_of_cache(short)
+        if container.__module__.startswith("transformers.")
+        else (
+            f"Pass plain tensors: a small nn.Module whose forward takes the tensors of {short}, builds it from them "
+            "and calls the model.",
+            f"Let the registration of {short} make no tensors: it may only put together those it is given.",
         ),
         failure.root,
-        what=f"a {short}",
+        what=a_or_an(short),
+    )
+
+
+def _instead_of_cache(short: str) -> tuple[str, str]:
+    """What exports instead of a cache object: tried with transformers 5.24 and torch 2.13."""
+    if _has("transformers.exporters.exporter_onnx", "OnnxExporter"):
+        own = (
+            "Or let transformers export it, cache included: `from transformers.exporters.exporter_onnx import "
+            "OnnxExporter, OnnxConfig`, then `OnnxExporter().export(model, inputs, OnnxConfig(dynamic=True))"
+            ".save_pretrained(folder)`, and open the model.onnx that it writes. To register the cache "
+            "(`register_dynamic_cache_export_support`) is enough for torch.export, not for torch.onnx.export."
+        )
+    else:
+        own = (
+            "Or register it with transformers' own support for torch.export, before the example is made: "
+            "`from transformers.integrations.executorch import register_dynamic_cache_export_support`, "
+            "`register_dynamic_cache_export_support()`."
+        )
+    return (
+        "Pass plain tensors: a small nn.Module whose forward takes a list of (key, value) pairs, builds "
+        f"`{short}(past)` from them, calls the model and returns the new pairs. They become inputs and outputs."
+        if short == "DynamicCache"
+        else "Pass plain tensors: a small nn.Module whose forward takes the keys and values of each layer, builds the "
+        f"{short} from them, calls the model and returns the new ones. They become inputs and outputs.",
+        own,
     )
 
 

@@ -11,6 +11,7 @@ import torch
 
 from friction_tui.sources.pytorch.dynamic_shapes import tensors
 from friction_tui.sources.pytorch.signature import signature_of
+from friction_tui.vocabulary.protocol.evidence import OutputDifference
 
 _TOLERANCE = {"float16": 2e-2, "float32": 1e-3, "float64": 1e-6}
 """Largest difference accepted, relative to the output's largest value; fp32 kernels differ by about 1e-6 a layer."""
@@ -98,14 +99,51 @@ def difference(name: str, want: np.ndarray[Any, Any], have: Any) -> Compared | N
         return Compared(f"{name} (shape {list(have.shape)} instead of {list(want.shape)})", np.inf, np.inf, (), 0, 0)
     if want.size == 0:
         return None
+    gap, scale = _gap(want, have)
+    found = _largest(name, want, have, gap, scale)
+    return found if found.relative > accepted(want) else None
+
+
+def accepted(want: np.ndarray[Any, Any]) -> float:
+    """The largest difference that counts as equal, relative to the output's largest value."""
+    return _TOLERANCE.get(want.dtype.name, 0.0)
+
+
+def spread(name: str, where: str, want: np.ndarray[Any, Any], have: Any) -> OutputDifference | None:
+    """How an output's differences are distributed; None for another shape and for no elements."""
+    have = np.asarray(have)
+    if want.shape != have.shape or want.size == 0:
+        return None
+    gap, scale = _gap(want, have)
+    worst = _largest(name, want, have, gap, scale)
+    relative = gap[gap > 0] / scale
+    counts = np.histogram(relative, bins=(0.0, *(10.0**power for power in range(-8, 1)), np.inf))[0]
+    return OutputDifference(
+        output=name,
+        where=where,
+        absolute=worst.absolute,
+        relative=worst.relative,
+        accepted=accepted(want),
+        index=worst.index,
+        expected=worst.expected,
+        got=worst.got,
+        counts=(want.size - relative.size, *map(int, counts)),
+    )
+
+
+def _gap(want: np.ndarray[Any, Any], have: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], float]:
+    """Absolute differences, infinite where one is NaN, and the largest finite value of `want`."""
     a, b = want.astype(np.float64), have.astype(np.float64)
     both_nan = np.isnan(a) & np.isnan(b)
     gap = np.where(both_nan | (a == b), 0.0, np.abs(a - b))
     gap = np.where(np.isnan(gap), np.inf, gap)
     finite = np.abs(a[np.isfinite(a)])
-    scale = max(float(finite.max()) if finite.size else 1.0, 1e-3)
+    return gap, max(float(finite.max()) if finite.size else 1.0, 1e-3)
+
+
+def _largest(
+    name: str, want: np.ndarray[Any, Any], have: np.ndarray[Any, Any], gap: np.ndarray[Any, Any], scale: float
+) -> Compared:
     at = np.unravel_index(int(np.argmax(gap)), gap.shape)
-    relative = float(gap[at]) / scale
-    if relative <= _TOLERANCE.get(want.dtype.name, 0.0):
-        return None
-    return Compared(name, relative, float(gap[at]), tuple(int(i) for i in at), float(a[at]), float(b[at]))
+    index = tuple(int(i) for i in at)
+    return Compared(name, float(gap[at]) / scale, float(gap[at]), index, float(want[at]), float(have[at]))

@@ -15,16 +15,17 @@ import torch
 
 from friction_tui.kinds import export
 from friction_tui.sources.failure import location_of, read
-from friction_tui.sources.pytorch import blame
+from friction_tui.sources.pytorch import blame, replacements
 from friction_tui.sources.pytorch.blame import Blame
 from friction_tui.sources.pytorch.compare_request import Came
-from friction_tui.sources.pytorch.diverging import Parting, first_diverging, in_forward, recorded_line
+from friction_tui.sources.pytorch.diverging import NUMBER_OF_SIZE, Parting, first_diverging, in_forward, recorded_line
 from friction_tui.sources.pytorch.dynamic_shapes import AskedDim
 from friction_tui.sources.pytorch.other_inputs import draw
-from friction_tui.sources.pytorch.outputs import Compared, differ, feed, torch_outputs, worst
+from friction_tui.sources.pytorch.outputs import Compared, differ, feed, spread, torch_outputs, worst
 from friction_tui.sources.second_opinion import Cause, cause_of_difference, runtime_differs
 from friction_tui.sources.source_lines import context
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, SourceLine, Tier
+from friction_tui.vocabulary.protocol.evidence import OutputDifference
 
 _RANDOM_OPS = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _RANDOM_CALL = r"\brandom\.|\brandom\(|rand(n|int|perm)?\(|\btime\.|datetime"
@@ -33,9 +34,15 @@ _EXAMPLE, _VALUES = "on the example input", "on random values of the example's s
 
 @dataclass(slots=True)
 class Verdict:
-    """What comparing gave. `agreed` and `refused` count the inputs beside the example that PyTorch took and did not."""
+    """What comparing gave. `agreed` and `refused` count the inputs beside the example that PyTorch took and did not.
+
+    `loaded` and `ran`: ONNX Runtime loaded the model, and ran it at least once.
+    """
 
     findings: list[Finding] = field(default_factory=list)
+    differences: list[OutputDifference] = field(default_factory=list)
+    loaded: bool = False
+    ran: bool = False
     agreed: int = 0
     refused: int = 0
     exporter_at_fault: bool = False
@@ -53,34 +60,38 @@ def check(
     draws: int = 0,
     given: Sequence[Mapping[str, Any]] = (),
     repeatable: bool = True,
+    anew: Callable[[], None] = lambda: None,
 ) -> Verdict:
     """Where PyTorch and ONNX Runtime disagree: on the example, at other sizes, then on other values.
 
     `first` are PyTorch's outputs for the example `bound`, `points` the sizes to compare at; with none, or for `draws`
     of them, the inputs have the example's sizes and other values. `given` are further inputs of the user's. A module
-    that is not `repeatable` keeps state between calls: only the example says something then. `say` gets a line a
-    comparison.
+    that is not `repeatable` keeps state between calls: only the example says something then. `anew` makes it forget
+    what it only remembers, as every run of the ONNX model does. `say` gets a line a comparison.
     """
     import onnxruntime
 
     model, verdict = came.model, Verdict()
     drawn = sorted({node.op_type for node in model.graph.node if _is_random(node)})
     if drawn:
-        say(f"parity not checked: the model draws random numbers ({', '.join(drawn)})")
+        verdict.findings.append(unanswered(f"The model draws random numbers ({', '.join(drawn)})."))
         return verdict
     source = f"ONNX Runtime {onnxruntime.__version__} CPU against torch {torch.__version__.partition('+')[0]}"
     try:
         session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     except Exception as error:
         if "NOT_IMPLEMENTED" in str(error):  # a valid model of types or operators that this runtime has no kernel for
-            say(f"parity not checked: {str(error).partition('NOT_IMPLEMENTED : ')[2] or error}")
+            lacks = str(error).partition("NOT_IMPLEMENTED : ")[2] or str(error)
+            verdict.findings.append(unanswered(f"ONNX Runtime cannot run it: {lacks}"))
             return verdict
         verdict.findings.append(_refused(error, model, source))
         verdict.exporter_at_fault = True
         return verdict
+    verdict.loaded = True
     rounds = list(_rounds(bound, points, draws, given)) if repeatable else [_Round(_EXAMPLE, dict(bound))]
     for asked in rounds:
         one = asked
+        anew()
         try:
             expected, one = (first, one) if one.label == _EXAMPLE else _expected(module, one)
         except Exception as error:
@@ -103,8 +114,11 @@ def check(
         got: Sequence[Any] | Exception
         try:
             got = session.run(None, fed)
+            verdict.ran = True
         except Exception as error:
             got = error
+        if not isinstance(got, Exception):
+            verdict.differences += _spreads(session, one.label, expected, got)
         compared = worst(session, expected, got) if not isinstance(got, Exception) else None
         if compared is None and not isinstance(got, Exception):
             verdict.agreed += one.label != _EXAMPLE
@@ -132,6 +146,14 @@ def check(
             verdict.findings.append(_differs(compared, one.label, source, parting, exporter))
         return verdict
     return verdict
+
+
+def _spreads(
+    session: Any, where: str, expected: Sequence[np.ndarray[Any, Any]], got: Sequence[Any]
+) -> Iterator[OutputDifference]:
+    for port, want, have in zip(session.get_outputs(), expected, got, strict=False):
+        if (found := spread(port.name, where, want, have)) is not None:
+            yield found
 
 
 def _agree(session: Any, expected: Sequence[np.ndarray[Any, Any]], outputs: Sequence[Any]) -> bool:
@@ -197,6 +219,17 @@ def _not_compared(one: _Round, error: Exception, source: str) -> list[Finding]:
     ]
 
 
+def unanswered(why: str) -> Finding:
+    """Nothing was compared, not even on the example: whether the model computes the same is not known."""
+    return export.NOT_COMPARED.finding(
+        where="",
+        cause=f"{why} Whether the ONNX model computes what PyTorch does is not known.",
+        source=f"torch {torch.__version__.partition('+')[0]}",
+        locations=(Location(LocationKind.MODEL, "model"),),
+        fixes=("Compare both models on data of your own.",),
+    )
+
+
 def _in_words(difference: Compared | Exception | None, label: str) -> str:
     if isinstance(difference, Compared):
         return (
@@ -240,18 +273,12 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting, expo
     first, line = parting.difference, exporter.line or parting.line
     where = f" The first module whose output differs is `{parting.module}` (by {first.absolute:.3g})." if first else ""
     frozen = label == _VALUES and not exporter.guilty
+    sized = label.startswith("at ") and not exporter.guilty and line and re.search(NUMBER_OF_SIZE, line.code)
     momentary = line is not None and re.search(_RANDOM_CALL, line.code)
     return export.PARITY.finding(
         problem=f"outputs differ from PyTorch's {label}" + (f", first in module {parting.module}" if first else ""),
         cause=(
-            f"Output {compared.output} differs by {compared.absolute:.3g} "
-            f"({compared.relative:.2%} of its largest value)"
-            + (
-                f" at {list(compared.index)}: {compared.expected:.6g} in PyTorch, {compared.got:.6g} in ONNX"
-                if compared.index
-                else ""
-            )
-            + f".{where}{exporter.said}"
+            f"{_by_how_much(compared)}.{where}{exporter.said}"
             + (
                 " They agree on the example: a value that was computed from it outside torch (numpy, item(), a Python "
                 "number) is a constant in the ONNX model."
@@ -263,7 +290,7 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting, expo
         locations=((location_of(line),) if line else ())
         + (Location(LocationKind.OUTPUT, compared.output.partition(" (")[0]),),
         evidence=context(line) if line else (),
-        fixes=exporter.fixes
+        fixes=(*(replacements.in_line(line) if exporter.guilty else ()), *exporter.fixes)
         or (
             *(
                 ("The line reads a clock or a random number in Python: leave it out, or make it an input.",)
@@ -275,10 +302,30 @@ def _differs(compared: Compared, label: str, source: str, parting: Parting, expo
                 if frozen
                 else ()
             ),
+            *(
+                (
+                    "int(), round() and math make a Python number of a size, the example's: divide sizes with `//`, "
+                    "take them from x.shape, or write -1 where the result follows from the others.",
+                )
+                if sized
+                else ()
+            ),
             "Look for code that runs differently in an export: `torch.onnx.is_in_onnx_export()`, "
             "`torch.compiler.is_exporting()`, Python numbers computed from the example (int(), item(), len()).",
         ),
     )
+
+
+def _by_how_much(compared: Compared) -> str:
+    if np.isinf(compared.relative) and not compared.index:
+        return f"Output {compared.output} has another shape"
+    at = (
+        f" at {list(compared.index)}: {compared.expected:.6g} in PyTorch, {compared.got:.6g} in ONNX"
+        if compared.index
+        else ""
+    )
+    share = f"{compared.relative:.2%} of its largest value"
+    return f"Output {compared.output} differs by {compared.absolute:.3g} ({share}){at}"
 
 
 def _refuses(error: BaseException, one: _Round, source: str) -> Finding:
@@ -343,6 +390,7 @@ def _refused(error: BaseException, model: onnx.ModelProto, source: str) -> Findi
         locations=((location_of(line),) if line else ()) + (location,),
         evidence=context(line) if line else (),
         fixes=(
+            *replacements.in_line(line),
             "Write the line in other operators: the exporter's translation of this one is wrong for these types.",
             "Export with optimize off: if the model is valid then, the exporter's optimiser is at fault.",
         ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
-from friction_tui.vocabulary.finding import Fix
+from friction_tui.sources.source_lines import statement_at
+from friction_tui.vocabulary.finding import Fix, SourceLine
 
 _MATRIX = r"inv|solve|lu_|cholesky|_qr|svd|eig|lstsq|slogdet|geqrf|householder"
 _INSTEAD = (
@@ -36,11 +38,33 @@ _INSTEAD = (
         "steps, `x = x @ (2 * eye - a @ x)`.",
     ),
     (
+        r"scatter_reduce",
+        "For a mean over n groups add up and count: `torch.zeros(n, c).index_add(0, index, x) / torch.zeros(n, "
+        "1).index_add(0, index, torch.ones(len(x), 1)).clamp(min=1)`.",
+    ),
+    (
+        r"istft",
+        "For n_fft and hop fixed at the export multiply by an inverse DFT matrix and add the frames up with a "
+        "transposed convolution: `w = torch.fft.irfft(torch.eye(n_fft // 2 + 1), n=n_fft) * window` for the real part, "
+        "the same of `1j * torch.eye(...)` for the imaginary one, both in the constructor; `y = "
+        "F.conv_transpose1d(torch.cat([re, im], 1), torch.cat([w_re, w_im])[:, None], stride=hop)`, divided by "
+        "`F.conv_transpose1d(torch.ones(1, 1, frames), window.square()[None, None], stride=hop)`, and cut n_fft // 2 "
+        "off both ends for center=True.",
+    ),
+    (
         r"^torchvision::",
         "Install torchvision in this environment: the exporter takes its translation of this operator from there.",
     ),
 )
 """Pattern of the operator's name, and the edit; a test exports those in torch operators at opset 18 and compares."""
+
+
+def in_line(line: SourceLine | None) -> tuple[Fix, ...]:
+    """The edits for the calls in a line of Python, where the line is known and not the operator in it."""
+    statement = statement_at(line) if line else None
+    calls = [node.func for node in (ast.walk(statement) if statement else ()) if isinstance(node, ast.Call)]
+    names = dict.fromkeys(func.attr for func in calls if isinstance(func, ast.Attribute))
+    return tuple(fix for name in names for fix in instead_of(f"aten::{name}"))
 
 
 def instead_of(op: str) -> tuple[Fix, ...]:

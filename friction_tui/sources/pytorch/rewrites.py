@@ -193,6 +193,24 @@ def _of_raise(test: ast.expr, raised: ast.Raise) -> tuple[Fix, ...]:
     )
 
 
+def _negated(test: ast.expr) -> ast.expr:
+    """The opposite of a condition, `a == b` for `a != b`."""
+    opposite: dict[type[ast.cmpop], ast.cmpop] = {
+        ast.Eq: ast.NotEq(),
+        ast.NotEq: ast.Eq(),
+        ast.Lt: ast.GtE(),
+        ast.GtE: ast.Lt(),
+        ast.Gt: ast.LtE(),
+        ast.LtE: ast.Gt(),
+    }
+    match test:
+        case ast.Compare(left=left, ops=[operator], comparators=compared) if type(operator) in opposite:
+            return ast.Compare(left, [opposite[type(operator)]], compared)
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            return operand
+    return ast.UnaryOp(ast.Not(), test)
+
+
 def of_count(line: SourceLine) -> tuple[Fix, ...]:
     """Edits for Python control flow that depends on how many elements a selection gave."""
     statement = statement_at(line)
@@ -214,6 +232,11 @@ def of_count(line: SourceLine) -> tuple[Fix, ...]:
         case ast.For():
             once = Fix(f"`{head(statement)}` runs once an element: work on the whole tensor instead.")
             return (once, fixed, outside)
+        case ast.If(test=test, body=[ast.Raise() as raised, *_]):
+            promised = Fix(
+                f"If it never raises, promise that in its place: `torch._check({ast.unparse(_negated(test))})`."
+            )
+            return (*_of_raise(test, raised)[:1], promised, outside)
         case ast.If(test=test) | ast.Assert(test=test):
             said = ast.unparse(test)
             return (

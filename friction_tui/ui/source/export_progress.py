@@ -5,6 +5,7 @@ from __future__ import annotations
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.builds import views as build_views
 from friction_tui.ui.look.lines import Line, paragraph
+from friction_tui.ui.source import evidence_lines
 from friction_tui.vocabulary.protocol import JobKind
 from friction_tui.vocabulary.recipe import InputSpec
 from friction_tui.vocabulary.units import seconds_text
@@ -24,7 +25,7 @@ def spec_text(spec: InputSpec) -> str:
 
 
 def progress(state: AppState, width: int, *, log: bool = True) -> list[Line]:
-    """The newest export; `log` with all that it said."""
+    """The newest export; `log` with all that it said and proved."""
     job = export_job(state)
     if job is None:
         return paragraph("This model needed no export.", width, "muted")
@@ -34,10 +35,13 @@ def progress(state: AppState, width: int, *, log: bool = True) -> list[Line]:
     lines += build_views.phases(job, past, job.elapsed, ascii_only=state.ascii, what="export")
     if job.running:
         lines.append(Line((("Esc", "key"), (" cancels; the open model stays", "muted"))))
+    evidence = state.exported.evidence if state.exported is not None and not job.running else None
+    if log and evidence is not None:
+        lines += [Line(), *evidence_lines.summary(evidence, width, ascii_only=state.ascii)]
     said = build_views.log(job.lines[-LOG_SHOWN:], frozenset(build_views.LEVELS), "", ascii_only=state.ascii)
     if log and said:
         lines += [Line(), *said]
-    return lines
+    return lines + (evidence_lines.program(evidence, width) if log and evidence is not None else [])
 
 
 def _outcome(state: AppState, job: Job, width: int) -> list[Line]:

@@ -18,6 +18,7 @@ from friction_tui.ui.panel import Ask, Choose, Reveal, Say
 from friction_tui.ui.source.export_progress import export_job, progress
 from friction_tui.vocabulary.finding import Finding, SourceLine
 from friction_tui.vocabulary.protocol import ReadSource, SourceText
+from friction_tui.vocabulary.protocol.evidence import ProgramLine
 
 EXPORT = "export"
 """The view behind the files."""
@@ -243,6 +244,9 @@ class SourcePanel(LinesPanel):
 
     def on_lines_panel_chosen(self) -> None:
         """To the next node of this line; where it has none, to what is wrong with it."""
+        if isinstance(self.cursor_key, ProgramLine):
+            self._open_operator(self.cursor_key)
+            return
         line, source, nodes = self.line_shown, self.source, self._nodes_here()
         if line is None or source is None:
             return
@@ -255,6 +259,19 @@ class SourcePanel(LinesPanel):
             self.post_message(Choose(found[0], explain=True))
         else:
             self.post_message(Say(f"no node comes from line {line}", NoticeLevel.INFO))
+
+    def _open_operator(self, operator: ProgramLine) -> None:
+        """To the first node that was made of an operator of the program, else to its line."""
+        graph = self.state.graph
+        paths = dict(zip(graph.names, graph.paths, strict=False)) if graph is not None else {}
+        node = next((paths[name] for name in operator.nodes if name in paths), None)
+        if node is not None:
+            self._left_for = node
+            self.post_message(Reveal(node))
+        elif operator.line is not None:
+            self.go_to(operator.line)
+        else:
+            self.post_message(Say("no node and no line of Python belongs to this operator", NoticeLevel.INFO))
 
     def _nodes_here(self) -> list[str]:
         """The nodes of the line under the cursor: its own, else those of what it calls."""

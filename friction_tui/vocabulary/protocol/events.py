@@ -8,6 +8,7 @@ import msgspec
 
 from friction_tui.vocabulary.finding import Finding, Location
 from friction_tui.vocabulary.protocol.differences import ModelDifference
+from friction_tui.vocabulary.protocol.evidence import ExportEvidence
 from friction_tui.vocabulary.protocol.graph import GraphData, InitializerStats, ModelSummary, NodeDetail
 from friction_tui.vocabulary.protocol.measurements import (
     BuildResult,
@@ -104,6 +105,7 @@ class Exported(msgspec.Struct, frozen=True, tag="exported"):
     onnx_nodes: int = 0
     limits: dict[str, tuple[int, int | None]] = {}
     """The smallest and largest size (None: no largest) of every `input[axis]` it was asked to leave free."""
+    evidence: ExportEvidence | None = None
 
 
 class SourceText(msgspec.Struct, frozen=True, kw_only=True, tag="source_text"):

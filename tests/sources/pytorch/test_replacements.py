@@ -66,6 +66,39 @@ OPERATORS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor
 }
 
 
+N_FFT, HOP, FRAMES = 16, 4, LENGTH
+WINDOW = torch.hann_window(N_FFT)
+W_RE, W_IM = (torch.fft.irfft(part * torch.eye(N_FFT // 2 + 1), n=N_FFT) * WINDOW for part in (1, 1j))
+INDEX = torch.tensor([0, 2, 2, 0, 3])
+
+
+def _spectrum(x: Tensor) -> tuple[Tensor, Tensor]:
+    real = torch.cat([x, x * 2])[: N_FFT // 2 + 1]
+    return real[None], (real * torch.arange(N_FFT // 2 + 1)[:, None] / N_FFT)[None]
+
+
+def _inverse(x: Tensor) -> Tensor:
+    re, im = _spectrum(x)
+    y = torch.conv_transpose1d(torch.cat([re, im], 1), torch.cat([W_RE, W_IM])[:, None], stride=HOP)
+    y = y / torch.conv_transpose1d(torch.ones(1, 1, FRAMES), WINDOW.square()[None, None], stride=HOP)
+    return y[0, :, N_FFT // 2 : -(N_FFT // 2)]
+
+
+OPERATORS["aten::istft"] = (
+    lambda x: torch.istft(torch.complex(*_spectrum(x)), N_FFT, HOP, window=WINDOW),
+    _inverse,
+    "F.conv_transpose1d(torch.cat([re, im], 1), torch.cat([w_re, w_im])[:, None], stride=hop)",
+)
+OPERATORS["aten::scatter_reduce"] = (
+    lambda x: torch.zeros(4, LENGTH).scatter_reduce(0, INDEX[:, None].expand_as(x), x, "mean", include_self=False),
+    lambda x: (
+        torch.zeros(4, LENGTH).index_add(0, INDEX, x)
+        / torch.zeros(4, 1).index_add(0, INDEX, torch.ones(len(x), 1)).clamp(min=1)
+    ),
+    "torch.zeros(n, c).index_add(0, index, x)",
+)
+
+
 class Replaced(torch.nn.Module):
     """Every replacement in one module, so that they are exported in one go."""
 

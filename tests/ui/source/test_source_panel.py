@@ -45,6 +45,7 @@ from friction_tui.vocabulary.protocol import (
     SourceChanged,
     SourceText,
 )
+from friction_tui.vocabulary.protocol.evidence import ExportEvidence, ExportStep, ProgramLine, StepState
 from friction_tui.vocabulary.recipe import InputSpec, Recipe, Source, SourceKind
 from tests.ui.test_workbench import bench_of, screen_text, settled
 
@@ -313,3 +314,27 @@ async def test_a_real_source_is_exported_edited_and_followed(tmp_path: Path) -> 
         await until(lambda: state().revision > 2 and state().judged and not state().checking and not state().running())
         change = state().graph_change
         assert change is not None and len(change.added) == 1
+
+
+async def test_the_evidence_of_an_export_leads_to_its_nodes(
+    running: Running, worker_events: Callable[..., list[Event]]
+) -> None:
+    async with running() as (app, pilot, _):
+        await hear(app, pilot, exporting(), *over(1)[:1], *worker_events())
+        graph = app.live.state.graph
+        assert graph is not None
+        at = next(n for n, path in enumerate(graph.paths) if path == "9")
+        line = SourceLine(FILE, 6, "forward", "return self.fc(x)")
+        evidence = ExportEvidence(
+            steps=(ExportStep("captured", StepState.DONE),),
+            program=(ProgramLine("linear = aten.linear.default(x)", "1×4 float32", (graph.names[at],), line),),
+            operators=1,
+        )
+        await hear(app, pilot, Exported(revision=1, onnx_path="/tmp/e.onnx", seconds=4.0, evidence=evidence), SOURCE)
+        await pilot.press("8", "left")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "Source ─ export" in text and "captured program: 1 operators" in text
+        await pilot.press("end", "enter")
+        await settled(pilot)
+        assert app.live.state.selected == "9"
