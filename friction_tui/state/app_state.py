@@ -26,6 +26,7 @@ from friction_tui.vocabulary.protocol import (
     JobKind,
     Judged,
     LatencyResult,
+    LineChanged,
     LogLine,
     LostStep,
     MemoryForecast,
@@ -144,6 +145,8 @@ class AppState:
     hello: Hello | None = None
     worker_lost: bool = False
     """The worker died so often that it was not started again."""
+    line: LineChanged | None = None
+    """How it stands with the line to a worker elsewhere; None for one of this machine."""
     reopening: bool = False
     """A new worker is reading the model, in place of one that died."""
     summary: ModelSummary | None = None
@@ -230,6 +233,12 @@ class AppState:
         if self.recorded:
             return "this is a recording"
         return "you are only watching" if self.present is not None and self.present.own.watch_only else ""
+
+    @property
+    def line_lost(self) -> str:
+        """Why nobody answers at the other end of a line, "" while somebody does."""
+        line = self.line
+        return f"the connection to {line.where} is lost; R tries again" if line is not None and not line.up else ""
 
     @property
     def recipe(self) -> Recipe | None:

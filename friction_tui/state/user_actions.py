@@ -254,6 +254,7 @@ def _opened(state: AppState, request: Open) -> AppState:
         history=History(request.recipe, request.past, request.future),
         revision=request.revision,
         hello=state.hello,
+        line=state.line,
         gpu=state.gpu,
         notices=state.notices,
         notice_count=state.notice_count,

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
+from friction_tui import __version__
 from friction_tui.drawing.marks import marks_of
 from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, VerdictChange
 from friction_tui.state.derived import (
@@ -38,6 +39,7 @@ from friction_tui.vocabulary.protocol import (
     JobKind,
     JobProgress,
     Judged,
+    LineChanged,
     NetronStarted,
     Opened,
     OpsetPlanned,
@@ -136,6 +138,8 @@ def _moved(state: AppState, event: Event) -> AppState:
             return _refused(state, event)
         case WorkerDied():
             return _died(state, event)
+        case LineChanged():
+            return _line(state, event)
     return state
 
 
@@ -296,6 +300,24 @@ def _refused(state: AppState, event: Refused) -> AppState:
         return said
     said = replace(said, reopening=False)
     return taken_back(said) or replace(said, refused=event)
+
+
+def _line(state: AppState, event: LineChanged) -> AppState:
+    """Said when the line is lost and when it is back, not at every attempt in between."""
+    before, state = state.line, replace(state, line=event)
+    lost = before is not None and not before.up
+    if event.up:
+        if event.version not in ("", __version__):
+            text = f"{event.where} has friction-tui {event.version}, this terminal {__version__}"
+            state = state.with_notice(NoticeLevel.WARNING, text, "install the same version if something looks wrong")
+        return state.with_notice(NoticeLevel.INFO, f"connected to {event.where} again") if lost else state
+    if before is not None and lost and before.why == event.why:
+        return state
+    connected = before is not None and bool(before.machine)
+    what = f"connection to {event.where} lost" if connected else "no connection to the worker"
+    kept = "edits wait here, jobs go on there" if connected else "what you ask waits here"
+    again = "R tries again" if event.again_s is None else "it is tried again by itself, R tries now"
+    return state.with_notice(NoticeLevel.ERROR, f"{what}: {event.why or 'it ended'}", f"{kept}; {again}")
 
 
 def _died(state: AppState, event: WorkerDied) -> AppState:

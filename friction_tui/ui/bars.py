@@ -73,6 +73,7 @@ class StatusLine(Bar):
         {
             "hello",
             "worker_lost",
+            "line",
             "summary",
             "history",
             "jobs",

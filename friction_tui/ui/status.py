@@ -28,12 +28,18 @@ def verdict_engine(state: AppState) -> EngineInfo | None:
 
 def target_text(state: AppState) -> str:
     """`TensorRT-RTX 1.7.1 · SM89 · fp16`."""
+    machine = state.line.machine if state.line is not None else ""
     if state.worker_lost:
         return "no worker"
     if state.hello is None:
-        return "starting the worker …"
+        return f"starting the worker on {machine} …" if machine else "starting the worker …"
     engine = verdict_engine(state)
-    return " · ".join(filter(None, (engine.label if engine else "no TensorRT here", chosen_text(state))))
+    return " · ".join(filter(None, (machine, engine.label if engine else "no TensorRT here", chosen_text(state))))
+
+
+def line_text(state: AppState) -> Span:
+    """That the line to the worker is lost; empty while it is up."""
+    return ("connection lost", "error") if state.line_lost else ("", "text")
 
 
 def chosen_text(state: AppState) -> str:
@@ -151,6 +157,8 @@ def checked_text(state: AppState) -> Span:
     """How long the last verdict took, or that one is on its way."""
     if state.worker_lost:
         return "not checked", "error"
+    if state.line_lost and (state.checking or state.summary is None):
+        return "waiting", "error"
     if state.refused is not None:
         return "not opened", "error"
     export = state.running(JobKind.EXPORT)
@@ -194,6 +202,7 @@ def status(state: AppState, width: int) -> Line:
         (TARGET, ((target_text(state), "muted"),)),
         (1, tuple(counts(state))),
     ]
+    parts.append((0, (line_text(state),)))
     parts.append((1, (fixing_text(state),)))
     parts.append((2, (presence(state),)))
     if state.recipe is not None:

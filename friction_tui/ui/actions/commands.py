@@ -9,7 +9,7 @@ from friction_tui.state.app_state import NoticeLevel
 from friction_tui.state.user_actions import DismissNotice, SetAscii, SetAutoBuild
 from friction_tui.ui.panel import Ask, Begin, Cancel, Say
 from friction_tui.vocabulary.finding import Finding
-from friction_tui.vocabulary.protocol import JobKind, StartNetron
+from friction_tui.vocabulary.protocol import JobKind, Reconnect, StartNetron
 from friction_tui.vocabulary.recipe import History
 from friction_tui.vocabulary.recipe.changes import changes
 
@@ -166,6 +166,12 @@ def messages(bench: Workbench) -> None:
     from friction_tui.ui.dialogs.pages import messages_screen
 
     bench.app.push_screen(messages_screen(bench.state))
+
+
+def reconnect(bench: Workbench) -> None:
+    """Try now to reach the worker, or start one that was given up."""
+    bench.post_message(Ask(Reconnect()))
+    bench.post_message(Say("trying to reach the worker …"))
 
 
 def who(bench: Workbench) -> None:

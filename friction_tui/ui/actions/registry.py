@@ -111,6 +111,11 @@ def needs_job(state: AppState) -> str:
     return "" if state.running() is not None else needs_model(state) or "nothing is running"
 
 
+def needs_lost_worker(state: AppState) -> str:
+    """Nobody answers."""
+    return "" if state.line_lost or state.worker_lost else "the worker is there"
+
+
 def needs_two_builds(state: AppState) -> str:
     """There are two builds to compare."""
     return "" if len(state.builds) > 1 else needs_model(state) or "two builds are needed for a comparison"
@@ -138,6 +143,8 @@ def needs_runner(state: AppState) -> str:
 
 
 def _needs_idle_worker(state: AppState, kind: JobKind) -> str:
+    if state.line_lost:
+        return f"nobody is there: {state.line_lost}"
     if state.running(kind) is not None:
         return f"a {kind} is already running; Esc stops it"
     if state.hello is None:
@@ -385,6 +392,16 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "model.netron", "N", "Netron", "Open this model in Netron, in a browser", "Model", commands.netron, needs_model
+    ),
+    Action(
+        "session.reconnect",
+        "R",
+        "reconnect",
+        "Try now to reach the worker again",
+        "Session",
+        commands.reconnect,
+        needs_lost_worker,
+        rank=0,
     ),
     Action("session.who", "", "who is here", "Who shares this session, and how to join", "Session", commands.who),
     Action(

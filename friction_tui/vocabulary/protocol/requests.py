@@ -183,6 +183,10 @@ class Preview(msgspec.Struct, frozen=True, tag="preview"):
     rewrite: Rewrite
 
 
+class Reconnect(msgspec.Struct, frozen=True, tag="reconnect"):
+    """Try now to come back to a worker elsewhere, or start one that was given up. Answered by the client itself."""
+
+
 class StartNetron(msgspec.Struct, frozen=True, tag="start_netron"):
     """Serve the current model in Netron on loopback."""
 
@@ -205,9 +209,10 @@ Request = (
     | StartNetron
     | AskOthers
     | Preview
+    | Reconnect
 )
 
-LOOKS = (Inspect, ReadInitializer, Forecast, FindWidest, ReadSource, WatchGpu, WatchSource, Preview)
+LOOKS = (Inspect, ReadInitializer, Forecast, FindWidest, ReadSource, WatchGpu, WatchSource, Preview, Reconnect)
 """Requests that change nothing for anybody else: who only watches may make them, and a recording answers them."""
 
 
