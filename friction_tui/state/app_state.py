@@ -43,6 +43,7 @@ from friction_tui.vocabulary.protocol import (
     Refused,
     SourceText,
     Verified,
+    Viewer,
     WidestFound,
 )
 from friction_tui.vocabulary.recipe import History, Recipe, Rewrite
@@ -107,6 +108,15 @@ class Outcome:
     after: Recipe
     text: str
     verified: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who made an edit, from which recipe to which."""
+
+    before: Recipe
+    after: Recipe
+    by: str
 
 
 class PastExport(msgspec.Struct, frozen=True):
@@ -224,6 +234,14 @@ class AppState:
     """What the TensorRTs of other environments say, which may be of an older revision."""
     present: Present | None = None
     """Who else looks at this session; None while it is not shared."""
+    looking: Mapping[str, str] = field(default_factory=dict)
+    """Where the cursors of the viewers are: a path of the graph by name."""
+    pointed: tuple[int, str] = (0, "")
+    """How often somebody said "look here", and who did last."""
+    following: str = ""
+    """Whose cursor the one of this screen follows, "" for nobody's."""
+    authors: tuple[Author, ...] = ()
+    """Who made which edit of a shared session, in the order made."""
     recorded: bool = False
     """A recording is shown: there is no worker, and nothing can be changed."""
 
@@ -239,6 +257,17 @@ class AppState:
         """Why nobody answers at the other end of a line, "" while somebody does."""
         line = self.line
         return f"the connection to {line.where} is lost; R tries again" if line is not None and not line.up else ""
+
+    @property
+    def others_at(self) -> dict[str, list[Viewer]]:
+        """The other viewers by the path that their cursor is on."""
+        found: dict[str, list[Viewer]] = {}
+        present = self.present
+        for viewer in present.viewers if present is not None else ():
+            path = self.looking.get(viewer.name, "")
+            if path and present is not None and viewer.name != present.you:
+                found.setdefault(path, []).append(viewer)
+        return found
 
     @property
     def recipe(self) -> Recipe | None:

@@ -86,6 +86,7 @@ class StatusLine(Bar):
             "reopening",
             "refused",
             "present",
+            "following",
             "recorded",
         }
     )
@@ -155,6 +156,9 @@ class KeyLine(Bar):
             "problem",
             "jobs",
             "reopening",
+            "line",
+            "worker_lost",
+            "present",
             "lost",
             "taken_back",
             "keys",

@@ -204,7 +204,7 @@ def status(state: AppState, width: int) -> Line:
     ]
     parts.append((0, (line_text(state),)))
     parts.append((1, (fixing_text(state),)))
-    parts.append((2, (presence(state),)))
+    parts.append((1 if state.following else 2, (presence(state),)))
     if state.recipe is not None:
         parts.append((2, _apart(known(state))))
         parts.append((5, (checked_text(state),)))

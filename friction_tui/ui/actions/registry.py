@@ -116,6 +116,13 @@ def needs_lost_worker(state: AppState) -> str:
     return "" if state.line_lost or state.worker_lost else "the worker is there"
 
 
+def needs_others(state: AppState) -> str:
+    """Somebody else looks at this session."""
+    if state.present is None:
+        return "this session is not shared"
+    return "" if len(state.present.viewers) > 1 else "nobody else is here"
+
+
 def needs_two_builds(state: AppState) -> str:
     """There are two builds to compare."""
     return "" if len(state.builds) > 1 else needs_model(state) or "two builds are needed for a comparison"
@@ -401,7 +408,27 @@ ACTIONS: tuple[Action, ...] = (
         "Session",
         commands.reconnect,
         needs_lost_worker,
-        rank=0,
+        rank=1,
+    ),
+    Action(
+        "session.follow",
+        "f",
+        "follow",
+        "Let the graph follow somebody else's cursor: the next of them, or nobody",
+        "Session",
+        commands.follow,
+        needs_others,
+        rank=7,
+    ),
+    Action(
+        "session.point",
+        "L",
+        "look here",
+        "Show the others where you are; it moves those who follow you",
+        "Session",
+        commands.point,
+        needs_others,
+        rank=7,
     ),
     Action("session.who", "", "who is here", "Who shares this session, and how to join", "Session", commands.who),
     Action(

@@ -100,6 +100,8 @@ from friction_tui.vocabulary.protocol.sharing import (
     Ended as Ended,
     FromViewer as FromViewer,
     Join as Join,
+    Looking as Looking,
+    Looks as Looks,
     Present as Present,
     Snapshot as Snapshot,
     Synced as Synced,
