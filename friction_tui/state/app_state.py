@@ -41,6 +41,7 @@ from friction_tui.vocabulary.protocol import (
     Present,
     Previewed,
     Refused,
+    Sending,
     SourceText,
     Verified,
     Viewer,
@@ -157,6 +158,8 @@ class AppState:
     """The worker died so often that it was not started again."""
     line: LineChanged | None = None
     """How it stands with the line to a worker elsewhere; None for one of this machine."""
+    sending: Sending | None = None
+    """A file that is on its way to the worker."""
     reopening: bool = False
     """A new worker is reading the model, in place of one that died."""
     summary: ModelSummary | None = None

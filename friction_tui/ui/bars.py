@@ -74,6 +74,7 @@ class StatusLine(Bar):
             "hello",
             "worker_lost",
             "line",
+            "sending",
             "summary",
             "history",
             "jobs",

@@ -12,6 +12,7 @@ from friction_tui.ui.problems.panel import counts
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.protocol import CheckState, EngineInfo, JobKind, LogLevel
 from friction_tui.vocabulary.recipe import Precision
+from friction_tui.vocabulary.units import size_text
 
 GAP: Span = ("   ", "text")
 TARGET = 4
@@ -38,7 +39,10 @@ def target_text(state: AppState) -> str:
 
 
 def line_text(state: AppState) -> Span:
-    """That the line to the worker is lost; empty while it is up."""
+    """That the line to the worker is lost, or that a file goes over it; empty otherwise."""
+    sending = state.sending
+    if sending is not None and not state.line_lost:
+        return f"sending {sending.done * 100 // max(sending.total, 1)}% of {size_text(sending.total)}", "note"
     return ("connection lost", "error") if state.line_lost else ("", "text")
 
 
@@ -182,8 +186,9 @@ def fixing_text(state: AppState) -> Span:
 
 
 def _instead(part: tuple[int, tuple[Span, ...]], state: AppState) -> list[tuple[int, tuple[Span, ...]]]:
-    """What is left of a part that has no room: of the target what the user chose, of what is known all but the runs."""
-    chosen = chosen_text(state)
+    """What is left of a part that has no room: of the target the machine and what was chosen, of the rest no runs."""
+    machine = state.line.machine if state.line is not None else ""
+    chosen = " · ".join(filter(None, (machine, chosen_text(state))))
     if part[0] == TARGET and chosen:
         return [(TARGET - 1, ((chosen, "muted"),))]
     return [(1, _apart(known(state, with_runs=False)))] if part[1] == _apart(known(state)) else []

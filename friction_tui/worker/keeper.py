@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -34,13 +35,18 @@ from friction_tui.vocabulary.protocol.line import (
     FromWorker,
     Leave,
     NotAttached,
+    Offer,
+    Offered,
+    Piece,
     Received,
     WorkerEnded,
     read,
     written,
 )
+from friction_tui.worker.store import Store
 
 LONGEST_REQUEST = 16 << 20
+LONGEST_PIECE = 8 << 20
 JOIN_SECONDS = 20.0
 """How long a connection may stay without a word."""
 MOST_WAITING = 512 << 20
@@ -91,6 +97,7 @@ class Keeper:
         self._ended: WorkerEnded | None = None
         self._link: Link | None = None
         self._alone_since = time.monotonic()
+        self._store, self._attempt = Store(), 0
         self._loop = asyncio.get_running_loop()
         self.over = asyncio.Event()
         threading.Thread(target=self._listen_to_worker, name="worker's events", daemon=True).start()
@@ -200,6 +207,25 @@ class Keeper:
             if isinstance(said, Received):
                 self._trim(said.number)
                 link.say(Received(self._heard))
+            elif isinstance(said, Offer):
+                self._attempt = said.attempt
+                await self._answer(link, said.key, self._store.take, said)
+            elif isinstance(said, Piece):
+                if not 0 <= said.size <= LONGEST_PIECE:
+                    return
+                try:
+                    content = await reader.readexactly(said.size)
+                except (asyncio.IncompleteReadError, OSError):
+                    return
+                if said.attempt == self._attempt:
+                    await self._answer(link, said.key, self._store.put, said.key, said.offset, content)
+
+    async def _answer(self, link: Link, key: str, do: Callable[..., Offered], *given: object) -> None:
+        """Say what became of a file, or of a piece of one; one that is all there is read back first."""
+        answer = await asyncio.to_thread(do, *given)
+        if not answer.path and not answer.why_not and answer.done == self._store.length(key):
+            answer = await asyncio.to_thread(self._store.whole, key)
+        link.say(msgspec.structs.replace(answer, attempt=self._attempt))
 
     async def _feed(self, link: Link) -> None:
         with contextlib.suppress(OSError):  # who listens to it hears that too

@@ -19,7 +19,7 @@ import msgspec
 from friction_tui import __version__
 from friction_tui.processes import private
 from friction_tui.processes.child import Child
-from friction_tui.vocabulary.protocol import PROTOCOL, Event, Hello, LineChanged
+from friction_tui.vocabulary.protocol import PROTOCOL, Event, Hello, LineChanged, NeedWeights, Open, Sent
 from friction_tui.vocabulary.protocol.line import (
     MARK,
     Attach,
@@ -28,11 +28,13 @@ from friction_tui.vocabulary.protocol.line import (
     FromWorker,
     Leave,
     NotAttached,
+    Offered,
     Received,
     WorkerEnded,
     read,
     written,
 )
+from friction_tui.worker.sending import Sender, can_be_sent
 
 BEAT_S = 5.0
 """Seconds between two signs of life."""
@@ -45,6 +47,7 @@ BACKOFF_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 _PIECE = 1 << 16
 _EVERY = 256
 """Events after which the other end is told that they came."""
+_NEEDS_WEIGHTS = b'{"type":"need_weights"'
 _DECODER: msgspec.json.Decoder[FromWorker] = msgspec.json.Decoder(FromWorker)
 
 
@@ -76,6 +79,10 @@ class RemoteWorker:
         self._sent: collections.deque[bytes] = collections.deque()
         self._first = 0
         """Number of the first request in `_sent`."""
+        self._held: list[bytes] = []
+        """What waits until a file is there that it is about."""
+        self._sending = 0
+        self._files = Sender(self._say_bytes, self._tell)
         self._control: collections.deque[bytes] = collections.deque()
         self._received = 0
         self._news = threading.Condition()
@@ -85,11 +92,39 @@ class RemoteWorker:
     """It has no process on this machine."""
 
     def send(self, message: object) -> None:
-        """Send a message as soon as the line is up. Raises UnicodeEncodeError as `Child.send` does."""
+        """Send a message as soon as the line is up. Raises UnicodeEncodeError as `Child.send` does.
+
+        A file of this machine goes before the request to open it, and before all that is asked after that.
+        """
         line = msgspec.json.encode(message) + b"\n"
         with self._news:
-            self._sent.append(line)
+            source = message.recipe.source if isinstance(message, Open) else None
+            if source is not None and can_be_sent(source.path, source.factory):
+                self._sending += 1
+                self._files.send(source.path, weights=False, then=self._file_came)
+            if self._sending:
+                self._held.append(line)
+            else:
+                self._sent.append(line)
             self._news.notify_all()
+
+    def _file_came(self, sent: Sent | None) -> None:
+        with self._news:
+            if sent is not None:
+                self._sent.append(msgspec.json.encode(sent) + b"\n")
+            self._sending -= 1
+            if not self._sending:
+                self._sent.extend(self._held)
+                self._held.clear()
+            self._news.notify_all()
+
+    def _send_weights(self, path: str) -> None:
+        def came(sent: Sent | None) -> None:
+            with self._news:
+                self._sent.append(msgspec.json.encode(sent or Sent(path, "", light=True)) + b"\n")
+                self._news.notify_all()
+
+        self._files.send(path, weights=True, then=came)
 
     def reconnect(self) -> None:
         """Try to come back now."""
@@ -127,6 +162,7 @@ class RemoteWorker:
     def kill(self) -> None:
         """Hang up."""
         self._closing = True
+        self._files.close()
         self._again.set()
         line = self._line or self._early
         if line is not None:
@@ -164,6 +200,10 @@ class RemoteWorker:
             attached = self._answer(line, lines)
             with self._news:
                 self._trim(attached.received)
+                self._control.clear()  # what belonged to the line before
+                if self._closing:
+                    self._control.append(written(Leave()))
+            self._files.line_is_up()
             self._attached_once, self._machine = True, attached.machine
             self._tell(LineChanged(machine=attached.machine, up=True, version=attached.version))
             threading.Thread(
@@ -211,6 +251,8 @@ class RemoteWorker:
         for line in lines:
             if not line.startswith(MARK):
                 self._received += 1
+                if line.startswith(_NEEDS_WEIGHTS):
+                    self._send_weights(msgspec.json.decode(line, type=NeedWeights).path)
                 if self._received % _EVERY == 0:
                     self._say(Received(self._received))
                 yield line
@@ -219,13 +261,18 @@ class RemoteWorker:
             if isinstance(said, Received):
                 with self._news:
                     self._trim(said.number)
+            if isinstance(said, Offered):
+                self._files.hear(said)
             if isinstance(said, WorkerEnded):
                 raise _Over(said.how, said.last_words)
         raise _Lost(_ended(self._line) if self._line is not None else "")
 
     def _say(self, message: FromTerminal) -> None:
+        self._say_bytes(written(message))
+
+    def _say_bytes(self, content: bytes) -> None:
         with self._news:
-            self._control.append(written(message))
+            self._control.append(content)
             self._news.notify_all()
 
     def _trim(self, received: int) -> None:

@@ -388,6 +388,21 @@ class LineChanged(msgspec.Struct, frozen=True, kw_only=True, tag="line"):
         return self.machine or "the worker's machine"
 
 
+class NeedWeights(msgspec.Struct, frozen=True, tag="need_weights"):
+    """The worker cannot go on without the weights of a file that was sent without them (`Sent.light`)."""
+
+    path: str
+
+
+class Sending(msgspec.Struct, frozen=True, kw_only=True, tag="sending"):
+    """Made by the client: a file is on its way to the worker, `done` of `total` bytes. `why_not`: it cannot be sent."""
+
+    path: str
+    done: int
+    total: int
+    why_not: str = ""
+
+
 Event = (
     Hello
     | Opened
@@ -416,4 +431,6 @@ Event = (
     | Refused
     | WorkerDied
     | LineChanged
+    | NeedWeights
+    | Sending
 )

@@ -59,8 +59,77 @@ class Leave(msgspec.Struct, frozen=True, tag="leave"):
     """The terminal needs this worker no more."""
 
 
-FromTerminal = Attach | Received | Leave
-FromWorker = Attached | NotAttached | Received | WorkerEnded
+class Part(msgspec.Struct, frozen=True):
+    """A file of a parcel: its name relative to the model's folder, its size, and which bytes of it are sent.
+
+    `segments` are (offset, length) pairs in their order. The rest of the file is zeros.
+    """
+
+    name: str
+    size: int
+    segments: tuple[tuple[int, int], ...]
+
+
+class Packed(msgspec.Struct, frozen=True):
+    """The files of a model in `folder`, the model first: `whole`, and `light` without the weights, () if all is light.
+
+    `why_not`: it is not a model that can be sent.
+    """
+
+    folder: str = ""
+    whole: tuple[Part, ...] = ()
+    light: tuple[Part, ...] = ()
+    why_not: str = ""
+
+
+class Offer(msgspec.Struct, frozen=True, kw_only=True, tag="offer"):
+    """The terminal has files for the worker; the first part is the model. Their segments are one stream of bytes.
+
+    `key` is the SHA-256 of that stream and the parts' layout, in hex: what a parcel is found by later.
+    """
+
+    key: str
+    parts: tuple[Part, ...]
+    attempt: int = 0
+    """Counted up whenever it is offered again; pieces and answers of an older attempt mean nothing."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of the stream."""
+        return sum(length for part in self.parts for _, length in part.segments)
+
+
+class Offered(msgspec.Struct, frozen=True, kw_only=True, tag="offered"):
+    """How many bytes of a parcel's stream are there. `path` is where its model lies once all were verified, "" before.
+
+    `why_not`: it is not taken.
+    """
+
+    key: str
+    done: int = 0
+    path: str = ""
+    why_not: str = ""
+    attempt: int = 0
+
+
+class Piece(msgspec.Struct, frozen=True, kw_only=True, tag="piece"):
+    """`size` bytes of a parcel's stream from `offset` on follow this line. Answered by `Offered`."""
+
+    key: str
+    offset: int
+    size: int
+    attempt: int = 0
+
+
+FromTerminal = Attach | Received | Leave | Offer | Piece
+FromWorker = Attached | NotAttached | Received | WorkerEnded | Offered
+
+
+def layout(parts: tuple[Part, ...]) -> bytes:
+    """What a parcel's key says of its files beside their bytes."""
+    return msgspec.json.encode(parts)
+
+
 _Said = TypeVar("_Said")
 
 
