@@ -476,12 +476,24 @@ def locate() -> None:
 
 
 @main.command()
-def worker() -> None:
-    """Run as a worker on stdin and stdout, for an app at the other end of ssh."""
-    from friction_tui.processes.begin import command
-    from friction_tui.processes.child import run_here
+@click.option(
+    "--keep",
+    "keep_s",
+    type=click.FloatRange(1, 1e6),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the worker goes on while its line is cut.",
+)
+def worker(keep_s: float) -> None:
+    """Run as a worker on stdin and stdout, for an app at the other end of ssh.
 
-    sys.exit(run_here(command("friction_tui.worker.host")))
+    It is for `friction-tui MODEL --worker "ssh box friction-tui worker"`. When the line is cut, the worker and its jobs
+    go on, and the app comes back to them by itself.
+    """
+    from friction_tui.worker.relay import relay
+
+    sys.exit(relay(keep_s))
 
 
 @main.command()

@@ -8,6 +8,7 @@ The seed decides everything but the moments at which the machine is slower or fa
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from benchmarks.hardening.keys import keys
 from benchmarks.hardening.kills import kills
+from benchmarks.hardening.lines import lines
 from benchmarks.hardening.models import models, recipe_files
 from benchmarks.hardening.mutations import SAMPLES, samples
 from benchmarks.hardening.planted import planted
@@ -29,6 +31,8 @@ def main() -> int:
     options.add_argument("--models", type=int, default=3000)
     options.add_argument("--recipes", type=int, default=200)
     options.add_argument("--kills", type=int, default=200)
+    options.add_argument("--lines", type=int, default=200)
+    options.add_argument("--line", default="", metavar="COMMAND", help="of the class lines: `ssh box`, by default none")
     options.add_argument("--keys", type=int, default=10_000)
     options.add_argument("--seed", type=int, default=1)
     options.add_argument("--only", action="append", default=[], help="a class, such as kills; may be repeated")
@@ -42,6 +46,13 @@ def main() -> int:
             "statuses": lambda: statuses(folder / "statuses", small),
             "planted": lambda: planted(folder / "planted", small),
             "kills": lambda: kills(chosen.kills, chosen.seed, folder / "kills", detector),
+            "lines": lambda: lines(
+                chosen.lines,
+                chosen.seed,
+                folder / "lines",
+                SAMPLES / "baked_batch.onnx",
+                shlex.split(chosen.line),
+            ),
             "keys": lambda: keys(chosen.keys, chosen.seed, folder / "keys", detector),
             "recipes": lambda: recipe_files(chosen.recipes, chosen.seed, folder / "recipes"),
             "models": lambda: models(chosen.models, chosen.seed, folder / "models"),

@@ -7,7 +7,7 @@ one whose `FileFacts` say what it is, and a broken model opens with what could b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx
@@ -59,11 +59,16 @@ class OpenedModel:
     file: FileFacts
     index: GraphIndex
     external: tuple[ExternalFile, ...]
+    hollow: bool = False
+    """Its large tensors are zeros here: the true ones are on the machine that it was sent from."""
 
 
-def open_model(path: Path) -> OpenedModel:
+def open_model(path: Path, *, hollow: bool = False) -> OpenedModel:
     """Open `path`. Never raises for what the file contains or for its absence: see `OpenedModel.file`."""
-    path = Path(path)
+    return replace(_open(Path(path)), hollow=hollow)
+
+
+def _open(path: Path) -> OpenedModel:
     try:
         if path.is_dir():
             return _empty(path, 0, "directory", f"{path} is a directory, not a model file.")

@@ -36,7 +36,7 @@ def weightless(proto: onnx.ModelProto, keep_dir: Path, folder: Path | None = Non
     which parsers read; those in external files only if `folder`, the model's own, is given and holds them.
     The copy is valid as long as it lies, or is parsed as if it lay, in `keep_dir`.
     """
-    kept = _quantization_parameters(proto)
+    kept = quantization_parameters(proto)
     end = 0
 
     def replace(tensor: onnx.TensorProto) -> onnx.TensorProto:
@@ -67,7 +67,7 @@ def _keeps_values(tensor: onnx.TensorProto, kept: set[str]) -> bool:
     return size <= _SMALL or tensor.name in kept or (tensor.data_type in _INDEX_TYPES and size <= _INTEGERS)
 
 
-def _quantization_parameters(proto: onnx.ModelProto) -> set[str]:
+def quantization_parameters(proto: onnx.ModelProto) -> set[str]:
     """Names of scales and zero points: parsers check that they are positive and symmetric."""
     return {
         name

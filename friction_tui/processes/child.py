@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import select
 import signal
 import subprocess
 import threading
@@ -24,7 +23,6 @@ TAIL = 4000
 Stop = Callable[[], bool]
 _POLL_S = 0.05
 _GRACE_S = 5.0
-_LEFT_ALONE_S = 1.0
 _ENCODER = msgspec.json.Encoder()
 
 _STARTER = ThreadPoolExecutor(1, "start of children")
@@ -155,24 +153,6 @@ class Finished:
     def last_line(self) -> str:
         """The last line it wrote to stderr, which names a Python error, else how it ended."""
         return self.tail.splitlines()[-1] if self.tail and self.code is not None else f"its process {self.how}"
-
-
-def run_here(command: Sequence[str]) -> int:
-    """Run a command on the stdin and stdout of this process; returns its exit status.
-
-    It is killed when nobody is left at the other end of stdin and it does not end by itself: at work in native code it
-    may not notice.
-    """
-    process = _STARTER.submit(subprocess.Popen[bytes], command, env=environment()).result()
-    ends = select.poll()
-    ends.register(0, select.POLLRDHUP)
-    while process.poll() is None:
-        if ends.poll(_POLL_S * 1000):
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(_LEFT_ALONE_S)
-            process.kill()
-            break
-    return process.wait()
 
 
 def run(

@@ -17,16 +17,17 @@ PREFIX = "friction_tui-"
 """What the names of temporary folders begin with."""
 
 
-def take(path: Path, *, create: bool = True) -> int | None:
+def take(path: Path, *, create: bool = True, shared: bool = False) -> int | None:
     """Lock a file, which is made if need be, or a folder; the descriptor that holds the lock.
 
-    None where another process holds it. Raises OSError where it cannot be opened.
+    Several processes may hold a `shared` lock. None where another process holds it. Raises OSError where it cannot be
+    opened.
     """
     while True:
         flags = os.O_RDONLY if path.is_dir() else os.O_RDWR | (os.O_CREAT if create else 0)
         descriptor = os.open(path, flags | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
             return None
@@ -36,6 +37,11 @@ def take(path: Path, *, create: bool = True) -> int | None:
         if _same(descriptor, path):
             return descriptor
         os.close(descriptor)  # it was removed in between: the lock is on nothing
+
+
+def share(descriptor: int) -> None:
+    """Let others hold the lock too, each of them shared."""
+    fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def held(path: Path) -> bool:

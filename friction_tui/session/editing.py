@@ -30,6 +30,7 @@ from friction_tui.session.first_look import FirstLook
 from friction_tui.session.judging import Judgement, compile_in_background, judge, report_from_table
 from friction_tui.session.lost import remaining, with_others
 from friction_tui.session.opening import complete, row_labels
+from friction_tui.session.sent_files import NoWeights, SentFiles
 from friction_tui.sources.consent import fingerprint
 from friction_tui.sources.target import NotASource
 from friction_tui.vocabulary.finding import Finding, Tier
@@ -48,7 +49,7 @@ from friction_tui.vocabulary.protocol import (
     StepsLost,
     Verified,
 )
-from friction_tui.vocabulary.recipe import Precision, Recipe, Rewrite, Source
+from friction_tui.vocabulary.recipe import Precision, Recipe, Rewrite, Source, SourceKind
 from friction_tui.vocabulary.recipe.export_sizes import Limits, why_export_again
 
 
@@ -129,6 +130,9 @@ class Editing:
         """Steps of the recipe that did not apply when the model was opened; an undo may bring them back."""
         self._background = False
         """Whether kernels are compiled in the background once a verdict stands."""
+        self.files = SentFiles(emit)
+        self._newest: tuple[int, Recipe] | None = None
+        """Revision and recipe that were asked for last."""
         self._limits: Limits = {}
         """The sizes that the open model was exported for."""
 
@@ -145,6 +149,11 @@ class Editing:
         What was open stays until the new model is there; a failed export leaves it and tells its findings. `because` is
         why an edit exports.
         """
+        sent = self.files.where(request.recipe.source.path)
+        if sent is not None:
+            source = msgspec.structs.replace(request.recipe.source, kind=SourceKind.ONNX)
+            request = msgspec.structs.replace(request, recipe=msgspec.structs.replace(request.recipe, source=source))
+        self._newest = request.revision, request.recipe
         leave_out_native(request.careful)
         self._drawn = request.drawn
         self._background = request.kernels
@@ -157,6 +166,8 @@ class Editing:
             self._emit(allowed)
             return
         origin = self._export(request.revision, allowed, stop, because)
+        if sent is not None:
+            origin = replace(origin, path=Path(sent.stored), files=(Path(sent.stored),))
         if stop():
             return
         if origin.unagreed and fingerprint(allowed.source) != allowed.source.consent_hash:
@@ -172,7 +183,8 @@ class Editing:
         looked, self._looked = self._looked, None
         if looked is None or looked.model.path != origin.path:
             looked = None
-        base, self._limits = looked.model if looked else open_model(origin.path), origin.limits
+        hollow = sent is not None and sent.light
+        base, self._limits = looked.model if looked else open_model(origin.path, hollow=hollow), origin.limits
         unedited = msgspec.structs.replace(origin.recipe, rewrites=(), opset=None, precision=Precision.AS_EXPORTED)
         weights = dict.fromkeys(file.path for file in base.external if not file.escapes)
         self.watched = origin.files or (base.path, *weights)
@@ -181,6 +193,7 @@ class Editing:
         if edits(unedited) == edits(origin.recipe):
             self._ask_parser(judgement, base, origin.recipe)
         recipe = complete(base, origin.recipe)  # takes its time on a large graph, which is on the screen by now
+        self._newest = request.revision, recipe
         self._emit(Opened(revision=request.revision, summary=summarize(base), recipe=recipe))
         self._ever_lost.clear()
         self._judge(judgement, recipe, just_opened=True)
@@ -194,6 +207,7 @@ class Editing:
 
     def apply(self, request: Apply, stop: Stop) -> None:
         """Judge again after an edit. An edit that cannot be applied is refused and leaves everything as it was."""
+        self._newest = request.revision, request.recipe
         if self._failed is not None and same_export(request.recipe, self._failed):
             self._apply_without_export(request, stop, self._failed)
             return
@@ -240,6 +254,14 @@ class Editing:
 
     def _judge(self, judgement: Judgement, recipe: Recipe, *, just_opened: bool = False) -> None:
         assert self.current is not None
+        try:
+            self._fill(self.current, recipe, judgement.stop)
+        except Stopped:
+            return
+        except NoWeights as error:
+            why = "Try again once the other machine can be reached."
+            self._emit(Refused("The edit needs the weights", str(error), why, revision=judgement.revision))
+            return
         revision, lost = judgement.revision, self.current.lost
         try:
             current = self._edited(self.current, recipe, judgement.stop, just_opened=just_opened)
@@ -264,6 +286,23 @@ class Editing:
             if judgement.background:
                 compiling = (judgement, context, kept)
                 threading.Thread(target=compile_in_background, args=compiling, name="kernels", daemon=True).start()
+
+    def again(self) -> Apply | None:
+        """The request to judge once more what was judged last."""
+        return Apply(*self._newest) if self._newest is not None else None
+
+    def _fill(self, current: CurrentModel, recipe: Recipe, stop: Stop) -> None:
+        """Take the weights of a model that was sent without them, once they are there; an edit waits for them."""
+        if not current.base.hollow:
+            return
+        source = current.recipe.source.path
+        sent = self.files.where(source)
+        if sent is None or (sent.light and edits(recipe) == edits(current.asked)):
+            return
+        base = open_model(self.files.whole(source, stop))
+        self.watched = (base.path, *dict.fromkeys(file.path for file in base.external if not file.escapes))
+        table = ShapeTable(base, current.recipe.profile)
+        self.current, self._kept = replace(current, base=base, model=base, table=table), None
 
     def _reopening(self, request: Apply) -> Open:
         return Open(revision=request.revision, recipe=request.recipe, kernels=self._background)

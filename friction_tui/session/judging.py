@@ -40,6 +40,9 @@ WEIGHTS = "weights"
 """The check that reads stored values."""
 SHAPES = "shapes"
 """The check after which every point of the ranges is known."""
+READS_WEIGHTS = frozenset({WEIGHTS, "impossible constants", "half precision", "lost values", "quantization"})
+"""The checks that say nothing of a model whose weights are on another machine."""
+NO_WEIGHTS = "the weights are not on this machine yet; what needs them, such as a build, fetches them"
 NOT_INFERRED = "shapes that onnx infers"
 """Reported as a check that failed when onnx's native code gave no answer."""
 SECOND_OPINION = "second opinion"
@@ -182,6 +185,9 @@ def judge(
 def _run_check(judgement: Judgement, check: Check, context: CheckContext, kept: ProfileFreeResults) -> None:
     since = time.monotonic()
     name = check.name
+    if context.model.hollow and name in READS_WEIGHTS:
+        judgement.report(name, CheckState.UNAVAILABLE, (), source=RULE, note=NO_WEIGHTS, since=since)
+        return
     findings = kept.findings.get(name)
     if findings is None:
         try:

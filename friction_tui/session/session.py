@@ -38,6 +38,7 @@ from friction_tui.vocabulary.protocol import (
     Previewed,
     Refused,
     Saved,
+    Sent,
     SourceText,
     StartJob,
     Stats,
@@ -118,6 +119,9 @@ class Session:
         current = self._editing.current
         if current is None:
             return Previewed(request.revision, request.rewrite, why_not="no model is open")
+        if current.base.hollow:
+            why = "the weights are not on this machine yet; applying it fetches them"
+            return Previewed(request.revision, request.rewrite, why_not=why)
         try:
             model = self._editing.with_rewrite(current, request.rewrite, stop)
         except RecipeRefused as error:
@@ -193,6 +197,26 @@ class Session:
         from friction_tui.session.saving import save_engine
 
         return save_engine(self._jobs.engine_path, path)
+
+    @property
+    def hollow(self) -> bool:
+        """Whether the open model's weights are still on the machine that it was sent from."""
+        current = self._editing.current
+        return current is not None and current.base.hollow
+
+    def sent(self, sent: Sent) -> None:
+        """The terminal has sent a file, or its weights."""
+        self._editing.files.take(sent)
+
+    def fetch_weights(self, stop: Stop) -> Apply | None:
+        """Wait for the open model's weights; the request that then has it judged with them.
+
+        Raises Stopped and NoWeights.
+        """
+        current = self._editing.current
+        if current is not None and current.base.hollow:
+            self._editing.files.whole(current.recipe.source.path, stop)
+        return self._editing.again()
 
     def job_request(self, request: StartJob) -> JobRequest | Refused:
         """What a job process needs to know, or why it cannot start."""

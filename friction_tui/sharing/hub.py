@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from friction_tui.sharing.session_code import SessionCode, Start
 from friction_tui.sharing.viewer import ViewerConnection
 from friction_tui.state.app_state import AppState
 from friction_tui.state.dispatch import dispatch
-from friction_tui.state.user_actions import next_job
+from friction_tui.state.user_actions import after_request, next_job
 from friction_tui.state.viewer_messages import snapshot
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -43,6 +44,8 @@ from friction_tui.vocabulary.protocol import (
     FromViewer,
     Inspect,
     Join,
+    Looking,
+    Looks,
     NetronStarted,
     Open,
     Present,
@@ -118,6 +121,7 @@ class Hub:
             return
         watch_only = join.watch_only or (self._start.watch_only and bool(self._viewers))
         viewer = ViewerConnection(self._free_name(join.name), writer, self._snapshot_for, watch_only=watch_only)
+        viewer.colour = next(free for free in count() if free not in {other.colour for other in self._viewers})
         self._viewers.append(viewer)
         self._announce(f"{viewer.name} joined")
         viewer.resync("")
@@ -155,11 +159,16 @@ class Hub:
                 return
             if isinstance(said, Synced):
                 viewer.synced = said.number
+            elif isinstance(said, Looking):
+                looks = Looks(viewer.name, said.path, said.here)
+                self._state = dispatch(self._state, msgspec.structs.replace(looks, here=False))
+                self._send_all(looks, apart=viewer)
             else:
                 self.asked(viewer, said)
 
     def _left(self, viewer: ViewerConnection) -> None:
         self._viewers.remove(viewer)
+        self._state = replace(self._state, looking={k: v for k, v in self._state.looking.items() if k != viewer.name})
         self._gpu_every.pop(viewer, None)
         for waiting in self._asked.values():
             waiting[:] = [other for other in waiting if other is not viewer]
@@ -172,7 +181,7 @@ class Hub:
             viewer.send(_line(self._present(viewer, said)))
 
     def _present(self, viewer: ViewerConnection, said: str = "") -> Present:
-        here = tuple(Viewer(viewer.name, viewer.watch_only) for viewer in self._viewers)
+        here = tuple(Viewer(viewer.name, viewer.watch_only, viewer.colour) for viewer in self._viewers)
         return Present(viewers=here, you=viewer.name, code=self._code, said=said)
 
     def _snapshot_for(self, viewer: ViewerConnection, number: int, why: str) -> bytes:
@@ -217,7 +226,7 @@ class Hub:
             viewer.resync(f"your {what}: somebody else changed the session first")
             return
         asked = Asked(viewer.name, request, state.recipe if isinstance(request, StartJob) else None)
-        self._state = dispatch(state, request)
+        self._state = after_request(state, request, asked.recipe, viewer.name)
         if isinstance(request, Open):
             self._opened_by = viewer
         self._send_all(asked, apart=viewer)

@@ -7,21 +7,16 @@ enter; the secret protects it from other users of the account, and is not writte
 from __future__ import annotations
 
 import os
-import secrets
-import socket
-import stat
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
-ALPHABET = "23456789abcdefghjkmnpqrstvwxyz"
-"""Without what is mistaken for something else when read aloud: 0 and o, 1, i and l, u and v."""
+from friction_tui.processes import private
+from friction_tui.processes.private import ALPHABET, LONGEST_PATH
+
 NAME_LENGTH, TOKEN_LENGTH = 4, 16
-"""16 of 30 letters are 78 bits."""
-LONGEST_PATH = 100
-"""Bytes of a socket's path that every platform takes (`sun_path` in unix(7): 108 on Linux, 104 on macOS)."""
+_ELSEWHERE = "Set XDG_RUNTIME_DIR to a directory of your own."
 
 
 class BadSessionCode(Exception):
@@ -53,24 +48,20 @@ class Start(msgspec.Struct, frozen=True):
 def runtime_dir() -> Path:
     """The directory of the sockets: under XDG_RUNTIME_DIR, else in the temporary directory under the user's number."""
     given = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(given) / "friction-tui" if given else Path(tempfile.gettempdir()) / f"friction-tui.{os.getuid()}"
+    return Path(given) / "friction-tui" if given else private.temporary_dir()
 
 
 def new_code() -> SessionCode:
     """A code for a session that begins now; its directory is made for this account only."""
-    folder = runtime_dir()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadSessionCode(
-            f"{folder} cannot be made: {error.strerror}. Set XDG_RUNTIME_DIR to a directory of your own."
-        ) from error
-    _check_is_ours(folder)
-    _sweep(folder)
-    path = folder / f"{_letters(NAME_LENGTH)}.sock"
+        folder = private.made(runtime_dir())
+    except private.NotPrivate as error:
+        raise BadSessionCode(f"{error} {_ELSEWHERE}") from error
+    private.sweep(folder)
+    path = folder / f"{private.letters(NAME_LENGTH)}.sock"
     if len(os.fsencode(path)) > LONGEST_PATH:
         raise BadSessionCode(f"{path} is too long for a socket's path: set XDG_RUNTIME_DIR to a shorter one.")
-    return SessionCode(path, _letters(TOKEN_LENGTH))
+    return SessionCode(path, private.letters(TOKEN_LENGTH))
 
 
 def read_code(text: str) -> SessionCode:
@@ -86,30 +77,8 @@ def read_code(text: str) -> SessionCode:
             "machine. Log in as the user who shares it; if XDG_RUNTIME_DIR is different there, put "
             "that directory before the code."
         )
-    _check_is_ours(socket.parent)
+    try:
+        private.check(socket.parent)
+    except private.NotPrivate as error:
+        raise BadSessionCode(f"{error} {_ELSEWHERE}") from error
     return SessionCode(socket, token)
-
-
-def _check_is_ours(folder: Path) -> None:
-    """Raise BadSessionCode when another account could have put a socket there, or could reach ours."""
-    about = folder.lstat()
-    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.getuid() or about.st_mode & 0o077:
-        raise BadSessionCode(
-            f"{folder} is open to others: `chmod 700 {folder}`, or set XDG_RUNTIME_DIR to a directory of your own."
-        )
-
-
-def _sweep(folder: Path) -> None:
-    """Remove the sockets of hubs that were killed before they could."""
-    for left in folder.glob("*.sock"):
-        with socket.socket(socket.AF_UNIX) as link:
-            try:
-                link.connect(str(left))
-            except ConnectionRefusedError:
-                left.unlink(missing_ok=True)
-            except OSError:
-                continue
-
-
-def _letters(count: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(count))

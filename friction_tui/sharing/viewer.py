@@ -23,6 +23,8 @@ class ViewerConnection:
         watch_only: bool,
     ) -> None:
         self.name, self.watch_only = name, watch_only
+        self.colour = 0
+        """A number that tells it from the others."""
         self.synced = 0
         """Number of the last snapshot that it says it has taken."""
         self._writer, self._snapshot = writer, snapshot

@@ -26,6 +26,7 @@ from friction_tui.vocabulary.protocol import (
     JobKind,
     Judged,
     LatencyResult,
+    LineChanged,
     LogLine,
     LostStep,
     MemoryForecast,
@@ -40,8 +41,10 @@ from friction_tui.vocabulary.protocol import (
     Present,
     Previewed,
     Refused,
+    Sending,
     SourceText,
     Verified,
+    Viewer,
     WidestFound,
 )
 from friction_tui.vocabulary.recipe import History, Recipe, Rewrite
@@ -108,6 +111,15 @@ class Outcome:
     verified: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who made an edit, from which recipe to which."""
+
+    before: Recipe
+    after: Recipe
+    by: str
+
+
 class PastExport(msgspec.Struct, frozen=True):
     """An export that gave a model: `seconds` in all and by stage."""
 
@@ -144,6 +156,10 @@ class AppState:
     hello: Hello | None = None
     worker_lost: bool = False
     """The worker died so often that it was not started again."""
+    line: LineChanged | None = None
+    """How it stands with the line to a worker elsewhere; None for one of this machine."""
+    sending: Sending | None = None
+    """A file that is on its way to the worker."""
     reopening: bool = False
     """A new worker is reading the model, in place of one that died."""
     summary: ModelSummary | None = None
@@ -221,6 +237,14 @@ class AppState:
     """What the TensorRTs of other environments say, which may be of an older revision."""
     present: Present | None = None
     """Who else looks at this session; None while it is not shared."""
+    looking: Mapping[str, str] = field(default_factory=dict)
+    """Where the cursors of the viewers are: a path of the graph by name."""
+    pointed: tuple[int, str] = (0, "")
+    """How often somebody said "look here", and who did last."""
+    following: str = ""
+    """Whose cursor the one of this screen follows, "" for nobody's."""
+    authors: tuple[Author, ...] = ()
+    """Who made which edit of a shared session, in the order made."""
     recorded: bool = False
     """A recording is shown: there is no worker, and nothing can be changed."""
 
@@ -230,6 +254,23 @@ class AppState:
         if self.recorded:
             return "this is a recording"
         return "you are only watching" if self.present is not None and self.present.own.watch_only else ""
+
+    @property
+    def line_lost(self) -> str:
+        """Why nobody answers at the other end of a line, "" while somebody does."""
+        line = self.line
+        return f"the connection to {line.where} is lost; R tries again" if line is not None and not line.up else ""
+
+    @property
+    def others_at(self) -> dict[str, list[Viewer]]:
+        """The other viewers by the path that their cursor is on."""
+        found: dict[str, list[Viewer]] = {}
+        present = self.present
+        for viewer in present.viewers if present is not None else ():
+            path = self.looking.get(viewer.name, "")
+            if path and present is not None and viewer.name != present.you:
+                found.setdefault(path, []).append(viewer)
+        return found
 
     @property
     def recipe(self) -> Recipe | None:

@@ -116,6 +116,13 @@ def with_outcome(state: AppState, before: Recipe | None, change: VerdictChange) 
     return replace(state, outcomes=(*known, outcome)[-OUTCOMES_KEPT:])
 
 
+def author_of(state: AppState, before: Recipe, after: Recipe) -> str:
+    """Who made an edit in a shared session, "" where nobody else could have."""
+    made = [one for one in state.authors if one.after == after]
+    own = [one for one in made if one.before == before]
+    return (own or made)[-1].by if made else ""
+
+
 def outcome_text(state: AppState, before: Recipe, after: Recipe) -> str:
     """What an edit came to: `fixed 3, broke 1; verified on 6 inputs …`. Empty where it was not judged."""
     made = [one for one in state.outcomes if one.after == after]

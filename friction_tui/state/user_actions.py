@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, PastExport, TakenBack
+from friction_tui.state.app_state import AppState, Author, Job, Notice, NoticeLevel, PastExport, TakenBack
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -105,6 +105,13 @@ class SetMended:
 
 
 @dataclass(frozen=True, slots=True)
+class SetFollowing:
+    """Whose cursor this screen's follows from now on, "" for nobody's."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetTakenBack:
     """The last edit was undone because the results changed."""
 
@@ -124,6 +131,7 @@ ScreenAction: TypeAlias = (
     | ShowPreview
     | SetMended
     | SetTakenBack
+    | SetFollowing
 )
 
 
@@ -131,7 +139,7 @@ def after_screen_action(state: AppState, action: ScreenAction) -> AppState:
     """The state after something that neither the worker nor another viewer hears of."""
     match action:
         case SelectItem():
-            state = replace(state, selected=action.path)
+            state = replace(state, selected=action.path, following="" if action.by_user else state.following)
             read = action.by_user and state.unread is not None and state.unread.level is NoticeLevel.INFO
             return replace(state, dismissed_count=state.notice_count) if read else state
         case ChooseProblem():
@@ -163,12 +171,15 @@ def after_screen_action(state: AppState, action: ScreenAction) -> AppState:
             return replace(state, mended=(state.revision, action.text))
         case SetTakenBack():
             return replace(state, taken_back=action.taken)
+        case SetFollowing():
+            return replace(state, following=action.name)
 
 
-def after_request(state: AppState, request: Request, recipe: Recipe | None = None) -> AppState:
+def after_request(state: AppState, request: Request, recipe: Recipe | None = None, by: str = "") -> AppState:
     """The state after a request to the worker; most only ask something and change nothing.
 
-    `recipe` is what a job was started on, where that is not the present one.
+    `recipe` is what a job was started on, where that is not the present one; `by` is who asked, in a session that is
+    shared, where that is not who sits here.
     """
     match request:
         case Open(again=True):
@@ -179,6 +190,7 @@ def after_request(state: AppState, request: Request, recipe: Recipe | None = Non
             return replace(
                 state,
                 history=_stepped(state.history, request),
+                authors=_with_author(state, request, by),
                 revision=request.revision,
                 details={},
                 taken_back=None,
@@ -254,6 +266,7 @@ def _opened(state: AppState, request: Open) -> AppState:
         history=History(request.recipe, request.past, request.future),
         revision=request.revision,
         hello=state.hello,
+        line=state.line,
         gpu=state.gpu,
         notices=state.notices,
         notice_count=state.notice_count,
@@ -261,6 +274,7 @@ def _opened(state: AppState, request: Open) -> AppState:
         ascii=state.ascii,
         keys=state.keys,
         present=state.present,
+        following=state.following,
     )
 
 
@@ -281,6 +295,13 @@ def _reopened(state: AppState, request: Open) -> AppState:
         refused=None,
         dismissed_count=state.notice_count,
     )
+
+
+def _with_author(state: AppState, request: Apply, by: str) -> tuple[Author, ...]:
+    by = by or (state.present.you if state.present is not None else "")
+    if not by or request.step is not EditStep.EDIT or state.recipe is None:
+        return state.authors
+    return (*state.authors, Author(state.recipe, request.recipe, by))
 
 
 def _stepped(history: History, request: Apply) -> History:

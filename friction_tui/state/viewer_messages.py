@@ -15,6 +15,7 @@ from friction_tui.vocabulary.protocol import (
     CancelJob,
     EditStep,
     Ended,
+    Looks,
     Open,
     Present,
     Request,
@@ -34,21 +35,27 @@ OWN_FIELDS = NOTICE_FIELDS | {
     "netron",
     "sources",
     "recorded",
+    "following",
 }
 """Fields of the state that belong to one screen and are not taken from another's."""
 
 _ENCODER = msgspec.json.Encoder()
 
 
-def after_viewer_message(state: AppState, message: Asked | Present | Snapshot | Ended | TurnedAway) -> AppState:
+def after_viewer_message(state: AppState, message: Asked | Looks | Present | Snapshot | Ended | TurnedAway) -> AppState:
     """The state after one message of the hub of a shared session, with a notice of what it says."""
     match message:
         case Asked():
             what = _what(state, message.request)
-            state = after_request(state, message.request, message.recipe)
+            state = after_request(state, message.request, message.recipe, message.by)
             return _with_info(state, f"{message.by}: {what}" if message.by and what else what)
         case Present():
-            return _with_info(replace(state, present=message), message.said)
+            here = {viewer.name for viewer in message.viewers}
+            looking = {name: path for name, path in state.looking.items() if name in here}
+            following = state.following if state.following in here else ""
+            return _with_info(replace(state, present=message, looking=looking, following=following), message.said)
+        case Looks():
+            return _looks(state, message)
         case Snapshot():
             state = _synced(state, message)
             return state.with_notice(NoticeLevel.WARNING, message.why) if message.why else state
@@ -72,6 +79,16 @@ def _synced(state: AppState, given: Snapshot) -> AppState:
     if state.notice_count:
         return adopted(state, other)
     return replace(adopted(state, other, OWN_FIELDS - NOTICE_FIELDS), dismissed_count=other.notice_count)
+
+
+def _looks(state: AppState, message: Looks) -> AppState:
+    state = replace(state, looking={**state.looking, message.by: message.path})
+    if not message.here:
+        return state
+    state = replace(state, pointed=(state.pointed[0] + 1, message.by))
+    if state.following == message.by:
+        return state
+    return state.with_notice(NoticeLevel.INFO, f"{message.by}: look here", f"f goes there and follows {message.by}")
 
 
 def _ended(state: AppState, why: str) -> AppState:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import msgspec
 
+from friction_tui import __version__
 from friction_tui.drawing.marks import marks_of
 from friction_tui.state.app_state import AppState, Job, Notice, NoticeLevel, VerdictChange
 from friction_tui.state.derived import (
@@ -39,6 +40,7 @@ from friction_tui.vocabulary.protocol import (
     JobKind,
     JobProgress,
     Judged,
+    LineChanged,
     NetronStarted,
     Opened,
     OpsetPlanned,
@@ -47,6 +49,7 @@ from friction_tui.vocabulary.protocol import (
     Refused,
     RowLabels,
     Saved,
+    Sending,
     SourceChanged,
     SourceText,
     Stats,
@@ -68,7 +71,8 @@ def after_event(state: AppState, event: Event) -> AppState:
     notice: Notice | None = None
     if isinstance(event, Judged) and moved.judged is event and state.judged is not None:
         # After a worker's death nobody asked for the model to be read again, so its notice must stay.
-        asked = state.recipe == state.accepted and not state.reopening
+        newer = event.revision != state.judged.revision
+        asked = state.recipe == state.accepted and not state.reopening and newer
         # That an edit was taken back, and why, must stay; what it had fixed is there again, as everybody expects.
         notice = judged_notice(moved, same_recipe=asked) if moved.taken_back is None else None
     elif isinstance(event, Verified) and moved.verification is event:
@@ -77,6 +81,8 @@ def after_event(state: AppState, event: Event) -> AppState:
             notice = verified_notice(event, changed_text(moved), warn=broke)
     elif isinstance(event, JobEnded):
         notice = ended_notice(moved, event)
+    elif isinstance(event, Judged) and moved.judged is event and state.line is not None:
+        notice = _not_there(event, state.line)
     return moved.with_notice(notice.level, notice.text, notice.detail) if notice is not None else moved
 
 
@@ -128,7 +134,8 @@ def _moved(state: AppState, event: Event) -> AppState:
             return _job(state, event.job, lambda job: replace(job, plans=(*job.plans, event.plan)))
         case Saved():
             note = f"; {event.note}" if event.note else ""
-            return state.with_notice(NoticeLevel.INFO, f"wrote {event.path}{note}", f"{event.bytes:,} bytes")
+            where = f"on {state.line.where}: " if state.line is not None else ""
+            return state.with_notice(NoticeLevel.INFO, f"wrote {where}{event.path}{note}", f"{event.bytes:,} bytes")
         case GpuSamples():
             return replace(state, gpu=(*state.gpu, event)[-GPU_SAMPLES_KEPT:])
         case NetronStarted():
@@ -137,6 +144,10 @@ def _moved(state: AppState, event: Event) -> AppState:
             return _refused(state, event)
         case WorkerDied():
             return _died(state, event)
+        case LineChanged():
+            return _line(state, event)
+        case Sending():
+            return _sending(state, event)
     return state
 
 
@@ -319,11 +330,45 @@ def _ended(state: AppState, event: JobEnded) -> AppState:
 
 def _refused(state: AppState, event: Refused) -> AppState:
     """A refused edit is taken back: the worker kept the recipe it judged last, and so do we."""
-    said = state.with_notice(NoticeLevel.ERROR, f"{event.what}: {event.why}", event.next)
+    where = f" ({state.line.where} was asked)" if state.line is not None and state.judged is None else ""
+    said = state.with_notice(NoticeLevel.ERROR, f"{event.what}: {event.why}{where}", event.next)
     if not event.revision:
         return said
     said = replace(said, reopening=False)
     return taken_back(said) or replace(said, refused=event)
+
+
+def _sending(state: AppState, event: Sending) -> AppState:
+    if event.why_not:
+        where = state.line.where if state.line is not None else "the worker"
+        text = f"{event.path} was not sent to {where}: {event.why_not}"
+        return replace(state, sending=None).with_notice(NoticeLevel.ERROR, text, "it is looked for there instead")
+    return replace(state, sending=event if event.done < event.total else None)
+
+
+def _not_there(event: Judged, line: LineChanged) -> Notice | None:
+    """A file that is not on this machine was looked for on the worker's."""
+    if not any(finding.kind == "file/missing" for finding in event.findings):
+        return None
+    return Notice(NoticeLevel.WARNING, f"{line.where} was asked for it", "ONNX files of this machine are sent there")
+
+
+def _line(state: AppState, event: LineChanged) -> AppState:
+    """Said when the line is lost and when it is back, not at every attempt in between."""
+    before, state = state.line, replace(state, line=event)
+    lost = before is not None and not before.up
+    if event.up:
+        if event.version not in ("", __version__):
+            text = f"{event.where} has friction-tui {event.version}, this terminal {__version__}"
+            state = state.with_notice(NoticeLevel.WARNING, text, "install the same version if something looks wrong")
+        return state.with_notice(NoticeLevel.INFO, f"connected to {event.where} again") if lost else state
+    if before is not None and lost and before.why == event.why:
+        return state
+    connected = before is not None and bool(before.machine)
+    what = f"connection to {event.where} lost" if connected else "no connection to the worker"
+    kept = "edits wait here, jobs go on there" if connected else "what you ask waits here"
+    again = "R tries again" if event.again_s is None else "it is tried again by itself, R tries now"
+    return state.with_notice(NoticeLevel.ERROR, f"{what}: {event.why or 'it ended'}", f"{kept}; {again}")
 
 
 def _died(state: AppState, event: WorkerDied) -> AppState:

@@ -73,6 +73,8 @@ class StatusLine(Bar):
         {
             "hello",
             "worker_lost",
+            "line",
+            "sending",
             "summary",
             "history",
             "jobs",
@@ -85,6 +87,7 @@ class StatusLine(Bar):
             "reopening",
             "refused",
             "present",
+            "following",
             "recorded",
         }
     )
@@ -154,6 +157,9 @@ class KeyLine(Bar):
             "problem",
             "jobs",
             "reopening",
+            "line",
+            "worker_lost",
+            "present",
             "lost",
             "taken_back",
             "keys",

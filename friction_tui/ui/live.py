@@ -10,11 +10,13 @@ from typing import Protocol
 import msgspec
 
 from friction_tui.log import LOG
+from friction_tui.sharing.joined import JoinedClient
 from friction_tui.sharing.recording import Recorder
 from friction_tui.state.app_state import AppState, Notice, NoticeLevel, PastExport, TakenBack
 from friction_tui.state.derived import ended_phases, mended_text
 from friction_tui.state.dispatch import Message, dispatch
 from friction_tui.state.user_actions import (
+    SelectItem,
     SetElapsed,
     SetMended,
     SetPastExports,
@@ -34,6 +36,7 @@ from friction_tui.vocabulary.protocol import (
     JobEnded,
     JobKind,
     JobProgress,
+    Looking,
     Open,
     Opened,
     Request,
@@ -52,6 +55,8 @@ LOG_LEVELS = {
 }
 AUTO_BUILD_DELAY = 0.8
 """Seconds without an edit before an automatic build starts."""
+TELL_SECONDS = 0.1
+"""Seconds until the others of a shared session hear where the cursor is: a key held down says it ten times a second."""
 TICK = 0.5
 """Seconds between two looks at the clock while an export runs."""
 
@@ -104,6 +109,7 @@ class LiveSession:
         """What the last edit made here that added rewrites: it is taken back if they change the results."""
         self._ticking: asyncio.TimerHandle | None = None
         self._auto_build: asyncio.TimerHandle | None = None
+        self._telling: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Spawn the worker."""
@@ -111,7 +117,7 @@ class LiveSession:
 
     async def close(self) -> None:
         """Kill the worker and whatever it runs."""
-        for timer in (self._auto_build, self._ticking):
+        for timer in (self._auto_build, self._ticking, self._telling):
             if timer is not None:
                 timer.cancel()
         await self._client.close()
@@ -121,6 +127,18 @@ class LiveSession:
     def dispatch(self, message: Message) -> None:
         """Move the state on by one message."""
         self.show(dispatch(self.state, message))
+        if isinstance(message, SelectItem) and self.state.present is not None and self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_where)
+
+    def _tell_where(self, *, here: bool = False) -> None:
+        self._telling = None
+        if isinstance(self._client, JoinedClient):
+            self._client.send(Looking(self.state.selected, here))
+
+    def point(self) -> None:
+        """Ask the others of a shared session to look where the cursor is."""
+        self._tell_where(here=True)
+        self.say("the others are asked to look here")
 
     def show(self, state: AppState) -> None:
         """Take a state that was made elsewhere, such as by a replay."""
@@ -310,6 +328,8 @@ class LiveSession:
         """Kill a job."""
         if self.may_change():
             self.ask(CancelJob(job=job))
+            if self.state.line_lost:
+                self.say("the job is stopped as soon as the connection is back", NoticeLevel.WARNING, "R tries now")
 
     def _build_soon(self) -> None:
         if self._auto_build is not None:

@@ -12,6 +12,7 @@ from friction_tui.ui.problems.panel import counts
 from friction_tui.vocabulary.finding import Severity, Tier
 from friction_tui.vocabulary.protocol import CheckState, EngineInfo, JobKind, LogLevel
 from friction_tui.vocabulary.recipe import Precision
+from friction_tui.vocabulary.units import size_text
 
 GAP: Span = ("   ", "text")
 TARGET = 4
@@ -28,12 +29,21 @@ def verdict_engine(state: AppState) -> EngineInfo | None:
 
 def target_text(state: AppState) -> str:
     """`TensorRT-RTX 1.7.1 · SM89 · fp16`."""
+    machine = state.line.machine if state.line is not None else ""
     if state.worker_lost:
         return "no worker"
     if state.hello is None:
-        return "starting the worker …"
+        return f"starting the worker on {machine} …" if machine else "starting the worker …"
     engine = verdict_engine(state)
-    return " · ".join(filter(None, (engine.label if engine else "no TensorRT here", chosen_text(state))))
+    return " · ".join(filter(None, (machine, engine.label if engine else "no TensorRT here", chosen_text(state))))
+
+
+def line_text(state: AppState) -> Span:
+    """That the line to the worker is lost, or that a file goes over it; empty otherwise."""
+    sending = state.sending
+    if sending is not None and not state.line_lost:
+        return f"sending {sending.done * 100 // max(sending.total, 1)}% of {size_text(sending.total)}", "note"
+    return ("connection lost", "error") if state.line_lost else ("", "text")
 
 
 def chosen_text(state: AppState) -> str:
@@ -151,6 +161,8 @@ def checked_text(state: AppState) -> Span:
     """How long the last verdict took, or that one is on its way."""
     if state.worker_lost:
         return "not checked", "error"
+    if state.line_lost and (state.checking or state.summary is None):
+        return "waiting", "error"
     if state.refused is not None:
         return "not opened", "error"
     export = state.running(JobKind.EXPORT)
@@ -174,8 +186,9 @@ def fixing_text(state: AppState) -> Span:
 
 
 def _instead(part: tuple[int, tuple[Span, ...]], state: AppState) -> list[tuple[int, tuple[Span, ...]]]:
-    """What is left of a part that has no room: of the target what the user chose, of what is known all but the runs."""
-    chosen = chosen_text(state)
+    """What is left of a part that has no room: of the target the machine and what was chosen, of the rest no runs."""
+    machine = state.line.machine if state.line is not None else ""
+    chosen = " · ".join(filter(None, (machine, chosen_text(state))))
     if part[0] == TARGET and chosen:
         return [(TARGET - 1, ((chosen, "muted"),))]
     return [(1, _apart(known(state, with_runs=False)))] if part[1] == _apart(known(state)) else []
@@ -194,8 +207,9 @@ def status(state: AppState, width: int) -> Line:
         (TARGET, ((target_text(state), "muted"),)),
         (1, tuple(counts(state))),
     ]
+    parts.append((0, (line_text(state),)))
     parts.append((1, (fixing_text(state),)))
-    parts.append((2, (presence(state),)))
+    parts.append((1 if state.following else 2, (presence(state),)))
     if state.recipe is not None:
         parts.append((2, _apart(known(state))))
         parts.append((5, (checked_text(state),)))

@@ -46,6 +46,8 @@ class Workbench(Screen[None]):
         self.drawer = DRAWER[0]
         self.beside = BESIDE[0]
         self.zoomed = False
+        self._followed_to = ""
+        """Where the cursor was put because somebody else's is there."""
 
     @property
     def friction(self) -> FrictionApp:
@@ -109,11 +111,25 @@ class Workbench(Screen[None]):
 
     def update_state(self, state: AppState) -> None:
         """Hand the newest state to everything on the screen."""
-        self.state = state
+        before, self.state = self.state, state
         for bar in self._bars:
             bar.update_state(state)
         for panel in self._panels.values():
             panel.update_state(state)
+        self._follow(before)
+
+    def _follow(self, before: AppState) -> None:
+        """Go where the one is who is followed; to the graph if that is asked for."""
+        state = self.state
+        if not state.following:
+            self._followed_to = ""
+            return
+        if state.pointed != before.pointed and state.pointed[1] == state.following:
+            self.show_panel("graph", focus=False)
+        path = state.looking.get(state.following, "")
+        if path and path not in (self._followed_to, state.selected) and state.graph is not None:
+            self._followed_to = path
+            self.graph.reveal(path)
 
     # ------------------------------------------------------------------------------------------- layout
 
@@ -219,7 +235,8 @@ class Workbench(Screen[None]):
         """The graph's cursor moved. Said here: what this screen itself made a panel say goes no further up."""
         event.stop()
         if event.path != self.friction.live.state.selected:  # a graph drawn anew says where its cursor is
-            self.friction.live.dispatch(SelectItem(event.path, by_user=event.moved))
+            by_user = event.moved and event.path != self._followed_to
+            self.friction.live.dispatch(SelectItem(event.path, by_user=by_user))
 
     def on_graph_view_entered(self) -> None:
         """Enter on a node: explain what is wrong with it, else inspect it."""

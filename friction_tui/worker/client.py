@@ -13,13 +13,15 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import msgspec
 
 from friction_tui.processes import begin
 from friction_tui.processes.child import Child
-from friction_tui.vocabulary.protocol import Apply, Event, Open, Refused, Request, WorkerDied
+from friction_tui.vocabulary.protocol import Apply, Event, Open, Reconnect, Refused, Request, WorkerDied
+from friction_tui.worker.remote import RemoteWorker
 
 QUICK_DEATHS = 3
 """A worker that dies this often within `QUICK_SECONDS` is not restarted again."""
@@ -48,6 +50,7 @@ def spawn(command: Sequence[str] | None = None, first: str = "", *, drawn: bool 
 class WorkerClient:
     """A worker process and its events. Use from one asyncio loop only.
 
+    `command` leads to a worker elsewhere, over a line that may be cut: it goes on there meanwhile (`worker.remote`).
     `early` is a worker that was spawned before there was a loop, while the face was still being imported.
     """
 
@@ -55,7 +58,7 @@ class WorkerClient:
         self, on_event: Callable[[Event], None], command: Sequence[str] | None = None, early: Process | None = None
     ) -> None:
         self._on_event, self._command, self._early = on_event, command, early
-        self._process: Process | None = None
+        self._process: Process | RemoteWorker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unsent: list[Request] = []
         self._deaths: collections.deque[float] = collections.deque(maxlen=QUICK_DEATHS)
@@ -64,17 +67,19 @@ class WorkerClient:
 
     @property
     def pid(self) -> int | None:
-        """The worker's process id, None while there is none."""
+        """The worker's process id, None while there is none on this machine."""
         return self._process.pid if self._process else None
 
     async def start(self) -> None:
         """Start the worker. Its events arrive on the running loop."""
         self._loop = asyncio.get_running_loop()
-        self._adopt(self._early or spawn(self._command))
-        self._early = None
+        self._adopt(self._new())
 
     def send(self, request: Request) -> None:
         """Send a request; before the worker is up it is kept and sent then."""
+        if isinstance(request, Reconnect):
+            self._reconnect()
+            return
         if isinstance(request, Open):
             self._model = request
         elif isinstance(request, Apply) and self._model:
@@ -99,14 +104,33 @@ class WorkerClient:
         process.kill()
         await asyncio.to_thread(process.wait)
 
-    def _adopt(self, process: Process) -> None:
+    def _new(self) -> Process | RemoteWorker:
+        early, self._early = self._early, None
+        if not self._command:
+            return early or spawn()
+        return RemoteWorker(self._command, partial(self._on_loop, self._on_event), early)
+
+    def _reconnect(self) -> None:
+        if isinstance(self._process, RemoteWorker):
+            self._process.reconnect()
+        elif self._process is None and self._loop is not None:  # it died too often, and somebody thinks it will not now
+            self._deaths.clear()
+            self._unsent = [request for request in self._unsent if not isinstance(request, Open | Apply)]
+            self._start_again()
+
+    def _start_again(self) -> None:
+        if self._model is not None:
+            self._unsent.insert(0, self._model)
+        self._adopt(self._new())
+
+    def _adopt(self, process: Process | RemoteWorker) -> None:
         self._process = process
         threading.Thread(target=self._listen, args=(process,), name="worker's events", daemon=True).start()
         unsent, self._unsent = self._unsent, []
         for request in unsent:
             self.send(request)
 
-    def _listen(self, process: Process) -> None:
+    def _listen(self, process: Process | RemoteWorker) -> None:
         """Decode events off the loop: a graph of 50k nodes takes a while."""
         decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
         for line in process.lines():
@@ -129,7 +153,7 @@ class WorkerClient:
             with contextlib.suppress(RuntimeError):  # the loop closed in between: nobody listens any more
                 self._loop.call_soon_threadsafe(call, value)
 
-    def _died(self, process: Process) -> None:
+    def _died(self, process: Process | RemoteWorker) -> None:
         if self._closing or process is not self._process:
             return
         process.kill()  # whatever it had started
@@ -146,5 +170,4 @@ class WorkerClient:
             # Only what kills a worker again is judged without onnx's shapes: such a verdict lacks what they would show.
             again = len(self._deaths) > 1 and now - self._deaths[-2] < QUICK_SECONDS
             self._model = msgspec.structs.replace(self._model, careful=again)
-            self._unsent.insert(0, self._model)
-        self._adopt(spawn(self._command))
+        self._start_again()

@@ -13,6 +13,7 @@ import queue
 import select
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
+from friction_tui.processes.child import Stopped
 from friction_tui.processes.locks import sweep, temporary_folder
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.vocabulary.protocol import (
@@ -42,6 +44,7 @@ from friction_tui.vocabulary.protocol import (
     SaveEngine,
     SaveModel,
     SaveScript,
+    Sent,
     StartJob,
     StartNetron,
     WatchGpu,
@@ -52,6 +55,8 @@ if TYPE_CHECKING:
     from friction_tui.session.first_look import FirstLook
     from friction_tui.worker.netron_server import NetronServer
 
+NEED_WEIGHTS = (StartJob, ReadInitializer, SaveModel, SaveScript, StartNetron)
+"""Requests that the values of weights are needed for."""
 ASKED_SOON_S = 1.0
 """How long a worker that has read a model waits to be asked for it: the face imports its own libraries meanwhile."""
 
@@ -73,6 +78,8 @@ class Host:
         self.netron: NetronServer | None = None
         self.watch = SourceWatch(send, lambda: self.session.watched)
         self._judge = _Newest(self._judge_one)
+        self._waiting: set[int] = set()
+        """Jobs that wait for the weights of the model."""
         self._others: AskOthers | None = None
         self._previews = _Newest(self._preview)
         self._questions: queue.SimpleQueue[Request] = queue.SimpleQueue()
@@ -90,6 +97,8 @@ class Host:
             case CancelJob() if request.job == EXPORT_JOB:
                 if self.session.exporting:  # a verdict that is being made by now is not what was cancelled
                     self._judge.stop()
+            case CancelJob() if request.job in self._waiting:
+                self._waiting.discard(request.job)
             case CancelJob():
                 self.jobs.cancel(request.job)
             case WatchGpu():
@@ -101,6 +110,10 @@ class Host:
                 threading.Thread(target=self._ask_others, args=(request,), name="other engines", daemon=True).start()
             case Preview():
                 self._previews.put(request)
+            case Sent():
+                self.session.sent(request)
+            case _ if self.session.hollow and isinstance(request, NEED_WEIGHTS):
+                threading.Thread(target=self._with_weights, args=(request,), name="weights", daemon=True).start()
             case _:
                 self._questions.put(request)
 
@@ -135,6 +148,43 @@ class Host:
         else:
             if answer is not None:
                 self.send(answer)
+
+    def _with_weights(self, request: Request) -> None:
+        """Ask once the weights of the open model are there, and it is judged with them."""
+        from friction_tui.session.sent_files import NoWeights
+
+        job = request.job if isinstance(request, StartJob) else None
+        if job is not None:
+            self._waiting.add(job)
+        started = time.monotonic()
+
+        def stop() -> bool:
+            return job is not None and job not in self._waiting
+
+        error, cancelled = "", False
+        try:
+            again = self.session.fetch_weights(stop)
+            if again is not None and self.session.hollow:
+                self._judge.put(again, unless_more_waits=True)
+            while self.session.hollow:
+                if stop():
+                    raise Stopped
+                time.sleep(0.05)
+        except Stopped:
+            cancelled = True
+        except NoWeights as failed:
+            error = str(failed)
+        if job is not None:
+            cancelled = cancelled or job not in self._waiting
+            self._waiting.discard(job)
+        if not (error or cancelled):
+            self._questions.put(request)
+            return
+        if error:
+            self.send(Refused("The weights are needed for this", error, "Try again once the machine can be reached."))
+        if isinstance(request, StartJob):
+            seconds = time.monotonic() - started
+            self.send(JobEnded(job=request.job, kind=request.kind, seconds=seconds, cancelled=cancelled, error=error))
 
     def _answer(self) -> None:
         while True:
@@ -226,9 +276,11 @@ class _Newest:
         """End what runs without putting anything in its place."""
         self._stop.set()
 
-    def put(self, request: Request) -> None:
-        """Run `request` as soon as the running one has stopped."""
+    def put(self, request: Request, *, unless_more_waits: bool = False) -> None:
+        """Run `request` as soon as the running one has stopped; `unless_more_waits`: what waits is as good."""
         with self._there:
+            if unless_more_waits and self._waiting:
+                return
             if isinstance(request, Open):
                 self._waiting.clear()
             else:

@@ -183,18 +183,6 @@ def test_worker_job_parser_and_onnxruntime_end_with_the_app() -> None:
     assert alive == []
 
 
-def test_a_remote_worker_ends_with_its_connection_whatever_it_computes(busy: str) -> None:
-    code = "import sys; sys.path.insert(0, sys.argv[1]); from friction_tui.processes.begin import command; "
-    code += "from friction_tui.processes.child import run_here; run_here(command(*sys.argv[2:]))"
-    remote = Child([sys.executable, "-c", code, ROOT, busy, "native"])
-    assert remote.stdout.readline() == b"native\n"
-    (worker,) = psutil.Process(remote.pid).children()
-    remote.stdin.write(b"a request that is not read")
-    remote.end_input()
-    _, alive = psutil.wait_procs([worker, psutil.Process(remote.pid)], timeout=BOUND_S)
-    assert alive == []
-
-
 def test_children_of_many_threads_at_once() -> None:
     done: list[bytes] = []
 

@@ -16,7 +16,16 @@ from friction_tui.state.viewer_messages import OWN_FIELDS
 from friction_tui.ui.live import LiveSession
 from friction_tui.vocabulary.recipe import Range, Recipe, Source
 
-PRIVATE = OWN_FIELDS | {"details", "stats", "present", "forecast", "forecast_note", "forecast_revision"}
+PRIVATE = OWN_FIELDS | {
+    "details",
+    "stats",
+    "present",
+    "forecast",
+    "forecast_note",
+    "forecast_revision",
+    "looking",
+    "pointed",
+}
 
 
 def recipe_of(name: str) -> Recipe:

@@ -153,9 +153,13 @@ def test_a_dead_worker_stays_said_when_the_next_one_finds_the_same(judged: AppSt
     again = dispatch(died, same).unread
     assert again is not None
     assert again.text == "the worker died and was restarted: killed by SIGKILL"
-    asked = dispatch(judged, same).unread
+    assert judged.recipe is not None
+    reading = dispatch(judged, Open(revision=2, recipe=judged.recipe, again=True))
+    asked = dispatch(reading, msgspec.structs.replace(same, revision=2)).unread
     assert asked is not None
     assert asked.text.startswith("opened again")
+    answers = dispatch(judged, same)
+    assert answers.notice_count == judged.notice_count, "more answers to the same question open nothing again"
 
 
 def test_late_answers_to_an_older_edit_change_nothing(judged: AppState) -> None:

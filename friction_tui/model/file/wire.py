@@ -76,6 +76,37 @@ def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, 
         at = stop
 
 
+class Unreadable(Exception):
+    """A part of a file is not what it should be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a message: its number, and where its content begins and ends."""
+
+    number: int
+    body: int
+    stop: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """The fields of the message between two bytes. Raises Unreadable where they do not fill it."""
+
+    data: memoryview
+    start: int
+    end: int
+
+    def __iter__(self) -> Iterator[Field]:
+        try:
+            for number, _, body, stop in _fields(self.data, self.start, self.end):
+                if stop > self.end:
+                    raise Unreadable
+                yield Field(number, body, stop)
+        except _Broken as error:
+            raise Unreadable from error
+
+
 def salvage(content: bytes) -> tuple[onnx.ModelProto, Break | None]:
     """The fields of a ModelProto that can still be read, and the first place where one could not."""
     data = memoryview(content)

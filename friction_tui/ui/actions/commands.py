@@ -6,10 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from friction_tui.state.app_state import NoticeLevel
-from friction_tui.state.user_actions import DismissNotice, SetAscii, SetAutoBuild
+from friction_tui.state.user_actions import DismissNotice, SetAscii, SetAutoBuild, SetFollowing
 from friction_tui.ui.panel import Ask, Begin, Cancel, Say
 from friction_tui.vocabulary.finding import Finding
-from friction_tui.vocabulary.protocol import JobKind, StartNetron
+from friction_tui.vocabulary.protocol import JobKind, Reconnect, StartNetron
 from friction_tui.vocabulary.recipe import History
 from friction_tui.vocabulary.recipe.changes import changes
 
@@ -168,11 +168,40 @@ def messages(bench: Workbench) -> None:
     bench.app.push_screen(messages_screen(bench.state))
 
 
+def reconnect(bench: Workbench) -> None:
+    """Try now to reach the worker, or start one that was given up."""
+    bench.post_message(Ask(Reconnect()))
+    bench.post_message(Say("trying to reach the worker …"))
+
+
 def who(bench: Workbench) -> None:
     """Show who shares this session, and how others come in."""
     from friction_tui.ui.dialogs.pages import sharing_screen
 
     bench.app.push_screen(sharing_screen(bench.state))
+
+
+def follow(bench: Workbench) -> None:
+    """Follow who pointed last, else the next of the others; after the last of them nobody."""
+    state = bench.state
+    present = state.present
+    others = [one.name for one in present.viewers if one.name != present.you] if present is not None else []
+    pointed = state.pointed[1]
+    if state.following in others:
+        name = next(iter(others[others.index(state.following) + 1 :]), "")
+    else:
+        name = pointed if pointed in others else next(iter(others), "")
+    bench.friction.live.dispatch(SetFollowing(name))
+    said = f"following {name}" if name else "following nobody"
+    bench.friction.live.say(said, NoticeLevel.INFO, "f goes on to the next, your own cursor ends it" if name else "")
+
+
+def point(bench: Workbench) -> None:
+    """Ask the others to look where the cursor is."""
+    if not bench.state.selected:
+        bench.friction.live.say("put the cursor on a node first", NoticeLevel.WARNING)
+        return
+    bench.friction.live.point()
 
 
 def toggle_ascii(bench: Workbench) -> None:

@@ -111,6 +111,18 @@ def needs_job(state: AppState) -> str:
     return "" if state.running() is not None else needs_model(state) or "nothing is running"
 
 
+def needs_lost_worker(state: AppState) -> str:
+    """Nobody answers."""
+    return "" if state.line_lost or state.worker_lost else "the worker is there"
+
+
+def needs_others(state: AppState) -> str:
+    """Somebody else looks at this session."""
+    if state.present is None:
+        return "this session is not shared"
+    return "" if len(state.present.viewers) > 1 else "nobody else is here"
+
+
 def needs_two_builds(state: AppState) -> str:
     """There are two builds to compare."""
     return "" if len(state.builds) > 1 else needs_model(state) or "two builds are needed for a comparison"
@@ -138,6 +150,8 @@ def needs_runner(state: AppState) -> str:
 
 
 def _needs_idle_worker(state: AppState, kind: JobKind) -> str:
+    if state.line_lost:
+        return f"nobody is there: {state.line_lost}"
     if state.running(kind) is not None:
         return f"a {kind} is already running; Esc stops it"
     if state.hello is None:
@@ -385,6 +399,36 @@ ACTIONS: tuple[Action, ...] = (
     ),
     Action(
         "model.netron", "N", "Netron", "Open this model in Netron, in a browser", "Model", commands.netron, needs_model
+    ),
+    Action(
+        "session.reconnect",
+        "R",
+        "reconnect",
+        "Try now to reach the worker again",
+        "Session",
+        commands.reconnect,
+        needs_lost_worker,
+        rank=1,
+    ),
+    Action(
+        "session.follow",
+        "f",
+        "follow",
+        "Let the graph follow somebody else's cursor: the next of them, or nobody",
+        "Session",
+        commands.follow,
+        needs_others,
+        rank=7,
+    ),
+    Action(
+        "session.point",
+        "L",
+        "look here",
+        "Show the others where you are; it moves those who follow you",
+        "Session",
+        commands.point,
+        needs_others,
+        rank=7,
     ),
     Action("session.who", "", "who is here", "Who shares this session, and how to join", "Session", commands.who),
     Action(

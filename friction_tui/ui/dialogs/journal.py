@@ -7,7 +7,7 @@ from typing import ClassVar
 from textual.binding import Binding, BindingType
 
 from friction_tui.state.app_state import AppState
-from friction_tui.state.derived import outcome_text
+from friction_tui.state.derived import author_of, outcome_text
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.vocabulary.recipe import History
@@ -50,7 +50,9 @@ class Journal(ChoiceScreen):
     def _step(self, step: int, width: int) -> list[Line]:
         history, here = self._history, len(self._history.past)
         role = "strong" if step == here else "muted" if step > here else "text"
-        said = f"{sentence(history, step)}{' (undone)' if step > here else ''}"
+        by = author_of(self._states, history.steps[step - 1], history.steps[step]) if step else ""
+        said = f"{by}: " if by else ""
+        said += f"{sentence(history, step)}{' (undone)' if step > here else ''}"
         lines = paragraph(said, width, role, indent=((f"{'▸' if step == here else ' '} {step:>3}  ", role),))
         came_to = outcome_text(self._states, history.steps[step - 1], history.steps[step]) if step else ""
         lines += paragraph(came_to, width, "muted", indent=(("       ", "muted"),)) if came_to else []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.dialogs.text_screen import TextScreen
 from friction_tui.ui.look.lines import Line, Span, paragraph
+from friction_tui.ui.look.roles import PEOPLE
 from friction_tui.vocabulary.protocol import NetronStarted, Present, Viewer
 
 ROLES = {NoticeLevel.ERROR: "error", NoticeLevel.WARNING: "warning", NoticeLevel.INFO: "good"}
@@ -62,6 +63,8 @@ def presence(state: AppState) -> Span:
     if not others:
         return "shared", "muted"
     names = ", ".join(others)
+    if state.following:
+        return f"following {state.following}", "note"
     names = names if len(names) <= NAMED else f"{len(others)} others"
     return f"{'watching' if present.own.watch_only else 'with'} {names}", "note"
 
@@ -76,21 +79,30 @@ def _sharing_page(state: AppState, width: int) -> list[Line]:
     if present is None:
         said = "This session is not shared. `friction-tui share MODEL` opens one that others can join."
         return paragraph(said, width, "muted")
-    lines = [line for viewer in present.viewers for line in _viewer(viewer, present, width)]
+    names = dict(zip(state.graph.paths, state.graph.names, strict=True)) if state.graph is not None else {}
+    lines = [
+        line
+        for viewer in present.viewers
+        for line in _viewer(viewer, present, width, names.get(state.looking.get(viewer.name, ""), ""))
+    ]
     lines += [Line(()), *paragraph("To join, in another terminal of this account on this machine:", width)]
     lines += paragraph(f"friction-tui join {present.code}", width, "code", indent=(("  ", "text"),))
     lines += paragraph("To watch only:", width)
     lines += paragraph(f"friction-tui join {present.code} --watch-only", width, "code", indent=(("  ", "text"),))
     about = (
-        "Everybody has their own cursor, folds and panels; edits, undo, builds and measurements are shared. The "
+        "Everybody has their own cursor, folds and panels; edits, undo, builds and measurements are shared. f follows "
+        "somebody's cursor, L asks the others to look where you are. The "
         "session ends when the last viewer leaves."
     )
     return [*lines, Line(()), *paragraph(about, width, "muted")]
 
 
-def _viewer(viewer: Viewer, present: Present, width: int) -> list[Line]:
-    about = [*(["you"] if viewer.name == present.you else []), *(["only watching"] if viewer.watch_only else [])]
-    return paragraph(", ".join(about), width, "muted", indent=((f"{viewer.name}  ", "strong"),))
+def _viewer(viewer: Viewer, present: Present, width: int, at: str) -> list[Line]:
+    you = viewer.name == present.you
+    about = [*(["you"] if you else []), *(["only watching"] if viewer.watch_only else [])]
+    about += [f"at {at}"] if at and not you else []
+    role = "strong" if you else PEOPLE[viewer.colour % len(PEOPLE)]
+    return paragraph(", ".join(about), width, "muted", indent=((f"{viewer.name}  ", role),))
 
 
 def sharing_screen(state: AppState) -> TextScreen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment as Styled
 from textual.geometry import Size
 from textual.strip import Strip
@@ -12,7 +13,8 @@ from friction_tui.drawing.minimap import minimap
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.roles import Role, Segment
 from friction_tui.drawing.text import RowText, lanes_for
-from friction_tui.ui.look.roles import cursor_style, role_style
+from friction_tui.ui.look.roles import PEOPLE, cursor_style, role_style
+from friction_tui.vocabulary.protocol import Viewer
 
 ROWS_KEPT = 2_000
 MINIMAP_WIDTH = 3
@@ -39,6 +41,9 @@ LINE_ROLES = {
     Role.GOES: "error",
     Role.CHANGES: "good",
 }
+LONGEST_NAME, SHORT_NAME = 8, 3
+"""Cells for the name of another viewer in the gutter, and on a panel of less than `WIDE_FROM` columns."""
+WIDE_FROM = 70
 
 
 class GraphPainter:
@@ -58,6 +63,12 @@ class GraphPainter:
         self._drawn: dict[int, list[Styled]] = {}
         self._drawn_of: tuple[object, ...] = ()
         self._gutters: dict[int, tuple[int, int]] = {}
+        self.people: dict[str, list[Viewer]] = {}
+        """The other viewers of a shared session, by the path that their cursor is on."""
+        self.names: tuple[str, ...] = ()
+        """All of their names, for which a gutter is kept free."""
+        self._people_at: dict[int, Viewer] = {}
+        self._people_of: tuple[object, ...] = ()
 
     def line(self, y: int, top: int, size: Size, cursor: int) -> Strip:
         """Line `y` of a panel of `size` cells that begins at row `top`."""
@@ -66,14 +77,35 @@ class GraphPainter:
             return Strip.blank(size.width, role_style(self._widget, "text"))
         self._prepare(top, size.height)
         minimap_width = MINIMAP_WIDTH if size.width >= MINIMAP_FROM else 0
-        width = size.width - minimap_width
+        gutter = self._names_width(size.width)
+        width = size.width - minimap_width - gutter
         if row == cursor:
             pieces = self._styled(self.text.segments(row, width), under=True)
         else:
             pieces = self._remembered(row, width)
+        if gutter:
+            pieces = [self._who(row, gutter), *pieces]
         if minimap_width:
             pieces = [*pieces, *self._styled(self._minimap_line(y, size.height))]
         return Strip(pieces, size.width)
+
+    def _names_width(self, width: int) -> int:
+        """Columns of the gutter with the others' names; none where nobody else is there."""
+        longest = LONGEST_NAME if width >= WIDE_FROM else SHORT_NAME
+        return 1 + min(max(map(cell_len, self.names)), longest) + 1 if self.names else 0
+
+    def _who(self, row: int, width: int) -> Styled:
+        """The name of who is on a row, or folded into it."""
+        made_of = (self._outline.version, id(self.people))
+        if self._people_of != made_of:
+            rows = ((self._outline.row_of(path), here) for path, here in self.people.items())
+            self._people_at, self._people_of = {at: here[0] for at, here in rows if at is not None}, made_of
+        viewer = self._people_at.get(row)
+        if viewer is None:
+            return Styled(" " * width, role_style(self._widget, "text"))
+        mark = ">" if self._glyphs is ASCII else "▸"
+        name = set_cell_size(viewer.name, width - 2)
+        return Styled(f"{mark}{name} ", role_style(self._widget, PEOPLE[viewer.colour % len(PEOPLE)]))
 
     def _prepare(self, top: int, height: int) -> None:
         """Lay out the gutters of a screen; where one got wider, rows drawn before do not line up any more."""

@@ -51,7 +51,7 @@ class GraphView(Panel, ScrollView):
     NAME = "Graph"
     READS = frozenset(
         {"graph", "labels", "marks", "ascii", "open_file_only", "findings", "summary", "revision", "refused", "jobs"}
-        | {"previews", "previewed"}
+        | {"previews", "previewed", "present", "looking"}
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up,k", "move(-1)", "Up", show=False, id="graph.up", tooltip="Row above"),
@@ -157,6 +157,7 @@ class GraphView(Panel, ScrollView):
             if state.ascii != before.ascii:
                 self._make_painter()
             self._painter.text.labels = state.labels
+            self._show_people()
             if differs(before, state, ("previews", "previewed")):
                 self._painter.text.changes = changed_nodes(state)
             if not len(self.outline):
@@ -212,6 +213,15 @@ class GraphView(Panel, ScrollView):
 
         state = self.state
         self._painter = GraphPainter(self, self.outline, state.labels, self._notes, ascii_only=state.ascii)
+        self._show_people()
+
+    def _show_people(self) -> None:
+        """Where the others of a shared session are."""
+        present, painter = self.state.present, self._painter
+        if painter is not None and (present is not None or painter.names):
+            here = present.viewers if present is not None else ()
+            painter.people = self.state.others_at
+            painter.names = tuple(one.name for one in here if present is not None and one.name != present.you)
 
     def _size_rows(self) -> None:
         """The rows changed: so does what can be scrolled through."""

@@ -48,6 +48,8 @@ LOOKS = {
 Text has a contrast of 4.5 or more on every background of our themes, lines and marks of 3 (WCAG 2.2 AA); a test
 computes it.
 """
+PEOPLE = ("link", "good", "key", "name")
+"""Roles in which the viewers of a shared session are told apart, by their colour's number."""
 CURSOR, AT_REST = "block-cursor-background", "panel"
 """Backgrounds of an entry under the cursor, by their names in a theme."""
 

@@ -32,6 +32,9 @@ def _head(state: AppState) -> tuple[bool, str, bool]:
     if last is not None and not state.is_stale(last):
         ok = last.build is not None and last.build.ok
         return ok, "no problem found" if ok else "no problem found, but the build gave no result", ok
+    weights = state.checks.get("weights")
+    if weights is not None and weights.state is CheckState.UNAVAILABLE:
+        return True, "no problem found without the weights; weights ?", False
     if builder is None:
         return True, "no problem found", True
     if builder.findings:  # the list follows in a moment
@@ -53,9 +56,12 @@ def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
     done = sum(check.state is CheckState.DONE for check in rules)
     if done:
         yield "rules", f"{done} checks of file, graph, types, shapes and weights found nothing", "good"
+    open_ones: dict[str, list[str]] = {}
     for check in rules:
         if check.state in (CheckState.UNAVAILABLE, CheckState.FAILED):
-            yield "rules", f"{check.check}: {check.note or check.state.value}", "note"
+            open_ones.setdefault(check.note or check.state.value, []).append(check.check)
+    for note, names in open_ones.items():
+        yield "rules", f"{', '.join(names)}: {note}", "note"
     yield _built(state)
     yield _ran(state)
     verification = verification_span(state)

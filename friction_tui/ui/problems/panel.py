@@ -14,6 +14,7 @@ from friction_tui.state.app_state import AppState
 from friction_tui.state.derived import Identity, identity
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line, Span, paragraph, symbol, width_of
+from friction_tui.ui.look.roles import PEOPLE
 from friction_tui.ui.panel import Choose, Reveal, differs
 from friction_tui.ui.problems.coverage import coverage
 from friction_tui.vocabulary.finding import TIER_WORDS, Finding, Location, Severity, Tier
@@ -99,7 +100,7 @@ class Problems(LinesPanel):
 
     NAME = "Problems"
     CURSOR_AT_REST = True
-    LISTED = frozenset({"findings", "judged", "revision", "checks", "ascii", "change", "refused"})
+    LISTED = frozenset({"findings", "judged", "revision", "checks", "ascii", "change", "refused", "looking", "present"})
     """What the list is made of."""
     READS = LISTED | {"jobs", "hello", "verification", "history"}
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -177,7 +178,8 @@ class Problems(LinesPanel):
         more = len(finding.locations) - 1
         count = f"{'×' if not self.state.ascii else 'x'}{more + 1} " if more > 0 else ""
         fix = next((f for f in finding.fixes if f.applicable), None)
-        tail: list[Span] = [(count, "muted")] if count else []
+        tail = self._people(finding)
+        tail += [(count, "muted")] if count else []
         tail += [("x", "key"), (" fix", "muted")] if fix else []
         python = written_at(finding)
         source: tuple[Span, ...] = ((f"  {python}", "link"),) if python else ()
@@ -193,6 +195,12 @@ class Problems(LinesPanel):
         if identity(finding) in self._unfolded:
             lines.extend(self._places(finding))
         return lines
+
+    def _people(self, finding: Finding) -> list[Span]:
+        """Who else of a shared session is at one of its nodes."""
+        others = self.state.others_at
+        here = [viewer for path in others if path in finding.node_paths for viewer in others[path]]
+        return [(f"{viewer.name} ", PEOPLE[viewer.colour % len(PEOPLE)]) for viewer in here]
 
     def _reason(self, finding: Finding, width: int) -> list[Line]:
         """One more thing about the nodes of the entry above."""

@@ -373,6 +373,40 @@ class WorkerDied(msgspec.Struct, frozen=True, tag="worker_died"):
     last_words: str = ""
 
 
+class LineChanged(msgspec.Struct, frozen=True, kw_only=True, tag="line"):
+    """Made by the client of a worker elsewhere: the line to it is up, or it is not.
+
+    `machine` is the other end's name, "" before it was ever heard. `why` says why the line is down, `again_s` in how
+    many seconds it is tried again, None where somebody has to do something first. `version` is the other end's.
+    """
+
+    machine: str
+    up: bool
+    why: str = ""
+    again_s: float | None = None
+    version: str = ""
+
+    @property
+    def where(self) -> str:
+        """The machine in a sentence."""
+        return self.machine or "the worker's machine"
+
+
+class NeedWeights(msgspec.Struct, frozen=True, tag="need_weights"):
+    """The worker cannot go on without the weights of a file that was sent without them (`Sent.light`)."""
+
+    path: str
+
+
+class Sending(msgspec.Struct, frozen=True, kw_only=True, tag="sending"):
+    """Made by the client: a file is on its way to the worker, `done` of `total` bytes. `why_not`: it cannot be sent."""
+
+    path: str
+    done: int
+    total: int
+    why_not: str = ""
+
+
 Event = (
     Hello
     | Opened
@@ -400,4 +434,7 @@ Event = (
     | NetronStarted
     | Refused
     | WorkerDied
+    | LineChanged
+    | NeedWeights
+    | Sending
 )

@@ -183,6 +183,21 @@ class Preview(msgspec.Struct, frozen=True, tag="preview"):
     rewrite: Rewrite
 
 
+class Sent(msgspec.Struct, frozen=True, tag="sent"):
+    """The file that the terminal calls `path` lies at `stored` on the worker's machine.
+
+    `light`: its large tensors are zeros there, and the true ones come when `NeedWeights` asks for them.
+    """
+
+    path: str
+    stored: str
+    light: bool = False
+
+
+class Reconnect(msgspec.Struct, frozen=True, tag="reconnect"):
+    """Try now to come back to a worker elsewhere, or start one that was given up. Answered by the client itself."""
+
+
 class StartNetron(msgspec.Struct, frozen=True, tag="start_netron"):
     """Serve the current model in Netron on loopback."""
 
@@ -205,9 +220,11 @@ Request = (
     | StartNetron
     | AskOthers
     | Preview
+    | Reconnect
+    | Sent
 )
 
-LOOKS = (Inspect, ReadInitializer, Forecast, FindWidest, ReadSource, WatchGpu, WatchSource, Preview)
+LOOKS = (Inspect, ReadInitializer, Forecast, FindWidest, ReadSource, WatchGpu, WatchSource, Preview, Reconnect)
 """Requests that change nothing for anybody else: who only watches may make them, and a recording answers them."""
 
 

@@ -26,10 +26,29 @@ class Synced(msgspec.Struct, frozen=True, tag="synced"):
 
 
 class Viewer(msgspec.Struct, frozen=True):
-    """Somebody who is there."""
+    """Somebody who is there. `colour` is a number that nobody else who is there has."""
 
     name: str
     watch_only: bool = False
+    colour: int = 0
+
+
+class Looking(msgspec.Struct, frozen=True, tag="looking"):
+    """Where a viewer's cursor is, as the path of an item of the graph; "" for nowhere in it.
+
+    `here` asks the others to look there too. The hub passes it on as `Looks`.
+    """
+
+    path: str
+    here: bool = False
+
+
+class Looks(msgspec.Struct, frozen=True, tag="looks"):
+    """Where the cursor of another viewer is; `here`: "look here"."""
+
+    by: str
+    path: str
+    here: bool = False
 
 
 class Present(msgspec.Struct, frozen=True, kw_only=True, tag="present"):
@@ -81,5 +100,5 @@ class Ended(msgspec.Struct, frozen=True, tag="ended"):
     why: str
 
 
-FromViewer = Request | Synced
-ToViewer = Event | Asked | Present | Snapshot | TurnedAway | Ended
+FromViewer = Request | Synced | Looking
+ToViewer = Event | Asked | Looks | Present | Snapshot | TurnedAway | Ended
