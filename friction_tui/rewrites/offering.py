@@ -19,6 +19,7 @@ from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
 from friction_tui.rewrites.cutting import head_size, refused_nodes
 from friction_tui.rewrites.expansion import SIMPLIFY
+from friction_tui.rewrites.folding import FOLD, RANDOM, constant_nodes
 from friction_tui.rewrites.graph_editor import GraphEditor
 from friction_tui.rewrites.graph_parts import graph_at
 from friction_tui.rewrites.newer_opset import CONVERT, TARGETS
@@ -26,9 +27,6 @@ from friction_tui.rewrites.offers import REFUSALS, Asked, may_be_mended
 from friction_tui.vocabulary.finding import Finding, Fix, Severity
 
 _OF_SIZES = frozenset({"Shape", "Size"})
-_RANDOM = frozenset(
-    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
-)
 _DECIDED = frozenset({"If", "Loop"})
 """Operators that a constant condition decides."""
 _SIMPLIFIED = frozenset(
@@ -90,6 +88,8 @@ class _Offering:
     def _candidates(self, finding: Finding) -> list[Rewriter]:
         named = [REWRITES[name] for name in KINDS[finding.kind].rewrites]
         if finding.tier in REFUSALS and finding.severity is Severity.ERROR:
+            if constant_nodes(self._model, finding.node_paths):
+                named.insert(0, FOLD)  # no operator is left, which no other rewrite can better
             ops = {(node.proto.domain, node.proto.op_type): None for node in self._nodes(finding)}
             for domain, op in ops:
                 named.extend(self._by_op.get(("" if domain == "ai.onnx" else domain, op), ()))
@@ -225,7 +225,7 @@ def _following_values(model: OpenedModel) -> set[str]:
         if node.proto.op_type in _OF_SIZES or node.proto.domain not in ("", "ai.onnx"):
             follows = node.proto.op_type not in _OF_SIZES
         else:
-            follows = node.proto.op_type in _RANDOM or any(name in found for name in index.reads(node))
+            follows = node.proto.op_type in RANDOM or any(name in found for name in index.reads(node))
         if follows:
             found.update(name for name in node.outputs if name)
     return found

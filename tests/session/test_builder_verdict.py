@@ -89,6 +89,18 @@ def test_a_fix_sees_what_the_builder_refuses() -> None:
     assert any("K exceeds the maximum value allowed" in words.text for one in found for words in one.words)
 
 
+@pytest.mark.parametrize("text", ["float[1,4,6] x", "float[n,4,6] x"])
+def test_a_profile_for_a_fixed_size_is_one_finding(text: str) -> None:
+    """The builder names the input in two ways, by whether another of its dimensions is dynamic."""
+    graph = f"g ({text}) => (float[a,b,c] y) {{ [first] z = Relu(x) [last] y = Abs(z) }}"
+    ranges = {"x[2]": Range(7, 7, 7)} | ({"n": Range(1, 2, 4)} if "[n" in text else {})
+    findings, builder, _ = whole_verdict(context_of(graph, profile=Profile(ranges)))
+    (error,) = [one for one in findings if one.severity is Severity.ERROR]
+    assert (error.kind, error.names) == ("profile/static-size", ("x",))
+    assert builder.source in error.also
+    assert error.fixes[0].ranges == {"x[2]": Range(6, 6, 6)}
+
+
 def test_what_the_parser_refuses_is_not_asked_of_the_builder() -> None:
     context = context_of("g (float[4,4] x) => (float y) { [det] y = Det(x) }")
     _, builder, _ = whole_verdict(context)
