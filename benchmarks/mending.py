@@ -24,8 +24,8 @@ from benchmarks.engine_answers import TENSORRT, Answers
 from friction_tui.model.opened import from_proto
 from friction_tui.rewrites.mending import mend
 from friction_tui.rewrites.verification import not_run
+from friction_tui.session.at_once import judged
 from friction_tui.vocabulary.recipe import Profile, Recipe, Source
-from friction_tui.worker.mending import judged
 
 _SMALL = 64
 """Elements of an integer or bool vector up to which it is taken for a parameter."""

@@ -11,8 +11,8 @@ from friction_tui.model.opened import open_model
 from friction_tui.rewrites.apply import rewritten
 from friction_tui.rewrites.offering import with_offers
 from friction_tui.samples import sample
+from friction_tui.session.at_once import judged
 from friction_tui.vocabulary.recipe import Profile, Recipe, Rewrite, Source
-from friction_tui.worker.mending import judged
 
 README = Path(__file__).parents[1] / "README.md"
 _ROW = re.compile(r"^\| `(\w+)` \|.*\| (.*) \|$", re.MULTILINE)
@@ -32,7 +32,7 @@ def test_a_row_that_says_x_has_a_fix_that_applies(name: str) -> None:
     path = sample(name)
     assert path is not None
     model = open_model(path)
-    found = with_offers(model, judged(model, Recipe(source=Source(str(path)), profile=Profile())))
+    found = with_offers(model, judged(model, Recipe(source=Source(str(path)), profile=Profile())).findings)
     fixes = [fix for finding in found for fix in finding.fixes if fix.rewrite]
     assert fixes
     assert all(rewritten(model, Rewrite(fix.rewrite, fix.nodes)).graph.node for fix in fixes)

@@ -8,8 +8,9 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from friction_tui.kinds import KINDS, engine, file, unknown
+from friction_tui.kinds import KINDS, file, unknown
 from friction_tui.kinds import profile as kinds
+from friction_tui.kinds.answered import unanswered
 from friction_tui.onnx_folder import instead
 from friction_tui.processes.stdio import printable
 from friction_tui.report.verdict import NAME, Judged, ModelVerdict, fingerprint, shortened
@@ -21,9 +22,6 @@ from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
 """What a folder is searched for. Other kinds of source run code or take long, so they are named one by one."""
-
-NO_RESULT = frozenset(kind.id for kind in (engine.BUILDER_CRASHED, engine.BUILD_TIMEOUT, engine.OUT_OF_HOST_MEMORY))
-"""Kinds of finding that say that a build gave no result."""
 
 
 class NothingToCheckError(Exception):
@@ -99,13 +97,8 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         profiles=recipe.profiles,
         engines=_asked(answer),
     )
-    unanswered = tuple(
-        f"{check.check}: {check.note or 'no answer'}"
-        for check in answer.checks.values()
-        if check.state is CheckState.FAILED
-    )
-    unanswered += (f"build: {not_built}",) if not_built else ()
-    unanswered += tuple(finding.title for finding in answer.findings if finding.kind in NO_RESULT)
+    open_questions = unanswered(answer.checks.values(), answer.findings)
+    open_questions += (f"build: {not_built}",) if not_built else ()
     return ModelVerdict(
         path=path,
         judged=judged,
@@ -121,7 +114,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         builder=builder.note if builder else "",
         asked_builder=builder is not None and builder.state is CheckState.DONE,
         kernels=(builder is not None and builder.kernels) or (answer.build is not None and answer.build.ok),
-        unanswered=unanswered,
+        unanswered=open_questions,
         build=answer.build,
     )
 

@@ -36,7 +36,10 @@ def run(
     cut: bool,
     allow: bool,
 ) -> int:
-    """Mend the model and write it; 0 no error remains, 1 some do, 2 it could not be judged or written."""
+    """Mend the model and write it: 0 no error remains, 1 some do, 2 it could not be judged, not in full, or written.
+
+    `check` of what is written ends alike, with the same options.
+    """
     if cut and output is None:
         raise click.UsageError("--cut writes the parts beside the fixed model: give -o too")
     unknown = next((kind for kind in only if kind not in KINDS), None)
@@ -69,6 +72,8 @@ def run(
     mended = ended.mended
     as_json = escaped(json.dumps(document(mended), indent=2, ensure_ascii=False))
     click.echo(as_json if form == "json" else "\n".join(_lines(mended)))
+    if mended.unanswered:
+        return 2
     return int(any(finding.severity is Severity.ERROR for finding in mended.findings))
 
 
@@ -83,7 +88,8 @@ def _lines(mended: Mended) -> Iterator[str]:
     if mended.verified:
         yield f"original and result: {visible(mended.verified)}"
     if not mended.steps:
-        yield "No fix applies." if errors else "Nothing to fix: no error was found."
+        known = not errors and not mended.unanswered
+        yield "Nothing to fix: no error was found." if known else "No fix applies."
     if mended.difference is not None:
         yield from lines(mended.difference)
     if mended.script:
@@ -98,6 +104,8 @@ def _lines(mended: Mended) -> Iterator[str]:
             yield from describe(shortened(finding), paint)
         for why in mended.refused:
             yield f"  tried, not kept: {visible(why)}"
+    for question in mended.unanswered:
+        yield f"no answer: {visible(question)}"
 
 
 def _parts(cut: CutParts) -> Iterator[str]:
@@ -140,6 +148,7 @@ def document(mended: Mended) -> dict[str, Any]:
         "saved": mended.saved,
         "remaining": [finding_of(shortened(finding)) for finding in mended.findings],
         "not_kept": list(mended.refused),
+        "unanswered": list(mended.unanswered),
     }
     if mended.script:
         told |= {"script": mended.script, "scripted": mended.scripted}

@@ -108,6 +108,7 @@ target of Expand or Tile, the bounds of a Slice, or the tensor itself is a const
         "tile-follow-partner",
         "slice-to-the-end",
         "expand-constant",
+        "table-follow-partner",
         "initial-state-follow-input",
     ),
 )
@@ -174,6 +175,7 @@ TABLE_TOO_SHORT = DynamicKind(
         weights=(Weights("tokens", (30, 8)), Weights("positions", (1, 16, 8))),
     ),
     quiet=But(ranges={"t": (1, 8, 16)}),
+    rewrites=("slice-to-the-end",),
 )
 
 MUST_BE_EQUAL = DynamicKind(
@@ -211,6 +213,7 @@ BROADCAST = DynamicKind(
         "tile-follow-partner",
         "slice-to-the-end",
         "expand-constant",
+        "table-follow-partner",
     ),
 )
 
@@ -231,6 +234,7 @@ CONCAT = DynamicKind(
         "tile-follow-partner",
         "slice-to-the-end",
         "expand-constant",
+        "table-follow-partner",
     ),
 )
 

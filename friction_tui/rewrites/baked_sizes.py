@@ -118,15 +118,28 @@ def tile_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
 def _free_axes_of_partner(node: onnx.NodeProto, graph: GraphEditor, rank: int) -> tuple[list[int], str]:
     """The axes at which the result meets a free size of another tensor, and that tensor."""
     for reader in graph.reading(node.output[0]):
-        joined = graph.attribute(reader, "axis", 0) % rank if reader.op_type == "Concat" else None
         for other in reader.input:
             sizes = graph.dims(other) if other and other != node.output[0] else None
             if sizes is None or len(sizes) != rank:
                 continue
-            axes = [axis for axis, size in enumerate(sizes) if not isinstance(size, int) and axis != joined]
-            if axes and reader.op_type in _JOINS:
+            axes = [axis for axis in _met(reader, graph, rank) if not isinstance(sizes[axis], int)]
+            if axes:
                 return axes, other
+    for value in graph.proto.graph.input:
+        sizes = graph.dims(value.name)
+        if sizes and not isinstance(sizes[0], int):
+            return [0], value.name  # what it meets is not known: the batch of the model
     raise CannotRewrite("it meets no tensor whose sizes it could follow")
+
+
+def _met(reader: onnx.NodeProto, graph: GraphEditor, rank: int) -> list[int]:
+    """The axes at which the inputs of a node have the same sizes, where they have `rank` axes."""
+    if reader.op_type == "Concat":
+        joined = graph.attribute(reader, "axis", 0) % rank
+        return [axis for axis in range(rank) if axis != joined]
+    if reader.op_type == "MatMul":
+        return list(range(rank - 2))
+    return list(range(rank)) if reader.op_type in _JOINS else []
 
 
 _JOINS = frozenset({"Concat", "Add", "Sub", "Mul", "Div", "Where", "And", "Or", "Equal", "Pow", "Max", "Min"})
@@ -134,8 +147,18 @@ _JOINS = frozenset({"Concat", "Add", "Sub", "Mul", "Div", "Where", "And", "Or", 
 
 
 def _sizes_from(graph: GraphEditor, fixed: list[int], axes: list[int], partner: str) -> str:
-    parts = [graph.size(partner, axis) if axis in axes else graph.const([size]) for axis, size in enumerate(fixed)]
+    parts = [_size_of(graph, partner, axis) if axis in axes else graph.const([size]) for axis, size in enumerate(fixed)]
     return graph.concat(parts)
+
+
+def _size_of(graph: GraphEditor, partner: str, axis: int) -> str:
+    """A size of `partner`, from an input of the model where one has it: the partner may be computed later."""
+    symbol = (graph.dims(partner) or [])[axis]
+    for value in graph.proto.graph.input:
+        sizes = graph.dims(value.name) or []
+        if isinstance(symbol, str) and symbol in sizes:
+            return graph.size(value.name, sizes.index(symbol))
+    return graph.size(partner, axis)
 
 
 @node_rewrite("slice-to-the-end", "cut to the end instead of the example's size", ("", "Slice"))
@@ -241,6 +264,89 @@ def expand_constant(node: onnx.NodeProto, graph: GraphEditor) -> None:
     graph.op(node.op_type, inputs, node.output[0], **attributes)
 
 
+@node_rewrite(
+    "table-follow-partner",
+    "cut the table to the length of what it meets",
+    *((("", op)) for op in sorted(_JOINS - {"Concat"})),
+)
+def table_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """A stored table of the example's length (positions, masks) is cut to the length of the tensor that it meets.
+
+    Row i belongs to position i, whether the table is met as it is, cut by a constant Slice, or looked up with the
+    indices 0, 1, 2 … The whole table is there, so that any length up to its own works.
+    """
+    inputs, changed = list(node.input), False
+    for position, name in enumerate(node.input):
+        table = _table(name, graph) if name else None
+        partner = next((one for one in node.input if one and one != name and _free(one, graph)), "")
+        if table is None or not partner:
+            continue
+        sizes, partners = graph.dims(name), graph.dims(partner)
+        if sizes is None or partners is None or len(sizes) > len(partners):
+            continue
+        source, axes = table
+        shift = len(partners) - len(sizes)
+        free = [axis for axis in axes if sizes[axis] != 1 and not isinstance(partners[axis + shift], int)]
+        for axis in free:
+            start, at = axes[axis]
+            length = graph.size(partner, axis + shift)
+            end = graph.op("Add", [length, graph.const([start])]) if start else length
+            source = graph.slice(source, start, end, at)
+        if not free:
+            continue
+        writer = graph.writer(name)
+        if writer is not None and writer.op_type == "Gather":
+            source = graph.reshape(source, _looked_up(graph, writer, source))
+        inputs[position], changed = source, True
+    if not changed:
+        raise CannotRewrite("it meets no stored table at a free size")
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    graph.op(node.op_type, inputs, node.output[0], **attributes)
+
+
+def _free(name: str, graph: GraphEditor) -> bool:
+    sizes = graph.dims(name)
+    return sizes is not None and any(not isinstance(size, int) for size in sizes)
+
+
+def _table(name: str, graph: GraphEditor) -> tuple[str, dict[int, tuple[int, int]]] | None:
+    """The stored tensor behind `name`; for each axis of `name` that can be longer, its first row and axis there."""
+    if graph.constant(name) is not None:
+        sizes = graph.dims(name) or []
+        return name, {axis: (0, axis) for axis in range(len(sizes))}
+    writer = graph.writer(name)
+    if writer is None or not writer.input or graph.constant(writer.input[0]) is None:
+        return None
+    if writer.op_type == "Slice" and len(writer.input) > 2:
+        starts, ends = (graph.constant(one) for one in writer.input[1:3])
+        steps = graph.constant(writer.input[4]) if graph.input(writer, 4) else None
+        if starts is None or ends is None or (steps is not None and (steps != 1).any()):
+            return None
+        rank = graph.rank(writer.input[0])
+        axes = [axis % rank for axis in graph.ints(writer, "axes", 3, range(len(starts))) or []]
+        if (starts < 0).any():
+            return None
+        first = dict(zip(axes, map(int, starts), strict=True))
+        return writer.input[0], {axis: (first[axis], axis) for axis in axes} if len(axes) == 1 else {}
+    if writer.op_type == "Gather" and graph.attribute(writer, "axis", 0) == 0:
+        indices = graph.constant(writer.input[1])
+        counted = indices is not None and indices.size > 1 and indices.size == max(indices.shape)
+        if indices is None or not counted or not (np.diff(indices.reshape(-1)) == 1).all() or indices.min() < 0:
+            return None
+        along = int(np.argmax(indices.shape))
+        return writer.input[0], {along: (int(indices.reshape(-1)[0]), 0)}
+    return None
+
+
+def _looked_up(graph: GraphEditor, gather: onnx.NodeProto, rows: str) -> str:
+    """The shape of what a Gather with indices such as [1, L] gives, for another number of `rows`."""
+    indices = graph.require_constant(gather.input[1], "the indices")
+    count = graph.op("Slice", [graph.shape(rows), graph.const([0]), graph.const([1])])
+    rest = graph.static_dims(gather.input[0])[1:]
+    sizes = [count if size == indices.size else graph.const([1]) for size in indices.shape]
+    return graph.concat([*sizes, *([graph.const(rest)] if rest else [])])
+
+
 REWRITES = (
     reshape_follow_input,
     reshape_batch_copy,
@@ -253,4 +359,5 @@ REWRITES = (
     resize_spatial_only,
     squeeze_fixed_axes,
     expand_constant,
+    table_follow_partner,
 )

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from friction_tui.kinds import KINDS
+from friction_tui.kinds.answered import Verdict
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import rewritten
@@ -20,7 +21,7 @@ from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier, fix_fi
 from friction_tui.vocabulary.protocol import MendStep
 from friction_tui.vocabulary.recipe import Rewrite
 
-Judge = Callable[[OpenedModel], list[Finding]]
+Judge = Callable[[OpenedModel], Verdict]
 Verify = Callable[[OpenedModel, OpenedModel, str], Verification]
 """Compares the outputs of a model before and after the rewrite of that name."""
 LARGEST = 64
@@ -48,10 +49,14 @@ What a warning says of invalid ONNX is mended at every level, by rewrites that a
 
 @dataclass(slots=True)
 class Mending:
-    """The state of one run. `steps` are those that were kept, `refused` says why others were not."""
+    """The state of one run. `steps` are those that were kept, `refused` says why others were not.
+
+    `unanswered` are the questions about `model` that have no answer.
+    """
 
     model: OpenedModel
     findings: list[Finding]
+    unanswered: tuple[str, ...] = ()
     steps: list[MendStep] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
@@ -65,8 +70,9 @@ def mend(
     only: frozenset[str] = frozenset(),
     on_step: Callable[[MendStep], None] = lambda _: None,
 ) -> Mending:
-    """Mend `model` as far as rewrites can; `judge` gives its findings, deduplicated. `only` limits the kinds mended."""
-    mending = Mending(model, with_offers(model, judge(model)))
+    """Mend `model` as far as rewrites can; `judge` gives the verdict on it. `only` limits the kinds mended."""
+    verdict = judge(model)
+    mending = Mending(model, with_offers(model, verdict.findings), verdict.unanswered)
     tried: set[tuple[str, Rewrite]] = set()
     thorough = False
     while len(mending.steps) < LARGEST:
@@ -101,7 +107,7 @@ def _one_step(
             if REWRITES[fix.rewrite].exactness not in allowed or (finding.kind, rewrite) in tried:
                 continue
             tried.add((finding.kind, rewrite))
-            before = mending.model, mending.findings
+            before = mending.model, mending.findings, mending.unanswered
             step = _tried(mending, finding, rewrite, judge, verify)
             if step is None:
                 continue
@@ -111,7 +117,7 @@ def _one_step(
                 follow: list[MendStep] = []
                 same_kind = frozenset({finding.kind})
                 if not _one_step(mending, judge, verify, level, same_kind, tried, follow.append):
-                    mending.model, mending.findings = before
+                    mending.model, mending.findings, mending.unanswered = before
                     mending.steps.pop()
                     continue
                 on_step(step)
@@ -143,7 +149,8 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
     except CannotRewrite as error:
         mending.refused.append(f"{rewriter.name}: {error.why}")
         return None
-    findings = judge(after)
+    verdict = judge(after)
+    findings = verdict.findings
     why = "" if rewriter.prepares else _still_wrong(before, after, finding, mending.findings, findings)
     if why:
         mending.refused.append(f"{rewriter.name}: {why}")
@@ -152,7 +159,7 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
     if verification.holds is False:
         mending.refused.append(f"{rewriter.name}: {verification}")
         return None
-    mending.model, mending.findings = after, with_offers(after, findings)
+    mending.model, mending.findings, mending.unanswered = after, with_offers(after, findings), verdict.unanswered
     return MendStep(
         kind=finding.kind,
         problem=finding.title,

@@ -19,16 +19,14 @@ from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
 from friction_tui.rewrites.cutting import head_size, refused_nodes
 from friction_tui.rewrites.expansion import SIMPLIFY
+from friction_tui.rewrites.folding import FOLD, RANDOM, constant_nodes
 from friction_tui.rewrites.graph_editor import GraphEditor
 from friction_tui.rewrites.graph_parts import graph_at
 from friction_tui.rewrites.newer_opset import CONVERT, TARGETS
 from friction_tui.rewrites.offers import REFUSALS, Asked, may_be_mended
-from friction_tui.vocabulary.finding import Finding, Fix, Severity
+from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier
 
 _OF_SIZES = frozenset({"Shape", "Size"})
-_RANDOM = frozenset(
-    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
-)
 _DECIDED = frozenset({"If", "Loop"})
 """Operators that a constant condition decides."""
 _SIMPLIFIED = frozenset(
@@ -82,6 +80,11 @@ class _Offering:
                 offered.append(fix)
         if self._needs_opset and (fix := self._after_conversion(nodes, self._needs_opset.values())) is not None:
             offered.append(fix)
+        if not offered and finding.tier is Tier.SHAPES:
+            # Where sizes do not fit together the fault may be in what computes an operand.
+            behind = self._writers(nodes)
+            candidates = [REWRITES[name] for name in KINDS[finding.kind].rewrites]
+            offered = [fix for one in candidates if one.node and (fix := self.fix(one, behind)) is not None]
         new = tuple(fix for fix in offered if fix.rewrite not in known)
         fixes = _in_order(new, tuple(map(_promised, finding.fixes)), from_source=finding.line is not None)
         cut = () if any(fix.applicable for fix in fixes) else self._cut(finding)
@@ -90,6 +93,8 @@ class _Offering:
     def _candidates(self, finding: Finding) -> list[Rewriter]:
         named = [REWRITES[name] for name in KINDS[finding.kind].rewrites]
         if finding.tier in REFUSALS and finding.severity is Severity.ERROR:
+            if constant_nodes(self._model, finding.node_paths):
+                named.insert(0, FOLD)  # no operator is left, which no other rewrite can better
             ops = {(node.proto.domain, node.proto.op_type): None for node in self._nodes(finding)}
             for domain, op in ops:
                 named.extend(self._by_op.get(("" if domain == "ai.onnx" else domain, op), ()))
@@ -114,6 +119,12 @@ class _Offering:
     def _nodes(self, finding: Finding) -> list[Node]:
         found = (self._model.index.by_path.get(path) for path in finding.node_paths)
         return [node for node in found if node is not None]
+
+    def _writers(self, nodes: Iterable[Node]) -> list[Node]:
+        """The nodes that write what `nodes` of the main graph read."""
+        index = self._model.index
+        found = [index.producer.get(name) for node in nodes if not node.graph for name in node.inputs]
+        return list({node.path: node for node in found if node is not None}.values())
 
     def fix(self, rewriter: Rewriter, nodes: Sequence[Node]) -> Fix | None:
         """The rewrite at those of the nodes that it fits, None where it fits nowhere."""
@@ -225,7 +236,7 @@ def _following_values(model: OpenedModel) -> set[str]:
         if node.proto.op_type in _OF_SIZES or node.proto.domain not in ("", "ai.onnx"):
             follows = node.proto.op_type not in _OF_SIZES
         else:
-            follows = node.proto.op_type in _RANDOM or any(name in found for name in index.reads(node))
+            follows = node.proto.op_type in RANDOM or any(name in found for name in index.reads(node))
         if follows:
             found.update(name for name in node.outputs if name)
     return found

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import onnx
 
 from friction_tui.model.constants import constant_value
+from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite, Exactness, Rewriter
 from friction_tui.rewrites.editing import add_constant, bypass, chosen, copy_of, forget_shapes
+from friction_tui.rewrites.graph_editor import GraphEditor
 
 
 def reshape_minus_one(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
@@ -35,14 +37,37 @@ def reshape_minus_one(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelPro
 
 
 def drop_squeeze(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
-    """Take out a Squeeze of an axis that is not always 1; the result keeps that axis."""
+    """Take out a Squeeze of an axis that is not always 1; the result keeps that axis.
+
+    Outputs that are not computed from it keep the shapes that they declare, the others get those that ONNX infers.
+    """
     proto = copy_of(model)
-    for node in sorted(chosen(model, paths, "Squeeze"), key=lambda node: -node.index):
+    squeezes = chosen(model, paths, "Squeeze")
+    for node in sorted(squeezes, key=lambda node: -node.index):
         bypass(proto, node.index)
-    forget_shapes(proto)
-    for output in proto.graph.output:
+    changed = _computed_from(model, squeezes)
+    outputs = [value for value in proto.graph.output if value.name in changed]
+    for output in outputs:
         output.type.tensor_type.ClearField("shape")
+    del proto.graph.value_info[:]
+    known = GraphEditor(proto, model.path.parent)
+    for output in outputs:
+        sizes = known.dims(output.name)
+        if sizes is not None:
+            of = output.type.tensor_type
+            of.CopyFrom(onnx.helper.make_tensor_type_proto(of.elem_type, sizes).tensor_type)
     return proto
+
+
+def _computed_from(model: OpenedModel, nodes: Iterable[Node]) -> set[str]:
+    """The tensors of the main graph that `nodes` write, and all that is computed from them."""
+    index = model.index
+    found = {name for node in nodes for name in node.outputs}
+    for number in index.sorted_in(""):
+        node = index.main[number]
+        if any(name in found for name in index.reads(node)):
+            found.update(node.outputs)
+    return found
 
 
 RESHAPE_MINUS_ONE = Rewriter("reshape-minus-one", "let the batch follow the input: -1", reshape_minus_one)

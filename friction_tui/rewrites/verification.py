@@ -30,6 +30,8 @@ _LARGE = np.float32(8)
 """Factor of the large inputs; exp of the result still fits into float32."""
 _HUGE = np.float32(1e4)
 """Factor of inputs beyond what a model is made for; float16 still holds the result."""
+_ROUNDINGS = 3
+"""How often the inputs are rounded otherwise to see how far the outputs move."""
 _LOCATED = 2000
 """Nodes up to which the first tensor that differs is looked for: every tensor of both models is held at once."""
 LIMIT_S = 60.0
@@ -48,8 +50,11 @@ class Verification(msgspec.Struct, frozen=True):
     original, where that does not run as it is. `diverges` names the first tensor that differs.
 
     `chance` says what was compared of a model whose outputs differ from one run to the next, `compared_values` False
-    where that is no value at all. `changes` is what the rewrites change on purpose. `stopped` says that time was over
-    before every input was tried. `edges` are inputs beyond what a model is made for on which the outputs differ.
+    where that is no value at all. `undeclared` says on how many of the `only_after` the original runs and gives shapes
+    that contradict those it declares, `rounded` on how many of the `equal` the outputs differ no more than those of the
+    original do when its inputs are rounded otherwise. `changes` is what the rewrites change on purpose. `stopped` says
+    that time was over before every input was tried. `edges` are inputs beyond what a model is made for on which the
+    outputs differ.
     """
 
     equal: int
@@ -67,6 +72,8 @@ class Verification(msgspec.Struct, frozen=True):
     changes: str = ""
     stopped: str = ""
     edges: tuple[str, ...] = ()
+    undeclared: int = 0
+    rounded: int = 0
 
     @property
     def holds(self) -> bool | None:
@@ -77,6 +84,8 @@ class Verification(msgspec.Struct, frozen=True):
         if not (self.ran or self.only_after or self.only_before):
             return None
         if self.equal == self.ran and not self.only_before:
+            if not self.ran and self.undeclared:
+                return None
             return True if self.compared_values else None
         return None if self.changes else False
 
@@ -111,6 +120,10 @@ class Verification(msgspec.Struct, frozen=True):
         if self.compared_values or self.ran > self.equal:
             yield self.chance
         yield self.stopped
+        if self.rounded:
+            yield f"on {self.rounded} of them no further apart than rounding its inputs moves the original"
+        if self.undeclared:
+            yield f"on {self.undeclared} of them the original contradicts the shapes that it declares"
         if self.edges:
             yield f"differs {' and '.join(self.edges)}"
 
@@ -170,6 +183,8 @@ def verify(
         changes=changes,
         stopped=stopped,
         edges=tuple(comparison.edges),
+        undeclared=comparison.undeclared,
+        rounded=comparison.rounded,
     )
 
 
@@ -197,6 +212,8 @@ class _Comparison:
     worst_relative: float = 0.0
     diverges: str = ""
     edges: list[str] = field(default_factory=list)
+    undeclared: int = 0
+    rounded: int = 0
     finished: bool = False
 
     def all(self, points: Sequence[Point]) -> int:
@@ -211,7 +228,9 @@ class _Comparison:
                 pair = self._outputs(feeds)
                 if self.limit.over:
                     return tried
-                if pair is not None and self._apart(*pair)[0] > self._allowed(self._apart(*pair)[1], pair[1]):
+                if pair is None or _contradicts(self.before, as_declared(self.before, feeds), pair[0]):
+                    continue
+                if self._apart(*pair)[0] > self._allowed(self._apart(*pair)[1], pair[1]):
                     self.edges.append(name)
         self.finished = True
         return tried
@@ -246,6 +265,10 @@ class _Comparison:
             self.only_after += given is not None
             self.only_before += expected is not None
             return True
+        if _contradicts(self.before, declared, expected) and not _contradicts(self.before, declared, given):
+            self.only_after += 1
+            self.undeclared += 1
+            return True
         if first:
             self._look_for_chance(declared, expected)
         apart, scale = self._apart(expected, given)
@@ -258,12 +281,30 @@ class _Comparison:
         self.worst, self.worst_relative = max(self.worst, apart), max(self.worst_relative, relative)
         if apart <= self._allowed(scale, given):
             self.equal += 1
+        elif self.rounded < self.equal and apart <= self._rounding(declared, expected):
+            self.equal += 1
+            self.rounded += 1
         elif not self.diverges and self.located and isinstance(self.after, onnx.ModelProto):
             self.diverges = _first_difference(self.before, self.after, feeds, self.limit)
         return True
 
     def _allowed(self, scale: float, outputs: Sequence[np.ndarray]) -> float:
         return max(_allowed(scale, outputs), TOLERANCE * max(scale, 1.0) * self.coarser)
+
+    def _rounding(self, declared: Feeds, expected: Sequence[np.ndarray]) -> float:
+        """How far the outputs of the original move when each input moves by one unit in its last place.
+
+        Where that is far, as behind a Softmax of large numbers, the order of a sum decides as much. It counts only
+        beside as many inputs on which the outputs are equal: a model that rounds or compares moves far as well.
+        """
+        farthest = 0.0
+        for seed in range(_ROUNDINGS):
+            rng = np.random.default_rng(seed)
+            again = self.run_before({name: _in_the_last_place(array, rng) for name, array in declared.items()})
+            if again is not None and all(a.shape == b.shape for a, b in zip(again, expected, strict=True)):
+                apart = self._apart(expected, again)[0]
+                farthest = max(farthest, apart if np.isfinite(apart) else 0.0)
+        return farthest
 
     def _look_for_chance(self, declared: Feeds, expected: Sequence[np.ndarray]) -> bool:
         """Run the original again on the same input; whether more of its outputs than were known are random."""
@@ -285,6 +326,29 @@ class _Comparison:
         if len(expected) != len(given):
             return float("inf"), 1.0
         return _difference([expected[number] for number in kept], [given[number] for number in kept])
+
+
+def _in_the_last_place(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Floats moved up or down to the next one; others as they are."""
+    if array.dtype.kind != "f":
+        return array
+    towards = np.where(rng.random(array.shape) < 0.5, -np.inf, np.inf).astype(array.dtype)
+    return np.asarray(np.nextafter(array, towards))
+
+
+def _contradicts(model: onnx.ModelProto, feeds: Feeds, outputs: Sequence[np.ndarray]) -> bool:
+    """Whether an output has another size than the model declares, as a number or by a symbol of its inputs."""
+    sizes: dict[str, int] = {}
+    for value in model.graph.input:
+        if value.name in feeds:
+            for dim, size in zip(value.type.tensor_type.shape.dim, feeds[value.name].shape, strict=False):
+                if dim.dim_param:
+                    sizes.setdefault(dim.dim_param, size)
+    for value, output in zip(model.graph.output, outputs, strict=False):
+        for dim, size in zip(value.type.tensor_type.shape.dim, output.shape, strict=False):
+            if size != (dim.dim_value if dim.HasField("dim_value") else sizes.get(dim.dim_param, size)):
+                return True
+    return False
 
 
 def _inputs(model: onnx.ModelProto, points: Sequence[Point]) -> Iterator[Feeds]:

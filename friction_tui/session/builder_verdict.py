@@ -236,8 +236,8 @@ def _in_parts(context: CheckContext, seconds: float) -> tuple[Finding, ...]:
 
 
 def refused_by_builder(context: CheckContext, refused: Sequence[Refusal] | None) -> list[Finding]:
-    """The findings of one dry build, for a model whose parser was asked (not None); [] where it cannot be."""
+    """The builder's findings, for a model whose parser was asked (not None); [] where it cannot be."""
     if refused is None or refused or why_not(context):
         return []
-    answer = builder(context.builder).question(context.model).ask(terms_of(context))
-    return list(answer_findings(context, answer))
+    *_, last = ask(builder(context.builder).question(context.model), context, lambda: False)
+    return list(last.findings)

@@ -74,6 +74,8 @@ class Judgement:
     """Whether kernels are compiled in the background, after the verdict."""
     builder: builder_verdict.Step | None = None
     """What the builder said last."""
+    offers: bool = True
+    """Whether the rewrites that fit are looked for."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def report(
@@ -116,7 +118,7 @@ class Judgement:
         findings = self.deduplicated()
         if self.opinion is not None:
             findings = with_second_opinion(findings, self.opinion, *second_opinion().labels())
-        if model is not None:
+        if model is not None and self.offers:
             with contextlib.suppress(Stopped):
                 findings = offered(model, findings, stop=self.stop)
         findings = fix_first(findings)

@@ -21,12 +21,10 @@ from friction_tui.rewrites import cutting, mending
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.verification import Verification, not_run, verify
 from friction_tui.rewrites.verifying import LARGEST, TOO_LARGE, changes_of, points_of
-from friction_tui.rules.checks import diagnose
-from friction_tui.rules.context import CheckContext, context_for
-from friction_tui.rules.deduplicate import deduplicate
+from friction_tui.session.at_once import context_of, judged
 from friction_tui.session.builder_verdict import refused_by_builder, why_not
 from friction_tui.session.saving import edits_of, save_model, write_script
-from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Severity, fix_first
+from friction_tui.vocabulary.finding import Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import CutParts, JobEnded, JobRequest, Mended, MendStep, Refused
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe
 from friction_tui.worker.progress import Progress
@@ -37,7 +35,8 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
     started = time.monotonic()
     progress.begin("open")
     base = open_model(Path(request.model))
-    model = apply(base, request.recipe)
+    engine = deciding(found())
+    model = apply(base, request.recipe, weak_types=engine is not None and engine.weak_types)
     progress.end("open")
     progress.begin("fix")
 
@@ -67,6 +66,7 @@ def mend(request: JobRequest, progress: Progress) -> JobEnded:
     result = Mended(
         steps=tuple(done.steps),
         findings=tuple(done.findings),
+        unanswered=done.unanswered,
         refused=tuple(dict.fromkeys(done.refused)),
         verified=str(whole) if whole is not None else "",
         holds=whole.holds if whole is not None else None,
@@ -136,7 +136,7 @@ def refused_in_part(part: OpenedModel, whole: ShapeTable, recipe: Recipe) -> tup
     found_here = list(reader.refusals(part)) if reader is not None else []
     if found_here:
         return found_here, ""
-    context = _context(part, msgspec.structs.replace(recipe, profile=_profile_of(part, whole, recipe)), ())
+    context = context_of(part, msgspec.structs.replace(recipe, profile=_profile_of(part, whole, recipe)))
     why = why_not(context)
     if why:
         return [], f"its parser takes it; not built: {why}"
@@ -166,21 +166,6 @@ def _profile_of(part: OpenedModel, whole: ShapeTable, recipe: Recipe) -> Profile
     ranges = {key: one for key, one in sizes.items() if key in free}
     chosen = msgspec.structs.replace(recipe.profile, ranges={**recipe.profile.ranges, **ranges})
     return default_profile(part, chosen)
-
-
-def _context(model: OpenedModel, recipe: Recipe, refused: tuple[Refusal, ...] | None) -> CheckContext:
-    return context_for(deciding(found()), model, recipe, ShapeTable(model, recipe.profile), refused)
-
-
-def judged(model: OpenedModel, recipe: Recipe) -> list[Finding]:
-    """Everything found about an edited model: what parser and builder refuse, every check, deduplicated."""
-    profile = default_profile(model, recipe.profile) if recipe.profile is not None else None
-    asked = msgspec.structs.replace(recipe, profile=profile)
-    reader = parser(deciding(found())) if recipe.parse else None
-    refused = tuple(reader.refusals(model)) if reader is not None else None
-    context = _context(model, asked, refused)
-    found_by_rules = [finding for _, findings in diagnose(context) for finding in findings]
-    return fix_first(deduplicate([*found_by_rules, *refused_by_builder(context, refused)]))
 
 
 def compared(

@@ -29,20 +29,9 @@ from friction_tui.vocabulary.recipe import Profile, Recipe, Source
 def findings_of(example: Example, folder: Path) -> list[Finding]:
     """What is found; the model of an example is written to `folder`."""
     match example:
-        case ModelText():
-            return _model(from_proto(_parsed(example), folder / "model.onnx"), example)
-        case Built():
-            namespace: dict[str, Any] = {
-                "np": np,
-                "onnx": onnx,
-                "helper": helper,
-                "numpy_helper": numpy_helper,
-                "TensorProto": TensorProto,
-                "Path": Path,
-                "folder": folder,
-            }
-            exec(example.source, namespace)
-            return _model(from_proto(namespace["model"](), folder / "model.onnx"), example.around)
+        case ModelText() | Built():
+            around = example.around if isinstance(example, Built) else example
+            return _model(model_of_example(example, folder), around)
         case FileBytes():
             for name, content in {example.name: example.content, **example.beside}.items():
                 (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
@@ -54,6 +43,23 @@ def findings_of(example: Example, folder: Path) -> list[Finding]:
         case Stack():
             return list(judge_stack(msgspec.convert(example.facts, Facts)))
     raise TypeError(f"{type(example).__name__} is shown by a test of its own")
+
+
+def model_of_example(example: ModelText | Built, folder: Path) -> OpenedModel:
+    """The model of an example; what lies beside it is written to `folder`."""
+    if isinstance(example, ModelText):
+        return from_proto(_parsed(example), folder / "model.onnx")
+    namespace: dict[str, Any] = {
+        "np": np,
+        "onnx": onnx,
+        "helper": helper,
+        "numpy_helper": numpy_helper,
+        "TensorProto": TensorProto,
+        "Path": Path,
+        "folder": folder,
+    }
+    exec(example.source, namespace)
+    return from_proto(namespace["model"](), folder / "model.onnx")
 
 
 def _parsed(example: ModelText) -> onnx.ModelProto:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,6 +11,9 @@ import pytest
 
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite
+from friction_tui.rewrites.offering import with_offers
+from friction_tui.session.at_once import judged
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 from tests.rewrites.mended import built, model_of, ran, rewritten
 
 ANY = {"x": [[1, 4, 6, 6], [2, 4, 6, 6], [4, 4, 6, 6]]}
@@ -159,3 +163,57 @@ def test_squeeze_names_the_axes_that_are_always_one() -> None:
     free: onnx.ModelProto = model_of("g (float[n,8] x) => (float[a] y) { y = Squeeze (x) }").proto
     with pytest.raises(CannotRewrite, match="no axis"):
         rewritten(model_of(onnx.printer.to_text(free)), REWRITES["squeeze-fixed-axes"], "Squeeze")
+
+
+TABLE = np.random.default_rng(0).standard_normal((1, 12, 8)).astype(np.float32)
+LENGTHS = {"x": [[1, 1, 8], [2, 5, 8], [3, 12, 8]]}
+
+
+@pytest.mark.parametrize(
+    ("text", "weights", "first"),
+    [
+        ("y = Add(x, table)", {"table": TABLE}, 0),
+        ("y = Add(table, x)", {"table": TABLE[0]}, 0),
+        ("t = Slice(all, st, en, ax) y = Add(x, t)", {"st": [0], "en": [4], "ax": [1]}, 0),
+        ("t = Slice(all, st, en, ax) y = Add(x, t)", {"st": [2], "en": [6], "ax": [-2]}, 2),
+        ("t = Gather(rows, ids) y = Add(x, t)", {"ids": [[0, 1, 2, 3]]}, 0),
+        ("t = Gather(rows, ids) y = Add(x, t)", {"ids": [3, 4, 5, 6]}, 3),
+    ],
+)
+def test_a_table_of_positions_follows_the_length(text: str, weights: dict[str, Any], first: int) -> None:
+    longer = np.concatenate([TABLE, TABLE + 1], axis=1)
+    held = {"all": longer, "rows": longer[0]} | {name: np.asarray(value) for name, value in weights.items()}
+    used = {name: value for name, value in held.items() if name in text}
+
+    def expected(x: np.ndarray) -> np.ndarray:
+        return np.asarray(x + longer[:, first : first + x.shape[1]])
+
+    graph = f"g (float[n,t,8] x) => (float[n,t,8] y) {{ {text} }}"
+    follows("table-follow-partner", "Add", graph, expected, LENGTHS, **used)
+
+
+@pytest.mark.parametrize("ids", [[0, 2, 1, 3], [0, 0, 0, 0]])
+def test_a_table_looked_up_in_another_order_is_left(ids: list[int]) -> None:
+    graph = "g (float[n,t,8] x) => (float[n,t,8] y) { t = Gather(rows, ids) y = Add(x, t) }"
+    with pytest.raises(CannotRewrite, match="no stored table"):
+        rewritten(model_of(graph, rows=TABLE[0], ids=np.array(ids)), REWRITES["table-follow-partner"], "Add")
+
+
+def test_queries_repeated_for_the_batch_of_a_matrix_product() -> None:
+    text = "g (float[n,5,8] x) => (float[n,3,5] y) { q = Tile(c, r) k = Transpose<perm=[0,2,1]>(x) y = MatMul(q, k) }"
+    queries = TABLE[:, :3]
+    shapes = {"x": [[1, 5, 8], [2, 5, 8], [4, 5, 8]]}
+    weights: dict[str, Any] = {"c": queries, "r": np.array([2, 1, 1])}
+    proto = rewritten(model_of(text, **weights), REWRITES["tile-follow-partner"], "Tile")
+    assert built(proto, shapes).verdict == "ok"
+    for sizes in shapes["x"]:
+        x = random(sizes)
+        assert np.allclose(ran(proto, {"x": x})[0], queries @ x.transpose(0, 2, 1), 1e-5, 1e-5)
+
+
+def test_a_cut_batch_is_found_behind_the_node_that_fails() -> None:
+    text = "g (float[n,6] x) => (float[n,6] y) { a = Relu(x) s = Slice(a, st, en, ax) y = Add(s, x) }"
+    model = model_of(text, st=np.array([0]), en=np.array([2]), ax=np.array([0]))
+    recipe = Recipe(source=Source(str(model.path)), profile=Profile({"n": Range(1, 2, 4)}))
+    found = with_offers(model, judged(model, recipe).findings)
+    assert ["slice-to-the-end"] in [[fix.rewrite for fix in one.fixes if fix.rewrite] for one in found]

@@ -10,9 +10,10 @@ from onnx import TensorProto, helper
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites.mending import Mending, mend
 from friction_tui.rewrites.offering import with_offers
+from friction_tui.session.at_once import judged
 from friction_tui.vocabulary.finding import Severity, SourceLine
 from friction_tui.vocabulary.recipe import Profile, Recipe, Source
-from friction_tui.worker.mending import compared, judged
+from friction_tui.worker.mending import compared
 from tests.rewrites.mended import Answer, built, model_of, ran
 
 RECIPE = Recipe(source=Source("model.onnx"), profile=Profile())
@@ -82,7 +83,7 @@ def test_a_warning_about_speed_or_precision_is_left_alone() -> None:
 
 def test_where_the_line_of_the_source_is_known_its_edit_comes_first() -> None:
     model = model_of("g (float[n,4] x) => (int64[2,k] y) { y = NonZero (x) }")
-    (found,) = (one for one in judged(model, RECIPE) if one.severity is Severity.ERROR)
+    (found,) = (one for one in judged(model, RECIPE).findings if one.severity is Severity.ERROR)
     (place, *_) = found.locations
     here = msgspec.structs.replace(place, source=SourceLine("net.py", 12))
     (plain,), (known,) = (

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
 
 from friction_tui.rewrites import REWRITES
+from friction_tui.rewrites.expansion import EXPAND
 from friction_tui.rewrites.verification import verify
-from tests.rewrites.mended import model_of
+from tests.rewrites.mended import model_of, path_of
 
 POINTS: list[tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]] = [({"x": (3, 4)}, {}), ({"x": (1, 4)}, {})]
 
@@ -118,3 +124,54 @@ def test_running_ends_with_its_time() -> None:
     found = verify(model, model, POINTS, limit_s=0.5)
     assert found.holds is None
     assert str(found) == "not verified: running both models once takes longer than 0.5 s"
+
+
+SHARP = """g (float16[1,64,64] x, float16[1,64,64] z) => (float16[1,64,64] y) {{
+    q = Relu (x)  k = Transpose <perm = [0,2,1]> (z)
+    {scores}
+    p = Softmax <axis = -1> (s)
+    y = MatMul (p, x) }}"""
+LARGE_POINTS: list[tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]] = [
+    ({"x": (1, 64, 64), "z": (1, 64, 64)}, {})
+]
+
+
+def sharp(scores: str, **factors: float) -> onnx.ModelProto:
+    proto = model_of(SHARP.format(scores=scores)).proto
+    proto.graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.float16), name) for name, value in factors.items()
+    )
+    return proto
+
+
+def test_rounding_that_a_model_magnifies_itself_is_no_difference() -> None:
+    """Scores of hundreds in float16: Softmax makes much of whether they are scaled before they are summed or after."""
+    port = "float16[1,4,256,64]"
+    model = model_of(f"g ({port} x, {port} z) => ({port} y) {{ q = Relu(x) y = Attention(q, q, z) }}", 23)
+    sizes = dict.fromkeys("xz", (1, 4, 256, 64))
+    found = verify(model.proto, EXPAND.run(model, [path_of(model, "Attention")]), [(sizes, {})])
+    assert found.holds
+    assert 0 < found.rounded < found.equal
+    assert "rounding its inputs" in str(found)
+
+
+@pytest.mark.parametrize("scale", [0.15, 0.1])
+def test_another_factor_is_a_difference_however_much_the_model_magnifies(scale: float) -> None:
+    scores = "r = MatMul (q, k)  s = Mul (r, scale)"
+    assert verify(sharp(scores, scale=0.14), sharp(scores, scale=scale), LARGE_POINTS).holds is False
+
+
+def test_sizes_that_contradict_what_the_original_declares_are_not_its_results() -> None:
+    """The constant of the example's length stretches an input of length 1, and the output is declared to follow it."""
+    text = "g (float[n,4] x) => (float[n,4] y) {{ {} }}"
+    table = np.arange(12, dtype=np.float32).reshape(3, 4)
+    before = model_of(text.format("y = Add (x, table)"), table=table).proto
+    cut = "s = Shape <end = 1> (x)  t = Slice (table, zero, s)  y = Add (x, t)"
+    held: dict[str, Any] = {"table": table, "zero": np.array([0])}
+    after = model_of(text.format(cut), **held).proto
+    found = verify(before, after, POINTS)
+    assert found.holds
+    assert (found.undeclared, found.ran) == (2, found.equal)
+    assert verify(before, after, POINTS[1:]).holds is None
+    wrong = model_of(text.format("y = Add (x, table)"), table=table + 1).proto
+    assert verify(before, wrong, POINTS).holds is False

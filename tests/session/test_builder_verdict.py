@@ -19,12 +19,12 @@ from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
 from friction_tui.session import builder_verdict, judging
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults
+from friction_tui.session.at_once import judged
 from friction_tui.session.builder_verdict import after_build, ask, refused_by_builder, why_not
 from friction_tui.session.judging import BUILDER, Judgement, judge
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
 from friction_tui.vocabulary.protocol import CheckState, Event, Findings, JobEnded, JobKind, Judged
 from friction_tui.vocabulary.recipe import Precision, Profile, Range, Recipe, Source
-from friction_tui.worker.mending import judged
 
 pytest.importorskip("tensorrt_rtx", reason="builds without a GPU with the RTX edition only")
 
@@ -85,8 +85,20 @@ def test_what_only_the_builder_refuses_is_one_finding_with_its_place_and_its_tex
 
 def test_a_fix_sees_what_the_builder_refuses() -> None:
     context = context_of(LARGE_K)
-    found = judged(context.model, context.recipe)
+    found = judged(context.model, context.recipe).findings
     assert any("K exceeds the maximum value allowed" in words.text for one in found for words in one.words)
+
+
+@pytest.mark.parametrize("text", ["float[1,4,6] x", "float[n,4,6] x"])
+def test_a_profile_for_a_fixed_size_is_one_finding(text: str) -> None:
+    """The builder names the input in two ways, by whether another of its dimensions is dynamic."""
+    graph = f"g ({text}) => (float[a,b,c] y) {{ [first] z = Relu(x) [last] y = Abs(z) }}"
+    ranges = {"x[2]": Range(7, 7, 7)} | ({"n": Range(1, 2, 4)} if "[n" in text else {})
+    findings, builder, _ = whole_verdict(context_of(graph, profile=Profile(ranges)))
+    (error,) = [one for one in findings if one.severity is Severity.ERROR]
+    assert (error.kind, error.names) == ("profile/static-size", ("x",))
+    assert builder.source in error.also
+    assert error.fixes[0].ranges == {"x[2]": Range(6, 6, 6)}
 
 
 def test_what_the_parser_refuses_is_not_asked_of_the_builder() -> None:

@@ -6,6 +6,7 @@ to the node it names. What is built to the end is remembered on disk.
 
 from __future__ import annotations
 
+import re
 import tempfile
 import time
 from collections.abc import Callable
@@ -39,6 +40,8 @@ FORM_LIMIT_S = 3.0
 _BOTTOM_UP = 0.7
 """The part of the time for a place that small parts get; the rest is for shorter and shorter beginnings."""
 _BAD = ("refused", "crashed")
+_ABOUT_A_PROFILE = re.compile(r"API Usage Error.* profile ")
+"""What the builder says of the profile itself has no place among the nodes."""
 _BEFORE_LAYERS = ("parse", "profile")
 """Phases in which a part may fail because it was cut out, where the whole model got further."""
 
@@ -88,7 +91,7 @@ class BuilderQuestion:
         answer = build(self._data, graph.path, terms, limit_s)
         located: tuple[str, ...] = ()
         alone = False
-        if answer["verdict"] in _BAD:
+        if answer["verdict"] in _BAD and not any(map(_ABOUT_A_PROFILE.search, answer["errors"])):
             named = [path for text in answer["errors"] for path in _said(graph, text).nodes]
             search = _Search(self.model, graph, terms, table, build, answer, locating_s)
             if not named:

@@ -211,19 +211,20 @@ def _static(name: str, wrong: dict[int, tuple[int, Range]]) -> Finding:
     )
     sizes = " × ".join(str(size) for size, _ in wrong.values())
     spec = ", ".join(f"{axis}: Dim.DYNAMIC" for axis in wrong)
+    kept = {f"{name}[{axis}]": Range(size, size, size) for axis, (size, _) in wrong.items()}
     names = ", ".join(f'{axis}: "{"batch" if axis == 0 else f"d{axis}"}"' for axis in wrong)
     return kinds.STATIC_SIZE.finding(
         input=name,
         size=sizes,
         axes=axes,
-        cause=f"The input {name} is static in the model where the profile wants a range: {fixed}. TensorRT refuses a "
-        "profile that differs from a static dimension.",
+        cause=f"The input {name} is static in the model where the profile asks for something else: {fixed}. "
+        "TensorRT refuses a profile that differs from a static dimension.",
         locations=(_input(name),),
         fixes=(
             Fix(
                 f"Keep {', '.join(f'{size} for {name}[{axis}]' for axis, (size, _) in wrong.items())}, the size that "
                 "the model is made for.",
-                ranges={f"{name}[{axis}]": Range(size, size, size) for axis, (size, _) in wrong.items()},
+                ranges=kept,
             ),
             (
                 f"If nothing in the model needs that size, re-export with {axes} of {name} dynamic: dynamic_shapes="

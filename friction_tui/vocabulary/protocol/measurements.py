@@ -64,11 +64,13 @@ class Mended(msgspec.Struct, frozen=True, kw_only=True):
 
     `verified` compares the original with the final model; `saved` is the file that was written, "" for none, `script`
     the script that repeats the edits and `scripted` what running it showed. `difference` is what the edits came to,
-    where that was asked. `cut` are the parts of a model that stays refused.
+    where that was asked. `cut` are the parts of a model that stays refused. `unanswered` are the questions about the
+    final model that have no answer.
     """
 
     steps: tuple[MendStep, ...]
     findings: tuple[Finding, ...]
+    unanswered: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     verified: str = ""
     holds: bool | None = None
