@@ -177,8 +177,9 @@ class Session:
         return save_script(current.base, current.model, path, current.recipe) if current is not None else NOTHING_OPEN
 
     def save_engine(self, path: Path) -> Saved | Refused:
-        """Copy the last built plan to `path`."""
-        return save_engine(self._jobs.engine_path, path)
+        """Copy the plan of the present recipe to `path`; where there is none, the last one that was built."""
+        current = self._editing.current
+        return save_engine(self._jobs.plan_to_save(current.recipe) if current is not None else "", path)
 
     def job_request(self, request: StartJob) -> JobRequest | Refused:
         """What a job process needs to know, or why it cannot start."""

@@ -160,8 +160,18 @@ class KeyLine(Bar):
         }
     )
 
+    typed: tuple[tuple[str, str], ...] = ()
+    """Keys with their meaning while keys are typed into something; empty while they are not."""
+
+    def type(self, keys: tuple[tuple[str, str], ...]) -> None:
+        """What keys mean from now on, while they are typed into something."""
+        self.typed = keys
+        self.refresh()
+
     async def on_click(self, event: Click) -> None:
         """A click on an entry does what its key does."""
+        if self.typed:
+            return
         width = self.content_size.width
         shown, tail = self._entries(width), self._tail()
         column = event.x - self.styles.padding.left
@@ -177,7 +187,9 @@ class KeyLine(Bar):
             at += width_of(spans) + GAP
 
     def line(self, width: int) -> Line:
-        """Valid actions by rank; how to get help and the palette."""
+        """Valid actions by rank; how to get help and the palette. While one types, what keys mean in it."""
+        if self.typed:
+            return Line(_joined([(((key, "key"), (f" {what}", "muted")), "") for key, what in self.typed]))
         return Line(_joined(self._entries(width)), _joined(self._tail()))
 
     def _entries(self, width: int) -> list[Entry]:

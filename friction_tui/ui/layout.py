@@ -74,7 +74,7 @@ HINTS = {
     "graph": ("Enter why", "Space fold", "G around", "E open all", "C fold all", "H hide shape-only nodes"),
     "problems": ("Enter why", "Space locations", "g group", "F filter"),
     "inspector": ("Enter go there or compute",),
-    "source": ("← → other files", "Enter go to the node"),
+    "source": ("← → other files", "/ search", "Enter go to the node"),
     "shapes": ("Enter edit", "+ - step", "Del drop"),
     "build": ("← → views", "/ search", "v levels", "s save"),
     "memory": ("← → dimension",),

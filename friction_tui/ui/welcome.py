@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Input
 
 from friction_tui.onnx_folder import models_to_choose
@@ -16,6 +15,7 @@ from friction_tui.samples import SAMPLES, sample
 from friction_tui.ui import sessions
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line, paragraph
+from friction_tui.ui.screens import StateScreen
 from friction_tui.vocabulary.units import size_text
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Choices(LinesPanel):
         return lines
 
 
-class Welcome(Screen[None]):
+class Welcome(StateScreen[None]):
     """Choose something, or type a path."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

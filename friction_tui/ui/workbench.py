@@ -8,7 +8,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Grid
 from textual.events import DescendantFocus, Resize
-from textual.screen import Screen
 
 from friction_tui.state.app_state import AppState
 from friction_tui.state.derived import changed_nodes
@@ -20,6 +19,7 @@ from friction_tui.ui.graph.inspector import findings_at
 from friction_tui.ui.graph.view import GraphView
 from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, ORDER, PANELS, arrangement, made, panel_type, shown
 from friction_tui.ui.lines_panel import LinesPanel
+from friction_tui.ui.screens import StateScreen
 from friction_tui.ui.sessions import SavedSession
 from friction_tui.vocabulary.finding import Finding
 
@@ -29,15 +29,14 @@ if TYPE_CHECKING:
     from friction_tui.ui.problems.panel import Problems
 
 
-class Workbench(Screen[None]):
+class Workbench(StateScreen[None]):
     """Graph, problems, inspector, shapes, build, memory, latency; beside each other or one at a time."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*bindings()]
     AUTO_FOCUS = "#graph"
 
     def __init__(self, state: AppState, session: SavedSession | None = None) -> None:
-        super().__init__()
-        self.state = state
+        super().__init__(state)
         self._session = session
         self._panels: dict[str, said.Panel] = {}
         self._bars: list[Bar] = []
@@ -94,7 +93,6 @@ class Workbench(Screen[None]):
         """First arrangement and first state; a saved session is looked at as it was left."""
         self.opened(self._session)
         self.lay_out()
-        self.update_state(self.state)
         self.call_after_refresh(self._make_rest)
 
     def opened(self, session: SavedSession | None) -> None:
@@ -107,13 +105,12 @@ class Workbench(Screen[None]):
         """What fits changes with the terminal."""
         self.lay_out(event.size.width, event.size.height)
 
-    def update_state(self, state: AppState) -> None:
+    def state_changed(self, before: AppState) -> None:  # noqa: ARG002
         """Hand the newest state to everything on the screen."""
-        self.state = state
         for bar in self._bars:
-            bar.update_state(state)
+            bar.update_state(self.state)
         for panel in self._panels.values():
-            panel.update_state(state)
+            panel.update_state(self.state)
 
     # ------------------------------------------------------------------------------------------- layout
 
@@ -148,6 +145,8 @@ class Workbench(Screen[None]):
         """The panel with the focus is the current one."""
         if event.widget is not self.focused:
             return  # the focus has moved on since
+        if self._search is not None and self._search.display:
+            self._hint(self._search.KEYS if self._search.typing else ())
         for widget in event.widget.ancestors_with_self:
             if widget.id in PANELS and widget.id != self.current:
                 self._look_at(widget.id)
@@ -170,7 +169,7 @@ class Workbench(Screen[None]):
         """The help page, over this screen."""
         from friction_tui.ui.actions.help import help_screen
 
-        self.app.push_screen(help_screen(self.panel_bindings(), self.state.keys))
+        self.app.push_screen(help_screen(self.panel_bindings(), self.state.keys, panel_type(self.current).NAME))
 
     async def action_do(self, action: str) -> None:
         """Run an action of the registry, or say why it means nothing now."""
@@ -243,38 +242,68 @@ class Workbench(Screen[None]):
 
             self._search = SearchBar()
             await self.mount(self._search, before="#keys")
-        self._search.open(purpose, self.problems.filter if purpose == "problems" else "")
-        if purpose == "graph" and not self.graph.display:
-            self.show_panel("graph", focus=False)
+        if self._search.display and self._search.purpose != purpose:
+            self._leave_search(keep=False)
+        if not self.panel(purpose).display:
+            self.show_panel(purpose, focus=False)
+        searched = self._searched(purpose)
+        self._search.open(purpose, searched.sought if searched is not None else self.problems.filter)
+        self._hint(self._search.KEYS)
+
+    def _searched(self, purpose: str) -> said.Searched | None:
+        panel = self.panel(purpose)
+        return panel if isinstance(panel, said.Searched) else None
 
     def close_search(self) -> bool:
-        """Hide the search line; says whether it was shown."""
+        """End the search; says whether there was one."""
         if self._search is None or not self._search.display:
             return False
-        self._search.display = False
+        self._leave_search(keep=False)
         return True
+
+    def _leave_search(self, *, keep: bool) -> None:
+        """Out of the field; what was sought stays so if `keep`, and so does the line, which says with which keys."""
+        assert self._search is not None
+        searched = self._searched(self._search.purpose)
+        if searched is None:
+            self.problems.set_filter(self.problems.filter if keep else "")
+        elif not keep:
+            searched.search("")
+        self._search.display = keep and searched is not None
+        self._hint(())
+        self.panel(self._search.purpose).focus()
+
+    def _hint(self, keys: tuple[tuple[str, str], ...]) -> None:
+        self.query_one(KeyLine).type(keys)
+
+    def on_typing(self, event: said.Typing) -> None:
+        """The key line says what keys mean while they are typed into a panel."""
+        self._hint(event.keys)
+
+    def on_sought(self, event: said.Sought) -> None:
+        """A panel went to another match."""
+        if event.over:
+            self.close_search()
+        elif self._search is not None:
+            self._search.count(event.said, left=True)
 
     def on_search_bar_typed(self, event: SearchBar.Typed) -> None:
         """Search as one types."""
-        if event.purpose == "problems":
+        searched = self._searched(event.purpose)
+        if searched is None:
             self.problems.set_filter(event.text)
-            count = f"{len(self.problems.shown())}"
-        else:
-            count = self.graph.search(event.text)
-        self._count(count)
-
-    def _count(self, text: str) -> None:
-        if self._search is not None:
-            self._search.count(text)
+        count = searched.search(event.text) if searched is not None else f"{len(self.problems.shown())}"
+        event.bar.count(count)
 
     def on_search_bar_jump(self, event: SearchBar.Jump) -> None:
-        """Another match in the graph."""
-        if event.purpose == "graph":
-            self._count(self.graph.search_step(event.direction))
+        """Another match, while typing."""
+        searched = self._searched(event.purpose)
+        if searched is not None:
+            event.bar.count(searched.search_step(event.direction))
 
-    def on_search_bar_closed(self, event: SearchBar.Closed) -> None:
-        """Back to where the search was about."""
-        if event.purpose == "problems" and not event.keep:
-            self.problems.set_filter("")
-        self.close_search()
-        self.panel("problems" if event.purpose == "problems" else "graph").focus()
+    def on_search_bar_left(self, event: SearchBar.Left) -> None:
+        """Back to what was searched."""
+        searched = self._searched(event.purpose)
+        if event.keep and searched is not None:
+            event.bar.count(searched.search(searched.sought), left=True)
+        self._leave_search(keep=event.keep)

@@ -11,7 +11,7 @@ from friction_tui.ui import sessions
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.look.themes import default_theme
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, SourceKind
-from tests.ui.test_workbench import screen_text, settled
+from tests.ui.bench import screen_text, settled
 
 
 async def test_a_sample_and_a_typed_path_are_opened(silent_worker: list[str]) -> None:

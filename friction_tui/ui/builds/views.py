@@ -36,7 +36,8 @@ _LEVEL_MARKS = {
 def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, what: str = "build") -> list[Line]:
     """One line a phase: how long it took or has taken, against the last build's. `now` is seconds into the job."""
     done_mark, now_mark, failed_mark = ("+", ">", "X") if ascii_only else ("✓", "▶", "✗")
-    failed = job.phases[-1] if job.phases and job.build is not None and not job.build.ok else None
+    ended_well = job.running or job.cancelled or (job.build.ok if job.build else not (job.error or job.findings))
+    failed = job.phases[-1] if job.phases and not ended_well else None
     lines = []
     longest = max((cell_len(phase.name) for phase in job.phases), default=0)
     column = max(10, longest + 1)
@@ -45,7 +46,8 @@ def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, wha
         last = last_seconds(past, phase.name)
         beside = ((f"last: {seconds_text(last)}", "muted"),) if last is not None else ()
         if phase is failed:
-            mark, text, role = (f"{failed_mark} ", "error"), seconds_text(phase.seconds or 0.0), "text"
+            seconds = max(job.elapsed - spent, 0.0) if phase.seconds is None else phase.seconds
+            mark, text, role = (f"{failed_mark} ", "error"), seconds_text(seconds), "text"
         elif phase.seconds is not None:
             mark, text, role = (f"{done_mark} ", "good"), seconds_text(phase.seconds), "text"
         elif job.running:

@@ -141,9 +141,9 @@ class MemoryPanel(ChartPanel):
 
     def _plan(self, width: int) -> list[Line]:
         """What the last build planned, in one line."""
-        if not self.state.builds:
+        job = self.state.of_present(self.state.builds)
+        if job is None:
             return paragraph("planned: nothing yet; b builds, then TensorRT reports its plan", width, "muted")
-        job = self.state.builds[-1]
         build = job.build
         assert build is not None
         if not build.ok:
