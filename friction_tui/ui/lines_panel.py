@@ -17,7 +17,7 @@ from textual.strip import Strip
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.look.lines import Line, fitted, in_ascii, strip_of
 from friction_tui.ui.look.roles import cursor_style, role_style
-from friction_tui.ui.panel import Panel, Searched
+from friction_tui.ui.panel import Holds, Panel, Searched
 
 
 class LinesPanel(Panel, ScrollView):
@@ -56,6 +56,8 @@ class LinesPanel(Panel, ScrollView):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
+        self.holds = 0
+        """Rows that it would take to show everything, border included."""
         self._lines: list[Line] = []
         self._spans: list[tuple[object, int, int]] = []
         """Entries: key, first line, line after the last."""
@@ -93,6 +95,10 @@ class LinesPanel(Panel, ScrollView):
                 self._spans.append((line.key, at, at + 1))
         found = next((i for i, (key, _, _) in enumerate(self._spans) if key == wanted), None) if self._moved else 0
         self._cursor = min(self._cursor, max(len(self._spans) - 1, 0)) if found is None else found
+        rows = len(self._lines) + self.gutter.height
+        if rows != self.holds:
+            self.holds = rows
+            self.post_message(Holds())
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
         if seen and self._moved and self._spans and not self._in_view():
             self._show_cursor()

@@ -94,6 +94,14 @@ def differs(before: AppState, state: AppState, fields: Iterable[str]) -> bool:
     return any(getattr(before, name) is not getattr(state, name) for name in fields)
 
 
+class Holds(Message):
+    """A panel needs another number of rows for what it holds than before."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Whoever handles it looks at all panels."""
+        return isinstance(message, Holds)
+
+
 class Typing(Message):
     """Keys are typed into the panel from now on, and mean these; () : they mean what they always do."""
 

@@ -14,7 +14,6 @@ from friction_tui.ui.look.lines import Line
 from friction_tui.ui.panel import Reveal
 from friction_tui.ui.problems.why import Why
 from friction_tui.ui.screens import StateScreen
-from friction_tui.vocabulary.finding import Location
 
 if TYPE_CHECKING:
     from friction_tui.ui.workbench import Workbench
@@ -76,14 +75,8 @@ class WhyScreen(StateScreen[None]):
 
     def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
         """A location in the user's code that is not a node: to its line in the source panel."""
-        if isinstance(event.key, Location) and event.key.source is not None and not event.key.node:
-            from friction_tui.ui.source.panel import SourcePanel
-
+        if self._bench.show_source(event.key):
             self.dismiss()
-            self._bench.show_panel("source")
-            panel = self._bench.panel("source")
-            assert isinstance(panel, SourcePanel)
-            panel.call_after_refresh(panel.go_to, event.key.source)
 
     def action_back(self) -> None:
         """Back to the workbench."""

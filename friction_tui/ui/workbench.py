@@ -17,16 +17,34 @@ from friction_tui.ui.actions.registry import BY_ID, bindings
 from friction_tui.ui.bars import Bar, KeyLine, MessageLine, PanelBar, StatusLine
 from friction_tui.ui.graph.inspector import findings_at
 from friction_tui.ui.graph.view import GraphView
-from friction_tui.ui.layout import ARRANGEMENTS, BESIDE, DRAWER, ORDER, PANELS, arrangement, made, panel_type, shown
+from friction_tui.ui.layout import (
+    ARRANGEMENTS,
+    BESIDE,
+    DRAWER,
+    ORDER,
+    PANELS,
+    ROOMY,
+    WHY,
+    arrangement,
+    made,
+    panel_type,
+    row_heights,
+    shown,
+)
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.screens import StateScreen
 from friction_tui.ui.sessions import SavedSession
-from friction_tui.vocabulary.finding import Finding
+from friction_tui.vocabulary.finding import Finding, Location
 
 if TYPE_CHECKING:
     from friction_tui.ui.app import FrictionApp
     from friction_tui.ui.graph.search_bar import SearchBar
     from friction_tui.ui.problems.panel import Problems
+    from friction_tui.ui.source.panel import SourcePanel
+
+
+BARS = 3
+"""Rows of the lines above and below the panels, where panels stand beside each other."""
 
 
 class Workbench(StateScreen[None]):
@@ -44,7 +62,10 @@ class Workbench(StateScreen[None]):
         self.current = PANELS[0]
         self.drawer = DRAWER[0]
         self.beside = BESIDE[0]
+        self._came_from = PANELS[0]
+        """The panel that was looked at before the page beside the list."""
         self.zoomed = False
+        self._rows, self._height = "", 0
 
     @property
     def friction(self) -> FrictionApp:
@@ -105,8 +126,10 @@ class Workbench(StateScreen[None]):
         """What fits changes with the terminal."""
         self.lay_out(event.size.width, event.size.height)
 
-    def state_changed(self, before: AppState) -> None:  # noqa: ARG002
-        """Hand the newest state to everything on the screen."""
+    def state_changed(self, before: AppState) -> None:
+        """Hand the newest state to everything on the screen; a first problem needs room to be explained."""
+        if bool(before.findings) != bool(self.state.findings):
+            self.lay_out()
         for bar in self._bars:
             bar.update_state(self.state)
         for panel in self._panels.values():
@@ -117,10 +140,15 @@ class Workbench(StateScreen[None]):
     def lay_out(self, width: int = 0, height: int = 0) -> None:
         """Show the panels that fit, the current one always."""
         width, height = width or self.app.size.width, height or self.app.size.height
+        self._height = height
         arranged, on_screen = self._arranged(width, height)
         body = self.query_one("#body")
         for name in ARRANGEMENTS:
             body.set_class(name == arranged, f"-{name}")
+        body.set_class(width >= ROOMY, "-roomy")
+        body.set_class(WHY in on_screen, "-explained")
+        body.set_class("source" in on_screen, "-sourced")
+        self._share_rows(arranged)
         for name in ORDER:
             if name in on_screen or name in self._panels:
                 self.panel(name).display = name in on_screen
@@ -130,9 +158,23 @@ class Workbench(StateScreen[None]):
         bar.refresh()
         self.query_one(MessageLine).display = height >= 10
 
+    def _share_rows(self, arranged: str) -> None:
+        """Give each row of the grid what the panels in it hold."""
+        body = self.query_one("#body")
+        holds = {name: panel.holds for name, panel in self._panels.items() if isinstance(panel, LinesPanel)}
+        rows = row_heights(arranged, self._height - BARS, holds, self.drawer)
+        if rows != self._rows:
+            self._rows = rows
+            body.styles.grid_rows = rows or None
+
+    def on_holds(self) -> None:
+        """A panel holds more or less than before."""
+        self._share_rows(self._arranged(*self.app.size)[0])
+
     def _arranged(self, width: int, height: int) -> tuple[str, set[str]]:
         arranged = arrangement(width, height, zoomed=self.zoomed)
-        return shown(arranged, self.current, self.drawer, self.beside)
+        explained = bool(self.state.findings)
+        return shown(arranged, self.current, self.drawer, self.beside, explained=explained)
 
     def show_panel(self, name: str, *, focus: bool = True) -> None:
         """Bring a panel to the front."""
@@ -148,7 +190,7 @@ class Workbench(StateScreen[None]):
         if self._search is not None and self._search.display:
             self._hint(self._search.KEYS if self._search.typing else ())
         for widget in event.widget.ancestors_with_self:
-            if widget.id in PANELS and widget.id != self.current:
+            if widget.id in self._panels and widget.id != self.current:
                 self._look_at(widget.id)
                 self.lay_out()
 
@@ -196,7 +238,12 @@ class Workbench(StateScreen[None]):
         """From now on this problem is the one to fix; `explain` opens its page, unless one is open."""
         self.friction.live.dispatch(ChooseProblem(finding))
         self.problems.select(finding)
-        if explain and self.app.screen is self:
+        if not explain or self.app.screen is not self:
+            return
+        if self.panel(WHY).display:
+            self._came_from = self.current if self.current != WHY else self._came_from
+            self.show_panel(WHY)
+        else:
             from friction_tui.ui.why_screen import WhyScreen
 
             self.app.push_screen(WhyScreen(self))
@@ -228,10 +275,28 @@ class Workbench(StateScreen[None]):
         else:
             self.show_panel("inspector")
 
+    def leave_page(self) -> bool:
+        """From the page beside the list to where it was asked for; says whether one was there."""
+        if self.current == WHY:
+            self.show_panel(self._came_from)
+            return True
+        return False
+
     def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
-        """Enter in the problem list: explain, or go to the location."""
+        """Enter in the problem list: explain, or go to the location; on a line of the user's code: to the source."""
         if event.panel is self.problems:
             self.problems.open_entry()
+        elif event.panel is self._panels.get(WHY):
+            self.show_source(event.key)
+
+    def show_source(self, key: object) -> bool:
+        """Show a location that is a line of the user's code and no node; says whether it is one."""
+        if not isinstance(key, Location) or key.source is None or key.node:
+            return False
+        self.show_panel("source")
+        panel = cast("SourcePanel", self.panel("source"))
+        panel.call_after_refresh(panel.go_to, key.source)
+        return True
 
     # ------------------------------------------------------------------------------------------- search
 

@@ -295,6 +295,10 @@ async def test_ascii_mode_leaves_nothing_else_on_any_page(open_app: OpenApp) -> 
                 [line for line in screen_text(app).split("\n") if not line.isascii()],
             )
             await pilot.press("escape", "escape")
+        await pilot.press("ctrl+p")
+        await settled(pilot)
+        shown = screen_text(app)
+        assert shown.isascii() and "Problem: next" in shown and "Panel:" not in shown, "panels have digits"
 
 
 async def test_an_app_over_ssh_is_quiet(

@@ -200,6 +200,8 @@ def back(bench: Workbench) -> None:
         cancel_job(bench)
     elif bench.zoomed:
         zoom(bench)
+    elif bench.leave_page():
+        return
     elif bench.state.unread:
         bench.friction.live.dispatch(DismissNotice())
     else:

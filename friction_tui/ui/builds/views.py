@@ -142,23 +142,25 @@ def _amounts(build: BuildResult, width: int) -> list[Line]:
         ("host", build.host_persistent_bytes, "planned, persistent"),
         ("peak host", build.peak_host_bytes, "measured by the builder"),
     ]
-    room = width - AMOUNT_WIDTH
     lines = [
-        Line(((f"{name:<12}", "muted"), (f"{size_text(amount):>8}", "strong"), *_remark(what, room)))
+        line
         for name, amount, what in rows
         if amount is not None
+        for line in _amount(name, size_text(amount), what, width)
     ]
     if build.kernels:
         fused = sum(len(kernel.onnx_nodes) > 1 for kernel in build.kernels)
-        remark = _remark(f"{fused} fused, of several nodes each", room)
-        lines.append(Line((("kernels     ", "muted"), (f"{len(build.kernels):>8}", "strong"), *remark)))
+        lines += _amount("kernels", f"{len(build.kernels)}", f"{fused} fused, of several nodes each", width)
     return lines
 
 
-def _remark(text: str, room: int) -> tuple[Span, ...]:
-    """The remark beside a figure; where it has no room, what stands before its comma."""
-    text = text if len(text) + 2 <= room else text.partition(",")[0]
-    return ((f"  {text}", "muted"),)
+def _amount(name: str, figure: str, remark: str, width: int) -> list[Line]:
+    """A figure and who says so, which is never cut: without what follows its comma, else on a line of its own."""
+    spans: tuple[Span, ...] = ((f"{name:<12}", "muted"), (f"{figure:>8}", "strong"))
+    for text in (remark, remark.partition(",")[0]):
+        if AMOUNT_WIDTH + 2 + cell_len(text) <= width:
+            return [Line((*spans, (f"  {text}", "muted")))]
+    return [Line(spans), *paragraph(remark.partition(",")[0], width, "muted", indent=INSET)]
 
 
 def log(lines: Sequence[LogLine], levels: frozenset[LogLevel], search: str, *, ascii_only: bool) -> list[Line]:

@@ -13,6 +13,7 @@ from friction_tui.ui.builds import history as build_history
 from friction_tui.ui.builds import views as build_views
 from friction_tui.ui.builds.panel import BuildPanel
 from friction_tui.ui.dialogs.path_prompt import PathPrompt, verdict
+from friction_tui.ui.look.lines import fitted
 from friction_tui.ui.panel import Ask, Say
 from friction_tui.vocabulary.finding import Tier
 from friction_tui.vocabulary.protocol import BuildResult, JobKind, Kernel, LogLevel, LogLine, Phase, SaveEngine
@@ -244,3 +245,12 @@ def test_the_phase_that_failed_is_marked_however_the_build_ended() -> None:
     ):
         lines = build_views.phases(job, (), 3.0, ascii_only=False)
         assert ["".join(text for text, _ in line.spans).split("  ")[0].strip() for line in lines] == marks
+
+
+def test_who_says_a_figure_is_never_cut() -> None:
+    job = built(1, recipe_of(state_of()), peak_host_bytes=10_000, scratch_bytes=5_000)
+    for width in range(12, 90):
+        lines = [fitted(line, width) for line in build_views.result(job, job.recipe, (), width, ascii_only=False)]
+        shown = "\n".join("".join(text for text, _ in spans) for spans in lines)
+        for word, count in (("on disk", 1), ("planned", 3), ("measured", 1), ("fused", 1)):
+            assert shown.count(word) == count, (width, shown)
