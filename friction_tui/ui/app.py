@@ -27,6 +27,7 @@ from friction_tui.ending import FAILED
 from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.log import LOG, start_log
 from friction_tui.state.app_state import AppState, NoticeLevel
+from friction_tui.state.derived import verdict_text
 from friction_tui.state.user_actions import SetKeys
 from friction_tui.ui import panel as said
 from friction_tui.ui import sessions
@@ -391,6 +392,7 @@ class FrictionApp(App[None]):
             session,
             unsaved=0 if saved else edits_between(self._saved, history),
             nodes=graph.labels(*folds, state.selected) if graph is not None else {},
+            verdict=verdict_text(state) if state.history == history else "",
         )
 
     def _save_edit(self, state: AppState) -> None:

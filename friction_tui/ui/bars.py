@@ -29,6 +29,8 @@ ENDING = {
     JobKind.PRECISION: "stop the search",
 }
 """What Escape does to a job, where the kind's name does not say it."""
+NARROW = 84
+"""Columns below which the palette is named in a word."""
 GAP = 2
 """Columns between the entries of the key line."""
 Entry = tuple[tuple[Span, ...], str]
@@ -173,7 +175,7 @@ class KeyLine(Bar):
         if self.typed:
             return
         width = self.content_size.width
-        shown, tail = self._entries(width), self._tail()
+        shown, tail = self._entries(width), self._tail(width)
         column = event.x - self.styles.padding.left
         at = 0
         for spans, does in shown:
@@ -190,11 +192,11 @@ class KeyLine(Bar):
         """Valid actions by rank; how to get help and the palette. While one types, what keys mean in it."""
         if self.typed:
             return Line(_joined([(((key, "key"), (f" {what}", "muted")), "") for key, what in self.typed]))
-        return Line(_joined(self._entries(width)), _joined(self._tail()))
+        return Line(_joined(self._entries(width)), _joined(self._tail(width)))
 
     def _entries(self, width: int) -> list[Entry]:
         """What fits, by rank."""
-        room = width - width_of(_joined(self._tail())) - GAP
+        room = width - width_of(_joined(self._tail(width))) - GAP
         entries: list[Entry] = []
         running = self.state.running()
         if running is not None:
@@ -205,8 +207,9 @@ class KeyLine(Bar):
             entries = wider if width_of(_joined(wider)) <= room else entries
         return entries
 
-    def _tail(self) -> list[Entry]:
-        return [self._entry(BY_ID["app.help"]), (PALETTE_HINT, "app.command_palette")]
+    def _tail(self, width: int) -> list[Entry]:
+        palette = (PALETTE_HINT[0], (" more", "muted")) if width < NARROW else PALETTE_HINT
+        return [self._entry(BY_ID["app.help"]), (palette, "app.command_palette")]
 
     def _entry(self, action: Action) -> Entry:
         key = action.key(self.state.keys)

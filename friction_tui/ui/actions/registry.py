@@ -248,7 +248,7 @@ ACTIONS: tuple[Action, ...] = (
         "Problem",
         edit_commands.fix_all,
         needs_exact_fix,
-        rank=3,
+        rank=1,
     ),
     Action(
         "problem.keep",
@@ -343,6 +343,7 @@ ACTIONS: tuple[Action, ...] = (
         "Model",
         edit_commands.save_model,
         needs_model,
+        rank=4,
     ),
     Action(
         "recipe.script",
