@@ -328,7 +328,7 @@ ACTIONS: tuple[Action, ...] = (
         "build.diff",
         "d",
         "diff",
-        "Compare the last two builds",
+        "Compare any two builds",
         "Build",
         edit_commands.compare_builds,
         needs_two_builds,

@@ -11,6 +11,7 @@ from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.builds import diff as build_diff
 from friction_tui.ui.builds import history as build_history
 from friction_tui.ui.builds import views as build_views
+from friction_tui.ui.builds.compare import CompareScreen
 from friction_tui.ui.builds.panel import BuildPanel
 from friction_tui.ui.dialogs.path_prompt import PathPrompt, verdict
 from friction_tui.ui.look.lines import fitted
@@ -254,3 +255,28 @@ def test_who_says_a_figure_is_never_cut() -> None:
         shown = "\n".join("".join(text for text, _ in spans) for spans in lines)
         for word, count in (("on disk", 1), ("planned", 3), ("measured", 1), ("fused", 1)):
             assert shown.count(word) == count, (width, shown)
+
+
+async def test_any_two_builds_are_compared() -> None:
+    base = state_of()
+    recipes = [recipe_of(base).with_range("N", Range(1, 4, most)) for most in (8, 16, 32, 64)]
+    jobs = tuple(replace(built(number, recipe), nth=number) for number, recipe in enumerate(recipes, start=1))
+    dialog = CompareScreen(replace(base, jobs=jobs))
+    app = Bench(dialog=dialog)
+    async with app.run_test(size=(90, 24)) as pilot:
+        await pilot.pause()
+        assert "▸ ✓ #4" in app.text()
+        for keys, pair, change in (
+            (("enter",), "Build #3 and #4", "N max 32 → 64"),
+            (("end", "enter"), "Build #1 and #4", "N max 8 → 64"),
+            (("up", "space", "end", "enter"), "Build #1 and #2", "N max 8 → 16"),
+            (("up", "up", "enter"), "Build #2 and #3", "N max 16 → 32"),
+        ):
+            await pilot.press(*keys)
+            await pilot.pause()
+            assert pair in app.text() and change in app.text(), keys
+            await pilot.press("escape")
+            await pilot.pause()
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        assert app.screen is dialog, "a build is not compared with itself"
