@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV := hypothesis import-linter jsonschema mkdocs-material mypy psutil pytest pytest-asyncio pytest-textual-snapshot pytest-timeout pytest-xdist ruff transformers
 
-.PHONY: demo test test-fast test-tensorflow test-oldest check lint types contracts docs bench gpu-check screenshots samples clean
+.PHONY: demo test test-fast test-tensorflow test-oldest check lint types contracts docs bench gpu-check screenshots tour samples clean
 
 demo: $(STAMP)  ## open the app on a sample model with real friction
 	$(BIN)/friction-tui demo
@@ -40,6 +40,9 @@ gpu-check: $(STAMP)  ## everything that needs an NVIDIA GPU; exits 3 without one
 
 screenshots: $(STAMP)  ## made from the real app
 	$(BIN)/python screenshots/make.py
+
+tour: $(STAMP)  ## screenshots/tour.cast, recorded from the real app
+	$(BIN)/python screenshots/tour.py
 
 samples: $(STAMP)  ## rebuild sample_models/*.onnx
 	$(BIN)/python -m sample_models.make

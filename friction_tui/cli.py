@@ -138,12 +138,13 @@ def replay(file: Path, **options: Any) -> None:
 
 @main.command()
 @click.option("--list", "only_list", is_flag=True, help="Only list the samples.")
-@click.argument("name", default="detector")
+@click.argument("name", default="")
 @look_options
 def demo(name: str, only_list: bool, **look: Any) -> None:
     """Open the app on a sample model with real friction; without a terminal, print the report."""
-    from friction_tui.samples import SAMPLES, sample
+    from friction_tui.samples import DEMO, SAMPLES, sample
 
+    name = name or DEMO
     if only_list:
         for sample_name, about in SAMPLES.items():
             click.echo(f"{sample_name:22} {about}")

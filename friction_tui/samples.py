@@ -22,6 +22,8 @@ SAMPLES: dict[str, str] = {
     "healthy_transformer": "nothing wrong: dynamic batch and sequence",
 }
 """Name to what is wrong with it."""
+DEMO = "detector"
+"""The one to begin with: all its problems have a fix by key, after which it builds and runs."""
 
 
 def sample(name: str) -> Path | None:

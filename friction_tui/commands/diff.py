@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import json
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,22 @@ import msgspec
 from friction_tui.commands import checking
 from friction_tui.commands.failing import CouldNotRun, write
 from friction_tui.drawing.width import visible, visible_lines
+from friction_tui.processes import child
+from friction_tui.processes.begin import command
+from friction_tui.processes.locks import temporary_folder
 from friction_tui.processes.stdio import printable
 from friction_tui.report import as_json
 from friction_tui.report.difference import lines
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, JobKind
-from friction_tui.vocabulary.protocol.differences import ModelDifference
+from friction_tui.vocabulary.protocol.differences import Compared, ModelDifference, Pair
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.units import size_text
 from friction_tui.worker.headless import Answer, ask_all
+
+LIMIT_S = 300.0
+"""Seconds that comparing two graphs may take; 10,000 nodes take about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +70,7 @@ def _figures(result: BuildResult) -> tuple[str, ...]:
 
 
 def run(before: Recipe, after: Recipe, *, form: str, output: Path | None, build: bool, allow: bool) -> int:
-    """Print what differs; 0 `after` has no error that `before` has not, 1 it has, 2 one was not judged, or not whole."""
+    """Print what differs; 0 `after` has no error that `before` has not, 1 it has, 2 one was not wholly judged."""
     found = _compared(before, after, build=build, allow=allow)
     match form:
         case "json":
@@ -82,38 +89,43 @@ def run(before: Recipe, after: Recipe, *, form: str, output: Path | None, build:
 
 
 def _compared(before: Recipe, after: Recipe, *, build: bool, allow: bool) -> Difference:
-    import onnx
-
-    from friction_tui.model.graph_diff import model_diff
-    from friction_tui.model.opened import open_model
-
-    graphs: dict[int, onnx.ModelProto] = {}
-
-    def keep(number: int, answer: Answer) -> None:
-        """Read the graph while the worker that exported it lives: its files go with it."""
-        exported = answer.exported.onnx_path if answer.exported else ""
-        model = open_model(Path(exported or answer.recipe.source.path))
-        if model.file.kind == "onnx":
-            graphs[number] = model.proto
-
     jobs = (JobKind.BUILD,) if build else ()
-    pair = asyncio.run(ask_all([before, after], parallel=1, allow_code=allow, jobs=jobs, on_answer=keep))
-    for answer in pair:
-        if not answer.could_run:
-            name = checking.name_of(answer.recipe)
-            raise CouldNotRun(visible_lines(printable(f"{name}: {answer.failure}")))
+    with temporary_folder("diff") as folder:
+        files = [before.source.path, after.source.path]
+
+        def keep(number: int, answer: Answer) -> None:
+            """Copy what was exported while the worker lives: its files go with it."""
+            if answer.exported is not None and answer.exported.onnx_path:
+                files[number] = str(folder / f"{number}.onnx")
+                shutil.copyfile(answer.exported.onnx_path, files[number])
+
+        pair = asyncio.run(ask_all([before, after], parallel=1, allow_code=allow, jobs=jobs, on_answer=keep))
+        for answer in pair:
+            if not answer.could_run:
+                name = checking.name_of(answer.recipe)
+                raise CouldNotRun(visible_lines(printable(f"{name}: {answer.failure}")))
+        nodes, why_not = _nodes(*files)
     one, other = map(checking.verdict_of, pair)
     known, told = {_key(finding) for finding in one.findings}, {_key(finding) for finding in other.findings}
-    missing = [checking.name_of(answer.recipe) for number, answer in enumerate(pair) if number not in graphs]
     return Difference(
         before=one,
         after=other,
         gone=tuple(finding for finding in one.findings if _key(finding) not in told),
         new=tuple(finding for finding in other.findings if _key(finding) not in known),
         stay=tuple(finding for finding in other.findings if _key(finding) in known),
-        nodes=None if missing else model_diff(graphs[0], graphs[1]),
-        why_not=f"there is no graph of {' and '.join(missing)} to compare" if missing else "",
+        nodes=nodes,
+        why_not=why_not,
     )
+
+
+def _nodes(before: str, after: str) -> tuple[ModelDifference | None, str]:
+    """What differs in the graphs of two files, or why that is not known."""
+    question = msgspec.json.encode(Pair(before, after))
+    done = child.run(command("friction_tui.model.comparing"), question, limit_s=LIMIT_S)
+    if done.code != 0:
+        return None, f"the graphs were not compared: {done.last_line or f'it took longer than {LIMIT_S:g} s'}"
+    compared = msgspec.json.decode(done.out, type=Compared)
+    return compared.difference, f"there is no graph of {compared.no_graph} to compare" if compared.no_graph else ""
 
 
 def _key(finding: Finding) -> tuple[str, tuple[str, ...]]:

@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,22 +64,34 @@ def _same(descriptor: int, path: Path) -> bool:
         return False
 
 
+class TemporaryFolder:
+    """A temporary folder that `sweep` leaves alone for as long as this process lives.
+
+    It is removed by `close`, or once nothing refers to this object any more.
+    """
+
+    def __init__(self, what: str) -> None:
+        descriptor = None
+        while descriptor is None:  # otherwise a sweep was faster than the lock
+            self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{what}-"))
+            with contextlib.suppress(FileNotFoundError):
+                descriptor = take(self.path)
+        self.close = weakref.finalize(self, _remove, self.path, descriptor)
+
+
+def _remove(folder: Path, descriptor: int) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    os.close(descriptor)
+
+
 @contextlib.contextmanager
 def temporary_folder(what: str) -> Iterator[Path]:
-    """A temporary folder that `sweep` leaves alone for as long as this process lives."""
-    while True:
-        folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{what}-"))
-        try:
-            descriptor = take(folder)
-        except FileNotFoundError:
-            descriptor = None
-        if descriptor is not None:
-            break  # otherwise a sweep was faster than the lock
+    """A `TemporaryFolder` for the length of a block."""
+    folder = TemporaryFolder(what)
     try:
-        yield folder
+        yield folder.path
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.close(descriptor)
+        folder.close()
 
 
 def sweep() -> None:

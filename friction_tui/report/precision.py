@@ -15,6 +15,11 @@ def summary(found: PrecisionResult) -> Iterator[str]:
     where = f"{found.nodes} nodes in {found.precision}"
     if not found.kept:
         yield f"nothing has to stay float32: with all {where} the outputs are off by {error_text(found.error)}"
+    elif len(found.kept) == found.nodes:
+        yield f"nothing can be half: with any of the {found.nodes} nodes in {found.precision} the error is too large"
+        yield f"all {where}: {error_text(found.error_in_half)}, where {found.tolerance:g} was asked for"
+        if not found.minimal:
+            yield "the time was up before the search: another set might do"
     else:
         nodes = f"{len(found.kept)} node{'s' if len(found.kept) != 1 else ''}"
         yield f"{nodes} of {found.nodes} must stay float32 for an error below {found.tolerance:g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import onnx
 
@@ -23,15 +23,24 @@ PROVEN_BYTES = LARGEST // 8
 """Weights up to which each conversion is run beside the original: one run an opset, not one a session."""
 
 
-def plans(model: OpenedModel, points: list[Point], parser: Parses | None, source: str) -> Iterator[OpsetPlan]:
+def plans(
+    model: OpenedModel,
+    points: list[Point],
+    parser: Parses | None,
+    source: str,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Iterator[OpsetPlan]:
     """A plan for each other opset, the nearest ones first. `parser` is asked, if there is one, `source` signs for it.
 
-    `points` are the sizes and values to compare the outputs at, as far as the weights are small.
+    `points` are the sizes and values to compare the outputs at, as far as the weights are small. `tell` hears which
+    opset is being tried: `21 · 1 of 20`.
     """
     own = opset_of(model.proto)
     before = _refused(model, parser)
     small = weights_bytes(model) <= PROVEN_BYTES
-    for opset in sorted(set(range(OLDEST, newest_opset() + 1)) - {own}, key=lambda opset: (abs(opset - own), -opset)):
+    others = sorted(set(range(OLDEST, newest_opset() + 1)) - {own}, key=lambda opset: (abs(opset - own), -opset))
+    for at, opset in enumerate(others, start=1):
+        tell(f"{opset} · {at} of {len(others)}")
         try:
             converted = convert(model.proto, opset)
         except OpsetRefused as error:

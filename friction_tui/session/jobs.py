@@ -12,6 +12,7 @@ from friction_tui.rules.context import CheckContext
 from friction_tui.session.builder_verdict import after_build
 from friction_tui.session.editing import CurrentModel
 from friction_tui.vocabulary.protocol import EngineInfo, JobEnded, JobKind, JobRequest, Refused, StartJob
+from friction_tui.vocabulary.recipe import Recipe
 
 NOTHING_OPEN = Refused(what="Nothing to do it with", why="no model is open", next="Open one first.")
 INSTALL_TENSORRT = "pip install 'friction-tui[cpu]' (TensorRT-RTX, builds without a GPU) or 'friction-tui[gpu]'."
@@ -41,8 +42,18 @@ class Jobs:
     ) -> None:
         self._folder, self._engines, self._context = folder, engines, context
         self._started: dict[int, CurrentModel] = {}
-        self.engine_path = ""
-        """The plan of the last build that succeeded, "" before one did."""
+        self._plans: list[tuple[Recipe, str]] = []
+        """The plans of the builds that succeeded, and the recipe that each was built from."""
+
+    def plan_of(self, recipe: Recipe) -> str:
+        """The plan that was built last from this recipe, "" where none was."""
+        wanted = recipe.at_profile(0)
+        return next((plan for built, plan in reversed(self._plans) if built.at_profile(0) == wanted), "")
+
+    def plan_to_save(self, recipe: Recipe) -> str:
+        """As `plan_of`; where there is none, the plan that was built last from the same source."""
+        last = next((plan for built, plan in reversed(self._plans) if built.source == recipe.source), "")
+        return self.plan_of(recipe) or last
 
     def request(self, request: StartJob, current: CurrentModel | None) -> JobRequest | Refused:
         """What a job process needs to know, or why it cannot start."""
@@ -62,7 +73,7 @@ class Jobs:
             folder=str(folder),
             point=request.point,
             runs=request.runs,
-            engine=str(file.path) if file.kind == "engine" else self.engine_path,
+            engine=str(file.path) if file.kind == "engine" else self.plan_of(current.recipe),
             tolerance=request.tolerance,
             limit_s=request.limit_s,
             memory=request.memory,
@@ -81,5 +92,5 @@ class Jobs:
         if current is None:
             return ended
         if ended.build is not None and ended.build.ok:
-            self.engine_path = ended.build.engine_path
+            self._plans.append((current.recipe, ended.build.engine_path))
         return msgspec.structs.replace(ended, findings=(*ended.findings, *after_build(self._context(current), ended)))

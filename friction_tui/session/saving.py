@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from friction_tui.files import whole
 from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel
 from friction_tui.processes.child import run
+from friction_tui.processes.locks import temporary_folder
 from friction_tui.rewrites.edited import write
 from friction_tui.vocabulary.protocol import Refused, Saved
 from friction_tui.vocabulary.recipe import Precision, Recipe
@@ -76,8 +76,8 @@ def write_script(base: OpenedModel, model: OpenedModel, path: Path, edits: Seque
         script_of(base.proto, model.proto, base.path.name, edits).write(path)
     except OSError as error:
         raise OSError(f"{path} was not written: {error}") from None
-    with tempfile.TemporaryDirectory(prefix="friction-script-") as folder:
-        made = Path(folder) / "repeated.onnx"
+    with temporary_folder("script") as folder:
+        made = folder / "repeated.onnx"
         done = run([sys.executable, "-I", str(path), str(base.path), str(made)], limit_s=SCRIPT_LIMIT_S)
         if done.code != 0:
             return WrittenScript(False, f"the script fails: {done.last_line}")

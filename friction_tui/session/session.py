@@ -193,10 +193,11 @@ class Session:
         return save_script(current.base, current.model, path, current.recipe) if current is not None else NOTHING_OPEN
 
     def save_engine(self, path: Path) -> Saved | Refused:
-        """Copy the last built plan to `path`."""
+        """Copy the plan of the present recipe to `path`; where there is none, the last one that was built."""
         from friction_tui.session.saving import save_engine
 
-        return save_engine(self._jobs.engine_path, path)
+        current = self._editing.current
+        return save_engine(self._jobs.plan_to_save(current.recipe) if current is not None else "", path)
 
     @property
     def hollow(self) -> bool:

@@ -7,7 +7,7 @@ they are handed the newest state and draw it. Whatever was true of an older reci
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -311,6 +311,13 @@ class AppState:
     def latencies(self) -> tuple[Job, ...]:
         """Measurements that gave a result, oldest first."""
         return tuple(job for job in self.jobs if job.latency is not None)
+
+    def of_present(self, jobs: Sequence[Job]) -> Job | None:
+        """The newest of these that was started on the present recipe; where there is none the newest, which is stale.
+
+        An undo that returns to a recipe that was built returns to its build.
+        """
+        return next((job for job in reversed(jobs) if not self.is_stale(job)), jobs[-1] if jobs else None)
 
     @property
     def unread(self) -> Notice | None:

@@ -228,3 +228,18 @@ def verification_span(state: AppState) -> tuple[str, str] | None:
     if verification is None:
         return "comparing the results before and after the rewrites …", "note"
     return verification_text(verification), {True: "good", False: "error", None: "warning"}[verification.holds]
+
+
+def verdict_text(state: AppState) -> str:
+    """`2 errors, 1 warning`, `no error, built, results verified`: what is known of it; "" while it is judged."""
+    if state.judged is None or state.checking:
+        return ""
+    errors, warnings = state.count(Severity.ERROR), state.count(Severity.WARNING)
+    said = [f"{errors} error{'s' if errors != 1 else ''}" if errors else "no error"]
+    said += [f"{warnings} warning{'s' if warnings != 1 else ''}"] if warnings else []
+    build = state.of_present(state.builds)
+    if build is not None and build.build is not None and build.build.ok and not state.is_stale(build):
+        said.append("built")
+    verification = state.current_verification
+    said += ["results verified"] if verification is not None and verification.holds else []
+    return ", ".join(said)

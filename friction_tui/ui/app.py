@@ -27,6 +27,7 @@ from friction_tui.ending import FAILED
 from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.log import LOG, start_log
 from friction_tui.state.app_state import AppState, NoticeLevel
+from friction_tui.state.derived import verdict_text
 from friction_tui.state.user_actions import SetKeys
 from friction_tui.ui import panel as said
 from friction_tui.ui import sessions
@@ -40,6 +41,7 @@ from friction_tui.ui.look.ascii import InAscii
 from friction_tui.ui.look.pace import slow_line
 from friction_tui.ui.look.themes import THEMES, chosen_theme, default_theme
 from friction_tui.ui.panel import differs
+from friction_tui.ui.screens import StateScreen
 from friction_tui.ui.workbench import Workbench
 from friction_tui.vocabulary.protocol import ConsentNeeded, NetronStarted
 from friction_tui.vocabulary.recipe import History, Recipe, Source, SourceKind
@@ -218,6 +220,14 @@ class FrictionApp(App[None]):
         self._keys.stop()
         await self.live.close()
 
+    def action_keys_here(self) -> None:
+        """The keys that work on the screen that is shown."""
+        from friction_tui.ui.actions.help import KEYS_TITLE, here_screen
+        from friction_tui.ui.dialogs.text_screen import TextScreen
+
+        if not (isinstance(self.screen, TextScreen) and self.screen.headed == KEYS_TITLE):
+            self.push_screen(here_screen(self.screen, self.live.state.keys))
+
     async def action_quit(self) -> None:
         """Leave; the session is kept."""
         self._leave_session()
@@ -252,9 +262,8 @@ class FrictionApp(App[None]):
             self._follow.stop()
             self._follow = None
         for screen in self.screen_stack:
-            update = getattr(screen, "update_state", None)
-            if update is not None:
-                update(self.live.state)
+            if isinstance(screen, StateScreen):
+                screen.update_state(self.live.state)
         netron = self.live.state.netron
         if netron is not None and netron is not self._netron:
             from friction_tui.ui.dialogs.pages import netron_screen
@@ -330,7 +339,7 @@ class FrictionApp(App[None]):
             elif self.live.state.recipe is None and isinstance(self.screen, Workbench):
                 self.exit()
 
-        self.push_screen(SavedSessions(recipe, offered, ascii_only=self.live.state.ascii), answered)
+        self.push_screen(SavedSessions(recipe, offered, self.live.state), answered)
 
     def _open(self, recipe: Recipe, file: Path | None = None, session: sessions.SavedSession | None = None) -> None:
         """Close what is open, its session saved, and open a model, resuming `session` if given."""
@@ -383,6 +392,7 @@ class FrictionApp(App[None]):
             session,
             unsaved=0 if saved else edits_between(self._saved, history),
             nodes=graph.labels(*folds, state.selected) if graph is not None else {},
+            verdict=verdict_text(state) if state.history == history else "",
         )
 
     def _save_edit(self, state: AppState) -> None:

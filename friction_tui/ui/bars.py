@@ -29,6 +29,8 @@ ENDING = {
     JobKind.PRECISION: "stop the search",
 }
 """What Escape does to a job, where the kind's name does not say it."""
+NARROW = 84
+"""Columns below which the palette is named in a word."""
 GAP = 2
 """Columns between the entries of the key line."""
 Entry = tuple[tuple[Span, ...], str]
@@ -166,10 +168,20 @@ class KeyLine(Bar):
         }
     )
 
+    typed: tuple[tuple[str, str], ...] = ()
+    """Keys with their meaning while keys are typed into something; empty while they are not."""
+
+    def type(self, keys: tuple[tuple[str, str], ...]) -> None:
+        """What keys mean from now on, while they are typed into something."""
+        self.typed = keys
+        self.refresh()
+
     async def on_click(self, event: Click) -> None:
         """A click on an entry does what its key does."""
+        if self.typed:
+            return
         width = self.content_size.width
-        shown, tail = self._entries(width), self._tail()
+        shown, tail = self._entries(width), self._tail(width)
         column = event.x - self.styles.padding.left
         at = 0
         for spans, does in shown:
@@ -183,12 +195,14 @@ class KeyLine(Bar):
             at += width_of(spans) + GAP
 
     def line(self, width: int) -> Line:
-        """Valid actions by rank; how to get help and the palette."""
-        return Line(_joined(self._entries(width)), _joined(self._tail()))
+        """Valid actions by rank; how to get help and the palette. While one types, what keys mean in it."""
+        if self.typed:
+            return Line(_joined([(((key, "key"), (f" {what}", "muted")), "") for key, what in self.typed]))
+        return Line(_joined(self._entries(width)), _joined(self._tail(width)))
 
     def _entries(self, width: int) -> list[Entry]:
         """What fits, by rank."""
-        room = width - width_of(_joined(self._tail())) - GAP
+        room = width - width_of(_joined(self._tail(width))) - GAP
         entries: list[Entry] = []
         running = self.state.running()
         if running is not None:
@@ -199,8 +213,9 @@ class KeyLine(Bar):
             entries = wider if width_of(_joined(wider)) <= room else entries
         return entries
 
-    def _tail(self) -> list[Entry]:
-        return [self._entry(BY_ID["app.help"]), (PALETTE_HINT, "app.command_palette")]
+    def _tail(self, width: int) -> list[Entry]:
+        palette = (PALETTE_HINT[0], (" more", "muted")) if width < NARROW else PALETTE_HINT
+        return [self._entry(BY_ID["app.help"]), (palette, "app.command_palette")]
 
     def _entry(self, action: Action) -> Entry:
         key = action.key(self.state.keys)

@@ -17,7 +17,7 @@ from textual.strip import Strip
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.look.lines import Line, fitted, in_ascii, strip_of
 from friction_tui.ui.look.roles import cursor_style, role_style
-from friction_tui.ui.panel import Panel
+from friction_tui.ui.panel import Holds, Panel, Searched
 
 
 class LinesPanel(Panel, ScrollView):
@@ -56,6 +56,8 @@ class LinesPanel(Panel, ScrollView):
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:
         super().__init__(id=id, classes=classes)
+        self.holds = 0
+        """Rows that it would take to show everything, border included."""
         self._lines: list[Line] = []
         self._spans: list[tuple[object, int, int]] = []
         """Entries: key, first line, line after the last."""
@@ -93,6 +95,10 @@ class LinesPanel(Panel, ScrollView):
                 self._spans.append((line.key, at, at + 1))
         found = next((i for i, (key, _, _) in enumerate(self._spans) if key == wanted), None) if self._moved else 0
         self._cursor = min(self._cursor, max(len(self._spans) - 1, 0)) if found is None else found
+        rows = len(self._lines) + self.gutter.height
+        if rows != self.holds:
+            self.holds = rows
+            self.post_message(Holds())
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
         if seen and self._moved and self._spans and not self._in_view():
             self._show_cursor()
@@ -193,3 +199,37 @@ class LinesPanel(Panel, ScrollView):
         for index, (_, first, last) in enumerate(self._spans):
             if first <= at < last:
                 self._go(index)
+
+
+class SearchedLines(Searched, LinesPanel):
+    """A list of lines that can be searched: a match is an entry with the text in it."""
+
+    def search(self, text: str) -> str:
+        """Go to the first match from the cursor on."""
+        self.sought = text.strip()
+        found = self._matches() if self.sought else []
+        if found:
+            self._go(next((at for at in found if at >= self._cursor), found[0]))
+        return self._said(found)
+
+    def search_step(self, direction: int) -> str:
+        """The match after or before the cursor, round the ends."""
+        found = self._matches()
+        if found:
+            beyond = [at for at in found if (at - self._cursor) * direction > 0]
+            self._go((beyond or found)[0 if direction > 0 else -1])
+        return self._said(found)
+
+    def _matches(self) -> list[int]:
+        """The entries with the text in them, of whatever case."""
+        needle = self.sought.lower()
+        return [at for at, (_, first, last) in enumerate(self._spans) if needle in self._text(first, last).lower()]
+
+    def _text(self, first: int, last: int) -> str:
+        lines = (line.spans for line in self._lines[first:last])
+        return " ".join("".join(text for text, _ in spans) for spans in lines)
+
+    def _said(self, found: list[int]) -> str:
+        if not self.sought:
+            return ""
+        return f"{found.index(self._cursor) + 1} of {len(found)}" if self._cursor in found else "no match"

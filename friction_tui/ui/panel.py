@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 from rich.markup import escape
+from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.scrollbar import ScrollBar
 from textual.widget import Widget
@@ -93,6 +94,31 @@ def differs(before: AppState, state: AppState, fields: Iterable[str]) -> bool:
     return any(getattr(before, name) is not getattr(state, name) for name in fields)
 
 
+class Holds(Message):
+    """A panel needs another number of rows for what it holds than before."""
+
+    def can_replace(self, message: Message) -> bool:
+        """Whoever handles it looks at all panels."""
+        return isinstance(message, Holds)
+
+
+class Typing(Message):
+    """Keys are typed into the panel from now on, and mean these; () : they mean what they always do."""
+
+    def __init__(self, keys: tuple[tuple[str, str], ...]) -> None:
+        super().__init__()
+        self.keys = keys
+
+
+class Sought(Message):
+    """The search of a panel is at another match, `said` in words, or over."""
+
+    def __init__(self, said: str, *, over: bool = False) -> None:
+        super().__init__()
+        self.said = said
+        self.over = over
+
+
 class Panel(Widget, can_focus=True):
     """A bordered view of the state. Subclasses set the class variables and override `state_changed`.
 
@@ -151,3 +177,42 @@ class Panel(Widget, can_focus=True):
     def state_changed(self, before: AppState) -> None:  # noqa: ARG002
         """Draw `self.state`; `before` is the state drawn so far."""
         self.refresh(layout=False)
+
+
+class Searched(Panel):
+    """A panel that `/` searches, the same way everywhere.
+
+    Enter leaves the field. From then on `n` and `N` go to the next and previous match and Escape ends the search; while
+    nothing is sought these keys are left to the workbench.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("n", "match(1)", "Next match", show=False, id="search.forward", tooltip="Next match of a search"),
+        Binding("N", "match(-1)", "Match before", show=False, id="search.back", tooltip="Previous match of a search"),
+        Binding("escape", "end_search", "End search", show=False, id="search.end", tooltip="End a search"),
+    ]
+    sought: str = ""
+    """What is searched for, "" while nothing is."""
+
+    def search(self, text: str) -> str:
+        """Go to the first match from here on; says which of how many it is. An empty text ends the search."""
+        raise NotImplementedError
+
+    def search_step(self, direction: int) -> str:
+        """Go to the next or previous match, seen from the cursor."""
+        raise NotImplementedError
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The keys of a search mean something only during one."""
+        if action in ("match", "end_search"):
+            return bool(self.sought)
+        return super().check_action(action, parameters)
+
+    def action_match(self, direction: int) -> None:
+        """Another match."""
+        self.post_message(Sought(self.search_step(direction)))
+
+    def action_end_search(self) -> None:
+        """No more search."""
+        self.search("")
+        self.post_message(Sought("", over=True))

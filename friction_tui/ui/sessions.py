@@ -47,6 +47,8 @@ class SavedSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     nodes: dict[str, str] = {}
     """`Op name` of the item at each path of `cursor` and `open_folds`: what is found again after another export."""
     panel: str = ""
+    verdict: str = ""
+    """What was known of the recipe when this was written, in words; empty where it was still being judged."""
     no_profile: bool = False
     """As that of a `Step`."""
     running: bool = False

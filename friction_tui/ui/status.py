@@ -71,7 +71,9 @@ def known(state: AppState, *, with_runs: bool = True) -> list[Span]:
     """Whether it parses, builds and runs, each only as far as it was tried, none inferred from another."""
     yes, no = ("+", "X") if state.ascii else ("✓", "✗")
     spans = [_parses(state, yes, no)]
-    build = next((job for job in reversed(state.jobs) if job.kind is JobKind.BUILD and not job.cancelled), None)
+    build = state.running(JobKind.BUILD) or state.of_present(
+        [job for job in state.jobs if job.kind is JobKind.BUILD and not job.cancelled]
+    )
     asked = _asked(state, yes, no)
     if build is None or (asked is not None and not build.running and state.is_stale(build)):
         spans.append(asked or ("builds -", "muted"))
@@ -118,7 +120,7 @@ def _built(job: Job, yes: str, no: str) -> Span:
 def _runs(state: AppState, yes: str) -> list[Span]:
     """What ran it, by name: that ONNX Runtime runs a model says nothing of TensorRT."""
     spans: list[Span] = []
-    run = next(iter(reversed(state.latencies)), None)
+    run = state.of_present(state.latencies)
     if run is not None and run.latency is not None:
         ran = f"runs {yes} {run.latency.point} ({short_name(run.latency.source)})"
         spans.append(_or_stale(ran, "good", state.is_stale(run)))

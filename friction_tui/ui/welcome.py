@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 from textual.widgets import Input
 
 from friction_tui.onnx_folder import models_to_choose
-from friction_tui.samples import SAMPLES, sample
+from friction_tui.samples import DEMO, SAMPLES, sample
 from friction_tui.ui import sessions
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line, paragraph
+from friction_tui.ui.screens import StateScreen
 from friction_tui.vocabulary.units import size_text
 
 if TYPE_CHECKING:
@@ -54,6 +54,9 @@ class Choices(LinesPanel):
                 spans = ((f"  {source.name}  ", "name"), (f"{source.parent}", "muted"), (gone, "warning"))
                 edits = f"{sessions.edits_text(saved.edits)}, " if saved.edits else ""
                 lines.append(Line(spans, ((f"{edits}{sessions.ago(self._now - saved.saved)}", "muted"),), key=path))
+                if saved.verdict:
+                    role = "good" if saved.verdict.startswith("no error") else "error"
+                    lines.append(Line(((f"    {saved.verdict}", role),), key=path))
             lines.append(Line())
         if self._samples:
             lines.append(Line((("Sample models, each with one real problem", "strong"),)))
@@ -64,6 +67,7 @@ class Choices(LinesPanel):
         lines.append(Line((("From the shell", "strong"),)))
         for command, what in (
             ("friction-tui model.onnx", "open a model"),
+            ("friction-tui demo", "open a model whose problems all have a fix by key"),
             ("friction-tui check model.onnx", "the same verdicts without a terminal"),
             ("friction-tui doctor", "what is installed here, and what fits together"),
         ):
@@ -71,12 +75,13 @@ class Choices(LinesPanel):
         return lines
 
 
-class Welcome(Screen[None]):
+class Welcome(StateScreen[None]):
     """Choose something, or type a path."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "type_path", "Path", show=False, id="welcome.path", tooltip="Type the path of a model"),
         Binding("escape", "leave_path", "List", show=False, id="welcome.list", tooltip="Back to the list"),
+        Binding("d", "demo", "Demo", show=False, id="welcome.demo", tooltip="Open the first sample"),
         Binding("q", "app.quit", "Quit", show=False, id="welcome.quit", tooltip="Leave"),
     ]
     AUTO_FOCUS = "#choices"
@@ -89,7 +94,7 @@ class Welcome(Screen[None]):
         """The list, and a line for a path."""
         choices = Choices(time.time(), self._folder)
         back = "Esc goes back" if self.friction.workbench is not None else "q leaves"
-        choices.border_subtitle = f"Enter opens · / types a path · {back} · ^p commands"
+        choices.border_subtitle = f"Enter opens · / types a path · d demo · {back} · ^p commands"
         yield choices
         field = Input(placeholder="path of a model, then Enter", id="path")
         field.cursor_blink = False
@@ -99,6 +104,12 @@ class Welcome(Screen[None]):
     def friction(self) -> FrictionApp:
         """The app."""
         return cast("FrictionApp", self.app)
+
+    def action_demo(self) -> None:
+        """The sample that `friction-tui demo` opens."""
+        path = sample(DEMO)
+        if path is not None:
+            self.friction.open_path(path)
 
     def action_type_path(self) -> None:
         """To the path line."""

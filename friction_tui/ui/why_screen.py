@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.screen import Screen
 
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.bars import Bar
@@ -14,7 +13,7 @@ from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line
 from friction_tui.ui.panel import Reveal
 from friction_tui.ui.problems.why import Why
-from friction_tui.vocabulary.finding import Location
+from friction_tui.ui.screens import StateScreen
 
 if TYPE_CHECKING:
     from friction_tui.ui.workbench import Workbench
@@ -37,7 +36,7 @@ class WhyKeys(Bar):
         return Line(tuple(spans))
 
 
-class WhyScreen(Screen[None]):
+class WhyScreen(StateScreen[None]):
     """Explains one problem; `n` and `p` go through the others."""
 
     CSS_PATH = "why_screen.tcss"
@@ -55,24 +54,18 @@ class WhyScreen(Screen[None]):
     AUTO_FOCUS = "#why"
 
     def __init__(self, bench: Workbench) -> None:
-        super().__init__()
+        super().__init__(bench.state)
         self._bench = bench
-        self.state = bench.state
 
     def compose(self) -> ComposeResult:
         """The page and its keys."""
         yield Why(id="why")
         yield WhyKeys()
 
-    def on_mount(self) -> None:
-        """First state."""
-        self.update_state(self.state)
-
-    def update_state(self, state: AppState) -> None:
+    def state_changed(self, before: AppState) -> None:  # noqa: ARG002
         """Show the newest state."""
-        self.state = state
-        self.query_one(Why).update_state(state)
-        self.query_one(WhyKeys).update_state(state)
+        self.query_one(Why).update_state(self.state)
+        self.query_one(WhyKeys).update_state(self.state)
 
     def on_reveal(self, event: Reveal) -> None:
         """Back to the graph, at that location."""
@@ -82,14 +75,8 @@ class WhyScreen(Screen[None]):
 
     def on_lines_panel_chosen(self, event: LinesPanel.Chosen) -> None:
         """A location in the user's code that is not a node: to its line in the source panel."""
-        if isinstance(event.key, Location) and event.key.source is not None and not event.key.node:
-            from friction_tui.ui.source.panel import SourcePanel
-
+        if self._bench.show_source(event.key):
             self.dismiss()
-            self._bench.show_panel("source")
-            panel = self._bench.panel("source")
-            assert isinstance(panel, SourcePanel)
-            panel.call_after_refresh(panel.go_to, event.key.source)
 
     def action_back(self) -> None:
         """Back to the workbench."""

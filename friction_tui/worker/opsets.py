@@ -35,7 +35,7 @@ def plan_opsets(request: JobRequest, progress: Progress, send: Callable[[Event],
     engine = deciding(found())
     asked = parser(engine) if request.recipe.parse else None
     source = f"{engine.label} parser" if engine is not None and asked is not None else ""
-    for plan in plans(model, points_of(model, request.recipe), asked, source):
+    for plan in plans(model, points_of(model, request.recipe), asked, source, lambda text: progress.log("info", text)):
         send(OpsetPlanned(job=request.job, plan=plan))
     progress.end("convert")
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started)

@@ -91,7 +91,7 @@ def _why_not_built(engine: EngineInfo | None, plan: str) -> str:
         return "TensorRT is not installed here"
     if not engine.can_run:
         return f"{engine.label} cannot run here: {engine.why_not}"
-    return "" if plan else f"no {engine.label} engine was built yet: press b"
+    return "" if plan else f"no {engine.label} engine of this recipe was built yet: press b"
 
 
 def _runnable(base: OpenedModel, model: OpenedModel, folder: Path) -> str | bytes:

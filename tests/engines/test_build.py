@@ -193,3 +193,11 @@ def test_a_refused_build_ends_with_the_phase_that_failed(tmp_path: Path) -> None
     result, _ = built(asked(saved(tmp_path, uneven), profile))
     assert not result.ok
     assert "serialize" not in [phase.name for phase in result.phases]
+
+
+def test_a_build_that_the_shapes_stop_fails_before_kernels_are_compiled(tmp_path: Path) -> None:
+    """TensorRT enters the later phases without a step in them, and says the error at the very end."""
+    baked = "g (float[N,4] x) => (float[1,4] y) <int64[2] s = {1, 4}> { y = Reshape(x, s) }"
+    result, _ = built(asked(saved(tmp_path, baked), n(1, 4, 8)))
+    assert not result.ok
+    assert [phase.name for phase in result.phases] == ["parse", "graph"]

@@ -61,3 +61,21 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     assert locks.held(file) and locks.take(file) is None
     os.close(lock)
     assert not locks.held(file)
+
+
+def test_a_folder_that_nothing_refers_to_is_removed_and_its_lock_given_back() -> None:
+    folder = locks.TemporaryFolder("test")
+    path = folder.path
+    assert path.is_dir()
+    locks.sweep()
+    assert path.is_dir(), "this process lives"
+    del folder
+    assert not path.exists()
+
+
+def test_every_temporary_folder_of_the_package_is_swept() -> None:
+    """One that is made in another way stays behind when its process is killed."""
+    package = Path(locks.__file__).parents[1]
+    others = [file for file in package.rglob("*.py") if file != Path(locks.__file__)]
+    made = [file.name for file in others if "TemporaryDirectory(" in (text := file.read_text()) or "mkdtemp(" in text]
+    assert made == []

@@ -51,3 +51,13 @@ def test_nodes_tensorrt_takes_in_one_opset_only() -> None:
     found = planned(opened(17, "g (float[N,4] x) => (float[N,4] y) { a = own.Gone(x)  y = Relu(a) }"))
     assert found[18].refused == 1
     assert (found[18].lost, found[18].gained) == ((), ())
+
+
+def test_what_is_being_tried_is_told_before_its_plan() -> None:
+    heard: list[str] = []
+    model = opened(17, "g (float[N,4] x) => (float[N,4] y) { y = Relu(x) }")
+    tried = plans(model, [], None, "", heard.append)
+    first = next(tried)
+    count = int(heard[0].rsplit(" ", 1)[1])
+    assert heard == [f"{first.opset} · 1 of {count}"]
+    assert len([first, *tried]) == count and heard[-1].endswith(f" · {count} of {count}")

@@ -18,6 +18,7 @@ from friction_tui.session.session import Session
 from friction_tui.sources.consent import with_consent
 from friction_tui.vocabulary.protocol import (
     Apply,
+    BuildResult,
     CheckState,
     ConsentNeeded,
     Event,
@@ -452,3 +453,28 @@ def test_a_node_to_be_kept_in_float32_that_is_gone_is_left_out_and_said(tmp_path
     (lost,) = desk.last(StepsLost).lost
     assert lost.kept == "secund" and [other.label for other in lost.others] == ["second"]
     assert desk.last(Judged).revision == desk.revision
+
+
+def test_a_measurement_gets_the_engine_of_its_own_recipe(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.open(two_reshapes(tmp_path / "m.onnx"))
+    first = desk.last_recipe
+    second = msgspec.structs.replace(first, opset=18)
+
+    def built(number: int) -> None:
+        assert isinstance(desk.session.job_request(StartJob(job=number, kind=JobKind.BUILD)), JobRequest)
+        result = BuildResult(ok=True, source="builder", seconds=1.0, engine_path=f"{number}.plan")
+        desk.session.job_ended(JobEnded(job=number, kind=JobKind.BUILD, seconds=1.0, build=result))
+
+    def given() -> str:
+        request = desk.session.job_request(StartJob(job=9, kind=JobKind.MEASURE))
+        assert isinstance(request, JobRequest)
+        return request.engine
+
+    built(1)
+    desk.apply(second)
+    assert given() == "", "an engine of another recipe says nothing of this one"
+    built(2)
+    assert given() == "2.plan"
+    desk.apply(first)
+    assert given() == "1.plan"

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import ClassVar
 
 from textual.app import App, ComposeResult
 from textual.message import Message
+from textual.pilot import Pilot
 from textual.screen import Screen
 
 import friction_tui.ui
 from friction_tui.state.app_state import AppState
 from friction_tui.ui import panel as said
+from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.look.themes import DARK
 from friction_tui.ui.panel import Panel
+from friction_tui.ui.workbench import Workbench
+
+OpenApp = Callable[..., AbstractAsyncContextManager[tuple[FrictionApp, Pilot[None]]]]
+"""`async with open_app(size) as (app, pilot)`: the detector, opened and judged; a fixture."""
 
 STYLES = Path(friction_tui.ui.__file__).parent
 
@@ -82,3 +90,23 @@ class Bench(App[None]):
         """Hand the panel a state."""
         assert self.panel is not None
         self.panel.update_state(state)
+
+
+async def settled(pilot: Pilot[None]) -> None:
+    """A key becomes a message, that a state, that a line on the screen: wait for the last of them."""
+    for _ in range(4):
+        await pilot.pause()
+
+
+def screen_text(app: FrictionApp) -> str:
+    """What is on the screen, as plain text."""
+    width, height = app.size
+    lines = app.screen._compositor.render_strips()
+    assert len(lines) == height and all(strip.cell_length == width for strip in lines)
+    return "\n".join(strip.text for strip in lines)
+
+
+def bench_of(app: FrictionApp) -> Workbench:
+    """The workbench."""
+    assert app.workbench is not None
+    return app.workbench

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,14 +15,17 @@ import pytest
 from onnx import numpy_helper
 from textual.pilot import Pilot
 
-from friction_tui.samples import sample
+from friction_tui.friction_toml import with_file
+from friction_tui.samples import DEMO, sample
 from friction_tui.state.app_state import AppState, Job
+from friction_tui.ui import sessions
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.problems.fixes import FixesScreen
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import JobKind, Verified
 from friction_tui.vocabulary.recipe import Precision, Recipe, Source, SourceKind
 from tests.rewrites.mended import model_of
+from tests.ui.bench import screen_text, settled
 
 pytest.importorskip("tensorrt_rtx", reason="builds with the RTX edition, which is part of the cpu extra, not of gpu")
 pytestmark = pytest.mark.slow
@@ -208,3 +212,54 @@ async def test_every_exact_fix_at_once(name: str, others: dict[str, Any]) -> Non
         await pilot.press("u")
         await until(app, pilot, lambda state: state.recipe == before and judged(state))
         assert errors(app.live.state) > 0
+
+
+class Newcomer:
+    """Presses only what the screen says at that moment, and counts the keys."""
+
+    def __init__(self, app: FrictionApp, pilot: Pilot[None]) -> None:
+        self.app, self.pilot, self.keys = app, pilot, 0
+
+    async def press(self, key: str, said: str) -> None:
+        await until(self.app, self.pilot, lambda _: said in screen_text(self.app))
+        await self.pilot.press(key)
+        await settled(self.pilot)
+        self.keys += 1
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 45)], ids=["80x24", "160x45"])
+async def test_a_newcomer_gets_from_refused_to_saved_by_what_the_screen_says(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Open, refused, fixed, verified, built, measured, saved. The sample is the one that `demo` opens."""
+    demo = sample(DEMO)
+    assert demo is not None
+    for file in demo.parent.glob(f"{demo.stem}.*"):  # the ranges come with it
+        shutil.copy(file, tmp_path)
+    source = Source(path=str(tmp_path / demo.name), kind=SourceKind.AUTO)
+    app = FrictionApp(with_file(Recipe(source=source))[0])
+    async with app.run_test(size=size) as pilot:
+        newcomer = Newcomer(app, pilot)
+        await until(app, pilot, judged)
+        assert errors(app.live.state) == 2
+        await newcomer.press("X", "X fix all")
+        await until(app, pilot, partial(made, edits=1))
+        assert errors(app.live.state) == 0
+        assert app.live.state.current_verification is not None and app.live.state.current_verification.holds
+        await newcomer.press("x", "x fix")
+        await newcomer.press("enter", "Enter x apply")
+        await until(app, pilot, partial(made, edits=2))
+        assert app.live.state.findings == (), "every problem had a fix by key"
+        await newcomer.press("b", "b build")
+        await until(app, pilot, lambda state: bool(state.builds))
+        assert app.live.state.builds[-1].build is not None and app.live.state.builds[-1].build.ok
+        await newcomer.press("m", "m measure")
+        await until(app, pilot, lambda state: bool(state.latencies))
+        assert newcomer.keys == 5, "refused, fixed, built and measured in five keys"
+        await newcomer.press("S", "S save model")
+        await newcomer.press("enter", "Enter writes a new file")
+        await until(app, pilot, lambda _: (tmp_path / "detector-edited.onnx").exists())
+        await pilot.press("q")
+    assert newcomer.keys <= 15
+    ((_, saved),) = sessions.recent()
+    assert saved.verdict == "no error, built, results verified"

@@ -21,7 +21,7 @@ from friction_tui.ui.workbench import Workbench
 from friction_tui.vocabulary.protocol import Asked, Opened
 from friction_tui.vocabulary.recipe import History, Precision, Range, Recipe, Source, SourceKind
 from tests.detector import session_events
-from tests.ui.test_workbench import screen_text, settled
+from tests.ui.bench import screen_text, settled
 
 
 @pytest.fixture

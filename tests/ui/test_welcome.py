@@ -3,15 +3,16 @@
 import os
 from pathlib import Path
 
+import msgspec
 from textual.widgets import Input
 
 from friction_tui.onnx_folder import models_to_choose
-from friction_tui.samples import sample
+from friction_tui.samples import DEMO, sample
 from friction_tui.ui import sessions
 from friction_tui.ui.app import FrictionApp
 from friction_tui.ui.look.themes import default_theme
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, SourceKind
-from tests.ui.test_workbench import screen_text, settled
+from tests.ui.bench import screen_text, settled
 
 
 async def test_a_sample_and_a_typed_path_are_opened(silent_worker: list[str]) -> None:
@@ -30,6 +31,19 @@ async def test_a_sample_and_a_typed_path_are_opened(silent_worker: list[str]) ->
         await pilot.press("enter")
         await settled(pilot)
         assert "opening nms.onnx" in screen_text(app)
+
+
+async def test_recent_sessions_have_their_verdicts_and_the_demo_a_key(silent_worker: list[str], tmp_path: Path) -> None:
+    for name, verdict in (("good", "no error, built"), ("bad", "2 errors, 1 warning"), ("unknown", "")):
+        recipe = Recipe(source=Source(str(tmp_path / f"{name}.onnx")))
+        sessions.save(msgspec.structs.replace(sessions.new(recipe, (), "", ""), verdict=verdict))
+    app = FrictionApp(worker=silent_worker)
+    async with app.run_test(size=(100, 40)) as pilot:
+        shown = screen_text(app)
+        assert "no error, built" in shown and "2 errors, 1 warning" in shown and "friction-tui demo" in shown
+        await pilot.press("d")
+        await settled(pilot)
+        assert app.screen is app.workbench and f"{DEMO}.onnx" in screen_text(app)
 
 
 async def test_a_folder_of_models_lists_them_and_keeps_what_the_command_line_said(tmp_path: Path) -> None:

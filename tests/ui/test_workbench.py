@@ -1,13 +1,11 @@
 """The real app under a pilot, fed with what a worker would say."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
 from dataclasses import replace
 
 import msgspec
 import pytest
-from textual.pilot import Pilot
 
 from friction_tui import locations
 from friction_tui.ui import sessions
@@ -16,7 +14,6 @@ from friction_tui.ui.bars import KeyLine
 from friction_tui.ui.dialogs.text_screen import TextScreen
 from friction_tui.ui.graph import inspector
 from friction_tui.ui.graph.inspector import Inspector
-from friction_tui.ui.graph.view import GraphView
 from friction_tui.ui.layout import PANELS, arrangement, shown
 from friction_tui.ui.look.pace import chart_seconds
 from friction_tui.ui.panel import Edit
@@ -28,55 +25,13 @@ from friction_tui.vocabulary.protocol import (
     Detail,
     Event,
     GraphReady,
-    Hello,
     Inspect,
     Judged,
     Request,
     WorkerDied,
 )
 from friction_tui.vocabulary.recipe import Range, Recipe
-
-OpenApp = Callable[..., AbstractAsyncContextManager[tuple[FrictionApp, Pilot[None]]]]
-
-
-@pytest.fixture
-def open_app(
-    recipe: Recipe, hello: Hello, silent_worker: list[str], worker_events: Callable[..., list[Event]]
-) -> OpenApp:
-    """`async with open_app(size) as (app, pilot)`: the detector, opened and judged."""
-
-    @asynccontextmanager
-    async def run(
-        size: tuple[int, int] = (120, 30), session: sessions.SavedSession | None = None
-    ) -> AsyncIterator[tuple[FrictionApp, Pilot[None]]]:
-        app = FrictionApp(recipe, session=session, worker=silent_worker)
-        async with app.run_test(size=size) as pilot:
-            for event in (hello, *worker_events()):
-                app.live.hear(event)
-            await settled(pilot)
-            yield app, pilot
-
-    return run
-
-
-async def settled(pilot: Pilot[None]) -> None:
-    """A key becomes a message, that a state, that a line on the screen: wait for the last of them."""
-    for _ in range(4):
-        await pilot.pause()
-
-
-def screen_text(app: FrictionApp) -> str:
-    """What is on the screen, as plain text."""
-    width, height = app.size
-    lines = app.screen._compositor.render_strips()
-    assert len(lines) == height and all(strip.cell_length == width for strip in lines)
-    return "\n".join(strip.text for strip in lines)
-
-
-def bench_of(app: FrictionApp) -> Workbench:
-    """The workbench."""
-    assert app.workbench is not None
-    return app.workbench
+from tests.ui.bench import OpenApp, bench_of, screen_text, settled
 
 
 async def test_first_paint_does_not_wait_for_the_worker(recipe: Recipe, silent_worker: list[str]) -> None:
@@ -168,19 +123,6 @@ async def test_the_inspector_asks_once_the_cursor_rests(
         await settled(pilot)
         assert bench_of(app).query_one(Inspector).border_title == "Inspector ─ head/Reshape"
         assert "[1, 256]" in screen_text(app)
-
-
-async def test_search_goes_to_matches_and_escape_ends_it(open_app: OpenApp) -> None:
-    async with open_app() as (app, pilot):
-        await pilot.press("slash", *"conv")
-        await settled(pilot)
-        assert "1 of 3" in screen_text(app)
-        await pilot.press("enter", "enter", "enter")
-        await settled(pilot)
-        assert "1 of 3" in screen_text(app)
-        await pilot.press("escape")
-        await settled(pilot)
-        assert app.focused is bench_of(app).query_one(GraphView)
 
 
 async def test_the_problem_list_filters_and_shows_all_again(open_app: OpenApp) -> None:
@@ -310,6 +252,8 @@ async def test_the_key_line_takes_clicks(open_app: OpenApp) -> None:
 
         await click("edit")
         assert bench_of(app).current == "shapes"
+        await pilot.press("escape")  # while a range is typed, the line shows what keys mean in it
+        await settled(pilot)
         await click("help")
         assert isinstance(app.screen, TextScreen)
 
@@ -351,6 +295,10 @@ async def test_ascii_mode_leaves_nothing_else_on_any_page(open_app: OpenApp) -> 
                 [line for line in screen_text(app).split("\n") if not line.isascii()],
             )
             await pilot.press("escape", "escape")
+        await pilot.press("ctrl+p")
+        await settled(pilot)
+        shown = screen_text(app)
+        assert shown.isascii() and "Problem: next" in shown and "Panel:" not in shown, "panels have digits"
 
 
 async def test_an_app_over_ssh_is_quiet(

@@ -69,7 +69,9 @@ class _Build:
         """The phase in which the first error was heard."""
         self._shown = self._hidden = 0
         self._log = native.logger(trt, self._hear)
-        self._monitor = _monitor(trt, self._phase_started, self._phase_finished)
+        self._steps = self._steps_done = 0
+        """Steps of compiling kernels that were announced and that were done."""
+        self._monitor = _monitor(trt, self._phase_started, self._phase_finished, self._stepped)
 
     def run(
         self,
@@ -183,9 +185,14 @@ class _Build:
         self._shown += 1
         self._progress.log(level, text[:LINE_LENGTH])
 
-    def _phase_started(self, name: str) -> None:
+    def _phase_started(self, name: str, steps: int) -> None:
+        if name == COMPILE:
+            self._steps += steps
         if name == COMPILE and self._open and self._open[0] == "graph":
             self._enter("compile")
+
+    def _stepped(self, name: str) -> None:
+        self._steps_done += name == COMPILE
 
     def _phase_finished(self, name: str) -> None:
         if name == COMPILE and self._open and self._open[0] == "compile":
@@ -226,11 +233,17 @@ class _Build:
             host_persistent_bytes=figures.host_persistent,
             device_persistent_bytes=figures.device_persistent,
             peak_host_bytes=figures.peak_host,
-            phases=self._phases_until(None if ok else self._failing),
+            phases=self._phases_until(None if ok else self._failed_in()),
             kernels=self._kernels,
             findings=tuple(self._findings(ok=ok)),
             engine_path=str(self._plan) if ok else "",
         )
+
+    def _failed_in(self) -> str:
+        """The phase that failed. TensorRT goes on without a step into those after it, and says the error at the end."""
+        if self._failing in ("compile", "serialize") and self._steps_done < self._steps:
+            return "compile" if self._steps_done else "graph"
+        return self._failing
 
     def _phases_until(self, failing: str | None) -> tuple[Phase, ...]:
         """The phases up to the one that failed: TensorRT goes through the rest of them without doing anything."""
@@ -272,18 +285,21 @@ def _write(plan: Path, engine: Native) -> int:
     return plan.stat().st_size
 
 
-def _monitor(trt: Native, started: Callable[[str], None], finished: Callable[[str], None]) -> Native:
+def _monitor(
+    trt: Native, started: Callable[[str, int], None], finished: Callable[[str], None], stepped: Callable[[str], None]
+) -> Native:
     class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:  # noqa: ARG002
-            started(phase)
+            started(phase, steps)
 
         def phase_finish(self, phase: str) -> None:
             finished(phase)
 
         def step_complete(self, phase: str, step: int) -> bool:  # noqa: ARG002
+            stepped(phase)
             return True
 
     return Monitor()

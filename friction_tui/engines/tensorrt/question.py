@@ -7,11 +7,10 @@ to the node it names. What is built to the end is remembered on disk.
 from __future__ import annotations
 
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.processes.ended import out_of_memory
+from friction_tui.processes.locks import TemporaryFolder, temporary_folder
 from friction_tui.vocabulary.protocol import BuildResult
 
 POLITE = 10
@@ -59,9 +59,7 @@ class BuilderQuestion:
     model: OpenedModel
     builder: Builder = field(default_factory=shared)
     kept: Answers = field(default_factory=kept_answers)
-    _folder: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="friction-build-")
-    )
+    _folder: TemporaryFolder = field(default_factory=partial(TemporaryFolder, "build"))
     _graph: MarkedGraph | None = None
     _data: bytes = b""
 
@@ -175,7 +173,7 @@ class BuilderQuestion:
     def _prepared(self) -> MarkedGraph:
         if self._graph is None:
             # A function is left as it is: the builder is asked about what the parser has taken.
-            self._graph = marked_graph(self.model, Path(self._folder.name), inline=False)
+            self._graph = marked_graph(self.model, self._folder.path, inline=False)
             self._data = assemble.serialized(self._graph.proto)
         return self._graph
 
@@ -248,8 +246,8 @@ class _Search:
         part = Parts(self._model, self._table, node.graph, self._graph.index).part([node])
         if part is None or not self._fails_somehow(part):
             return ()
-        with tempfile.TemporaryDirectory(prefix="friction-function-") as folder:
-            inlined = marked_graph(from_proto(part.proto, Path(self._graph.path)), Path(folder))
+        with temporary_folder("function") as folder:
+            inlined = marked_graph(from_proto(part.proto, Path(self._graph.path)), folder)
             terms = replace(self._terms, profiles=(part.profile,))
 
             def fails(data: bytes) -> bool:

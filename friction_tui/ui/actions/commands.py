@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from friction_tui.state.app_state import NoticeLevel
 from friction_tui.state.user_actions import DismissNotice, SetAscii, SetAutoBuild, SetFollowing
-from friction_tui.ui.panel import Ask, Begin, Cancel, Say
+from friction_tui.ui.panel import Ask, Begin, Cancel, Say, Searched
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import JobKind, Reconnect, StartNetron
 from friction_tui.vocabulary.recipe import History
@@ -82,8 +82,8 @@ def around(bench: Workbench) -> None:
 
 
 async def search(bench: Workbench) -> None:
-    """Open the search line for the graph."""
-    await bench.open_search("graph")
+    """Open the search line for the panel that is looked at, for the graph where that cannot be searched."""
+    await bench.open_search(bench.current if isinstance(bench.panel(bench.current), Searched) else "graph")
 
 
 async def filter_problems(bench: Workbench) -> None:
@@ -229,6 +229,8 @@ def back(bench: Workbench) -> None:
         cancel_job(bench)
     elif bench.zoomed:
         zoom(bench)
+    elif bench.leave_page():
+        return
     elif bench.state.unread:
         bench.friction.live.dispatch(DismissNotice())
     else:

@@ -138,8 +138,13 @@ def copy_as(bench: Workbench) -> None:
 
 
 def compare_builds(bench: Workbench) -> None:
-    """The last two builds beside each other."""
-    cast("BuildPanel", bench.panel("build")).compare()
+    """Two builds beside each other; which ones is asked where there are more."""
+    from friction_tui.ui.builds.compare import CompareScreen
+
+    if len(bench.state.builds) > 2:
+        bench.app.push_screen(CompareScreen(bench.state))
+    else:
+        cast("BuildPanel", bench.panel("build")).compare()
 
 
 def save_engine(bench: Workbench) -> None:

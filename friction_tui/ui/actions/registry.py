@@ -129,9 +129,9 @@ def needs_two_builds(state: AppState) -> str:
 
 
 def needs_engine(state: AppState) -> str:
-    """The last build gave an engine."""
-    built = bool(state.builds) and state.builds[-1].build is not None and bool(state.builds[-1].build.engine_path)
-    return "" if built else needs_model(state) or "the last build gave no engine; b builds one"
+    """A build gave an engine."""
+    built = any(job.build is not None and job.build.engine_path for job in state.builds)
+    return "" if built else needs_model(state) or "no build gave an engine; b builds one"
 
 
 def needs_builder(state: AppState) -> str:
@@ -241,7 +241,7 @@ ACTIONS: tuple[Action, ...] = (
         "graph.search",
         "slash",
         "search",
-        "Find a node by name or operator",
+        "Find a node by name or operator; in Build and Source a line; then n and N, Esc ends it",
         "Graph",
         commands.search,
         needs_graph,
@@ -262,7 +262,7 @@ ACTIONS: tuple[Action, ...] = (
         "Problem",
         edit_commands.fix_all,
         needs_exact_fix,
-        rank=3,
+        rank=1,
     ),
     Action(
         "problem.keep",
@@ -342,7 +342,7 @@ ACTIONS: tuple[Action, ...] = (
         "build.diff",
         "d",
         "diff",
-        "Compare the last two builds",
+        "Compare any two builds",
         "Build",
         edit_commands.compare_builds,
         needs_two_builds,
@@ -357,6 +357,7 @@ ACTIONS: tuple[Action, ...] = (
         "Model",
         edit_commands.save_model,
         needs_model,
+        rank=4,
     ),
     Action(
         "recipe.script",

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
-from textual.events import Key, Paste
 from textual.timer import Timer
 
 from friction_tui.state.app_state import AppState, Job, NoticeLevel
@@ -17,8 +16,7 @@ from friction_tui.ui.builds import history as build_history
 from friction_tui.ui.builds import views as build_views
 from friction_tui.ui.dialogs.path_prompt import PathPrompt
 from friction_tui.ui.dialogs.text_screen import TextScreen
-from friction_tui.ui.lines_panel import LinesPanel
-from friction_tui.ui.look.line_edit import LineEdit
+from friction_tui.ui.lines_panel import SearchedLines
 from friction_tui.ui.look.lines import Line, Span, paragraph
 from friction_tui.ui.look.pace import chart_seconds
 from friction_tui.ui.panel import Ask, Reveal, Say
@@ -29,7 +27,7 @@ TITLE_WIDTH = 58
 """Columns from which all views are named in the title."""
 
 
-class BuildPanel(LinesPanel):
+class BuildPanel(SearchedLines):
     """Left and right choose the view. `/` searches the log and the kernels, `v` chooses the log's levels."""
 
     DEFAULT_CSS = "BuildPanel { scrollbar-gutter: stable; }"
@@ -38,7 +36,6 @@ class BuildPanel(LinesPanel):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "view(-1)", "View", show=False, id="build.view-left", tooltip="Result, log, kernels, history"),
         Binding("right", "view(1)", "View", show=False, id="build.view-right", tooltip="Result, log, kernels, history"),
-        Binding("slash", "search", "Search", show=False, id="build.search", tooltip="Search the log or the kernels"),
         Binding("v", "levels", "Levels", show=False, id="build.levels", tooltip="Errors only, … , the verbose log"),
         Binding("s", "save", "Save engine", show=False, id="build.save", tooltip="Save the engine to a file"),
     ]
@@ -49,8 +46,6 @@ class BuildPanel(LinesPanel):
         self.view = VIEWS[0]
         self._levels = 3
         """How many of `LEVELS` are shown."""
-        self._search = LineEdit()
-        self._searching = False
         self._past: tuple[build_history.BuildRecord, ...] = ()
         self._kept: set[int] = set()
         self._heard = 0.0
@@ -103,7 +98,8 @@ class BuildPanel(LinesPanel):
 
     @property
     def _job(self) -> Job | None:
-        return next((job for job in reversed(self.state.jobs) if job.kind is JobKind.BUILD), None)
+        builds = [job for job in self.state.jobs if job.kind is JobKind.BUILD]
+        return self.state.running(JobKind.BUILD) or self.state.of_present(builds)
 
     @property
     def _comparable(self) -> list[build_history.BuildRecord]:
@@ -140,12 +136,12 @@ class BuildPanel(LinesPanel):
             return self._none(width)
         if self.view == "log":
             levels = frozenset(build_views.LEVELS[: self._levels])
-            made = build_views.log(job.lines, levels, self._search.text, ascii_only=ascii_only)
+            made = build_views.log(job.lines, levels, self.sought, ascii_only=ascii_only)
             shown = f"{build_views.LEVELS[self._levels - 1]} and worse" if self._levels < 4 else "everything"
             return [self._filter(f"{shown}, v changes"), *(made or paragraph("no such line", width, "muted"))]
         if self.view == "kernels":
             found = job.build.kernels if job.build is not None else ()
-            made = build_views.kernels(found, self._search.text, width, ascii_only=ascii_only)
+            made = build_views.kernels(found, self.sought, width, ascii_only=ascii_only)
             if not found:
                 return paragraph("kernels are known after a successful build", width, "muted")
             return [self._filter(f"{len(found)} kernels"), *(made or paragraph("no such kernel", width, "muted"))]
@@ -179,13 +175,9 @@ class BuildPanel(LinesPanel):
         return [*lines, *(paragraph(build_history.estimate(past, 0), width, "muted") if past else [])]
 
     def _filter(self, about: str) -> Line:
-        spans: list[Span] = [("/", "key"), (" ", "text")]
-        if self._searching:
-            spans += self._search.spans(ascii_only=self.state.ascii)
-        elif self._search.text:
-            spans += [(self._search.text, "strong"), ("   Esc in the search shows all", "muted")]
-        else:
-            spans += [("searches", "muted")]
+        spans: list[Span] = (
+            [(f"only with “{self.sought}”", "note")] if self.sought else [("/", "key"), (" searches", "muted")]
+        )
         return Line(tuple(spans), ((about, "muted"),))
 
     # ---------------------------------------------------------------------------------------- actions
@@ -196,7 +188,7 @@ class BuildPanel(LinesPanel):
 
     def show_view(self, view: str) -> None:
         """Show one of `VIEWS`, from its start; the log from its end."""
-        self.view, self._searching, self._cursor = view, False, 0
+        self.view, self._cursor = view, 0
         self.border_title = self.title()
         self.rebuild()
         self.scroll_to(y=0, animate=False, force=True, immediate=True)
@@ -208,36 +200,13 @@ class BuildPanel(LinesPanel):
         self._levels = self._levels % len(build_views.LEVELS) + 1
         self.show_view("log")
 
-    def action_search(self) -> None:
-        """Search what is shown; from the result, the log."""
-        if self.view not in ("log", "kernels"):
+    def search(self, text: str) -> str:
+        """Show only the lines or kernels with this text; from the result or the history, those of the log."""
+        if text.strip() and self.view not in ("log", "kernels"):
             self.show_view("log")
-        self._searching = True
-        self.scroll_to(y=0, animate=False)
+        self.sought = text.strip()
         self.rebuild()
-
-    def on_key(self, event: Key) -> None:
-        """While searching, keys are typed; Enter keeps the search, Escape drops it."""
-        if not self._searching:
-            return
-        if event.key in ("escape", "enter"):
-            self._searching = False
-            self._search = LineEdit() if event.key == "escape" else self._search
-        else:
-            edited = self._search.pressed(event.key, event.character)
-            if edited is None:
-                return
-            self._search = edited
-        event.stop()
-        event.prevent_default()
-        self.rebuild()
-
-    def on_paste(self, event: Paste) -> None:
-        """Paste into the search."""
-        if self._searching:
-            event.stop()
-            self._search = self._search.inserted(event.text)
-            self.rebuild()
+        return super().search(text)
 
     def action_choose(self) -> None:
         """A log line in full; the first ONNX node of a kernel in the graph; a build compared with the newest."""
@@ -280,8 +249,8 @@ class BuildPanel(LinesPanel):
         self.app.push_screen(diff_screen(chosen, newest, ascii_only=self.state.ascii))
 
     def action_save(self) -> None:
-        """Ask where to, and save the newest engine."""
-        job = next((job for job in reversed(self.state.builds) if job.build and job.build.engine_path), None)
+        """Ask where to, and save the engine of the present recipe, or the newest."""
+        job = self.state.of_present([job for job in self.state.builds if job.build and job.build.engine_path])
         if job is None:
             self.post_message(Say("there is no engine to save", NoticeLevel.WARNING, "b builds one"))
             return

@@ -36,7 +36,8 @@ _LEVEL_MARKS = {
 def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, what: str = "build") -> list[Line]:
     """One line a phase: how long it took or has taken, against the last build's. `now` is seconds into the job."""
     done_mark, now_mark, failed_mark = ("+", ">", "X") if ascii_only else ("✓", "▶", "✗")
-    failed = job.phases[-1] if job.phases and job.build is not None and not job.build.ok else None
+    ended_well = job.running or job.cancelled or (job.build.ok if job.build else not (job.error or job.findings))
+    failed = job.phases[-1] if job.phases and not ended_well else None
     lines = []
     longest = max((cell_len(phase.name) for phase in job.phases), default=0)
     column = max(10, longest + 1)
@@ -45,7 +46,8 @@ def phases(job: Job, past: Sequence[Timed], now: float, *, ascii_only: bool, wha
         last = last_seconds(past, phase.name)
         beside = ((f"last: {seconds_text(last)}", "muted"),) if last is not None else ()
         if phase is failed:
-            mark, text, role = (f"{failed_mark} ", "error"), seconds_text(phase.seconds or 0.0), "text"
+            seconds = max(job.elapsed - spent, 0.0) if phase.seconds is None else phase.seconds
+            mark, text, role = (f"{failed_mark} ", "error"), seconds_text(seconds), "text"
         elif phase.seconds is not None:
             mark, text, role = (f"{done_mark} ", "good"), seconds_text(phase.seconds), "text"
         elif job.running:
@@ -140,23 +142,25 @@ def _amounts(build: BuildResult, width: int) -> list[Line]:
         ("host", build.host_persistent_bytes, "planned, persistent"),
         ("peak host", build.peak_host_bytes, "measured by the builder"),
     ]
-    room = width - AMOUNT_WIDTH
     lines = [
-        Line(((f"{name:<12}", "muted"), (f"{size_text(amount):>8}", "strong"), *_remark(what, room)))
+        line
         for name, amount, what in rows
         if amount is not None
+        for line in _amount(name, size_text(amount), what, width)
     ]
     if build.kernels:
         fused = sum(len(kernel.onnx_nodes) > 1 for kernel in build.kernels)
-        remark = _remark(f"{fused} fused, of several nodes each", room)
-        lines.append(Line((("kernels     ", "muted"), (f"{len(build.kernels):>8}", "strong"), *remark)))
+        lines += _amount("kernels", f"{len(build.kernels)}", f"{fused} fused, of several nodes each", width)
     return lines
 
 
-def _remark(text: str, room: int) -> tuple[Span, ...]:
-    """The remark beside a figure; where it has no room, what stands before its comma."""
-    text = text if len(text) + 2 <= room else text.partition(",")[0]
-    return ((f"  {text}", "muted"),)
+def _amount(name: str, figure: str, remark: str, width: int) -> list[Line]:
+    """A figure and who says so, which is never cut: without what follows its comma, else on a line of its own."""
+    spans: tuple[Span, ...] = ((f"{name:<12}", "muted"), (f"{figure:>8}", "strong"))
+    for text in (remark, remark.partition(",")[0]):
+        if AMOUNT_WIDTH + 2 + cell_len(text) <= width:
+            return [Line((*spans, (f"  {text}", "muted")))]
+    return [Line(spans), *paragraph(remark.partition(",")[0], width, "muted", indent=INSET)]
 
 
 def log(lines: Sequence[LogLine], levels: frozenset[LogLevel], search: str, *, ascii_only: bool) -> list[Line]:

@@ -14,6 +14,7 @@ from textual.screen import ModalScreen
 from friction_tui.state.app_state import AppState
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line
+from friction_tui.ui.screens import StateScreen
 
 LinesMaker = Callable[[int], list[Line]]
 """Lines for a width; those with a key can be chosen."""
@@ -32,6 +33,11 @@ class ChoiceList(LinesPanel):
         """As given."""
         return escape(self._title)
 
+    def entitle(self, title: str) -> None:
+        """Another title from now on."""
+        self._title = title
+        self.border_title = self.title()
+
     def lines(self, width: int) -> list[Line]:
         """As made for this width."""
         return self._make(width)
@@ -46,7 +52,7 @@ class ChoiceList(LinesPanel):
             self._go(self._cursor)
 
 
-class ChoiceScreen(ModalScreen[object]):
+class ChoiceScreen(StateScreen[object], ModalScreen[object]):
     """Dismissed with the key of the chosen entry, or None. Subclasses may give other keys other meanings."""
 
     CSS_PATH = Path(__file__).with_name("dialogs.tcss")
@@ -55,10 +61,10 @@ class ChoiceScreen(ModalScreen[object]):
     ]
     KEYS: str = "Enter chooses   Esc leaves"
 
-    def __init__(self, title: str, make: LinesMaker, start: object = None, *, ascii_only: bool = False) -> None:
-        super().__init__()
+    def __init__(self, title: str, make: LinesMaker, start: object = None, *, state: AppState) -> None:
+        super().__init__(state)
         self._list = ChoiceList(title, make, start)
-        self._list.state = AppState(ascii=ascii_only)
+        self._list.state = AppState(ascii=state.ascii)
 
     def compose(self) -> ComposeResult:
         """The list, with its keys in the border."""

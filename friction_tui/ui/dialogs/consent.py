@@ -10,6 +10,7 @@ from textual.screen import ModalScreen
 
 from friction_tui.ui.dialogs.text_screen import Page
 from friction_tui.ui.look.lines import Line, paragraph
+from friction_tui.ui.screens import StateScreen
 from friction_tui.vocabulary.protocol import ConsentNeeded
 
 
@@ -34,7 +35,7 @@ def page(asked: ConsentNeeded, width: int) -> list[Line]:
     ]
 
 
-class ConsentScreen(ModalScreen[str]):
+class ConsentScreen(StateScreen[str], ModalScreen[str]):
     """Answers `once`, `session`, `always` or `no`. Enter does nothing, so that no one agrees by accident."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

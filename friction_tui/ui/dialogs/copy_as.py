@@ -47,18 +47,17 @@ class CopyScreen(ChoiceScreen):
     ]
 
     def __init__(self, state: AppState) -> None:
-        self._state = state
-        super().__init__("Copy as", self._lines, "trtexec", ascii_only=state.ascii)
+        super().__init__("Copy as", self._lines, "trtexec", state=state)
 
     def _text(self, form: object) -> str:
-        state = self._state
+        state = self.state
         if state.recipe is None or not isinstance(form, str):
             return ""
         return FORMS[form][2](state.recipe, state.summary.inputs if state.summary is not None else ())
 
     def _lines(self, width: int) -> list[Line]:
         current = self.current or "trtexec"
-        mark = ">" if self._state.ascii else "▸"
+        mark = ">" if self.state.ascii else "▸"
         lines = []
         for form, (about, _, _) in FORMS.items():
             here = mark if form == current else " "
@@ -67,7 +66,7 @@ class CopyScreen(ChoiceScreen):
         for row in self._text(current).splitlines():
             margin = " " * (len(row) - len(row.lstrip()))
             lines += paragraph(row.lstrip(), width, "code", indent=((margin, "text"),))
-        if self._state.recipe is not None and self._state.recipe.rewrites:
+        if self.state.recipe is not None and self.state.recipe.rewrites:
             lines += [Line(), *paragraph(REWRITES_LEFT_OUT, width, "warning")]
         return lines
 
@@ -90,8 +89,8 @@ class CopyScreen(ChoiceScreen):
     def action_save(self) -> None:
         """Ask for a file."""
         form = self.current
-        if isinstance(form, str) and self._state.recipe is not None:
-            folder = Path(self._state.recipe.source.path).parent
+        if isinstance(form, str) and self.state.recipe is not None:
+            folder = Path(self.state.recipe.source.path).parent
             proposed = folder / FORMS[form][1]
             self.app.push_screen(PathPrompt(f"Save the {form} command.", proposed), lambda path: self._save(form, path))
 

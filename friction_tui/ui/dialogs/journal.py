@@ -41,8 +41,8 @@ class Journal(ChoiceScreen):
     KEYS = "Enter goes there   f friction.toml   S model   p script   Esc leaves"
 
     def __init__(self, state: AppState, history: History) -> None:
-        self._history, self._states = history, state
-        super().__init__("Journal", self._lines, start=len(history.past), ascii_only=state.ascii)
+        self._history = history
+        super().__init__("Journal", self._lines, start=len(history.past), state=state)
 
     def _lines(self, width: int) -> list[Line]:
         return [line for step in range(len(self._history.steps)) for line in self._step(step, width)]
@@ -50,11 +50,11 @@ class Journal(ChoiceScreen):
     def _step(self, step: int, width: int) -> list[Line]:
         history, here = self._history, len(self._history.past)
         role = "strong" if step == here else "muted" if step > here else "text"
-        by = author_of(self._states, history.steps[step - 1], history.steps[step]) if step else ""
+        by = author_of(self.state, history.steps[step - 1], history.steps[step]) if step else ""
         said = f"{by}: " if by else ""
         said += f"{sentence(history, step)}{' (undone)' if step > here else ''}"
         lines = paragraph(said, width, role, indent=((f"{'▸' if step == here else ' '} {step:>3}  ", role),))
-        came_to = outcome_text(self._states, history.steps[step - 1], history.steps[step]) if step else ""
+        came_to = outcome_text(self.state, history.steps[step - 1], history.steps[step]) if step else ""
         lines += paragraph(came_to, width, "muted", indent=(("       ", "muted"),)) if came_to else []
         return [Line(line.spans, line.tail, key=step) for line in lines]
 

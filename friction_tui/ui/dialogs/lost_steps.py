@@ -48,7 +48,7 @@ class LostSteps(ChoiceScreen):
 
     def __init__(self, state: AppState) -> None:
         self._recipe, self._lost = state.recipe, state.lost
-        super().__init__("Does not apply any more", self._lines, ascii_only=state.ascii)
+        super().__init__("Does not apply any more", self._lines, state=state)
 
     def _lines(self, width: int) -> list[Line]:
         lines: list[Line] = []

@@ -51,16 +51,22 @@ class OpsetScreen(ChoiceScreen):
     ]
 
     def __init__(self, state: AppState) -> None:
-        self._state = state
+        self.state = state
         self._before = max((job.number for job in state.jobs), default=-1)
         self._own = state.summary.opsets.get("", state.summary.opsets.get("ai.onnx", 0)) if state.summary else 0
         self._present = (state.recipe.opset if state.recipe else None) or self._own
-        super().__init__(f"Opset ─ now {self._present}", self._lines, self._present, ascii_only=state.ascii)
+        super().__init__(self._title(), self._lines, self._present, state=state)
+
+    def _title(self) -> str:
+        """`Opset ─ now 17 ─ trying 21 · 1 of 20`."""
+        job = self._job
+        tried = job.lines[-1].text if job is not None and job.running and job.lines else ""
+        return f"Opset ─ now {self._present}" + (f" ─ trying {tried}" if tried else "")
 
     @property
     def _converts(self) -> bool:
         """Whether an opset is reached by conversion; code is exported again at it."""
-        recipe = self._state.recipe
+        recipe = self.state.recipe
         return recipe is not None and recipe.source.kind in (SourceKind.ONNX, SourceKind.AUTO)
 
     def on_mount(self) -> None:
@@ -68,16 +74,15 @@ class OpsetScreen(ChoiceScreen):
         if self._converts:
             self.post_message(Begin(JobKind.OPSETS))
 
-    def update_state(self, state: AppState) -> None:
+    def state_changed(self, before: AppState) -> None:
         """Show what is known by now."""
-        plans = self._plans
-        self._state = state
-        if len(self._plans) != len(plans) or (self._job is not None and not self._job.running):
+        if before.jobs is not self.state.jobs:
+            self._list.entitle(self._title())
             self._list.rebuild()
 
     @property
     def _job(self) -> Job | None:
-        mine = [job for job in self._state.jobs if job.kind is JobKind.OPSETS and job.number > self._before]
+        mine = [job for job in self.state.jobs if job.kind is JobKind.OPSETS and job.number > self._before]
         return mine[-1] if mine else None
 
     @property
@@ -102,9 +107,9 @@ class OpsetScreen(ChoiceScreen):
         return self.current if self.current is not None else self._present
 
     def _entry(self, opset: int) -> Line:
-        mark = (">" if self._state.ascii else "▸") if opset == self._present else " "
+        mark = (">" if self.state.ascii else "▸") if opset == self._present else " "
         plan = self._plans.get(opset)
-        tail: tuple[Span, ...] = _verdict(plan, ascii_only=self._state.ascii) if plan is not None else ()
+        tail: tuple[Span, ...] = _verdict(plan, ascii_only=self.state.ascii) if plan is not None else ()
         if opset == self._present:
             tail = (("now", "good"),)
         if opset == self._own and opset != self._present:
@@ -125,7 +130,7 @@ class OpsetScreen(ChoiceScreen):
             said.append((job.error or "not tried: the search was cancelled", "warning"))
         else:
             said.append((f"converting from {self._own} to see what it gains and loses", "muted"))
-        for engine in self._state.hello.engines if self._state.hello else ():
+        for engine in self.state.hello.engines if self.state.hello else ():
             known = next((span for release, span in DOCUMENTED.items() if engine.label.startswith(release)), None)
             if known is not None and not known[0] <= opset <= known[1]:
                 said.append((f"outside {known[0]} to {known[1]}, which NVIDIA documents for {engine.label}", "warning"))
@@ -135,7 +140,7 @@ class OpsetScreen(ChoiceScreen):
 
     def chosen(self, key: object) -> None:
         """Convert to it; where that is known to fail, say so and stay."""
-        recipe = self._state.recipe
+        recipe = self.state.recipe
         plan = self._plans.get(key) if isinstance(key, int) else None
         if plan is not None and plan.refusal:
             self.post_message(Say(f"not converted: {plan.refusal}", NoticeLevel.WARNING, "the model is unchanged"))

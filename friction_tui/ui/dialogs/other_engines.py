@@ -18,6 +18,7 @@ from friction_tui.state.app_state import AppState
 from friction_tui.ui.dialogs.text_screen import Page
 from friction_tui.ui.look.lines import Line, paragraph
 from friction_tui.ui.panel import Ask
+from friction_tui.ui.screens import StateScreen
 from friction_tui.verdicts.side_by_side import engine_verdicts, own_label
 from friction_tui.vocabulary.protocol import AskOthers
 
@@ -38,7 +39,7 @@ def table(state: AppState, width: int) -> list[Line]:
     return lines if asked.complete else [*lines, *paragraph("waiting for the others …", width, "note")]
 
 
-class OtherEngines(ModalScreen[None]):
+class OtherEngines(StateScreen[None], ModalScreen[None]):
     """A line for interpreters, and the table, which fills as they answer."""
 
     CSS_PATH = "dialogs.tcss"
@@ -47,8 +48,7 @@ class OtherEngines(ModalScreen[None]):
     ]
 
     def __init__(self, state: AppState) -> None:
-        super().__init__()
-        self.state = state
+        super().__init__(state)
 
     def compose(self) -> ComposeResult:
         """The question, the line, the table."""
@@ -69,10 +69,10 @@ class OtherEngines(ModalScreen[None]):
         except RecipeFileError:  # the file's own finding says so
             return ""
 
-    def update_state(self, state: AppState) -> None:
+    def state_changed(self, before: AppState) -> None:
         """Show what is known by now."""
-        if state.others is not self.state.others or state.revision != self.state.revision:
-            self.state = state
+        state = self.state
+        if before.others is not state.others or before.revision != state.revision:
             self.query_one(Page).rebuild()
             self.query_one("#verdict", Label).update("asking …" if self._waiting() else KEYS)
 

@@ -31,23 +31,22 @@ class PrecisionScreen(ChoiceScreen):
     ]
 
     def __init__(self, state: AppState) -> None:
-        self._state = state
+        self.state = state
         self._before = max((job.number for job in state.jobs), default=-1)
-        super().__init__("What must stay float32", self._lines, "keep", ascii_only=state.ascii)
+        super().__init__("What must stay float32", self._lines, "keep", state=state)
 
     def on_mount(self) -> None:
         """Begin."""
         self.post_message(Begin(JobKind.PRECISION))
 
-    def update_state(self, state: AppState) -> None:
+    def state_changed(self, before: AppState) -> None:  # noqa: ARG002
         """Show how far it is."""
-        self._state = state
         self._list.rebuild(keep="keep" if self._list.cursor_key is None else None)
 
     @property
     def _job(self) -> Job | None:
         """The search this dialog began."""
-        mine = [job for job in self._state.jobs if job.kind is JobKind.PRECISION and job.number > self._before]
+        mine = [job for job in self.state.jobs if job.kind is JobKind.PRECISION and job.number > self._before]
         return mine[-1] if mine else None
 
     def _lines(self, width: int) -> list[Line]:
@@ -89,16 +88,18 @@ class PrecisionScreen(ChoiceScreen):
                     key=node.path,
                 )
             )
+        if len(found.kept) == found.nodes:
+            return lines
         edited = _with(recipe, found)
         if edited == recipe:
             return [*lines, Line(), *paragraph("the recipe already says so", width, "muted")]
         kept = f" but for {'this node' if len(found.kept) == 1 else f'these {len(found.kept)} nodes'}"
         said = f"make it {found.precision}{kept if found.kept else ''}"
-        return [*lines, Line(), Line(((f"{'>' if self._state.ascii else '▸'} {said}", "key"),), key="keep")]
+        return [*lines, Line(), Line(((f"{'>' if self.state.ascii else '▸'} {said}", "key"),), key="keep")]
 
     def chosen(self, key: object) -> None:
         """Put the result into the recipe, or show a node."""
-        job, recipe = self._job, self._state.recipe
+        job, recipe = self._job, self.state.recipe
         if key == "keep" and job is not None and job.precision is not None and recipe is not None:
             edited = _with(recipe, job.precision)
             self.post_message(Edit(edited, ", ".join(changes(recipe, edited))))

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
+from friction_tui.state.app_state import AppState
 from friction_tui.ui import sessions
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.look.lines import Line, paragraph
@@ -29,7 +30,7 @@ class SavedSessions(ChoiceScreen):
     ]
     KEYS = "Enter resumes   n starts afresh   Esc leaves"
 
-    def __init__(self, recipe: Recipe, offered: Sequence[Found], *, ascii_only: bool) -> None:
+    def __init__(self, recipe: Recipe, offered: Sequence[Found], state: AppState) -> None:
         now = time.time()
 
         def lines(width: int) -> list[Line]:
@@ -41,7 +42,7 @@ class SavedSessions(ChoiceScreen):
                 said += [Line(((text, "strong"),), key=path), Line(((f"  {what}", "muted"),), key=path)]
             return [*said, Line((("Start afresh", "strong"), ("  every session above is kept", "muted")), key=AFRESH)]
 
-        super().__init__(Path(recipe.source.path).name, lines, ascii_only=ascii_only)
+        super().__init__(Path(recipe.source.path).name, lines, state=state)
 
     def action_afresh(self) -> None:
         """The model as it is."""

@@ -48,14 +48,13 @@ class TargetScreen(ChoiceScreen):
     KEYS = "Enter chooses   Esc closes"
 
     def __init__(self, state: AppState) -> None:
-        self._state = state
         self._recipe = state.recipe
         self._engine = builder(state)
         super().__init__(
             "Target and precision",
             self._lines,
             ("target", state.recipe.target if state.recipe else ""),
-            ascii_only=state.ascii,
+            state=state,
         )
 
     def _lines(self, width: int) -> list[Line]:
@@ -109,7 +108,7 @@ class TargetScreen(ChoiceScreen):
         return "; the builder may choose it per layer" if engine.weak_types else "; edits types"
 
     def _entry(self, key: tuple[str, str] | None, name: str, about: str, width: int, *, chosen: bool) -> list[Line]:
-        ticked, empty = ("(x)", "( )") if self._state.ascii else ("●", "○")
+        ticked, empty = ("(x)", "( )") if self.state.ascii else ("●", "○")
         mark: Span = (f"{ticked if chosen else empty} ", "good" if chosen else "muted")
         role = "strong" if chosen else "text" if key is not None else "muted"
         return paragraph(about, width, "muted", indent=(mark, (f"{name:<13}", role)), key=key)
@@ -122,7 +121,7 @@ class TargetScreen(ChoiceScreen):
         edited: Recipe
         if (what, value) == ("kept", "search"):
             self.dismiss(None)
-            self.app.push_screen(PrecisionScreen(self._state))
+            self.app.push_screen(PrecisionScreen(self.state))
             return
         if what == "kept":
             edited = msgspec.structs.replace(self._recipe, keep_float32=())

@@ -11,10 +11,12 @@ from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from friction_tui.ui.screens import StateScreen
+
 T = TypeVar("T")
 
 
-class TextPrompt(ModalScreen[T | None], Generic[T]):
+class TextPrompt(StateScreen[T | None], ModalScreen[T | None], Generic[T]):
     """Dismissed with what `read` makes of the text, or None.
 
     `read` gives that, None for a text that cannot be taken, and a sentence about it.

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.lines import Line
+from friction_tui.ui.screens import StateScreen
 
 PageMaker: TypeAlias = Callable[[int], list[Line]]
 """Lines for a width."""
@@ -38,7 +39,7 @@ class Page(LinesPanel):
         self.styles.height = len(self._lines) + self.gutter.height
 
 
-class TextScreen(ModalScreen[None]):
+class TextScreen(StateScreen[None], ModalScreen[None]):
     """Shows a page until Escape."""
 
     CSS_PATH = "text_screen.tcss"
@@ -48,11 +49,12 @@ class TextScreen(ModalScreen[None]):
 
     def __init__(self, title: str, make: PageMaker) -> None:
         super().__init__()
-        self._title = title
+        self.headed = title
+        """The title of the page."""
         self._make = make
 
     def compose(self) -> ComposeResult:
         """One page."""
-        page = Page(self._title, self._make)
+        page = Page(self.headed, self._make)
         page.border_subtitle = "Esc closes"
         yield page

@@ -20,6 +20,7 @@ from friction_tui.ui.graph.painter import LINE_ROLES
 from friction_tui.ui.look.lines import strip_of
 from friction_tui.ui.look.roles import cursor_style, role_style
 from friction_tui.ui.panel import Panel
+from friction_tui.ui.screens import StateScreen
 
 if TYPE_CHECKING:
     from friction_tui.ui.workbench import Workbench
@@ -117,7 +118,7 @@ class Around(Panel, ScrollView):
         self._draw()
 
 
-class AroundScreen(ModalScreen[None]):
+class AroundScreen(StateScreen[None], ModalScreen[None]):
     """Enter goes to the chosen node in the outline."""
 
     CSS_PATH = "around.tcss"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 
 from friction_tui.drawing.outline import Outline
 from friction_tui.drawing.rows import Kind
@@ -95,16 +95,19 @@ class GraphSearch:
     def start(self, text: str, row: int) -> tuple[str, str]:
         """The path of the first match at or after `row`, round the end, and how many there are."""
         outline = self._outline
-        self._matches = self.prepare().find(text)
+        self._matches = self.prepare().find(text) if text else []
         if self._matches:
             rank = outline.rank(outline.item(row))
             self._at = bisect_left(self._matches, rank, key=outline.rank) % len(self._matches)
         return self._current() if text.strip() else ("", "")
 
-    def step(self, direction: int) -> tuple[str, str]:
-        """The path of the next or previous match."""
+    def step(self, direction: int, row: int) -> tuple[str, str]:
+        """The path of the next or previous match seen from `row`, round the ends."""
         if self._matches:
-            self._at = (self._at + direction) % len(self._matches)
+            outline = self._outline
+            find = bisect_right if direction > 0 else bisect_left
+            at = find(self._matches, outline.rank(outline.item(row)), key=outline.rank)
+            self._at = (at if direction > 0 else at - 1) % len(self._matches)
         return self._current()
 
     def _current(self) -> tuple[str, str]:

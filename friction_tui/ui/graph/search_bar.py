@@ -1,4 +1,4 @@
-"""The search line: find in the graph as one types, or filter the problem list."""
+"""The search line: find in the graph, a log or the source as one types, or filter the problem list."""
 
 from __future__ import annotations
 
@@ -11,21 +11,24 @@ from textual.message import Message
 from textual.widgets import Input, Label
 
 HINTS = {
-    "graph": "name or operator; Enter next, Up previous, Esc done",
-    "problems": "text, or tier: kind: by: op: at: before it; Esc shows all",
+    "graph": "name or operator",
+    "build": "text of a line, name of a kernel or node",
+    "source": "text of a line",
+    "problems": "text, or tier: kind: by: op: at: before it",
 }
+AFTERWARDS = "n next  N previous  Esc clears"
 
-COUNT_WIDTH = 18
+COUNT_WIDTH = 46
 """Cells kept for how many match: a label that grows would lay out the screen at every letter."""
 
 
 class SearchBar(Horizontal):
-    """Shown while searching. `purpose` is `graph` or `problems`."""
+    """Shown while something is sought. `purpose` is the panel that is searched; of `problems` the filter."""
 
     DEFAULT_CSS = """
     SearchBar { height: 1; display: none; background: $panel; padding: 0 1; }
     SearchBar > #search-label { width: auto; color: $accent; text-style: bold; }
-    SearchBar > #search-count { width: 20; color: $foreground 74%; padding: 0 1; }
+    SearchBar > #search-count { width: 48; color: $foreground 74%; padding: 0 1; }
     SearchBar > Input { height: 1; width: 1fr; border: none; padding: 0; background: $panel; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -34,28 +37,34 @@ class SearchBar(Horizontal):
         Binding("up", "step(-1)", "Previous", show=False, id="search.previous", tooltip="Previous match"),
     ]
 
+    KEYS: ClassVar = (("Enter", "leaves the field"), ("Up Down", "matches"), ("Esc", "clears"))
+    """What keys mean while one types."""
+
     class Typed(Message):
         """The text changed."""
 
-        def __init__(self, purpose: str, text: str) -> None:
+        def __init__(self, bar: SearchBar, text: str) -> None:
             super().__init__()
-            self.purpose = purpose
+            self.bar = bar
+            self.purpose = bar.purpose
             self.text = text
 
     class Jump(Message):
         """The user wants the next (1) or previous (-1) match."""
 
-        def __init__(self, purpose: str, direction: int) -> None:
+        def __init__(self, bar: SearchBar, direction: int) -> None:
             super().__init__()
-            self.purpose = purpose
+            self.bar = bar
+            self.purpose = bar.purpose
             self.direction = direction
 
-    class Closed(Message):
-        """The user is done: `keep` tells whether by Enter."""
+    class Left(Message):
+        """The user is done with the field: `keep` tells whether by Enter, and with a text in it."""
 
-        def __init__(self, purpose: str, *, keep: bool) -> None:
+        def __init__(self, bar: SearchBar, *, keep: bool) -> None:
             super().__init__()
-            self.purpose = purpose
+            self.bar = bar
+            self.purpose = bar.purpose
             self.keep = keep
 
     def __init__(self) -> None:
@@ -64,7 +73,7 @@ class SearchBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         """A slash, the text, how many match."""
-        yield Label("/ ", id="search-label")
+        yield Label("/", id="search-label", markup=False)
         field = Input(id="search-text", select_on_focus=False, compact=True)
         field.cursor_blink = False
         yield field
@@ -74,6 +83,7 @@ class SearchBar(Horizontal):
         """Show the line for one purpose, with `text` in it."""
         self.purpose = purpose
         self.display = True
+        self.query_one("#search-label", Label).update(f"{purpose.capitalize()} / ")
         field = self.query_one(Input)
         field.placeholder = HINTS[purpose]
         with self.prevent(Input.Changed):
@@ -82,27 +92,30 @@ class SearchBar(Horizontal):
         field.focus()
         self.count("")
 
-    def count(self, text: str) -> None:
-        """Say how many match."""
-        self.query_one("#search-count", Label).update(f"{text:>{COUNT_WIDTH}}", layout=False)
+    @property
+    def typing(self) -> bool:
+        """Whether keys go to the field."""
+        return self.query_one(Input).has_focus
+
+    def count(self, text: str, *, left: bool = False) -> None:
+        """Say how many match, and once the field is left, with which keys to go on."""
+        said = f"{text}   {AFTERWARDS}" if left else text
+        self.query_one("#search-count", Label).update(f"{said:>{COUNT_WIDTH}}", layout=False)
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Search as one types."""
         event.stop()
-        self.post_message(self.Typed(self.purpose, event.value))
+        self.post_message(self.Typed(self, event.value))
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Enter: the next match in the graph, done in the list."""
+        """Enter leaves the field."""
         event.stop()
-        if self.purpose == "graph":
-            self.post_message(self.Jump(self.purpose, 1))
-        else:
-            self.post_message(self.Closed(self.purpose, keep=True))
+        self.post_message(self.Left(self, keep=bool(event.value.strip())))
 
     def action_step(self, direction: int) -> None:
         """Another match."""
-        self.post_message(self.Jump(self.purpose, direction))
+        self.post_message(self.Jump(self, direction))
 
     def action_close(self) -> None:
         """Done."""
-        self.post_message(self.Closed(self.purpose, keep=False))
+        self.post_message(self.Left(self, keep=False))

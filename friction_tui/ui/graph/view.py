@@ -28,7 +28,7 @@ from friction_tui.state.derived import changed_nodes
 from friction_tui.ui.graph.notes import graph_note, graph_title
 from friction_tui.ui.look.lines import Line, fitted, strip_of
 from friction_tui.ui.look.roles import role_style
-from friction_tui.ui.panel import Panel, differs
+from friction_tui.ui.panel import Searched, differs
 from friction_tui.vocabulary.protocol import GraphData
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ OPEN_ROWS = 120
 """Levels are opened at first as long as no more rows than this are shown."""
 
 
-class GraphView(Panel, ScrollView):
+class GraphView(Searched, ScrollView):
     """The outline with its lanes. What the cursor is on is said with `Selected`."""
 
     DEFAULT_CSS = "GraphView { overflow-x: hidden; overflow-y: auto; }"
@@ -203,6 +203,7 @@ class GraphView(Panel, ScrollView):
             outline.reveal(fold)
         self._make_painter()
         self._search, self._jumps = GraphSearch(outline), Jumps()
+        self._search.start(self.sought, 0)
         self._size_rows()
         row = outline.row_of(path) if path else None
         self._go(row or 0, moved=False)
@@ -438,11 +439,12 @@ class GraphView(Panel, ScrollView):
 
     def search(self, text: str) -> str:
         """Go to the first match from here on; says how many there are."""
-        return self._searched(lambda search: search.start(text, self.cursor))
+        self.sought = text.strip()
+        return self._searched(lambda search: search.start(self.sought, self.cursor))
 
     def search_step(self, direction: int) -> str:
-        """Go to the next or previous match."""
-        return self._searched(lambda search: search.step(direction))
+        """Go to the next or previous match, seen from the cursor."""
+        return self._searched(lambda search: search.step(direction, self.cursor))
 
     def _searched(self, ask: Callable[[GraphSearch], tuple[str, str]]) -> str:
         path, said = ask(self._search) if self._search is not None and self._shown is not None else ("", "")

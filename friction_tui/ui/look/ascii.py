@@ -31,7 +31,9 @@ _SIGNS = {
     "'": "‘’",
     '"': "“”",
 }
-_ONE_FOR_ONE = str.maketrans({sign: plain for plain, signs in _SIGNS.items() for sign in signs})
+_GLASS = "\N{RIGHT-POINTING MAGNIFYING GLASS}"
+"""Before what is typed into Textual's palette; two cells wide."""
+_ONE_FOR_ONE = str.maketrans({sign: plain for plain, signs in _SIGNS.items() for sign in signs} | {_GLASS: "/ "})
 
 
 class InAscii(LineFilter):

@@ -47,16 +47,15 @@ class LatencyPanel(ChartPanel):
         """`Latency ─ measured by ONNX Runtime 1.32 CPU, 2 threads`."""
         if self.state.running(JobKind.MEASURE):
             return f"{self.NAME} ─ measuring"
-        runs = self.state.latencies
-        last = runs[-1].latency if runs else None
-        if last is None:
+        job = self.state.of_present(self.state.latencies)
+        if job is None or job.latency is None:
             return self.NAME
-        return f"{self.NAME} ─ measured by {last.source}" + (" ─ stale" if self.state.is_stale(runs[-1]) else "")
+        return f"{self.NAME} ─ measured by {job.latency.source}" + (" ─ stale" if self.state.is_stale(job) else "")
 
     @property
     def _chosen(self) -> Job | None:
         runs = self.state.latencies
-        return next((job for job in runs if job.number == self.cursor_key), runs[-1] if runs else None)
+        return next((job for job in runs if job.number == self.cursor_key), self.state.of_present(runs))
 
     def lines(self, width: int) -> list[Line]:
         """What runs now, the chosen run, then all runs."""

@@ -141,9 +141,9 @@ class MemoryPanel(ChartPanel):
 
     def _plan(self, width: int) -> list[Line]:
         """What the last build planned, in one line."""
-        if not self.state.builds:
+        job = self.state.of_present(self.state.builds)
+        if job is None:
             return paragraph("planned: nothing yet; b builds, then TensorRT reports its plan", width, "muted")
-        job = self.state.builds[-1]
         build = job.build
         assert build is not None
         if not build.ok:
@@ -207,16 +207,14 @@ class MemoryPanel(ChartPanel):
             Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 4))),
             levels,
         )
-        legend: list[Span] = [("* " if self.state.ascii else "⠒ ", "note"), ("predicted", "muted")]
-        legend += [("  * " if self.state.ascii else "  ⠒ ", "name"), ("weights", "muted")]
-        legend += (
-            [("  ● " if not self.state.ascii else "  o ", "strong"), ("planned by TensorRT", "muted")] if dots else []
-        )
+        line, dot, level = ("*", "o", "-") if self.state.ascii else ("⠒", "●", "─")
+        legend: list[list[Span]] = [[("stale", "stale")]] if self._stale(self.state) else []
+        legend += [[(f"{line} ", "note"), ("predicted", "muted")], [(f"{line} ", "name"), ("weights", "muted")]]
+        legend += [[(f"{dot} ", "strong"), ("planned by TensorRT", "muted")]] if dots else []
         names = ", ".join(gpu.name for gpu in limits)
-        legend += [("  - " if self.state.ascii else "  ─ ", "warning"), (names, "muted")] if limits else []
-        stale = (("stale", "stale"),) if self._stale(self.state) else ()
+        legend += [[(f"{level} ", "warning"), (names, "muted")]] if limits else []
         return [
-            Line(tuple(cut(legend, max(width - width_of(stale) - 1, 8))), stale),
+            *packed(legend, width, gap=2),
             *drawn(chart, width, height, ascii_only=self.state.ascii),
         ]
 
@@ -279,7 +277,8 @@ class MemoryPanel(ChartPanel):
         if not forecast.largest:
             return []
         at = f"{forecast.key} = {forecast.sizes[-1]}" if forecast.key else "the model's own sizes"
-        lines = [Line(), Line((("largest tensors", "strong"), (f"   predicted, at {at}", "muted")))]
+        heading: list[list[Span]] = [[("largest tensors", "strong")], [(f"predicted, at {at}", "muted")]]
+        lines = [Line(), *packed(heading, width, gap=3)]
         lines += [
             Line(tuple(cut([(f"  {one.tensor}", "name")], width - 10)), ((size_text(one.bytes), "text"),))
             for one in forecast.largest
@@ -319,14 +318,14 @@ class MemoryPanel(ChartPanel):
             Axis(0, max(times[-1], 1), tuple((at, f"{at:g} s") for at in round_steps(0, max(times[-1], 1), 4))),
             Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 3))),
         )
-        spans: list[Span] = [(f"{last.name}  ", "strong"), (f"used {size_text(last.used)}", "warning")]
-        spans += [(f" of {size_text(last.total)}", "muted")]
+        said: list[list[Span]] = [[(last.name, "strong")]]
+        said.append([(f"used {size_text(last.used)}", "warning"), (f" of {size_text(last.total)}", "muted")])
         if last.process is not None:
-            spans += [("  this process ", "muted"), (size_text(last.process), "good")]
-        if last.phase:
-            spans += [(f"  {last.phase}", "note")]
+            said.append([("this process ", "muted"), (size_text(last.process), "good")])
+        said += [[(last.phase, "note")]] if last.phase else []
+        said.append([("measured, NVML", "muted")])
         phases = _phases(samples, start)
-        lines = [Line(tuple(cut([*spans, ("  measured, NVML", "muted")], width)))]
+        lines = packed(said, width, gap=2)
         lines += drawn(chart, width, height, ascii_only=self.state.ascii)
         return [*lines, *(paragraph(f"phases: {phases}", width, "muted") if phases else [])]
 

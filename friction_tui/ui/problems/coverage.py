@@ -28,7 +28,7 @@ def coverage(state: AppState, width: int) -> list[Line]:
 def _head(state: AppState) -> tuple[bool, str, bool]:
     """Whether there is an answer to what was asked, the first line, and whether nothing is left open in it."""
     builder = state.checks.get("builder")
-    last = state.builds[-1] if state.builds else None
+    last = state.of_present(state.builds)
     if last is not None and not state.is_stale(last):
         ok = last.build is not None and last.build.ok
         return ok, "no problem found" if ok else "no problem found, but the build gave no result", ok
@@ -70,7 +70,7 @@ def _answers(state: AppState) -> Iterator[tuple[str, str, str]]:
 
 
 def _built(state: AppState) -> tuple[str, str, str]:
-    last = state.builds[-1] if state.builds else None
+    last = state.of_present(state.builds)
     if state.running(JobKind.BUILD):
         return "builds", "building …", "note"
     asked = state.checks.get("builder")
@@ -88,7 +88,7 @@ def _built(state: AppState) -> tuple[str, str, str]:
 
 
 def _ran(state: AppState) -> tuple[str, str, str]:
-    last = state.latencies[-1] if state.latencies else None
+    last = state.of_present(state.latencies)
     engines = state.hello.engines if state.hello is not None else ()
     tensorrt = next((engine for engine in engines if engine.can_build or engine.can_parse), None)
     why = f"{tensorrt.label}: {tensorrt.why_not or 'cannot run here'}" if tensorrt and not tensorrt.can_run else ""

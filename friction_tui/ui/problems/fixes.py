@@ -136,7 +136,7 @@ class FixesScreen(ChoiceScreen):
     ]
 
     def __init__(self, state: AppState, finding: Finding, bench: Workbench | None = None) -> None:
-        self._state, self._bench, self._finding = state, bench, finding
+        self.state, self._bench, self._finding = state, bench, finding
         self._findings: list[Finding] = []
         self.offers: list[Offer] = []
         self._chose = False
@@ -148,12 +148,12 @@ class FixesScreen(ChoiceScreen):
         """The recipe that applying it made."""
         self._revision = 0
         """Of the state in which it was applied; that of the edit is newer."""
-        super().__init__("Fixes", self._lines, self._gather(), ascii_only=state.ascii)
+        super().__init__("Fixes", self._lines, self._gather(), state=state)
         self.KEYS = self._keys()
 
     def _gather(self) -> Offer | None:
         """The fixes as they are known now; returns the one to begin with, of the chosen finding."""
-        state = self._state
+        state = self.state
         same = (one for one in state.findings if identity(one) == identity(self._finding))
         self._finding = self._finding if self._finding in state.findings else next(same, self._finding)
         self._findings = at_same_place(state, self._finding)
@@ -164,9 +164,9 @@ class FixesScreen(ChoiceScreen):
 
     # ------------------------------------------------------------------------------------------- what is shown
 
-    def update_state(self, state: AppState) -> None:
+    def state_changed(self, before: AppState) -> None:
         """Show what is known by now of a preview, or of a fix that was applied."""
-        before, self._state = self._state, state
+        state = self.state
         if differs(before, state, self.DRAWN):
             keep: Offer | None = None
             if self._applied is None and before.findings is not state.findings:  # fixes are offered once they are tried
@@ -191,7 +191,7 @@ class FixesScreen(ChoiceScreen):
 
     @property
     def _taken_back(self) -> bool:
-        taken = self._state.taken_back
+        taken = self.state.taken_back
         return taken is not None and taken.recipe == self._edited
 
     def _lines(self, width: int) -> list[Line]:
@@ -200,7 +200,7 @@ class FixesScreen(ChoiceScreen):
         lines: list[Line] = []
         for finding in self._findings:
             lines += [Line()] if lines else []
-            lines += [*headline(finding, width, ascii_only=self._state.ascii), Line()]
+            lines += [*headline(finding, width, ascii_only=self.state.ascii), Line()]
             for offer in self.offers:
                 if offer.finding is finding:
                     lines += self._entry(offer, width)
@@ -211,7 +211,7 @@ class FixesScreen(ChoiceScreen):
         return lines
 
     def _entry(self, offer: Offer, width: int) -> list[Line]:
-        fix, recipe = offer.fix, self._state.recipe
+        fix, recipe = offer.fix, self.state.recipe
         done = recipe is not None and fix.applicable and applied(recipe, fix) == recipe
         mark: Span = ("x  ", "key") if fix.applicable and not done else ("   ", "text")
         lines = paragraph(title(fix), width, "text", indent=((f"{offer.number}  ", "muted"), mark), key=offer)
@@ -223,7 +223,7 @@ class FixesScreen(ChoiceScreen):
         by_hand = f"for you to make in {line.file}:{line.line}" if line else "for you to make in your own code"
         text = "already in the recipe" if done else what_it_does(fix) or by_hand
         lines += paragraph(text, width, "note" if fix.applicable else "muted", indent=margin, key=offer)
-        verification = verification_span(self._state) if done and fix.rewrite else None
+        verification = verification_span(self.state) if done and fix.rewrite else None
         if verification is not None:
             lines += paragraph(verification[0], width, verification[1], indent=margin, key=offer)
         if self._previewing and fix.applicable and self._offer in (offer, None):
@@ -236,7 +236,7 @@ class FixesScreen(ChoiceScreen):
         if offer.rewrite is None:
             text = "no node changes" if offer.fix.opset is None else "o shows what converting changes"
             return paragraph(text, width, "muted", indent=margin, key=offer)
-        preview = self._state.previews.get(offer.rewrite)
+        preview = self.state.previews.get(offer.rewrite)
         if preview is None:
             return paragraph("making the preview …", width, "muted", indent=margin, key=offer)
         if preview.difference is None:
@@ -254,7 +254,7 @@ class FixesScreen(ChoiceScreen):
 
     def _outcome(self, offer: Offer, width: int) -> list[Line]:
         """What applying a fix came to, as far as it is known."""
-        state = self._state
+        state = self.state
         tick, cross = ("+", "X") if state.ascii else ("✓", "✗")
         if self._taken_back and state.taken_back is not None:
             lines = paragraph(title(offer.fix), width, "strong", indent=((f"{cross} ", "error"),), key=CLOSE)
@@ -269,7 +269,7 @@ class FixesScreen(ChoiceScreen):
 
     def _known(self, offer: Offer) -> Iterable[Span]:
         """The promise, the verdict, the comparison of the results."""
-        state = self._state
+        state = self.state
         said = promise(offer.fix)
         if said is not None:
             yield f"promised: {said[0]}", said[1]
@@ -293,7 +293,7 @@ class FixesScreen(ChoiceScreen):
 
     def chosen(self, key: object) -> None:
         """Apply it, or copy what the user must do; once applied, close."""
-        recipe = self._state.recipe
+        recipe = self.state.recipe
         if key == CLOSE:
             self.dismiss(None)
         offer = self._offer
@@ -308,7 +308,7 @@ class FixesScreen(ChoiceScreen):
             self.dismiss(None)
             return
         self._applied, self._edited, self._previewing = offer, edited, False
-        self._revision = self._state.revision
+        self._revision = self.state.revision
         self.remove_class("-preview")
         self.post_message(Edit(edited, f"fix: {offer.fix.text}"))
         self._list.rebuild()
@@ -373,9 +373,9 @@ class FixesScreen(ChoiceScreen):
     def _look_ahead(self) -> None:
         """Ask the worker for the preview of the fix under the cursor, once."""
         rewrite = self._offer.rewrite if self._offer is not None and self._previewing else None
-        if rewrite is not None and rewrite not in self._state.previews and rewrite not in self._asked:
+        if rewrite is not None and rewrite not in self.state.previews and rewrite not in self._asked:
             self._asked.add(rewrite)
-            self.post_message(Ask(Preview(self._state.revision, rewrite)))
+            self.post_message(Ask(Preview(self.state.revision, rewrite)))
         if self._bench is not None:
             self._bench.friction.live.dispatch(ShowPreview(rewrite))
         self._show_in_graph()

@@ -183,7 +183,7 @@ class Why(LinesPanel):
 
     def lines(self, width: int) -> list[Line]:
         """The page of the chosen finding."""
-        finding = self.state.problem
+        finding = self._finding()
         if finding is None:
             return self._gone(width)
         return page(
@@ -194,6 +194,9 @@ class Why(LinesPanel):
             ascii_only=self.state.ascii,
             verification=verification_span(self.state),
         )
+
+    def _finding(self) -> Finding | None:
+        return self.state.problem
 
     def _gone(self, width: int) -> list[Line]:
         """What is left to say once the problem is solved: whether the results are still the same."""
@@ -227,3 +230,17 @@ class Why(LinesPanel):
         """Go to the location in the graph."""
         if isinstance(self.cursor_key, Location) and self.cursor_key.node:
             self.post_message(Reveal(self.cursor_key.node))
+
+
+class WhyBeside(Why):
+    """The page beside the list: while no problem is chosen it explains the first one."""
+
+    READS = Why.READS | {"findings"}
+
+    def title(self) -> str:
+        """As on the page."""
+        finding = self._finding()
+        return escape(f"{self.NAME} ─ {finding.kind}") if finding is not None else self.NAME
+
+    def _finding(self) -> Finding | None:
+        return self.state.problem or next(iter(self.state.findings), None)

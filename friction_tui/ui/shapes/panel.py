@@ -17,7 +17,7 @@ from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.lines_panel import LinesPanel
 from friction_tui.ui.look.line_edit import LineEdit
 from friction_tui.ui.look.lines import Line, Span, cut, paragraph, width_of
-from friction_tui.ui.panel import BORDER, Ask, Edit, Say
+from friction_tui.ui.panel import BORDER, Ask, Edit, Say, Typing
 from friction_tui.ui.shapes.rows import (
     Row,
     applied,
@@ -40,6 +40,8 @@ from friction_tui.vocabulary.recipe.text import RecipeTextError, parse_arguments
 ONE_PROFILE = ("Enter edit", "+ - step", "a add profile")
 SEVERAL_PROFILES = ("[ ] profile", "a add", "D remove", "Enter edit", "+ - step")
 """The keys worth saying below the panel."""
+WHILE_EDITING = (("Enter", "takes it"), ("Tab", "next cell"), ("Up Down", "other row"), ("Esc", "leaves it as it was"))
+"""What keys mean while a cell is edited."""
 
 
 class ShapesPanel(LinesPanel):
@@ -266,8 +268,7 @@ class ShapesPanel(LinesPanel):
         row = self._current
         if row is not None:
             text = row.cell(POINTS[self._column])
-            self._editing = LineEdit(text, len(text), fresh=True)
-            self.rebuild()
+            self._edit(LineEdit(text, len(text), fresh=True))
 
     def on_key(self, event: Key) -> None:
         """While editing, every key that means something in a line goes there."""
@@ -280,7 +281,8 @@ class ShapesPanel(LinesPanel):
                 self._stop_editing()
             elif self._take() and event.key != "enter":
                 step = -1 if event.key in ("shift+tab", "up") else 1
-                self.action_column(step) if "tab" in event.key else self.action_move(step)
+                self._next_cell(step) if "tab" in event.key else self.action_move(step)
+                self.begin_edit()
             return
         edited = self._editing.pressed(event.key, event.character)
         if edited is not None:
@@ -288,6 +290,13 @@ class ShapesPanel(LinesPanel):
             event.prevent_default()
             self._editing = edited
             self.rebuild()
+
+    def _next_cell(self, step: int) -> None:
+        """To the next point of this row, and from the last to the first of the row below."""
+        point = self._column + step
+        if not 0 <= point < len(POINTS):
+            self.action_move(step)
+        self._column = point % len(POINTS)
 
     def on_paste(self, event: Paste) -> None:
         """Paste into the cell; outside of one, take a whole command's shapes (`--shapes`, trtexec's flags)."""
@@ -326,8 +335,18 @@ class ShapesPanel(LinesPanel):
         return True
 
     def _stop_editing(self) -> None:
-        self._editing = None
+        self._edit(None)
+
+    def _edit(self, editing: LineEdit | None) -> None:
+        """Begin or end to edit the cell under the cursor; the key line says what keys mean meanwhile."""
+        self._editing = editing
+        self.post_message(Typing(WHILE_EDITING if editing is not None else ()))
+        self._show_hints(on=self.has_focus)
         self.rebuild()
+
+    def _show_hints(self, *, on: bool) -> None:
+        """Those of editing while a cell is edited."""
+        super()._show_hints(on=on and self._editing is None)
 
     def _choose(self, wanted: Row) -> None:
         recipe = self.state.recipe
@@ -350,10 +369,11 @@ class ShapesPanel(LinesPanel):
 
     def on_focus(self) -> None:
         """Show the cell."""
-        self.rebuild()
+        self._edit(self._editing)
 
     def on_blur(self) -> None:
         """What was being typed is kept until the panel is looked at again."""
+        self.post_message(Typing(()))
         self.rebuild()
 
     def action_column(self, step: int) -> None:
@@ -405,7 +425,7 @@ class ShapesPanel(LinesPanel):
         self._take_profiles(shown, f"profile {shown.position} of {len(shown.profiles)}")
 
     def _take_profiles(self, recipe: Recipe, what: str) -> None:
-        self._editing = None
+        self._edit(None)
         self.post_message(Edit(recipe, what))
 
     def action_drop(self) -> None:

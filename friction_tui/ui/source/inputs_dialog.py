@@ -11,6 +11,7 @@ from textual.containers import VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Label
 
+from friction_tui.ui.screens import StateScreen
 from friction_tui.ui.source.export_progress import spec_text
 from friction_tui.vocabulary.recipe import ExportOptions, InputSpec
 from friction_tui.vocabulary.recipe.export_options import options_text, parse_options
@@ -22,7 +23,7 @@ KEYS = "Enter exports with these, ↑ ↓ go to another, Esc leaves"
 Answer = tuple[tuple[InputSpec, ...], ExportOptions]
 
 
-class InputsScreen(ModalScreen[Answer | None]):
+class InputsScreen(StateScreen[Answer | None], ModalScreen[Answer | None]):
     """One line an input, an empty one for another, one of options; dismissed with inputs and options, or None."""
 
     CSS_PATH = Path(__file__).parents[1] / "dialogs" / "dialogs.tcss"

@@ -11,7 +11,7 @@ from rich.markup import escape
 from textual.binding import Binding, BindingType
 
 from friction_tui.state.app_state import AppState, NoticeLevel
-from friction_tui.ui.lines_panel import LinesPanel
+from friction_tui.ui.lines_panel import SearchedLines
 from friction_tui.ui.look.lines import Line, Span, paragraph, symbol, width_of
 from friction_tui.ui.look.python_lines import coloured
 from friction_tui.ui.panel import Ask, Choose, Reveal, Say
@@ -38,7 +38,7 @@ def findings_by_line(findings: tuple[Finding, ...], names: tuple[str, ...]) -> d
     return found
 
 
-class SourcePanel(LinesPanel):
+class SourcePanel(SearchedLines):
     """Enter on a line goes to its nodes, one after the other; the line of the node selected in the graph is marked."""
 
     NAME = "Source"

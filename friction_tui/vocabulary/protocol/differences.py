@@ -66,3 +66,17 @@ class ModelDifference(msgspec.Struct, frozen=True, kw_only=True):
     def empty(self) -> bool:
         """Whether nothing differs."""
         return not (self.graphs or self.opsets or self.functions or self.ir_version)
+
+
+class Pair(msgspec.Struct, frozen=True):
+    """Two model files to compare."""
+
+    before: str
+    after: str
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """What differs; None where one of the files holds no ONNX graph, whose name is `no_graph`."""
+
+    difference: ModelDifference | None
+    no_graph: str = ""

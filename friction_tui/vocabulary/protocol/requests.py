@@ -134,7 +134,7 @@ class CancelJob(msgspec.Struct, frozen=True, tag="cancel_job"):
 
 
 class SaveEngine(msgspec.Struct, frozen=True, tag="save_engine"):
-    """Copy the last built engine to `path`."""
+    """Copy the engine that was built last from the present recipe to `path`; where none was, the last one built."""
 
     path: str
 

@@ -11,8 +11,10 @@ from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.builds import diff as build_diff
 from friction_tui.ui.builds import history as build_history
 from friction_tui.ui.builds import views as build_views
+from friction_tui.ui.builds.compare import CompareScreen
 from friction_tui.ui.builds.panel import BuildPanel
 from friction_tui.ui.dialogs.path_prompt import PathPrompt, verdict
+from friction_tui.ui.look.lines import fitted
 from friction_tui.ui.panel import Ask, Say
 from friction_tui.vocabulary.finding import Tier
 from friction_tui.vocabulary.protocol import BuildResult, JobKind, Kernel, LogLevel, LogLine, Phase, SaveEngine
@@ -93,7 +95,8 @@ async def test_a_result_names_its_builder_and_goes_stale_with_an_edit() -> None:
 
 
 async def test_the_log_is_filtered_by_level_and_by_words() -> None:
-    app = Bench(BuildPanel(id="build"))
+    panel = BuildPanel(id="build")
+    app = Bench(panel)
     base = state_of()
     async with app.run_test(size=(80, 24)) as pilot:
         app.show(replace(base, jobs=(built(1, recipe_of(base)),)))
@@ -106,7 +109,8 @@ async def test_the_log_is_filtered_by_level_and_by_words() -> None:
         await pilot.press("v")
         await pilot.pause()
         assert "Error Code 10" in app.text() and "kMIN" not in app.text()
-        await pilot.press("v", "slash", *"kmin", "enter")
+        await pilot.press("v")
+        assert panel.search("kmin") == "1 of 1"
         await pilot.pause()
         assert "kMIN" in app.text() and "Error Code 10" not in app.text()
         await pilot.press("enter")
@@ -207,3 +211,72 @@ def test_who_built_is_never_cut_off_and_a_narrow_history_says_what_changed() -> 
     assert any("TensorRT-RTX 1.7.1 builder" in line for line in narrow)
     past = [" ".join(text for text, _ in line.spans) for line in build_views.history(jobs, [], 40, ascii_only=False)]
     assert any("SM89" in line for line in past)
+
+
+async def test_an_undo_that_returns_to_a_built_recipe_returns_to_its_build() -> None:
+    panel = BuildPanel(id="build")
+    app = Bench(panel)
+    base = state_of()
+    wider = recipe_of(base).with_range("N", Range(1, 4, 16))
+    jobs = (built(1, recipe_of(base)), built(2, wider, seconds=9.0))
+    async with app.run_test(size=(90, 24)) as pilot:
+        app.show(replace(base, jobs=tuple(replace(job, nth=job.number) for job in jobs)))
+        await pilot.pause()
+        shown = app.text()
+        assert "Build #1 ─" in shown and "built in 2.4 s" in shown and "stale" not in shown
+        app.show(replace(panel.state, history=base.history and base.history.edit(wider)))
+        await pilot.pause()
+        assert "Build #2 ─" in app.text() and "built in 9" in app.text() and "stale" not in app.text()
+
+
+def test_the_phase_that_failed_is_marked_however_the_build_ended() -> None:
+    recipe = recipe_of(state_of())
+    refused = build_with(ok=False, phases=(Phase("parse", 0.1), Phase("graph", 0.2)))
+    open_phases = (Phase("parse", 0.1), Phase("compile"))
+    crashed = Job(1, JobKind.BUILD, recipe, running=False, phases=open_phases, error="signal 11", elapsed=3.0)
+    died = finding("engine/builder-crashed", Tier.BUILDER, "builder")
+    for job, marks in (
+        (replace(crashed, build=refused, phases=refused.phases, error=""), ["✓ parse", "✗ graph"]),
+        (crashed, ["✓ parse", "✗ compile"]),
+        (
+            replace(crashed, error="", findings=(died,)),
+            ["✓ parse", "✗ compile"],
+        ),
+        (replace(crashed, error="", cancelled=True), ["✓ parse", "- compile"]),
+    ):
+        lines = build_views.phases(job, (), 3.0, ascii_only=False)
+        assert ["".join(text for text, _ in line.spans).split("  ")[0].strip() for line in lines] == marks
+
+
+def test_who_says_a_figure_is_never_cut() -> None:
+    job = built(1, recipe_of(state_of()), peak_host_bytes=10_000, scratch_bytes=5_000)
+    for width in range(12, 90):
+        lines = [fitted(line, width) for line in build_views.result(job, job.recipe, (), width, ascii_only=False)]
+        shown = "\n".join("".join(text for text, _ in spans) for spans in lines)
+        for word, count in (("on disk", 1), ("planned", 3), ("measured", 1), ("fused", 1)):
+            assert shown.count(word) == count, (width, shown)
+
+
+async def test_any_two_builds_are_compared() -> None:
+    base = state_of()
+    recipes = [recipe_of(base).with_range("N", Range(1, 4, most)) for most in (8, 16, 32, 64)]
+    jobs = tuple(replace(built(number, recipe), nth=number) for number, recipe in enumerate(recipes, start=1))
+    dialog = CompareScreen(replace(base, jobs=jobs))
+    app = Bench(dialog=dialog)
+    async with app.run_test(size=(90, 24)) as pilot:
+        await pilot.pause()
+        assert "▸ ✓ #4" in app.text()
+        for keys, pair, change in (
+            (("enter",), "Build #3 and #4", "N max 32 → 64"),
+            (("end", "enter"), "Build #1 and #4", "N max 8 → 64"),
+            (("up", "space", "end", "enter"), "Build #1 and #2", "N max 8 → 16"),
+            (("up", "up", "enter"), "Build #2 and #3", "N max 16 → 32"),
+        ):
+            await pilot.press(*keys)
+            await pilot.pause()
+            assert pair in app.text() and change in app.text(), keys
+            await pilot.press("escape")
+            await pilot.pause()
+        await pilot.press("down", "enter")
+        await pilot.pause()
+        assert app.screen is dialog, "a build is not compared with itself"

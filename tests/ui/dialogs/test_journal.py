@@ -13,7 +13,7 @@ from friction_tui.ui.dialogs.path_prompt import PathPrompt
 from friction_tui.vocabulary.protocol import Judged, Opened, Refused, Verified
 from friction_tui.vocabulary.recipe import History, Precision, Range, Recipe, Rewrite
 from tests.detector import RECIPE, session_events
-from tests.ui.test_workbench import screen_text, settled
+from tests.ui.bench import screen_text, settled
 
 EDITS = (
     RECIPE.with_range("N", Range(1, 1, 16)),

@@ -11,7 +11,7 @@ from friction_tui.ui.dialogs.lost_steps import LostSteps, dropped, moved
 from friction_tui.vocabulary.protocol import LostStep, Opened, OtherNode, StepsLost
 from friction_tui.vocabulary.recipe import Recipe, Rewrite
 from tests.detector import RECIPE, session_events
-from tests.ui.test_workbench import screen_text, settled
+from tests.ui.bench import screen_text, settled
 
 GONE, OTHER = Rewrite("reshape-minus-one", ("a = Reshape(gone)", "b = Reshape(there)")), Rewrite("eval-mode")
 STEP = LostStep(

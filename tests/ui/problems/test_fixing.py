@@ -38,7 +38,7 @@ from friction_tui.vocabulary.protocol import (
 from friction_tui.vocabulary.protocol.differences import Change, GraphDifference, ModelDifference, NodeFacts
 from friction_tui.vocabulary.recipe import Recipe, Rewrite
 from tests.detector import NON_ZERO, RESHAPE, session_events
-from tests.ui.test_workbench import screen_text, settled
+from tests.ui.bench import screen_text, settled
 
 SCATTER = Rewrite("nonzero-scatter", ("post/NonZero_out",))
 EXACT = Fix("Number the elements with CumSum (exact).", SCATTER.name, SCATTER.nodes, exactness="exact")

@@ -334,3 +334,24 @@ async def test_the_widest_range_is_asked_for_and_taken() -> None:
         assert edit.recipe.profile is not None
         assert edit.recipe.profile.ranges["H"] == found.range
         assert "4128 fails" in edit.what
+
+
+async def test_tab_goes_on_editing_and_the_keys_are_those_of_editing() -> None:
+    panel = ShapesPanel(id="shapes")
+    app = Bench(panel)
+    async with app.run_test(size=(90, 24)) as pilot:
+        app.show(state_of())
+        await pilot.press("enter")
+        assert panel.border_subtitle == ""
+        reached = []
+        for _ in range(3):
+            await pilot.press("tab")
+            assert panel._editing is not None
+            reached.append((panel.cursor_key, panel._editing.text))
+        assert reached == [("N", "8"), ("H", "320"), ("H", "512")]
+        await pilot.press("shift+tab", "shift+tab", "1", "6", "tab")
+        await pilot.pause()
+        assert [said.what for said in app.heard if isinstance(said, Edit)] == ["N max 8 → 16"]
+        assert panel._editing is not None and panel.cursor_key == "H"
+        await pilot.press("escape")
+        assert panel._editing is None and panel.border_subtitle

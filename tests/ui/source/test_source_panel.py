@@ -47,7 +47,7 @@ from friction_tui.vocabulary.protocol import (
 )
 from friction_tui.vocabulary.protocol.evidence import ExportEvidence, ExportStep, ProgramLine, StepState
 from friction_tui.vocabulary.recipe import InputSpec, Recipe, Source, SourceKind
-from tests.ui.test_workbench import bench_of, screen_text, settled
+from tests.ui.bench import bench_of, screen_text, settled
 
 FILE = "/models/model.py"
 TEXT = '"""A head."""\n\n\ndef forward(self, x):\n    x = x.view(1, 256)  # one image\n    return self.fc(x)\n'
