@@ -76,7 +76,7 @@ def test_the_bindings_of_tensorrt_11_build_without_a_gpu_where_the_mode_starts(
 ) -> None:
     there = {"LD_LIBRARY_PATH": str(bindings), "PYTHONPATH": str(bindings)}
     without = {} if has_the_mode else {"WITHOUT_THE_MODE": "1"}
-    asked = command("friction_tui.engines.tensorrt.capabilities", "tensorrt", "without-gpu")
+    asked = command("friction_tui.engines.tensorrt.capabilities_job", "tensorrt", "without-gpu")
     done = subprocess.run(
         asked, env={**os.environ, **there, **without}, capture_output=True, text=True, timeout=60, check=False
     )

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 
-from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.tensorrt import module
 from friction_tui.engines.tensorrt.module import Native
 
@@ -62,22 +59,3 @@ def network_flags(trt: Native, *, strongly_typed: bool = False) -> int:
     """
     flag = members(trt, "NetworkDefinitionCreationFlag").get("STRONGLY_TYPED")
     return 1 << int(flag) if flag is not None and (strongly_typed or not capabilities(trt).precisions) else 0
-
-
-def _with_a_builder(trt: Native, known: Capabilities) -> Capabilities:
-    """The same, of an enterprise edition on a machine without a GPU, after a builder was asked for."""
-    from friction_tui.engines.tensorrt import native
-
-    errors: list[str] = []
-    try:
-        native.builder(trt, native.logger(trt, lambda _, text: errors.append(text)), errors)
-    except EngineMissing:
-        return known
-    return replace(known, cpu_only=native.is_cpu_only())
-
-
-def main() -> None:
-    """In a process of its own, given the name of a TensorRT: print them as JSON. A second argument: without a GPU."""
-    trt = module.load(sys.argv[1])
-    known = capabilities(trt)
-    print(json.dumps(asdict(_with_a_builder(trt, known) if sys.argv[2:] and not known.targets else known)))

@@ -160,7 +160,7 @@ def _capabilities(one: module.Installed) -> Mapping[str, Any]:
     with contextlib.suppress(OSError, ValueError):  # not asked yet
         known: dict[str, Any] = json.loads(memory.read_text())
         return known
-    done = run(command("friction_tui.engines.tensorrt.capabilities", one.name, *without), limit_s=_PROBE_TIMEOUT_S)
+    done = run(command("friction_tui.engines.tensorrt.capabilities_job", one.name, *without), limit_s=_PROBE_TIMEOUT_S)
     if done.code is None:
         return {"error": f"{one.name} did not finish loading within {_PROBE_TIMEOUT_S:.0f} s"}
     if done.code != 0:
