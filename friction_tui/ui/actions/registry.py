@@ -233,6 +233,15 @@ ACTIONS: tuple[Action, ...] = (
         needs_graph,
         rank=4,
     ),
+    Action(
+        "graph.overview",
+        "M",
+        "map",
+        "Draw the whole graph: its groups, how much is in each, and where the problems are",
+        "Graph",
+        commands.whole_graph,
+        needs_nodes,
+    ),
     Action("graph.around", "G", "around", "Draw the nodes around this one", "Graph", commands.around, needs_nodes),
     Action(
         "problem.filter", "F", "filter", "Show only some problems", "Problem", commands.filter_problems, needs_problem
