@@ -10,8 +10,8 @@ the picture are counted in the box (`⇠2` read, `⇢3` reading it).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from rich.cells import cell_len
 
@@ -93,9 +93,30 @@ def _nearest(outline: Outline, middle: int) -> list[int]:
 def _draw(
     outline: Outline, chosen: list[int], middle: int, width: int, label_width: int, glyphs: Glyphs
 ) -> Neighbourhood | None:
-    inside = set(chosen)
+    inside, order = set(chosen), outline.graph.order
     reads = {p: [q for q in outline.sources[p] if q in inside and q < p] for p in chosen}
     labels = {p: _label(outline, p, inside, label_width, glyphs) for p in chosen}
+    roles = {p: GLYPH_ROLES[outline.marks.get(order[p])] for p in chosen}
+    picture = drawn(chosen, reads, labels, roles, width, glyphs, middle)
+    if picture is None:
+        return None
+    return Neighbourhood(picture.lines, tuple(replace(box, item=order[box.item]) for box in picture.boxes))
+
+
+def drawn(
+    chosen: Sequence[int],
+    reads: Mapping[int, Sequence[int]],
+    labels: Mapping[int, str],
+    roles: Mapping[int, Role],
+    width: int,
+    glyphs: Glyphs,
+    middle: int | None = None,
+) -> Neighbourhood | None:
+    """Boxes with these labels in layers, and a line for each of `reads`; None where they need more than `width`.
+
+    `chosen` come in an order in which each follows what it reads; `roles` colour the first sign of a label. The box
+    `middle` has a stronger border. `Box.item` is the number in `chosen`.
+    """
     widths = {p: max(cell_len(labels[p]) + 4, 2 * len(reads[p]) + 5) for p in chosen}
     layers = location(chosen, reads, widths)
     if max(spot.column + spot.width for layer in layers for spot in layer) > width:
@@ -109,11 +130,9 @@ def _draw(
             if spot.via:
                 canvas.via(line, spot)
                 continue
-            item = outline.graph.order[spot.box]
-            role = GLYPH_ROLES[outline.marks.get(item)]
             tops = [entered[source, spot.box] for source in reads[spot.box]]
-            canvas.box(line, spot, labels[spot.box], role, tops, spot.box == middle)
-            boxes.append(Box(item, line, spot.column, spot.width))
+            canvas.box(line, spot, labels[spot.box], roles[spot.box], tops, spot.box == middle)
+            boxes.append(Box(spot.box, line, spot.column, spot.width))
         line += 3
         if number + 1 < len(layers):
             columns_in = entries(layers[number + 1])

@@ -284,10 +284,21 @@ async def test_the_nodes_around_one_are_drawn_and_gone_to(open_app: OpenApp) -> 
         assert isinstance(app.screen, Workbench) and app.live.state.selected == "6"
 
 
+async def test_the_whole_graph_is_one_picture_and_leads_to_the_problem_in_a_group(open_app: OpenApp) -> None:
+    async with open_app((80, 40)) as (app, pilot):
+        await pilot.press("M")
+        await settled(pilot)
+        text = screen_text(app)
+        assert "Overview ─" in text and "backbone" in text and "neck" in text and "✗1" in text
+        await pilot.press(*["down"] * 9, "enter")
+        await settled(pilot)
+        assert isinstance(app.screen, Workbench) and app.live.state.selected not in ("", "0")
+
+
 async def test_ascii_mode_leaves_nothing_else_on_any_page(open_app: OpenApp) -> None:
     async with open_app((120, 30)) as (app, pilot):
         app.live.show(replace(app.live.state, ascii=True))
-        for keys in ("12345678", "1n", "G", "W", "x", "o", "t", "y", "?", "l", "/"):
+        for keys in ("12345678", "1n", "G", "M", "W", "x", "o", "t", "y", "?", "l", "/"):
             await pilot.press(*("question_mark" if key == "?" else "slash" if key == "/" else key for key in keys))
             await settled(pilot)
             assert screen_text(app).isascii(), (

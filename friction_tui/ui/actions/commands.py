@@ -14,6 +14,7 @@ from friction_tui.vocabulary.recipe import History
 from friction_tui.vocabulary.recipe.changes import changes
 
 if TYPE_CHECKING:
+    from friction_tui.ui.graph.around import Picture
     from friction_tui.ui.workbench import Workbench
 
 
@@ -74,11 +75,25 @@ def explain(bench: Workbench) -> None:
 
 def around(bench: Workbench) -> None:
     """Draw what is around the selected node."""
+    from friction_tui.ui.graph.around import Around
+
+    _picture(bench, Around)
+
+
+def whole_graph(bench: Workbench) -> None:
+    """Draw the groups of the whole graph."""
+    from friction_tui.ui.graph.around import Map
+
+    _picture(bench, Map)
+
+
+def _picture(bench: Workbench, kind: type[Picture]) -> None:
     from friction_tui.ui.graph.around import AroundScreen
 
     outline = bench.graph.outline
     if outline is not None and len(outline):
-        bench.app.push_screen(AroundScreen(bench, outline, outline.item(bench.graph.cursor)))
+        picture = kind(outline, outline.item(bench.graph.cursor), ascii_only=bench.state.ascii)
+        bench.app.push_screen(AroundScreen(bench, picture))
 
 
 async def search(bench: Workbench) -> None:

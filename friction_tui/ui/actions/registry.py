@@ -81,6 +81,8 @@ def needs_exact_fix(state: AppState) -> str:
     if state.running(JobKind.FIX) is not None:
         return "fixes are being tried already; Esc stops"
     none = "no error has an exact fix; x shows what else there is"
+    if state.checking:  # fixes are looked for last
+        none = "fixes are still being looked for"
     return needs_problem(state) or _needs_idle_worker(state, JobKind.FIX) or ("" if offered else none)
 
 
@@ -246,6 +248,15 @@ ACTIONS: tuple[Action, ...] = (
         commands.search,
         needs_graph,
         rank=4,
+    ),
+    Action(
+        "graph.overview",
+        "M",
+        "map",
+        "Draw the whole graph: its groups, how much is in each, and where the problems are",
+        "Graph",
+        commands.whole_graph,
+        needs_nodes,
     ),
     Action("graph.around", "G", "around", "Draw the nodes around this one", "Graph", commands.around, needs_nodes),
     Action(

@@ -205,9 +205,9 @@ class FixesScreen(ChoiceScreen):
                 if offer.finding is finding:
                     lines += self._entry(offer, width)
             if not finding.fixes:
-                lines += paragraph(
-                    "no fix is known; searching for the engine's message may help (W, then v)", width, "muted"
-                )
+                none = "no fix is known; searching for the engine's message may help (W, then v)"
+                said = "fixes are still being looked for …" if self.state.checking else none
+                lines += paragraph(said, width, "muted")
         return lines
 
     def _entry(self, offer: Offer, width: int) -> list[Line]:

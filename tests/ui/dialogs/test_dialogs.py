@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from friction_tui import friction_toml
+from friction_tui.report.precision import summary
 from friction_tui.state.app_state import AppState, Job
 from friction_tui.ui.actions.edit_commands import save_recipe
 from friction_tui.ui.dialogs.copy_as import CopyScreen
@@ -238,3 +239,37 @@ async def test_the_search_for_nodes_that_stay_float32_is_shown_cancelled_and_kep
         await pilot.press("escape")
         await pilot.pause()
         assert [type(said).__name__ for said in app.heard] == ["Begin", "Cancel"]
+
+
+async def test_where_nothing_can_be_half_no_precision_is_offered() -> None:
+    base = state()
+    assert base.recipe is not None
+    all_kept = msgspec.structs.replace(FOUND, nodes=1)
+    job = Job(number=3, kind=JobKind.PRECISION, recipe=base.recipe, running=False, precision=all_kept)
+    dialog = PrecisionScreen(base)
+    dialog.update_state(replace(base, jobs=(job,)))
+    app = Bench(dialog=dialog)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert "nothing can be half" in app.text() and "n/Pow" in app.text() and "make it fp16" not in app.text()
+        await pilot.press("end", "enter")
+        await pilot.pause()
+        assert not [said for said in app.heard if isinstance(said, Edit)]
+    assert "nothing can be half" in next(summary(all_kept))
+
+
+async def test_the_opset_dialog_says_what_is_being_tried() -> None:
+    base = state()
+    assert base.recipe is not None
+    dialog = OpsetScreen(base)
+    app = Bench(dialog=dialog)
+    async with app.run_test(size=(90, 30)) as pilot:
+        for tried in ("18 · 1 of 21", "16 · 2 of 21"):
+            line = LogLine(LogLevel.INFO, tried, 0.1)
+            job = Job(number=1, kind=JobKind.OPSETS, recipe=base.recipe, lines=(line,))
+            dialog.update_state(replace(base, jobs=(job,)))
+            await pilot.pause()
+            assert f"trying {tried}" in app.text()
+        dialog.update_state(replace(base, jobs=(replace(job, running=False, plans=(GOOD,)),)))
+        await pilot.pause()
+        assert "trying" not in app.text()

@@ -267,6 +267,20 @@ async def test_without_an_exact_fix_there_is_a_reason(open_app: OpenApp, finding
         assert f"fix all: {why}" in screen_text(app) and sent == []
 
 
+async def test_no_fix_is_said_to_be_missing_while_they_are_looked_for(open_app: OpenApp) -> None:
+    async with open_app([msgspec.structs.replace(REFUSED, fixes=())]) as (app, pilot, _):
+        await press(pilot, "n", "x")
+        assert "no fix is known" in screen_text(app)
+        await press(pilot, "escape")
+        recipe = app.live.state.recipe
+        assert recipe is not None
+        app.live.edit(msgspec.structs.replace(recipe, opset=18), "opset 18")
+        await press(pilot, "X")
+        assert "fix all: fixes are still being looked for" in screen_text(app)
+        await press(pilot, "x")
+        assert "no fix is known" not in screen_text(app) and "looked for …" in screen_text(app)
+
+
 async def test_marks_of_an_older_graph_are_not_drawn_in_a_newer_one(open_app: OpenApp) -> None:
     async with open_app([REFUSED]) as (app, pilot, _):
         graph = next(event for event in session_events() if type(event).__name__ == "GraphReady")
