@@ -502,6 +502,7 @@ AXIS = DynamicKind(
     fix="""Correct the axis; -1 is the last one.""",
     shows=ModelText("g (float[n,8] x) => (float[n,8] y) { [probs] y = Softmax <axis = 5> (x) }"),
     quiet=But("<axis = 5", "<axis = -1"),
+    matters=frozenset({"axis"}),
 )
 
 FOLDED_BATCH = DynamicKind(

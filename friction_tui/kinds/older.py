@@ -119,6 +119,7 @@ g (bool c, float[1,2] x) => (float[a,b] y) {
 }
 """),
     quiet=But("float[1,4] b", "float[1,2] b", "Concat <axis = 1> (x, x)", "Relu (x)"),
+    reads_sizes=True,
 )
 
 GRID_SAMPLE_MODE = OlderKind(
@@ -180,6 +181,19 @@ OPERATOR_SINCE = OlderKind(
     fix="""That version, or a lower opset.""",
     shows=ModelText("g (float[1,1,4,4] x, float[1,2,2,2] grid) => (float[1,1,2,2] y) { y = GridSample (x, grid) }"),
     quiet=ModelText("g (float[1,1,4,4] x) => (float[1,1,2,2] y) { y = AveragePool <kernel_shape = [3, 3]> (x) }"),
+)
+
+FORM_SINCE = OlderKind(
+    id="older/form-since",
+    summary="A form of an operator that came later than the operator",
+    title="{subject}",
+    cause="""Older versions have the operator, and refuse it with these types, sizes or attributes.""",
+    evidence="""The form, the version, and who tells it.""",
+    example="""Pow of integers before 10.12; Squeeze without axes on a dynamic input before 11.5.""",
+    fix="""That version, or another form.""",
+    shows=ModelText("g (int64[4] x) => (int64[4] y) <int64 two = {2}> { y = Pow (x, two) }"),
+    quiet=But("int64[4] x) => (int64[4] y", "float[4] x) => (float[4] y"),
+    reads_sizes=True,
 )
 
 INT64_RANGE = OlderKind(

@@ -119,6 +119,7 @@ AXIS_RANGE = QuantizationKind(
     quiet=But("axis = 4> (x", "axis = -1> (x", "axis = 4> (q", "axis = -1> (q"),
     reads_sizes=True,
     rewrites=("scales-on-their-axis",),
+    matters=frozenset({"axis"}),
 )
 
 AXIS = QuantizationKind(

@@ -10,7 +10,7 @@ from friction_tui.rules.context import CheckContext
 from friction_tui.rules.control import control_flow
 from friction_tui.rules.engine import options
 from friction_tui.rules.file import external_data, file_content
-from friction_tui.rules.operators import builder_limits, older_tensorrt, operators, recurrent_layout
+from friction_tui.rules.operators import builder_limits, older_forms, older_tensorrt, operators, recurrent_layout
 from friction_tui.rules.shapes import dynamic_shapes, folded_batch, fragile_shapes, profiles
 from friction_tui.rules.structure import graph_declarations, graph_structure, opset_and_ir, schema
 from friction_tui.rules.types import dtypes, half_precision, lost_values, quantization, type_constraints
@@ -38,6 +38,7 @@ CHECKS: tuple[Check, ...] = (
     control_flow.CHECK,
     recurrent_layout.CHECK,
     older_tensorrt.CHECK,
+    older_forms.CHECK,
     weights.CHECK,
     impossible_constants.CHECK,
     half_precision.CHECK,

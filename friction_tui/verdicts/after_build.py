@@ -34,19 +34,27 @@ def repeated(built: Finding, findings: Sequence[Finding], build: BuildResult | N
     """Which of `findings` a build's finding repeats; None for a new one.
 
     A build that got no further than parsing met what the parser refused before. After that, a finding at a location
-    that was known to fail is the same failure, and so is the one failure of its kind where it names no node.
+    that was known to fail is the same failure, and so is the one failure of its kind where it names no node. What is
+    no error is repeated by what says the same of the same place.
     """
+    named = {location.node or location.name for location in built.locations} - {""}
     if built.severity is not Severity.ERROR:
-        return None
+        texts = {words.text for words in built.words}
+        return next((one for one in findings if _says_the_same(one, built, named, texts)), None)
     errors = [finding for finding in findings if finding.severity is Severity.ERROR and finding.tier is not Tier.HAZARD]
     verbatim = next((one for one in errors if set(built.words) & set(one.words)), None)
-    named = {location.node or location.name for location in built.locations} - {""}
     there = next(
         (one for one in errors if named & {location.node or location.name for location in one.locations}), None
     )
     same_kind = _same_kind(built, errors)
     refusal = _refusal(built, errors) if build is not None and _only_parsed(build) else None
     return verbatim or there or same_kind or refusal
+
+
+def _says_the_same(one: Finding, built: Finding, named: set[str], texts: set[str]) -> bool:
+    there = {location.node or location.name for location in one.locations} - {""}
+    both_open = one.tier is Tier.UNKNOWN and built.tier is Tier.UNKNOWN
+    return there >= named and (both_open or bool(texts & {words.text for words in one.words}))
 
 
 def _same_kind(built: Finding, errors: list[Finding]) -> Finding | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from onnx import parser
 
+from friction_tui.engines.base import BuilderAnswer, Refusal, Said
 from friction_tui.engines.found import deciding, found
 from friction_tui.engines.tensorrt.engine import TensorRT
 from friction_tui.engines.tensorrt.question import BuilderQuestion
@@ -17,6 +19,8 @@ from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
+from friction_tui.rules.engine.builder import answer_findings
+from friction_tui.rules.operators import operators
 from friction_tui.session import builder_verdict, judging
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults
 from friction_tui.session.at_once import judged
@@ -220,13 +224,20 @@ def test_the_parser_and_a_rule_about_nodes_in_a_row_are_one_finding() -> None:
 
 
 def test_a_message_that_nobody_knows_comes_with_what_is_known() -> None:
-    graph = """g (float[4,4] x, int64[2,4] i, float[2,4] u) => (float[4,4] y) {
-        [put] y = ScatterElements <axis = 0, reduction = "mean"> (x, i, u) }"""
-    findings, _, _ = whole_verdict(context_of(graph))
-    (one,) = [finding for finding in findings if "put" in finding.names]
-    assert "reduction=mean; reads x float32 [4, 4], i int64 [2, 4], u float32 [2, 4]; writes y" in one.evidence[0]
-    assert "friction-tui reduce" in one.fixes[0].text
-    assert not any("Replace" in fix.text for fix in one.fixes)
+    """The text of a later release is what this machine cannot have."""
+    context = context_of("""g (float[4,4] x, int64[2,4] i, float[2,4] u) => (float[4,4] y) {
+        [put] y = ScatterElements <axis = 0> (x, i, u) }""")
+    text = "the flux capacitor is misaligned"
+    refusal = Refusal("0", "put", "ScatterElements", "INVALID_NODE", text, "parseNode", "", "dynamic", False, ())
+    (one,) = operators.check(replace(context, refusals=(refusal,)))
+    assert "ScatterElements put: axis=0; reads x float32 [4, 4], i int64 [2, 4], u float32 [2, 4]" in one.evidence[0]
+    assert text in one.cause
+    assert "friction-tui reduce model.onnx -o small.onnx" in one.fixes[0].text
+    said = BuilderAnswer("refused", "TensorRT", 0.1, dry=False, refusals=(Said(text),), located=("0",), alone=True)
+    (built,) = answer_findings(context, said)
+    assert "put" in built.names
+    assert any("reads x float32" in line for line in built.evidence)
+    assert any(line.startswith("tried: the whole model") and "1 of 1 nodes" in line for line in built.evidence)
 
 
 @pytest.mark.slow

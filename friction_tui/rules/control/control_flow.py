@@ -6,8 +6,9 @@ condition is known when the engine is built. Both are refused by the builder onl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 
 import msgspec
 import numpy as np
@@ -35,8 +36,10 @@ def check(context: CheckContext) -> Iterator[Finding]:
     if context.model.file.kind != "onnx":
         return
     nodes = [node for node in context.model.index.nodes if node.proto.op_type in ("Loop", "Scan", "If")]
+    # Following the shapes once more serves every If, and is done for the first that needs it.
+    branches = partial(_branches, fixed=cache(lambda: _guesses_fixed(context)))
     for node in nodes:
-        judge = _branches if node.proto.op_type == "If" else _carried
+        judge = branches if node.proto.op_type == "If" else _carried
         yield from next(
             (found for point in POINTS if (found := list(judge(context, node, context.table.at(point))))), ()
         )
@@ -112,7 +115,9 @@ def _manner(one: TensorType, other: TensorType) -> str:
 # ---------------------------------------------------------------------------------------------- branches
 
 
-def _branches(context: CheckContext, node: Node, point: PointShapes) -> Iterator[Finding]:
+def _branches(
+    context: CheckContext, node: Node, point: PointShapes, fixed: Callable[[], CheckContext | None]
+) -> Iterator[Finding]:
     prefixes = {prefix.rpartition(".")[2]: prefix for prefix in context.model.index.bodies_of(node.path)}
     if {"then_branch", "else_branch"} - prefixes.keys() or not node.inputs:
         return
@@ -126,27 +131,28 @@ def _branches(context: CheckContext, node: Node, point: PointShapes) -> Iterator
             continue
         if len(first.dims) == len(second.dims) or known_at_build(context, node.inputs[0], node.graph):
             continue
-        yield _ranks(context, node, node.inputs[0], name, first, second)
+        where_fixed = fixed()
+        guess = where_fixed is not None and known_at_build(where_fixed, node.inputs[0], node.graph)
+        yield _ranks(context, node, name, first, second, guess=guess)
 
 
-def _rests_on_a_guess(context: CheckContext, condition: str, graph: str) -> bool:
-    """Whether TensorRT would know the condition if the sizes that nobody chose were fixed at their opt."""
+def _guesses_fixed(context: CheckContext) -> CheckContext | None:
+    """The same with the sizes that nobody chose fixed at their opt; None where no size is such, or all are fixed."""
     profile = context.recipe.profile
     if profile is None:
-        return False
-    loose = {key: chosen for key, chosen in profile.ranges.items() if chosen.min != chosen.max}
-    guessed = loose.keys() & set(profile.guessed)
-    if not guessed:
-        return False
-    fixed = {key: Range(loose[key].opt, loose[key].opt, loose[key].opt) for key in guessed}
-    fitting = msgspec.structs.replace(profile, ranges={**profile.ranges, **fixed})
-    return known_at_build(replace(context, table=ShapeTable(context.model, fitting)), condition, graph)
+        return None
+    loose = {key for key, chosen in profile.ranges.items() if chosen.min != chosen.max} & set(profile.guessed)
+    if not loose:
+        return None
+    opts = {key: profile.ranges[key].opt for key in loose}
+    ranges = {**profile.ranges, **{key: Range(opt, opt, opt) for key, opt in opts.items()}}
+    return replace(context, table=ShapeTable(context.model, msgspec.structs.replace(profile, ranges=ranges)))
 
 
 def _ranks(
-    context: CheckContext, node: Node, condition: str, name: str, first: TensorType, second: TensorType
+    context: CheckContext, node: Node, name: str, first: TensorType, second: TensorType, *, guess: bool
 ) -> Finding:
-    guess = _rests_on_a_guess(context, condition, node.graph)
+    """`guess`: TensorRT would know the condition if the sizes that nobody chose were fixed."""
     only_guessed = " This is at sizes that were guessed; with fixed ones the If folds." if guess else ""
     return control.IF_BRANCHES.finding(
         node=node.name,
@@ -154,7 +160,7 @@ def _ranks(
         cause=f"The branches of If {node.name} give shapes of different rank, {dims_text(first.dims)} (then) and "
         f"{dims_text(second.dims)} (else), and its condition is not known when the engine is built (it depends on the "
         f"input). TensorRT wants one rank from both branches.{only_guessed}",
-        evidence=(f"If {node.name}: its condition {condition} decides {name}",),
+        evidence=(f"If {node.name}: its condition {node.inputs[0]} decides {name}",),
         locations=(location_of(context.model, node),),
         fixes=(
             "Make both branches give the same rank: squeeze a fixed axis that is always 1, or keep the dimension.",

@@ -10,6 +10,44 @@ from friction_tui.rules.engine.decode import decode
     ("text", "kind", "words"),
     [
         ("false", "operators/unsupported", "not supported"),
+        (
+            "std::equal(activations.begin(), activations.begin() + NUM_ACTIVATIONS, activations.begin() + "
+            'NUM_ACTIVATIONS) && "The parser does not currently support cases where activations for the reverse pass '
+            'of the LSTM do not match the forward pass."',
+            "operators/attribute",
+            "two directions",
+        ),
+        (
+            "Assertion failed: canUseNDResize(scaleSize, scalesVec.data(), 2): This version of TensorRT only supports "
+            "cubic resizing on the outermost 2 dimensions.",
+            "operators/attribute",
+            "last 2 dimensions",
+        ),
+        (
+            "ILRNLayer::setWindowSize: Error Code 3: API Usage Error (Parameter check failed, condition: (windowSize "
+            ">= kLRN_MIN_WINDOW && windowSize <= kLRN_MAX_WINDOW && (windowSize & 0x1)).",
+            "operators/attribute",
+            "odd number",
+        ),
+        (
+            "Only FLOAT and HALF are supported in GlobalLpPool. The current type = INT32",
+            "operators/dtype",
+            "gets INT32",
+        ),
+        (
+            "Assertion failed: (output_tensor_ptr->getType() != nvinfer1::DataType::kINT32 || output_trt_dtype == "
+            "nvinfer1::DataType::kINT32): For output tensor y, the parsed type is int32",
+            "types/mismatch",
+            "state of a Loop",
+        ),
+        ("Axis must be in the range [0, nbDims (2)]. Provided axis is: 5", "dynamic/axis", "not one of"),
+        ("Rank of sequence_lens must be one. Current rank of sequence lens = 2", "dynamic/cannot-work", "dimensions"),
+        (
+            "graph.cpp::symbolicExecute::539] Error Code 4: Internal Error (/OneHot: an IIOneHotLayer cannot be used "
+            "to compute a shape tensor)",
+            "operators/needs-constant",
+            "10.7",
+        ),
         ("UNSUPPORTED_NODE: false", "operators/unsupported", "not supported"),
         (
             'creator && "Plugin not found, are the plugin name, version, and namespace correct?"',

@@ -17,6 +17,7 @@ from friction_tui.kinds.kind import Kind
 from friction_tui.model.opened import open_model
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.rules.context import CheckContext
+from friction_tui.rules.operators import older_forms
 from friction_tui.rules.operators.older_tensorrt import check
 from friction_tui.rules.operators.operator_tables import support
 from friction_tui.vocabulary.finding import Severity
@@ -76,12 +77,26 @@ TAKEN = {
     "IsInf": "g (float[4] q) => (bool[4] y) { y = IsInf (q) }",
     "Slice": "g (float[1,1,4,4] x, int64[1] s) => (float[a,b,c,d] y) <int64[1] z = {0}, int64[1] e = {2}> "
     "{ t = Add (s, s) y = Slice (x, z, e, t) }",
+}
+"""What came with a later TensorRT, by operator, at opset 24."""
+
+FORMS = {
     "Pow": "g (int64[4] x) => (int64[4] y) <int64 two = {2}> { y = Pow (x, two) }",
     "Einsum": "g (float[2,3,4] x, float[4,5] w) => (float[2,3,5] y) "
     """{ y = Einsum <equation = "...j,jk->...k"> (x, w) }""",
     "GridSample": "g (float[1,1,4,4,4] x, float[1,2,2,2,3] grid) => (float[1,1,2,2,2] y) { y = GridSample (x, grid) }",
 }
-"""What came with a later TensorRT, by operator, at opset 24."""
+"""Forms that came later than their operator, at opset 24."""
+
+
+@pytest.mark.parametrize("op", FORMS)
+def test_a_form_that_came_later_is_taken_by_the_installed_one(op: str, judge: Any, tmp_path: Path) -> None:
+    pytest.importorskip("tensorrt_rtx", reason="its parser needs no GPU")
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.parser.parse_model(f'<ir_version: 11, opset_import: ["":24]> {FORMS[op]}'), path)
+    (note,) = judge(older_forms.check, path)
+    assert (note.kind, note.severity) == ("older/form-since", Severity.NOTE)
+    assert refusals(open_model(path), on_batch=lambda _: None) == []
 
 
 @pytest.mark.parametrize("op", TAKEN)
@@ -111,17 +126,17 @@ def test_a_one_hot_that_computes_a_shape_is_named_and_one_that_computes_data_is_
     shape = """g (float[n,4] x) => (float[a,b] y) <int64[1] one = {1}, int64[1] at = {0}, int64[1] two = {2}> {
         s = Shape <start = 0, end = 1> (x) v = Concat <axis = 0> (one, s) d = Constant <value_int = 2> ()
         [hot] h = OneHot (at, d, v) r = Reshape (h, two) y = Tile (x, r) }"""
-    (note,) = judge(check, shape, opset=17, profile=Profile(ranges={"n": Range(2, 3, 4)}))
+    (note,) = judge(older_forms.check, shape, opset=17, profile=Profile(ranges={"n": Range(2, 3, 4)}))
     assert (note.names, "10.7" in note.cause, "10.8" in note.title) == (("hot",), True, True)
     data = """g (int64[n] x) => (float[n,4] y) <int64 d = {4}, float[2] v = {0, 1}> { [hot] y = OneHot (x, d, v) }"""
-    assert judge(check, data, opset=17) == []
+    assert judge(older_forms.check, data, opset=17) == []
 
 
 def test_a_squeeze_without_axes_is_named_on_a_dynamic_input_only(judge: Any) -> None:
     dynamic = "g (float[n,1,4] x) => (float[a,b] y) { [sq] y = Squeeze (x) }"
-    (note,) = judge(check, dynamic, profile=Profile(ranges={"n": Range(2, 3, 4)}))
+    (note,) = judge(older_forms.check, dynamic, profile=Profile(ranges={"n": Range(2, 3, 4)}))
     assert (note.names, "11.5" in note.title) == (("sq",), True)
-    assert judge(check, "g (float[2,1,4] x) => (float[2,4] y) { y = Squeeze (x) }") == []
+    assert judge(older_forms.check, "g (float[2,1,4] x) => (float[2,4] y) { y = Squeeze (x) }") == []
 
 
 def test_computed_scales_of_a_resize(judge: Any) -> None:
