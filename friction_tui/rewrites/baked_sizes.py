@@ -12,6 +12,8 @@ import onnx
 from friction_tui.rewrites.base import CannotRewrite, Exactness
 from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
 
+_LONGEST = 100_000
+"""Nodes in a row beyond which a graph is taken to have a cycle."""
 _TO_THE_END = np.iinfo(np.int64).max
 
 
@@ -347,6 +349,61 @@ def _looked_up(graph: GraphEditor, gather: onnx.NodeProto, rows: str) -> str:
     return graph.concat([*sizes, *([graph.const(rest)] if rest else [])])
 
 
+@node_rewrite(
+    "fit-to-first",
+    "cut or pad with zeros what lost its remainder to the size of the skip connection",
+    *((("", op)) for op in sorted(_JOINS)),
+)
+def fit_to_first(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Of two image-like tensors that meet, the one further from the input gets the spatial sizes of the other.
+
+    Where they fit nothing changes; where they do not, which is where a size does not divide by the stride, the
+    original fails. A U-Net pads so by its own code (`F.pad` with the difference of the sizes).
+    """
+    if len(node.input) != 2 or graph.opset < 13:
+        raise CannotRewrite("not two tensors meet" if graph.opset >= 13 else "opset 13 is needed")
+    rank = graph.rank(node.input[0])
+    axes = [axis for axis in _met(node, graph, rank) if axis > 1]
+    if rank < 3 or graph.rank(node.input[1]) != rank:
+        raise CannotRewrite("the tensors are not images or sequences of one rank")
+    depths = [_depth(name, graph) for name in node.input]
+    moved = int(depths[1] > depths[0])
+    if depths[0] == depths[1]:
+        raise CannotRewrite("it is not clear which is the skip connection")
+    kept, fitted = node.input[1 - moved], node.input[moved]
+    wanted = graph.concat([graph.size(kept, axis) for axis in axes])
+    at = graph.const(axes)
+    fitted = graph.op("Slice", [fitted, graph.const([0] * len(axes)), wanted, at])
+    given = graph.op("Gather", [graph.shape(fitted), at], axis=0)
+    behind = graph.op("Sub", [wanted, given])
+    others = graph.const([0] * (2 * rank - len(axes)))
+    if axes != list(range(rank - len(axes), rank)):
+        raise CannotRewrite("the axes that meet are not the last ones")
+    fitted = graph.op("Pad", [fitted, graph.concat([others, behind])])
+    inputs = [fitted if number == moved else name for number, name in enumerate(node.input)]
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    graph.op(node.op_type, inputs, node.output[0], **attributes)
+
+
+def _depth(name: str, graph: GraphEditor) -> int:
+    """How many nodes the longest way from an input or a stored tensor to `name` has."""
+    known: dict[str, int] = {}
+    pending = [name]
+    while pending:
+        current = pending[-1]
+        writer = graph.writer(current)
+        reads = [one for one in writer.input if one] if writer is not None else []
+        waiting = [one for one in reads if one not in known]
+        if current in known or not waiting:
+            known.setdefault(current, max((known[one] + 1 for one in reads), default=0))
+            pending.pop()
+        elif len(pending) > len(known) + len(waiting) + _LONGEST:
+            raise CannotRewrite("the graph has a cycle")
+        else:
+            pending.extend(waiting)
+    return known[name]
+
+
 REWRITES = (
     reshape_follow_input,
     reshape_batch_copy,
@@ -360,4 +417,5 @@ REWRITES = (
     squeeze_fixed_axes,
     expand_constant,
     table_follow_partner,
+    fit_to_first,
 )

@@ -217,3 +217,33 @@ def test_a_cut_batch_is_found_behind_the_node_that_fails() -> None:
     recipe = Recipe(source=Source(str(model.path)), profile=Profile({"n": Range(1, 2, 4)}))
     found = with_offers(model, judged(model, recipe).findings)
     assert ["slice-to-the-end"] in [[fix.rewrite for fix in one.fixes if fix.rewrite] for one in found]
+
+
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("join", ["Concat <axis = 1>", "Add"])
+def test_a_skip_connection_fits_at_odd_sizes(join: str, swap: bool) -> None:
+    pair = "(u, x)" if swap else "(x, u)"
+    channels = 8 if join.startswith("Concat") else 4
+    text = f"""g (float[n,4,h,w] x) => (float[n,{channels},h,w] y) {{
+        p = MaxPool <kernel_shape = [2,2], strides = [2,2]> (x)
+        u = Resize <mode = "nearest"> (p, , scales)
+        y = {join} {pair} }}"""
+    shapes = {"x": [[1, 4, 4, 4], [1, 4, 9, 6], [2, 4, 17, 13]]}
+
+    def expected(x: np.ndarray) -> np.ndarray:
+        rows, columns = x.shape[2] // 2, x.shape[3] // 2
+        even = x[:, :, : 2 * rows, : 2 * columns]
+        pooled = even.reshape(*x.shape[:2], rows, 2, columns, 2).max(axis=(3, 5))
+        up = np.zeros_like(x)
+        up[:, :, : 2 * rows, : 2 * columns] = pooled.repeat(2, axis=2).repeat(2, axis=3)
+        both = (up, x) if swap else (x, up)
+        return np.concatenate(both, axis=1) if join.startswith("Concat") else up + x
+
+    op = join.partition(" ")[0]
+    follows("fit-to-first", op, text, expected, shapes, scales=np.array([1, 1, 2, 2], np.float32))
+
+
+def test_what_meets_at_one_depth_is_no_skip_connection() -> None:
+    text = "g (float[n,4,h,w] x, float[n,4,h2,w2] z) => (float[a,b,c,d] y) { y = Add (x, z) }"
+    with pytest.raises(CannotRewrite, match="which is the skip connection"):
+        rewritten(model_of(text), REWRITES["fit-to-first"], "Add")
