@@ -10,7 +10,8 @@ import numpy as np
 import onnx
 
 from friction_tui.rewrites.base import CannotRewrite, Exactness
-from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
+from friction_tui.rewrites.graph_editor import Dims, GraphEditor, node_rewrite
+from friction_tui.rewrites.known_values import KnownValues
 
 _LONGEST = 100_000
 """Nodes in a row beyond which a graph is taken to have a cycle."""
@@ -101,7 +102,7 @@ def reshape_copy_zero(node: onnx.NodeProto, graph: GraphEditor) -> None:
 @node_rewrite("expand-follow-partner", "expand to the batch of what it meets", ("", "Expand"))
 def expand_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """Entries of a constant Expand target follow the tensor that the result is joined with (class tokens, masks)."""
-    target = [int(size) for size in graph.require_constant(graph.input(node, 1), "the target shape").reshape(-1)]
+    target = _numbers(graph, graph.input(node, 1), "the target shape")
     axes, partner = _free_axes_of_partner(node, graph, len(target))
     graph.op("Expand", [node.input[0], _sizes_from(graph, target, axes, partner)], node.output[0])
 
@@ -109,12 +110,36 @@ def expand_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
 @node_rewrite("tile-follow-partner", "repeat as often as what it meets is large", ("", "Tile"))
 def tile_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """Repeats of an axis of size 1 follow the tensor that the result is joined with."""
-    repeats = [int(count) for count in graph.require_constant(graph.input(node, 1), "the repeats").reshape(-1)]
+    repeats = _numbers(graph, graph.input(node, 1), "the repeats")
     axes, partner = _free_axes_of_partner(node, graph, len(repeats))
+    sizes = _sizes(graph, node.input[0])
     for axis in axes:
-        if graph.static_dim(node.input[0], axis) != 1:
+        if sizes is None or sizes[axis] != 1:
             raise CannotRewrite(f"axis {axis} of the repeated tensor has more than one entry")
     graph.op("Tile", [node.input[0], _sizes_from(graph, repeats, axes, partner)], node.output[0])
+
+
+def _numbers(graph: GraphEditor, name: str, what: str) -> list[int]:
+    """The values of an operand that is constant or worked out from constants and fixed sizes."""
+    value = KnownValues(graph).of(name) if name else None
+    if value is None:
+        raise CannotRewrite(f"{what} {name} depends on an input".replace("  ", " "))
+    return [int(number) for number in value.reshape(-1)]
+
+
+def _sizes(graph: GraphEditor, name: str) -> Dims | None:
+    """Sizes of a tensor, also behind an Expand whose target ONNX's inference does not work out."""
+    found, writer = graph.dims(name), graph.writer(name)
+    if (
+        writer is None
+        or writer.op_type != "Expand"
+        or (found is not None and all(isinstance(one, int) for one in found))
+    ):
+        return found
+    target, sizes = KnownValues(graph).of(writer.input[1]), graph.dims(writer.input[0])
+    if target is None or sizes is None or len(sizes) != target.size:
+        return found
+    return [size if wanted == 1 else int(wanted) for size, wanted in zip(sizes, target.reshape(-1), strict=True)]
 
 
 def _free_axes_of_partner(node: onnx.NodeProto, graph: GraphEditor, rank: int) -> tuple[list[int], str]:

@@ -247,3 +247,17 @@ def test_what_meets_at_one_depth_is_no_skip_connection() -> None:
     text = "g (float[n,4,h,w] x, float[n,4,h2,w2] z) => (float[a,b,c,d] y) { y = Add (x, z) }"
     with pytest.raises(CannotRewrite, match="which is the skip connection"):
         rewritten(model_of(text), REWRITES["fit-to-first"], "Add")
+
+
+def test_a_class_token_that_the_exporter_expands_before_it_repeats_it() -> None:
+    """`parameter.repeat(N, 1, 1)`: an Expand by a computed shape of ones, then a Tile."""
+    text = """g (float[n,5,8] x) => (float[n,6,8] y) <int64[1] three = {3}, int64[3] r = {2,1,1}> {
+        ones = ConstantOfShape <value = int64[1] {1}> (three)
+        e = Expand (token, ones)  t = Tile (e, r)  y = Concat <axis = 1> (t, x) }"""
+    token = TABLE[:, :1]
+    shapes = {"x": [[1, 5, 8], [2, 5, 8], [4, 5, 8]]}
+
+    def expected(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([token.repeat(len(x), axis=0), x], axis=1)
+
+    follows("tile-follow-partner", "Tile", text, expected, shapes, token=token)
