@@ -195,7 +195,7 @@ constants and from sizes without a range. A condition that merely happens to be 
     ),
     quiet=But(ranges={"n": (1, 2, 4), "c": (1, 1, 1)}),
     reads_sizes=True,
-    rewrites=("inline-if", "if-branch-of-larger-sizes"),
+    rewrites=("inline-if", "if-branch-of-larger-sizes", "if-same-rank"),
 )
 
 BRANCH_CANNOT_WORK = ControlKind(

@@ -153,6 +153,7 @@ skip connection no longer fits.
         weights=(Weights("k", (4, 4, 4, 4)),),
     ),
     quiet=But(ranges={"h": (64, 64, 64)}),
+    rewrites=("fit-to-first",),
 )
 
 TABLE_TOO_SHORT = DynamicKind(
@@ -269,6 +270,7 @@ on the input; TensorRT fixes the rank when it builds.
     quiet=But("axes = {0", "axes = {2"),
     rewrites=(
         "squeeze-fixed-axes",
+        "working-branch",
         "drop-squeeze",
     ),
 )

@@ -137,6 +137,7 @@ they differ at opt, the build fails: `Dimensions with name batch must be equal`.
         ranges={"a[0]": (1, 2, 4), "b[0]": (1, 3, 4)},
     ),
     quiet=But(ranges={"a[0]": (1, 2, 4), "b[0]": (1, 2, 4)}),
+    rewrites=("separate-symbols",),
 )
 
 SHAPE_VALUES = ProfileKind(

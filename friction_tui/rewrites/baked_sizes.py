@@ -10,8 +10,11 @@ import numpy as np
 import onnx
 
 from friction_tui.rewrites.base import CannotRewrite, Exactness
-from friction_tui.rewrites.graph_editor import GraphEditor, node_rewrite
+from friction_tui.rewrites.graph_editor import Dims, GraphEditor, node_rewrite
+from friction_tui.rewrites.known_values import KnownValues
 
+_LONGEST = 100_000
+"""Nodes in a row beyond which a graph is taken to have a cycle."""
 _TO_THE_END = np.iinfo(np.int64).max
 
 
@@ -99,7 +102,7 @@ def reshape_copy_zero(node: onnx.NodeProto, graph: GraphEditor) -> None:
 @node_rewrite("expand-follow-partner", "expand to the batch of what it meets", ("", "Expand"))
 def expand_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """Entries of a constant Expand target follow the tensor that the result is joined with (class tokens, masks)."""
-    target = [int(size) for size in graph.require_constant(graph.input(node, 1), "the target shape").reshape(-1)]
+    target = _numbers(graph, graph.input(node, 1), "the target shape")
     axes, partner = _free_axes_of_partner(node, graph, len(target))
     graph.op("Expand", [node.input[0], _sizes_from(graph, target, axes, partner)], node.output[0])
 
@@ -107,12 +110,36 @@ def expand_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
 @node_rewrite("tile-follow-partner", "repeat as often as what it meets is large", ("", "Tile"))
 def tile_follow_partner(node: onnx.NodeProto, graph: GraphEditor) -> None:
     """Repeats of an axis of size 1 follow the tensor that the result is joined with."""
-    repeats = [int(count) for count in graph.require_constant(graph.input(node, 1), "the repeats").reshape(-1)]
+    repeats = _numbers(graph, graph.input(node, 1), "the repeats")
     axes, partner = _free_axes_of_partner(node, graph, len(repeats))
+    sizes = _sizes(graph, node.input[0])
     for axis in axes:
-        if graph.static_dim(node.input[0], axis) != 1:
+        if sizes is None or sizes[axis] != 1:
             raise CannotRewrite(f"axis {axis} of the repeated tensor has more than one entry")
     graph.op("Tile", [node.input[0], _sizes_from(graph, repeats, axes, partner)], node.output[0])
+
+
+def _numbers(graph: GraphEditor, name: str, what: str) -> list[int]:
+    """The values of an operand that is constant or worked out from constants and fixed sizes."""
+    value = KnownValues(graph).of(name) if name else None
+    if value is None:
+        raise CannotRewrite(f"{what} {name} depends on an input".replace("  ", " "))
+    return [int(number) for number in value.reshape(-1)]
+
+
+def _sizes(graph: GraphEditor, name: str) -> Dims | None:
+    """Sizes of a tensor, also behind an Expand whose target ONNX's inference does not work out."""
+    found, writer = graph.dims(name), graph.writer(name)
+    if (
+        writer is None
+        or writer.op_type != "Expand"
+        or (found is not None and all(isinstance(one, int) for one in found))
+    ):
+        return found
+    target, sizes = KnownValues(graph).of(writer.input[1]), graph.dims(writer.input[0])
+    if target is None or sizes is None or len(sizes) != target.size:
+        return found
+    return [size if wanted == 1 else int(wanted) for size, wanted in zip(sizes, target.reshape(-1), strict=True)]
 
 
 def _free_axes_of_partner(node: onnx.NodeProto, graph: GraphEditor, rank: int) -> tuple[list[int], str]:
@@ -347,6 +374,61 @@ def _looked_up(graph: GraphEditor, gather: onnx.NodeProto, rows: str) -> str:
     return graph.concat([*sizes, *([graph.const(rest)] if rest else [])])
 
 
+@node_rewrite(
+    "fit-to-first",
+    "cut or pad with zeros what lost its remainder to the size of the skip connection",
+    *((("", op)) for op in sorted(_JOINS)),
+)
+def fit_to_first(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """Of two image-like tensors that meet, the one further from the input gets the spatial sizes of the other.
+
+    Where they fit nothing changes; where they do not, which is where a size does not divide by the stride, the
+    original fails. A U-Net pads so by its own code (`F.pad` with the difference of the sizes).
+    """
+    if len(node.input) != 2 or graph.opset < 13:
+        raise CannotRewrite("not two tensors meet" if graph.opset >= 13 else "opset 13 is needed")
+    rank = graph.rank(node.input[0])
+    axes = [axis for axis in _met(node, graph, rank) if axis > 1]
+    if rank < 3 or graph.rank(node.input[1]) != rank:
+        raise CannotRewrite("the tensors are not images or sequences of one rank")
+    depths = [_depth(name, graph) for name in node.input]
+    moved = int(depths[1] > depths[0])
+    if depths[0] == depths[1]:
+        raise CannotRewrite("it is not clear which is the skip connection")
+    kept, fitted = node.input[1 - moved], node.input[moved]
+    wanted = graph.concat([graph.size(kept, axis) for axis in axes])
+    at = graph.const(axes)
+    fitted = graph.op("Slice", [fitted, graph.const([0] * len(axes)), wanted, at])
+    given = graph.op("Gather", [graph.shape(fitted), at], axis=0)
+    behind = graph.op("Sub", [wanted, given])
+    others = graph.const([0] * (2 * rank - len(axes)))
+    if axes != list(range(rank - len(axes), rank)):
+        raise CannotRewrite("the axes that meet are not the last ones")
+    fitted = graph.op("Pad", [fitted, graph.concat([others, behind])])
+    inputs = [fitted if number == moved else name for number, name in enumerate(node.input)]
+    attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+    graph.op(node.op_type, inputs, node.output[0], **attributes)
+
+
+def _depth(name: str, graph: GraphEditor) -> int:
+    """How many nodes the longest way from an input or a stored tensor to `name` has."""
+    known: dict[str, int] = {}
+    pending = [name]
+    while pending:
+        current = pending[-1]
+        writer = graph.writer(current)
+        reads = [one for one in writer.input if one] if writer is not None else []
+        waiting = [one for one in reads if one not in known]
+        if current in known or not waiting:
+            known.setdefault(current, max((known[one] + 1 for one in reads), default=0))
+            pending.pop()
+        elif len(pending) > len(known) + len(waiting) + _LONGEST:
+            raise CannotRewrite("the graph has a cycle")
+        else:
+            pending.extend(waiting)
+    return known[name]
+
+
 REWRITES = (
     reshape_follow_input,
     reshape_batch_copy,
@@ -360,4 +442,5 @@ REWRITES = (
     squeeze_fixed_axes,
     expand_constant,
     table_follow_partner,
+    fit_to_first,
 )

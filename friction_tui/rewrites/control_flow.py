@@ -152,6 +152,45 @@ def _branch_of_larger_sizes(node: onnx.NodeProto, graph: GraphEditor) -> None:
     keep_branch(node, graph, taken=bool(condition.reshape(-1)[0]))
 
 
+def _same_rank(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """The If with the Squeeze or Unsqueeze at the end of one branch left out, so that both give one rank."""
+    branches = {name: body_of(node, name) for name in ("then_branch", "else_branch")}
+    ranks = {name: _rank_of(branch.output[0], graph) for name, branch in branches.items()}
+    if None in ranks.values() or len(set(ranks.values())) == 1 or len(node.output) != 1:
+        raise CannotRewrite("the branches do not differ in rank")
+    low, high = sorted(branches, key=lambda name: ranks[name] or 0)
+    for name, op in ((low, "Squeeze"), (high, "Unsqueeze")):
+        branch = onnx.GraphProto()
+        branch.CopyFrom(branches[name])
+        last = next((one for one in branch.node if branch.output[0].name in one.output), None)
+        before = graph.dims(last.input[0]) if last is not None else None
+        other = ranks[high if name == low else low]
+        if last is None or last.op_type != op or before is None or len(before) != other:
+            continue
+        last.CopyFrom(helper.make_node("Identity", [last.input[0]], list(last.output), name=last.name))
+        of = branch.output[0].type.tensor_type
+        of.CopyFrom(helper.make_tensor_type_proto(of.elem_type, before).tensor_type)
+        changed = {**branches, name: branch}
+        graph.op("If", list(node.input), node.output[0], **changed)
+        return
+    raise CannotRewrite("neither branch ends in a Squeeze or Unsqueeze that makes the difference")
+
+
+def if_same_rank(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
+    """Both branches of each If with one rank. Declared outputs lose the shape that the other rank had."""
+    proto = replaced(model, _ifs(model, paths), _same_rank)
+    for value in proto.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    editor = GraphEditor(proto, model.path.parent)
+    for value, before in zip(proto.graph.output, model.proto.graph.output, strict=True):
+        now = editor.dims(value.name)
+        if now is None or len(now) == len(_shape_of(before).dim):
+            value.CopyFrom(before)
+        else:
+            _shape_of(value).CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, now).tensor_type.shape)
+    return proto
+
+
 def keep_branch(node: onnx.NodeProto, graph: GraphEditor, *, taken: bool) -> None:
     """Add the nodes of one branch of an If, ending in the If's outputs."""
     branch = body_of(node, "then_branch" if taken else "else_branch")
@@ -407,6 +446,14 @@ IF_BRANCH_OF_LARGER_SIZES = Rewriter(
     changes="the condition is not tested any more: right for sizes at which it chose this branch",
     ops=(("", "If"),),
 )
+IF_SAME_RANK = Rewriter(
+    "if-same-rank",
+    "keep the axis that one branch drops or adds",
+    if_same_rank,
+    Exactness.CHANGES,
+    changes="both branches give the same rank: an axis of size 1 that one of them dropped or added is as in the other",
+    ops=(("", "If"),),
+)
 WORKING_BRANCH = Rewriter("working-branch", "keep the branch that can work", working_branch)
 REWRITES = (
     inline_if,
@@ -416,5 +463,6 @@ REWRITES = (
     unroll_scan,
     if_to_where,
     IF_BRANCH_OF_LARGER_SIZES,
+    IF_SAME_RANK,
     WORKING_BRANCH,
 )

@@ -233,4 +233,55 @@ def _sampled_regions(node: onnx.NodeProto, graph: GraphEditor, ratio: int) -> No
         graph.op("AveragePool", [sampled], node.output[0], kernel_shape=[ratio] * 2, strides=[ratio] * 2)
 
 
-REWRITES: tuple[Rewriter, ...] = (nms, roi_align, roi_align_adaptive)
+@node_rewrite("max-roi-pool-masks", "take the maximum over a mask of each cell", ("", "MaxRoiPool"))
+def max_roi_pool(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """MaxRoiPool → each region's map, the maximum over the columns of each cell, then over its rows.
+
+    The borders are computed as ONNX Runtime does: corners rounded half away from zero, the far ones included, cells
+    rounded outwards, cut at the image. A cell without a point is 0.
+    """
+    image, regions = node.input
+    dtype = graph.dtype(image)
+    if dtype not in FLOATS:
+        raise CannotRewrite("the image is not float")
+    if graph.opset < 13:
+        raise NeedsOpset(13)
+    counts = [int(count) for count in graph.attribute(node, "pooled_shape")]
+
+    def number(value: npt.ArrayLike) -> str:
+        return graph.const(value, np.float32)
+
+    def binary(op: str, *names: str) -> str:
+        return graph.op(op, list(names))
+
+    wide = graph.cast(regions, TensorProto.FLOAT)
+    batch = graph.cast(graph.squeeze(graph.slice(wide, 0, 1, 1), [1]), TensorProto.INT64)
+    scaled = binary("Mul", graph.slice(wide, 1, 5, 1), number(graph.attribute(node, "spatial_scale", 1.0)))
+    whole = graph.op("Floor", [graph.op("Abs", [scaled])])
+    up = graph.cast(
+        binary("GreaterOrEqual", binary("Sub", graph.op("Abs", [scaled]), whole), number(0.5)), TensorProto.FLOAT
+    )
+    rounded = binary("Mul", graph.op("Sign", [scaled]), binary("Add", whole, up))
+    x1, y1, x2, y2 = graph.split(rounded, [1] * 4, 1)  # [R, 1]
+    lowest = graph.const(np.array(np.finfo(helper.tensor_dtype_to_np_dtype(dtype)).min), graph.numpy_dtype(image))
+    found, full = graph.op("Gather", [image, batch], axis=0), []  # [R, C, H, W]
+    for axis, low, high, count in ((3, x1, x2, counts[1]), (2, y1, y2, counts[0])):
+        size = graph.cast(graph.size(image, axis), TensorProto.FLOAT)
+        length = binary("Max", binary("Add", binary("Sub", high, low), number(1.0)), number(1.0))
+        cell = binary("Div", length, number(float(count)))
+        places = graph.unsqueeze(graph.cast(graph.arange(graph.size(image, axis)), TensorProto.FLOAT), [0])  # [1, size]
+        cells, filled = [], []
+        for position in range(count):
+            start = binary("Add", graph.op("Floor", [binary("Mul", cell, number(float(position)))]), low)
+            end = binary("Add", graph.op("Ceil", [binary("Mul", cell, number(position + 1.0))]), low)
+            start, end = (binary("Min", binary("Max", edge, number(0.0)), size) for edge in (start, end))
+            inside = binary("And", binary("GreaterOrEqual", places, start), binary("Less", places, end))  # [R, size]
+            mask = graph.unsqueeze(inside, [1, 2 if axis == 3 else 3])
+            cells.append(graph.reduce("ReduceMax", binary("Where", mask, found, lowest), [axis]))
+            filled.append(binary("Less", start, end))
+        found = graph.concat(cells, axis)
+        full.append(graph.unsqueeze(graph.concat(filled, 1), [1, 2 if axis == 3 else 3]))
+    graph.op("Where", [binary("And", *full), found, graph.const(np.array(0), graph.numpy_dtype(image))], node.output[0])
+
+
+REWRITES: tuple[Rewriter, ...] = (nms, roi_align, roi_align_adaptive, max_roi_pool)

@@ -37,18 +37,24 @@ def number_labels(model: OpenedModel, paths: Sequence[str]) -> onnx.ModelProto:
     texts |= {node.output[0] for node in proto.graph.node if _is_text_constant(node)}
     numbers: set[str] = set()
     tables: set[str] = set()
+    printed: dict[str, int] = {}
+    constant = _constant_texts(proto, texts)
+    for output in [value for value in proto.graph.output if value.name in constant]:
+        proto.graph.output.remove(output)
     index = 0
     while index < len(proto.graph.node):
-        make = _replacement(proto.graph.node[index], editor, texts, numbers, tables)
+        make = _replacement(proto.graph.node[index], editor, texts, numbers, tables, printed)
         before = len(proto.graph.node)
         if make is not None:
             editor.place(proto.graph, index, make)
         index += len(proto.graph.node) - before + 1
-    if not numbers | tables:
+    if not (numbers or tables or constant or printed):
         raise CannotRewrite("no label of text and no map is made here")
     for output in proto.graph.output:
         if output.name in numbers:
             output.type.tensor_type.elem_type = TensorProto.INT64
+        elif output.name in printed:
+            output.type.tensor_type.elem_type = printed[output.name]
         elif output.name in tables:
             output.type.CopyFrom(helper.make_tensor_type_proto(TensorProto.FLOAT, [None, None]))
     forget_shapes(proto)
@@ -66,10 +72,28 @@ def _is_text_constant(node: onnx.NodeProto) -> bool:
     )
 
 
+def _constant_texts(proto: onnx.ModelProto, texts: set[str]) -> set[str]:
+    """The outputs of the model that hold the same text each time: the stored lists themselves."""
+    same = set(texts)
+    for node in proto.graph.node:
+        if node.op_type in ("Identity", "Reshape", "Squeeze", "Unsqueeze") and node.input[0] in same:
+            same.update(node.output)
+    names = {value.name for value in proto.graph.output}
+    return names & same if len(names - same) else set()
+
+
 def _replacement(
-    node: onnx.NodeProto, editor: GraphEditor, texts: set[str], numbers: set[str], tables: set[str]
+    node: onnx.NodeProto,
+    editor: GraphEditor,
+    texts: set[str],
+    numbers: set[str],
+    tables: set[str],
+    printed: dict[str, int],
 ) -> Callable[[], None] | None:
     """What adds the nodes in place of one that makes a label or a map, None for any other; notes what it makes."""
+    if node.op_type == "Cast" and editor.attribute(node, "to") == TensorProto.STRING and node.input[0] not in numbers:
+        printed[node.output[0]] = editor.dtype(node.input[0])
+        return lambda: editor.put(helper.make_node("Identity", node.input, node.output, name=node.name))
     chosen = node.op_type in ("Gather", "ArrayFeatureExtractor") and node.input[0] in texts
     if chosen or (node.op_type == "LabelEncoder" and editor.attribute(node, "values_strings")):
         if node.op_type == "Gather" and len(editor.static_dims(node.input[0])) != 1:
@@ -121,7 +145,8 @@ REWRITES = (
         "give the number of the class instead of its label, probabilities as a table",
         number_labels,
         Exactness.CHANGES,
-        changes="an output that held text holds the position in the list of labels, one that held maps a table",
+        changes="an output that held text holds the position in the list of labels, or the number that was printed, "
+        "one that held maps a table; one that held the list itself is left out",
         ops=(
             ("", "Gather"),
             ("", "Cast"),

@@ -263,6 +263,30 @@ def separate_output(_: OpenedModel, proto: onnx.ModelProto) -> int:
     return changed
 
 
+def separate_symbols(_: OpenedModel, proto: onnx.ModelProto) -> int:
+    """Give each free size of an input its own name, where one input has a name twice or it is no name, such as `?`.
+
+    Exporters write one placeholder for every size that is free, and TensorRT takes equal names for equal sizes. What
+    is declared of tensors behind the inputs loses these names.
+    """
+    taken: set[str] = set()
+    for value in proto.graph.input:
+        names = [dim.dim_param for dim in value.type.tensor_type.shape.dim if dim.dim_param]
+        taken.update(name for name in names if names.count(name) > 1 or not any(map(str.isalnum, name)))
+    changed = 0
+    for value in proto.graph.input:
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim):
+            if dim.dim_param in taken:
+                dim.dim_param = f"{value.name}_{axis}"
+                changed += 1
+    for graph in graphs_of(proto.graph):
+        for value in (*graph.output, *graph.value_info):
+            for dim in value.type.tensor_type.shape.dim:
+                if dim.dim_param in taken:
+                    dim.ClearField("dim_param")
+    return changed
+
+
 def _first_line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__)
 
@@ -295,6 +319,7 @@ REWRITES = (
     repair("name-nodes", "give every node a name of its own", name_nodes),
     repair("dense-initializers", "write sparse initializers out in full", dense_initializers),
     repair("drop-false-shapes", "declare the shapes that the graph computes", drop_false_shapes),
+    repair("separate-symbols", "give sizes that only share a placeholder names of their own", separate_symbols),
     repair(
         "declare-outputs",
         "make outputs of the tensors that nothing reads",

@@ -217,3 +217,47 @@ def test_a_cut_batch_is_found_behind_the_node_that_fails() -> None:
     recipe = Recipe(source=Source(str(model.path)), profile=Profile({"n": Range(1, 2, 4)}))
     found = with_offers(model, judged(model, recipe).findings)
     assert ["slice-to-the-end"] in [[fix.rewrite for fix in one.fixes if fix.rewrite] for one in found]
+
+
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("join", ["Concat <axis = 1>", "Add"])
+def test_a_skip_connection_fits_at_odd_sizes(join: str, swap: bool) -> None:
+    pair = "(u, x)" if swap else "(x, u)"
+    channels = 8 if join.startswith("Concat") else 4
+    text = f"""g (float[n,4,h,w] x) => (float[n,{channels},h,w] y) {{
+        p = MaxPool <kernel_shape = [2,2], strides = [2,2]> (x)
+        u = Resize <mode = "nearest"> (p, , scales)
+        y = {join} {pair} }}"""
+    shapes = {"x": [[1, 4, 4, 4], [1, 4, 9, 6], [2, 4, 17, 13]]}
+
+    def expected(x: np.ndarray) -> np.ndarray:
+        rows, columns = x.shape[2] // 2, x.shape[3] // 2
+        even = x[:, :, : 2 * rows, : 2 * columns]
+        pooled = even.reshape(*x.shape[:2], rows, 2, columns, 2).max(axis=(3, 5))
+        up = np.zeros_like(x)
+        up[:, :, : 2 * rows, : 2 * columns] = pooled.repeat(2, axis=2).repeat(2, axis=3)
+        both = (up, x) if swap else (x, up)
+        return np.concatenate(both, axis=1) if join.startswith("Concat") else up + x
+
+    op = join.partition(" ")[0]
+    follows("fit-to-first", op, text, expected, shapes, scales=np.array([1, 1, 2, 2], np.float32))
+
+
+def test_what_meets_at_one_depth_is_no_skip_connection() -> None:
+    text = "g (float[n,4,h,w] x, float[n,4,h2,w2] z) => (float[a,b,c,d] y) { y = Add (x, z) }"
+    with pytest.raises(CannotRewrite, match="which is the skip connection"):
+        rewritten(model_of(text), REWRITES["fit-to-first"], "Add")
+
+
+def test_a_class_token_that_the_exporter_expands_before_it_repeats_it() -> None:
+    """`parameter.repeat(N, 1, 1)`: an Expand by a computed shape of ones, then a Tile."""
+    text = """g (float[n,5,8] x) => (float[n,6,8] y) <int64[1] three = {3}, int64[3] r = {2,1,1}> {
+        ones = ConstantOfShape <value = int64[1] {1}> (three)
+        e = Expand (token, ones)  t = Tile (e, r)  y = Concat <axis = 1> (t, x) }"""
+    token = TABLE[:, :1]
+    shapes = {"x": [[1, 5, 8], [2, 5, 8], [4, 5, 8]]}
+
+    def expected(x: np.ndarray) -> np.ndarray:
+        return np.concatenate([token.repeat(len(x), axis=0), x], axis=1)
+
+    follows("tile-follow-partner", "Tile", text, expected, shapes, token=token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -32,7 +33,18 @@ from friction_tui.rewrites.control_flow import (
     unroll_loop,
     unroll_scan,
 )
-from tests.rewrites.mended import built, check_mends, difference, model_of, path_of, ran, random_feeds, rewritten
+from tests.rewrites.mended import (
+    Answer,
+    Shapes,
+    built,
+    check_mends,
+    difference,
+    model_of,
+    path_of,
+    ran,
+    random_feeds,
+    rewritten,
+)
 
 
 def loop(
@@ -301,3 +313,28 @@ def test_a_body_that_does_not_fit_its_loop_is_refused() -> None:
     )
     with pytest.raises(CannotRewrite, match="do not fit"):
         rewritten(model, unroll_loop, "Loop")
+
+
+@pytest.mark.parametrize(
+    ("then", "other"),
+    [
+        ("float[n,1,4] p) { p = Unsqueeze (x, one) }", "float[n,4] q) { q = Neg (x) }"),
+        ("float[n,4] p) { p = Abs (x) }", "float[n,1,4] q) { r = Neg (x)  q = Unsqueeze (r, one) }"),
+        ("float[4] p) { i = Slice (x, zero, one, zero)  p = Squeeze (i, zero) }", "float[n,4] q) { q = Neg (x) }"),
+    ],
+)
+def test_branches_of_one_rank_for_a_condition_on_values(then: str, other: str) -> None:
+    text = f"""g (float[n,4] x, bool c) => (float[a,b] y) {{
+        y = If (c) <then_branch = t () => ({then}, else_branch = e () => ({other}> }}"""
+    model = model_of(text, zero=np.array([0]), one=np.array([1]))
+    shapes: Shapes = {"x": [(1, 4), (2, 4), (4, 4)]}
+    after = REWRITES["if-same-rank"].run(model, [path_of(model, "If")])
+    onnx.checker.check_model(after, full_check=True)
+    assert built(model.proto, shapes).verdict != "ok"
+    assert built(after, shapes) == Answer("ok", "")
+    x = np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)
+    for taken in (True, False):
+        feeds = {"x": x, "c": np.array(taken)}
+        before, now = ran(model.proto, feeds)[0], ran(after, feeds)[0]
+        assert now.ndim == 2
+        assert np.array_equal(before.reshape(now.shape), now)

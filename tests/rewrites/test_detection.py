@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from friction_tui.model.opened import OpenedModel
 from friction_tui.rewrites.base import CannotRewrite
 from friction_tui.rewrites.deformable import deform_conv
-from friction_tui.rewrites.detection import nms, roi_align, roi_align_adaptive
+from friction_tui.rewrites.detection import max_roi_pool, nms, roi_align, roi_align_adaptive
 from tests.rewrites.mended import Shapes, check_mends, difference, model_of, ran, rewritten
 
 
@@ -239,3 +239,33 @@ def test_an_older_opset_is_refused() -> None:
     )
     with pytest.raises(CannotRewrite, match="opset 16"):
         rewritten(model, deform_conv, "deform_conv2d")
+
+
+def rois(count: int, size: int, images: int, seed: int) -> np.ndarray:
+    """Regions within the image, beyond it, of one point and turned round; corners at halves, too."""
+    rng = np.random.default_rng(seed)
+    corners = np.round((rng.random((count, 4)) * 1.6 - 0.3) * size * 2) / 2
+    corners[:, 2:] = np.where(rng.random((count, 1)) < 0.8, np.maximum(corners[:, 2:], corners[:, :2]), corners[:, 2:])
+    return np.concatenate([rng.integers(0, images, (count, 1)), corners], axis=1).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("pooled", "scale", "image"), [((3, 3), 0.5, "1,4,16,20"), ((2, 5), 1.0, "N,3,12,12"), ((7, 7), 0.25, "N,2,H,W")]
+)
+def test_the_maximum_of_each_cell_of_a_region(pooled: tuple[int, int], scale: float, image: str) -> None:
+    rows, columns = pooled
+    model = model_of(
+        f"""g (float[{image}] x, float[R,5] r) => (float[R,C,{rows},{columns}] y) {{
+        y = MaxRoiPool <pooled_shape = [{rows},{columns}], spatial_scale = {scale}> (x, r) }}"""
+    )
+    sizes = [
+        [*map(int, image.replace("N", n).replace("H", h).replace("W", h).split(","))]
+        for n, h in (("1", "8"), ("2", "9"), ("3", "16"))
+    ]
+    shapes: Shapes = {"x": sizes, "r": [(1, 5), (9, 5), (40, 5)]}
+
+    def feeds(point: int, seed: int) -> dict[str, np.ndarray]:
+        x = np.random.default_rng(seed).standard_normal(sizes[point]).astype(np.float32)
+        return {"x": x, "r": rois(shapes["r"][point][0], int(max(sizes[point][2:]) / scale), sizes[point][0], seed)}
+
+    check_mends(model, max_roi_pool, "MaxRoiPool", shapes=shapes, feeds=feeds)

@@ -92,3 +92,21 @@ def test_text_that_is_read_elsewhere_is_refused() -> None:
 def test_a_model_without_text_is_refused() -> None:
     with pytest.raises(CannotRewrite, match="no label"):
         NUMBERS.run(model_of("g (float[n,3] x) => (float[n,3] y) { y = Relu (x) }"), [])
+
+
+def test_a_list_of_names_beside_the_result_is_left_out() -> None:
+    model = model_of("g (float[n,3] x) => (float[n,3] y, string[3] all) { y = Abs (x)  all = Identity (names) }")
+    model.proto.graph.initializer.append(numpy_helper.from_array(np.array(NAMES, object), "names"))
+    after = NUMBERS.run(from_proto(model.proto, model.path), [])
+    assert [value.name for value in after.graph.output] == ["y"]
+    assert built(after).verdict == "ok"
+
+
+@pytest.mark.parametrize("dtype", ["float", "int64"])
+def test_a_number_that_was_printed_stays_a_number(dtype: str) -> None:
+    model = model_of(f"g ({dtype}[n,3] x) => (string[n,3] y) {{ a = Abs (x)  y = Cast <to = 8> (a) }}")
+    after = NUMBERS.run(model, [])
+    onnx.checker.check_model(after, full_check=True)
+    assert built(after).verdict == "ok"
+    feeds = {"x": np.array([[-1, 2, 3]], dtype if dtype == "int64" else np.float32)}
+    assert ran(after, feeds)[0].tolist() == [[1, 2, 3]]

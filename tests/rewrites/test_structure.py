@@ -10,10 +10,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from friction_tui.kinds import KINDS
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.base import CannotRewrite
-from tests.rewrites.mended import built, model_of, ran
+from friction_tui.session.at_once import judged
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
+from tests.rewrites.mended import Answer, Shapes, built, model_of, ran
 
 
 def model(
@@ -213,3 +216,26 @@ def test_a_graph_without_outputs_gives_what_nothing_reads() -> None:
     proto = repaired(model(nodes, outputs=()), "declare-outputs")
     assert [value.name for value in proto.graph.output] == ["b"]
     assert np.array_equal(ran(proto, {"x": X})[0], -np.maximum(X, 0))
+
+
+@pytest.mark.parametrize("name", ["?", "size"])
+def test_sizes_that_share_a_placeholder_get_names_of_their_own(name: str) -> None:
+    model = model_of("g (float[a,3,b,c] x, float[m,4] z) => (float[a,3,b,c] y, float[m,4] w) { y = Abs(x) w = Neg(z) }")
+    for value in (model.proto.graph.input[0], model.proto.graph.output[0]):
+        for axis in (0, 2, 3):
+            value.type.tensor_type.shape.dim[axis].dim_param = name
+    shapes: Shapes = {"x": [(1, 3, 48, 192), (2, 3, 48, 192), (6, 3, 48, 320)], "z": [(1, 4), (2, 4), (2, 4)]}
+    assert built(model.proto, shapes).verdict != "ok"
+    after = REWRITES["separate-symbols"].run(from_proto(model.proto, model.path), [])
+    assert built(after, shapes) == Answer("ok", "")
+    assert [dim.dim_param for dim in after.graph.input[0].type.tensor_type.shape.dim] == ["x_0", "", "x_2", "x_3"]
+    assert after.graph.input[1].type.tensor_type.shape.dim[0].dim_param == "m"
+    recipe = Recipe(source=Source("m"), profile=Profile({"x[0]": Range(1, 2, 6), "x[2]": Range(48, 48, 48)}))
+    (found,) = (one for one in judged(from_proto(model.proto, model.path), recipe).errors)
+    assert (found.kind, KINDS[found.kind].rewrites) == ("profile/same-symbol", ("separate-symbols",))
+
+
+def test_a_name_that_two_inputs_share_is_kept() -> None:
+    model = model_of("g (float[n,4] x, float[n,4] z) => (float[n,4] y) { y = Add(x, z) }")
+    with pytest.raises(CannotRewrite):
+        REWRITES["separate-symbols"].run(model, [])
