@@ -35,7 +35,9 @@ def instead(folder: Path) -> str:
     if inside:
         return f"There is one in {folder / inside[0]}."
     if (folder / "model_index.json").is_file():
-        return "It is a diffusers pipeline: open one of its models, a subfolder with a config.json."
+        return "It is a diffusers pipeline: write a factory that loads one of its models, path/file.py:factory."
+    if (folder / "adapter_config.json").is_file():
+        return "It holds an adapter (LoRA) only: merge it into its base model (`merge_and_unload()`) in a factory."
     if (folder / "tokenizer.json").is_file() or (folder / "tokenizer_config.json").is_file():
         return "It holds a tokenizer only: config.json and the weights are missing."
     return "Name the model file itself."

@@ -54,7 +54,16 @@ def understand(text: str, *, inputs: Sequence[InputSpec] = (), state_dict: str =
             raise NotASource(text, f"there is no file {path}", "Check the path.")
         chosen = factory or _default_factory(path)
         return Source(str(path), _framework(path), chosen, state_dict, tuple(inputs))
+    if what := _weights_alone(path):
+        beside = "Open that folder, or name" if "configuration" in what else "Name"
+        raise NotASource(text, what, f"{beside} the code that makes it: path/model.py:factory --state-dict {path}")
     kind = kind_of(path)
+    if kind is SourceKind.EXPORTED_PROGRAM and _is_compiled(path):
+        raise NotASource(
+            text,
+            "it was compiled by AOTInductor: machine code for one device, and no graph to convert",
+            "Open what it was compiled from: the module, or `torch.export.save(program, 'model.pt2')` of its program.",
+        )
     if state_dict and kind is not SourceKind.PYTORCH:
         raise NotASource(text, "a state dict needs the model it belongs to", "Name it as path/model.py:factory.")
     if kind is SourceKind.ONNX and path.is_dir():
@@ -174,6 +183,27 @@ def _framework(path: Path) -> SourceKind:
 def _required(arguments: ast.arguments) -> int:
     positional = len(arguments.posonlyargs) + len(arguments.args) - len(arguments.defaults)
     return positional + sum(default is None for default in arguments.kw_defaults)
+
+
+def _weights_alone(path: Path) -> str:
+    """What a file of weights without a model is; "" for any other."""
+    if not path.is_file() or not path.name.endswith((".safetensors", ".safetensors.index.json")):
+        return ""
+    if (path.parent / "config.json").is_file():
+        return f"it holds weights without the model they belong to; {path.parent} holds its configuration, too"
+    return "it holds weights without the model they belong to"
+
+
+def _is_compiled(path: Path) -> bool:
+    """Whether a .pt2 archive holds a compiled model of AOTInductor and no exported program."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
+    inside = [name.partition("/")[2] for name in names]
+    program = any(re.match(r"models/|serialized_exported_program", name) for name in (*inside, *names))
+    return not program and any(name.startswith("data/aotinductor/") for name in inside)
 
 
 def _zip_kind(path: Path) -> SourceKind:

@@ -66,6 +66,27 @@ def test_directories_and_archives_are_told_apart(tmp_path: Path) -> None:
     assert understand(str(script)).kind is SourceKind.TORCHSCRIPT
 
 
+def test_a_compiled_archive_is_no_exported_program(tmp_path: Path) -> None:
+    compiled, both = tmp_path / "compiled.pt2", tmp_path / "both.pt2"
+    machine_code = {"compiled/archive_format": b"pt2", "compiled/data/aotinductor/model/k.wrapper.so": b"\x7fELF"}
+    _zip(compiled, machine_code)
+    with pytest.raises(NotASource, match=r"compiled by AOTInductor.*torch\.export\.save"):
+        understand(str(compiled))
+    _zip(both, {**machine_code, "compiled/models/model.json": b"{}"})
+    assert understand(str(both)).kind is SourceKind.EXPORTED_PROGRAM
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.safetensors.index.json"])
+def test_weights_without_a_model_say_what_they_need(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_bytes(b"{}")
+    with pytest.raises(NotASource, match=rf"weights without the model.*--state-dict {file}"):
+        understand(str(file))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(NotASource, match="Open that folder"):
+        understand(str(file))
+
+
 def _zip(path: Path, entries: dict[str, bytes]) -> None:
     held = io.BytesIO()
     with zipfile.ZipFile(held, "w") as archive:

@@ -36,6 +36,7 @@ from friction_tui.sources.pytorch import (
     outputs,
     parity,
     shared_example,
+    torch_version,
     training_parts,
     user_code,
 )
@@ -83,6 +84,9 @@ def export(request: ExportRequest, channel: Channel) -> Done:
 
 def export_built(request: ExportRequest, channel: Channel, built: Built) -> Done:
     """Export a module that is already made."""
+    if too_old := torch_version.too_old(torch.__version__):
+        channel.found(too_old)
+        return Done(None, channel.elapsed)
     if request.opset is None and "opset_version" in built.options:
         request = msgspec.structs.replace(request, opset=int(built.options["opset_version"]))
     unused = sorted(built.options.keys() - _OWN_OPTIONS - {"dynamic_shapes", "kwargs", "opset_version"})

@@ -52,7 +52,8 @@ def of_capture(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any], shape
     """Capture once more with the dimensions left free and return the guards added on the way, in order."""
     # As torch.onnx.export captures: a size of 0 or 1 in the example is not a constant.
     settings: Any = torch.fx.experimental._config
-    with _listening() as guards, settings.patch(backed_size_oblivious=True):
+    oblivious = {"backed_size_oblivious": True} if hasattr(settings, "backed_size_oblivious") else {}
+    with _listening() as guards, settings.patch(**oblivious):
         try:
             torch.export.export(module, args, kwargs=kwargs, dynamic_shapes=shapes, strict=False)
         except Exception:

@@ -132,6 +132,14 @@ def _unfit(folder: Path) -> Finding | None:
             "Read that code; then write a factory in a .py file that loads the model with trust_remote_code=True, and "
             "open path/file.py:factory, which asks before it runs.",
         )
+    if (diffusers := config.get("_class_name")) and "model_type" not in config:
+        return _finding(
+            folder,
+            f"{folder.name} is a {diffusers} of diffusers, not of transformers",
+            "Its config.json names a class of diffusers, and opening a folder loads models of transformers only.",
+            f"Write a factory in a .py file, `def model(): return {diffusers}.from_pretrained({str(folder)!r}).eval(), "
+            "example`, with an example of its inputs, and open path/file.py:model.",
+        )
     for file in _weights(folder):
         with file.open("rb") as stream:
             if stream.read(24).startswith(b"version https://git-lfs"):

@@ -115,7 +115,7 @@ def attributes(module: Any) -> dict[tuple[str, str], Any]:
     for name, part in module.named_modules():
         for key, value in vars(part).items():
             # torch.nn.utils.weight_norm and spectral_norm compute `weight` anew before every call
-            derived = {f"{key}_g", f"{key}_orig"} & part._parameters.keys()
+            derived = {f"{key}_g", f"{key}_orig"} & set(part._parameters.keys())
             if key.startswith("_") or key == "training" or derived:
                 continue
             if isinstance(value, bool | int | float | str | torch.Tensor | None):

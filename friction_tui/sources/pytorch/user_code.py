@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pickle
 import re
 import sys
@@ -160,8 +161,12 @@ def _pickled(path: Path, source: Source) -> Built:
 
 
 def _load_state(module: torch.nn.Module, path: Path) -> None:
-    if path.suffix == ".safetensors":
-        state = importlib.import_module("safetensors.torch").load_file(path)
+    state: Any
+    if path.name.endswith(".safetensors.index.json"):
+        shards = sorted(set(json.loads(path.read_bytes())["weight_map"].values()))
+        state = {key: value for shard in shards for key, value in _safetensors(path.parent / shard).items()}
+    elif path.suffix == ".safetensors":
+        state = _safetensors(path)
     else:
         state = _tensors_only(path)
     for key in ("state_dict", "model_state_dict", "model"):
@@ -169,6 +174,12 @@ def _load_state(module: torch.nn.Module, path: Path) -> None:
             state = state[key]
     state = {key.removeprefix("module."): value for key, value in state.items()}
     module.load_state_dict(state, assign=any(weight.is_meta for weight in module.parameters()))
+
+
+def _safetensors(path: Path) -> dict[str, torch.Tensor]:
+    """The tensors of one file; mapped into memory where the library can."""
+    loaded: dict[str, torch.Tensor] = importlib.import_module("safetensors.torch").load_file(path)
+    return loaded
 
 
 def _tensors_only(path: Path) -> Any:

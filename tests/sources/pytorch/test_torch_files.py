@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import json
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 import torch
 
 from friction_tui.sources import consent
 from friction_tui.sources.export_request import ExportRequest
+from friction_tui.sources.pytorch.torch_version import too_old
 from friction_tui.sources.runner import ExportOutcome, run_export
 from friction_tui.sources.target import understand
 from friction_tui.vocabulary.recipe import InputSpec, Source, SourceKind
@@ -68,6 +71,35 @@ def test_a_state_dict_loads_into_its_module_and_alone_says_what_it_needs(tmp_pat
     torch.save({"other.weight": torch.ones(2, 6)}, weights)
     wrong = _export(understand(f"{code}:model", state_dict=str(weights)), tmp_path)
     assert "checkpoint that belongs" in wrong.findings[0].fixes[0].text
+
+
+def test_safetensors_load_whole_and_in_shards(tmp_path: Path) -> None:
+    save: Any = importlib.import_module("safetensors.torch").save_file
+    code, index = tmp_path / "net.py", tmp_path / "model.safetensors.index.json"
+    code.write_text(NET + "def model():\n    return Net().eval(), (torch.randn(2, 6),)\n")
+    parts = {"fc.weight": torch.full((2, 6), 3.0), "fc.bias": torch.zeros(2)}
+    save(parts, tmp_path / "whole.safetensors")
+    for number, (name, weight) in enumerate(parts.items()):
+        save({name: weight}, tmp_path / f"part-{number}.safetensors")
+    index.write_text(json.dumps({"weight_map": {name: f"part-{n}.safetensors" for n, name in enumerate(parts)}}))
+    for weights in (tmp_path / "whole.safetensors", index):
+        outcome = _export(understand(f"{code}:model", state_dict=str(weights)), tmp_path)
+        assert outcome.onnx_path is not None, outcome.findings
+        stored = [onnx.numpy_helper.to_array(one) for one in onnx.load(outcome.onnx_path).graph.initializer]
+        assert any(one.shape == (2, 6) and (one == 3).all() for one in stored)
+
+
+def test_a_folder_of_diffusers_is_no_folder_of_transformers(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"_class_name": "UNet2DConditionModel", "sample_size": 8}')
+    outcome = _export(understand(str(tmp_path)), tmp_path)
+    assert "of diffusers" in outcome.findings[0].title
+    assert "UNet2DConditionModel.from_pretrained" in outcome.findings[0].fixes[0].text
+
+
+def test_a_torch_that_is_too_old_is_named_with_what_is_needed() -> None:
+    found = too_old("2.8.1+cu126")
+    assert found is not None and "torch 2.9 or newer" in found.title and "2.8.1" in found.title
+    assert [too_old(version) for version in ("2.9.0", "2.13.0+cpu", "3.0.0a0+git12", "unknown")] == [None] * 4
 
 
 def test_a_hugging_face_directory_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
