@@ -16,6 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -155,7 +156,7 @@ async def run(model: str, worker: Sequence[str]) -> None:
     """The app on a model, or on the session of it that was saved; it reads what to do from stdin."""
     from friction_tui.ui import sessions
     from friction_tui.ui.app import FrictionApp
-    from friction_tui.vocabulary.protocol import JobKind
+    from friction_tui.vocabulary.protocol import JobKind, Reconnect
     from friction_tui.vocabulary.recipe import Range, Recipe, Source
 
     recipe = Recipe(source=Source(model))
@@ -182,6 +183,9 @@ async def run(model: str, worker: Sequence[str]) -> None:
                 live.begin(JobKind.MEASURE, runs=1)
             elif what == "judged":
                 while live.state.checking or live.state.line_lost:
+                    if live.state.worker_lost:  # killed three times within a minute: somebody presses R
+                        live.show(replace(live.state, worker_lost=False))
+                        live.ask(Reconnect())
                     await asyncio.sleep(0.05)
             elif what == "idle":
                 while live.state.running() is not None:
