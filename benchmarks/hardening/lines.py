@@ -129,7 +129,7 @@ def _round(tally: Tally, number: int, folder: Path, model: Path, line: Sequence[
             made = kept
         app.tell("quit")
         app.process.wait(30)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + KEEP_S + 10  # a worker whose app was killed is kept for a while
         while (left := marked(mark)) and time.monotonic() < deadline:
             time.sleep(0.1)
         if left and not line:
