@@ -119,6 +119,7 @@ async def test_a_job_that_ended_while_nobody_was_there_has_its_result(line: tupl
     assert ended.build.ok
 
 
+@pytest.mark.slow
 async def test_cut_at_random_moments_every_edit_is_answered_once_and_in_order(line: tuple[WorkerClient, Ear]) -> None:
     client, ear = line
     chance = random.Random(7)

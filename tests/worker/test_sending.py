@@ -92,6 +92,7 @@ async def test_an_edit_of_values_waits_for_them(line: tuple[WorkerClient, Ear], 
     assert "weights/nan" in findings_of(judged)
 
 
+@pytest.mark.slow
 async def test_a_transfer_that_is_cut_goes_on_and_the_job_after_it_runs(
     line: tuple[WorkerClient, Ear], tmp_path: Path
 ) -> None:
