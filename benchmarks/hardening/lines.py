@@ -16,11 +16,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Thread
+from typing import TYPE_CHECKING
 
 from benchmarks.hardening.running import MARK, START, Tally, environment, marked
+
+if TYPE_CHECKING:
+    from friction_tui.ui.app import FrictionApp
 
 LIMIT_S = 120.0
 """How long an edit or a job may take to come to its end, on a machine that does other things too."""
@@ -101,6 +106,7 @@ def _round(tally: Tally, number: int, folder: Path, model: Path, line: Sequence[
             what = chance.choice(WHAT)
             where = f"round {number}, kill {turn} ({what})"
             for _ in range(chance.randint(1, 2)):
+                app.ask("saved")  # of two edits made faster than the disk writes, both are in flight
                 app.ask("edit")
                 made += 1
             if chance.random() < 0.5:
@@ -128,7 +134,7 @@ def _round(tally: Tally, number: int, folder: Path, model: Path, line: Sequence[
             made = kept
         app.tell("quit")
         app.process.wait(30)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + KEEP_S + 10  # a worker whose app was killed is kept for a while
         while (left := marked(mark)) and time.monotonic() < deadline:
             time.sleep(0.1)
         if left and not line:
@@ -155,7 +161,7 @@ async def run(model: str, worker: Sequence[str]) -> None:
     """The app on a model, or on the session of it that was saved; it reads what to do from stdin."""
     from friction_tui.ui import sessions
     from friction_tui.ui.app import FrictionApp
-    from friction_tui.vocabulary.protocol import JobKind
+    from friction_tui.vocabulary.protocol import JobKind, Reconnect
     from friction_tui.vocabulary.recipe import Range, Recipe, Source
 
     recipe = Recipe(source=Source(model))
@@ -182,15 +188,31 @@ async def run(model: str, worker: Sequence[str]) -> None:
                 live.begin(JobKind.MEASURE, runs=1)
             elif what == "judged":
                 while live.state.checking or live.state.line_lost:
+                    if live.state.worker_lost:  # killed three times within a minute: somebody presses R
+                        live.show(replace(live.state, worker_lost=False))
+                        live.ask(Reconnect())
                     await asyncio.sleep(0.05)
             elif what == "idle":
                 while live.state.running() is not None:
                     await asyncio.sleep(0.05)
+            elif what == "saved" and state.history is not None:
+                while _on_disk(app) != len(state.history.past):
+                    await asyncio.sleep(0.01)
             elif what == "edits":
                 what = str(len(state.history.past) if state.history is not None else 0)
             if what != "job":
                 print(what, flush=True)
         await app.action_quit()
+
+
+def _on_disk(app: FrictionApp) -> int:
+    """How many edits the session file has."""
+    from friction_tui.ui import sessions
+
+    path = app._autosave.path
+    with contextlib.suppress(sessions.BrokenSessionError):
+        return sessions.load(path).edits if path is not None else 0
+    return 0
 
 
 if __name__ == "__main__":

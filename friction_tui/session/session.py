@@ -209,6 +209,10 @@ class Session:
         """The terminal has sent a file, or its weights."""
         self._editing.files.take(sent)
 
+    def again(self) -> Apply | None:
+        """The request to judge once more what was judged last; None before anything was."""
+        return self._editing.again()
+
     def fetch_weights(self, stop: Stop) -> Apply | None:
         """Wait for the open model's weights; the request that then has it judged with them.
 

@@ -27,6 +27,7 @@ from friction_tui.vocabulary.protocol import (
     Hello,
     JobEnded,
     Judged,
+    LineChanged,
     Open,
     Refused,
     Request,
@@ -103,6 +104,10 @@ class Recorder:
         """Something was heard from it, or from another viewer."""
         if isinstance(message, Hello):
             message = msgspec.structs.replace(message, machine="", pid=0)
+        if isinstance(message, LineChanged):
+            message = msgspec.structs.replace(message, machine="", why="")
+        if isinstance(message, Snapshot):
+            message = _without_machine(message)
         if isinstance(message, Asked):
             self._look_at(message.request)
         self._write(Entry(self._t, heard=message))
@@ -140,6 +145,14 @@ class Recorder:
             self._file.flush()
         except (OSError, ValueError) as error:
             self.failed = f"the recording stops here: {error}"
+
+
+def _without_machine(snapshot: Snapshot) -> Snapshot:
+    state = msgspec.json.decode(snapshot.state)
+    for field, private in (("hello", ("machine",)), ("line", ("machine", "why"))):
+        if state.get(field):
+            state[field] |= dict.fromkeys(private, "")
+    return msgspec.structs.replace(snapshot, state=msgspec.Raw(_ENCODER.encode(state)))
 
 
 def read(path: Path) -> Recording:

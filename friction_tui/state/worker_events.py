@@ -342,7 +342,7 @@ def _sending(state: AppState, event: Sending) -> AppState:
     if event.why_not:
         where = state.line.where if state.line is not None else "the worker"
         text = f"{event.path} was not sent to {where}: {event.why_not}"
-        return replace(state, sending=None).with_notice(NoticeLevel.ERROR, text, "it is looked for there instead")
+        return replace(state, sending=None).with_notice(NoticeLevel.ERROR, text, "r tries again")
     return replace(state, sending=event if event.done < event.total else None)
 
 

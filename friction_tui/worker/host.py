@@ -112,6 +112,9 @@ class Host:
                 self._previews.put(request)
             case Sent():
                 self.session.sent(request)
+                again = self.session.again() if self.session.hollow and not request.light else None
+                if again is not None:
+                    self._judge.put(again, unless_more_waits=True)
             case _ if self.session.hollow and isinstance(request, NEED_WEIGHTS):
                 threading.Thread(target=self._with_weights, args=(request,), name="weights", daemon=True).start()
             case _:

@@ -47,6 +47,8 @@ from friction_tui.worker.store import Store
 
 LONGEST_REQUEST = 16 << 20
 LONGEST_PIECE = 8 << 20
+SILENT_S = 60.0
+"""A line on which the terminal says nothing for so long is lost; it says something every few seconds."""
 JOIN_SECONDS = 20.0
 """How long a connection may stay without a word."""
 MOST_WAITING = 512 << 20
@@ -71,6 +73,7 @@ class Link:
         self.control: collections.deque[bytes] = collections.deque()
         self.news = asyncio.Event()
         self.told_end = False
+        self.heard_at = time.monotonic()
 
     def say(self, message: FromWorker) -> None:
         """Send a message of the line itself, before the next event."""
@@ -107,6 +110,8 @@ class Keeper:
         """End once the terminal has been away for too long."""
         while not self.over.is_set():
             alone = time.monotonic() - self._alone_since
+            if self._link is not None and time.monotonic() - self._link.heard_at > SILENT_S:
+                self._link.close()
             if self._link is None and alone >= self._start.keep_s:
                 LOG.info("the terminal did not come back for %.0f s", alone)
                 self.over.set()
@@ -182,6 +187,7 @@ class Keeper:
             if link.told_end:
                 self.over.set()
             if self._link is link:
+                self._store.pause()
                 self._link, self._alone_since = None, time.monotonic()
 
     async def _listen(self, link: Link, reader: asyncio.StreamReader) -> None:
@@ -192,6 +198,7 @@ class Keeper:
                 return  # the half of a line is sent again on the next connection
             if link is not self._link:
                 return
+            link.heard_at = time.monotonic()
             if not line.startswith(MARK):
                 self._heard += 1
                 self._requests.put(line)

@@ -237,7 +237,7 @@ class RemoteWorker:
                 if isinstance(answer, Attached):
                     return answer
                 if isinstance(answer, NotAttached) and answer.gone:
-                    raise _Over(f"is there no more: {answer.why}")
+                    raise _Over(answer.why)
                 raise _Lost(answer.why if isinstance(answer, NotAttached) else "it did not answer", for_good=True)
             version = _older(said)
             if version:

@@ -22,6 +22,8 @@ SOON_S = 1.0
 """A piece that was answered within this time allows more of them on the way, a later one fewer."""
 TOLD_S = 0.25
 """Seconds between two words about how far it is."""
+BUSY_S = 1.0
+"""Seconds until a file is offered again that another session sends just now."""
 SENT_SUFFIXES = (".onnx",)
 """Files of this machine that are sent; any other source is looked for on the worker's."""
 
@@ -83,6 +85,7 @@ class Sender:
         self._packed[path] = packed
         parts = packed.whole if weights or not packed.light else packed.light
         folder = Path(packed.folder)
+        self._tell(Sending(path=path, done=0, total=sum(length for part in parts for _, length in part.segments)))
         stored = self._parcel(path, Offer(key=key_of(parts, folder), parts=parts), folder)
         return Sent(path, stored, light=parts is packed.light)
 
@@ -94,6 +97,9 @@ class Sender:
             self._say(written(msgspec.structs.replace(offer, attempt=self._attempt)))
             answer = self._answer()
             if answer is None:
+                continue
+            if answer.busy:
+                time.sleep(BUSY_S)
                 continue
             following = done = answer.done
             window, told = PIECE, 0.0
@@ -130,7 +136,7 @@ class Sender:
             if answer is None:
                 return None
             if answer.attempt == self._attempt:
-                if answer.why_not:
+                if answer.why_not and not answer.busy:
                     raise _NotTaken(answer.why_not)
                 return answer
 

@@ -44,7 +44,7 @@ class Store:
             if offer.key not in self._locks:
                 lock = locks.take(folder / ".lock", shared=whole)
                 if lock is None:
-                    return Offered(key=offer.key, why_not="another session of yours receives it just now")
+                    return Offered(key=offer.key, why_not="another session of yours receives it", busy=True)
                 self._locks[offer.key] = lock
             self._offers[offer.key] = offer
             os.utime(folder)
@@ -109,6 +109,12 @@ class Store:
         except OSError as error:
             return Offered(key=key, why_not=str(error))
         return Offered(key=key, done=offer.length, path=str(_place(folder, offer.parts[0])))
+
+    def pause(self) -> None:
+        """Nobody sends any more: let others receive what is not whole."""
+        for key in list(self._locks):
+            if not (self._folder / key / _WHOLE).exists():
+                self._forget(key)
 
     def close(self) -> None:
         """Let others have what this process used."""

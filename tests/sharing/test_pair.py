@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from friction_tui.samples import sample
+from friction_tui.sharing.joined import start_hub, wait_for
 from friction_tui.sharing.session_code import SessionCode
 from friction_tui.state.app_state import AppState
 from friction_tui.state.derived import author_of
 from friction_tui.state.dispatch import dispatch
 from friction_tui.state.user_actions import SelectItem, SetFollowing
-from friction_tui.vocabulary.protocol import Looks
+from friction_tui.vocabulary.protocol import Looks, Reconnect
 from friction_tui.worker.client import Process
 from tests.sharing.test_shared_session import ann, hub, own_places
-from tests.sharing.viewers import ViewerSession, joined
+from tests.sharing.viewers import ViewerSession, is_judged, joined, recipe_of
 from tests.ui.terminal import Terminal
 
 __all__ = ["ann", "hub", "own_places"]
@@ -130,3 +133,24 @@ def test_two_real_apps_one_following_the_other(tmp_path: Path, terminals: list[T
     assert second.process.wait(timeout=20) == 0
     first.press("q")
     assert first.process.wait(timeout=20) == 0
+
+
+async def test_a_shared_session_with_a_worker_elsewhere_survives_its_line(tmp_path: Path) -> None:
+    worker = [sys.executable, "-m", "friction_tui", "worker", "--keep", "10"]
+    process, code = start_hub(worker, watch_only=False)
+    wait_for(process)
+    viewer = await joined(code, "ann")
+    viewer.open(recipe_of("baked_batch"))
+    await viewer.until(is_judged)
+    assert viewer.state.line is not None
+    assert viewer.state.line.up
+    for one in psutil.Process(process.pid).children():
+        if "--keep" in one.cmdline():
+            one.kill()
+    await viewer.until(lambda state: state.line_lost)
+    viewer.ask(Reconnect())
+    await viewer.until(lambda state: not state.line_lost)
+    viewer.edit_range("N", 9)
+    await viewer.until(is_judged)
+    await viewer.close()
+    process.wait(20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,9 +15,10 @@ from friction_tui.samples import sample
 from friction_tui.sharing.playback import Playback
 from friction_tui.sharing.recording import FORMAT, BrokenRecording, Recorder, read
 from friction_tui.state.app_state import AppState
+from friction_tui.state.viewer_messages import snapshot
 from friction_tui.ui.live import LiveSession
 from friction_tui.ui.replay import ReplayApp
-from friction_tui.vocabulary.protocol import Inspect
+from friction_tui.vocabulary.protocol import Hello, Inspect, LineChanged
 from friction_tui.vocabulary.recipe import Range, Recipe, Source
 from tests.sharing.viewers import is_judged, shared_part, until
 
@@ -164,3 +166,15 @@ def test_a_recording_replaces_no_file(tmp_path: Path) -> None:
     (tmp_path / "kept").write_text("dear")
     with pytest.raises(BrokenRecording, match="exists already"):
         Recorder(tmp_path / "kept")
+
+
+def test_no_machine_is_named_whoever_names_it(tmp_path: Path) -> None:
+    file = tmp_path / "named.ndjson"
+    recorder = Recorder(file)
+    hello = Hello(version="1", pid=7, machine="secret-box", engines=())
+    line = LineChanged(machine="secret-box", up=False, why="ssh: connect to host secret-box: refused")
+    for said in (hello, line, snapshot(replace(AppState(), hello=hello, line=line), 1)):
+        recorder.heard(said)
+    recorder.close()
+    assert b"secret-box" not in file.read_bytes()
+    assert len(read(file).entries) == 3

@@ -16,7 +16,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from friction_tui.processes.child import run
 from friction_tui.vocabulary.protocol import (
+    PROTOCOL,
     Apply,
     BuildResult,
     CancelJob,
@@ -34,6 +36,7 @@ from friction_tui.vocabulary.protocol import (
     StartJob,
     WorkerDied,
 )
+from friction_tui.vocabulary.protocol.line import Attach, written
 from friction_tui.vocabulary.recipe import Range
 from friction_tui.worker.client import WorkerClient
 from tests.worker.test_client import Ear, recipe_of
@@ -116,6 +119,7 @@ async def test_a_job_that_ended_while_nobody_was_there_has_its_result(line: tupl
     assert ended.build.ok
 
 
+@pytest.mark.slow
 async def test_cut_at_random_moments_every_edit_is_answered_once_and_in_order(line: tuple[WorkerClient, Ear]) -> None:
     client, ear = line
     chance = random.Random(7)
@@ -206,3 +210,24 @@ async def test_why_there_is_no_connection_is_told_and_can_be_tried_again(says: s
     client.send(Reconnect())
     await ear.wait_for(LineChanged, 2)
     await client.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b'{"type":"open"}', b"an older one, which speak differently: install the same version"),
+        (
+            written(Attach(session="abcd", token="x", protocol=99, version="9.9.9", new=True)),
+            b"the terminal has 9.9.9, which speak differently: install the same version",
+        ),
+        (
+            written(Attach(session="../../x", token="x", protocol=PROTOCOL, version="1", new=True)),
+            b"the name of the session is none",
+        ),
+        (written(Attach(session="abcd", token="x", protocol=PROTOCOL, version="1")), b"nobody came back to it in time"),
+    ],
+)
+def test_a_terminal_that_cannot_be_served_is_told_why(said: bytes, answer: bytes) -> None:
+    done = run(WORKER, said.rstrip(b"\n") + b"\n", limit_s=60)
+    assert answer in done.out
+    assert done.code == 2

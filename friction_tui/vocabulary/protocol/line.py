@@ -102,13 +102,14 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True, tag="offer"):
 class Offered(msgspec.Struct, frozen=True, kw_only=True, tag="offered"):
     """How many bytes of a parcel's stream are there. `path` is where its model lies once all were verified, "" before.
 
-    `why_not`: it is not taken.
+    `why_not`: it is not taken; `busy`: now, as another session receives the same files.
     """
 
     key: str
     done: int = 0
     path: str = ""
     why_not: str = ""
+    busy: bool = False
     attempt: int = 0
 
 
