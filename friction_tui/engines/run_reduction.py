@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run as run_child
 from friction_tui.processes.ended import how_it_ended
+from friction_tui.processes.locks import temporary_folder
 
 LIMIT_S = 60.0
 """How long a run may take; one that takes longer hangs."""
@@ -57,8 +57,8 @@ def reduced_run(
     model: OpenedModel, table: ShapeTable, feeds: Feeds, say: Callable[[str], None] = lambda _: None
 ) -> ReducedRun | None:
     """The smallest part that fails as the model does on `feeds`; None for a model that runs on them."""
-    with tempfile.TemporaryDirectory(prefix="friction-runs-") as folder:
-        return _Search(model, table, feeds, Path(folder), say).run()
+    with temporary_folder("runs") as folder:
+        return _Search(model, table, feeds, folder, say).run()
 
 
 class _Search:

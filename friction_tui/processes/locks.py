@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -73,6 +74,24 @@ def temporary_folder(what: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+_LASTING: list[weakref.finalize[..., object]] = []
+
+
+def lasting_folder(owner: object, what: str) -> Path:
+    """The same for as long as `owner` lives, or until `remove_lasting`."""
+    held = contextlib.ExitStack()
+    folder = held.enter_context(temporary_folder(what))
+    _LASTING[:] = [one for one in _LASTING if one.alive]
+    _LASTING.append(weakref.finalize(owner, held.close))
+    return folder
+
+
+def remove_lasting() -> None:
+    """Remove what `lasting_folder` made: a process that ends by `os._exit` runs no finalizer."""
+    for one in _LASTING:
+        one()
 
 
 def sweep() -> None:

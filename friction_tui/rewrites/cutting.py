@@ -8,20 +8,20 @@ tail runs on TensorRT again where that is worth it, else the middle is the tail.
 from __future__ import annotations
 
 import enum
-import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import onnx
 
 from friction_tui.engines.base import Refusal
+from friction_tui.model import onnx_native
 from friction_tui.model.graph import GraphIndex
 from friction_tui.model.names import DTYPE_CODES
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.weightless import weightless
+from friction_tui.processes.locks import temporary_folder
 from friction_tui.rules.tensor_bytes import tensor_bytes
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
 
@@ -271,12 +271,12 @@ def _costs(table: ShapeTable) -> Callable[[str], int]:
 def _kinds(model: OpenedModel, table: ShapeTable) -> Callable[[str], onnx.ValueInfoProto | None]:
     """The declared, inferred or followed type of a tensor; sizes that vary stay free."""
     known = {value.name: value for value in (*model.proto.graph.value_info, *model.proto.graph.output)}
-    with tempfile.TemporaryDirectory(prefix="friction-cut-") as folder:
-        light = weightless(model.proto, Path(folder), model.path.parent)
+    with temporary_folder("cut") as folder:
+        light = weightless(model.proto, folder, model.path.parent)
         try:
-            inferred = onnx.shape_inference.infer_shapes(light).graph
+            inferred = onnx_native.infer_shapes(light).graph
             known.update({value.name: value for value in (*inferred.value_info, *inferred.output)})
-        except (onnx.shape_inference.InferenceError, ValueError):
+        except (onnx_native.NativeRefused, onnx_native.NotAnswered):
             pass  # what cannot be inferred is followed below
     known.update({value.name: value for value in model.proto.graph.input})
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +12,9 @@ import onnx
 from friction_tui.files import whole
 from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel
+from friction_tui.processes.begin import script
 from friction_tui.processes.child import run
+from friction_tui.processes.locks import temporary_folder
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.edited import write
 from friction_tui.rewrites.script import script_of
@@ -74,9 +74,9 @@ def write_script(base: OpenedModel, model: OpenedModel, path: Path, edits: Seque
         script_of(base.proto, model.proto, base.path.name, edits).write(path)
     except OSError as error:
         raise OSError(f"{path} was not written: {error}") from None
-    with tempfile.TemporaryDirectory(prefix="friction-script-") as folder:
-        made = Path(folder) / "repeated.onnx"
-        done = run([sys.executable, "-I", str(path), str(base.path), str(made)], limit_s=SCRIPT_LIMIT_S)
+    with temporary_folder("script") as folder:
+        made = folder / "repeated.onnx"
+        done = run(script(path, str(base.path), str(made)), limit_s=SCRIPT_LIMIT_S)
         if done.code != 0:
             return WrittenScript(False, f"the script fails: {done.last_line}")
         repeated = onnx.load(str(made), load_external_data=False)

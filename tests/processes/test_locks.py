@@ -1,5 +1,6 @@
 """A lock is there as long as its process is, and temporary folders go with it."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -61,3 +62,19 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     assert locks.held(file) and locks.take(file) is None
     os.close(lock)
     assert not locks.held(file)
+
+
+def test_a_lasting_folder_goes_with_its_owner_or_before_a_hard_end() -> None:
+    class Owner:
+        pass
+
+    first, second = Owner(), Owner()
+    folders = [locks.lasting_folder(owner, "test") for owner in (first, second)]
+    locks.sweep()
+    assert all(folder.is_dir() for folder in folders)
+    del first
+    gc.collect()
+    assert [folder.is_dir() for folder in folders] == [False, True]
+    locks.remove_lasting()
+    assert not folders[1].exists()
+    assert second is not None

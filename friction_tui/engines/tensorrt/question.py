@@ -6,7 +6,6 @@ to the node it names. What is built to the end is remembered on disk.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -28,6 +27,7 @@ from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.processes.ended import out_of_memory
+from friction_tui.processes.locks import lasting_folder, temporary_folder
 from friction_tui.vocabulary.protocol import BuildResult
 
 POLITE = 10
@@ -49,16 +49,13 @@ def kept_answers() -> Answers:
     return Answers()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class BuilderQuestion:
     """One model to ask the builder about under different terms; it is prepared once."""
 
     model: OpenedModel
     builder: Builder = field(default_factory=shared)
     kept: Answers = field(default_factory=kept_answers)
-    _folder: tempfile.TemporaryDirectory[str] = field(
-        default_factory=lambda: tempfile.TemporaryDirectory(prefix="friction-build-")
-    )
     _graph: MarkedGraph | None = None
     _data: bytes = b""
 
@@ -172,7 +169,7 @@ class BuilderQuestion:
     def _prepared(self) -> MarkedGraph:
         if self._graph is None:
             # A function is left as it is: the builder is asked about what the parser has taken.
-            self._graph = marked_graph(self.model, Path(self._folder.name), inline=False)
+            self._graph = marked_graph(self.model, lasting_folder(self, "build"), inline=False)
             self._data = assemble.serialized(self._graph.proto)
         return self._graph
 
@@ -245,8 +242,8 @@ class _Search:
         part = Parts(self._model, self._table, node.graph, self._graph.index).part([node])
         if part is None or not self._fails_somehow(part):
             return ()
-        with tempfile.TemporaryDirectory(prefix="friction-function-") as folder:
-            inlined = marked_graph(from_proto(part.proto, Path(self._graph.path)), Path(folder))
+        with temporary_folder("function") as folder:
+            inlined = marked_graph(from_proto(part.proto, Path(self._graph.path)), folder)
             terms = replace(self._terms, profiles=(part.profile,))
 
             def fails(data: bytes) -> bool:

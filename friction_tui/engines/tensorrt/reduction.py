@@ -7,11 +7,9 @@ the failure is cut off, then what comes before, then all else is left out that c
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from friction_tui.engines.base import CannotReduce, NothingToReduce, Reduced, Terms
@@ -23,6 +21,7 @@ from friction_tui.engines.tensorrt.places import smallest_window, without_more
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.processes.locks import temporary_folder
 
 BUDGET_S = 60.0
 """How long parts are tried before the smallest one so far is given."""
@@ -49,8 +48,8 @@ def reduced(
     A build of the whole that takes longer than `whole_s` hangs. After that parts are tried for `budget_s` seconds.
     Raises NothingToReduce, CannotReduce, and what `Builder.build` raises.
     """
-    with tempfile.TemporaryDirectory(prefix="friction-part-") as folder:
-        light = marked_graph(model, Path(folder), inline=False)
+    with temporary_folder("part") as folder:
+        light = marked_graph(model, folder, inline=False)
         return _Search(model, table, terms, builder, light, say).run(budget_s, whole_s)
 
 
