@@ -13,6 +13,7 @@ import click
 from friction_tui import __version__
 from friction_tui.ending import end
 from friction_tui.options import (
+    Number,
     app_options,
     by_profile,
     look_options,
@@ -123,7 +124,7 @@ def join(code: str, **options: Any) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option(
     "--speed",
-    type=click.FloatRange(0.1, 100),
+    type=Number(0.1, 100),
     default=1.0,
     show_default=True,
     help="How many times faster than it was recorded.",
@@ -176,7 +177,7 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
 @click.option(
     "--build-timeout",
-    type=click.FloatRange(1, 1e6),
+    type=Number(1, 1e6),
     default=3600,
     show_default=True,
     metavar="SECONDS",
@@ -184,14 +185,14 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 )
 @click.option(
     "--build-memory",
-    type=click.FloatRange(0.1, 1e6),
+    type=Number(0.1, 1e6),
     metavar="GB",
     help="End a build that uses more memory of this machine; 90% of what it has by default.",
 )
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(1, 1e9),
+    type=Number(1, 1e9),
     default=7200,
     show_default=True,
     metavar="SECONDS",
@@ -247,7 +248,7 @@ def init(models: tuple[str, ...], **options: Any) -> None:
 
 @main.command()
 @click.argument("model")
-@click.option("--width", type=click.IntRange(40), help="Columns to draw in; by default the terminal's.")
+@click.option("--width", type=click.IntRange(40, 10_000), help="Columns to draw in; by default the terminal's.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw without box characters.")
 @click.option("--open", "unfolded", is_flag=True, help="Unfold every module.")
 @shape_options
@@ -404,7 +405,7 @@ def ranges(model: str, **chosen: Any) -> None:
 @click.option(
     "--build-timeout",
     "limit_s",
-    type=click.FloatRange(1, 1e6),
+    type=Number(1, 1e6),
     default=300,
     show_default=True,
     metavar="SECONDS",
@@ -426,9 +427,7 @@ def reduce(model: str, output: Path | None, limit_s: float, **chosen: Any) -> No
 
 @main.command()
 @click.argument("model")
-@click.option(
-    "--tolerance", type=click.FloatRange(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05."
-)
+@click.option("--tolerance", type=Number(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05.")
 @click.option("--write", is_flag=True, help="Write the result into the friction.toml beside the model.")
 @shape_options
 @source_options

@@ -1,8 +1,9 @@
-"""Files of the user's: written whole or not at all, and TOML read with errors that name the line."""
+"""Files of the user's: written whole or not at all, read within bounds, and TOML with errors that name the line."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 from collections.abc import Iterator
@@ -12,6 +13,10 @@ from typing import TypeVar
 import msgspec
 
 _Read = TypeVar("_Read")
+
+
+LARGEST = 1 << 26
+"""Bytes of a text file that a person or this program wrote; settings and baselines are far smaller."""
 
 
 class BadFile(Exception):
@@ -48,6 +53,24 @@ def write_whole(path: Path, content: bytes) -> None:
         stream.flush()
         if stat.S_ISREG(os.fstat(stream.fileno()).st_mode):  # a device has nothing to wait for
             os.fsync(stream.fileno())
+
+
+def read_whole(path: Path, most: int = LARGEST) -> bytes:
+    """The content of a regular file of at most `most` bytes.
+
+    Raises OSError, also for anything else: a pipe may never end, and opening one may wait for ever.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as stream:
+        kind = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(kind):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        if not stat.S_ISREG(kind):
+            raise OSError(errno.EINVAL, "it is not a regular file; save what it gives as one first", str(path))
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most:,} bytes", str(path))
+    return content
 
 
 def read_toml(content: bytes, kind: type[_Read]) -> _Read:

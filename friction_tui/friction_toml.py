@@ -40,7 +40,7 @@ from typing import Annotated
 
 import msgspec
 
-from friction_tui.files import BadFile, read_toml, write_whole
+from friction_tui.files import BadFile, read_toml, read_whole, write_whole
 from friction_tui.kinds import KINDS, unknown
 from friction_tui.onnx_folder import models_to_choose
 from friction_tui.vocabulary.recipe import (
@@ -177,7 +177,7 @@ def save(held: RecipeFile, path: Path) -> Path:
 def load(path: Path) -> RecipeFile:
     """Read the file; the model's path becomes absolute. RecipeFileError names the place and the rule it breaks."""
     try:
-        text = path.read_bytes()
+        text = read_whole(path)
         held = read_toml(text, RecipeFile)
     except OSError as error:
         raise RecipeFileError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -28,8 +28,9 @@ class Tally:
 
     def fail(self, what: str) -> None:
         """Keep a failure and print it."""
-        self.failed.append(what)
-        print(f"  FAILED {self.name}: {what}", flush=True)
+        told = what.encode("utf-8", "backslashreplace").decode()
+        self.failed.append(told)
+        print(f"  FAILED {self.name}: {told}", flush=True)
 
     def __str__(self) -> str:
         """One line of the table."""

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from benchmarks.hardening.running import Ended, Tally, command, environment, run
 
-LIMIT_S = 120
+LIMIT_S = 300
+_MODEL_COMMANDS = (
+    ("ranges", "m.onnx"),
+    ("memory", "m.onnx"),
+    ("fix", "m.onnx"),
+    ("plugin", "m.onnx", "post/Sigmoid", "-o", "p"),
+)
+"""What prints its answer."""
 
 
 def statuses(folder: Path, model: bytes) -> Tally:
@@ -20,8 +27,8 @@ def statuses(folder: Path, model: bytes) -> Tally:
     (folder / "nested.json").write_text("[" * 100_000)
     (folder / "deep.toml").write_text("a = " + "[" * 50_000)
     (folder / "a-folder").mkdir()
-    (folder / "fifo.onnx").unlink(missing_ok=True)
-    os.mkfifo(folder / "fifo.onnx")
+    for name in ("fifo.onnx", "fifo.npz"):
+        os.mkfifo(folder / name)
     long_name = "n" * 300
     failing: tuple[tuple[str, ...], ...] = (
         ("check", "m.onnx", "--output", "/dev/full"),
@@ -43,6 +50,29 @@ def statuses(folder: Path, model: bytes) -> Tally:
         ("fix", "m.onnx", "-o", "/proc/none/fixed.onnx"),
         ("build", "m.onnx", "--save", f"{long_name}.plan"),
         ("build", "m.onnx", "--save", "/proc/none/m.plan"),
+        ("fix", "m.onnx", "-o", "fixed.onnx", "--script", f"{long_name}.py"),
+        ("fix", "m.onnx", "-o", "fixed.onnx", "--script", "/dev/full"),
+        ("fix", "m.onnx", "--all", "--cut", "-o", "/proc/none/cut.onnx"),
+        ("fix", "m.onnx", "--cut"),
+        ("fix", "m.onnx", "-o", "fixed-\udcff.onnx"),
+        ("report", "m.onnx", "-o", "/dev/full"),
+        ("report", "m.onnx", "-o", "/proc/none/report.html"),
+        ("report", "m.onnx", "-o", "a-folder"),
+        ("report", "missing.onnx", "-o", "missing.html"),
+        ("reduce", "m.onnx", "-o", "/proc/none/part.onnx"),
+        ("reduce", "m.onnx", "-o", f"{long_name}.onnx"),
+        ("reduce", "m.onnx", "--build-timeout", "nan"),
+        ("plugin", "m.onnx", "post/Sigmoid", "-o", "m.onnx"),
+        ("plugin", "m.onnx", "post/Sigmoid", "-o", "/proc/none"),
+        ("plugin", "m.onnx", "post/Sigmoid", "-o", long_name),
+        ("plugin", "m.onnx", "no such node", "-o", "plugin"),
+        ("ranges", "fifo.onnx"),
+        ("ranges", "missing.onnx"),
+        ("memory", "fifo.onnx"),
+        ("memory", "m.onnx", "--gpu", "nan"),
+        ("memory", "m.onnx", "--batch", "9" * 40),
+        ("precision", "m.onnx", "--input", "fifo.npz"),
+        ("precision", "m.onnx", "--tolerance", "inf"),
         ("doctor", "--lock", "/dev/full"),
         ("doctor", "--diff", "nested.json"),
         ("explain", "no/such-kind"),
@@ -51,7 +81,15 @@ def statuses(folder: Path, model: bytes) -> Tally:
     )
     for arguments in failing:
         _judge(tally, arguments, run(arguments, folder, limit_s=LIMIT_S), (2,))
-    for arguments in (("check", "m.onnx"), ("graph", "m.onnx"), ("doctor",), ("explain",), ("locate",), ("--help",)):
+    for arguments in (
+        ("check", "m.onnx"),
+        ("graph", "m.onnx"),
+        ("doctor",),
+        ("explain",),
+        ("locate",),
+        ("--help",),
+        *_MODEL_COMMANDS,
+    ):
         for variables in (
             {"PYTHONIOENCODING": "latin-1"},
             {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
@@ -61,7 +99,7 @@ def statuses(folder: Path, model: bytes) -> Tally:
         _judge(tally, (*arguments, ">&-"), _into(arguments, folder, ""), (0, 1, 2))
     left = sorted(path.name for path in folder.iterdir())
     unexpected = [name for name in left if name.endswith(".partial") or (folder / name).stat().st_size == 0]
-    unexpected = [name for name in unexpected if name != "fifo.onnx"]
+    unexpected = [name for name in unexpected if not name.startswith("fifo.")]
     if unexpected:
         tally.fail(f"left behind: {unexpected}")
     return tally

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from friction_tui.files import read_whole
 from friction_tui.kinds import KINDS, file, unknown
 from friction_tui.kinds import profile as kinds
 from friction_tui.kinds.answered import unanswered
@@ -160,9 +161,11 @@ def read_baseline(path: Path) -> frozenset[str]:
     Raises ValueError naming the file when it is not a baseline, or names a kind that does not exist.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(read_whole(path))
         known = {str(entry["fingerprint"]): str(entry["kind"]) for entry in document["known"]}
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a baseline of friction-tui: {error}") from error
     for kind in known.values():
         if kind not in KINDS:

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from friction_tui.commands.failing import CouldNotRun, write
+from friction_tui.files import read_whole
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run as run_child
 from friction_tui.stack.installed import Stack, differences, lock_of, read_lock, table
@@ -44,7 +45,7 @@ def _examined() -> Stack:
 def _compared(stack: Stack, path: Path) -> int:
     """Print what changed since the lock at `path`."""
     try:
-        before = read_lock(path.read_bytes())
+        before = read_lock(read_whole(path))
     except ValueError as error:
         raise click.UsageError(f"{path}: {error}") from None
     changed = differences(before, lock_of(stack))

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from friction_tui.commands.ask import answered
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
-from friction_tui.processes import child
-from friction_tui.processes.begin import command
 from friction_tui.vocabulary.recipe import Recipe
 
 
@@ -22,10 +21,9 @@ def run(recipe: Recipe, node: str, folder: Path) -> int:
         "folder": str(folder.resolve()),
         "profile": recipe.profile,
     }
-    done = child.run(command("friction_tui.rewrites.plugin_skeleton"), msgspec.json.encode(question))
-    if done.code != 0:
-        raise CouldNotRun(f"the plug-in was not written: {visible(done.last_line)}")
-    written = msgspec.json.decode(done.out)
+    written = msgspec.json.decode(
+        answered("friction_tui.rewrites.plugin_skeleton", question, "the plug-in was not written")
+    )
     if written["why_not"]:
         raise CouldNotRun(f"no plug-in was written: {visible(written['why_not'])}")
     click.echo(f"plug-in {written['name']}")

@@ -7,10 +7,9 @@ from pathlib import Path
 import click
 import msgspec
 
+from friction_tui.commands.ask import answered
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
-from friction_tui.processes import child
-from friction_tui.processes.begin import command
 from friction_tui.vocabulary.protocol import WidestFound
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe
 
@@ -18,10 +17,10 @@ from friction_tui.vocabulary.recipe import Profile, Range, Recipe
 def run(recipe: Recipe) -> int:
     """Print them; 0 every dimension has one, 1 one does not work at its opt size."""
     question = {"path": str(Path(recipe.source.path).resolve()), "profile": recipe.profile or Profile()}
-    done = child.run(command("friction_tui.rules.shapes.widest"), msgspec.json.encode(question))
-    if done.code != 0:
-        raise CouldNotRun(f"the ranges were not found: {visible(done.last_line)}")
-    found = msgspec.json.decode(done.out, type=list[WidestFound])
+    out = answered("friction_tui.rules.shapes.widest", question, "the ranges were not found")
+    why_not, found = msgspec.json.decode(out, type=tuple[str, list[WidestFound]])
+    if why_not:
+        raise CouldNotRun(f"there are no ranges to find: {visible(why_not)}")
     if not found:
         click.echo("every size is fixed in the model: there is no range to choose")
     for one in found:

@@ -32,6 +32,14 @@ _HEAD = 512
 """How much of the file's beginning is kept: every format met here is known by its first bytes."""
 
 
+LARGEST = 2**31 - 1
+"""Bytes of the largest message that protobuf encodes or decodes."""
+_TOO_LARGE = (
+    "The file has {size:,} bytes, and a protobuf message has fewer than 2 GiB: no ONNX model is that large. Larger "
+    "weights lie in files beside the model (external data)."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class FileFacts:
     """What a file is.
@@ -82,7 +90,9 @@ def _open(path: Path) -> OpenedModel:
                 return _opened(_border(path), FileFacts(path, size, kind, error, head))
             if kind:
                 return _empty(path, size, kind, error, head)
-            content = head + stream.read()
+            if size > LARGEST:
+                return _empty(path, size, "too-large", _TOO_LARGE.format(size=size), head)
+            content = head + stream.read(LARGEST)  # no more of it, should it grow meanwhile
     except FileNotFoundError:
         return _empty(path, 0, "missing", f"There is no file {path}.")
     except OSError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from onnx import defs
+
 from friction_tui.model.names import port
 from friction_tui.model.opened import OpenedModel, weights_bytes
 from friction_tui.model.shapes.profile import shape_tensor_inputs
@@ -27,4 +29,14 @@ def summarize(model: OpenedModel) -> ModelSummary:
         file_bytes=model.file.size,
         functions=len(proto.functions),
         metadata={entry.key: entry.value for entry in proto.metadata_props},
+        own_operators=tuple(sorted(_own_operators(model))),
     )
+
+
+def _own_operators(model: OpenedModel) -> set[str]:
+    used = {(node.proto.op_type, node.proto.domain) for node in model.index.nodes}
+    used |= {(function.name, function.domain) for function in model.proto.functions}
+    public = ("", "ai.onnx", "com.microsoft")
+    return {
+        op for op, domain in used if not (domain == "com.microsoft" or defs.has(op, "" if domain in public else domain))
+    }

@@ -44,6 +44,22 @@ def command(module: str, *arguments: str, python: str = "", memory: int = 0, par
     return [*run, "-c", _BOOTSTRAP, PACKAGE, str(with_parent), str(memory), module, *arguments]
 
 
+_SCRIPT = """
+import ctypes, os, runpy, signal, sys
+parent = int(sys.argv[1])
+ctypes.CDLL(None).prctl(1, ctypes.c_ulong(signal.SIGKILL))
+if os.getppid() != parent:
+    os._exit(1)
+sys.argv[:] = sys.argv[2:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def script(path: Path, *arguments: str) -> list[str]:
+    """The command line that runs a script as anybody would: with nothing of ours, but until this process ends."""
+    return [sys.executable, "-I", "-c", _SCRIPT, str(os.getpid()), str(path), *arguments]
+
+
 def environment() -> dict[str, str]:
     """The environment of this process, with no entry in PYTHONPATH that means the current directory."""
     known = dict(os.environ)

@@ -60,15 +60,23 @@ class Child:
         self._hearing = threading.Thread(target=self._hear, name=f"stderr of {self.pid}", daemon=True)
         self._hearing.start()
 
-    def send(self, message: object, payload: bytes = b"") -> None:
+    def send(self, message: object) -> None:
         """Send a message as a line of JSON. That the child is gone is noticed by who listens.
 
         Raises UnicodeEncodeError for text that is not Unicode, such as a file name in another encoding.
         """
-        line = _ENCODER.encode(message)
+        self.write(_ENCODER.encode(message) + b"\n")
+
+    def send_soon(self, message: object, payload: bytes) -> None:
+        """The same, followed by `payload`, without waiting until the child has read it."""
+        line = _ENCODER.encode(message) + b"\n"
+        threading.Thread(target=self.write, args=(line, payload), name=f"stdin of {self.pid}", daemon=True).start()
+
+    def write(self, *parts: bytes) -> None:
+        """Write to its stdin, and wait until it has been taken."""
         with contextlib.suppress(OSError, ValueError):
-            self.stdin.write(line + b"\n")
-            self.stdin.write(payload)
+            for part in parts:
+                self.stdin.write(part)
             self.stdin.flush()
 
     def lines(self) -> Iterator[bytes]:

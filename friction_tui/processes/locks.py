@@ -64,6 +64,10 @@ def _same(descriptor: int, path: Path) -> bool:
         return False
 
 
+_OPEN: list[weakref.finalize[[Path, int], TemporaryFolder]] = []
+"""What removes the temporary folders of this process."""
+
+
 class TemporaryFolder:
     """A temporary folder that `sweep` leaves alone for as long as this process lives.
 
@@ -77,6 +81,7 @@ class TemporaryFolder:
             with contextlib.suppress(FileNotFoundError):
                 descriptor = take(self.path)
         self.close = weakref.finalize(self, _remove, self.path, descriptor)
+        _OPEN[:] = [*(close for close in _OPEN if close.alive), self.close]
 
 
 def _remove(folder: Path, descriptor: int) -> None:
@@ -92,6 +97,12 @@ def temporary_folder(what: str) -> Iterator[Path]:
         yield folder.path
     finally:
         folder.close()
+
+
+def remove_lasting() -> None:
+    """Remove every `TemporaryFolder` there is: a process that ends by `os._exit` runs no finalizer."""
+    for close in list(_OPEN):
+        close()
 
 
 def sweep() -> None:

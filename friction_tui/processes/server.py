@@ -60,7 +60,7 @@ class Server:
                 raise Stopped
             limit = self.limit_s if limit_s is None else limit_s
             child, deadline, answer = self._running(), time.monotonic() + limit, bytearray()
-            child.send(question, payload)
+            child.send_soon(question, payload)
             while not answer.endswith(b"\n"):
                 late, stopped = time.monotonic() > deadline, stop()
                 if late or stopped:

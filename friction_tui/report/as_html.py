@@ -28,6 +28,9 @@ from friction_tui.vocabulary.units import size_text
 
 _MARKS = {ProblemMark.ERROR: "error", ProblemMark.WARNING: "warning", ProblemMark.UNKNOWN: "unknown"}
 _LEVELS = {"error": "error", "warn": "warning", "warning": "warning", "info": "note", "note": "note"}
+_PUBLIC_DOMAINS = frozenset(
+    ["", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview.training", "com.microsoft"]
+)
 _SHOWN_RUNS = 1000
 """So many runs of a measurement are drawn."""
 
@@ -291,7 +294,7 @@ def _measured(latency: LatencyResult | None) -> list[dict[str, Any]]:
 
 
 def _anonymous(reported: Reported) -> Reported:
-    """The same without a name of the author's: nodes, modules, tensors and dimensions are numbered, files left out.
+    """The same without a name of the author's, who named nodes, modules, tensors, dimensions, own operators and files.
 
     Texts that may hold names are replaced by what the kind of finding always says (`_finding`).
     """
@@ -300,11 +303,20 @@ def _anonymous(reported: Reported) -> Reported:
     def numbered(name: str, what: str) -> str:
         return names.setdefault(name, f"{what}{len(names) + 1}") if name else ""
 
+    own = set(reported.summary.own_operators) if reported.summary else set()
+
+    def operator(name: str) -> str:
+        return numbered(name, "operator") if name in own else name
+
     def place(location: Location) -> Location:
         source = location.source
         hidden = SourceLine(file="source.py", line=source.line) if source is not None else None
         return msgspec.structs.replace(
-            location, name=numbered(location.name, "n"), source=hidden, node=_hidden_path(location.node, numbered)
+            location,
+            name=numbered(location.name, "n"),
+            op=operator(location.op),
+            source=hidden,
+            node=_hidden_path(location.node, numbered),
         )
 
     verdict = reported.verdict
@@ -316,6 +328,7 @@ def _anonymous(reported: Reported) -> Reported:
         graph = msgspec.structs.replace(
             graph if graph.order else with_order(graph),
             names=[numbered(name, "n") for name in graph.names],
+            ops=[operator(op) for op in graph.ops],
             paths=[_hidden_path(path, numbered) for path in graph.paths],
             scope_table=[tuple(numbered(part, "m") for part in scope) for scope in graph.scope_table],
         )
@@ -326,9 +339,12 @@ def _anonymous(reported: Reported) -> Reported:
             ranges={numbered(key, "d"): chosen for key, chosen in profile.ranges.items()},
             values={numbered(key, "d"): given for key, given in profile.values.items()},
             guessed=tuple(numbered(key, "d") for key in profile.guessed),
+            relations=(),
         )
-    source = msgspec.structs.replace(recipe.source, path="model.onnx", factory="")
-    recipe = msgspec.structs.replace(recipe, source=source, profile=profile, others=(), keep_float32=(), rewrites=())
+    source = msgspec.structs.replace(recipe.source, path="model.onnx", factory="", state_dict="", inputs=())
+    recipe = msgspec.structs.replace(
+        recipe, source=source, profile=profile, others=(), keep_float32=(), rewrites=(), opset_why=""
+    )
     memory = reported.memory
     if memory is not None:
         memory = msgspec.structs.replace(
@@ -353,13 +369,19 @@ def _anonymous(reported: Reported) -> Reported:
         recipe=recipe,
         machine="",
         engines=reported.engines,
-        summary=clean(summary, inputs=(), outputs=(), producer="", metadata={}, path="") if summary else None,
+        summary=_hidden_summary(summary) if summary else None,
         graph=graph,
         labels=[_without_symbols(label) for label in reported.labels],
         memory=memory,
         latency=reported.latency,
         packages=reported.packages,
     )
+
+
+def _hidden_summary(summary: ModelSummary) -> ModelSummary:
+    opsets = {domain: version for domain, version in summary.opsets.items() if domain in _PUBLIC_DOMAINS}
+    nothing: dict[str, Any] = {"inputs": (), "outputs": (), "producer": "", "metadata": {}, "path": ""}
+    return msgspec.structs.replace(summary, opsets=opsets, own_operators=(), **nothing)
 
 
 def _hidden_path(path: str, numbered: Any) -> str:

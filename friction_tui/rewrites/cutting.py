@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import onnx
 
 from friction_tui.engines.base import Refusal
+from friction_tui.model import onnx_native
 from friction_tui.model.graph import GraphIndex
 from friction_tui.model.names import DTYPE_CODES
 from friction_tui.model.opened import OpenedModel, from_proto
@@ -273,9 +274,9 @@ def _kinds(model: OpenedModel, table: ShapeTable) -> Callable[[str], onnx.ValueI
     with temporary_folder("cut") as folder:
         light = weightless(model.proto, folder, model.path.parent)
         try:
-            inferred = onnx.shape_inference.infer_shapes(light).graph
+            inferred = onnx_native.infer_shapes(light).graph
             known.update({value.name: value for value in (*inferred.value_info, *inferred.output)})
-        except (onnx.shape_inference.InferenceError, ValueError):
+        except (onnx_native.NativeRefused, onnx_native.NotAnswered):
             pass  # what cannot be inferred is followed below
     known.update({value.name: value for value in model.proto.graph.input})
 

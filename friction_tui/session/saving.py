@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import onnx
 from friction_tui.files import whole
 from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel
+from friction_tui.processes.begin import script
 from friction_tui.processes.child import run
 from friction_tui.processes.locks import temporary_folder
 from friction_tui.rewrites.edited import write
@@ -78,7 +78,7 @@ def write_script(base: OpenedModel, model: OpenedModel, path: Path, edits: Seque
         raise OSError(f"{path} was not written: {error}") from None
     with temporary_folder("script") as folder:
         made = folder / "repeated.onnx"
-        done = run([sys.executable, "-I", str(path), str(base.path), str(made)], limit_s=SCRIPT_LIMIT_S)
+        done = run(script(path, str(base.path), str(made)), limit_s=SCRIPT_LIMIT_S)
         if done.code != 0:
             return WrittenScript(False, f"the script fails: {done.last_line}")
         repeated = onnx.load(str(made), load_external_data=False)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui import __version__
+from friction_tui.files import read_whole
 from friction_tui.vocabulary.protocol import (
     PROTOCOL,
     Apply,
@@ -155,10 +156,14 @@ def _without_machine(snapshot: Snapshot) -> Snapshot:
     return msgspec.structs.replace(snapshot, state=msgspec.Raw(_ENCODER.encode(state)))
 
 
+LARGEST = 1 << 30
+"""Bytes of a recording that is read."""
+
+
 def read(path: Path) -> Recording:
     """Read a recording. BrokenRecording names the line that cannot be read."""
     try:
-        lines = path.read_bytes().split(b"\n")
+        lines = read_whole(path, LARGEST).split(b"\n")
     except OSError as error:
         raise BrokenRecording(f"{path} cannot be read: {error.strerror}") from error
     header = _header(path, lines[0])

@@ -13,18 +13,22 @@ import importlib.util
 import io
 import linecache
 import marshal
+import os
 import shutil
 import sys
+import sysconfig
+import tempfile
 from importlib.machinery import ExtensionFileLoader, SourceFileLoader, SourcelessFileLoader
 from pathlib import Path
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 from typing import Any
+from zipimport import zipimporter
 
 from friction_tui.sources.watch import is_installed, is_own, project_root
 
-_CODE = (".py", ".pyc", ".so")
+_CODE = (".py", ".pyc", ".so", ".zip", ".egg", ".whl")
 _GENERATED = "__autograph_generated_file"
-"""How the files are called that TensorFlow writes, and imports, while it traces a function."""
+"""How the files are called that TensorFlow writes to the temporary directory, and imports, while it traces."""
 
 
 class NotAgreed(BaseException):
@@ -40,6 +44,8 @@ class Agreed:
         self._copies: dict[Path, Path] = {}
         self._roots: set[Path] = set()
         self._installed: frozenset[str] = frozenset()
+        self._packages: frozenset[Path] = frozenset()
+        self._generated_before: frozenset[Path] = frozenset()
         self._refused: dict[Path, bool] = {}
 
     def take(self, file: Path, inside: Path | None = None) -> bytes:
@@ -75,12 +81,16 @@ class Agreed:
     def enforce(self) -> None:
         """From here on the import system gives a project's code from memory, or not at all."""
         self._installed = frozenset(sys.path)
+        packages = (*filter(lambda entry: is_installed(Path(entry)), sys.path), sysconfig.get_path("stdlib"))
+        self._packages = frozenset(Path(entry).resolve() for entry in packages)
+        self._generated_before = frozenset(Path(tempfile.gettempdir()).glob(f"{_GENERATED}*"))
         self._roots = {project_root(file) for file in self._code} | {file.parent for file in self._code}
         for file, data in self._code.items():  # torch compiles, and findings quote, what linecache has
             lines = data.decode(errors="replace").splitlines(keepends=True)
             linecache.cache[str(file)] = (len(data), None, lines, str(file))
         of_source, of_compiled = SourceFileLoader.get_code, SourcelessFileLoader.get_code
         extension, open_code = ExtensionFileLoader.create_module, io.open_code
+        in_archive, load_from_archive = zipimporter.get_code, zipimporter.load_module
 
         def source_code(loader: SourceFileLoader, name: str) -> CodeType | None:
             path = loader.get_filename(name)
@@ -97,10 +107,16 @@ class Agreed:
             return code
 
         def native_module(loader: ExtensionFileLoader, spec: Any) -> Any:
-            data = self._bytes(loader.path)
-            if data is not None and Path(loader.path).read_bytes() != data:
-                raise ImportError(f"{loader.path} was changed meanwhile", path=loader.path)
+            self._unchanged(loader.path)
             return extension(loader, spec)
+
+        def archive_code(archive: zipimporter, name: str) -> CodeType:
+            self._unchanged(archive.archive)
+            return in_archive(archive, name)
+
+        def archive_module(archive: zipimporter, name: str) -> ModuleType:
+            self._unchanged(archive.archive)
+            return load_from_archive(archive, name)
 
         def opened(path: str) -> Any:
             data = self._bytes(path)
@@ -110,9 +126,20 @@ class Agreed:
             (SourceFileLoader, "get_code", source_code),
             (SourcelessFileLoader, "get_code", compiled_code),
             (ExtensionFileLoader, "create_module", native_module),
+            (zipimporter, "get_code", archive_code),
+            (zipimporter, "load_module", archive_module),
             (io, "open_code", opened),
         ):
             setattr(owner, attribute, function)
+
+    def _unchanged(self, name: str) -> None:
+        """Check a file that only Python itself can load: it may run if it was agreed to and is the same still.
+
+        Raises what `_bytes` raises, and ImportError for another content.
+        """
+        data = self._bytes(name)
+        if data is not None and Path(name).read_bytes() != data:
+            raise ImportError(f"{name} was changed meanwhile", path=name)
 
     def _bytes(self, name: str) -> bytes | None:
         """The bytes to run for a file of the project, None for one that is none of it.
@@ -131,13 +158,25 @@ class Agreed:
         raise ImportError(f"{path} was not agreed to", path=str(path))
 
     def _guards(self, name: str) -> bool:
-        """Whether a file belongs to the project, or to a folder that its code added to the path."""
-        path = Path(name)
-        if is_installed(path) or is_own(path) or path.name.startswith(_GENERATED):
+        """Whether a file belongs to the project, or to a folder that its code added to the path.
+
+        A link in the project belongs to it wherever it leads, and so does a folder of it that is called like one for
+        installed packages.
+        """
+        path = Path(os.path.abspath(name))  # noqa: PTH100  (resolve follows links)
+        led_to = path.resolve()
+        if is_own(path):
             return False
-        path = path.resolve()
+        if led_to in self._code:
+            return True
+        if path.name.startswith(_GENERATED) and path.parent == Path(tempfile.gettempdir()):
+            return path in self._generated_before
+        if any(led_to.is_relative_to(packages) for packages in self._packages):
+            return False
+        if any(place.is_relative_to(root) for place in (path, led_to) for root in self._roots):
+            return True
         added = {Path(entry).resolve() for entry in sys.path if entry not in self._installed}
-        return path in self._code or any(path.is_relative_to(root) for root in self._roots | added)
+        return not is_installed(led_to) and any(led_to.is_relative_to(root) for root in added)
 
     def _by_project(self) -> bool:
         """Whether the project's code asks for the import that is going on."""

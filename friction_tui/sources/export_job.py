@@ -23,6 +23,7 @@ from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, ExportRequest
 from friction_tui.sources.failure import location_of
 from friction_tui.sources.source_lines import context, of_exception
+from friction_tui.sources.time_limit import be_patient
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
 from friction_tui.vocabulary.recipe import Source, SourceKind
 from friction_tui.vocabulary.units import size_text
@@ -36,6 +37,7 @@ def main() -> None:
     channel = Channel()
     request = msgspec.json.decode(sys.stdin.buffer.readline(), type=ExportRequest)
     stack_sample.answer(request.output)
+    be_patient(request.patience)
     channel.stage("start")
     channel.send(_run(request, channel))
     # torch's and TensorFlow's exit handlers take seconds and can crash after the work is done.

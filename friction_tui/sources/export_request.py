@@ -14,7 +14,8 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `opset` None takes the exporter's default. Ranges in `profile` whose min and max differ become dynamic dimensions.
     `aftermath` False leaves out what is done once the model is there: parity and the further failures behind a first.
-    `imported` are files that the source was seen to import: its consent is for them too.
+    `imported` are files that the source was seen to import: its consent is for them too. `patience` is how many times
+    longer than usual the looks at what was exported may take, on a machine that is slow or busy.
     """
 
     source: Source
@@ -24,6 +25,7 @@ class ExportRequest(msgspec.Struct, frozen=True, kw_only=True):
     options: ExportOptions = ExportOptions()
     aftermath: bool = True
     imported: tuple[str, ...] = ()
+    patience: float = 1.0
 
 
 class Stage(msgspec.Struct, frozen=True, tag="stage"):

@@ -89,7 +89,7 @@ def run_export(
         for line in process.lines():
             event: ExportEvent = decoder.decode(line)
             if isinstance(event, Stage) and event.limit:
-                ends = time.monotonic() + event.limit
+                ends = time.monotonic() + event.limit * request.patience
             events.append(event)
             on_event(event)
 

@@ -6,6 +6,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+_patience = [1.0]
+
+
+def be_patient(factor: float) -> None:
+    """Let every limit of this process be `factor` times as long."""
+    _patience[0] = factor
+
 
 @contextmanager
 def at_most(seconds: float) -> Iterator[None]:
@@ -18,7 +25,7 @@ def at_most(seconds: float) -> Iterator[None]:
         raise TimeoutError(f"not done after {seconds:.0f} s")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds * _patience[0])
     try:
         yield
     finally:

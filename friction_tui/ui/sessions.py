@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from friction_tui.files import BadFile, read_toml, write_whole
+from friction_tui.files import BadFile, read_toml, read_whole, write_whole
 from friction_tui.locations import sessions_dir
 from friction_tui.processes import locks
 from friction_tui.vocabulary.recipe import History, Profile, Recipe
@@ -114,7 +114,7 @@ def save(session: SavedSession, path: Path | None = None) -> Path:
 def load(path: Path) -> SavedSession:
     """Read a session file. BrokenSessionError says what is wrong with one that is none."""
     try:
-        session = read_toml(path.read_bytes(), SavedSession)
+        session = read_toml(read_whole(path), SavedSession)
     except (OSError, BadFile) as error:
         raise BrokenSessionError(
             f"{path} is not a session file: {error}. Delete it, or open the model itself."

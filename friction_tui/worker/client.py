@@ -20,7 +20,17 @@ import msgspec
 
 from friction_tui.processes import begin
 from friction_tui.processes.child import Child
-from friction_tui.vocabulary.protocol import Apply, Event, Open, Reconnect, Refused, Request, WorkerDied
+from friction_tui.vocabulary.protocol import (
+    Apply,
+    Event,
+    JobEnded,
+    Open,
+    Reconnect,
+    Refused,
+    Request,
+    StartJob,
+    WorkerDied,
+)
 from friction_tui.worker.remote import RemoteWorker
 
 QUICK_DEATHS = 3
@@ -92,6 +102,9 @@ class WorkerClient:
         except UnicodeEncodeError:
             why = "a name in it, that of a file most likely, is not in the encoding of this system (UTF-8)"
             self._refuse("The request could not be sent", why, "Rename the file.", getattr(request, "revision", 0))
+            if isinstance(request, StartJob):
+                ended = JobEnded(request.job, request.kind, 0.0, error=f"The job was not started: {why}")
+                self._on_loop(self._on_event, ended)
 
     async def close(self) -> None:
         """End the worker and every job it started; returns within `GRACE_SECONDS`."""

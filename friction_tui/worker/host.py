@@ -6,6 +6,7 @@ one answers questions about the model while judging goes on. Jobs have processes
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import os
@@ -15,7 +16,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -23,18 +24,20 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from friction_tui.processes.child import Stopped
-from friction_tui.processes.locks import sweep, temporary_folder
+from friction_tui.processes.locks import remove_lasting, sweep, temporary_folder
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
     Apply,
     AskOthers,
     CancelJob,
+    Event,
     FindWidest,
     Forecast,
     GraphReady,
     Inspect,
     JobEnded,
+    JobKind,
     Open,
     Preview,
     ReadInitializer,
@@ -311,6 +314,7 @@ def main() -> None:
     with temporary_folder("worker") as folder:
         sweep()
         serve(channel, folder, sys.argv[1] if len(sys.argv) > 1 else "", drawn="undrawn" not in sys.argv[2:])
+        remove_lasting()
         sys.stderr.flush()
     os._exit(0)  # native exit handlers are slow and nothing is left to do
 
@@ -341,10 +345,26 @@ def serve(channel: BinaryIO, folder: Path, first: str, *, drawn: bool = True) ->
         try:
             request = _DECODER.decode(line)
         except msgspec.MsgspecError as error:
-            host.send(Refused(what="A message could not be read", why=str(error)))
+            for answer in _unreadable(line, str(error)):
+                host.send(answer)
             continue
         host.handle(request)
     host.close()
+
+
+class _Job(msgspec.Struct, tag="start_job"):
+    """As much of a StartJob as tells which job it was to start."""
+
+    job: int
+    kind: JobKind
+
+
+def _unreadable(line: bytes, why: str) -> Iterator[Event]:
+    """The answers to a message that cannot be read: a job that does not start has ended."""
+    yield Refused(what="A message could not be read", why=why)
+    with contextlib.suppress(msgspec.MsgspecError):
+        job = msgspec.json.decode(line, type=_Job)
+        yield JobEnded(job=job.job, kind=job.kind, seconds=0.0, error=f"The job was not started: {why}")
 
 
 def _prestart() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from friction_tui.processes.ended import out_of_memory
+from friction_tui.processes.locks import remove_lasting
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.vocabulary.protocol import Event, JobEnded, JobKind, JobRequest
 from friction_tui.worker.progress import Progress
@@ -35,6 +36,7 @@ def main() -> None:
     progress.close()
     send(ended)
     # Native libraries' exit handlers take seconds and can crash after the work is done.
+    remove_lasting()
     sys.stderr.flush()
     os._exit(0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -105,10 +106,12 @@ def _feeds(model: OpenedModel, request: JobRequest) -> tuple[list[Arrays], str]:
 
 def _given(model: OpenedModel, file: Path) -> Arrays:
     """The arrays of an .npz, checked against the model's inputs. Pickled arrays are refused by NumPy."""
+    if file.exists() and not file.is_file():  # a pipe may never end
+        raise CannotTry(f"{file} cannot be read: it is not a regular file")
     try:
         with np.load(file) as loaded:
             arrays = {name: loaded[name] for name in loaded.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise CannotTry(f"{file} cannot be read: {error}") from error
     found: dict[str, np.ndarray] = {}
     for value in model.index.inputs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -41,6 +42,23 @@ child = started[0]
 print(child.pid, child.stdout.readline().decode().strip(), flush=True)
 threading.Event().wait()
 """
+
+
+OF_SCRIPT = """
+import sys, threading
+sys.path.insert(0, {root!r})
+from friction_tui.processes.begin import script
+from friction_tui.processes.child import Child
+child = Child({call})
+print(child.pid, child.stdout.readline().decode().strip(), flush=True)
+threading.Event().wait()
+"""
+
+
+def run_in_parent(call: str) -> subprocess.Popen[bytes]:
+    """A process that starts what `call` gives the command of, and prints its pid and its first line."""
+    code = OF_SCRIPT.format(root=ROOT, call=call)
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
 
 
 @pytest.fixture
@@ -113,6 +131,31 @@ def test_a_server_answers_dies_and_is_replaced() -> None:
             server.ask("silent")
     finally:
         server.close()
+
+
+def test_a_server_that_does_not_read_is_not_waited_for() -> None:
+    """A pipe holds 64 kB: to write more is to wait for its reader."""
+    server = Server("The deaf", lambda: python("import time; time.sleep(1000)"), limit_s=0.2)
+    try:
+        with pytest.raises(ChildDied, match="did not answer in time"):
+            server.ask("abc", bytes(1 << 20))
+        with pytest.raises(Stopped):
+            server.ask("abc", bytes(1 << 20), stop=lambda: True)
+    finally:
+        server.close()
+
+
+def test_a_script_sees_nothing_of_ours_and_ends_with_its_parent(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import sys\nprint(sys.argv[1:], __name__, 'friction_tui' in sys.modules, flush=True)\ninput()\n")
+    parent = run_in_parent(f"script(__import__('pathlib').Path({str(script)!r}), 'a')")
+    assert parent.stdout is not None
+    pid, said = parent.stdout.readline().decode().split(maxsplit=1)
+    assert said.strip() == "['a'] __main__ False"
+    parent.kill()
+    parent.wait()
+    psutil.wait_procs([psutil.Process(int(pid))] if psutil.pid_exists(int(pid)) else [], BOUND_S)
+    assert not psutil.pid_exists(int(pid)) or psutil.Process(int(pid)).status() == psutil.STATUS_ZOMBIE
 
 
 def test_memory_is_limited(busy: str) -> None:

@@ -79,3 +79,11 @@ def test_every_temporary_folder_of_the_package_is_swept() -> None:
     others = [file for file in package.rglob("*.py") if file != Path(locks.__file__)]
     made = [file.name for file in others if "TemporaryDirectory(" in (text := file.read_text()) or "mkdtemp(" in text]
     assert made == []
+
+
+def test_folders_are_removed_before_a_hard_end() -> None:
+    folders = [locks.TemporaryFolder("test") for _ in range(2)]
+    folders[0].close()
+    assert [folder.path.is_dir() for folder in folders] == [False, True]
+    locks.remove_lasting()
+    assert not folders[1].path.exists()

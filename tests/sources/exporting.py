@@ -44,6 +44,7 @@ def export_file(
         output=str(output or file.with_suffix(".onnx")),
         opset=opset,
         profile=Profile(ranges=chosen),
-        options=options or ExportOptions(timeout_s=200),
+        options=options or ExportOptions(timeout_s=1000),
+        patience=20,  # what is found must not depend on how busy the machine is
     )
     return run_export(request)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import py_compile
+import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -116,6 +118,60 @@ def test_what_was_not_agreed_to_does_not_run_and_is_named(project: Path, tmp_pat
     assert outcome.onnx_path is None
     assert outcome.unagreed == (part,)
     assert not (tmp_path / "ran").exists()
+
+
+def linked_file(project: Path, elsewhere: Path, code: str) -> tuple[Path, str]:
+    elsewhere.joinpath("part.py").write_text(code)
+    (project / "other.py").symlink_to(elsewhere / "part.py")
+    return elsewhere / "part.py", "__import__('other')"
+
+
+def linked_package(project: Path, elsewhere: Path, code: str) -> tuple[Path, str]:
+    elsewhere.joinpath("__init__.py").write_text(code)
+    (project / "other").symlink_to(elsewhere)
+    return elsewhere / "__init__.py", "__import__('other')"
+
+
+def archive(project: Path, elsewhere: Path, code: str) -> tuple[Path, str]:
+    file = project / "parts.zip"
+    with zipfile.ZipFile(file, "w") as stream:
+        stream.writestr("part.py", code)
+    return file, f"import sys\nsys.path.insert(0, {str(file)!r})\n__import__('part')"
+
+
+def like_installed(project: Path, elsewhere: Path, code: str) -> tuple[Path, str]:
+    file = project / "site-packages" / "part.py"
+    file.parent.mkdir()
+    file.write_text(code)
+    return file, f"import sys\nsys.path.insert(0, {str(file.parent)!r})\n__import__('part')"
+
+
+def like_generated(project: Path, elsewhere: Path, code: str) -> tuple[Path, str]:
+    file = project / "__autograph_generated_file1.py"
+    file.write_text(code)
+    return file, f"__import__({file.stem!r})"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [linked_file, linked_package, archive, like_installed, like_generated])
+def test_a_disguise_is_asked_about_and_runs_once_it_was_agreed_to(
+    project: Path, tmp_path: Path, way: Callable[[Path, Path, str], tuple[Path, str]]
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    file, code = way(project, elsewhere, marks(tmp_path, "ran"))
+    (project / "net.py").write_text(f"{code}\n{NET}")
+    source = agreed(project / "net.py")
+    outcome = exported(source)
+    assert outcome.unagreed == (file,)
+    assert not (tmp_path / "ran").exists()
+    consent.also_imports(source, outcome.unagreed)
+    assert file in consent.code_files(source)
+    again = ExportRequest(
+        source=consent.with_consent(source), output=str(project / "out.onnx"), imported=(str(file),), aftermath=False
+    )
+    assert run_export(again).onnx_path is not None
+    assert (tmp_path / "ran").exists()
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def kept_answers() -> Answers:
     return Answers()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True, eq=False)
 class BuilderQuestion:
     """One model to ask the builder about under different terms; it is prepared once."""
 

@@ -18,6 +18,7 @@ KINDS = (
     "missing",
     "directory",
     "not-protobuf",
+    "too-large",
 )
 
 _ENGINE_TAGS = (b"ftrt", b"ptrt", b"vtrt")

@@ -80,6 +80,13 @@ _CONTENT = {
         file.PICKLE,
         ("Export the model with torch.onnx.export where its code is; a pickle is not loaded, it can run code.",),
     ),
+    "too-large": _Content(
+        file.NOT_PROTOBUF,
+        (
+            "Save the model with its weights beside it: `onnx.save(model, path, save_as_external_data=True)`; "
+            "torch.onnx.export does it with external_data=True.",
+        ),
+    ),
     "not-protobuf": _Content(
         file.NOT_PROTOBUF, ("Find out what the file is and export or convert it to ONNX.", _FETCH_AGAIN)
     ),

@@ -1,6 +1,6 @@
 """The widest range of a dimension in which the shapes of the whole model work, found by following them.
 
-As a program: a question as JSON on stdin, for `friction-tui ranges`, and the answers on stdout.
+As a program, for `friction-tui ranges`: a question as JSON on stdin, why there is no answer and the answers on stdout.
 """
 
 from __future__ import annotations
@@ -93,14 +93,15 @@ def _works(dimensions: Dimensions, assignment: Assignment) -> bool:
 
 
 def main() -> None:
-    """In a process of its own: a `Question` on stdin, a list of `WidestFound` on stdout."""
+    """In a process of its own: a `Question` on stdin, why there is no answer and a list of `WidestFound` on stdout."""
     from friction_tui.processes.stdio import take_stdout
 
     channel = take_stdout()
     question = msgspec.json.decode(sys.stdin.buffer.read(), type=Question)
     model = open_model(Path(question.path))
-    found = widest_ranges(model, default_profile(model, question.profile or Profile()))
-    channel.write(msgspec.json.encode(found))
+    whole = model.file.kind == "onnx"
+    found = widest_ranges(model, default_profile(model, question.profile or Profile())) if whole else []
+    channel.write(msgspec.json.encode((model.file.error, found)))
     channel.flush()
 
 

@@ -26,7 +26,7 @@ def offered(findings: Sequence[Finding], request: ExportRequest, channel: Channe
         return []
     channel.stage("try the legacy exporter", 2 * _SECONDS)
     output = Path(f"{request.output}.legacy.onnx")
-    options = msgspec.structs.replace(request.options, legacy=True, timeout_s=_SECONDS)
+    options = msgspec.structs.replace(request.options, legacy=True, timeout_s=_SECONDS * request.patience)
     trial = msgspec.structs.replace(request, output=str(output), options=options)
     said: list[str] = []
 

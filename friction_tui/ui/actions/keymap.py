@@ -12,7 +12,7 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 import friction_tui.ui
-from friction_tui.files import BadFile, read_toml
+from friction_tui.files import BadFile, read_toml, read_whole
 from friction_tui.locations import keymap_file
 from friction_tui.ui.actions.registry import ACTIONS
 
@@ -24,7 +24,7 @@ def read(path: Path | None = None) -> tuple[dict[str, str], str]:
     """
     path = path or keymap_file()
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
         chosen = read_toml(content, dict[str, str])
         for name, wrong in _mistakes(chosen):
             raise BadFile(f"line {_line(content.decode(), name)}: {wrong}")

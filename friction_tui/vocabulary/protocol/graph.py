@@ -82,6 +82,8 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int
     functions: int = 0
     metadata: dict[str, str] = {}
+    own_operators: tuple[str, ...] = ()
+    """The operator types that neither ONNX nor ONNX Runtime defines, sorted: their names are the author's."""
 
 
 class TensorDetail(msgspec.Struct, frozen=True):
