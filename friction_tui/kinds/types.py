@@ -76,6 +76,7 @@ UNSUPPORTED_INPUT = TypesKind(
     shows=ModelText("g (int16[n,4] x) => (float[n,4] y) { y = Cast <to = 1> (x) }"),
     quiet=But("g (int16", "g (int32"),
     matters=frozenset({"element type", "undeclared type"}),
+    moot_beside=("export/missing-onnx-function",),
     rewrites=(
         "remove-unread-inputs",
         "wider-border",
@@ -113,6 +114,7 @@ TensorRT imports every initializer, unused ones too, and says `Failed to import 
         weights=(Weights("table", (4,), dtype="uint16"),),
     ),
     quiet=But(weights=(Weights("table", (4,), dtype="int32"),)),
+    moot_beside=("export/missing-onnx-function",),
     rewrites=(
         "remove-unread",
         "narrow-integers",

@@ -6,6 +6,7 @@ import time
 
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.sources.export_request import ExportEvent, Found, Log, Stage
+from friction_tui.sources.failure import plain
 from friction_tui.vocabulary.finding import Finding
 
 
@@ -32,7 +33,7 @@ class Channel:
 
     def log(self, level: str, text: str) -> None:
         """A line for the log view."""
-        self.send(Log(level, text, self.elapsed))
+        self.send(Log(level, plain(text), self.elapsed))
 
     def found(self, *findings: Finding) -> None:
         """Report findings. One that was reported before is replaced by another of its kind, title and places."""

@@ -21,7 +21,7 @@ from friction_tui.sources import consent, stack_sample
 from friction_tui.sources.agreed_code import Agreed, NotAgreed, enforce
 from friction_tui.sources.channel import Channel
 from friction_tui.sources.export_request import Done, ExportRequest
-from friction_tui.sources.failure import location_of
+from friction_tui.sources.failure import location_of, plain
 from friction_tui.sources.source_lines import context, of_exception
 from friction_tui.sources.time_limit import be_patient
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
@@ -177,12 +177,12 @@ def _unexpected(request: ExportRequest, error: Exception) -> Finding:
         return _out_of_memory(request, resource.getrlimit(resource.RLIMIT_DATA)[0], error)
     finding = _finding(
         export.UNKNOWN,
-        str(error).strip().split("\n", 1)[0] or type(error).__name__,
+        plain(str(error)).strip().split("\n", 1)[0] or type(error).__name__,
         request.source.path,
         "Read the traceback below; if it names friction_tui, please report it.",
         reason=f"it stopped with {type(error).__name__}",
     )
-    words = "".join(traceback.format_exception(error))[-4000:]
+    words = plain("".join(traceback.format_exception(error)))[-4000:]
     return msgspec.structs.replace(finding, words=(EngineWords("export process", words),))
 
 

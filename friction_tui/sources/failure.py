@@ -24,7 +24,7 @@ from friction_tui.vocabulary.finding import (
     Tier,
 )
 
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_ANSI = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)|[@-Z\\-_])")
 _BOILERPLATE = re.compile(
     r"\n+(For more information, run with|For extended logs|The error above occurred when).*", re.S
 )
@@ -48,12 +48,12 @@ class Failure:
     @property
     def text(self) -> str:
         """All messages of the chain, the first cause last, without terminal colours."""
-        return "\n".join(_ANSI.sub("", str(link)) for link in self.links)
+        return "\n".join(plain(str(link)) for link in self.links)
 
     @property
     def root(self) -> str:
         """The first cause as Python would print it, without torch's advice on its own debugging switches."""
-        return f"{type(self.links[-1]).__name__}: {_BOILERPLATE.sub('', _ANSI.sub('', str(self.links[-1]))).strip()}"
+        return f"{type(self.links[-1]).__name__}: {_BOILERPLATE.sub('', plain(str(self.links[-1]))).strip()}"
 
     @property
     def frames(self) -> tuple[str, ...]:
@@ -78,6 +78,11 @@ def read(error: BaseException, source: str, forward: SourceLine | None = None) -
     if line is None:
         line = (of_stack_text("\n".join(str(link) for link in links)) or (None,))[-1]
     return Failure(links, line, source, forward, evaluated(error))
+
+
+def plain(text: str) -> str:
+    """The text without the escape sequences that colour it on a terminal."""
+    return _ANSI.sub("", text)
 
 
 def a_or_an(noun: str) -> str:

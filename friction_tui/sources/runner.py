@@ -28,7 +28,7 @@ from friction_tui.sources.export_request import (
     InputsUsed,
     Stage,
 )
-from friction_tui.sources.failure import location_of
+from friction_tui.sources.failure import location_of, plain
 from friction_tui.sources.source_lines import context
 from friction_tui.sources.stack_sample import Busy
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind
@@ -108,7 +108,7 @@ def run_export(
     process.kill()  # whatever the user's code started in it
     stack_sample.clean(request.output)
     seconds = time.monotonic() - started
-    said = process.tail
+    said = plain(process.tail)
     findings = newest([event.finding for event in events if isinstance(event, Found)])
     done = next((event for event in events if isinstance(event, Done)), None)
     exported = next((event for event in events if isinstance(event, Exported)), None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from onnx import TensorProto
+from onnx import ModelProto, TensorProto
 
 from friction_tui.kinds import quantization
 from friction_tui.model.constants import constant_value
@@ -202,11 +202,7 @@ def _asymmetric(context: CheckContext, step: _Step, name: str, zero: Array) -> F
         f"quantization is asymmetric ({off.size} of {values.size} entries). TensorRT supports symmetric quantization "
         "only, with zero point 0: `Non-zero zero point is not supported`.",
         locations=_at(name),
-        fixes=(
-            "Quantize again symmetrically, signed int8 with zero point 0: in ONNX Runtime "
-            "`extra_options={'ActivationSymmetric': True, 'WeightSymmetric': True}` and QInt8 for both types.",
-            "Use NVIDIA ModelOpt or pytorch-quantization, which are symmetric by default.",
-        ),
+        fixes=(f"Quantize again symmetrically, signed int8 with zero point 0: {_quantizer(context.model.proto)}",),
     )
 
 
@@ -368,3 +364,23 @@ CHECK = Check(
         quantization.SCALE_TYPE,
     ),
 )
+
+
+def _quantizer(proto: ModelProto) -> str:
+    """How the tool that this model was quantized with does it symmetrically."""
+    match proto.producer_name:
+        case "tf2onnx":
+            return (
+                "in TensorFlow give fake quantization a range about 0 without its smallest step "
+                "(`tf.quantization.fake_quant_with_min_max_vars(x, -r, r, narrow_range=True)`), or quantize the float "
+                "ONNX model with NVIDIA ModelOpt, which is symmetric by default."
+            )
+        case "pytorch":
+            return (
+                "in torchao's PT2E flow a quantizer with `qscheme=torch.per_tensor_symmetric` and int8, or NVIDIA "
+                "ModelOpt, which is symmetric by default."
+            )
+    return (
+        "in ONNX Runtime `extra_options={'ActivationSymmetric': True, 'WeightSymmetric': True}` and QInt8 for both "
+        "types; or NVIDIA ModelOpt, which is symmetric by default."
+    )

@@ -6,6 +6,7 @@ uses any more. These say exactly what the model silently assumes.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -43,14 +44,25 @@ def dropped(
         return []
     named = symbols(came.program, asked)
     findings = [found for link in together.links for found in _apart(came, link, together, guards)]
-    for node, expression in _conditions(came.program):
-        free = frozenset(str(symbol) for symbol in expression.free_symbols)
-        if not free or not free <= named.keys() or together.solves(expression):
-            continue
+    links = len(findings)
+    where = {name: (dim.input, dim.axis) for name, dim in named.items()}
+    conditions = [
+        (node, expression)
+        for node, expression in _conditions(came.program)
+        if (used := {str(symbol) for symbol in expression.free_symbols})
+        and used <= named.keys()
+        and not together.solves(expression)
+    ]
+    reported: set[str] = set()
+    for node, expression in _multiples_together(conditions):
+        free = sorted(str(symbol) for symbol in expression.free_symbols)
         broken = _breaks_at(expression, named) if len(free) == 1 else _breaks_together(expression, named, together)
-        if broken and not any(f.kind == export.DIM_CONSTRAINT.id for f in findings):
-            where = {name: (dim.input, dim.axis) for name, dim in named.items()}
-            dims = [named[symbol] for symbol in sorted(free)]
+        # One dimension that has to be a multiple says nothing about another; any other condition is said once.
+        said = free[0] if len(free) == 1 and _modulus(expression) else "*"
+        known = said in reported or any(f.kind == export.DIM_CONSTRAINT.id for f in findings[:links])
+        if broken and not known and not (said == "*" and reported):
+            reported.add(said)
+            dims = [named[symbol] for symbol in free]
             line = _line_of(expression, guards(), dims[0]) or _line(node)
             findings.append(_condition(came, dims, Guard(str(expression), where, line), broken))
     for node in came.program.graph.nodes:
@@ -91,6 +103,25 @@ def _conditions(program: torch.export.ExportedProgram) -> Iterator[tuple[Any, An
         value = node.meta.get("val")
         if node.op == "call_function" and not node.users and isinstance(value, torch.SymBool):
             yield node, value.node.expr
+
+
+def _multiples_together(conditions: Sequence[tuple[Any, Any]]) -> Iterator[tuple[Any, Any]]:
+    """The conditions, those that one size is a multiple of 2, 3 and 6 as the one that it is a multiple of 6."""
+    moduli: dict[Any, list[int]] = {}
+    for _, expression in conditions:
+        if modulus := _modulus(expression):
+            moduli.setdefault(next(iter(expression.free_symbols)), []).append(modulus)
+    for node, expression in conditions:
+        if _modulus(expression):
+            symbol = next(iter(expression.free_symbols))
+            expression = sympy.Eq(sympy.Mod(symbol, math.lcm(*moduli[symbol])), 0, evaluate=False)  # noqa: PLW2901
+        yield node, expression
+
+
+def _modulus(expression: Any) -> int:
+    """What one size has to be a multiple of, for a condition that says that; 0 for any other."""
+    matched = re.fullmatch(r"Eq\(Mod\(\w+, (\d+)\), 0\)", str(expression))
+    return int(matched.group(1)) if matched else 0
 
 
 def _is_check(value: Any) -> bool:

@@ -144,7 +144,9 @@ def snapshot(module: Any) -> list[tuple[Any, dict[str, Any]]]:
     if not isinstance(module, torch.nn.Module) or isinstance(module, torch.jit.ScriptModule):
         return []
     return [
-        (part, {key: _copied(value) for key, value in vars(part).items() if _is_kept(key)}) for part in module.modules()
+        (part, {key: _copied(value) for key, value in vars(part).items() if _is_kept(key)})
+        for part in module.modules()
+        if not isinstance(part, torch.jit.ScriptModule)
     ]
 
 

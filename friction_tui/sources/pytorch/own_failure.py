@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from friction_tui.kinds import export
-from friction_tui.sources.failure import Failure, finding, made, placed
+from friction_tui.sources.failure import Failure, finding, made, placed, plain
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, SourceLine
 from friction_tui.vocabulary.recipe import Source
 
@@ -19,7 +19,7 @@ _NO_CUDA = r"Torch not compiled with CUDA|No CUDA GPUs|Found no NVIDIA|not linke
 
 def user_code_fails(error: BaseException, line: SourceLine | None, source: Source, *, raised: bool) -> Finding:
     """The file, the factory or the checkpoint gave no model. `raised`: the user's code raised it."""
-    said = f"{type(error).__name__}: {error}" if raised else str(error)
+    said = plain(f"{type(error).__name__}: {error}" if raised else str(error))
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         line = SourceLine(error.filename, error.lineno, "", (error.text or "").strip())
     fixes = (_way_out(error, source) if raised else getattr(error, "fix", ""),)

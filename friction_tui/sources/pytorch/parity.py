@@ -223,7 +223,7 @@ def unanswered(why: str) -> Finding:
     """Nothing was compared, not even on the example: whether the model computes the same is not known."""
     return export.NOT_COMPARED.finding(
         where="",
-        cause=f"{why} Whether the ONNX model computes what PyTorch does is not known.",
+        cause=f"{why.rstrip('.')}. Whether the ONNX model computes what PyTorch does is not known.",
         source=f"torch {torch.__version__.partition('+')[0]}",
         locations=(Location(LocationKind.MODEL, "model"),),
         fixes=("Compare both models on data of your own.",),

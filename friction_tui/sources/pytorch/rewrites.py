@@ -237,6 +237,13 @@ def of_count(line: SourceLine) -> tuple[Fix, ...]:
                 f"If it never raises, promise that in its place: `torch._check({ast.unparse(_negated(test))})`."
             )
             return (*_of_raise(test, raised)[:1], promised, outside)
+        case ast.If(test=test, body=[ast.Continue() | ast.Return(), *_]):
+            return (
+                Fix(f"If `{ast.unparse(test)}` only guards an empty tensor, drop it: most operators take a size of 0."),
+                Fix(f"If it never holds, promise that in its place: `torch._check({ast.unparse(_negated(test))})`."),
+                fixed,
+                outside,
+            )
         case ast.If(test=test) | ast.Assert(test=test):
             said = ast.unparse(test)
             return (

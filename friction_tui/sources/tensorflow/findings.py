@@ -13,6 +13,7 @@ from friction_tui.kinds import export
 from friction_tui.model.graph import Node
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.provenance import location_of
+from friction_tui.sources.failure import plain
 from friction_tui.sources.python_code import CannotBuild
 from friction_tui.sources.source_lines import context, of_exception
 from friction_tui.sources.tensorflow.lines import Lines
@@ -23,6 +24,8 @@ _NHWC_TO_NCHW, _NCHW_TO_NHWC = [0, 3, 1, 2], [0, 2, 3, 1]
 _CALLS = {"PartitionedCall", "StatefulPartitionedCall"}
 _PYTHON = {"PyFunc", "PyFuncStateless", "EagerPyFunc"}
 _TABLES = ("LookupTable", "HashTable")
+_TRANSLATED_STRINGS = {"StringNormalizer", "StringSplit", "StringConcat", "RegexFullMatch", "LabelEncoder"}
+"""What ONNX has for strings: beside an operator that it lacks, it is a part of the same preprocessing."""
 _UNKNOWN_CLASS = re.compile(
     r"Could not locate class '(?P<a>[^']+)'|Unknown layer: '(?P<b>[^']+)'|'registered_name': '(?P<c>[^']*>[^']+)'"
 )
@@ -42,10 +45,23 @@ def left_over(model: OpenedModel, failed: Mapping[str, str], lines: Lines, sourc
             met.setdefault(node.name.rpartition("/")[2], []).append(node)
         elif node.proto.domain in ("", "ai.onnx") and op not in known:
             met.setdefault(op, []).append(node)
+    strings = {op: nodes for op, nodes in met.items() if op not in _CALLS and _of_strings(op)}
+    if strings:  # the operators of one preprocessing step are one thing to leave out
+        beside = [node for node in model.index.nodes if node.proto.op_type in _TRANSLATED_STRINGS]
+        nodes = [node for some in strings.values() for node in some]
+        layers = ", ".join(dict.fromkeys(layer for node in nodes if (layer := layer_of(node.name, lines))))
+        places = tuple(location_of(model, node) for node in (*nodes, *beside))
+        yield _untranslated(" and ".join(strings), layers, "", places, source)
     for op, nodes in met.items():
+        if op in strings:
+            continue
         layers = ", ".join(dict.fromkeys(layer for node in nodes if (layer := layer_of(node.name, lines))))
         why = next((failed[node.name] for node in nodes if node.name in failed), "")
         yield _untranslated(op, layers, why, tuple(location_of(model, node) for node in nodes), source)
+
+
+def _of_strings(op: str) -> bool:
+    return op.startswith(_TABLES) or "String" in op or "Regex" in op
 
 
 def _untranslated(op: str, layers: str, why: str, locations: tuple[Location, ...], source: str) -> Finding:
@@ -70,9 +86,12 @@ def _untranslated(op: str, layers: str, why: str, locations: tuple[Location, ...
     if op in _PYTHON:
         cause = f"{op}{used} calls back into Python (tf.py_function, tf.numpy_function): no model file holds its code."
         fixes: tuple[str, ...] = ("Write that function with TensorFlow operators, or call it outside the model.",)
-    elif op.startswith(_TABLES) or "String" in op or "Regex" in op:
-        cause = f"{op}{used} works on strings or on a lookup table, which neither ONNX nor TensorRT has for tensors."
-        fixes = ("Leave the preprocessing layers out of the exported model: feed it the indices they give.",)
+    elif _of_strings(op):
+        works = "work" if " and " in op else "works"
+        cause = f"{op}{used} {works} on strings or on a lookup table, which neither ONNX nor TensorRT has for tensors."
+        fixes = (
+            "Leave the preprocessing out of the exported model: feed it the numbers (indices, lengths) that it gives.",
+        )
     else:
         cause = f"tf2onnx has no handler for {op}{used}; it stays in the graph, and nothing that reads ONNX knows it."
         if why:
@@ -162,7 +181,7 @@ def _failed(path: Path, reason: str, **facts: Any) -> Finding:
 
 def not_converted(path: Path, error: Exception, source: str) -> Finding:
     """tf2onnx or TensorFlow gave up."""
-    said = f"{type(error).__name__}: {str(error).strip()[:800]}"
+    said = f"{type(error).__name__}: {plain(str(error)).strip()[:800]}"
     line = of_exception(error)
     custom = _UNKNOWN_CLASS.search(str(error))
     reason, cause = f"{path.name} could not be converted to ONNX", said

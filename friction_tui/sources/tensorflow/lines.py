@@ -34,7 +34,8 @@ class Lines:
     def of(self, node_name: str) -> tuple[SourceLine, ...]:
         """The frames behind an ONNX node: those of its operation, else where its layer was made, () if unknown."""
         name = _CALLS.sub("", _MADE.sub("", node_name))
-        if frames := self.operations.get(name):
+        # tf2onnx appends `_loop` to the name of the operation that it made a Loop of
+        if frames := self.operations.get(name) or self.operations.get(name.removesuffix("_loop")):
             return frames
         for part in reversed(name.split("/")):
             if line := self.layers.get(self.layer(part)):

@@ -6,10 +6,14 @@ from pathlib import Path
 
 from onnx import parser
 
+from friction_tui.kinds.types import UNSUPPORTED_INPUT
 from friction_tui.model.opened import OpenedModel, from_proto
+from friction_tui.rules.deduplicate import deduplicate
+from friction_tui.sources.failure import plain
 from friction_tui.sources.python_code import CannotBuild
 from friction_tui.sources.tensorflow import findings
 from friction_tui.sources.tensorflow.lines import Lines
+from friction_tui.vocabulary.finding import Location, LocationKind, SourceLine
 from friction_tui.vocabulary.recipe import Source, SourceKind
 
 NCHW = "Transpose<perm = [0, 3, 1, 2]>"
@@ -39,6 +43,39 @@ def test_an_operator_that_tf2onnx_gave_up_on_is_named_with_its_reason() -> None:
     assert found.kind == "export/missing-onnx-function"
     assert found.title == "TensorFlow's Conv2D (layer block) has no ONNX function"
     assert "ValueError: rank" in found.cause
+
+
+def test_operators_on_strings_are_one_thing_to_leave_out() -> None:
+    text = """<ir_version: 9, opset_import: ["" : 17]>
+    g (string[n] s) => (int64[n] y, float[n] z) {
+        a = StringNormalizer(s) b = StringSplitV2(a) y = StringLength(b) c = LookupTableFindV2(b) z = Lgamma(c) }"""
+    model = from_proto(parser.parse_model(text), Path("model.onnx"))
+    strings, other = findings.left_over(model, {}, Lines(), "tf2onnx")
+    assert "StringSplitV2 and StringLength and LookupTableFindV2" in strings.title
+    assert set(strings.node_paths) == {"0", "1", "2", "3"}, "what ONNX has for strings is a part of it"
+    assert "Lgamma" in other.title
+    wrong = UNSUPPORTED_INPUT.finding(
+        name="s",
+        dtype="string",
+        cause="",
+        locations=(Location(LocationKind.INPUT, "s"), Location(LocationKind.NODE, "", node="0")),
+        fixes=(),
+    )
+    assert deduplicate([wrong, strings, other]) == [strings, other]
+
+
+def test_a_loop_gets_the_line_of_the_operation_it_was_made_of() -> None:
+    line = SourceLine("net.py", 7, "call", "while tf.reduce_sum(x) < 9:")
+    lines = Lines({"while": (line,)})
+    assert lines.of("StatefulPartitionedCall/while_loop") == (line,)
+    assert lines.of("StatefulPartitionedCall/other_loop") == ()
+
+
+def test_what_keras_colours_for_a_terminal_is_read_without_it() -> None:
+    error = ValueError("\x1b[1mException encountered when calling Bad.call().\x1b[0m")
+    found = findings.not_converted(Path("net.py"), error, "tf2onnx")
+    assert found.cause == "ValueError: Exception encountered when calling Bad.call()."
+    assert plain("\x1b]8;;http://x\x07link\x1b]8;;\x07 \x1b[31;1mred\x1b[K [x]") == "link red [x]"
 
 
 def test_operators_that_onnx_knows_are_not_reported() -> None:
