@@ -18,7 +18,7 @@ from friction_tui.kinds import KINDS, nearest
 from friction_tui.report.as_json import escaped, finding_of
 from friction_tui.report.difference import lines
 from friction_tui.report.text import ansi, describe, plain
-from friction_tui.report.verdict import shortened
+from friction_tui.report.verdict import bounded, bounded_line, shortened
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import CutParts, Event, JobKind, JobProgress, Mended, StartJob
 from friction_tui.vocabulary.recipe import Recipe
@@ -67,7 +67,7 @@ def run(
     if ended is None or ended.mended is None:
         raise CouldNotRun(answer.job_error or (ended.error if ended else "") or "the source gave no model to fix")
     mended = ended.mended
-    click.echo(_document(mended) if form == "json" else "\n".join(_lines(mended)))
+    click.echo(_document(mended) if form == "json" else "\n".join(map(bounded_line, _lines(mended))))
     return int(any(finding.severity is Severity.ERROR for finding in mended.findings))
 
 
@@ -145,4 +145,4 @@ def _document(mended: Mended) -> str:
         document["cut"] = msgspec.to_builtins(mended.cut)
     if mended.difference is not None:
         document["diff"] = msgspec.to_builtins(mended.difference)
-    return escaped(json.dumps(document, indent=2, ensure_ascii=False))
+    return escaped(json.dumps(bounded(document), indent=2, ensure_ascii=False))
