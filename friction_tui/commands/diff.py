@@ -23,7 +23,7 @@ from friction_tui.processes.locks import temporary_folder
 from friction_tui.processes.stdio import printable
 from friction_tui.report import as_json
 from friction_tui.report.difference import lines
-from friction_tui.report.verdict import ModelVerdict
+from friction_tui.report.verdict import ModelVerdict, bounded, bounded_line
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, JobKind
 from friction_tui.vocabulary.protocol.differences import Compared, ModelDifference, Pair
@@ -74,7 +74,7 @@ def run(before: Recipe, after: Recipe, *, form: str, output: Path | None, build:
     found = _compared(before, after, build=build, allow=allow)
     match form:
         case "json":
-            text = as_json.escaped(json.dumps(_document(found), indent=2, ensure_ascii=False))
+            text = as_json.escaped(json.dumps(bounded(_document(found)), indent=2, ensure_ascii=False))
         case "html":
             text = _page(found)
         case _:
@@ -134,6 +134,10 @@ def _key(finding: Finding) -> tuple[str, tuple[str, ...]]:
 
 
 def _lines(found: Difference) -> Iterator[str]:
+    yield from map(bounded_line, _every_line(found))
+
+
+def _every_line(found: Difference) -> Iterator[str]:
     yield f"- {visible(found.before.path)}"
     yield f"+ {visible(found.after.path)}"
     yield f"@@ findings: {len(found.gone)} gone, {len(found.new)} new, {len(found.stay)} stay @@"

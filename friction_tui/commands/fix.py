@@ -18,7 +18,7 @@ from friction_tui.kinds import KINDS, nearest
 from friction_tui.report.as_json import escaped, finding_of
 from friction_tui.report.difference import lines
 from friction_tui.report.text import ansi, describe, plain
-from friction_tui.report.verdict import shortened
+from friction_tui.report.verdict import bounded, bounded_line, shortened
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import CutParts, Event, JobKind, JobProgress, Mended, StartJob
 from friction_tui.vocabulary.recipe import Recipe
@@ -70,8 +70,8 @@ def run(
     if ended is None or ended.mended is None:
         raise CouldNotRun(answer.job_error or (ended.error if ended else "") or "the source gave no model to fix")
     mended = ended.mended
-    as_json = escaped(json.dumps(document(mended), indent=2, ensure_ascii=False))
-    click.echo(as_json if form == "json" else "\n".join(_lines(mended)))
+    as_json = escaped(json.dumps(bounded(document(mended)), indent=2, ensure_ascii=False))
+    click.echo(as_json if form == "json" else "\n".join(map(bounded_line, _lines(mended))))
     if mended.unanswered:
         return 2
     return int(any(finding.severity is Severity.ERROR for finding in mended.findings))

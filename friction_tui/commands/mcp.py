@@ -23,6 +23,7 @@ from friction_tui.commands.fix import document
 from friction_tui.friction_toml import RecipeFileError, from_recipe, of_model, save, with_file
 from friction_tui.kinds import KINDS, explain, unknown
 from friction_tui.report import as_json
+from friction_tui.report.verdict import bounded
 from friction_tui.vocabulary.protocol import Detail, Inspect, JobKind, ReadSource, SourceText, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.text import RecipeTextError
@@ -68,7 +69,7 @@ def _telling(tool: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(tool)
     async def told(**arguments: Any) -> Any:
         try:
-            return await tool(**arguments)
+            return bounded(await tool(**arguments))
         except ValueError as error:
             raise ToolError(str(error)) from None
 

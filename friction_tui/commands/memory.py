@@ -13,6 +13,7 @@ import msgspec
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible, visible_lines
 from friction_tui.processes.stdio import printable
+from friction_tui.report.verdict import bounded, bounded_line
 from friction_tui.vocabulary.gpus import GPUS, RESERVE, Gpu, named
 from friction_tui.vocabulary.protocol import Forecast, MemoryForecast
 from friction_tui.vocabulary.recipe import Precision, Profile, Recipe
@@ -36,10 +37,10 @@ def run(recipe: Recipe, *, gpus: Sequence[str], batch: int | None, along: str, f
         raise CouldNotRun(f"nothing can be predicted: some operator does not work at {where}; `check` says which")
     total = found.weights + found.activations[-1]
     if form == "json":
-        click.echo(json.dumps(_as_json(found, answered, total), indent=2, ensure_ascii=False))
+        click.echo(json.dumps(bounded(_as_json(found, answered, total)), indent=2, ensure_ascii=False))
     else:
         for line in _lines(found, answered, total, recipe.precision):
-            click.echo(visible(line))
+            click.echo(visible(bounded_line(line)))
     return int(bool(asked) and any(total > gpu.usable for gpu in asked))
 
 

@@ -10,6 +10,7 @@ import msgspec
 from friction_tui.commands.ask import answered
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
+from friction_tui.report.verdict import bounded_line
 from friction_tui.vocabulary.recipe import Recipe
 
 
@@ -26,10 +27,10 @@ def run(recipe: Recipe, node: str, folder: Path) -> int:
     )
     if written["why_not"]:
         raise CouldNotRun(f"no plug-in was written: {visible(written['why_not'])}")
-    click.echo(f"plug-in {written['name']}")
+    click.echo(f"plug-in {bounded_line(written['name'])}")
     for file in written["files"]:
         click.echo(f"  {visible(file)}")
     click.echo("left for you:")
     for point in written["open_points"]:
-        click.echo(f"  {visible(point)}")
+        click.echo(f"  {visible(bounded_line(point))}")
     return 0

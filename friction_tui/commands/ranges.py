@@ -10,6 +10,7 @@ import msgspec
 from friction_tui.commands.ask import answered
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
+from friction_tui.report.verdict import bounded_line
 from friction_tui.vocabulary.protocol import WidestFound
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe
 
@@ -24,7 +25,7 @@ def run(recipe: Recipe) -> int:
     if not found:
         click.echo("every size is fixed in the model: there is no range to choose")
     for one in found:
-        click.echo(f"{visible(one.key)}  {_text(one.range)}   {visible(one.note)}")
+        click.echo(f"{visible(bounded_line(one.key))}  {_text(one.range)}   {visible(one.note)}")
     return int(any(one.range is None for one in found))
 
 

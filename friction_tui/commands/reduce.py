@@ -13,6 +13,7 @@ from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun, writable
 from friction_tui.drawing.width import visible
 from friction_tui.report.text import ansi, describe, plain
+from friction_tui.report.verdict import bounded_line
 from friction_tui.vocabulary.protocol import Event, JobKind, JobProgress, Reduction, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 
@@ -45,7 +46,7 @@ def run(recipe: Recipe, output: Path | None, limit_s: float, *, allow: bool) -> 
     if ended is None or ended.reduced is None:
         raise CouldNotRun(answer.job_error or "the source gave no model to reduce")
     for line in _lines(ended.reduced, ended.seconds):
-        click.echo(line)
+        click.echo(bounded_line(line))
     return 0
 
 
@@ -59,7 +60,7 @@ def _lines(found: Reduction, seconds: float) -> Iterator[str]:
     if not found.complete:
         yield "Time ran out: a smaller part may fail too."
     for finding in found.findings:
-        yield "\n".join(describe(finding, paint))
+        yield from describe(finding, paint)
     if found.said:
         yield f"{visible(found.source)} fails to run it: {visible(found.said)}"
     if found.saved:

@@ -18,7 +18,7 @@ from friction_tui import __version__
 from friction_tui.drawing.marks import ProblemMark, marks_of, notes_of
 from friction_tui.drawing.order import with_order
 from friction_tui.kinds import KINDS
-from friction_tui.report.verdict import ModelVerdict
+from friction_tui.report.verdict import ModelVerdict, bounded
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, SourceLine
 from friction_tui.vocabulary.protocol import GraphData, LatencyResult, MemoryForecast, ModelSummary
 from friction_tui.vocabulary.protocol.evidence import DECADES, ExportEvidence
@@ -57,7 +57,7 @@ def report(reported: Reported, *, anonymise: bool = False) -> str:
     page = files("friction_tui.report").joinpath("html")
     data = _data(_anonymous(reported) if anonymise else reported, general=anonymise)
     # "<" in a string would end the script element; as an escape it reads back the same.
-    text = json.dumps(data, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
+    text = json.dumps(bounded(data), ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
     html = page.joinpath("page.html").read_text(encoding="utf-8")
     script = page.joinpath("page.js").read_text(encoding="utf-8")
     return html.replace("/*SCRIPT*/", script).replace("/*DATA*/", text)

@@ -13,7 +13,7 @@ from typing import Any
 from friction_tui import __version__
 from friction_tui.kinds import KINDS
 from friction_tui.report.applicability import fix_of
-from friction_tui.report.verdict import Judged, ModelVerdict
+from friction_tui.report.verdict import Judged, ModelVerdict, bounded
 from friction_tui.verdicts.side_by_side import EngineVerdict
 from friction_tui.vocabulary.finding import Finding, Location
 from friction_tui.vocabulary.protocol import BuildResult
@@ -24,7 +24,7 @@ SCHEMA = 1
 def report(verdicts: Sequence[ModelVerdict]) -> str:
     """All models, indented, ending in a newline."""
     document = {"schema": SCHEMA, "tool": f"friction-tui {__version__}", "models": [model(v) for v in verdicts]}
-    return escaped(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+    return escaped(json.dumps(bounded(document), indent=2, ensure_ascii=False)) + "\n"
 
 
 def escaped(document: str) -> str:

@@ -11,7 +11,7 @@ from friction_tui import __version__
 from friction_tui.kinds import KINDS, explain
 from friction_tui.report.applicability import command, fix_of
 from friction_tui.report.as_json import escaped, text_of
-from friction_tui.report.verdict import ModelVerdict, fingerprint
+from friction_tui.report.verdict import ModelVerdict, bounded, fingerprint
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, SourceLine
 
 LEVEL = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -50,7 +50,7 @@ def report(verdicts: Sequence[ModelVerdict]) -> str:
         "version": "2.1.0",
         "runs": [run],
     }
-    return escaped(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
+    return escaped(json.dumps(bounded(document), indent=2, ensure_ascii=False)) + "\n"
 
 
 def _rule(kind: str) -> dict[str, Any]:

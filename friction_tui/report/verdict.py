@@ -6,6 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from typing import Any
 
 import msgspec
 
@@ -16,6 +17,9 @@ from friction_tui.vocabulary.recipe import Profile
 
 NAME, TITLE, TEXT = 500, 300, 4000
 """Characters of a name, a title and any other text that a report shows. A model's names can be megabytes long."""
+
+ANY = 20_000
+"""Characters of any text in a report for programs, the pages about a kind included."""
 
 
 def shortened(finding: Finding) -> Finding:
@@ -36,6 +40,23 @@ def shortened(finding: Finding) -> Finding:
         fixes=tuple(msgspec.structs.replace(fix, text=_short(fix.text, TEXT)) for fix in finding.fixes),
         words=tuple(msgspec.structs.replace(said, text=_short(said.text, TEXT)) for said in finding.words),
     )
+
+
+def bounded(document: Any) -> Any:
+    """A document of lists and dictionaries with no text, and no key, that is longer than `ANY` characters."""
+    match document:
+        case str():
+            return _short(document, ANY)
+        case dict():
+            return {bounded(key): bounded(value) for key, value in document.items()}
+        case list() | tuple():
+            return [bounded(value) for value in document]
+    return document
+
+
+def bounded_line(line: str) -> str:
+    """A line of text whose middle is left out where it is longer than `TEXT` characters."""
+    return _short(line, TEXT)
 
 
 def _short(text: str, most: int) -> str:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from onnx import helper
 
+from benchmarks.hardening.running import run
 from friction_tui.report import as_json
 from friction_tui.report.verdict import NAME, ModelVerdict, shortened
 from friction_tui.rules import deduplicate
 from friction_tui.rules.deduplicate import deduplicate as merged
 from friction_tui.vocabulary.finding import RULE, EngineWords, Finding, Location, LocationKind, Severity, Tier
 from friction_tui.vocabulary.units import size_text
+from tests.hardening.hostile import model
 
 
 def found(number: int, *, source: str) -> Finding:
@@ -76,3 +80,21 @@ def test_a_report_cuts_a_name_of_a_million_characters() -> None:
     assert len(report) < 20_000
     document: dict[str, Any] = json.loads(report)
     assert len(document["models"][0]["findings"][0]["nodes"][0]) <= NAME + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["memory", "ranges", "report", "json", "sarif", "text"])
+def test_no_output_grows_with_the_length_of_a_name(command: str, tmp_path: Path) -> None:
+    long = "n" * 1_000_000
+    nodes = [helper.make_node("Det", ["x"], ["y"], name=long), helper.make_node("Relu", ["y"], [long])]
+    (tmp_path / "m.onnx").write_bytes(model(nodes, long, [long, 4, 4]).SerializeToString())
+    arguments = {
+        "memory": ["memory", "m.onnx", "--format", "json"],
+        "ranges": ["ranges", "m.onnx"],
+        "report": ["report", "m.onnx", "-o", "report.html"],
+    }.get(command, ["check", "m.onnx", "--format", command])
+    ended = run(arguments, tmp_path, limit_s=250)
+    assert ended.fault() == ""
+    written = (tmp_path / "report.html").read_bytes() if command == "report" else ended.out
+    assert written
+    assert len(written) < 1_000_000
