@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime
 import shlex
-import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from friction_tui.commands import checking
 from friction_tui.commands.failing import CouldNotRun, write
 from friction_tui.drawing.width import visible, visible_lines
 from friction_tui.friction_toml import FILE_NAME, RecipeFile, RecipeFileError, from_recipe, of_model, save, with_file
+from friction_tui.processes import child
 from friction_tui.processes.stdio import printable
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.recipe import Profile, Recipe
@@ -83,6 +83,7 @@ repos:
         require_serial: true
 """
 
+GIT_LIMIT_S = 10.0
 CI_FILES = {"github": (Path(".github/workflows/friction.yml"), GITHUB), "gitlab": (Path(".gitlab-ci.yml"), GITLAB)}
 
 
@@ -167,10 +168,10 @@ def _ci_files(ci: str, models: Sequence[str]) -> Iterator[tuple[Path, str]]:
 def _host() -> str:
     """Where the repository is hosted, by the address of its remote; GitHub where that does not tell."""
     try:
-        asked = subprocess.run(["git", "remote", "-v"], capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        asked = child.run(["git", "remote", "-v"], limit_s=GIT_LIMIT_S)
+    except OSError:  # git is not installed
         return "github"
-    return "gitlab" if "gitlab" in asked.stdout else "github"
+    return "gitlab" if b"gitlab" in asked.out else "github"
 
 
 def _written(file: Path, text: str, *, force: bool) -> str:
