@@ -137,7 +137,8 @@ def registered_input(failure: Failure, example: object, call: SourceLine | None)
         export.UNSUPPORTED_INPUT,
         f"An example input is {a_or_an(short)} ({container.__module__}.{short}), which is registered for torch.export. "
         "Its registration makes tensors of its own when it puts the object together, and torch.onnx.export loses them "
-        f"when it decomposes the program: {failure.root.splitlines()[0]}. It is the exporter's fault, not your code's.",
+        f"when it decomposes the program: {failure.root.splitlines()[0].rstrip('.')}. It is the exporter's fault, not "
+        "your code's.",
         _instead_of_cache(short)
         if container.__module__.startswith("transformers.")
         else (

@@ -29,6 +29,8 @@ from friction_tui.vocabulary.protocol.evidence import OutputDifference
 
 _RANDOM_OPS = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli", "Multinomial"}
 _RANDOM_CALL = r"\brandom\.|\brandom\(|rand(n|int|perm)?\(|\btime\.|datetime"
+_LARGE = 10**9
+"""Bytes from which ONNX Runtime maps weights from their file: packed for its kernels they would be in memory twice."""
 _EXAMPLE, _VALUES = "on the example input", "on random values of the example's size"
 
 
@@ -78,7 +80,10 @@ def check(
         return verdict
     source = f"ONNX Runtime {onnxruntime.__version__} CPU against torch {torch.__version__.partition('+')[0]}"
     try:
-        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = onnxruntime.SessionOptions()
+        if sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*")) > _LARGE:
+            options.add_session_config_entry("session.disable_prepacking", "1")
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         if "NOT_IMPLEMENTED" in str(error):  # a valid model of types or operators that this runtime has no kernel for
             lacks = str(error).partition("NOT_IMPLEMENTED : ")[2] or str(error)
