@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -78,6 +79,23 @@ def test_the_main_process_as_a_module(planted: Path, tmp_path: Path, monkeypatch
     monkeypatch.chdir(planted)
     monkeypatch.setenv("PYTHONPATH", str(Path(PACKAGE).parent))
     (planted / "friction_tui.py").unlink()  # Python itself takes it for the module to run
+    (planted / "importlib.py").unlink(missing_ok=True)  # and imports this one before it runs any
     done = run([sys.executable, "-m", "friction_tui", "check", "m.onnx"])
+    assert done.code in (0, 1), done.tail
+    assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
+
+
+@pytest.mark.parametrize("entries", [("", "/nowhere"), (".",), ("/nowhere", "./")])
+def test_the_command_with_the_current_directory_in_pythonpath(
+    planted: Path, tmp_path: Path, entries: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python itself imports what it needs to start; what the command needs is imported from where it is installed."""
+    for name in ("sitecustomize", "usercustomize", "friction_tui", "json", "resource", "tempfile", "ctypes"):
+        for left in (planted / f"{name}.py", planted / name / "__init__.py"):
+            left.unlink(missing_ok=True)
+    monkeypatch.chdir(planted)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((*entries, str(Path(PACKAGE).parent))))
+    start = "import sys; sys.argv[0] = 'friction-tui'; from friction_tui.cli import main; main()"
+    done = run([sys.executable, "-P", "-c", start, "check", "m.onnx"])
     assert done.code in (0, 1), done.tail
     assert not (tmp_path / "ran").exists(), (tmp_path / "ran").read_text()
