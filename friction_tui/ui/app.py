@@ -77,7 +77,7 @@ class FrictionApp(App[None]):
     crashed = False
     """Whether it ends because of a fault of its own."""
     CSS_PATH: ClassVar[list[str | PurePath]] = ["app.tcss", "workbench.tcss", "welcome.tcss"]
-    COMMANDS = App.COMMANDS | {Commands}
+    COMMANDS = {Commands}  # noqa: RUF012 - as Textual declares it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+z", "suspend_process", "Suspend", show=False, id="app.suspend", tooltip="Back to the shell"),
     ]

@@ -7,7 +7,6 @@ import msgspec
 import pytest
 from textual.command import CommandPalette
 from textual.pilot import Pilot
-from textual.widgets import OptionList
 
 from friction_tui.ui.app import FrictionApp
 from friction_tui.vocabulary.finding import Fix
@@ -51,8 +50,9 @@ def test_screen(
             await pilot.press(key)
             for _ in range(4):
                 await pilot.pause()
-            while isinstance(app.screen, CommandPalette) and not app.screen.query_one(OptionList).option_count:
-                await pilot.pause(0.01)  # the commands are gathered beside the keys
+            if isinstance(app.screen, CommandPalette):
+                await app.workers.wait_for_complete()  # the commands are gathered beside the keys
+                await pilot.pause()
         app.on_new_state()
         await pilot.pause()
 

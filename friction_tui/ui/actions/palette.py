@@ -20,7 +20,7 @@ def entry(action: Action, chosen: Mapping[str, str]) -> str:
 
 
 class Commands(Provider):
-    """Feeds the palette from the registry."""
+    """Feeds the palette from the registry, then with Textual's own commands: two providers would race for the top."""
 
     @property
     def _friction(self) -> FrictionApp:
@@ -36,6 +36,8 @@ class Commands(Provider):
         state = self._friction.live.state
         for action in sorted(available(state), key=lambda action: action.noun == "Panel"):  # these have digits
             yield DiscoveryHit(entry(action, state.keys), lambda action=action: self._run(action), help=action.tooltip)
+        for command in self.app.get_system_commands(self.screen):
+            yield DiscoveryHit(command.title, command.callback, help=command.help)
 
     async def search(self, query: str) -> Hits:
         """What matches by name or help."""
@@ -47,3 +49,7 @@ class Commands(Provider):
             if score > 0:
                 run = lambda action=action: self._run(action)  # noqa: E731
                 yield Hit(score, matcher.highlight(text), run, help=action.tooltip)
+        for command in self.app.get_system_commands(self.screen):
+            score = matcher.match(command.title)
+            if score > 0:
+                yield Hit(score, matcher.highlight(command.title), command.callback, help=command.help)
