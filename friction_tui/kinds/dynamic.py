@@ -530,3 +530,26 @@ No runtime refuses it where the elements divide: the samples of a batch end up i
         "reshape-batch-copy",
     ),
 )
+
+OUTPUT_STAYS = DynamicKind(
+    id="dynamic/output-stays",
+    summary="An output that does not follow the size it is declared with",
+    title="The output {output} has {size} on axis {axis} whatever {key} is",
+    severities=(Severity.WARNING,),
+    tiers=(Tier.HAZARD,),
+    cause="""
+The model says that an axis of an output has the size of an input's axis, and it has one and the same size at the two
+largest sizes of the range. A slice, an index, a reshape or a reduction took the size of the example, or took the axis
+away. No runtime refuses it: declared names of sizes are not checked. Whoever feeds a batch of 8 gets results for as
+many as the example had.
+""",
+    evidence="""The shapes of the output at max of the dimension and one step below, the others at opt.""",
+    example="""`return y[:2]` where 2 was the batch of the example.""",
+    fix="""Take the size from the input (`y[: x.shape[0]]`), or do not declare the output's axis as dynamic.""",
+    shows=ModelText(
+        "g (float[n,8] x) => (float[n,8] y) <int64[1] a = {0}, int64[1] b = {2}> "
+        "{ r = Relu (x) [cut] y = Slice (r, a, b, a) }"
+    ),
+    quiet=But("float[n,8] y", "float[k,8] y"),
+    moot_under=("dynamic/baked-reshape", "dynamic/folded-batch", "dynamic/baked-constant"),
+)

@@ -11,7 +11,7 @@ from friction_tui.rules.control import control_flow
 from friction_tui.rules.engine import options
 from friction_tui.rules.file import external_data, file_content
 from friction_tui.rules.operators import builder_limits, older_forms, older_tensorrt, operators, recurrent_layout
-from friction_tui.rules.shapes import dynamic_shapes, folded_batch, fragile_shapes, profiles
+from friction_tui.rules.shapes import dynamic_shapes, folded_batch, fragile_shapes, output_sizes, profiles
 from friction_tui.rules.structure import graph_declarations, graph_structure, opset_and_ir, schema
 from friction_tui.rules.types import dtypes, half_precision, lost_values, quantization, type_constraints
 from friction_tui.rules.weights import impossible_constants, weights
@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     dynamic_shapes.CHECK,
     fragile_shapes.CHECK,
     folded_batch.CHECK,
+    output_sizes.CHECK,
     control_flow.CHECK,
     recurrent_layout.CHECK,
     older_tensorrt.CHECK,
