@@ -479,7 +479,7 @@ def locate() -> None:
 @click.option(
     "--keep",
     "keep_s",
-    type=click.FloatRange(1, 1e6),
+    type=Number(1, 1e6),
     default=600,
     show_default=True,
     metavar="SECONDS",

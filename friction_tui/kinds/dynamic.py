@@ -390,16 +390,18 @@ SLICE = DynamicKind(
     tiers=(Tier.SHAPES, Tier.BUILDER, Tier.PARSER),
     cause="""Bounds, axes or steps do not fit the shape.""",
     evidence="""The bounds and the shape.""",
-    example="""An axis that does not exist.""",
+    example="""A step of 0.""",
     fix="""Take the bounds from the input's shape.""",
     shows=ModelText(
         """
-        g (float[1,8] x) => (float[1,4] y) <int64[1] start = {0}, int64[1] end = {4}, int64[1] axis = {3}> {
-            [cut] y = Slice (x, start, end, axis) }
+        g (float[1,8] x) => (float[1,4] y) <
+            int64[1] start = {0}, int64[1] end = {4}, int64[1] axis = {1}, int64[1] step = {0}> {
+            [cut] y = Slice (x, start, end, axis, step) }
     """,
         ranges={},
     ),
-    quiet=But("axis = {3", "axis = {1"),
+    quiet=But("step = {0", "step = {1"),
+    moot_under=("dynamic/axis",),
     rewrites=("slice-to-the-end",),
 )
 

@@ -197,6 +197,8 @@ def slice_to_the_end(node: onnx.NodeProto, graph: GraphEditor) -> None:
     sizes = graph.dims(node.input[0])
     if sizes is None:
         raise CannotRewrite("the rank of the input is not known")
+    if not all(-len(sizes) <= axis < len(sizes) for axis in axes):
+        raise CannotRewrite("an axis is outside the input's rank")
     wanted = [
         _TO_THE_END if start == 0 and end > 0 and not isinstance(sizes[axis], int) else int(end)
         for start, end, axis in zip(starts, ends, axes, strict=False)

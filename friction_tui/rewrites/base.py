@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import enum
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import onnx
@@ -27,6 +29,15 @@ class NeedsOpset(CannotRewrite):
     def __init__(self, opset: int, what: str = "the replacement") -> None:
         super().__init__(f"{what} needs opset {opset}; convert first with o")
         self.opset = opset
+
+
+class RewriteFault(CannotRewrite):
+    """The rewrite's own code failed, as it may on a model that no engine reads: the other rewrites are tried still."""
+
+    def __init__(self, error: Exception) -> None:
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(at.filename).name}:{at.lineno}"
+        super().__init__(f"a fault of friction-tui, not of your model: {type(error).__name__}: {error} ({where})")
 
 
 class Exactness(enum.StrEnum):

@@ -20,7 +20,7 @@ from friction_tui.model.file.external import element_bits
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.onnx_native import NativeRefused, NotAnswered
 from friction_tui.model.opened import OpenedModel, from_proto
-from friction_tui.rewrites.base import CannotRewrite, Exactness, NodeRewrite, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, Exactness, NodeRewrite, RewriteFault, Rewriter
 from friction_tui.rewrites.graph_parts import forget_shapes, graph_at, graphs_of, inline_functions
 from friction_tui.rewrites.stand_ins import stand_in
 
@@ -324,6 +324,8 @@ class GraphEditor:
             rewrite(node, self)
         except CannotRewrite as error:
             return error
+        except Exception as error:
+            return RewriteFault(error)
         finally:
             del self.proto.graph.initializer[kept:]
             self._new = []

@@ -14,7 +14,7 @@ from friction_tui.kinds.answered import Verdict
 from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.rewrites import REWRITES
 from friction_tui.rewrites.apply import rewritten
-from friction_tui.rewrites.base import CannotRewrite, Exactness
+from friction_tui.rewrites.base import CannotRewrite, Exactness, RewriteFault
 from friction_tui.rewrites.offering import with_offers
 from friction_tui.rewrites.verification import Verification
 from friction_tui.vocabulary.finding import Finding, Fix, Severity, Tier, fix_first
@@ -148,6 +148,9 @@ def _tried(mending: Mending, finding: Finding, rewrite: Rewrite, judge: Judge, v
         after = from_proto(rewritten(before, rewrite), before.path)
     except CannotRewrite as error:
         mending.refused.append(f"{rewriter.name}: {error.why}")
+        return None
+    except Exception as error:
+        mending.refused.append(f"{rewriter.name}: {RewriteFault(error).why}")
         return None
     verdict = judge(after)
     findings = verdict.findings

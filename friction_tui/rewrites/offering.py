@@ -16,7 +16,7 @@ from friction_tui.model.opened import OpenedModel, from_proto
 from friction_tui.model.references import reference
 from friction_tui.processes.stdio import take_stdout
 from friction_tui.rewrites import REWRITES
-from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, Rewriter
+from friction_tui.rewrites.base import CannotRewrite, NeedsOpset, RewriteFault, Rewriter
 from friction_tui.rewrites.cutting import head_size, refused_nodes
 from friction_tui.rewrites.expansion import SIMPLIFY
 from friction_tui.rewrites.folding import FOLD, RANDOM, constant_nodes
@@ -176,6 +176,9 @@ class _Offering:
             except CannotRewrite as error:
                 self._edits[key] = None
                 self._note(rewriter, error)
+            except Exception as error:
+                self._edits[key] = None
+                self._note(rewriter, RewriteFault(error))
         return self._edits[key]
 
     def _fits(self, rewriter: Rewriter, node: Node) -> bool:
@@ -213,6 +216,8 @@ class _Offering:
         return False
 
     def _note(self, rewriter: Rewriter, misfit: CannotRewrite | None) -> None:
+        if isinstance(misfit, RewriteFault):
+            print(f"{rewriter.name}: {misfit}", file=sys.stderr)
         if isinstance(misfit, NeedsOpset) and misfit.opset <= TARGETS[0]:
             self._needs_opset[rewriter.name] = rewriter
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 
 import msgspec
@@ -25,6 +26,7 @@ def main() -> None:
     try:
         ended = run(request, progress, send)
     except Exception as error:
+        traceback.print_exception(error, file=sys.stderr)
         progress.log("error", f"{type(error).__name__}: {error}")
         ended = JobEnded(
             job=request.job,

@@ -30,6 +30,7 @@ FLOATS = (
     ("reduce", "--build-timeout"),
     ("precision", "--tolerance"),
     ("replay", "--speed"),
+    ("worker", "--keep"),
 )
 
 

@@ -14,6 +14,7 @@ from friction_tui.model.opened import open_model
 from friction_tui.model.shapes.profile import default_profile
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.summary import summarize
+from friction_tui.rewrites.offering import with_offers
 from friction_tui.rules.checks import diagnose
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.deduplicate import deduplicate
@@ -39,7 +40,9 @@ def test_every_check_has_an_answer(part: int, tmp_path: Path) -> None:
         profile = default_profile(model, Profile())
         context = CheckContext(model, Recipe(source=Source(str(path)), profile=profile), ShapeTable(model, profile))
         findings = [finding for _, found in diagnose(context) for finding in found]
-        assert len(deduplicate(findings)) <= len(findings)
+        merged = deduplicate(findings)
+        assert len(merged) <= len(findings)
+        assert len(with_offers(model, merged)) == len(merged)
 
 
 @pytest.mark.slow
