@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from friction_tui.state.app_state import AppState, Author, Job, Notice, NoticeLevel, PastExport, TakenBack
+from friction_tui.state.app_state import AppState, Author, Job, Notice, NoticeLevel, Outcome, PastExport, TakenBack
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.protocol import (
     EXPORT_JOB,
@@ -105,6 +105,13 @@ class SetMended:
 
 
 @dataclass(frozen=True, slots=True)
+class SetOutcomes:
+    """What the edits of a session that is resumed came to, as far as it was known when that was saved."""
+
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SetFollowing:
     """Whose cursor this screen's follows from now on, "" for nobody's."""
 
@@ -132,6 +139,7 @@ ScreenAction: TypeAlias = (
     | SetMended
     | SetTakenBack
     | SetFollowing
+    | SetOutcomes
 )
 
 
@@ -152,6 +160,8 @@ def after_screen_action(state: AppState, action: ScreenAction) -> AppState:
             return state.with_notice(action.notice.level, action.notice.text, action.notice.detail)
         case DismissNotice():
             return replace(state, dismissed_count=state.notice_count)
+        case SetOutcomes():
+            return replace(state, outcomes=action.outcomes)
         case SetAutoBuild():
             return replace(state, auto_build=action.on)
         case SetKeys():

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, TypeAlias
 
@@ -26,9 +27,9 @@ from textual.timer import Timer
 from friction_tui.ending import FAILED
 from friction_tui.friction_toml import RecipeFileError, with_file
 from friction_tui.log import LOG, start_log
-from friction_tui.state.app_state import AppState, NoticeLevel
-from friction_tui.state.derived import verdict_text
-from friction_tui.state.user_actions import SetKeys
+from friction_tui.state.app_state import AppState, NoticeLevel, Outcome
+from friction_tui.state.derived import outcome_text, verdict_text
+from friction_tui.state.user_actions import SetKeys, SetOutcomes
 from friction_tui.ui import panel as said
 from friction_tui.ui import sessions
 from friction_tui.ui.actions import keymap
@@ -362,6 +363,9 @@ class FrictionApp(App[None]):
         self._saved = history if session is not None and not session.unsaved else None
         self._written = history
         self.live.open(history)
+        if session is not None:
+            steps = zip(history.steps, history.steps[1:], session.outcomes, strict=False)
+            self.live.dispatch(SetOutcomes(tuple(Outcome(a, b, text) for a, b, text in steps if text)))
         return session
 
     # ---------------------------------------------------------------------------------------- saving
@@ -393,6 +397,7 @@ class FrictionApp(App[None]):
             unsaved=0 if saved else edits_between(self._saved, history),
             nodes=graph.labels(*folds, state.selected) if graph is not None else {},
             verdict=verdict_text(state) if state.history == history else "",
+            outcomes=tuple(outcome_text(state, a, b) for a, b in pairwise(history.steps)),
         )
 
     def _save_edit(self, state: AppState) -> None:

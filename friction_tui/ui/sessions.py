@@ -57,6 +57,8 @@ class SavedSession(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     """Edits since the user last saved, or since the session began."""
     past: tuple[Step, ...] = ()
     future: tuple[Step, ...] = ()
+    outcomes: tuple[str, ...] = ()
+    """What the edit that leads to each step but the first came to, in words; empty where it was not judged."""
 
     @property
     def edits(self) -> int:

@@ -88,6 +88,23 @@ async def test_enter_resumes_with_every_edit_and_where_one_was(recipe: Recipe, s
     assert len(list(sessions_dir().glob("*.toml"))) == 1
 
 
+async def test_the_journal_of_a_resumed_session_says_what_its_edits_came_to(
+    recipe: Recipe, silent_worker: list[str]
+) -> None:
+    path, _ = left_behind(recipe, 2)
+    sessions.save(msgspec.structs.replace(sessions.load(path), outcomes=("fixed 3", "broke 1; not verified")), path)
+    app = FrictionApp(recipe, worker=silent_worker)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await settled(pilot)
+        await pilot.press("enter")
+        await opened(app, pilot)
+        await pilot.press("u", "J")
+        await settled(pilot)
+        assert "fixed 3" in screen_text(app) and "broke 1; not verified" in screen_text(app)
+        await pilot.press("escape", "q")
+    assert sessions.load(path).outcomes == ("fixed 3", "broke 1; not verified"), "they are kept for the next time"
+
+
 async def test_n_starts_afresh_and_the_edited_session_stays(recipe: Recipe, silent_worker: list[str]) -> None:
     path, history = left_behind(recipe, 2)
     app = FrictionApp(recipe, worker=silent_worker)

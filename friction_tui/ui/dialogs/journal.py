@@ -20,7 +20,10 @@ def sentence(history: History, step: int) -> str:
     """What the edit that led to a step changed; the first step is the model as it was opened."""
     if step == 0:
         return "opened"
-    return ", ".join(changes(history.steps[step - 1], history.steps[step])) or "nothing that a build depends on"
+    return (
+        ", ".join(changes(history.steps[step - 1], history.steps[step], in_full=True))
+        or "nothing that a build depends on"
+    )
 
 
 class Journal(ChoiceScreen):

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe, Values
+from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe, Rewrite, Values
+
+NAMED = 3
+"""Nodes of a rewrite that are named, in full."""
 
 
-def changes(before: Recipe, after: Recipe) -> list[str]:
-    """Every difference that a build could depend on, shape ranges first."""
+def changes(before: Recipe, after: Recipe, *, in_full: bool = False) -> list[str]:
+    """Every difference that a build could depend on, shape ranges first.
+
+    `in_full`: rewrites as sentences that name their nodes, where room is no matter.
+    """
     said: list[str] = []
     if (before.profile is None) != (after.profile is None):
         said.append("no profile" if after.profile is None else "with a profile")
@@ -19,15 +25,25 @@ def changes(before: Recipe, after: Recipe) -> list[str]:
         said.append(f"precision {before.precision} → {after.precision}")
     if before.keep_float32 != after.keep_float32:
         said.append(f"{len(after.keep_float32) or 'no'} node{'s' if len(after.keep_float32) != 1 else ''} kept float32")
-    added = [rewrite.name for rewrite in after.rewrites if rewrite not in before.rewrites]
-    gone = [rewrite.name for rewrite in before.rewrites if rewrite not in after.rewrites]
-    if added == gone:
-        said += [f"{name} moved to another node" for name in added]
+    added = [rewrite for rewrite in after.rewrites if rewrite not in before.rewrites]
+    gone = [rewrite for rewrite in before.rewrites if rewrite not in after.rewrites]
+    if [rewrite.name for rewrite in added] == [rewrite.name for rewrite in gone]:
+        said += [f"{rewrite.name} moved to another node" for rewrite in added]
+    elif in_full:
+        said += [f"{rewrite.name} applied to {_where(rewrite)}" for rewrite in added]
+        said += [f"{rewrite.name} taken back" for rewrite in gone]
     else:
-        said += [f"+ {name}" for name in added] + [f"- {name}" for name in gone]
+        said += [f"+ {rewrite.name}" for rewrite in added] + [f"- {rewrite.name}" for rewrite in gone]
     if before.source != after.source or before.export != after.export:
         said.append("exported otherwise")
     return said
+
+
+def _where(rewrite: Rewrite) -> str:
+    """The nodes of a rewrite as their references name them: `tensor = what it is`."""
+    nodes = [node.rpartition(" = ")[2] for node in rewrite.nodes]
+    more = f" and {len(nodes) - NAMED} more" if len(nodes) > NAMED else ""
+    return f"{', '.join(nodes[:NAMED])}{more}" if nodes else "the model"
 
 
 def _in_profiles(before: Recipe, after: Recipe) -> list[str]:

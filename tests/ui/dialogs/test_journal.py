@@ -51,9 +51,9 @@ async def test_every_edit_is_a_sentence_with_what_it_came_to(silent_worker: list
             "    0  opened",
             "    1  N not set → 1..1..16",
             "       fixed 1",
-            "    2  + reshape-minus-one",
+            "    2  reshape-minus-one applied to y",
             "       fixed 2; verified on 6 inputs",
-            "▸   3  precision as-exported → fp16, - reshape-minus-one",
+            "▸   3  precision as-exported → fp16, reshape-minus-one taken back",
             "       broke 3",
         ]
         assert "▸   3  precision as-exported → fp16" in screen_text(app)
