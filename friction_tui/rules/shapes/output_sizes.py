@@ -39,9 +39,8 @@ def check(context: CheckContext) -> Iterator[Finding]:
         shapes = sizes_of(ends[dimension.key], name)
         stays = all(axis < len(shape) for shape in shapes) and len({shape[axis] for shape in shapes}) == 1
         if stays and shapes[0][axis] < dimension.range.max:
-            yield _finding(
-                context, name, axis, dimension, shapes[0], _last_to_follow(context, name, ends[dimension.key])
-            )
+            node = _last_to_follow(context, name, ends[dimension.key])
+            yield _finding(context, name, axis, dimension, shapes[0][axis], node)
 
 
 def _largest(dimension: Dimension) -> tuple[int, int]:
