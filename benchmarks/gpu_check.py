@@ -80,6 +80,8 @@ def torch_memory(meter: NvmlMeter) -> dict[str, Any]:
     after = meter.sample([os.getpid()])[0]
     ours = torch.cuda.memory_allocated()
     del held
+    if after.used is None or before.used is None:
+        return {"ok": None, "why": after.missing.get("memory") or after.missing.get("gpu", "")}
     grown = after.used - before.used
     process = None if after.process is None or before.process is None else after.process - before.process
     return {
@@ -192,7 +194,7 @@ class Sampling:
 
     def summary(self) -> dict[str, Any]:
         """Peak and least memory in use on the first GPU, and how busy it got."""
-        used = [s.used for s in self._samples]
+        used = [s.used for s in self._samples if s.used is not None]
         return {
             "nvml_samples": len(used),
             "device_used_peak_bytes": max(used, default=None),
