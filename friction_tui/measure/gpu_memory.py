@@ -159,7 +159,7 @@ def _shares(
         )
         return None, None, None
     if not ours:
-        missing["process"] = "it is not among the processes that NVML lists: it does not use this GPU now"
+        missing["process"] = "NVML does not list it: it does not use this GPU now"
     process = _sum("process", ours.values(), missing)
     return process, _sum("others", rest.values(), missing) if rest else 0, len(rest)
 

@@ -169,7 +169,7 @@ def test_host_process_ids_in_a_container_are_no_zero(ask: Ask) -> None:
 def test_a_process_that_nvml_does_not_list_has_no_figure(ask: Ask) -> None:
     ((sample,),) = ask(L4.replace(f"self:{2 * GIB} ", "")).told
     assert sample.process is None
-    assert "NVML lists" in sample.missing["process"]
+    assert "list" in sample.missing["process"]
 
 
 def test_processes_without_a_figure_are_counted_and_named(ask: Ask) -> None:

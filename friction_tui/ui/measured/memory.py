@@ -306,6 +306,7 @@ class MemoryPanel(ChartPanel):
             for sample in sent.samples:
                 by_part.setdefault((sample.device, sample.part), []).append(sample)
         now = {(sample.device, sample.part) for sample in self.state.gpu[-1].samples}
+        height = max(height // max(len(by_part), 1), 7)
         lines: list[Line] = []
         for part, samples in by_part.items():
             lines += self._device(samples, width, height, numbered=len(by_part) > 1, listed=part in now)
