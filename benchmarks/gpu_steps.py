@@ -287,19 +287,20 @@ async def app_charts(step: Step) -> None:
     async with app.run_test(size=(160, 45)) as pilot:
         state = await until(pilot, app, lambda s: s.judged is not None, "a verdict")
         builders = [engine for engine in state.hello.engines if engine.can_build]
-        why = "; ".join(f"{e.label}: {e.why_not}" for e in state.hello.engines if e.why_not)
+        told = [f"{engine.label}: {engine.why_not}" for engine in state.hello.engines if engine.why_not]
+        why = "; ".join(told) or "TensorRT is not installed"
         if builders:
             await pilot.press("b")
             state = await until(pilot, app, lambda s: s.jobs and not s.jobs[-1].running, "the build is over")
             build = state.jobs[-1].build
             step.tell(build=build.source if build else "", build_error=state.jobs[-1].error)
         else:
-            step.tell(build="", build_error=f"no engine here builds. {why}".strip())
+            step.tell(build="", build_error=f"no engine here builds: {why}")
         before = len(state.jobs)
         await pilot.press("m")
         await pilot.pause(0.5)
         if len(app.live.state.jobs) == before:
-            raise CannotStart(f"no engine here measures. {why}".strip())
+            raise CannotStart(f"no engine here measures: {why}")
         state = await until(pilot, app, lambda s: not s.jobs[-1].running, "the measurement is over")
         latency, error = state.jobs[-1].latency, state.jobs[-1].error
         step.tell(latency=_latency(latency) if latency else {}, latency_error=error, gpu_samples=len(state.gpu))
@@ -340,7 +341,7 @@ def torch_memory(step: Step) -> None:
     """Torch's peak for a CNN, a U-Net and a BERT, beside NVML's figure for the process and our forecast.
 
     The forecast is of TensorRT, which fuses what torch keeps apart, so the two are reported and not compared; NVML
-    must show what torch has reserved, and a CUDA context of less than 1 GiB besides.
+    must show what torch has reserved, and CUDA's own (context, kernels) of less than 1.5 GiB besides.
     """
     import torch
 
@@ -367,7 +368,7 @@ def torch_memory(step: Step) -> None:
             row |= {"torch_peak_bytes": peak, "torch_reserved_bytes": reserved}
             row["forecast_of_torch_peak"] = round(row["forecast"].get("bytes", 0) / peak, 3)
             seen = row["process_peak_bytes"]
-            if seen is not None and not reserved <= seen < reserved + GIB:
+            if seen is not None and not reserved <= seen < reserved + 1.5 * GIB:
                 wrong.append(f"{name}: torch reserved {reserved}, NVML says {seen}")
         step.tell(models=rows)
         module.to("cpu")

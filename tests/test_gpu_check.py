@@ -27,6 +27,7 @@ driver 580.65.06
 1.compute 4000001:3000000000
 1.utilization 63
 """
+L4 = "count 1\n0.name NVIDIA L4\n0.memory 24000000000 600000000 5000000000\n0.compute none\n"
 no_gpu = pytest.mark.skipif(not NvmlMeter().why_not, reason="there is a GPU: make gpu-check is the test")
 
 
@@ -46,6 +47,12 @@ def nvml(tmp_path: Path) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": str(tmp_path), "FAKE_NVML": str(tmp_path / "scenario")}
 
 
+def _told(folder: Path, scenario: str) -> Path:
+    file = folder / "other scenario"
+    file.write_text(scenario)
+    return file
+
+
 @no_gpu
 def test_it_says_that_there_is_no_gpu(tmp_path: Path) -> None:
     done, report = checked(tmp_path)
@@ -63,6 +70,7 @@ def test_every_figure_of_nvml_is_told_or_explained(tmp_path: Path, nvml: dict[st
 
 
 @no_gpu
+@pytest.mark.slow
 def test_a_step_that_cannot_start_says_why_at_once(tmp_path: Path, nvml: dict[str, str]) -> None:
     steps = ("cuda class", "process memory", "torch memory", "torch latency", "onnxruntime cuda")
     done, report = checked(tmp_path, *(word for name in steps for word in ("--only", name)), **nvml)
@@ -71,6 +79,17 @@ def test_a_step_that_cannot_start_says_why_at_once(tmp_path: Path, nvml: dict[st
     for name, step in report["steps"].items():
         assert step["ok"] is None, name
         assert "CUDA" in step["why"], name
+
+
+def test_our_cuda_calls_are_checked_against_what_nvml_sees(tmp_path: Path, nvml: dict[str, str]) -> None:
+    """The stand-in for CUDA copies well, and the one for NVML knows nothing of it."""
+    compiled("cudart.c", tmp_path / "libcudart.so.13")
+    done, report = checked(tmp_path, "--only", "cuda class", **nvml | {"FAKE_NVML": str(_told(tmp_path, L4))})
+    step = report["steps"]["cuda class"]
+    assert (done.returncode, step["copied_equal"]) == (1, True)
+    assert "out of memory (cudaError 2)" in step["refusal_of_2_to_50_bytes"]
+    assert step["copy_ms"] > 0
+    assert step["why"] == "NVML did not see the allocation; NVML did not see it freed"
 
 
 def test_a_step_that_hangs_is_stopped_and_what_it_had_found_is_kept(
