@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEV := hypothesis import-linter jsonschema mkdocs-material mypy psutil pytest pytest-asyncio pytest-textual-snapshot pytest-timeout pytest-xdist ruff transformers
 
-.PHONY: demo test test-fast test-tensorflow test-oldest check lint types contracts docs bench gpu-check screenshots tour samples clean
+.PHONY: demo test test-fast test-tensorflow test-oldest check lint types contracts docs bench gpu-check gpu-wheels screenshots tour samples clean
 
 demo: $(STAMP)  ## open the app on a sample model with real friction
 	$(BIN)/friction-tui demo
@@ -37,6 +37,9 @@ bench: $(STAMP)  ## measure the budgets; prints medians and the machine
 
 gpu-check: $(STAMP)  ## everything that needs an NVIDIA GPU; exits 3 without one
 	$(BIN)/python -m benchmarks.gpu_check
+
+gpu-wheels: $(STAMP)  ## what the GPU check needs on a machine without a network, in build/gpu-wheels
+	$(BIN)/python -m benchmarks.gpu_check --download build/gpu-wheels
 
 screenshots: $(STAMP)  ## made from the real app
 	$(BIN)/python screenshots/make.py

@@ -1,247 +1,212 @@
 """Everything that needs an NVIDIA GPU, for real, in one run without a network: `make gpu-check`.
 
-NVML memory under load, ONNX Runtime's CUDA latency, torch's CUDA memory against NVML's, the installed TensorRT
-deserialising and running what it built, and the app itself with its real memory and latency charts. Writes
-`gpu-check.json` and SVG screenshots to `$OUT`, else to `benchmarks/results/`. Exit status: 0 all that could run held,
-1 something did not hold, 3 there is no GPU.
+Runs on a bare GPU machine too. What such a machine lacks comes along as wheels, made where there is a network:
+
+    python -m benchmarks.gpu_check --download build/gpu-wheels   # or: make gpu-wheels; 17 MB for Python 3.12
+    python3 -m benchmarks.gpu_check --wheels build/gpu-wheels    # on the GPU machine, in a checkout, no network
+    python -m benchmarks.gpu_check --rehearse                    # anywhere: the steps start, on the CPU; no verdict
+
+Each step is a process with a time limit; what it has found is in the report within a second, also when it is stopped.
+Writes `gpu-check.json` and screenshots to `$OUT`, else to `build/gpu-check`. Exit status: 0 all that could run held,
+1 something did not hold, 2 wrong options, 3 there is no GPU. This module needs Python's own library only.
 """
 
 from __future__ import annotations
 
-import asyncio
+import argparse
+import contextlib
 import json
 import os
+import re
+import signal
+import subprocess
 import sys
-import threading
+import tempfile
 import time
-import traceback
-from collections.abc import Callable
+import zipfile
+from collections.abc import Iterable, Sequence
 from importlib import metadata
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.machine import machine
-from friction_tui.engines.found import deciding, found, runner
-from friction_tui.engines.tensorrt.run import PlanRefused
-from friction_tui.measure.gpu_memory import NvmlMeter
-from friction_tui.measure.inputs import example_inputs
-from friction_tui.measure.latency import with_onnxruntime, with_plan
-from friction_tui.model.opened import open_model
-from friction_tui.samples import sample
-from friction_tui.vocabulary.protocol import GpuSample, JobKind, LatencyResult
-from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
-from friction_tui.worker.headless import Answer, ask
 
-MODEL, KEY, SIZES = "healthy_cnn", "N", Range(1, 8, 64)
-PACKAGES = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "torch", "textual", "nvidia-ml-py")
+ROOT = Path(__file__).resolve().parent.parent
+STEPS = {
+    "nvml": 30,
+    "cuda class": 60,
+    "process memory": 60,
+    "doctor": 60,
+    "app under torch load": 90,
+    "torch memory": 180,
+    "torch latency": 240,
+    "onnxruntime cuda": 90,
+    "tensorrt": 240,
+    "app build and latency": 240,
+}
+"""Name to the seconds that a step may take, quick ones first."""
+LIMIT_S = 540
+"""For all of them together."""
+CARRIED = (
+    *("textual", "rich", "markdown-it-py", "mdit-py-plugins", "linkify-it-py", "uc-micro-py", "mdurl", "pygments"),
+    *("platformdirs", "typing-extensions", "msgspec", "click", "plotext", "tomli-w", "netron"),
+    *("onnx", "onnx-ir", "onnx-shape-inference", "nvidia-ml-py"),
+)
+"""What friction_tui needs beside torch, numpy, onnxscript and what they bring: pure Python but for msgspec and onnx."""
+PACKAGES = (*CARRIED, "onnxruntime", "onnxruntime-gpu", "onnxscript", "tensorrt", "tensorrt-rtx", "torch", "triton")
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64")
 
 
-def main() -> int:
-    """Run every step; a step that fails does not stop the others."""
-    meter = NvmlMeter()
-    if meter.why_not:
-        print(f"There is no GPU to check: {meter.why_not}.")
-        return 3
-    out = Path(os.environ.get("OUT") or Path(__file__).parent / "results")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run every step; one that fails or hangs does not stop the others."""
+    asked = _options(arguments)
+    if asked.download:
+        return download(asked.download, asked.python)
+    out = Path(asked.out or os.environ.get("OUT") or ROOT / "build" / "gpu-check").absolute()
     out.mkdir(parents=True, exist_ok=True)
-    report: dict[str, Any] = {"machine": machine(), "gpus": list(meter.names), "packages": _versions(), "steps": {}}
-    steps: tuple[tuple[str, Callable[[], dict[str, Any]]], ...] = (
-        ("nvml under torch load", lambda: torch_memory(meter)),
-        ("onnxruntime cuda latency", onnxruntime_cuda),
-        ("tensorrt builds and runs", tensorrt_runs),
-        ("the app with real charts", lambda: asyncio.run(app_charts(out))),
-    )
-    for name, step in steps:
-        begin = time.perf_counter()
-        try:
-            result = step()
-        except Exception as error:
-            result = {"ok": False, "why": f"{type(error).__name__}: {error}", "where": traceback.format_exc()[-1500:]}
-        report["steps"][name] = {**result, "seconds": round(time.perf_counter() - begin, 2)}
-        said = result.get("why", "")
-        print(f"{'held' if result['ok'] else 'did not hold' if result['ok'] is False else 'skipped'}: {name}  {said}")
-    (out / "gpu-check.json").write_text(json.dumps(report, indent=2) + "\n")
+    with tempfile.TemporaryDirectory(prefix="gpu-check-") as folder:
+        site = Path(folder, "site")
+        carried = unpacked(asked.wheels, site) if asked.wheels else {}
+        environment = _environment(site if carried else None, Path(folder))
+        report: dict[str, Any] = {
+            "machine": machine(),
+            "rehearsal": asked.rehearse,
+            "packages": _versions() | carried,
+            "carried": sorted(carried),
+            "steps": {},
+        }
+        deadline = time.monotonic() + asked.limit
+        for name in asked.only or STEPS:
+            left = deadline - time.monotonic()
+            limit = min(STEPS[name], left)
+            if limit < 5:
+                report["steps"][name] = {"ok": None, "why": f"no time left of {asked.limit} s"}
+            else:
+                _run(name, limit, environment, report, out, Path(folder), rehearse=asked.rehearse)
+            step = report["steps"][name]
+            print(f"{_verdict(step)}: {name} ({step.get('seconds', 0)} s)  {step.get('why', '')}", flush=True)
+            _write(report, out)
+            if step.get("no_gpu") and not asked.rehearse:
+                print(f"There is no GPU to check: {step['why']}.")
+                return 3
     return int(any(step["ok"] is False for step in report["steps"].values()))
 
 
-def torch_memory(meter: NvmlMeter) -> dict[str, Any]:
-    """Allocate 1 GiB with torch: NVML must see at least that much more, on the device and in this process."""
+def _run(
+    name: str,
+    limit: float,
+    environment: dict[str, str],
+    report: dict[str, Any],
+    out: Path,
+    folder: Path,
+    *,
+    rehearse: bool,
+) -> None:
+    """Run a step in a process group of its own; what it writes goes into the report as it comes."""
+    part, log = folder / "part.json", folder / "log"
+    part.unlink(missing_ok=True)
+    began = time.monotonic()
+    command = [sys.executable, "-m", "benchmarks.gpu_steps", name, str(part), str(out), *(["rehearse"] * rehearse)]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        late = False
+        while process.poll() is None:
+            late = time.monotonic() - began > limit
+            if late:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                break
+            time.sleep(0.2)
+            report["steps"][name] = {"ok": None, "why": "still running", **_read(part)}
+            _write(report, out)
+    told = _read(part)
+    if late:
+        told |= {"ok": False, "why": f"did not end within {limit:.0f} s"}
+    elif process.returncode or "ok" not in told:
+        tail = log.read_text(errors="replace").strip().splitlines()[-12:]
+        told |= {"ok": False, "why": f"ended with status {process.returncode}", "log": tail}
+    report["steps"][name] = told | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _read(part: Path) -> dict[str, Any]:
     try:
-        import torch
-    except ImportError:
-        return {"ok": None, "why": "torch is not installed"}
-    if not torch.cuda.is_available():
-        return {"ok": None, "why": "this torch has no CUDA"}
-    torch.zeros(1, device="cuda")
-    before = meter.sample([os.getpid()])[0]
-    held = torch.zeros(2**28, device="cuda")  # float32: 1 GiB
-    torch.cuda.synchronize()
-    after = meter.sample([os.getpid()])[0]
-    ours = torch.cuda.memory_allocated()
-    del held
-    grown = after.used - before.used
-    process = None if after.process is None or before.process is None else after.process - before.process
-    return {
-        "ok": 2**30 <= grown < 2**30 * 1.2,
-        "torch_allocated_bytes": ours,
-        "nvml_device_grown_bytes": grown,
-        "nvml_process_grown_bytes": process,
-        "device_total_bytes": after.total,
-    }
+        told: dict[str, Any] = json.loads(part.read_text())
+    except FileNotFoundError:
+        return {}
+    return told
 
 
-def onnxruntime_cuda() -> dict[str, Any]:
-    """Time a sample on CUDA, with NVML sampled meanwhile."""
-    import onnxruntime as ort
-
-    if "CUDAExecutionProvider" not in ort.get_available_providers():
-        return {"ok": None, "why": f"onnxruntime {ort.__version__} has no CUDA provider"}
-    path = _sample()
-    feeds = example_inputs(open_model(path).proto, {"images": (SIZES.opt, 3, 32, 32)})
-    with Sampling(NvmlMeter()) as sampling:
-        result = with_onnxruntime(str(path), feeds, point="opt")
-    return {"ok": "CUDA" in result.source, **_latency(result), **sampling.summary()}
+def _write(report: dict[str, Any], out: Path) -> None:
+    whole = out / "gpu-check.json.new"
+    whole.write_text(json.dumps(report, indent=2) + "\n")
+    whole.replace(out / "gpu-check.json")
 
 
-def tensorrt_runs() -> dict[str, Any]:
-    """Build the sample through the worker, then deserialise and time the plan here.
-
-    An edition that does not offer this GPU may refuse the plan: what it says then is reported, and is no failure.
-    """
-    tensorrt = deciding(found())
-    if tensorrt is None:
-        return {"ok": None, "why": "TensorRT is not installed"}
-    with TemporaryDirectory() as folder:
-        plan = Path(folder) / "sample.plan"
-
-        def keep(answer: Answer) -> None:
-            if answer.build and answer.build.ok:
-                plan.write_bytes(Path(answer.build.engine_path).read_bytes())
-
-        answer = asyncio.run(ask(_recipe(), jobs=(JobKind.BUILD,), on_finished=keep))
-        build = answer.build
-        if build is None or not plan.exists():
-            return {
-                "ok": False,
-                "why": answer.failure or answer.job_error or "no engine came out",
-            }
-        feeds = example_inputs(open_model(_sample()).proto, {"images": (SIZES.opt, 3, 32, 32)})
-        with Sampling(NvmlMeter()) as sampling:
-            try:
-                result = with_plan(runner(tensorrt), plan, feeds, point="opt")
-            except PlanRefused as refused:
-                if tensorrt.can_run:
-                    raise
-                return {"ok": None, "why": f"{tensorrt.label}: {tensorrt.why_not}", "said": str(refused)}
-        return {
-            "ok": True,
-            "built_by": build.source,
-            "engine_bytes": build.engine_bytes,
-            "planned_activation_bytes": list(build.activation_bytes),
-            **_latency(result),
-            **sampling.summary(),
-        }
+def _verdict(step: dict[str, Any]) -> str:
+    return {True: "held", False: "did not hold", None: "no verdict"}[step["ok"]]
 
 
-async def app_charts(out: Path) -> dict[str, Any]:
-    """Drive the app headless: build, measure, and photograph the memory and latency panels."""
-    from friction_tui.ui.app import FrictionApp
-
-    app = FrictionApp(_recipe())
-    async with app.run_test(size=(160, 45)) as pilot:
-        state = await _until(pilot, app, lambda s: s.judged is not None)
-        await pilot.press("b")
-        state = await _until(pilot, app, lambda s: bool(s.jobs) and not s.jobs[-1].running)
-        await pilot.press("m")
-        state = await _until(pilot, app, lambda s: len(s.jobs) > 1 and not s.jobs[-1].running)
-        shots = []
-        for digit, name in (("5", "memory"), ("6", "latency")):
-            await pilot.press(digit)
-            await asyncio.sleep(2)
-            await pilot.pause()
-            shots.append(app.save_screenshot(f"gpu-{name}.svg", path=str(out)))
-        latency = state.jobs[-1].latency
-        return {
-            "ok": bool(state.gpu) and latency is not None,
-            "gpu_samples": len(state.gpu),
-            "latency_source": latency.source if latency else state.jobs[-1].error,
-            "screenshots": [Path(shot).name for shot in shots],
-        }
+def download(folder: Path, python: str) -> int:
+    """Put the wheels that a bare machine needs into `folder`, for that version of Python. Needs pip and a network."""
+    folder.mkdir(parents=True, exist_ok=True)
+    target = ["--python-version", python, "--implementation", "cp", "--only-binary", ":all:", "--no-deps"]
+    platforms = [word for name in PLATFORMS for word in ("--platform", name)]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--constraint", str(ROOT / "constraints.txt")]
+    done = subprocess.run([*pip, *target, *platforms, "--dest", str(folder), *CARRIED], check=False)
+    size = sum(wheel.stat().st_size for wheel in folder.glob("*.whl"))
+    print(f"{len(list(folder.glob('*.whl')))} wheels for Python {python}, {size / 1e6:.1f} MB, in {folder}")
+    return 2 if done.returncode else 0
 
 
-class Sampling:
-    """NVML asked every 50 ms while something else works."""
-
-    def __init__(self, meter: NvmlMeter) -> None:
-        self._meter, self._over = meter, threading.Event()
-        self._samples: list[GpuSample] = []
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> Sampling:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._over.wait(0.05):
-            self._samples.extend(self._meter.sample([os.getpid()])[:1])
-
-    def summary(self) -> dict[str, Any]:
-        """Peak and least memory in use on the first GPU, and how busy it got."""
-        used = [s.used for s in self._samples]
-        return {
-            "nvml_samples": len(used),
-            "device_used_peak_bytes": max(used, default=None),
-            "device_used_least_bytes": min(used, default=None),
-            "utilization_peak_percent": max((s.utilization or 0 for s in self._samples), default=None),
-        }
+def unpacked(folder: Path, site: Path) -> dict[str, str]:
+    """Unpack each wheel that is newer than what is installed, or not installed; name to version of those."""
+    used = {}
+    for wheel in sorted(folder.glob("*.whl")):
+        name, version = wheel.name.split("-")[:2]
+        name = re.sub(r"[-_.]+", "-", name).lower()
+        if _numbers(version) > _numbers(_versions([name]).get(name, "")):
+            zipfile.ZipFile(wheel).extractall(site)
+            used[name] = version
+    return used
 
 
-async def _until(pilot: Any, app: Any, holds: Callable[[Any], bool], seconds: float = 120) -> Any:
-    deadline = time.monotonic() + seconds
-    while not holds(app.live.state):
-        if time.monotonic() > deadline:
-            raise TimeoutError("the app did not get there")
-        await pilot.pause(0.05)
-    await pilot.pause()
-    return app.live.state
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version.split("+", maxsplit=1)[0]))
 
 
-def _sample() -> Path:
-    path = sample(MODEL)
-    if path is None:
-        raise FileNotFoundError(f"the sample model {MODEL} is missing")
-    return path
+def _environment(site: Path | None, folder: Path) -> dict[str, str]:
+    """What was unpacked comes first; caches and logs go where they are removed."""
+    path = [str(site)] if site else []
+    path += [entry for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    names = ("XDG_CACHE_HOME", "XDG_STATE_HOME", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR")
+    own = {name: str(folder / name.lower()) for name in names}
+    return {**os.environ, **own, **({"PYTHONPATH": os.pathsep.join(path)} if path else {})}
 
 
-def _recipe() -> Recipe:
-    return Recipe(source=Source(str(_sample())), profile=Profile(ranges={KEY: SIZES}))
-
-
-def _latency(result: LatencyResult) -> dict[str, Any]:
-    return {
-        "source": result.source,
-        "runs": len(result.times_ms),
-        "p50_ms": result.p50,
-        "p90_ms": result.p90,
-        "p99_ms": result.p99,
-        "per_second": result.per_second,
-        "load_ms": result.load_ms,
-    }
-
-
-def _versions() -> dict[str, str]:
+def _versions(names: Iterable[str] = PACKAGES) -> dict[str, str]:
     found = {}
-    for name in PACKAGES:
-        try:
+    for name in names:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found
+
+
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_check", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="wheels that came along, as --download made them")
+    parser.add_argument("--download", type=Path, metavar="FOLDER", help="put these wheels there, and end")
+    parser.add_argument("--python", default="3.12", help="the GPU machine's version, for --download [3.12]")
+    parser.add_argument("--only", action="append", choices=STEPS, metavar="STEP", help=f"one of: {', '.join(STEPS)}")
+    parser.add_argument("--limit", type=int, default=LIMIT_S, metavar="SECONDS", help=f"for all steps [{LIMIT_S}]")
+    parser.add_argument("--rehearse", action="store_true", help="go on without a GPU, on the CPU where a step can")
+    parser.add_argument("--out", help="where the report and screenshots go [$OUT, build/gpu-check]")
+    asked = parser.parse_args(arguments)
+    if asked.wheels and not any(asked.wheels.glob("*.whl")):
+        parser.error(f"--wheels {asked.wheels}: no wheel in there; --download makes them")
+    return asked
 
 
 if __name__ == "__main__":

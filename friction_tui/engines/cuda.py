@@ -1,12 +1,12 @@
 """The few calls of the CUDA runtime that running an engine takes, through ctypes.
 
-Prototypes: https://docs.nvidia.com/cuda/cuda-runtime-api (memory management, stream management).
+Prototypes: https://docs.nvidia.com/cuda/cuda-runtime-api (memory, stream and event management).
 """
 
 from __future__ import annotations
 
 import ctypes
-from ctypes import byref, c_char_p, c_int, c_size_t, c_void_p
+from ctypes import byref, c_char_p, c_float, c_int, c_size_t, c_void_p
 
 from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.libraries import wheel_libraries
@@ -20,7 +20,7 @@ class CudaFailed(Exception):
 
 
 class Cuda:
-    """The CUDA runtime. Pointers and streams are plain integers. Raises EngineMissing when there is none."""
+    """The CUDA runtime. Pointers, streams and events are plain integers. Raises EngineMissing when there is none."""
 
     def __init__(self) -> None:
         self._lib = _load()
@@ -33,6 +33,10 @@ class Cuda:
             "cudaStreamCreate": [c_void_p],
             "cudaStreamDestroy": [c_void_p],
             "cudaStreamSynchronize": [c_void_p],
+            "cudaEventCreate": [c_void_p],
+            "cudaEventDestroy": [c_void_p],
+            "cudaEventRecord": [c_void_p, c_void_p],
+            "cudaEventElapsedTime": [c_void_p, c_void_p, c_void_p],
         }.items():
             function = getattr(self._lib, name)
             function.restype, function.argtypes = c_int, arguments
@@ -68,6 +72,29 @@ class Cuda:
     def synchronize(self, stream: int) -> None:
         """Wait until everything on the stream is done; errors of what ran on it surface here."""
         self._check(self._lib.cudaStreamSynchronize(stream), "waiting for the GPU")
+
+    def create_event(self) -> int:
+        """Return a new event, which keeps the time; the caller destroys it."""
+        event = c_void_p()
+        self._check(self._lib.cudaEventCreate(byref(event)), "creating a CUDA event")
+        return event.value or 0
+
+    def destroy_event(self, event: int) -> None:
+        """Give an event back."""
+        self._check(self._lib.cudaEventDestroy(event), "destroying a CUDA event")
+
+    def record(self, event: int, stream: int) -> None:
+        """Have the GPU note the time when all that is on the stream so far is done."""
+        self._check(self._lib.cudaEventRecord(event, stream), "recording a CUDA event")
+
+    def elapsed_ms(self, start: int, end: int) -> float:
+        """Milliseconds on the GPU's clock between two recorded events, to about half a microsecond.
+
+        The stream must have been waited for since.
+        """
+        elapsed = c_float()
+        self._check(self._lib.cudaEventElapsedTime(byref(elapsed), start, end), "reading CUDA events")
+        return elapsed.value
 
     def _check(self, status: int, doing: str) -> None:
         if status != 0:

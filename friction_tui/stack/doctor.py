@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+from dataclasses import replace
 from importlib import metadata, util
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from friction_tui.engines import onnxruntime
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.found import found
 from friction_tui.engines.nvidia import driver_missing
+from friction_tui.engines.nvml import Device, Nvml, NvmlLost
 from friction_tui.engines.onnxruntime_installed import onnxruntime_distributions, providers
 from friction_tui.processes.stdio import LineWriter, take_stdout
 from friction_tui.stack.installed import Item, Stack
@@ -58,13 +60,13 @@ def _packages() -> dict[str, str]:
 
 
 def _facts(packages: dict[str, str]) -> Facts:
-    driver, driver_cuda, gpus = _driver()
+    driver, driver_cuda, gpus, no_driver = _driver()
     libraries = tuple(_system_libraries())
     engines = [engine for engine in found() if engine.decides]
     targets = {engine.name: tuple(int(t[2:]) for t in engine.targets if t[2:].isdecimal()) for engine in engines}
     return Facts(
         driver=driver,
-        no_driver="" if driver else driver_missing() or "The NVIDIA driver does not answer",
+        no_driver=no_driver,
         driver_cuda=driver_cuda,
         gpus=gpus,
         cuda_users=tuple(_cuda_users(packages)),
@@ -80,29 +82,42 @@ def _facts(packages: dict[str, str]) -> Facts:
     )
 
 
-def _driver() -> tuple[str, str, tuple[Gpu, ...]]:
-    """(driver version, CUDA version it speaks, GPUs), from NVML; empty without a driver."""
-    if driver_missing():
-        return "", "", ()
-    import pynvml
-
+def _driver() -> tuple[str, str, tuple[Gpu, ...], str]:
+    """(driver version, CUDA version it speaks, GPUs, why there is no driver), from NVML."""
+    if reason := driver_missing():
+        return "", "", (), reason
+    nvml = Nvml()
+    if nvml.why_not:
+        return "", "", (), nvml.why_not
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return "", "", ()
-    try:
-        spoken = pynvml.nvmlSystemGetCudaDriverVersion_v2()
-        gpus = []
-        for number in range(pynvml.nvmlDeviceGetCount()):
-            handle = pynvml.nvmlDeviceGetHandleByIndex(number)
-            major, minor = pynvml.nvmlDeviceGetCudaComputeCapability(handle)
-            memory = pynvml.nvmlDeviceGetMemoryInfo(handle).total
-            gpus.append(Gpu(str(pynvml.nvmlDeviceGetName(handle)), major * 10 + minor, int(memory)))
-        return str(pynvml.nvmlSystemGetDriverVersion()), f"{spoken // 1000}.{spoken % 1000 // 10}", tuple(gpus)
-    except pynvml.NVMLError:
-        return "", "", ()
+        driver, why = nvml.ask("nvmlSystemGetDriverVersion")
+        spoken, _ = nvml.ask("nvmlSystemGetCudaDriverVersion_v2")
+        cuda = f"{spoken // 1000}.{spoken % 1000 // 10}" if spoken else ""
+        gpus = tuple(_gpu(nvml, part) for device in nvml.devices() for part in _parts(nvml, device))
+    except NvmlLost as lost:
+        return "", "", (), str(lost)
     finally:
-        pynvml.nvmlShutdown()
+        nvml.close()
+    return driver or "", cuda, gpus, why
+
+
+def _parts(nvml: Nvml, device: Device) -> tuple[Device, ...]:
+    try:
+        return nvml.parts(device) if device.handle is not None else (device,)
+    except NvmlLost as lost:
+        return (replace(device, handle=None, why=str(lost)),)
+
+
+def _gpu(nvml: Nvml, device: Device) -> Gpu:
+    if device.handle is None:
+        return Gpu(device.name, None, None, device.why)
+    try:
+        capability, unknown = nvml.ask("nvmlDeviceGetCudaComputeCapability", device.handle)
+        memory, silent = nvml.memory(device)
+    except NvmlLost as lost:
+        return Gpu(device.name, None, None, str(lost))
+    architecture = capability[0] * 10 + capability[1] if capability else None
+    return Gpu(device.name, architecture, memory.total if memory else None, silent or unknown)
 
 
 def _cuda_users(packages: dict[str, str]) -> list[CudaUser]:
@@ -168,7 +183,9 @@ def _items(facts: Facts, packages: dict[str, str]) -> list[Item]:
     """The rows of the table, parts that are missing included."""
     rows = [Item("GPU", "driver", facts.driver, f"CUDA {facts.driver_cuda}" if facts.driver else facts.no_driver)]
     for gpu in facts.gpus:
-        rows.append(Item("GPU", gpu.name, f"SM{gpu.architecture}", size_text(gpu.memory)))
+        target = f"SM{gpu.architecture}" if gpu.architecture is not None else ""
+        told = [size_text(gpu.memory)] if gpu.memory is not None else []
+        rows.append(Item("GPU", gpu.name, target, "; ".join([*told, *([gpu.why] if gpu.why else [])])))
     rows += [Item("GPU", name, name.rpartition(".so.")[2], "on the loader's path") for name in facts.system_libraries]
     users = {user.name: user.cuda for user in facts.cuda_users}
     for engine in found():

@@ -18,11 +18,15 @@ from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Sev
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU. `architecture` is its compute capability without the point (89); `memory` in bytes."""
+    """A GPU or MIG slice. `architecture` is its compute capability without the point (89); `memory` in bytes.
+
+    Each is None where NVML does not tell it, and `why` says why.
+    """
 
     name: str
-    architecture: int
-    memory: int
+    architecture: int | None
+    memory: int | None
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,7 @@ def _packages(*names: str) -> Iterator[Location]:
 def _driver(facts: Facts) -> Iterator[Finding]:
     """The driver against everything compiled for a CUDA version."""
     if not facts.driver:
-        if facts.no_driver:
+        if facts.no_driver and not facts.gpus:
             rtx = "TensorRT-RTX" in dict(facts.tensorrts)
             ahead = " and engines built ahead of time with TensorRT-RTX" if rtx else ""
             yield stack.NO_DRIVER.finding(
@@ -160,6 +164,8 @@ def _architectures(facts: Facts) -> Iterator[Finding]:
     """Each GPU against each TensorRT and each CUDA build."""
     offered = dict(facts.targets)
     for gpu in facts.gpus:
+        if gpu.architecture is None:
+            continue
         for name, version in facts.tensorrts:
             oldest, newest = _supported(version) if name == "TensorRT" else (0, 0)
             targets = offered.get(name, ())
@@ -181,7 +187,7 @@ def _architectures(facts: Facts) -> Iterator[Finding]:
                         "or older for Volta (SM70), TensorRT instead of TensorRT-RTX for data-centre GPUs.",
                     ),
                 )
-        yield from _compiled_for(gpu, facts.cuda_users)
+        yield from _compiled_for(gpu.name, gpu.architecture, facts.cuda_users)
 
 
 def _supported(version: str) -> tuple[int, int]:
@@ -190,14 +196,14 @@ def _supported(version: str) -> tuple[int, int]:
     return (rows[-1]["oldest"], rows[-1]["newest"]) if rows else (0, 0)
 
 
-def _compiled_for(gpu: Gpu, users: tuple[CudaUser, ...]) -> Iterator[Finding]:
+def _compiled_for(gpu: str, architecture: int, users: tuple[CudaUser, ...]) -> Iterator[Finding]:
     """A GPU newer or older than the toolkit that libraries were compiled with."""
-    first = limits()["first_cuda"].get(str(gpu.architecture), "0")
+    first = limits()["first_cuda"].get(str(architecture), "0")
     too_old = [
         user for user in users if len(version_tuple(user.cuda)) > 1 and version_tuple(user.cuda) < version_tuple(first)
     ]
     oldest = {user: limits()["oldest_architecture"].get(user.cuda.partition(".")[0], 0) for user in users}
-    too_new = [user for user in users if gpu.architecture < oldest[user]]
+    too_new = [user for user in users if architecture < oldest[user]]
     for wrong, why, fix in (
         (too_old, f"it is known only from CUDA {first} on", f"Install builds for CUDA {first} or newer."),
         (too_new, "that CUDA no longer compiles for it", "Install builds for an older CUDA."),
@@ -205,10 +211,10 @@ def _compiled_for(gpu: Gpu, users: tuple[CudaUser, ...]) -> Iterator[Finding]:
         if wrong:
             yield stack.CUDA_AND_GPU.finding(
                 libraries=", ".join(user.name for user in wrong),
-                gpu=gpu.name,
-                cause=f"{gpu.name} has compute capability SM{gpu.architecture}; {_listed(wrong)} is built with CUDA "
+                gpu=gpu,
+                cause=f"{gpu} has compute capability SM{architecture}; {_listed(wrong)} is built with CUDA "
                 f"{wrong[0].cuda}, and {why}. It says `no kernel image is available for execution on the device`.",
-                locations=_packages(*(user.name for user in wrong), gpu.name),
+                locations=_packages(*(user.name for user in wrong), gpu),
                 fixes=(fix,),
             )
 

@@ -51,18 +51,22 @@ def main() -> None:
 
 
 def names_in(wheel: Path) -> dict[str, object]:
-    major = wheel.name.split("-")[1].split(".")[0]
     with tempfile.TemporaryDirectory() as folder:
-        zipfile.ZipFile(wheel).extractall(folder)
-        source = Path(folder, "empty.c")
-        source.write_text("".join(f"void *{name}(void) {{ return 0; }}\n" for name in ENTRY_POINTS))
-        for library in ("libnvonnxparser", "libnvinfer_plugin", "libnvinfer"):
-            out = Path(folder, f"{library}.so.{major}")
-            subprocess.run(["cc", "-shared", "-fPIC", "-o", out, source], check=True)
-        env = {**os.environ, "LD_LIBRARY_PATH": folder, "PYTHONPATH": folder}
+        env = importable(wheel, Path(folder))
         done = subprocess.run([sys.executable, "-c", PRINT], env=env, check=True, capture_output=True, text=True)
     api: dict[str, object] = json.loads(done.stdout)
     return api
+
+
+def importable(wheel: Path, folder: Path) -> dict[str, str]:
+    """Unpack the bindings beside empty libraries; the environment in which `import tensorrt_bindings` works."""
+    major = wheel.name.split("-")[1].split(".")[0]
+    zipfile.ZipFile(wheel).extractall(folder)
+    source = folder / "empty.c"
+    source.write_text("".join(f"void *{name}(void) {{ return 0; }}\n" for name in ENTRY_POINTS))
+    for library in ("libnvonnxparser", "libnvinfer_plugin", "libnvinfer"):
+        subprocess.run(["cc", "-shared", "-fPIC", "-o", folder / f"{library}.so.{major}", source], check=True)
+    return {**os.environ, "LD_LIBRARY_PATH": str(folder), "PYTHONPATH": str(folder)}
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ DOUBT = 0.3
 """How far, relatively, a plan may be from the forecast before the panel says so; 7 % is the most that was measured."""
 PLANNED_ONLY = "predicted and planned figures only: "
 NO_GPU = "no NVIDIA GPU here"
+NVML = "NVML"
+MISSING = {"process": "this process", "others": "other processes", "utilization": "busy"}
+"""The figures that go by another name on the screen."""
 
 
 class MemoryPanel(ChartPanel):
@@ -298,36 +301,41 @@ class MemoryPanel(ChartPanel):
                 return []
             text = "waiting for the first NVML sample" if hello.gpus else f"{PLANNED_ONLY}{hello.no_gpu or NO_GPU}"
             return paragraph(text, width, "muted")
+        by_part: dict[tuple[int, str], list[GpuSample]] = {}
+        for sent in self.state.gpu:
+            for sample in sent.samples:
+                by_part.setdefault((sample.device, sample.part), []).append(sample)
+        now = {(sample.device, sample.part) for sample in self.state.gpu[-1].samples}
+        height = max(height // max(len(by_part), 1), 7)
         lines: list[Line] = []
-        for device in range(len(self.state.gpu[-1].samples)):
-            samples = [sent.samples[device] for sent in self.state.gpu if device < len(sent.samples)]
-            lines += self._device(samples, width, height)
+        for part, samples in by_part.items():
+            lines += self._device(samples, width, height, numbered=len(by_part) > 1, listed=part in now)
         return lines
 
-    def _device(self, samples: list[GpuSample], width: int, height: int) -> list[Line]:
-        last = samples[-1]
-        start = samples[0].t
-        times = tuple(sample.t - start for sample in samples)
-        high = max(max(sample.used for sample in samples) * 1.15, 1.0)
-        mine = [(at, sample.process) for at, sample in zip(times, samples, strict=True) if sample.process is not None]
-        series = [Series(times, tuple(float(sample.used) for sample in samples), "warning")]
-        if mine:
-            series.append(Series(tuple(at for at, _ in mine), tuple(float(used) for _, used in mine), "good"))
-        chart = Chart(
-            tuple(series),
-            Axis(0, max(times[-1], 1), tuple((at, f"{at:g} s") for at in round_steps(0, max(times[-1], 1), 4))),
-            Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 3))),
-        )
-        said: list[list[Span]] = [[(last.name, "strong")]]
-        said.append([(f"used {size_text(last.used)}", "warning"), (f" of {size_text(last.total)}", "muted")])
-        if last.process is not None:
-            said.append([("this process ", "muted"), (size_text(last.process), "good")])
-        said += [[(last.phase, "note")]] if last.phase else []
-        said.append([("measured, NVML", "muted")])
+    def _device(self, samples: list[GpuSample], width: int, height: int, *, numbered: bool, listed: bool) -> list[Line]:
+        """One GPU or MIG slice: its figures, the chart of those that are told, and why the others are not."""
+        last, start = samples[-1], samples[0].t
+        lines = packed(_figures(last, numbered=numbered), width, gap=2)
+        used = [(sample.t - start, float(sample.used)) for sample in samples if sample.used is not None]
+        mine = [(sample.t - start, float(sample.process)) for sample in samples if sample.process is not None]
+        drawings = [(points, role) for points, role in ((used, "warning"), (mine, "good")) if points]
+        if drawings:
+            end = max(last.t - start, 1)
+            high = max(1.0, *(y * 1.15 for points, _ in drawings for _, y in points))
+            chart = Chart(
+                tuple(
+                    Series(tuple(x for x, _ in points), tuple(y for _, y in points), role) for points, role in drawings
+                ),
+                Axis(0, end, tuple((at, f"{at:g} s") for at in round_steps(0, end, 4))),
+                Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 3))),
+            )
+            lines += drawn(chart, width, height, ascii_only=self.state.ascii)
         phases = _phases(samples, start)
-        lines = packed(said, width, gap=2)
-        lines += drawn(chart, width, height, ascii_only=self.state.ascii)
-        return [*lines, *(paragraph(f"phases: {phases}", width, "muted") if phases else [])]
+        lines += paragraph(f"phases: {phases}", width, "muted") if phases else []
+        if not listed:
+            text = f"not listed by NVML any more since {seconds_text(last.t - start)}"
+            lines += paragraph(text, width, "warning", indent=(("! ", "warning"),))
+        return [*lines, *_reasons(samples, width)]
 
     def action_own(self) -> None:
         """Ask for the GPU to answer for, and put it first."""
@@ -384,6 +392,47 @@ def _fit(forecast: MemoryForecast, usable: int, wanted: int, planned: int | None
     if beyond is not None and beyond > largest:
         return f"fits up to {key} = {beyond:,}, extrapolated", "good"
     return f"fits up to {key} = {largest}, the largest tried", "good"
+
+
+def _figures(sample: GpuSample, *, numbered: bool) -> list[list[Span]]:
+    """The name of a GPU or slice and every figure that is told of it."""
+    which = " ".join([f"GPU {sample.device}" if numbered else "", sample.part]).strip()
+    said: list[list[Span]] = [[(f"{which} ", "muted"), (sample.name, "strong")] if which else [(sample.name, "strong")]]
+    if sample.used is not None:
+        of = f" of {size_text(sample.total)}" if sample.total is not None else ""
+        shared = ", shared with the CPU" if sample.source != NVML else ""
+        said.append([(f"used {size_text(sample.used)}", "warning"), (f"{of}{shared}", "muted")])
+    if sample.reserved:
+        said.append([("reserved ", "muted"), (size_text(sample.reserved), "text")])
+    if sample.process is not None:
+        said.append([("this process ", "muted"), (size_text(sample.process), "good")])
+    if sample.other_processes:
+        count = f"{sample.other_processes} other process{'es' if sample.other_processes > 1 else ''}"
+        figure: list[Span] = [(f" {size_text(sample.others)}", "text")] if sample.others is not None else []
+        said.append([(count, "muted"), *figure])
+    if sample.utilization is not None:
+        said.append([("busy ", "muted"), (f"{sample.utilization} %", "text")])
+    said += [[(sample.phase, "note")]] if sample.phase else []
+    if "gpu" not in sample.missing:
+        said.append([(f"measured, {NVML}{f' and {sample.source}' if sample.source != NVML else ''}", "muted")])
+    return said
+
+
+def _reasons(samples: list[GpuSample], width: int) -> list[Line]:
+    """Why figures of the last sample are missing or not whole, each reason once; a GPU without any is a warning."""
+    last = samples[-1]
+    if lost := last.missing.get("gpu"):
+        since = next((one.t for one in reversed(samples) if "gpu" not in one.missing), None)
+        when = f" since {seconds_text(since - samples[0].t)}" if since is not None else ""
+        return paragraph(f"no figures{when}: {lost}", width, "warning", indent=(("! ", "warning"),))
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in last.missing.items():
+        by_reason.setdefault(reason, []).append(MISSING.get(name, name))
+    return [
+        line
+        for reason, names in by_reason.items()
+        for line in paragraph(f"{', '.join(names)}: {reason}", width, "muted")
+    ]
 
 
 def _phases(samples: list[GpuSample], start: float) -> str:

@@ -260,13 +260,25 @@ class MemoryForecast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GpuSample(msgspec.Struct, frozen=True):
-    """GPU memory at one moment, from NVML. Bytes; `t` in seconds of the worker's clock."""
+    """The memory of a GPU, or of one MIG slice (`part`), at one moment. Bytes; `t` in seconds of the worker's clock.
+
+    A figure that nothing tells is None, and `missing` says why under its name, under `gpu` where nothing at all is
+    told; it also says what is left out of a figure that is there. `used` and `total` are from `source`: NVML, or
+    /proc/meminfo of a GPU that shares the machine's memory. `reserved` is the driver's own part of `total`, beside
+    `used`. `process` is of the worker and what it started, `others` of the `other_processes` that NVML lists besides.
+    """
 
     t: float
     device: int
     name: str
-    total: int
-    used: int
+    total: int | None
+    used: int | None
     process: int | None
     utilization: int | None = None
     phase: str = ""
+    part: str = ""
+    reserved: int | None = None
+    others: int | None = None
+    other_processes: int | None = None
+    source: str = "NVML"
+    missing: dict[str, str] = {}

@@ -180,6 +180,73 @@ async def test_memory_with_a_gpu_watches_it_and_marks_a_forecast_of_an_elder_rec
         assert "stale" in shown
 
 
+async def test_a_gpu_that_tells_little_keeps_its_chart_and_says_why() -> None:
+    """Shared memory, a MIG slice that tells nothing of load, and one that is lost halfway."""
+    hello = Hello(version="0", pid=1, machine="m", engines=(), gpus=("NVIDIA GB10", "NVIDIA H200"))
+    reason = "not supported by this GPU or its driver (NVML: Not Supported)"
+    gone = {"gpu": "the GPU has fallen off the bus or cannot be reached (NVML: GPU is lost)"}
+
+    def at(t: float) -> GpuSamples:
+        shared = GpuSample(
+            t,
+            0,
+            "NVIDIA GB10",
+            128_000_000_000,
+            30_000_000_000,
+            None,
+            source="/proc/meminfo",
+            others=2_000_000_000,
+            other_processes=2,
+            missing={"memory": reason, "utilization": reason, "process": "it is not listed"},
+        )
+        slice_ = GpuSample(
+            t,
+            1,
+            "NVIDIA H200 MIG 1g.18gb",
+            18_000_000_000,
+            2_000_000_000,
+            1_000_000_000,
+            utilization=None,
+            part="MIG 3",
+            reserved=90_000_000,
+            missing={"utilization": reason},
+        )
+        if t > 5:
+            slice_ = GpuSample(t, 1, "NVIDIA H200", None, None, None, missing=gone)
+        return GpuSamples((shared, slice_))
+
+    shown = await _drawn(hello, *(at(t) for t in (1.0, 2.0, 3.0)))
+    assert "GPU 0 NVIDIA GB10 used 30 GB of 128 GB, shared with the CPU" in shown
+    assert "2 other processes 2 GB" in shown
+    assert "measured, NVML and /proc/meminfo" in shown
+    assert f"memory, busy: {reason}" in shown and "this process: it is not listed" in shown
+    assert "GPU 1 MIG 3 NVIDIA H200 MIG 1g.18gb used 2 GB of 18 GB reserved 90 MB this process 1 GB" in shown
+    shown = await _drawn(hello, *(at(float(t)) for t in range(1, 9)))
+    assert "used 30 GB of 128 GB, shared with the CPU" in shown, "the other GPU goes on"
+    assert "! not listed by NVML any more since 4.0 s" in shown
+    assert "! no figures: the GPU has fallen off the bus" in shown
+
+
+async def test_a_gpu_that_is_lost_while_charted_keeps_what_was_measured() -> None:
+    hello = Hello(version="0", pid=1, machine="m", engines=(), gpus=("NVIDIA L4",))
+    told = [GpuSamples((GpuSample(float(t), 0, "NVIDIA L4", 24_000_000_000, 8_000_000_000, None),)) for t in range(3)]
+    lost = GpuSamples((GpuSample(3.0, 0, "NVIDIA L4", None, None, None, missing={"gpu": "GPU is lost"}),))
+    shown = await _drawn(hello, *told, lost)
+    assert "! no figures since 2.0 s: GPU is lost" in shown
+    assert "5 GB" in shown, "the axis of the chart"
+    shown = await _drawn(hello, lost)
+    assert "! no figures: GPU is lost" in shown and " s " not in shown
+
+
+async def _drawn(hello: Hello, *gpu: GpuSamples) -> str:
+    """The words that the panel shows of these samples."""
+    app = Bench(MemoryPanel(id="memory"))
+    async with app.run_test(size=(80, 60)) as pilot:
+        app.show(replace(state_of(), hello=hello, gpu=gpu))
+        await pilot.pause()
+        return " ".join(app.text().replace("│", " ").split())
+
+
 async def test_latency_names_who_measured_and_compares_only_like_with_like() -> None:
     app = Bench(LatencyPanel(id="latency"))
     base = state_of()
