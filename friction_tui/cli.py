@@ -15,6 +15,7 @@ from friction_tui.ending import end
 from friction_tui.options import (
     Number,
     app_options,
+    build_limits,
     by_profile,
     look_options,
     name_option,
@@ -175,20 +176,7 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--baseline", type=click.Path(exists=True, path_type=Path), help="Report and fail only on what is new.")
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
-@click.option(
-    "--build-timeout",
-    type=Number(1, 1e6),
-    default=3600,
-    show_default=True,
-    metavar="SECONDS",
-    help="End a build that takes longer; that is an error.",
-)
-@click.option(
-    "--build-memory",
-    type=Number(0.1, 1e6),
-    metavar="GB",
-    help="End a build that uses more memory of this machine; 90% of what it has by default.",
-)
+@build_limits
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
     "--timeout",
@@ -264,6 +252,7 @@ def graph(model: str, width: int | None, ascii_only: bool, unfolded: bool, **cho
 @click.argument("model")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the engine to this file.")
 @click.option("--log", "show_log", is_flag=True, help="Print TensorRT's log as it comes.")
+@build_limits
 @shape_options
 @source_options
 def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
@@ -458,6 +447,18 @@ def doctor(as_json: bool, lock: Path | None, diff: Path | None) -> None:
 
 
 @main.command()
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def options(form: str) -> None:
+    """List the builder options: values, what each does, and whether the TensorRT installed here offers it.
+
+    Choose them with --builder OPTION=VALUE, in friction.toml ([builder]), or with `E` in the app.
+    """
+    from friction_tui.commands.options import run
+
+    sys.exit(run(form))
+
+
+@main.command()
 @click.argument("kind", required=False)
 def explain(kind: str | None) -> None:
     """Explain a KIND of finding, such as dynamic/baked-reshape; without one, list them all."""
@@ -604,7 +605,18 @@ def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
         precision=Precision(chosen.get("precision") or "as-exported"),
         keep_float32=tuple(chosen.get("keep_float32") or ()),
         export=parse_options(chosen.get("export_options") or ()),
+        builder=_builder(chosen),
     )
+
+
+def _builder(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The builder options of a command line; None for one that is to be the default whatever friction.toml says."""
+    from friction_tui.vocabulary.recipe.builder_options import parse_builder
+
+    limits = {"build_timeout": chosen.get("build_timeout"), "build_memory": chosen.get("build_memory")}
+    factors = {"build_timeout": 1, "build_memory": 10**9}
+    given = {name: max(int(limit * factors[name]), 1) for name, limit in limits.items() if limit}
+    return {**parse_builder(chosen.get("builder") or ()), **given}
 
 
 def _parameter(flag: str) -> str:

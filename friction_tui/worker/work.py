@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -28,7 +29,7 @@ def build(request: JobRequest, progress: Progress) -> JobEnded:
     base, model = _prepared(request, progress)
     result = builder(deciding(found())).build(
         base.path if model is base else model.proto.SerializeToString(),
-        terms_for(model, request.recipe, weak_types=_weak_types()),
+        replace(terms_for(model, request.recipe, weak_types=_weak_types()), options=request.recipe.builder),
         Path(request.folder) / "engine.plan",
         progress,
         origin=None if model is base else base.path,

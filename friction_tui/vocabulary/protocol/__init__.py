@@ -26,6 +26,7 @@ from friction_tui.vocabulary.protocol.events import (
     NeedWeights as NeedWeights,
     NetronStarted as NetronStarted,
     Opened as Opened,
+    OptionHere as OptionHere,
     OpsetPlanned as OpsetPlanned,
     OtherNode as OtherNode,
     OtherVerdict as OtherVerdict,

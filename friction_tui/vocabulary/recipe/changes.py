@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe, Values
+from friction_tui.vocabulary.recipe.builder_options import differences
 
 
 def changes(before: Recipe, after: Recipe) -> list[str]:
@@ -19,6 +20,7 @@ def changes(before: Recipe, after: Recipe) -> list[str]:
         said.append(f"precision {before.precision} → {after.precision}")
     if before.keep_float32 != after.keep_float32:
         said.append(f"{len(after.keep_float32) or 'no'} node{'s' if len(after.keep_float32) != 1 else ''} kept float32")
+    said += differences(before.builder, after.builder)
     added = [rewrite.name for rewrite in after.rewrites if rewrite not in before.rewrites]
     gone = [rewrite.name for rewrite in before.rewrites if rewrite not in after.rewrites]
     if added == gone:
