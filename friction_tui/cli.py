@@ -451,7 +451,7 @@ def doctor(as_json: bool, lock: Path | None, diff: Path | None) -> None:
 def options(form: str) -> None:
     """List the builder options: values, what each does, and whether the TensorRT installed here offers it.
 
-    Choose them with --builder OPTION=VALUE, in friction.toml ([builder]), or with `E` in the app.
+    Choose them with --builder OPTION=VALUE, in friction.toml ([builder]), or with `T` in the app.
     """
     from friction_tui.commands.options import run
 

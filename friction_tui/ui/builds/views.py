@@ -14,6 +14,7 @@ from friction_tui.verdicts.after_build import findings_of_build, repeated
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, Kernel, LogLevel, LogLine
 from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.recipe.builder_options import words_of
 from friction_tui.vocabulary.recipe.changes import changes
 from friction_tui.vocabulary.units import seconds_text, size_text
 
@@ -126,8 +127,8 @@ def _going_on(line: Line, width: int) -> Line:
 
 
 def target_text(recipe: Recipe) -> str:
-    """`SM89, fp16`."""
-    return f"{recipe.target or 'default targets'}, {recipe.precision}"
+    """`SM89, fp16, workspace=512MiB`."""
+    return ", ".join((recipe.target or "default targets", recipe.precision, *words_of(recipe.builder)))
 
 
 def _amounts(build: BuildResult, width: int) -> list[Line]:

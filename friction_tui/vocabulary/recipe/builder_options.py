@@ -341,7 +341,7 @@ def parse_value(option: BuilderOption, text: str, flag: str = "--builder") -> Va
     """The value that a text stands for, None for the default. Raises RecipeTextError."""
     if text.lower() == DEFAULT:
         return None
-    said = f"{flag}: {option.name} is {option.values}, not {text or 'nothing'}"
+    said = f"{flag + ': ' if flag else ''}{option.name} is {option.values}, not {text or 'nothing'}"
     match option.takes:
         case Takes.SWITCH if text.lower() in _SWITCH:
             return _SWITCH[text.lower()]
