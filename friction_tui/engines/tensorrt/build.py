@@ -260,6 +260,7 @@ class _Build:
             phases=self._phases_until(None if ok else self._failed_in()),
             kernels=self._kernels,
             findings=tuple(self._findings(ok=ok)),
+            typed=self._strongly_typed or self._can.strongly_typed,
             engine_path=str(self._plan) if ok else "",
         )
 
