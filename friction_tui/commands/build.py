@@ -71,7 +71,12 @@ def _tell(findings: Iterable[Finding]) -> None:
 
 
 def _lines(result: BuildResult, recipe: Recipe) -> Iterator[str]:
-    yield f"{'built' if result.ok else 'refused'} by {result.source} in {result.seconds:.1f} s"
+    if result.reused:
+        yield f"taken from the engine cache: {result.reused} by {result.source}"
+    else:
+        yield f"{'built' if result.ok else 'refused'} by {result.source} in {result.seconds:.1f} s"
+    if result.not_reused:
+        yield result.not_reused
     for phase in result.phases:
         took = f"{phase.seconds:.2f} s" if phase.seconds is not None else "not finished"
         yield f"  {visible(phase.name):<34} {took:>12}"

@@ -16,8 +16,18 @@ _BETWEEN = re.compile(r"[\x1e\x1f]")
 _ONNX = "[ONNX Layer: "
 _TYPE = re.compile(r"Datatype: (?P<type>[^,}]+)")
 _TYPES = {
-    "Float": "float32", "FP32": "float32", "Half": "float16", "FP16": "float16", "BFloat16": "bfloat16",
-    "BF16": "bfloat16", "FP8": "fp8", "Int8": "int8", "INT8": "int8", "Int4": "int4", "INT4": "int4", "FP4": "fp4",
+    "Float": "float32",
+    "FP32": "float32",
+    "Half": "float16",
+    "FP16": "float16",
+    "BFloat16": "bfloat16",
+    "BF16": "bfloat16",
+    "FP8": "fp8",
+    "Int8": "int8",
+    "INT8": "int8",
+    "Int4": "int4",
+    "INT4": "int4",
+    "FP4": "fp4",
 }
 """Types of numbers by the inspector's names: those of RTX 1.7.1, and those in formats of TensorRT 10."""
 

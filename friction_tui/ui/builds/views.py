@@ -89,11 +89,14 @@ def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: in
             ("! ", "warning"),
             (f"built in {seconds_text(build.seconds)}, but cannot run as asked", "strong"),
         )
+    elif build.reused:
+        head = (f"{tick} ", "good"), (f"from the engine cache, {build.reused}", "strong")
     elif build.ok:
         head = (f"{tick} ", "good"), (f"built in {seconds_text(build.seconds)}", "strong")
     else:
         head = (f"{cross} ", "error"), (f"refused after {seconds_text(build.seconds)}", "error")
     lines += _head(head, by, width)
+    lines += paragraph(build.not_reused, width, "muted", indent=INSET) if build.not_reused else []
     for finding in found:
         lines += _why(finding, width, listed=finding in known, ascii_only=ascii_only)
     lines += _amounts(build, width)

@@ -153,6 +153,10 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
     typed: bool = True
     """Whether the types of the layers are the model's; else the builder chose them."""
+    not_reused: str = ""
+    """Why no engine was taken from the engine cache, "" where nobody asked for one."""
+    reused: str = ""
+    """When and in what time the engine was built that was taken from the engine cache; "" for one built now."""
     engine_path: str = ""
     """Where the plan lies: a temporary file of the worker until the user saves it."""
 
