@@ -436,6 +436,36 @@ def precision(model: str, tolerance: float | None, write: bool, **chosen: Any) -
 
 
 @main.command()
+@click.argument("model")
+@click.option(
+    "--against",
+    default="unoptimized",
+    show_default=True,
+    metavar="SIDE",
+    help="What runs beside MODEL in ONNX Runtime: unoptimized, reference (ONNX's own Python), fp16 or bf16 (the model "
+    "turned into it), tensorrt (on a GPU), torch (as compared at its export), or another ONNX file.",
+)
+@click.option("--tolerance", type=Number(0, min_open=True), help="Relative error allowed; 1e-4, fp16 0.01, bf16 0.05.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write inputs, outputs and the result into this folder.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_options
+@source_options
+def compare(model: str, against: str, tolerance: float | None, save: Path | None, form: str, **chosen: Any) -> None:
+    """Run MODEL in two ways on the same inputs and compare the outputs; where they differ, find the first tensor.
+
+    Inputs are random with known seeds, at min, opt and max; or your own: --input data.npz, an array for every input,
+    may be repeated. Exit status: 0 the outputs are the same within the tolerance, 1 they differ, 2 they could not be
+    compared.
+    """
+    from friction_tui.commands.compare import run
+
+    data = tuple(text for text in chosen["inputs"] if text.endswith(".npz"))
+    chosen["inputs"] = tuple(text for text in chosen["inputs"] if text not in data)
+    asked: dict[str, Any] = {"against": against, "tolerance": tolerance or 0.0, "data": data, "save": save}
+    sys.exit(run(_agreed(model, chosen), **asked, form=form, allow=chosen["allow_code"]))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
 @click.option("--lock", type=click.Path(path_type=Path), help="Write the whole stack's versions to this file.")
 @click.option("--diff", type=click.Path(exists=True, path_type=Path), help="Compare with a lock written earlier.")

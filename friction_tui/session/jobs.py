@@ -90,6 +90,8 @@ class Jobs:
             script=request.script,
             diff=request.diff,
             cut=request.cut,
+            against=request.against,
+            inputs=request.inputs,
         )
 
     def ended(self, ended: JobEnded) -> JobEnded:

@@ -5,6 +5,11 @@ The terminal sends `Request`s, the worker sends `Event`s. A request that changes
 dropped. This package knows the words and nothing else.
 """
 
+from friction_tui.vocabulary.protocol.comparison import (
+    Comparison as Comparison,
+    NotFinite as NotFinite,
+    TensorApart as TensorApart,
+)
 from friction_tui.vocabulary.protocol.differences import ModelDifference as ModelDifference
 from friction_tui.vocabulary.protocol.events import (
     CheckState as CheckState,

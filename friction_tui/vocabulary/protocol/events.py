@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding, Location
+from friction_tui.vocabulary.protocol.comparison import Comparison
 from friction_tui.vocabulary.protocol.differences import ModelDifference
 from friction_tui.vocabulary.protocol.evidence import ExportEvidence
 from friction_tui.vocabulary.protocol.graph import GraphData, InitializerStats, ModelSummary, NodeDetail
@@ -333,6 +334,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     precision: PrecisionResult | None = None
     mended: Mended | None = None
     reduced: Reduction | None = None
+    compared: Comparison | None = None
     findings: tuple[Finding, ...] = ()
 
 
