@@ -15,6 +15,7 @@ from friction_tui.ending import end
 from friction_tui.options import (
     Number,
     app_options,
+    build_limits,
     by_profile,
     look_options,
     name_option,
@@ -175,20 +176,7 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 @click.option("--baseline", type=click.Path(exists=True, path_type=Path), help="Report and fail only on what is new.")
 @click.option("--write-baseline", type=click.Path(path_type=Path), help="Write today's findings as the baseline.")
 @click.option("--build", is_flag=True, help="Also build the engine, and report what the builder refuses.")
-@click.option(
-    "--build-timeout",
-    type=Number(1, 1e6),
-    default=3600,
-    show_default=True,
-    metavar="SECONDS",
-    help="End a build that takes longer; that is an error.",
-)
-@click.option(
-    "--build-memory",
-    type=Number(0.1, 1e6),
-    metavar="GB",
-    help="End a build that uses more memory of this machine; 90% of what it has by default.",
-)
+@build_limits
 @click.option("--jobs", type=click.IntRange(1), default=2, show_default=True, help="Models judged at the same time.")
 @click.option(
     "--timeout",
@@ -264,6 +252,7 @@ def graph(model: str, width: int | None, ascii_only: bool, unfolded: bool, **cho
 @click.argument("model")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the engine to this file.")
 @click.option("--log", "show_log", is_flag=True, help="Print TensorRT's log as it comes.")
+@build_limits
 @shape_options
 @source_options
 def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
@@ -447,6 +436,36 @@ def precision(model: str, tolerance: float | None, write: bool, **chosen: Any) -
 
 
 @main.command()
+@click.argument("model")
+@click.option(
+    "--against",
+    default="unoptimized",
+    show_default=True,
+    metavar="SIDE",
+    help="What runs beside MODEL in ONNX Runtime: unoptimized, reference (ONNX's own Python), fp16 or bf16 (the model "
+    "turned into it), tensorrt (on a GPU), torch (as compared at its export), or another ONNX file.",
+)
+@click.option("--tolerance", type=Number(0, min_open=True), help="Relative error allowed; 1e-4, fp16 0.01, bf16 0.05.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write inputs, outputs and the result into this folder.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@shape_options
+@source_options
+def compare(model: str, against: str, tolerance: float | None, save: Path | None, form: str, **chosen: Any) -> None:
+    """Run MODEL in two ways on the same inputs and compare the outputs; where they differ, find the first tensor.
+
+    Inputs are random with known seeds, at min, opt and max; or your own: --input data.npz, an array for every input,
+    may be repeated. Exit status: 0 the outputs are the same within the tolerance, 1 they differ, 2 they could not be
+    compared.
+    """
+    from friction_tui.commands.compare import run
+
+    data = tuple(text for text in chosen["inputs"] if text.endswith(".npz"))
+    chosen["inputs"] = tuple(text for text in chosen["inputs"] if text not in data)
+    asked: dict[str, Any] = {"against": against, "tolerance": tolerance or 0.0, "data": data, "save": save}
+    sys.exit(run(_agreed(model, chosen), **asked, form=form, allow=chosen["allow_code"]))
+
+
+@main.command()
 @click.option("--json", "as_json", is_flag=True, help="The table as JSON.")
 @click.option("--lock", type=click.Path(path_type=Path), help="Write the whole stack's versions to this file.")
 @click.option("--diff", type=click.Path(exists=True, path_type=Path), help="Compare with a lock written earlier.")
@@ -455,6 +474,18 @@ def doctor(as_json: bool, lock: Path | None, diff: Path | None) -> None:
     from friction_tui.commands.doctor import run
 
     sys.exit(run(as_json=as_json, lock=lock, diff=diff))
+
+
+@main.command()
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def options(form: str) -> None:
+    """List the builder options: values, what each does, and whether the TensorRT installed here offers it.
+
+    Choose them with --builder OPTION=VALUE, in friction.toml ([builder]), or with `T` in the app.
+    """
+    from friction_tui.commands.options import run
+
+    sys.exit(run(form))
 
 
 @main.command()
@@ -604,7 +635,18 @@ def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
         precision=Precision(chosen.get("precision") or "as-exported"),
         keep_float32=tuple(chosen.get("keep_float32") or ()),
         export=parse_options(chosen.get("export_options") or ()),
+        builder=_builder(chosen),
     )
+
+
+def _builder(chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The builder options of a command line; None for one that is to be the default whatever friction.toml says."""
+    from friction_tui.vocabulary.recipe.builder_options import parse_builder
+
+    limits = {"build_timeout": chosen.get("build_timeout"), "build_memory": chosen.get("build_memory")}
+    factors = {"build_timeout": 1, "build_memory": 10**9}
+    given = {name: max(int(limit * factors[name]), 1) for name, limit in limits.items() if limit}
+    return {**parse_builder(chosen.get("builder") or ()), **given}
 
 
 def _parameter(flag: str) -> str:

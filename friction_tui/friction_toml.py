@@ -16,6 +16,10 @@
     opt = 4
     max = 8
 
+    [builder]                       # options of the builder, as `friction-tui options` lists them
+    workspace = "512MiB"
+    optimization_level = 4
+
     [[more_profiles]]               # one for every further optimization profile
     ranges.N = { min = 16, opt = 16, max = 32 }
 
@@ -52,8 +56,11 @@ from friction_tui.vocabulary.recipe import (
     Rewrite,
     Source,
     SourceKind,
+    Value,
     Values,
 )
+from friction_tui.vocabulary.recipe.builder_options import BY_NAME, merged, written
+from friction_tui.vocabulary.recipe.builder_options import checked as checked_options
 from friction_tui.vocabulary.recipe.text import RecipeTextError, checked, parse_relations
 
 FILE_NAME = "friction.toml"
@@ -103,6 +110,8 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
     relations: tuple[str, ...] = ()
     """Equations between sizes, such as `total = past + seq`; they hold in every profile."""
     parse: bool = True
+    builder: dict[str, Value] = {}
+    """Options of the builder; an amount of memory is a text such as `512MiB`, or bytes."""
     profile: dict[str, Range] = {}
     values: dict[str, Values] = {}
     more_profiles: tuple[Profile, ...] = ()
@@ -133,6 +142,7 @@ class RecipeFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             rewrites=self.rewrites,
             export=self.export or ExportOptions(),
             parse=self.parse,
+            builder=self.builder,
         )
 
 
@@ -153,6 +163,7 @@ def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
         guessed=profile.guessed,
         relations=profile.relations,
         parse=recipe.parse,
+        builder={name: _as_written(name, value) for name, value in recipe.builder.items()},
         profile=profile.ranges,
         values=profile.values,
         more_profiles=tuple(msgspec.structs.replace(one, relations=()) for one in more),
@@ -161,6 +172,15 @@ def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
         allow=agreed.allow,
         also=agreed.also,
     )
+
+
+def _as_written(name: str, value: Value) -> Value:
+    """Switches and numbers are TOML's own, memory is a text with its unit."""
+    return value if isinstance(value, bool | tuple) else _text_or_number(written(BY_NAME[name], value))
+
+
+def _text_or_number(text: str) -> Value:
+    return int(text) if text.isdecimal() else text
 
 
 def save(held: RecipeFile, path: Path) -> Path:
@@ -190,6 +210,10 @@ def load(path: Path) -> RecipeFile:
         held = msgspec.structs.replace(held, relations=parse_relations(held.relations))
     except RecipeTextError as error:
         raise RecipeFileError(f"{path}: relations: {str(error).removeprefix('--relation: ')}.") from error
+    try:
+        held = msgspec.structs.replace(held, builder=merged({}, checked_options(held.builder, "builder")))
+    except RecipeTextError as error:
+        raise RecipeFileError(f"{path}: {error}.") from error
     _check(path, "profile", "values", Profile(held.profile, held.values))
     for number, profile in enumerate(held.more_profiles):
         _check(path, f"more_profiles[{number}].ranges", f"more_profiles[{number}].values", profile)
@@ -251,7 +275,7 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
     path = Path(recipe.source.path)
     _, held = of_model(path) if not (path.is_dir() and models_to_choose(path)) else (path, None)
     if held is None:
-        return recipe, RecipeFile()
+        return msgspec.structs.replace(recipe, builder=merged({}, recipe.builder)), RecipeFile()
     agreed = held.recipe(recipe.source)
     chosen = msgspec.structs.replace(
         recipe,
@@ -266,6 +290,7 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
         others=recipe.others or (agreed.others if recipe.profile is not None else ()),
         rewrites=recipe.rewrites or agreed.rewrites,
         export=agreed.export if recipe.export == ExportOptions() else recipe.export,
+        builder=merged(agreed.builder, recipe.builder),
     )
     return chosen, held
 

@@ -84,6 +84,31 @@ def shape_options(command: Any) -> Any:
         click.option(
             "--keep-float32", multiple=True, metavar="NODE", help="Keep this node in float32 under fp16 or bf16."
         ),
+        click.option(
+            "--builder",
+            multiple=True,
+            metavar="OPTION=VALUE",
+            help="Option of the builder, such as workspace=512MiB; `friction-tui options` lists them.",
+        ),
+    )
+
+
+def build_limits(command: Any) -> Any:
+    """The limits of a build, which are builder options too."""
+    return _with(
+        command,
+        click.option(
+            "--build-timeout",
+            type=Number(1, 1e6),
+            metavar="SECONDS",
+            help="End a build that takes longer; that is an error. 3600 by default in a check, else 12 hours.",
+        ),
+        click.option(
+            "--build-memory",
+            type=Number(0.1, 1e6),
+            metavar="GB",
+            help="End a build that uses more memory of this machine; 90% of what it has by default.",
+        ),
     )
 
 

@@ -13,6 +13,7 @@ from friction_tui.kinds import FAMILIES, KINDS
 from friction_tui.kinds.examples import Built, Example, FileBytes, Message, ModelText, Shown, TorchModule
 from friction_tui.kinds.kind import Kind
 from friction_tui.rewrites import REWRITES
+from friction_tui.vocabulary.recipe.builder_options import OPTIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,6 +33,24 @@ def generated() -> Iterator[tuple[str, str]]:
     for kind in KINDS.values():
         yield f"kinds/{kind.id}.md", "\n".join(_page(kind))
     yield "rewrites.md", "\n".join(_rewrites())
+    yield "builder_options.md", "\n".join(_builder_options())
+
+
+def _builder_options() -> Iterator[str]:
+    yield "# Builder options\n"
+    yield (
+        "Choose them with `--builder OPTION=VALUE`, under `[builder]` in friction.toml, or with `T` in the app; "
+        "`friction-tui options` says what the TensorRT installed here does with each. One that the engine does not "
+        "honour is an error, never left out.\n"
+    )
+    for option in OPTIONS:
+        yield f"## `{option.name}`\n\n{option.does}\n"
+        yield f"- takes {option.values}; default: {option.default}"
+        yield from (f"- needs `{needed}`" for needed in (option.needs,) if needed)
+        for engine, known in option.known.items():
+            instead = f"; {known.nearest}" if known.nearest else ""
+            yield f"- {engine}: " + (f"not offered: {known.why_not}{instead}" if known.why_not else known.remark)
+        yield ""
 
 
 def _with_site_links(text: str) -> str:

@@ -14,6 +14,7 @@ from friction_tui.commands.failing import CouldNotRun, writable
 from friction_tui.drawing.width import visible
 from friction_tui.files import whole
 from friction_tui.report.text import ansi, describe, plain
+from friction_tui.verdicts import kernel_types
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, Event, JobKind, JobProgress
 from friction_tui.vocabulary.recipe import Recipe
@@ -55,7 +56,7 @@ def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> in
         raise CouldNotRun(answer.job_error or "the build did not start")
     findings = answer.jobs[JobKind.BUILD].findings
     _tell(findings)
-    for line in _lines(answer.build):
+    for line in _lines(answer.build, answer.recipe):
         click.echo(line)
     if save and answer.build.ok:
         click.echo(f"saved to {save}")
@@ -69,8 +70,13 @@ def _tell(findings: Iterable[Finding]) -> None:
         click.echo("\n".join(describe(finding, paint)) + "\n")
 
 
-def _lines(result: BuildResult) -> Iterator[str]:
-    yield f"{'built' if result.ok else 'refused'} by {result.source} in {result.seconds:.1f} s"
+def _lines(result: BuildResult, recipe: Recipe) -> Iterator[str]:
+    if result.reused:
+        yield f"taken from the engine cache: {result.reused} by {result.source}"
+    else:
+        yield f"{'built' if result.ok else 'refused'} by {result.source} in {result.seconds:.1f} s"
+    if result.not_reused:
+        yield result.not_reused
     for phase in result.phases:
         took = f"{phase.seconds:.2f} s" if phase.seconds is not None else "not finished"
         yield f"  {visible(phase.name):<34} {took:>12}"
@@ -90,3 +96,4 @@ def _lines(result: BuildResult) -> Iterator[str]:
     if result.kernels:
         nodes = {node for kernel in result.kernels for node in kernel.onnx_nodes}
         yield f"  {len(result.kernels)} kernels for {len(nodes)} ONNX nodes"
+        yield from (f"  {visible(line)}" for line in kernel_types.lines(result, recipe))

@@ -26,6 +26,9 @@ from friction_tui.vocabulary.recipe.text import ProfileRuleError, RecipeTextErro
 from friction_tui.worker.client import Process
 from friction_tui.worker.headless import ask_all
 
+BUILD_LIMIT_S = 3600.0
+"""Seconds a build in a check may take where nobody chose a limit."""
+
 
 def run(
     models: Sequence[str],
@@ -77,7 +80,7 @@ def _verdicts(
                 parallel=options["jobs"],
                 allow_code=options["allow_code"],
                 jobs=(JobKind.BUILD,) if options["build"] else (),
-                job_request=_build_request(options),
+                job_request=lambda number, kind: StartJob(job=number, kind=kind, limit_s=BUILD_LIMIT_S),
                 also=[also(recipe, options["also"], allow_code=options["allow_code"]) for recipe in recipes],
                 on_begin=lambda number: progress.begin(number, names[number]),
                 on_event=lambda number, event: progress.hear(number, names[number], event),
@@ -88,12 +91,6 @@ def _verdicts(
         )
     today = datetime.datetime.now().astimezone().date()
     return under([checking.verdict_of(answer) for answer in answers], [held for _, held in agreed], today)
-
-
-def _build_request(options: Mapping[str, Any]) -> Callable[[int, JobKind], StartJob]:
-    """The request for a build within the time and memory that were given."""
-    limit, memory = options["build_timeout"], int(1e9 * (options["build_memory"] or 0))
-    return lambda number, kind: StartJob(job=number, kind=kind, limit_s=limit, memory=memory)
 
 
 def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:

@@ -5,18 +5,21 @@ Imported by the parser's process too, in environments that have TensorRT and not
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from friction_tui.processes.ended import ChildDied
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import numpy.typing as npt
     import onnx
 
     from friction_tui.engines.profiles import ResolvedProfile
     from friction_tui.model.graph import Node
+    from friction_tui.vocabulary.recipe import Value
 
 Array: TypeAlias = "npt.NDArray[np.generic]"
 
@@ -123,13 +126,15 @@ class Terms:
     """What a model is to be built for.
 
     No `profiles` means deliberately none. `target` is one of `EngineInfo.targets`, "" for the default, `precision` a
-    `Precision` of the recipe. `typed`: the model's own types count, whatever the edition.
+    `Precision` of the recipe. `typed`: the model's own types count, whatever the edition. `options` are those of the
+    builder that were chosen.
     """
 
     profiles: tuple[ResolvedProfile, ...] = ()
     target: str = ""
     precision: str = "as-exported"
     typed: bool = False
+    options: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

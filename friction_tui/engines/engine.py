@@ -164,6 +164,9 @@ class LoadedPlan(Protocol):
     def run(self) -> None:
         """Run once and wait for the end."""
 
+    def results(self) -> Mapping[str, Array]:
+        """The outputs of the last run; those of a type numpy lacks are left out."""
+
 
 @runtime_checkable
 class Runs(Engine, Protocol):

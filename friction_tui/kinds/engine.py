@@ -122,6 +122,20 @@ that nobody can invent.""",
     quiet=Shown("tests/commands/test_check.py::test_a_target_that_is_offered_is_taken"),
 )
 
+BUILDER_OPTION = EngineKind(
+    id="engine/option",
+    summary="A builder option that the engine does not offer",
+    title="{engine} does not offer {option}",
+    severities=(Severity.ERROR,),
+    cause="""The chosen option of the builder is not in the engine's API, is there without effect, or ends its build
+here; it is never left out without a word.""",
+    evidence="""The option, its value, and what the engine does with it.""",
+    example="""`--builder version_compatible` with TensorRT-RTX, which has no lean runtime.""",
+    fix="""What is nearest to it, or leave it to the engine; `friction-tui options` lists what is offered.""",
+    shows=Shown("tests/commands/test_options.py::test_an_option_that_is_not_offered_is_an_error_with_what_is_nearest"),
+    quiet=Shown("tests/commands/test_options.py::test_an_option_that_is_offered_is_taken"),
+)
+
 NO_GPU = EngineKind(
     id="engine/no-gpu",
     summary="CUDA error 35",

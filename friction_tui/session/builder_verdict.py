@@ -19,9 +19,11 @@ from friction_tui.processes.child import Stop
 from friction_tui.rewrites.apply import edits_types
 from friction_tui.rules.context import CheckContext
 from friction_tui.rules.engine.builder import answer_findings, build_findings, ended_without_result
+from friction_tui.rules.engine.options import of_the_engine
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import CheckState, JobEnded, JobKind
 from friction_tui.vocabulary.recipe import POINTS, Recipe
+from friction_tui.vocabulary.recipe.builder_options import affecting_engine, refused
 
 KERNELS_S = 30.0
 """How long kernels are compiled in a check for a chosen target. Refusals come early: within 8 s on all models seen."""
@@ -60,6 +62,7 @@ def terms_for(model: OpenedModel, recipe: Recipe, *, weak_types: bool) -> Terms:
         target=recipe.target,
         precision=recipe.precision.value,
         typed=edits_types(recipe, weak_types=weak_types),
+        options=affecting_engine(recipe.builder),
     )
 
 
@@ -77,6 +80,9 @@ def why_not(context: CheckContext) -> str:
         return f"{engine.label} does not build for {recipe.target}"
     if recipe.precision.value not in engine.precisions:
         return f"{engine.label} does not take {recipe.precision.value} as a flag"
+    stray = refused(recipe.builder, engine.options)
+    if stray:
+        return f"{engine.label} does not offer {', '.join(stray)}"
     if recipe.profile is None:
         return ""
     unsized = _unsized(context)
@@ -209,6 +215,9 @@ def after_build(context: CheckContext, ended: JobEnded) -> tuple[Finding, ...]:
     if ended.build is not None:
         if ended.build.ok:
             builder(context.builder).question(context.model).built(terms_of(context), ended.build)
+        not_offered = tuple(of_the_engine(context))
+        if not_offered and not ended.build.ok:
+            return not_offered
         found = build_findings(context, ended.build)
         again = not ended.build.ok and not any(one.node_paths for one in found)
         placed = _in_parts(context, ended.seconds) if again else ()

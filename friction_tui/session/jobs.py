@@ -34,6 +34,12 @@ def why_not(kind: JobKind, base: OpenedModel, engines: Iterable[EngineInfo]) -> 
     return None
 
 
+def _limit(request: StartJob, recipe: Recipe, name: str) -> int:
+    """The limit that the recipe sets to a build; 0 for none and for other jobs."""
+    limit = recipe.builder.get(name) if request.kind is JobKind.BUILD else None
+    return limit if isinstance(limit, int) else 0
+
+
 class Jobs:
     """The running jobs, each with the model it was started on. `context` gives what a check may read of a model."""
 
@@ -75,8 +81,8 @@ class Jobs:
             runs=request.runs,
             engine=str(file.path) if file.kind == "engine" else self.plan_of(current.recipe),
             tolerance=request.tolerance,
-            limit_s=request.limit_s,
-            memory=request.memory,
+            limit_s=float(_limit(request, current.recipe, "build_timeout") or request.limit_s),
+            memory=int(_limit(request, current.recipe, "build_memory") or request.memory),
             data=request.data,
             level=request.level,
             only=request.only,
@@ -84,6 +90,8 @@ class Jobs:
             script=request.script,
             diff=request.diff,
             cut=request.cut,
+            against=request.against,
+            inputs=request.inputs,
         )
 
     def ended(self, ended: JobEnded) -> JobEnded:

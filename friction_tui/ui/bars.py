@@ -27,6 +27,7 @@ ENDING = {
     JobKind.FIX: "stop fixing",
     JobKind.OPSETS: "stop trying opsets",
     JobKind.PRECISION: "stop the search",
+    JobKind.COMPARE: "stop comparing",
 }
 """What Escape does to a job, where the kind's name does not say it."""
 NARROW = 84

@@ -47,12 +47,14 @@ def line_text(state: AppState) -> Span:
 
 
 def chosen_text(state: AppState) -> str:
-    """`SM89 · fp16`: target and precision as far as they are chosen."""
+    """`SM89 · fp16 · 2 builder options`: what is chosen of them."""
     recipe = state.recipe
     if recipe is None:
         return ""
     precision = recipe.precision.value if recipe.precision is not Precision.AS_EXPORTED else ""
-    return " · ".join(filter(None, (recipe.target, precision)))
+    options = len(recipe.builder)
+    chosen = f"{options} builder option{'s' if options > 1 else ''}" if options else ""
+    return " · ".join(filter(None, (recipe.target, precision, chosen)))
 
 
 def opset_text(state: AppState) -> str:

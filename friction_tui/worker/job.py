@@ -63,6 +63,10 @@ def run(request: JobRequest, progress: Progress, send: Callable[[Event], None]) 
             from friction_tui.worker.reducing import reduce
 
             return reduce(request, progress)
+        case JobKind.COMPARE:
+            from friction_tui.worker.comparing import compare
+
+            return compare(request, progress)
         case JobKind.FIX:
             return mend(request, progress)
     raise ValueError(f"no such job: {request.kind}")

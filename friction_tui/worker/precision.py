@@ -86,7 +86,7 @@ def _float32_model(request: JobRequest) -> OpenedModel:
 def _feeds(model: OpenedModel, request: JobRequest) -> tuple[list[Arrays], str]:
     """The inputs to run on, and what they are in words."""
     if request.data:
-        return [_given(model, Path(request.data))], f"given: {Path(request.data).name}"
+        return [given_arrays(model, Path(request.data))], f"given: {Path(request.data).name}"
     feeds: list[Arrays] = []
     profile = request.recipe.profile
     points: list[Mapping[str, tuple[int, ...]]] = []
@@ -104,7 +104,7 @@ def _feeds(model: OpenedModel, request: JobRequest) -> tuple[list[Arrays], str]:
     return feeds, f"random: standard normal floats, zeros for integers, at {at}"
 
 
-def _given(model: OpenedModel, file: Path) -> Arrays:
+def given_arrays(model: OpenedModel, file: Path) -> Arrays:
     """The arrays of an .npz, checked against the model's inputs. Pickled arrays are refused by NumPy."""
     if file.exists() and not file.is_file():  # a pipe may never end
         raise CannotTry(f"{file} cannot be read: it is not a regular file")

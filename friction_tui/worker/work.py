@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import onnx
 from onnx.external_data_helper import load_external_data_for_model
 
@@ -17,8 +19,10 @@ from friction_tui.model.shapes.point_shapes import input_sizes
 from friction_tui.rewrites.apply import apply, changes_model
 from friction_tui.rewrites.edited import PROTOBUF_LIMIT, write
 from friction_tui.session.builder_verdict import terms_for
-from friction_tui.vocabulary.protocol import EngineInfo, JobEnded, JobRequest
+from friction_tui.vocabulary.protocol import BuildResult, EngineInfo, JobEnded, JobRequest
 from friction_tui.vocabulary.recipe import Precision
+from friction_tui.vocabulary.recipe.builder_options import refused
+from friction_tui.worker.engine_cache import EngineCache, Parts, parts_of
 from friction_tui.worker.progress import Progress
 
 
@@ -26,14 +30,43 @@ def build(request: JobRequest, progress: Progress) -> JobEnded:
     """Build the engine of the request's model with its recipe applied; the plan lands in the request's folder."""
     started = time.monotonic()
     base, model = _prepared(request, progress)
-    result = builder(deciding(found())).build(
-        base.path if model is base else model.proto.SerializeToString(),
-        terms_for(model, request.recipe, weak_types=_weak_types()),
-        Path(request.folder) / "engine.plan",
-        progress,
-        origin=None if model is base else base.path,
-    )
+    terms = replace(terms_for(model, request.recipe, weak_types=_weak_types()), options=request.recipe.builder)
+    plan, engine = Path(request.folder) / "engine.plan", deciding(found())
+
+    def built() -> BuildResult:
+        return builder(engine).build(
+            base.path if model is base else model.proto.SerializeToString(),
+            terms,
+            plan,
+            progress,
+            origin=None if model is base else base.path,
+        )
+
+    offered = engine is not None and not refused(request.recipe.builder, engine.options)
+    if engine is None or not offered or not request.recipe.builder.get("engine_cache"):
+        result = built()
+    else:
+        try:
+            parts = parts_of(base, model, terms, engine)
+        except OSError as error:
+            said = f"engine cache: {error.filename} cannot be read, so the engine is not kept: {error.strerror}"
+            result = msgspec.structs.replace(built(), not_reused=said)
+        else:
+            result = _cached(parts, plan, base.path, built, progress)
     return JobEnded(job=request.job, kind=request.kind, seconds=time.monotonic() - started, build=result)
+
+
+def _cached(parts: Parts, plan: Path, path: Path, built: Callable[[], BuildResult], progress: Progress) -> BuildResult:
+    """The engine that is kept, else one that is built and kept; the log says which, and why."""
+    cache = EngineCache()
+    kept, said = cache.take(parts, plan, path)
+    progress.log("info", said)
+    if kept is not None:
+        return kept
+    result = built()
+    if result.ok:
+        progress.log("info", cache.keep(parts, plan, path, result))
+    return msgspec.structs.replace(result, not_reused=said)
 
 
 def measure(request: JobRequest, progress: Progress) -> JobEnded:

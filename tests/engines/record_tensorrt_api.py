@@ -23,7 +23,10 @@ CLASSES = [
     *("ParserError", "Runtime", "ICudaEngine", "IExecutionContext", "EngineInspector", "ILogger"),
     *("IProgressMonitor", "IHostMemory", "DataType"),
 ]
-ENUMS = ["BuilderFlag", "NetworkDefinitionCreationFlag", "ProfilingVerbosity", "LayerInformationFormat", "TensorIOMode"]
+ENUMS = [
+    *("BuilderFlag", "NetworkDefinitionCreationFlag", "ProfilingVerbosity", "LayerInformationFormat", "TensorIOMode"),
+    *("MemoryPoolType", "TacticSource", "HardwareCompatibilityLevel"),
+]
 ENTRY_POINTS = [
     *("createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL"),
     *("createNvOnnxParserRefitter_INTERNAL", "createNvOnnxParser_INTERNAL", "getBuilderPluginRegistry"),

@@ -60,7 +60,11 @@ def uses(tree: ast.AST) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("version", ["tensorrt_cu13_bindings 10.16", "tensorrt_cu13_bindings 11.4"])
 @pytest.mark.parametrize(
-    "file", ["parse_server.py", "native.py", "build.py", "build_server.py", "run.py", "capabilities.py"]
+    "file",
+    [
+        *("parse_server.py", "native.py", "build.py", "build_server.py", "run.py", "capabilities.py"),
+        *("settings.py", "options.py", "timing_cache.py"),
+    ],
 )
 def test_every_name_the_adapter_uses_exists(file: str, version: str) -> None:
     api = next(api for key, api in RECORD.items() if key.startswith(version))

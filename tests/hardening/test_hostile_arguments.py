@@ -27,6 +27,9 @@ FLOATS = (
     ("check", "--timeout"),
     ("check", "--build-timeout"),
     ("check", "--build-memory"),
+    ("build", "--build-timeout"),
+    ("build", "--build-memory"),
+    ("compare", "--tolerance"),
     ("reduce", "--build-timeout"),
     ("precision", "--tolerance"),
     ("replay", "--speed"),
@@ -76,7 +79,7 @@ def test_the_inputs_of_a_search_are_a_regular_file(pipe: Path, tmp_path: Path) -
     model = open_model(Path("sample_models/nms.onnx"))
     for path in (pipe, tmp_path / "not.npz", tmp_path / "missing.npz"):
         with pytest.raises(CannotTry, match="cannot be read"):
-            precision._given(model, path)
+            precision.given_arrays(model, path)
 
 
 def test_a_file_beyond_what_protobuf_reads_is_not_read(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from textual.screen import Screen
 
 import friction_tui.ui
 from friction_tui.state.app_state import AppState, Job
+from friction_tui.ui.dialogs.builder_options import BuilderOptions
 from friction_tui.ui.dialogs.copy_as import CopyScreen
 from friction_tui.ui.dialogs.opset import OpsetScreen
 from friction_tui.ui.dialogs.other_engines import OtherEngines
@@ -47,7 +48,7 @@ async def test_a_state_before_the_widgets_are_there_is_drawn_once_they_are(open_
         made: list[StateScreen[Any]] = [WhyScreen(bench), FixesScreen(state, state.findings[0], bench), Welcome()]
         if made_of == "state":
             made = [OpsetScreen(state), PrecisionScreen(state), TargetScreen(state), CopyScreen(state)]
-            made.append(OtherEngines(state))
+            made += [OtherEngines(state), BuilderOptions(state)]
         for screen in made:
             app.push_screen(screen)
             app.live.show(replace(app.live.state, revision=app.live.state.revision + 1))

@@ -8,19 +8,22 @@ path only when it is complete.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from friction_tui.engines.engine import Progress
+from friction_tui.engines.nvidia import cannot_run
 from friction_tui.engines.profiles import ResolvedProfile
-from friction_tui.engines.tensorrt import layers, log, module, native
+from friction_tui.engines.tensorrt import layers, log, module, native, settings, timing_cache
 from friction_tui.engines.tensorrt.build_server import COMPILE
 from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
+from friction_tui.engines.tensorrt.options import available, offered, settings_of
 from friction_tui.kinds.engine import MESSAGE
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult, Kernel, Phase
-from friction_tui.vocabulary.recipe import Precision
+from friction_tui.vocabulary.recipe import Precision, Value
+from friction_tui.vocabulary.recipe.builder_options import refused
 
 SHOWN_LINES, LINE_LENGTH = 2000, 2000
 """How many log lines of a build are passed on, and how much of each."""
@@ -36,18 +39,20 @@ def build(
     target: str = "",
     precision: Precision = Precision.AS_EXPORTED,
     strongly_typed: bool = False,
+    options: Mapping[str, Value] | None = None,
     name: str = "",
 ) -> BuildResult:
     """Build an engine and write it to `plan`. Never raises for a model TensorRT refuses: see `BuildResult.findings`.
 
     `model` is a file, or a serialised model whose external data lies beside `origin`. No `profiles` means
     deliberately none. `target` is a compute capability such as `SM89`, "" for the module's default. `strongly_typed`:
-    the model's own types count, whatever the edition; `precision` is then no wish any more. `name` is the module to
-    use, "" for the preferred one. Raises EngineMissing without one that can build here.
+    the model's own types count, whatever the edition; `precision` is then no wish any more. `options` are those of the
+    builder. `name` is the module to use, "" for the preferred one. Raises EngineMissing without one that can build.
     """
     trt = module.load(name)
     wish = Precision.AS_EXPORTED if strongly_typed else precision
-    return _Build(trt, plan, progress, strongly_typed=strongly_typed).run(model, profiles, origin, target, wish)
+    build = _Build(trt, plan, progress, strongly_typed=strongly_typed)
+    return build.run(model, profiles, origin, target, wish, options or {})
 
 
 class _Build:
@@ -80,6 +85,7 @@ class _Build:
         origin: Path | None,
         target: str,
         precision: Precision,
+        options: Mapping[str, Value],
     ) -> BuildResult:
         builder = native.builder(self._trt, self._log, self._errors)
         network = builder.create_network(network_flags(self._trt, strongly_typed=self._strongly_typed))
@@ -87,12 +93,19 @@ class _Build:
         if not self._parse(network, model, origin):
             return self._result(engine_bytes=None)
         config = self._config(builder, target, precision)
-        if config is None or not self._add_profiles(builder, config, network, profiles):
+        if (
+            config is None
+            or not self._set_options(config, options)
+            or not self._add_profiles(builder, config, network, profiles)
+        ):
             return self._result(engine_bytes=None)
+        cache = timing_cache.load(config, self._can, self._hear) if options.get("timing_cache") else None
         self._enter("graph")
         engine = builder.build_serialized_network(network, config)
         size = None
         if engine is not None:
+            if cache is not None:
+                timing_cache.save(config, cache, self._hear)
             self._enter("serialize")
             size = _write(self._plan, engine)
             if not self._kernels:
@@ -137,6 +150,17 @@ class _Build:
             )
             return None
         return config
+
+    def _set_options(self, config: Native, options: Mapping[str, Value]) -> bool:
+        """Set the options; one that is not offered, or not taken, is an error."""
+        here = offered(module.NAMES[self._can.name], self._label, available(self._trt), gpu=not cannot_run())
+        self._errors += [
+            f"{self._label} does not offer {name}: {one.why_not}" + (f"; {one.nearest}" if one.nearest else "")
+            for name, one in refused(options, here).items()
+        ]
+        if not self._errors:
+            self._errors += settings.apply(self._trt, config, settings_of(options))
+        return not self._errors
 
     def _add_profiles(
         self, builder: Native, config: Native, network: Native, profiles: Sequence[ResolvedProfile]
@@ -236,6 +260,7 @@ class _Build:
             phases=self._phases_until(None if ok else self._failed_in()),
             kernels=self._kernels,
             findings=tuple(self._findings(ok=ok)),
+            typed=self._strongly_typed or self._can.strongly_typed,
             engine_path=str(self._plan) if ok else "",
         )
 

@@ -10,8 +10,9 @@ there was no false alarm.
 A question is a line of JSON and the bytes of a serialised ModelProto, an answer a line of JSON:
 
 - in: `bytes` of the model, `path` where relative names of external data start, `profiles` (each `shapes` and `values`
-  of inputs at min, opt and max), `target`, `precision`, `typed` (whether the network is strongly typed), `dry`,
-  `limit_s`, `memory` (bytes of data a build may have, 0 for no limit), `nice` (how much lower its priority is);
+  of inputs at min, opt and max), `target`, `precision`, `typed` (whether the network is strongly typed), `options` (see
+  `settings`), `dry`, `limit_s`, `memory` (bytes of data a build may have, 0 for no limit), `nice` (how much lower its
+  priority is);
 - out: `verdict` (`taken`, `refused`, `crashed`, `timeout` or `memory`), `errors`, `cannot_run` (warnings that mean that
   the engine fails somewhere in its profile), `phase` in which the first error came, `how` a fork ended (its status,
   negative for a signal), `tail` of what it wrote to stderr, `seconds`, `plan` (bytes), `activation` (planned bytes).
@@ -34,7 +35,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from friction_tui.engines.base import EngineMissing
-from friction_tui.engines.tensorrt import log, module
+from friction_tui.engines.tensorrt import log, module, settings
 from friction_tui.engines.tensorrt.capabilities import capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.native import builder, logger, set_cpu_only
@@ -173,6 +174,11 @@ class _Build:
             config.set_compute_capability(members(trt, "ComputeCapability")[question["target"]], 0)
         if question["precision"] in can.precisions:
             config.set_flag(members(trt, "BuilderFlag")[question["precision"].upper()])
+        not_taken = settings.apply(trt, config, question["options"])
+        if not_taken:
+            self._errors += not_taken
+            self._failing = "options"
+            return self._answer(plan=None)
         monitor = _monitor(trt, self._enter, lambda: self._cancel)
         config.progress_monitor = monitor
         if not self._add_profiles(maker, config, network):

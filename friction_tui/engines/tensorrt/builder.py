@@ -16,6 +16,7 @@ from typing import Any
 from friction_tui.engines.base import DRY_LIMIT_S, BuilderAnswer, EngineCrashed, EngineMissing, Said, Terms
 from friction_tui.engines.nvidia import cannot_run
 from friction_tui.engines.tensorrt.module import preferred
+from friction_tui.engines.tensorrt.options import settings_of
 from friction_tui.processes.begin import command
 from friction_tui.processes.ended import how_it_ended
 from friction_tui.processes.server import Server
@@ -76,6 +77,7 @@ class Builder:
             "target": terms.target,
             "precision": terms.precision,
             "typed": terms.typed,
+            "options": settings_of(terms.options),
             "dry": dry,
             "limit_s": limit_s,
             "memory": self._memory if memory is None else memory,

@@ -10,13 +10,18 @@ from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.tensorrt import module, native
 from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities
 from friction_tui.engines.tensorrt.module import Native
+from friction_tui.engines.tensorrt.options import available
 
 
 def main() -> None:
-    """Given the name of a TensorRT, print its capabilities as JSON. A second argument: without a GPU."""
+    """Given the name of a TensorRT, print its capabilities and the builder options it has as JSON.
+
+    A second argument: without a GPU.
+    """
     trt = module.load(sys.argv[1])
     known = capabilities(trt)
-    print(json.dumps(asdict(_with_a_builder(trt, known) if sys.argv[2:] and not known.targets else known)))
+    known = _with_a_builder(trt, known) if sys.argv[2:] and not known.targets else known
+    print(json.dumps({**asdict(known), "options": available(trt)}))
 
 
 def _with_a_builder(trt: Native, known: Capabilities) -> Capabilities:

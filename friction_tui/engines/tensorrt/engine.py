@@ -14,6 +14,7 @@ import platformdirs
 from friction_tui.engines.base import Elsewhere
 from friction_tui.engines.nvidia import cannot_run, gpus, has_one_of
 from friction_tui.engines.tensorrt import module
+from friction_tui.engines.tensorrt.options import offered
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
 from friction_tui.vocabulary.protocol import EngineInfo
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from friction_tui.vocabulary.protocol import BuildResult
 
 _PROBE_TIMEOUT_S = 60.0
+_FORMAT = 2
+"""Changes with what is remembered of an edition."""
 
 
 class TensorRT:
@@ -94,6 +97,7 @@ class TensorRT:
             target=terms.target,
             precision=Precision(terms.precision),
             strongly_typed=terms.typed,
+            options=terms.options,
         )
 
     def reduced(
@@ -135,6 +139,7 @@ def _info(one: module.Installed) -> EngineInfo:
         weak_types=bool(weak),
         operator_table=_operator_table(one.name),
         cpu_only=cpu_only,
+        options=offered(module.NAMES[one.name], one.label, known.get("options", {}), gpu=not cannot_run()),
     )
 
 
@@ -155,7 +160,7 @@ def _capabilities(one: module.Installed) -> Mapping[str, Any]:
     `{"error": why}` when it cannot be loaded; that is not remembered, for it may be mended.
     """
     without = [] if one.can_build else ["without-gpu"]
-    named = "-".join(("capabilities", one.name, one.version, *without))
+    named = "-".join((f"capabilities{_FORMAT}", one.name, one.version, *without))
     memory = Path(platformdirs.user_cache_dir("friction-tui")) / f"{named}.json"
     with contextlib.suppress(OSError, ValueError):  # not asked yet
         known: dict[str, Any] = json.loads(memory.read_text())

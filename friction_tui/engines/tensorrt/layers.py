@@ -14,6 +14,22 @@ _LAYER = re.compile(r"^Name: (?P<name>.*?), LayerType: (?P<kind>[^,]*),(?P<rest>
 _METADATA = re.compile(r"Metadata: (?P<nodes>.*)$")
 _BETWEEN = re.compile(r"[\x1e\x1f]")
 _ONNX = "[ONNX Layer: "
+_TYPE = re.compile(r"Datatype: (?P<type>[^,}]+)")
+_TYPES = {
+    "Float": "float32",
+    "FP32": "float32",
+    "Half": "float16",
+    "FP16": "float16",
+    "BFloat16": "bfloat16",
+    "BF16": "bfloat16",
+    "FP8": "fp8",
+    "Int8": "int8",
+    "INT8": "int8",
+    "Int4": "int4",
+    "INT4": "int4",
+    "FP4": "fp4",
+}
+"""Types of numbers by the inspector's names: those of RTX 1.7.1, and those in formats of TensorRT 10."""
 
 
 def is_layer_report(message: str) -> bool:
@@ -29,9 +45,24 @@ def kernels(report: str) -> tuple[Kernel, ...]:
     """
     end = report.find("\nI/O Tensors:")
     return tuple(
-        Kernel(name=found["name"], onnx_nodes=_onnx_nodes(found["rest"]), kind=found["kind"])
+        Kernel(
+            name=found["name"],
+            onnx_nodes=_onnx_nodes(found["rest"]),
+            kind=found["kind"],
+            reads=_types(found["rest"], "Inputs"),
+            writes=_types(found["rest"], "Outputs"),
+        )
         for found in _LAYER.finditer(report, 0, end if end >= 0 else len(report))
     )
+
+
+def _types(rest: str, side: str) -> tuple[str, ...]:
+    """The types of the tensors on one side of a layer, each once; other types than numbers in their own words."""
+    _, _, tensors = rest.partition(f" {side}: [ {{")
+    said = (one["type"].split() for one in _TYPE.finditer(tensors.partition("}]")[0]))
+    # TensorRT 10 says the layout first: `Channel major FP16 format where channel % 8 == 0`.
+    named = (next((word for word in words if word in _TYPES), words[0]) for words in said if words)
+    return tuple(dict.fromkeys(_TYPES.get(name, name.lower()) for name in named))
 
 
 def _onnx_nodes(rest: str) -> tuple[str, ...]:

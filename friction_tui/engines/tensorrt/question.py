@@ -42,7 +42,7 @@ _BOTTOM_UP = 0.7
 _BAD = ("refused", "crashed")
 _ABOUT_A_PROFILE = re.compile(r"API Usage Error.* profile ")
 """What the builder says of the profile itself has no place among the nodes."""
-_BEFORE_LAYERS = ("parse", "profile")
+_BEFORE_LAYERS = ("parse", "options", "profile")
 """Phases in which a part may fail because it was cut out, where the whole model got further."""
 
 
@@ -285,7 +285,8 @@ def _engine() -> str:
 def _question(terms: Terms, *, profiles: bool) -> dict[str, Any]:
     """What an answer depends on besides the model."""
     sizes = [[dict(one.shapes), dict(one.values)] for one in terms.profiles] if profiles else "its own"
-    return {"target": terms.target, "precision": terms.precision, "typed": terms.typed, "profiles": sizes}
+    asked = {"target": terms.target, "precision": terms.precision, "typed": terms.typed, "profiles": sizes}
+    return {**asked, "options": dict(terms.options)} if terms.options else asked
 
 
 def _to_keep(answer: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Options of the recipe that the engine or the model does not have: a target, a precision, a required opset."""
+"""Options of the recipe that the engine or the model does not have: target, precision, builder options, opset."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from friction_tui.kinds import engine, versions
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind
+from friction_tui.vocabulary.recipe.builder_options import BY_NAME, refused, written
 
 _OPTION = Location(LocationKind.MODEL, "")
 
 
 def check(context: CheckContext) -> Iterator[Finding]:
-    """A target or a precision that the engine does not offer, an opset that the team requires and the model lacks."""
+    """What was chosen and the engine does not offer, and an opset that the team requires and the model lacks."""
     yield from _required_opset(context)
-    yield from _of_the_engine(context)
+    yield from of_the_engine(context)
 
 
 def _required_opset(context: CheckContext) -> Iterator[Finding]:
@@ -35,8 +36,8 @@ def _required_opset(context: CheckContext) -> Iterator[Finding]:
     )
 
 
-def _of_the_engine(context: CheckContext) -> Iterator[Finding]:
-    """A target that the engine does not offer, a precision that neither is a flag of it nor an edit of the model."""
+def of_the_engine(context: CheckContext) -> Iterator[Finding]:
+    """A target or option that the engine lacks; a precision that is neither a flag nor an edit of the model."""
     builder, recipe = context.builder, context.recipe
     if builder is None:
         return
@@ -62,11 +63,20 @@ def _of_the_engine(context: CheckContext) -> Iterator[Finding]:
                 f"Choose one of {offered}.",
             ),
         )
+    for name, one in refused(recipe.builder, builder.options).items():
+        chosen = f"{name}={written(BY_NAME[name], recipe.builder[name])}"
+        yield engine.BUILDER_OPTION.finding(
+            engine=builder.label,
+            option=chosen,
+            cause=f"The builder option {chosen} was chosen, and {builder.label} does not offer it: {one.why_not}.",
+            locations=(_OPTION,),
+            fixes=(*((f"{one.nearest[0].upper()}{one.nearest[1:]}.",) if one.nearest else ()), f"Leave {name} out."),
+        )
 
 
 CHECK = Check(
     "options",
     "what was chosen and the engine or the model does not have",
     check,
-    (engine.TARGET, engine.PRECISION_FLAG, versions.OPSET_REQUIRED),
+    (engine.TARGET, engine.PRECISION_FLAG, engine.BUILDER_OPTION, versions.OPSET_REQUIRED),
 )

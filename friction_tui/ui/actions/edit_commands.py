@@ -67,6 +67,13 @@ def choose_target(bench: Workbench) -> None:
     bench.app.push_screen(TargetScreen(bench.state))
 
 
+def choose_builder_options(bench: Workbench) -> None:
+    """The dialog of the builder's options."""
+    from friction_tui.ui.dialogs.builder_options import BuilderOptions
+
+    bench.app.push_screen(BuilderOptions(bench.state))
+
+
 def other_engines(bench: Workbench) -> None:
     """Ask the TensorRT of other environments, and show who refuses what."""
     from friction_tui.ui.dialogs.other_engines import OtherEngines

@@ -309,6 +309,15 @@ ACTIONS: tuple[Action, ...] = (
         rank=7,
     ),
     Action(
+        "recipe.builder",
+        "T",
+        "builder options",
+        "Choose workspace, optimisation level, sparsity and the other options of the builder",
+        "Recipe",
+        edit_commands.choose_builder_options,
+        needs_nodes,
+    ),
+    Action(
         "recipe.copy",
         "y",
         "copy",

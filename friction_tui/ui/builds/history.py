@@ -47,8 +47,8 @@ def history_file(recipe: Recipe) -> Path:
 
 
 def record_of(job: Job, summary: ModelSummary) -> BuildRecord | None:
-    """What is worth remembering of a build; None for one that was cancelled or gave nothing."""
-    if job.build is None or job.cancelled:
+    """What is worth remembering of a build; None for one that was cancelled, gave nothing or was taken from a cache."""
+    if job.build is None or job.cancelled or job.build.reused:
         return None
     return BuildRecord(
         ended=time.time(),

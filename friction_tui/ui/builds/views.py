@@ -10,10 +10,12 @@ from rich.cells import cell_len
 from friction_tui.state.app_state import Job
 from friction_tui.ui.builds.history import BuildRecord, Timed, estimate, last_seconds
 from friction_tui.ui.look.lines import Line, Span, cut, paragraph, symbol, width_of
+from friction_tui.verdicts import kernel_types
 from friction_tui.verdicts.after_build import findings_of_build, repeated
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, Kernel, LogLevel, LogLine
 from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.recipe.builder_options import words_of
 from friction_tui.vocabulary.recipe.changes import changes
 from friction_tui.vocabulary.units import seconds_text, size_text
 
@@ -87,14 +89,20 @@ def result(job: Job, present: Recipe | None, known: Sequence[Finding], width: in
             ("! ", "warning"),
             (f"built in {seconds_text(build.seconds)}, but cannot run as asked", "strong"),
         )
+    elif build.reused:
+        head = (f"{tick} ", "good"), (f"from the engine cache, {build.reused}", "strong")
     elif build.ok:
         head = (f"{tick} ", "good"), (f"built in {seconds_text(build.seconds)}", "strong")
     else:
         head = (f"{cross} ", "error"), (f"refused after {seconds_text(build.seconds)}", "error")
     lines += _head(head, by, width)
+    lines += paragraph(build.not_reused, width, "muted", indent=INSET) if build.not_reused else []
     for finding in found:
         lines += _why(finding, width, listed=finding in known, ascii_only=ascii_only)
-    return [*lines, *_amounts(build, width)]
+    lines += _amounts(build, width)
+    for told in kernel_types.lines(build, job.recipe):
+        lines += paragraph(told, width, "muted")
+    return lines
 
 
 def _head(head: tuple[Span, ...], by: str, width: int) -> list[Line]:
@@ -126,8 +134,8 @@ def _going_on(line: Line, width: int) -> Line:
 
 
 def target_text(recipe: Recipe) -> str:
-    """`SM89, fp16`."""
-    return f"{recipe.target or 'default targets'}, {recipe.precision}"
+    """`SM89, fp16, workspace=512MiB`."""
+    return ", ".join((recipe.target or "default targets", recipe.precision, *words_of(recipe.builder)))
 
 
 def _amounts(build: BuildResult, width: int) -> list[Line]:
@@ -186,13 +194,15 @@ def kernels(found: Sequence[Kernel], search: str, width: int, *, ascii_only: boo
     arrow = "<-" if ascii_only else "←"
     lines: list[Line] = []
     for kernel in found:
-        if needle and needle not in " ".join((kernel.name, kernel.kind, *kernel.onnx_nodes)).lower():
+        words = (kernel.name, kernel.kind, *kernel.onnx_nodes, *kernel.reads)
+        if needle and needle not in " ".join(words).lower():
             continue
         count = len(kernel.onnx_nodes)
         tail: tuple[Span, ...] = (
             (f"{count} nodes" if count > 1 else "" if count else "TensorRT's own", "note" if count > 1 else "muted"),
         )
-        kind: tuple[Span, ...] = ((f"{kernel.kind}  ", "muted"),) if kernel.kind else ()
+        about = " ".join(filter(None, (kernel.kind, kernel_types.type_of(kernel))))
+        kind: tuple[Span, ...] = ((f"{about}  ", "muted"),) if about else ()
         lines.append(Line((*kind, (kernel.name, "name")), tail, key=kernel))
         if count > 1:
             text = ", ".join(kernel.onnx_nodes)

@@ -5,6 +5,11 @@ The terminal sends `Request`s, the worker sends `Event`s. A request that changes
 dropped. This package knows the words and nothing else.
 """
 
+from friction_tui.vocabulary.protocol.comparison import (
+    Comparison as Comparison,
+    NotFinite as NotFinite,
+    TensorApart as TensorApart,
+)
 from friction_tui.vocabulary.protocol.differences import ModelDifference as ModelDifference
 from friction_tui.vocabulary.protocol.events import (
     CheckState as CheckState,
@@ -26,6 +31,7 @@ from friction_tui.vocabulary.protocol.events import (
     NeedWeights as NeedWeights,
     NetronStarted as NetronStarted,
     Opened as Opened,
+    OptionHere as OptionHere,
     OpsetPlanned as OpsetPlanned,
     OtherNode as OtherNode,
     OtherVerdict as OtherVerdict,

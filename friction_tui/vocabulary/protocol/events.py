@@ -7,6 +7,7 @@ import enum
 import msgspec
 
 from friction_tui.vocabulary.finding import Finding, Location
+from friction_tui.vocabulary.protocol.comparison import Comparison
 from friction_tui.vocabulary.protocol.differences import ModelDifference
 from friction_tui.vocabulary.protocol.evidence import ExportEvidence
 from friction_tui.vocabulary.protocol.graph import GraphData, InitializerStats, ModelSummary, NodeDetail
@@ -26,6 +27,18 @@ from friction_tui.vocabulary.protocol.requests import JobKind
 from friction_tui.vocabulary.recipe import InputSpec, Range, Recipe, Rewrite
 
 
+class OptionHere(msgspec.Struct, frozen=True):
+    """An option of the builder on this machine: `why_not` it is offered, "" where it is, and `nearest` what else to do.
+
+    `choices` are the names that it takes here, () where it takes none. `remark` is what to know of it.
+    """
+
+    why_not: str = ""
+    nearest: str = ""
+    choices: tuple[str, ...] = ()
+    remark: str = ""
+
+
 class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     """An engine found on the worker's machine, and what it can do there. `label` is what verdicts are signed with.
 
@@ -34,7 +47,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     architectures it can be told to build for, () where it builds for the GPU it finds. `precisions` are those that can
     be chosen for it; with `weak_types` they are flags to its builder, else edits of the model. `operator_table` names
     the table that describes it (`rtx`, `enterprise`). `cpu_only`: it builds without a GPU, in a mode of its own that
-    chooses kernels without timing them.
+    chooses kernels without timing them. `options` has every option of the builder by its name.
     """
 
     name: str
@@ -50,6 +63,7 @@ class EngineInfo(msgspec.Struct, frozen=True, kw_only=True):
     weak_types: bool = False
     operator_table: str = ""
     cpu_only: bool = False
+    options: dict[str, OptionHere] = {}
 
 
 class Hello(msgspec.Struct, frozen=True, tag="hello"):
@@ -320,6 +334,7 @@ class JobEnded(msgspec.Struct, frozen=True, tag="job_ended"):
     precision: PrecisionResult | None = None
     mended: Mended | None = None
     reduced: Reduction | None = None
+    compared: Comparison | None = None
     findings: tuple[Finding, ...] = ()
 
 

@@ -12,11 +12,16 @@ from friction_tui.vocabulary.recipe import Rewrite
 
 
 class Kernel(msgspec.Struct, frozen=True):
-    """One layer of a built engine and the ONNX nodes fused into it."""
+    """One layer of a built engine and the ONNX nodes fused into it.
+
+    `reads` and `writes` are the element types of its tensors, such as `float16`, () where the engine does not say.
+    """
 
     name: str
     onnx_nodes: tuple[str, ...]
     kind: str = ""
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
 
 class MendStep(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +151,12 @@ class BuildResult(msgspec.Struct, frozen=True, kw_only=True):
     phases: tuple[Phase, ...] = ()
     kernels: tuple[Kernel, ...] = ()
     findings: tuple[Finding, ...] = ()
+    typed: bool = True
+    """Whether the types of the layers are the model's; else the builder chose them."""
+    not_reused: str = ""
+    """Why no engine was taken from the engine cache, "" where nobody asked for one."""
+    reused: str = ""
+    """When and in what time the engine was built that was taken from the engine cache; "" for one built now."""
     engine_path: str = ""
     """Where the plan lies: a temporary file of the worker until the user saves it."""
 

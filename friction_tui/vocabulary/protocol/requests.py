@@ -90,6 +90,7 @@ class JobKind(enum.StrEnum):
     OPSETS = "opsets"
     FIX = "fix"
     REDUCE = "reduce"
+    COMPARE = "compare"
 
 
 EXPORT_JOB = 0
@@ -125,6 +126,10 @@ class StartJob(msgspec.Struct, frozen=True, tag="start_job"):
     """Whether it answers with the difference between the original and the result."""
     cut: bool = False
     """Whether a model that stays refused is cut into parts, written beside `output`."""
+    against: str = ""
+    """What a comparison runs beside the model: one of `friction_tui.worker.comparing.SIDES`, or an ONNX file."""
+    inputs: tuple[str, ...] = ()
+    """Files (.npz) of the worker's machine with the inputs of a comparison; () for made-up ones."""
 
 
 class CancelJob(msgspec.Struct, frozen=True, tag="cancel_job"):
@@ -254,3 +259,5 @@ class JobRequest(msgspec.Struct, frozen=True, kw_only=True):
     script: str = ""
     diff: bool = False
     cut: bool = False
+    against: str = ""
+    inputs: tuple[str, ...] = ()

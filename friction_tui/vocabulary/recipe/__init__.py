@@ -12,6 +12,7 @@ from friction_tui.vocabulary.recipe.recipe import (
     Rewrite as Rewrite,
     Source as Source,
     SourceKind as SourceKind,
+    Value as Value,
     Values as Values,
     dim_key as dim_key,
 )

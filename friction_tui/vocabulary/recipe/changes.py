@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from friction_tui.vocabulary.recipe import POINTS, Profile, Range, Recipe, Rewrite, Values
+from friction_tui.vocabulary.recipe.builder_options import differences
 
 NAMED = 3
 """Nodes of a rewrite that are named, in full."""
@@ -25,6 +26,7 @@ def changes(before: Recipe, after: Recipe, *, in_full: bool = False) -> list[str
         said.append(f"precision {before.precision} → {after.precision}")
     if before.keep_float32 != after.keep_float32:
         said.append(f"{len(after.keep_float32) or 'no'} node{'s' if len(after.keep_float32) != 1 else ''} kept float32")
+    said += differences(before.builder, after.builder)
     added = [rewrite for rewrite in after.rewrites if rewrite not in before.rewrites]
     gone = [rewrite for rewrite in before.rewrites if rewrite not in after.rewrites]
     if [rewrite.name for rewrite in added] == [rewrite.name for rewrite in gone]:

@@ -13,6 +13,7 @@ from pathlib import PurePath
 
 from friction_tui.vocabulary.protocol import Port
 from friction_tui.vocabulary.recipe import POINTS, Precision, Profile, Recipe, Values
+from friction_tui.vocabulary.recipe.builder_options import tool_words, words_of
 from friction_tui.vocabulary.recipe.text import SCALAR, Shapes, dims_text, shapes_of
 
 HALVES = (Precision.FP16, Precision.BF16)
@@ -61,6 +62,7 @@ def trtexec(recipe: Recipe, inputs: Sequence[Port]) -> str:
     if recipe.precision in HALVES and recipe.keep_float32:
         kept = ",".join(f"{name}:fp32" for name in recipe.keep_float32)
         words += ["--precisionConstraints=obey", f"--layerPrecisions={kept}"]
+    words += [word for one in tool_words(recipe.builder, "trtexec") for word in one]
     words.append(f"--saveEngine={model.with_suffix('.engine')}")
     return _shell("trtexec", words)
 
@@ -77,6 +79,7 @@ def polygraphy(recipe: Recipe, inputs: Sequence[Port]) -> str:
     if recipe.precision in HALVES and recipe.keep_float32:
         kept = " ".join(shlex.quote(f"{name}:float32") for name in recipe.keep_float32)
         words += ["--precision-constraints obey", f"--layer-precisions {kept}"]
+    words += [" ".join(map(shlex.quote, one)) for one in tool_words(recipe.builder, "polygraphy")]
     return _shell("polygraphy run", words, quoted=True)
 
 
@@ -95,6 +98,7 @@ def check_command(recipe: Recipe, inputs: Sequence[Port]) -> str:
     words += [f"--target {recipe.target}"] if recipe.target else []
     words += [f"--precision {recipe.precision.value}"] if recipe.precision is not Precision.AS_EXPORTED else []
     words += [f"--keep-float32 {shlex.quote(name)}" for name in recipe.keep_float32]
+    words += [f"--builder {shlex.quote(word)}" for word in words_of(recipe.builder)]
     return _shell("friction-tui check", words, quoted=True)
 
 

@@ -7,9 +7,12 @@ rebuild a whole session, so any process can be killed without losing anything.
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import msgspec
+
+Value: TypeAlias = bool | int | str | tuple[str, ...]
+"""The value of a builder option. Memory is in bytes."""
 
 
 class Range(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -173,6 +176,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Versions of TensorRT, such as `10.3`, that must take the model beside the one installed here."""
     parse: bool = True
     """Whether to ask TensorRT's parser; turned off for a model that crashed it."""
+    builder: dict[str, Value] = {}
+    """Options of the builder that were chosen (see `friction_tui.vocabulary.recipe.builder_options`)."""
 
     @property
     def profiles(self) -> tuple[Profile, ...]:
