@@ -84,6 +84,8 @@ def main() -> int:
         STEPS[name](step)
     except CannotStart as missing:
         step.tell(ok=None, why=str(missing))
+    except ModuleNotFoundError as missing:
+        step.tell(ok=False, why=f"{missing}: the wheels that --download makes were not given with --wheels")
     except Exception as error:
         step.tell(ok=False, why=f"{type(error).__name__}: {error}", where=traceback.format_exc()[-1500:])
     return 0
