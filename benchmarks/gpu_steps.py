@@ -66,10 +66,12 @@ class Step:
             return "cpu"
         raise CannotStart(f"torch {torch.__version__} sees no CUDA device")
 
-    def judge(self, ok: bool, why: str = "") -> None:
-        """The verdict; in a rehearsal nothing that is measured counts."""
+    def judge(self, ok: bool, why: str = "", silent: str = "") -> None:
+        """The verdict, and `why` it did not hold; none where something is `silent`, nor in a rehearsal."""
         if self.rehearse:
             self.tell(ok=None, why="rehearsed, no verdict")
+        elif ok and silent:
+            self.tell(ok=None, why=silent)
         else:
             self.tell(ok=ok, why="" if ok else why)
 
@@ -82,6 +84,8 @@ def main() -> int:
         STEPS[name](step)
     except CannotStart as missing:
         step.tell(ok=None, why=str(missing))
+    except ModuleNotFoundError as missing:
+        step.tell(ok=False, why=f"{missing}: the wheels that --download makes were not given with --wheels")
     except Exception as error:
         step.tell(ok=False, why=f"{type(error).__name__}: {error}", where=traceback.format_exc()[-1500:])
     return 0
@@ -167,7 +171,8 @@ def cuda_class(step: Step) -> None:
         *(["NVML did not see the allocation"] if grown is not None and grown < size else []),
         *(["NVML did not see it freed"] if freed is not None and freed < size else []),
     ]
-    step.judge(not wrong, "; ".join(wrong))
+    silent = "NVML does not tell the memory in use, so its side is open" if None in {grown, freed} else ""
+    step.judge(not wrong, "; ".join(wrong), silent)
 
 
 def process_memory(step: Step) -> None:
@@ -195,9 +200,8 @@ def process_memory(step: Step) -> None:
         *(["the device did not grow by the gibibyte"] if not seen(grown) else []),
         *(["this process did not grow by the gibibyte"] if ours and not seen(ours) else []),
     ]
-    step.judge(not wrong, "; ".join(wrong))
-    if not wrong and not ours and not step.rehearse:
-        step.tell(ok=None, why="; ".join(one.missing.get("process", "") for one in after))
+    silent = "" if ours else "; ".join(one.missing.get("process", "") for one in after) or "NVML gives no sample"
+    step.judge(not wrong, "; ".join(wrong), silent)
 
 
 def doctor(step: Step) -> None:
@@ -349,9 +353,10 @@ def torch_memory(step: Step) -> None:
 
     device, meter = step.device(), NvmlMeter()
     rows: dict[str, Any] = {}
-    wrong = []
+    wrong, silent = [], []
     for name, model, inputs in _models(device):
         row: dict[str, Any] = {"forecast": _forecast(model, inputs)}
+        wrong += [f"{name}: no forecast"] if "error" in row["forecast"] else []
         rows[name] = row
         step.tell(models=rows)
         module, given = model.to(device), [one.to(device) for one in inputs]
@@ -368,11 +373,13 @@ def torch_memory(step: Step) -> None:
             row |= {"torch_peak_bytes": peak, "torch_reserved_bytes": reserved}
             row["forecast_of_torch_peak"] = round(row["forecast"].get("bytes", 0) / peak, 3)
             seen = row["process_peak_bytes"]
-            if seen is not None and not reserved <= seen < reserved + 1.5 * GIB:
+            if seen is None:
+                silent.append(f"{name}: {row['missing'].get('process', 'no sample')}")
+            elif not reserved <= seen < reserved + 1.5 * GIB:
                 wrong.append(f"{name}: torch reserved {reserved}, NVML says {seen}")
         step.tell(models=rows)
         module.to("cpu")
-    step.judge(not wrong, "; ".join(wrong))
+    step.judge(not wrong, "; ".join(wrong), silent="; ".join(silent))
 
 
 def torch_latency(step: Step) -> None:
@@ -403,6 +410,7 @@ def torch_latency(step: Step) -> None:
                     once()
                 except Exception as error:
                     row["error"] = f"{type(error).__name__}: {error}"[:500]
+                    wrong.append(f"{name} {mode}: {row['error'][:100]}")
                     step.tell(models=rows)
                     continue
                 row["first_run_s"] = round(time.perf_counter() - began, 2)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +115,17 @@ def test_a_step_that_hangs_is_stopped_and_what_it_had_found_is_kept(
     assert report["nvml"] | {"seconds": 0} == {"copied": 5, "ok": False, "why": "did not end within 5 s", "seconds": 0}
     assert (report["doctor"]["copied"], report["doctor"]["why"]) == (5, "ended with status 1")
     assert report["doctor"]["log"] == ["broken for good"]
+
+
+def test_the_wheels_and_what_torch_brings_are_all_that_is_needed() -> None:
+    """A bare machine has torch, ONNX Runtime and onnxscript, and what those need."""
+    there = {"numpy", "onnxscript", "protobuf", "ml-dtypes", "sympy", "packaging"}
+    needed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"])
+    for name in gpu_check.CARRIED:
+        with contextlib.suppress(metadata.PackageNotFoundError):  # one that is needed there only
+            needed |= {each for each in metadata.requires(name) or () if "extra ==" not in each}
+    names = {re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", each)[0]).lower() for each in needed}
+    assert names - there <= set(gpu_check.CARRIED)
 
 
 def test_only_newer_wheels_are_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

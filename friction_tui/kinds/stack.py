@@ -17,7 +17,7 @@ StackKind = partial(
 
 NO_DRIVER = StackKind(
     id="stack/no-driver",
-    summary="No NVIDIA driver",
+    summary="No NVIDIA driver that works",
     severities=(Severity.NOTE,),
     cause="""Nothing can run on a GPU; judging models and building with TensorRT-RTX works.""",
     evidence="""What the loader says.""",

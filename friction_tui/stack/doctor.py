@@ -117,7 +117,9 @@ def _gpu(nvml: Nvml, device: Device) -> Gpu:
     except NvmlLost as lost:
         return Gpu(device.name, None, None, str(lost))
     architecture = capability[0] * 10 + capability[1] if capability else None
-    return Gpu(device.name, architecture, memory.total if memory else None, silent or unknown)
+    told = {"memory": silent, "compute capability": unknown}
+    why = "; ".join(f"{name}: {reason}" for name, reason in told.items() if reason)
+    return Gpu(device.name, architecture, memory.total if memory else None, why)
 
 
 def _cuda_users(packages: dict[str, str]) -> list[CudaUser]:

@@ -121,7 +121,7 @@ def _driver(facts: Facts) -> Iterator[Finding]:
                 locations=_packages("driver"),
                 fixes=(
                     "In a container, start it with `--gpus all` and the NVIDIA container toolkit; else install the "
-                    "driver.",
+                    "driver, or restart the machine after its update.",
                 ),
             )
         return

@@ -214,6 +214,9 @@ def test_nvml_is_opened_again_after_it_was_closed(ask: Ask) -> None:
     assert before[0].used == after[0].used == back[0].used == 5 * GIB
     assert "kernel module is not loaded" in unloaded[0].missing["gpu"]
     assert unloaded[0].name == "NVIDIA L4"
+    _, none, again = ask(L4, "shutdown", L4.replace("count 1", "count 0"), L4).told
+    assert "reports no GPU" in none[0].missing["gpu"]
+    assert again[0].used == 5 * GIB
 
 
 @pytest.mark.parametrize(

@@ -316,16 +316,12 @@ class MemoryPanel(ChartPanel):
         """One GPU or MIG slice: its figures, the chart of those that are told, and why the others are not."""
         last, start = samples[-1], samples[0].t
         lines = packed(_figures(last, numbered=numbered), width, gap=2)
-        used = [(sample.t - start, float(sample.used)) for sample in samples if sample.used is not None]
-        mine = [(sample.t - start, float(sample.process)) for sample in samples if sample.process is not None]
-        drawings = [(points, role) for points, role in ((used, "warning"), (mine, "good")) if points]
-        if drawings:
+        series = [*_lines_of(samples, "used", "warning"), *_lines_of(samples, "process", "good")]
+        if series:
             end = max(last.t - start, 1)
-            high = max(1.0, *(y * 1.15 for points, _ in drawings for _, y in points))
+            high = max(1.0, *(y * 1.15 for one in series for y in one.ys))
             chart = Chart(
-                tuple(
-                    Series(tuple(x for x, _ in points), tuple(y for _, y in points), role) for points, role in drawings
-                ),
+                tuple(series),
                 Axis(0, end, tuple((at, f"{at:g} s") for at in round_steps(0, end, 4))),
                 Axis(0, high, tuple((at, size_text(at)) for at in round_steps(0, high, 3))),
             )
@@ -416,6 +412,18 @@ def _figures(sample: GpuSample, *, numbered: bool) -> list[list[Span]]:
     if "gpu" not in sample.missing:
         said.append([(f"measured, {NVML}{f' and {sample.source}' if sample.source != NVML else ''}", "muted")])
     return said
+
+
+def _lines_of(samples: list[GpuSample], figure: str, role: str) -> list[Series]:
+    """A figure over time: a line for each stretch in which it was told, so that none is drawn where it was not."""
+    stretches: list[list[tuple[float, float]]] = [[]]
+    for sample in samples:
+        value: int | None = getattr(sample, figure)
+        if value is not None:
+            stretches[-1].append((sample.t - samples[0].t, float(value)))
+        elif stretches[-1]:
+            stretches.append([])
+    return [Series(tuple(x for x, _ in told), tuple(y for _, y in told), role) for told in stretches if told]
 
 
 def _reasons(samples: list[GpuSample], width: int) -> list[Line]:

@@ -238,6 +238,20 @@ async def test_a_gpu_that_is_lost_while_charted_keeps_what_was_measured() -> Non
     assert "! no figures: GPU is lost" in shown and " s " not in shown
 
 
+async def test_no_line_is_drawn_over_the_time_in_which_nothing_was_told() -> None:
+    hello = Hello(version="0", pid=1, machine="m", engines=(), gpus=("NVIDIA L4",))
+
+    def sent(t: int, used: int | None) -> GpuSamples:
+        missing = {} if used is not None else {"gpu": "GPU is lost"}
+        return GpuSamples((GpuSample(float(t), 0, "NVIDIA L4", 24_000_000_000, used, None, missing=missing),))
+
+    whole = await _drawn(hello, *(sent(t, 8_000_000_000) for t in range(12)))
+    gap = await _drawn(hello, *(sent(t, None if 3 <= t <= 8 else 8_000_000_000) for t in range(12)))
+    dots = [sum("\u2800" < letter <= "\u28ff" for letter in shown) for shown in (whole, gap)]
+    assert 0 < dots[1] < 0.6 * dots[0], dots
+    assert "no figures" not in gap
+
+
 async def _drawn(hello: Hello, *gpu: GpuSamples) -> str:
     """The words that the panel shows of these samples."""
     app = Bench(MemoryPanel(id="memory"))
