@@ -45,6 +45,7 @@ BAKED_RESHAPE = DynamicKind(
         "reshape-follow-input",
         "reshape-minus-one",
         "reshape-batch-copy",
+        "reshape-entry-of-computed",
     ),
 )
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
+from friction_tui.model.shapes.tensors import UNKNOWN
 from friction_tui.rewrites.base import CannotRewrite, Exactness
-from friction_tui.rewrites.graph_editor import Dims, GraphEditor, node_rewrite
+from friction_tui.rewrites.graph_editor import Array, Dims, GraphEditor, node_rewrite
 from friction_tui.rewrites.known_values import KnownValues
 
 _LONGEST = 100_000
@@ -54,6 +55,57 @@ def reshape_follow_input(node: onnx.NodeProto, graph: GraphEditor) -> None:
     if wanted == target:
         raise CannotRewrite(f"{target} follows the input already")
     graph.op("Reshape", [node.input[0], graph.const(wanted)], node.output[0])
+
+
+@node_rewrite("reshape-entry-of-computed", "work out the fixed entry of a computed target", ("", "Reshape"))
+def reshape_entry_of_computed(node: onnx.NodeProto, graph: GraphEditor) -> None:
+    """The constant entry of a target put together at run time becomes -1, where that gives a free size of an input.
+
+    Exactly one entry must do so: at two sizes of every free dimension the other entries leave just its size.
+    """
+    parts = graph.writer(graph.input(node, 1))
+    if parts is None or parts.op_type != "Concat":
+        raise CannotRewrite("the target shape is not put together by a Concat")
+    constants = [graph.constant(name) for name in parts.input]
+    for free, *ends in graph.ends():
+        targets = [point.values.get(node.input[1]) for point in ends]
+        shapes = [point.types.get(node.input[0], UNKNOWN).sizes for point in ends]
+        low, high = ([] if target is None else [int(entry) for entry in target.reshape(-1)] for target in targets)
+        if not low or any(shape is None for shape in shapes) or min(low + high) <= 0:
+            continue
+        left = [
+            tuple(_left(shape or (), entries, at) for shape, entries in zip(shapes, (low, high), strict=True))
+            for at in range(len(low))
+        ]
+        found = [place for at, sizes in enumerate(left) if sizes in free and (place := _place(constants, at))]
+        if len(found) == 1:
+            ((part, position),) = found
+            replaced = graph.require_constant(parts.input[part], "the entry").reshape(-1).copy()
+            replaced[position] = -1
+            inputs = [*parts.input[:part], graph.const(replaced), *parts.input[part + 1 :]]
+            graph.op("Reshape", [node.input[0], graph.concat(inputs)], node.output[0])
+            return
+    raise CannotRewrite("it is not clear which entry stands for a free size")
+
+
+def _left(shape: tuple[int, ...], entries: list[int], at: int) -> int | None:
+    """The size that the other entries of a target leave for one, None where they do not divide the elements."""
+    others = _product([entry for position, entry in enumerate(entries) if position != at])
+    size, rest = divmod(_product(list(shape)), others)
+    return None if rest else size
+
+
+def _place(parts: list[Array | None], entry: int) -> tuple[int, int] | None:
+    """Which part of a Concat holds an entry, and where in it; parts that are computed give one entry each.
+
+    None for an entry that is computed.
+    """
+    for number, part in enumerate(parts):
+        length = 1 if part is None else part.size
+        if entry < length:
+            return None if part is None else (number, entry)
+        entry -= length
+    return None
 
 
 def _product(sizes: list[int]) -> int:
@@ -435,6 +487,7 @@ REWRITES = (
     reshape_follow_input,
     reshape_batch_copy,
     reshape_one_minus_one,
+    reshape_entry_of_computed,
     reshape_copy_zero,
     expand_follow_partner,
     tile_follow_partner,

@@ -20,9 +20,13 @@ from friction_tui.model.file.external import element_bits
 from friction_tui.model.light_copy import light_copy
 from friction_tui.model.onnx_native import NativeRefused, NotAnswered
 from friction_tui.model.opened import OpenedModel, from_proto
+from friction_tui.model.shapes.point_shapes import input_sizes, shapes_at
+from friction_tui.model.shapes.profile import free_dims
+from friction_tui.model.shapes.tensors import UNKNOWN, PointShapes
 from friction_tui.rewrites.base import CannotRewrite, Exactness, NodeRewrite, RewriteFault, Rewriter
 from friction_tui.rewrites.graph_parts import forget_shapes, graph_at, graphs_of, inline_functions
 from friction_tui.rewrites.stand_ins import stand_in
+from friction_tui.vocabulary.recipe import Profile, Range
 
 Array = npt.NDArray[Any]
 Dims = list[int | str | None]
@@ -30,6 +34,10 @@ _SMALL = 1 << 16
 """Bytes of an initializer up to which its values are kept for shape inference."""
 
 
+_SIZES = (4, 32)
+"""Free sizes are followed at multiples of these: small for tables of positions, then divisible by most strides."""
+Ends = tuple[dict[tuple[int | None, int | None], str], PointShapes, PointShapes]
+"""Free sizes by the two numbers that stand for each, and all shapes with the first and with the second."""
 _OPSET_OF_FOREIGN = 17
 """The opset of ONNX's operators that are put into a model which has none of its own and imports no opset for them."""
 
@@ -54,6 +62,7 @@ class GraphEditor:
 
     def refresh(self) -> None:
         """Infer types and shapes again, and index constants and writers, bodies included."""
+        self._ends: list[Ends] | None = None
         self._initializers: dict[str, TensorProto] = {}
         self._writers: dict[str, onnx.NodeProto] = {}
         self._readers: dict[str, int] = {}
@@ -163,8 +172,26 @@ class GraphEditor:
         known = self._types.get(name)
         if known is None or not known.HasField("shape"):
             value = self.constant(name) if name in self._writers else None
-            return list(value.shape) if value is not None else None
+            return list(value.shape) if value is not None else self._followed(name)
         return [dim.dim_value if dim.HasField("dim_value") else (dim.dim_param or None) for dim in known.shape.dim]
+
+    def ends(self) -> list[Ends]:
+        """All shapes at two sizes of every free dimension, small ones and larger ones; of the main graph."""
+        if self._ends is None:
+            model = from_proto(light_copy(self.proto, _without_values), self.folder / "model.onnx")
+            self._ends = [_ends(model, size) for size in _SIZES]
+        return self._ends
+
+    def _followed(self, name: str) -> Dims | None:
+        """Sizes as our own shapes have them, which follow more computed targets than ONNX does.
+
+        A size that is the same whatever the free sizes of the inputs are is a number.
+        """
+        for free, low, high in self.ends():
+            small, large = low.types.get(name, UNKNOWN).dims, high.types.get(name, UNKNOWN).dims
+            if small is not None and large is not None and len(small) == len(large):
+                return [a if a == b else free.get((a, b)) for a, b in zip(small, large, strict=True)]
+        return None
 
     def static_dims(self, name: str) -> list[int]:
         """Sizes that are all numbers. Raises CannotRewrite where one is not."""
@@ -457,6 +484,16 @@ def _every_name(proto: onnx.ModelProto) -> set[str]:
         for node in graph.node:
             names.update((node.name, *node.input, *node.output))
     return names
+
+
+def _ends(model: OpenedModel, size: int) -> Ends:
+    keys = list(free_dims(model))
+    ranges = {
+        key: Range(size * number, size * number, size * (number + len(keys)))
+        for number, key in enumerate(keys, start=1)
+    }
+    low, high = (shapes_at(model, input_sizes(model, Profile(ranges), point)) for point in ("min", "max"))
+    return {(one.min, one.max): key for key, one in ranges.items()}, low, high
 
 
 def _inferred(proto: onnx.ModelProto) -> onnx.ModelProto:

@@ -67,6 +67,45 @@ def test_a_reshape_that_is_something_else_is_refused(target: str) -> None:
         rewritten(model_of(reshaped(target)), REWRITES["reshape-follow-input"], "Reshape")
 
 
+HEADS = """g (float[s,n,8] x) => (float[a,b,c] y)
+    <int64 one = {{1}}, int64[1] heads = {{2}}, int64[{entries}] t = {example}, int64[1] d = {{4}}> {{
+    whole = Shape (x)
+    batch = Gather (whole, one)
+    many = Mul (batch, heads)
+    target = Concat<axis = 0> ({target})
+    y = Reshape (x, target)
+}}"""
+
+
+@pytest.mark.parametrize(
+    ("entries", "example", "target", "expected"),
+    [
+        pytest.param(1, "{5}", "t, many, d", lambda x: x.reshape(len(x), -1, 4), id="in front"),
+        pytest.param(1, "{5}", "many, t, d", lambda x: x.reshape(2 * x.shape[1], -1, 4), id="behind what is computed"),
+        pytest.param(2, "{5, 4}", "many, t", lambda x: x.reshape(2 * x.shape[1], -1, 4), id="in a constant of two"),
+    ],
+)
+def test_the_fixed_entry_of_a_computed_target_is_worked_out(
+    entries: int, example: str, target: str, expected: object
+) -> None:
+    text = HEADS.format(entries=entries, example=example, target=target)
+    follows("reshape-entry-of-computed", "Reshape", text, expected, {"x": [[5, 1, 8], [7, 2, 8], [9, 4, 8]]})
+
+
+@pytest.mark.parametrize(
+    ("example", "target"),
+    [
+        pytest.param("{4}", "t, many, t", id="either entry may be the size"),
+        pytest.param("{-1}", "t, many, d", id="worked out already"),
+        pytest.param("{3}", "t, many, t", id="the elements do not divide"),
+    ],
+)
+def test_an_entry_of_a_computed_target_is_not_guessed(example: str, target: str) -> None:
+    with pytest.raises(CannotRewrite):
+        text = HEADS.format(entries=1, example=example, target=target)
+        rewritten(model_of(text, opset=17), REWRITES["reshape-entry-of-computed"], "Reshape")
+
+
 def test_a_second_minus_one_copies() -> None:
     text = "g (float[n,t,8] x) => (float[a,b,c] y) <int64[3] s = {-1,-1,4}> { y = Reshape (x, s) }"
     shapes = {"x": [[1, 5, 8], [2, 7, 8], [4, 9, 8]]}

@@ -168,7 +168,7 @@ def baked_reshape(view: View) -> Explanation | None:
     blamed = view.studied.blamed.values()
     if -1 in target and blamed and all(pattern.kind == "multiples" for _, pattern in blamed):
         return mixed_rows(view, target) or _remainder(target)
-    entry, dimension = _baked_entry(target, view.studied)
+    entry, dimension = _baked_entry(target, _fixed_entries(view, target), view.studied)
     if dimension is not None:
         return _entry(view, target, whose, entry, dimension, constant)
     fixes = (Fix("Use -1 for the dimension that varies (or x.flatten), and re-export with it dynamic."),)
@@ -204,7 +204,7 @@ def _entry(view: View, target: list[int], whose: str, entry: int, dimension: Dim
         f"The target shape {target} {whose}: entry {entry} ({target[entry]}) {holds} {dimension.phrase} at export, "
         f"baked in, and {dimension.key} is dynamic ({dimension.points})."
     )
-    line = "x.flatten(1)" if entry == 0 else "x.reshape(x.shape[0], -1, ...)"
+    line = "x.flatten(1)" if entry == 0 and constant else "x.reshape(x.shape[0], -1, ...)"
     fixes = [
         Fix(f"Use -1 or x.shape for entry {entry} in the code ({line}), and re-export with {dimension.key} dynamic.")
     ]
@@ -240,16 +240,27 @@ def _same_behind(model: OpenedModel, node: Node, entry: int, size: int) -> list[
     return sorted(found.values(), key=lambda reader: reader.index)
 
 
-def _baked_entry(target: list[int], studied: Study) -> tuple[int, Dimension | None]:
-    """The entry of a target that holds the only size that works, and the dimension it belongs to."""
+def _fixed_entries(view: View, target: list[int]) -> list[int]:
+    """The positions of a target that hold the same at the smallest and at the largest sizes."""
+    points = [view.dimensions.shapes(view.dimensions.at(point)).inside(view.node.graph) for point in ("min", "max")]
+    values = [point.values.get(view.node.inputs[1]) for point in points]
+    found = [np.asarray(value).ravel().tolist() for value in values if value is not None]
+    return [at for at, entry in enumerate(target) if all(entries[at : at + 1] == [entry] for entries in found)]
+
+
+def _baked_entry(target: list[int], fixed: list[int], studied: Study) -> tuple[int, Dimension | None]:
+    """The entry of a target that holds the only size that works, and the dimension it belongs to.
+
+    `fixed` are the entries that follow no size.
+    """
     for dimension, pattern in studied.blamed.values():
         if pattern.kind != "only":
             continue
         axes = {axis for _, axis in dimension.uses}
-        exact = [position for position, entry in enumerate(target) if entry == pattern.size]
+        exact = [position for position in fixed if target[position] == pattern.size]
         if exact:
             return next((position for position in exact if position in axes), exact[0]), dimension
-        multiples = [p for p, entry in enumerate(target) if entry > 0 and entry % pattern.size == 0]
+        multiples = [p for p in fixed if target[p] > 0 and target[p] % pattern.size == 0]
         if multiples and pattern.size > 1:
             return multiples[0], dimension
     return 0, None

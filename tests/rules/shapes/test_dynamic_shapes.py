@@ -52,6 +52,17 @@ UP = [zeros("k", 4, 4, 4, 4)]
             ("constant", "entry 0 (4) is the batch size N", "only N = 4 works", "-1", "flatten"),
         ),
         (
+            # At N = 4 the computed entry is 8 as well: it is not the one that was baked in.
+            """g (float[L,N,8] x) => (float[a,b,c] y) <int64[1] t = {8}, int64[1] two = {2}, int64 one = {1}> {
+                all = Shape (x) n = Gather (all, one) heads = Mul (n, two)
+                target = Concat <axis = 0> (heads, t, four) [view] y = Reshape (x, target) }""",
+            [ints("four", 4)],
+            chosen(N=(1, 2, 4), L=(4, 8, 16)),
+            "dynamic/baked-reshape",
+            {"view"},
+            ("entry 1 (8) is", "L at export", "only L = 8 works"),
+        ),
+        (
             "g (float[N,4,4] x) => (float[N,3] y) { [view] r = Reshape (x, s) [fc] y = MatMul (r, k) }",
             [ints("s", 1, -1), zeros("k", 16, 3)],
             chosen(N=(1, 2, 4)),
