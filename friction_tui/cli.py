@@ -656,12 +656,12 @@ def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
 
 def _builder(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The builder options of a command line; None for one that is to be the default whatever friction.toml says."""
-    from friction_tui.vocabulary.recipe.builder_options import parse_builder
+    from friction_tui.vocabulary.recipe.builder_options import parse_builder, placed
 
     limits = {"build_timeout": chosen.get("build_timeout"), "build_memory": chosen.get("build_memory")}
     factors = {"build_timeout": 1, "build_memory": 10**9}
     given = {name: max(int(limit * factors[name]), 1) for name, limit in limits.items() if limit}
-    return {**parse_builder(chosen.get("builder") or ()), **given}
+    return {**placed(parse_builder(chosen.get("builder") or ()), Path.cwd()), **given}
 
 
 def _parameter(flag: str) -> str:

@@ -39,6 +39,8 @@ def another(option: BuilderOption) -> Value:
             return option.choices[-1]
         case Takes.NAMES:
             return ("JIT_CONVOLUTIONS",)
+        case Takes.FILES:
+            return ("/lib/one.so", "/lib/two.so")
     return max(option.low, 5)
 
 
