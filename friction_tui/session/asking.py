@@ -11,7 +11,7 @@ import msgspec
 from friction_tui.engines.base import Opinion, Refusal
 from friction_tui.engines.engine import Opines, Parses, Question
 from friction_tui.model.opened import OpenedModel
-from friction_tui.plugin_libraries import Libraries
+from friction_tui.plugin_libraries import Libraries, loading
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import Recipe
 
@@ -72,9 +72,8 @@ class ParserQuestion:
         error: Exception | None = None
         refused: tuple[Refusal, ...] = ()
         try:
-            refused = tuple(
-                self._parser.refusals(model, on_batch=add, stop=self._forgotten.is_set, libraries=self.libraries)
-            )
+            with_them = loading(self.libraries)
+            refused = tuple(self._parser.refusals(model, on_batch=add, stop=self._forgotten.is_set, **with_them))
         except Exception as raised:  # raised again where the answer is awaited
             error = raised
         with self._changed:
