@@ -61,11 +61,6 @@ def not_agreed(recipe: Recipe) -> dict[str, str]:
     return found
 
 
-def loading(libraries: Libraries) -> dict[str, Libraries]:
-    """What an engine is asked with to load them; nothing where there are none, for not every engine can."""
-    return {"libraries": libraries} if libraries else {}
-
-
 def with_agreement(recipe: Recipe) -> Recipe:
     """The recipe with an agreement to the libraries as they are now. Call only when the user said yes."""
     found = []

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from friction_tui.engines.base import Opinion, Refusal
 from friction_tui.engines.engine import Opines, Parses, Question
 from friction_tui.model.opened import OpenedModel
-from friction_tui.plugin_libraries import Libraries, loading
+from friction_tui.plugin_libraries import Libraries
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import Recipe
 
@@ -72,8 +73,8 @@ class ParserQuestion:
         error: Exception | None = None
         refused: tuple[Refusal, ...] = ()
         try:
-            with_them = loading(self.libraries)
-            refused = tuple(self._parser.refusals(model, on_batch=add, stop=self._forgotten.is_set, **with_them))
+            loaded: dict[str, Any] = {"libraries": self.libraries} if self.libraries else {}  # not every engine can
+            refused = tuple(self._parser.refusals(model, on_batch=add, stop=self._forgotten.is_set, **loaded))
         except Exception as raised:  # raised again where the answer is awaited
             error = raised
         with self._changed:
