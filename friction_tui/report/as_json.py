@@ -86,6 +86,7 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "opset": judged.opset,
         "target": judged.target,
         "precision": judged.precision,
+        **({"builder": list(judged.builder)} if judged.builder else {}),
         "profiles": [
             {
                 "ranges": {name: [r.min, r.opt, r.max] for name, r in profile.ranges.items()},
