@@ -18,7 +18,6 @@ import msgspec
 import numpy as np
 import onnx
 
-from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.found import builder, deciding, found, runner
 from friction_tui.measure.differences import Array, apart
 from friction_tui.measure.inputs import example_inputs
@@ -234,7 +233,7 @@ def _tensorrt(request: JobRequest, model: OpenedModel, progress: Progress) -> Si
             with runner(engine).loaded(plan, feeds) as loaded:
                 loaded.run()
                 return dict(loaded.results())
-        except (EngineMissing, RuntimeError, ValueError) as error:
+        except Exception as error:  # an engine's own errors
             raise CannotTry(f"{engine.label} does not run the engine: {first_line(error)}") from error
 
     return Side(engine.label, run, edited.proto)
