@@ -280,6 +280,10 @@ def _outputs(
         found += [apart(name, number, pair[0][name], pair[1][name]) for name in shared]
         kept.append(pair)
         progress.log("info", f"{number + 1} of {len(feeds)} inputs compared")
+    if not any(value.size for both in kept if both for side in both for value in side.values()):
+        raise CannotTry(
+            "every output is empty on these inputs, which compares nothing: give your own, --input data.npz"
+        )
     return found, kept
 
 
