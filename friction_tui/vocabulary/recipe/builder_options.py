@@ -462,7 +462,9 @@ def refused(chosen: Mapping[str, Value], here: Mapping[str, OptionHere]) -> dict
     """The chosen options that are not offered, or not with that value, each with the reason."""
     found = {}
     for name, value in chosen.items():
-        option, one = BY_NAME[name], here.get(name, OptionHere(why_not="this engine does not have it"))
+        option = BY_NAME[name]
+        unknown = "" if option.setting.how is How.OURS else "this engine does not have it"
+        one = here.get(name, OptionHere(why_not=unknown))
         values = value if isinstance(value, tuple) else (option_text(value),)
         stray = [text for text in values if one.choices and text.upper() not in {c.upper() for c in one.choices}]
         if one.why_not:
