@@ -375,6 +375,21 @@ def plugin(model: str, node: str, folder: Path, **chosen: Any) -> None:
 
 
 @main.command()
+@click.argument("libraries", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--model", default="", help="Say which refused operators of this model they implement.")
+@click.option("--allow-code", is_flag=True, help="Allow the libraries' code to run: loading one runs it.")
+def creators(libraries: tuple[Path, ...], model: str, allow_code: bool) -> None:
+    """List the plug-in creators that LIBRARIES register with TensorRT, loaded in a process of their own.
+
+    Exit status: 0 every operator of --model that needs a plug-in has a creator, and the parser takes the model with
+    the libraries loaded; 1 not so; 2 a library was not loaded.
+    """
+    from friction_tui.commands.creators import run
+
+    sys.exit(run(libraries, _agreed(model, {}) if model else None, allow=allow_code))
+
+
+@main.command()
 @click.argument("model")
 @shape_options
 def ranges(model: str, **chosen: Any) -> None:
@@ -641,12 +656,12 @@ def _recipe(model: str, chosen: Mapping[str, Any]) -> Recipe:
 
 def _builder(chosen: Mapping[str, Any]) -> dict[str, Any]:
     """The builder options of a command line; None for one that is to be the default whatever friction.toml says."""
-    from friction_tui.vocabulary.recipe.builder_options import parse_builder
+    from friction_tui.vocabulary.recipe.builder_options import parse_builder, placed
 
     limits = {"build_timeout": chosen.get("build_timeout"), "build_memory": chosen.get("build_memory")}
     factors = {"build_timeout": 1, "build_memory": 10**9}
     given = {name: max(int(limit * factors[name]), 1) for name, limit in limits.items() if limit}
-    return {**parse_builder(chosen.get("builder") or ()), **given}
+    return {**placed(parse_builder(chosen.get("builder") or ()), Path.cwd()), **given}
 
 
 def _parameter(flag: str) -> str:

@@ -59,7 +59,7 @@ from friction_tui.vocabulary.recipe import (
     Value,
     Values,
 )
-from friction_tui.vocabulary.recipe.builder_options import BY_NAME, merged, written
+from friction_tui.vocabulary.recipe.builder_options import BY_NAME, Takes, merged, placed, written
 from friction_tui.vocabulary.recipe.builder_options import checked as checked_options
 from friction_tui.vocabulary.recipe.text import RecipeTextError, checked, parse_relations
 
@@ -174,6 +174,12 @@ def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
     )
 
 
+def _near(name: str, value: Value, folder: Path) -> Value:
+    """Files as they are seen from the folder."""
+    files = BY_NAME[name].takes is Takes.FILES and isinstance(value, tuple)
+    return tuple(os.path.relpath(path, folder) for path in value) if files and isinstance(value, tuple) else value
+
+
 def _as_written(name: str, value: Value) -> Value:
     """Switches and numbers are TOML's own, memory is a text with its unit."""
     return value if isinstance(value, bool | tuple) else _text_or_number(written(BY_NAME[name], value))
@@ -190,6 +196,7 @@ def save(held: RecipeFile, path: Path) -> Path:
     if held.source is not None and not _is_module(held.source):
         near = os.path.relpath(Path(held.source.path).absolute(), folder)
         held = msgspec.structs.replace(held, source=msgspec.structs.replace(held.source, path=near))
+    held = msgspec.structs.replace(held, builder={n: _near(n, value, folder) for n, value in held.builder.items()})
     write_whole(path, msgspec.toml.encode(held))
     return path
 
@@ -211,7 +218,8 @@ def load(path: Path) -> RecipeFile:
     except RecipeTextError as error:
         raise RecipeFileError(f"{path}: relations: {str(error).removeprefix('--relation: ')}.") from error
     try:
-        held = msgspec.structs.replace(held, builder=merged({}, checked_options(held.builder, "builder")))
+        options = placed(checked_options(held.builder, "builder"), path.absolute().parent)
+        held = msgspec.structs.replace(held, builder=merged({}, options))
     except RecipeTextError as error:
         raise RecipeFileError(f"{path}: {error}.") from error
     _check(path, "profile", "values", Profile(held.profile, held.values))
@@ -291,6 +299,7 @@ def with_file(recipe: Recipe) -> tuple[Recipe, RecipeFile]:
         rewrites=recipe.rewrites or agreed.rewrites,
         export=agreed.export if recipe.export == ExportOptions() else recipe.export,
         builder=merged(agreed.builder, recipe.builder),
+        plugins_agreed=recipe.plugins_agreed,
     )
     return chosen, held
 

@@ -19,6 +19,7 @@ from friction_tui.verdicts.side_by_side import engine_verdicts, own_label, with_
 from friction_tui.vocabulary.finding import Location, LocationKind, Severity
 from friction_tui.vocabulary.protocol import CheckState, Exported, JobKind
 from friction_tui.vocabulary.recipe import Profile, Recipe
+from friction_tui.vocabulary.recipe.builder_options import words_of
 from friction_tui.worker.headless import Answer
 
 MODEL_SUFFIXES = (".onnx",)
@@ -74,6 +75,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         f"opset {summary.opsets.get('', '?')}" if summary and summary.nodes else "",
         f"{summary.nodes} nodes" if summary and summary.nodes else "",
         " + ".join(_asked(answer)),
+        ", ".join(words_of(answer.recipe.builder)),
     )
     unchecked = tuple(
         f"{check.check}: {check.note or check.state.value}"
@@ -97,6 +99,7 @@ def verdict_of(answer: Answer) -> ModelVerdict:
         precision=recipe.precision.value,
         profiles=recipe.profiles,
         engines=_asked(answer),
+        builder=tuple(words_of(recipe.builder)),
     )
     open_questions = unanswered(answer.checks.values(), answer.findings)
     open_questions += (f"build: {not_built}",) if not_built else ()

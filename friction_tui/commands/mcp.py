@@ -105,14 +105,17 @@ class Tools:
         target: str = "",
         precision: str = "",
         opset: int | None = None,
+        builder: list[str] | None = None,
     ) -> dict[str, Any]:
         """Judge a model (an .onnx file, a PyTorch or TensorFlow source) against TensorRT, without a GPU.
 
         `shapes` are ranges such as "x:1x3x64x64..4x3x64x64..8x3x64x64" (min..opt..max); without them the friction.toml
         beside the model counts, and sizes that nobody chose are guessed. `target` is an architecture such as SM89,
-        `precision` one of fp16, bf16. Findings come with the fixes that the tool `fix` can make.
+        `precision` one of fp16, bf16, `builder` are options such as "workspace=512MiB". Findings come with the fixes
+        that the tool `fix` can make.
         """
-        recipe = self._recipe(model, shapes=shapes or [], target=target, precision=precision, opset=opset)
+        chosen: dict[str, Any] = {"target": target, "precision": precision, "opset": opset, "builder": builder or []}
+        recipe = self._recipe(model, shapes=shapes or [], **chosen)
         answer = await self._ask(recipe)
         return as_json.model(checking.verdict_of(answer))
 
@@ -150,10 +153,19 @@ class Tools:
         return document(ended.mended)
 
     async def build(
-        self, model: str, shapes: list[str] | None = None, target: str = "", precision: str = ""
+        self,
+        model: str,
+        shapes: list[str] | None = None,
+        target: str = "",
+        precision: str = "",
+        builder: list[str] | None = None,
     ) -> dict[str, Any]:
-        """Build the TensorRT engine, to the end: what the builder refuses, else times, sizes and planned memory."""
-        recipe = self._recipe(model, shapes=shapes or [], target=target, precision=precision)
+        """Build the TensorRT engine, to the end: what the builder refuses, else times, sizes and planned memory.
+
+        `builder` are options of the builder, such as "workspace=512MiB" or "optimization_level=5".
+        """
+        chosen: dict[str, Any] = {"target": target, "precision": precision, "builder": builder or []}
+        recipe = self._recipe(model, shapes=shapes or [], **chosen)
         return as_json.model(checking.verdict_of(await self._ask(recipe, JobKind.BUILD)))
 
     async def reduce(self, model: str, output: str, shapes: list[str] | None = None) -> dict[str, Any]:

@@ -127,7 +127,7 @@ class Terms:
 
     No `profiles` means deliberately none. `target` is one of `EngineInfo.targets`, "" for the default, `precision` a
     `Precision` of the recipe. `typed`: the model's own types count, whatever the edition. `options` are those of the
-    builder that were chosen.
+    builder that were chosen, `libraries` the plug-in libraries to load (path and SHA-256).
     """
 
     profiles: tuple[ResolvedProfile, ...] = ()
@@ -135,6 +135,7 @@ class Terms:
     precision: str = "as-exported"
     typed: bool = False
     options: Mapping[str, Value] = field(default_factory=dict)
+    libraries: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from friction_tui.engines.base import Array, BuilderAnswer, Elsewhere, Opinion, Probed, Ran, Reduced, Refusal, Terms
     from friction_tui.model.opened import OpenedModel
     from friction_tui.model.shapes.shape_table import ShapeTable
+    from friction_tui.plugin_libraries import Libraries
     from friction_tui.vocabulary.protocol import BuildResult
 
 
@@ -47,8 +48,11 @@ class Parses(Engine, Protocol):
         *,
         on_batch: Callable[[Sequence[Refusal]], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
+        libraries: Libraries = (),
     ) -> list[Refusal]:
         """Every node that it refuses. `on_batch` is called with what is new, as it is found.
+
+        `libraries` of plug-ins are loaded before, in a process that loads no others.
 
         Raises EngineMissing and EngineCrashed.
         """

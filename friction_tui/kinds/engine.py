@@ -136,6 +136,19 @@ here; it is never left out without a word.""",
     quiet=Shown("tests/commands/test_options.py::test_an_option_that_is_offered_is_taken"),
 )
 
+PLUGIN_LIBRARY = EngineKind(
+    id="engine/plugin-library",
+    summary="A plug-in library that was not loaded",
+    title="{library} was not loaded",
+    severities=(Severity.ERROR,),
+    cause="""Loading a library runs its code. Nobody agreed to these bytes, or the file cannot be read.""",
+    evidence="""The file, and why.""",
+    example="""`plugins = ["libmine.so"]` in a friction.toml that came with a model.""",
+    fix="""Look at it with `friction-tui creators`; agree with `--allow-code` if you trust it.""",
+    shows=Shown("tests/commands/test_plugins.py::test_a_library_is_loaded_only_after_somebody_agreed"),
+    quiet=Shown("tests/commands/test_plugins.py::test_a_library_that_was_agreed_to_is_loaded_by_parser_and_builder"),
+)
+
 NO_GPU = EngineKind(
     id="engine/no-gpu",
     summary="CUDA error 35",

@@ -23,6 +23,7 @@ from friction_tui.vocabulary.finding import Finding, Location, LocationKind, Sou
 from friction_tui.vocabulary.protocol import GraphData, LatencyResult, MemoryForecast, ModelSummary
 from friction_tui.vocabulary.protocol.evidence import DECADES, ExportEvidence
 from friction_tui.vocabulary.recipe import Recipe
+from friction_tui.vocabulary.recipe.builder_options import words_of
 from friction_tui.vocabulary.recipe.commands import check_command
 from friction_tui.vocabulary.units import size_text
 
@@ -96,6 +97,7 @@ def _model(reported: Reported) -> dict[str, Any]:
         facts += [f"made by {summary.producer}"] if summary.producer else []
     recipe = reported.recipe
     facts += [f"target {recipe.target or 'default'}", f"precision {recipe.precision.value}"]
+    facts += words_of(recipe.builder)
     said = f"{verdict.errors} errors, {verdict.warnings} warnings, {verdict.notes} notes"
     level = "error" if verdict.errors or verdict.failure else "warning" if verdict.warnings else "good"
     asked_builder = f"builder: {verdict.builder}" if verdict.builder and verdict.build is None else ""

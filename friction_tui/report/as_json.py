@@ -14,6 +14,7 @@ from friction_tui import __version__
 from friction_tui.kinds import KINDS
 from friction_tui.report.applicability import fix_of
 from friction_tui.report.verdict import Judged, ModelVerdict, bounded
+from friction_tui.verdicts.kernel_types import counts_of
 from friction_tui.verdicts.side_by_side import EngineVerdict
 from friction_tui.vocabulary.finding import Finding, Location
 from friction_tui.vocabulary.protocol import BuildResult
@@ -86,6 +87,7 @@ def _judged(judged: Judged) -> dict[str, Any]:
         "opset": judged.opset,
         "target": judged.target,
         "precision": judged.precision,
+        **({"builder": list(judged.builder)} if judged.builder else {}),
         "profiles": [
             {
                 "ranges": {name: [r.min, r.opt, r.max] for name, r in profile.ranges.items()},
@@ -104,6 +106,7 @@ def _build(result: BuildResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 4),
         "bytes": result.engine_bytes,
         "activation": list(result.activation_bytes),
+        "kernel_types": counts_of(result),
     }
 
 

@@ -70,7 +70,8 @@ class Judged:
     """The terms of a verdict: the recipe it holds for, `opset` None where it is not known, and the engines asked.
 
     `profiles` are the sizes at min, opt and max by symbol or `input[axis]`, () where there is deliberately no profile.
-    `target` is "" for every one that the engine builds for by default.
+    `target` is "" for every one that the engine builds for by default. `builder` are options of the builder, as
+    `--builder` takes them.
     """
 
     opset: int | None
@@ -78,6 +79,7 @@ class Judged:
     precision: str
     profiles: tuple[Profile, ...]
     engines: tuple[str, ...]
+    builder: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 
 from friction_tui.engines.base import Opinion, Refusal
 from friction_tui.engines.engine import Opines, Parses, Question
 from friction_tui.model.opened import OpenedModel
+from friction_tui.plugin_libraries import Libraries
 from friction_tui.vocabulary.finding import Finding
 from friction_tui.vocabulary.recipe import Recipe
 
@@ -24,8 +26,9 @@ class ParserQuestion:
     An edit that supersedes whoever waits for the answer does not end the search; `forget` does.
     """
 
-    def __init__(self, parser: Parses, model: OpenedModel) -> None:
+    def __init__(self, parser: Parses, model: OpenedModel, libraries: Libraries = ()) -> None:
         self._parser = parser
+        self.libraries = libraries
         self._refused: tuple[Refusal, ...] | None = None
         self._complete = False
         self._error: Exception | None = None
@@ -70,7 +73,8 @@ class ParserQuestion:
         error: Exception | None = None
         refused: tuple[Refusal, ...] = ()
         try:
-            refused = tuple(self._parser.refusals(model, on_batch=add, stop=self._forgotten.is_set))
+            loaded: dict[str, Any] = {"libraries": self.libraries} if self.libraries else {}  # not every engine can
+            refused = tuple(self._parser.refusals(model, on_batch=add, stop=self._forgotten.is_set, **loaded))
         except Exception as raised:  # raised again where the answer is awaited
             error = raised
         with self._changed:
@@ -119,6 +123,11 @@ class ProfileFreeResults:
     findings: dict[str, list[Finding]] = field(default_factory=dict)
     opinion: OpinionQuestion | None = None
     builder: Question | None = None
+
+    @property
+    def libraries(self) -> Libraries:
+        """The plug-in libraries with which the parser is asked."""
+        return self.question.libraries if self.question is not None else ()
 
     @property
     def asks(self) -> bool:

@@ -11,6 +11,7 @@ from friction_tui.engines.onnxruntime import LARGEST_RUN
 from friction_tui.kinds.answered import Verdict, unanswered
 from friction_tui.model.opened import OpenedModel, open_model
 from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.plugin_libraries import agreed
 from friction_tui.processes.locks import temporary_folder
 from friction_tui.rules.context import CheckContext, context_for
 from friction_tui.session.asking import ParserQuestion, ProfileFreeResults, without_profile
@@ -46,7 +47,7 @@ def _verdict(context: CheckContext) -> Verdict:
 
     recipe, model = context.recipe, context.model
     asked = parser(context.builder) if recipe.parse else None
-    question = ParserQuestion(asked, model) if asked is not None else None
+    question = ParserQuestion(asked, model, agreed(recipe)) if asked is not None else None
     kept = ProfileFreeResults(model, without_profile(recipe), question)
     judgement = Judgement(0, hear, stop=lambda: False, offers=False)
     findings = judge(judgement, context, kept, lambda: None) or []

@@ -15,6 +15,7 @@ from friction_tui.engines.found import builder
 from friction_tui.engines.profiles import resolved
 from friction_tui.model.opened import OpenedModel
 from friction_tui.model.shapes.profile import shape_tensor_inputs
+from friction_tui.plugin_libraries import agreed, not_agreed
 from friction_tui.processes.child import Stop
 from friction_tui.rewrites.apply import edits_types
 from friction_tui.rules.context import CheckContext
@@ -63,6 +64,7 @@ def terms_for(model: OpenedModel, recipe: Recipe, *, weak_types: bool) -> Terms:
         precision=recipe.precision.value,
         typed=edits_types(recipe, weak_types=weak_types),
         options=affecting_engine(recipe.builder),
+        libraries=agreed(recipe),
     )
 
 
@@ -83,6 +85,8 @@ def why_not(context: CheckContext) -> str:
     stray = refused(recipe.builder, engine.options)
     if stray:
         return f"{engine.label} does not offer {', '.join(stray)}"
+    if not_agreed(recipe):
+        return f"not loaded: {', '.join(not_agreed(recipe))}"
     if recipe.profile is None:
         return ""
     unsized = _unsized(context)

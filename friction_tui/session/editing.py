@@ -20,6 +20,7 @@ from friction_tui.model.shapes.inference import leave_out_native
 from friction_tui.model.shapes.shape_table import ShapeTable
 from friction_tui.model.shapes.symbolic import infer_symbolic, known_symbolic
 from friction_tui.model.summary import summarize
+from friction_tui.plugin_libraries import agreed
 from friction_tui.processes.child import Stopped
 from friction_tui.rewrites.apply import RecipeRefused
 from friction_tui.rewrites.edited import edited
@@ -276,7 +277,9 @@ class Editing:
         if current.lost or lost:
             self._emit(StepsLost(revision, current.lost))
         kept = self._kept
-        if kept is None or kept.model is not current.model or kept.asks != (self._parser(recipe) is not None):
+        asks = self._parser(recipe) is not None
+        other = kept is None or kept.asks != asks or (asks and kept.libraries != agreed(recipe))
+        if kept is None or kept.model is not current.model or other:
             kept = self._ask_parser(judgement, current.model, recipe)
         self._kept = kept = kept.under(recipe)
         context = self.context(current)
@@ -315,7 +318,7 @@ class Editing:
         if self._kept is not None and self._kept.question is not None:
             self._kept.question.forget()
         asked = self._parser(recipe)
-        question = ParserQuestion(asked, model) if asked is not None else None
+        question = ParserQuestion(asked, model, agreed(recipe)) if asked is not None else None
         self._kept = ProfileFreeResults(model, without_profile(recipe), question)
         if question is not None:
             report_from_table(judgement, self._context_of(model, recipe, ShapeTable(model, recipe.profile)))

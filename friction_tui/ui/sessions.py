@@ -143,7 +143,9 @@ def _plain(step: Step) -> Step:
 
 
 def _whole(step: Step) -> Step:
-    return Step(msgspec.structs.replace(step.recipe, profile=None)) if step.no_profile else step
+    """As it was, but for agreements to load plug-in libraries: a file may come from somebody else."""
+    recipe = msgspec.structs.replace(step.recipe, plugins_agreed=())
+    return Step(msgspec.structs.replace(recipe, profile=None) if step.no_profile else recipe)
 
 
 def lock_file(path: Path) -> Path:

@@ -24,14 +24,19 @@ def type_of(kernel: Kernel) -> str:
     return next((kind for kind in (*NARROW, *WIDE) if kind in kernel.reads), "")
 
 
+def counts_of(build: BuildResult) -> dict[str, int]:
+    """How many kernels count with each type, the narrowest type first."""
+    counts = Counter(filter(None, map(type_of, build.kernels)))
+    return {kind: counts[kind] for kind in (*NARROW, *WIDE) if kind in counts}
+
+
 def share_text(build: BuildResult) -> str:
     """`kernels by what they read: 5 of 8 float16 (62%), 3 float32`; "" where the engine did not say."""
-    counts = Counter(filter(None, map(type_of, build.kernels)))
+    counts = counts_of(build)
     total = sum(counts.values())
     if not total:
         return ""
-    order = [kind for kind in (*NARROW, *WIDE) if kind in counts]
-    first, *rest = order
+    first, *rest = counts
     said = [f"{counts[first]} of {total} {first} ({100 * counts[first] // total}%)"]
     return "kernels by what they read: " + ", ".join([*said, *(f"{counts[kind]} {kind}" for kind in rest)])
 

@@ -18,7 +18,6 @@ import msgspec
 import numpy as np
 import onnx
 
-from friction_tui.engines.base import EngineMissing
 from friction_tui.engines.found import builder, deciding, found, runner
 from friction_tui.measure.differences import Array, apart
 from friction_tui.measure.inputs import example_inputs
@@ -234,7 +233,7 @@ def _tensorrt(request: JobRequest, model: OpenedModel, progress: Progress) -> Si
             with runner(engine).loaded(plan, feeds) as loaded:
                 loaded.run()
                 return dict(loaded.results())
-        except (EngineMissing, RuntimeError, ValueError) as error:
+        except Exception as error:  # an engine's own errors
             raise CannotTry(f"{engine.label} does not run the engine: {first_line(error)}") from error
 
     return Side(engine.label, run, edited.proto)
@@ -281,6 +280,10 @@ def _outputs(
         found += [apart(name, number, pair[0][name], pair[1][name]) for name in shared]
         kept.append(pair)
         progress.log("info", f"{number + 1} of {len(feeds)} inputs compared")
+    if not any(value.size for both in kept if both for side in both for value in side.values()):
+        raise CannotTry(
+            "every output is empty on these inputs, which compares nothing: give your own, --input data.npz"
+        )
     return found, kept
 
 

@@ -32,7 +32,12 @@ FORMAT = 1
 """Changes when the same key would stand for another engine."""
 KEPT_BYTES = 20 * 10**9
 """Bytes of engines that are kept; those not used for longest go first."""
-_NAMES = {"model": "the model's bytes", "profiles": "the shape ranges", "typed": "how types are chosen"}
+_NAMES = {
+    "model": "the model's bytes",
+    "plug-ins": "the plug-in libraries",
+    "profiles": "the shape ranges",
+    "typed": "how types are chosen",
+}
 """What a part of the key is called when it differs; the others have their own name and their values shown."""
 
 Parts = dict[str, Any]
@@ -65,6 +70,7 @@ def parts_of(base: OpenedModel, model: OpenedModel, terms: Terms, engine: Engine
         "precision": terms.precision,
         "typed": terms.typed,
         "options": affecting_engine(terms.options),
+        "plug-ins": [digest for _, digest in terms.libraries],
         "engine": f"{engine.name} {engine.version}",
         "GPU": "" if engine.targets else ", ".join(gpus()),
     }

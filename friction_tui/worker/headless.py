@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
+from friction_tui.plugin_libraries import with_agreement
 from friction_tui.verdicts.after_build import with_build
 from friction_tui.vocabulary.finding import Finding, fix_first
 from friction_tui.vocabulary.protocol import (
@@ -194,6 +195,7 @@ class Conversation:
 
         self._hear, self._job_request, self._also = hear, job_request, tuple(also)
         client = await self._worker()
+        recipe = with_agreement(recipe) if self._allow_code else recipe
         client.send(Open(revision=revision, recipe=recipe, drawn=self._drawn))
         try:
             await asyncio.wait_for(over.wait(), limit_s)

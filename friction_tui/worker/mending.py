@@ -17,6 +17,7 @@ from friction_tui.model.graph_diff import model_diff
 from friction_tui.model.opened import OpenedModel, all_tensors, open_model
 from friction_tui.model.shapes.profile import default_profile, free_dims
 from friction_tui.model.shapes.shape_table import ShapeTable
+from friction_tui.plugin_libraries import agreed
 from friction_tui.rewrites import cutting, mending
 from friction_tui.rewrites.apply import apply
 from friction_tui.rewrites.verification import Verification, not_run, verify
@@ -133,7 +134,10 @@ def refused_in_part(part: OpenedModel, whole: ShapeTable, recipe: Recipe) -> tup
     `whole` are the shapes of the whole model: the sizes of the tensors that the part reads.
     """
     reader = parser(deciding(found())) if recipe.parse else None
-    found_here = list(reader.refusals(part)) if reader is not None else []
+    found_here: list[Refusal] = []
+    if reader is not None:
+        libraries = agreed(recipe)  # not every engine can load them
+        found_here = reader.refusals(part, libraries=libraries) if libraries else reader.refusals(part)
     if found_here:
         return found_here, ""
     context = context_of(part, msgspec.structs.replace(recipe, profile=_profile_of(part, whole, recipe)))

@@ -128,7 +128,11 @@ def test_an_input_on_which_only_one_runs_is_a_difference(tmp_path: Path) -> None
 def test_what_cannot_be_compared_ends_with_2_and_the_reason(tmp_path: Path) -> None:
     model = chain(tmp_path / "net.onnx")
     noise = "g (float[N,8] x) => (float[N,8] y) { r = RandomNormalLike(x)  y = Add(x, r) }"
+    none = (
+        "g (float[N,8] x) => (int64[2,M] y) { k = Constant <value = float {0}>()  b = Greater(x, x)  y = NonZero(b) }"
+    )
     for words, said in (
+        ((chain(tmp_path / "none.onnx", text=none),), "every output is empty"),
         ((model, "--against", tmp_path / "gone.onnx"), "There is no file"),
         ((model, "--against", "fp8"), "none of onnxruntime, unoptimized"),
         ((model, "--against", "torch"), "needs a PyTorch source"),

@@ -32,7 +32,7 @@ def test_engines_are_found_with_their_versions(monkeypatch: pytest.MonkeyPatch, 
         assert rtx.can_build
         assert "SM89" in rtx.targets
         assert ort.label.startswith(f"ONNX Runtime {ort.version} ")
-        assert bool(list(tmp_path.rglob("capabilities*.json"))), again
+        assert bool(list(tmp_path.rglob("capabilities-*.json"))), again
         assert rtx.can_run == (not cannot_run())
 
 

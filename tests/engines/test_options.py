@@ -24,6 +24,7 @@ def recorded(version: str) -> Any:
     """A module with the recorded names of the real bindings; its configuration keeps what is set."""
     api = next(api for key, api in RECORD.items() if version in key)
     module = SimpleNamespace(__version__=version, __name__="tensorrt")
+    module.IPluginRegistry = type("IPluginRegistry", (), {"load_library": None})
     for kind, members in api["enums"].items():
         setattr(module, kind, enum.IntEnum(kind, members))
     module.IBuilderConfig = type("IBuilderConfig", (Config,), dict.fromkeys(api["classes"]["IBuilderConfig"]))
@@ -90,7 +91,7 @@ def test_every_option_is_set_through_names_that_the_bindings_have(version: str) 
         "tactic_sources": ("JIT_CONVOLUTIONS",),
         "aux_streams": 2,
     }
-    assert set(chosen) | {"timing_cache", "engine_cache", "build_timeout", "build_memory"} == set(BY_NAME)
+    assert set(chosen) | {"timing_cache", "engine_cache", "build_timeout", "build_memory", "plugins"} == set(BY_NAME)
     assert settings.apply(trt, config, settings_of(chosen)) == []
     assert config.pools == {trt.MemoryPoolType.WORKSPACE: 1 << 20}
     assert config.builder_optimization_level == 5
@@ -136,7 +137,9 @@ def test_rtx_offers_what_it_honours_and_says_why_not() -> None:
 
 def test_the_settings_of_every_option_are_known() -> None:
     for option in OPTIONS:
-        assert option.setting.name or option.setting.how.value in ("tactics", "timing cache", "ours"), option.name
+        assert option.setting.name or option.setting.how.value in ("tactics", "timing cache", "ours", "libraries"), (
+            option.name
+        )
 
 
 class Cache:

@@ -39,6 +39,8 @@ def another(option: BuilderOption) -> Value:
             return option.choices[-1]
         case Takes.NAMES:
             return ("JIT_CONVOLUTIONS",)
+        case Takes.FILES:
+            return ("/lib/one.so", "/lib/two.so")
     return max(option.low, 5)
 
 
@@ -159,6 +161,7 @@ def test_what_is_not_offered_is_refused_with_the_nearest() -> None:
     assert "version_compatible" in refused({"exclude_lean_runtime": True}, here)["exclude_lean_runtime"].nearest
     assert refused({"exclude_lean_runtime": True, "version_compatible": True}, here) == {}
     assert refused({"workspace": 5}, {})["workspace"].why_not
+    assert refused({"engine_cache": True, "build_timeout": 60}, {}) == {}  # what this program does itself
 
 
 def test_an_option_that_is_not_offered_says_what_to_do_instead() -> None:

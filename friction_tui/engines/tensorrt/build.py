@@ -14,12 +14,13 @@ from pathlib import Path
 from friction_tui.engines.engine import Progress
 from friction_tui.engines.nvidia import cannot_run
 from friction_tui.engines.profiles import ResolvedProfile
-from friction_tui.engines.tensorrt import layers, log, module, native, settings, timing_cache
+from friction_tui.engines.tensorrt import layers, log, module, native, plugins, settings, timing_cache
 from friction_tui.engines.tensorrt.build_server import COMPILE
 from friction_tui.engines.tensorrt.capabilities import Capabilities, capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.options import available, offered, settings_of
 from friction_tui.kinds.engine import MESSAGE
+from friction_tui.plugin_libraries import Libraries
 from friction_tui.vocabulary.finding import EngineWords, Finding, Location, LocationKind, Severity, Tier
 from friction_tui.vocabulary.protocol import BuildResult, Kernel, Phase
 from friction_tui.vocabulary.recipe import Precision, Value
@@ -40,6 +41,7 @@ def build(
     precision: Precision = Precision.AS_EXPORTED,
     strongly_typed: bool = False,
     options: Mapping[str, Value] | None = None,
+    libraries: Libraries = (),
     name: str = "",
 ) -> BuildResult:
     """Build an engine and write it to `plan`. Never raises for a model TensorRT refuses: see `BuildResult.findings`.
@@ -47,12 +49,13 @@ def build(
     `model` is a file, or a serialised model whose external data lies beside `origin`. No `profiles` means
     deliberately none. `target` is a compute capability such as `SM89`, "" for the module's default. `strongly_typed`:
     the model's own types count, whatever the edition; `precision` is then no wish any more. `options` are those of the
-    builder. `name` is the module to use, "" for the preferred one. Raises EngineMissing without one that can build.
+    builder; `libraries` of plug-ins are loaded before. `name` is the module to use, "" for the preferred one. Raises
+    EngineMissing without one that can build.
     """
     trt = module.load(name)
     wish = Precision.AS_EXPORTED if strongly_typed else precision
     build = _Build(trt, plan, progress, strongly_typed=strongly_typed)
-    return build.run(model, profiles, origin, target, wish, options or {})
+    return build.run(model, profiles, origin, target, wish, options or {}, libraries)
 
 
 class _Build:
@@ -86,8 +89,13 @@ class _Build:
         target: str,
         precision: Precision,
         options: Mapping[str, Value],
+        libraries: Libraries,
     ) -> BuildResult:
         builder = native.builder(self._trt, self._log, self._errors)
+        not_loaded = plugins.load(self._trt, [path for path, _ in libraries])
+        if not_loaded:
+            self._errors[:] = not_loaded
+            return self._result(engine_bytes=None)
         network = builder.create_network(network_flags(self._trt, strongly_typed=self._strongly_typed))
         self._enter("parse")
         if not self._parse(network, model, origin):

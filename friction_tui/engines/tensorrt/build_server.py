@@ -11,8 +11,8 @@ A question is a line of JSON and the bytes of a serialised ModelProto, an answer
 
 - in: `bytes` of the model, `path` where relative names of external data start, `profiles` (each `shapes` and `values`
   of inputs at min, opt and max), `target`, `precision`, `typed` (whether the network is strongly typed), `options` (see
-  `settings`), `dry`, `limit_s`, `memory` (bytes of data a build may have, 0 for no limit), `nice` (how much lower its
-  priority is);
+  `settings`), `libraries` (paths of plug-in libraries to load before), `dry`, `limit_s`, `memory` (bytes of data a
+  build may have, 0 for no limit), `nice` (how much lower its priority is);
 - out: `verdict` (`taken`, `refused`, `crashed`, `timeout` or `memory`), `errors`, `cannot_run` (warnings that mean that
   the engine fails somewhere in its profile), `phase` in which the first error came, `how` a fork ended (its status,
   negative for a signal), `tail` of what it wrote to stderr, `seconds`, `plan` (bytes), `activation` (planned bytes).
@@ -35,7 +35,7 @@ from collections.abc import Callable, Mapping
 from typing import IO, Any
 
 from friction_tui.engines.base import EngineMissing
-from friction_tui.engines.tensorrt import log, module, settings
+from friction_tui.engines.tensorrt import log, module, plugins, settings
 from friction_tui.engines.tensorrt.capabilities import capabilities, members, network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.native import builder, logger, set_cpu_only
@@ -160,6 +160,11 @@ class _Build:
             maker = builder(trt, self._log, self._errors)
         except EngineMissing as error:
             return {"missing": str(error)}
+        not_loaded = plugins.load(trt, question["libraries"])
+        if not_loaded:
+            self._errors += not_loaded
+            self._failing = "options"
+            return self._answer(plan=None)
         network = maker.create_network(network_flags(trt, strongly_typed=question["typed"]))
         parser = trt.OnnxParser(network, self._log)
         path = question["path"]

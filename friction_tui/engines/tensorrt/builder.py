@@ -78,6 +78,7 @@ class Builder:
             "precision": terms.precision,
             "typed": terms.typed,
             "options": settings_of(terms.options),
+            "libraries": [path for path, _ in terms.libraries],
             "dry": dry,
             "limit_s": limit_s,
             "memory": self._memory if memory is None else memory,

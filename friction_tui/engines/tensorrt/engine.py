@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from pathlib import Path
@@ -19,6 +20,7 @@ from friction_tui.processes.begin import command
 from friction_tui.processes.child import run
 from friction_tui.vocabulary.protocol import EngineInfo
 from friction_tui.vocabulary.recipe import Precision
+from friction_tui.vocabulary.recipe.builder_options import BY_NAME
 
 if TYPE_CHECKING:
     from friction_tui.engines.base import Array, Reduced, Refusal, Terms
@@ -26,11 +28,12 @@ if TYPE_CHECKING:
     from friction_tui.engines.tensorrt.question import BuilderQuestion
     from friction_tui.model.opened import OpenedModel
     from friction_tui.model.shapes.shape_table import ShapeTable
+    from friction_tui.plugin_libraries import Libraries
     from friction_tui.vocabulary.protocol import BuildResult
 
 _PROBE_TIMEOUT_S = 60.0
-_FORMAT = 2
-"""Changes with what is remembered of an edition."""
+_FORMAT = f"2-{zlib.crc32(','.join(BY_NAME).encode()):08x}"
+"""Changes with what is remembered of an edition, and with the options that it was asked about."""
 
 
 class TensorRT:
@@ -55,11 +58,14 @@ class TensorRT:
         *,
         on_batch: Callable[[Sequence[Refusal]], None] = lambda _: None,
         stop: Callable[[], bool] = lambda: False,
+        libraries: Libraries = (),
     ) -> list[Refusal]:
         """Every node that the preferred edition's parser refuses."""
+        from friction_tui.engines.tensorrt import parser
         from friction_tui.engines.tensorrt.refusals import refusals
 
-        return refusals(model, on_batch=on_batch, stop=stop)
+        asked = parser.shared(libraries=libraries) if libraries else None
+        return refusals(model, on_batch=on_batch, stop=stop, parser=asked)
 
     def refusals_in(self, python: str, model: OpenedModel, *, stop: Callable[[], bool] = lambda: False) -> Elsewhere:
         """What the parser of another environment's TensorRT refuses."""
@@ -98,6 +104,7 @@ class TensorRT:
             precision=Precision(terms.precision),
             strongly_typed=terms.typed,
             options=terms.options,
+            libraries=terms.libraries,
         )
 
     def reduced(
@@ -160,7 +167,7 @@ def _capabilities(one: module.Installed) -> Mapping[str, Any]:
     `{"error": why}` when it cannot be loaded; that is not remembered, for it may be mended.
     """
     without = [] if one.can_build else ["without-gpu"]
-    named = "-".join((f"capabilities{_FORMAT}", one.name, one.version, *without))
+    named = "-".join((f"capabilities-{_FORMAT}", one.name, one.version, *without))
     memory = Path(platformdirs.user_cache_dir("friction-tui")) / f"{named}.json"
     with contextlib.suppress(OSError, ValueError):  # not asked yet
         known: dict[str, Any] = json.loads(memory.read_text())

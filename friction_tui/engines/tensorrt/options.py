@@ -25,6 +25,8 @@ def available(trt: Native) -> dict[str, tuple[str, ...]]:
             there = hasattr(config, setting.name)
         elif setting.how is How.TACTICS:
             there = hasattr(config, "set_tactic_sources")
+        elif setting.how is How.LIBRARIES:
+            there = hasattr(trt.IPluginRegistry, "load_library")
         else:
             there = setting.how is How.OURS or hasattr(config, "create_timing_cache")
         if there:
@@ -57,7 +59,7 @@ def settings_of(chosen: Mapping[str, Value]) -> list[settings.Setting]:
     found = []
     for name, value in chosen.items():
         setting = BY_NAME[name].setting
-        if setting.how not in (How.OURS, How.TIMING_CACHE):
+        if setting.how not in (How.OURS, How.TIMING_CACHE, How.LIBRARIES):
             what = f"{setting.name} {setting.enum}" if setting.how is How.ENUM else setting.name
             found.append((setting.how.value, what, value))
     return found

@@ -7,8 +7,8 @@ megabyte of it counts. Questions and answers are lines of JSON. There are two qu
   relative names of external data start; a kept network stays for questions of the other kind;
 - `{"dims": [[node name, output number], ...]}`: the shapes of these tensors in the kept network.
 
-Every answer carries the name and version of the TensorRT that gave it, or `{"missing": why}` when it cannot be loaded.
-Ends when stdin does.
+Arguments: the module to load, then plug-in libraries. Every answer carries the name and version of the TensorRT that
+gave it, or `{"missing": why}` when it, or one of the libraries, cannot be loaded. Ends when stdin does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 
 from friction_tui.engines.base import EngineMissing
-from friction_tui.engines.tensorrt import module
+from friction_tui.engines.tensorrt import module, plugins
 from friction_tui.engines.tensorrt.capabilities import network_flags
 from friction_tui.engines.tensorrt.module import Native
 from friction_tui.engines.tensorrt.native import builder, logger
@@ -36,13 +36,14 @@ def main() -> None:
     stdin, asked, missing = sys.stdin.buffer, None, ""
     try:
         trt = module.load(sys.argv[1])
+        missing = "; ".join(plugins.load(trt, sys.argv[2:]))
         asked, about = _Asked(trt), {"name": trt.__name__, "version": trt.__version__}
     except EngineMissing as error:
         missing = str(error)
     for line in stdin:
         question = json.loads(line)
         payload = stdin.read(question.get("bytes", 0))
-        if asked is None:
+        if asked is None or missing:
             answer: dict[str, object] = {"missing": missing}
         elif "dims" in question:
             answer = {**about, "dims": asked.dims(question["dims"])}

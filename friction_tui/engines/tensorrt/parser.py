@@ -11,6 +11,7 @@ from typing import Any
 
 from friction_tui.engines.base import EngineCrashed, EngineMissing
 from friction_tui.engines.tensorrt.module import preferred
+from friction_tui.plugin_libraries import Libraries
 from friction_tui.processes.begin import command
 from friction_tui.processes.server import Server
 
@@ -49,10 +50,13 @@ class Parser:
 
     `name` is the module to load, "" for the preferred one. `python` is the interpreter of another environment, whose
     own TensorRT is asked; nothing else of that environment is used, and friction_tui need not be installed in it.
+    `libraries` of plug-ins are loaded at its start.
     """
 
-    def __init__(self, name: str = "", *, python: str = "", timeout_s: float = TIMEOUT_S) -> None:
-        self._name, self._python = name, python
+    def __init__(
+        self, name: str = "", *, python: str = "", libraries: Libraries = (), timeout_s: float = TIMEOUT_S
+    ) -> None:
+        self._name, self._python, self._libraries = name, python, libraries
         self.module = self.version = ""
         """What answered: `tensorrt_rtx` and its version; "" before the first answer."""
         self._turn = threading.Lock()
@@ -100,7 +104,8 @@ class Parser:
 
     def _command(self) -> list[str]:
         name = self._name or ("" if self._python else preferred().name)
-        return command("friction_tui.engines.tensorrt.parse_server", name, python=self._python)
+        paths = [path for path, _ in self._libraries]
+        return command("friction_tui.engines.tensorrt.parse_server", name, *paths, python=self._python)
 
     def _ask(self, question: Mapping[str, object], payload: bytes = b"") -> dict[str, Any]:
         answer: dict[str, Any] = json.loads(self._server.ask(question, payload))
@@ -110,16 +115,17 @@ class Parser:
         return answer
 
 
-_SHARED: dict[tuple[str, str], Parser] = {}
+_SHARED: dict[tuple[str, str, Libraries], Parser] = {}
 _SHARED_LOCK = threading.Lock()
 
 
-def shared(name: str = "", python: str = "") -> Parser:
-    """The one parser of this process for a TensorRT module and environment; it ends with us."""
+def shared(name: str = "", python: str = "", libraries: Libraries = ()) -> Parser:
+    """The one parser of this process for a TensorRT module, environment and libraries; it ends with us."""
     with _SHARED_LOCK:
-        if (name, python) not in _SHARED:
-            _SHARED[name, python] = Parser(name, python=python)
-        return _SHARED[name, python]
+        asked = name, python, libraries
+        if asked not in _SHARED:
+            _SHARED[asked] = Parser(name, python=python, libraries=libraries)
+        return _SHARED[asked]
 
 
 def prestart(name: str = "") -> None:

@@ -285,8 +285,14 @@ def _engine() -> str:
 def _question(terms: Terms, *, profiles: bool) -> dict[str, Any]:
     """What an answer depends on besides the model."""
     sizes = [[dict(one.shapes), dict(one.values)] for one in terms.profiles] if profiles else "its own"
-    asked = {"target": terms.target, "precision": terms.precision, "typed": terms.typed, "profiles": sizes}
-    return {**asked, "options": dict(terms.options)} if terms.options else asked
+    asked: dict[str, Any] = {
+        "target": terms.target,
+        "precision": terms.precision,
+        "typed": terms.typed,
+        "profiles": sizes,
+    }
+    asked |= {"options": dict(terms.options)} if terms.options else {}
+    return asked | ({"libraries": [digest for _, digest in terms.libraries]} if terms.libraries else {})
 
 
 def _to_keep(answer: dict[str, Any]) -> dict[str, Any]:

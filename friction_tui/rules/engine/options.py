@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from friction_tui.kinds import engine, versions
+from friction_tui.plugin_libraries import not_agreed
 from friction_tui.rules.check import Check
 from friction_tui.rules.context import CheckContext
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind
@@ -63,6 +65,16 @@ def of_the_engine(context: CheckContext) -> Iterator[Finding]:
                 f"Choose one of {offered}.",
             ),
         )
+    for path, why in not_agreed(recipe).items():
+        yield engine.PLUGIN_LIBRARY.finding(
+            library=Path(path).name,
+            cause=f"The plug-in library {path} was chosen, and it was not loaded: {why}.",
+            locations=(_OPTION,),
+            fixes=(
+                "Agree if you trust it: --allow-code, or Enter on plugins in the dialog of the builder options (T).",
+                "See what is in it first: friction-tui creators.",
+            ),
+        )
     for name, one in refused(recipe.builder, builder.options).items():
         chosen = f"{name}={written(BY_NAME[name], recipe.builder[name])}"
         yield engine.BUILDER_OPTION.finding(
@@ -78,5 +90,5 @@ CHECK = Check(
     "options",
     "what was chosen and the engine or the model does not have",
     check,
-    (engine.TARGET, engine.PRECISION_FLAG, engine.BUILDER_OPTION, versions.OPSET_REQUIRED),
+    (engine.TARGET, engine.PRECISION_FLAG, engine.BUILDER_OPTION, engine.PLUGIN_LIBRARY, versions.OPSET_REQUIRED),
 )

@@ -129,7 +129,7 @@ def _custom(op: str, domain: str) -> Origin:
         f"{op} of the domain {domain} is a custom operator, not an ONNX operator: TensorRT needs a plugin of exactly "
         "that name, version and namespace, and none is loaded.",
         (
-            f"Load the plugin library that implements {op} before parsing (trtexec --staticPlugins=lib.so).",
+            f"Load the library that implements {op}: --builder plugins=lib.so (trtexec --dynamicPlugins=lib.so).",
             "Replace it by standard operators and re-export.",
         ),
     )

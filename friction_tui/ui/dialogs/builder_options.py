@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 import msgspec
 from textual.binding import Binding, BindingType
 
+from friction_tui import plugin_libraries
+from friction_tui.plugin_libraries import with_agreement
 from friction_tui.state.app_state import AppState, NoticeLevel
 from friction_tui.ui.dialogs.choice import ChoiceScreen
 from friction_tui.ui.dialogs.target import builder
@@ -23,6 +26,7 @@ from friction_tui.vocabulary.recipe.builder_options import (
     Takes,
     merged,
     parse_value,
+    placed,
     refused,
     tool_words,
     values_here,
@@ -126,25 +130,61 @@ class BuilderOptions(ChoiceScreen):
                 found = parse_value(option, text.strip(), flag="")
             except RecipeTextError as error:
                 return None, str(error)
+            if option.takes is Takes.FILES and found is not None:
+                try:
+                    _digests(option, found)
+                except OSError as error:
+                    return None, f"{error.filename} cannot be read: {error.strerror}"
             stray = refused({option.name: found}, {option.name: here}) if found is not None else {}
             if option.name in stray:
                 return None, f"{stray[option.name].why_not}; {stray[option.name].nearest}"
             return text.strip(), f"{option.name} = {DEFAULT if found is None else written(option, found)}"
 
         def take(text: str | None) -> None:
-            if text is not None:
-                self._choose(option, parse_value(option, text))
+            if text is None:
+                return
+            value = parse_value(option, text)
+            if option.takes is Takes.FILES and value is not None:
+                self._agree(option, value)
+            else:
+                self._choose(option, value)
 
         proposed = DEFAULT if value is None else written(option, value)
         question = f"{option.name}: {values_here(option, here)}, or {DEFAULT} ({option.default})"
         self.app.push_screen(TextPrompt(question, proposed, read), take)
+
+    def _agree(self, option: BuilderOption, value: Value) -> None:
+        """Ask whether the libraries' code may run before they are chosen."""
+        libraries = placed({option.name: value}, Path.cwd())[option.name] or value
+
+        def lines(width: int) -> list[Line]:
+            said = paragraph("Loading a plug-in library runs its code, in the processes of TensorRT:", width, "strong")
+            for path, digest in _digests(option, libraries):
+                said += paragraph(f"{path}  SHA-256 {digest[:16]}…", width, "text", indent=INSET)
+            yes = Line((("load these, I trust them", "key"),), key="yes")
+            return [*said, Line(), yes, Line((("do not load them", "text"),), key="no")]
+
+        def answered(answer: object) -> None:
+            if answer == "yes":
+                self._choose(option, libraries)
+
+        screen = ChoiceScreen("Plug-in libraries", lines, "no", state=self.state)
+        self.app.push_screen(screen, answered)
 
     def _choose(self, option: BuilderOption, value: Value | None) -> None:
         before = self._recipe
         if before is None:
             return
         edited: Recipe = msgspec.structs.replace(before, builder=merged(before.builder, {option.name: value}))
+        if option.takes is Takes.FILES:
+            edited = with_agreement(edited)
         if edited != before:
             self.post_message(Edit(edited, ", ".join(changes(before, edited))))
             self._recipe = edited
             self._list.rebuild(keep=option.name)
+
+
+def _digests(option: BuilderOption, value: Value) -> list[tuple[str, str]]:
+    """The libraries with their SHA-256. Raises OSError."""
+    paths = placed({option.name: value}, Path.cwd())[option.name]
+    return [(path, plugin_libraries.digest(path)) for path in (paths if isinstance(paths, tuple) else ())]

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import difflib
 import enum
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from friction_tui.vocabulary.protocol import OptionHere
 from friction_tui.vocabulary.recipe import Value
@@ -46,6 +48,7 @@ class Takes(enum.Enum):
     SIZE = "an amount of memory, such as 512MiB"
     CHOICE = "one of its choices"
     NAMES = "names separated by commas, or none"
+    FILES = "files separated by commas"
 
 
 class How(enum.StrEnum):
@@ -65,6 +68,8 @@ class How(enum.StrEnum):
     """`set_tactic_sources`, a bit for each TacticSource."""
     TIMING_CACHE = "timing cache"
     """`create_timing_cache` and `set_timing_cache`."""
+    LIBRARIES = "libraries"
+    """`load_library` of the registry of plug-ins, in the processes of TensorRT only."""
     OURS = "ours"
     """Not at all: this program does it, whatever the engine."""
 
@@ -274,6 +279,16 @@ OPTIONS: tuple[BuilderOption, ...] = (
         known={RTX: Known(remark="honoured: its log says whether there is a use for more streams")},
     ),
     BuilderOption(
+        name="plugins",
+        takes=Takes.FILES,
+        does="Loads plug-in libraries before the model is parsed. That runs their code, so you are asked first.",
+        setting=Setting(How.LIBRARIES),
+        default="none",
+        trtexec=lambda value: [f"--dynamicPlugins={path}" for path in _names(value)],
+        polygraphy=lambda value: ["--plugins", *_names(value)],
+        known={RTX: Known(remark="honoured by 1.7.1.116: the parser finds the creators of a library that is loaded")},
+    ),
+    BuilderOption(
         name="timing_cache",
         takes=Takes.SWITCH,
         does="Keeps the measured times of kernels on this machine, so that the next build need not measure them again.",
@@ -357,6 +372,10 @@ def parse_value(option: BuilderOption, text: str, flag: str = "--builder") -> Va
             names = tuple(part.strip().upper() for part in text.split(",") if part.strip())
             if names and all(re.fullmatch(r"[A-Z][A-Z0-9_]*", name) for name in names):
                 return () if names == ("NONE",) else names
+        case Takes.FILES:
+            files = tuple(part.strip() for part in text.split(",") if part.strip())
+            if files and "\0" not in text:
+                return None if files == ("none",) else files
     raise RecipeTextError(said)
 
 
@@ -378,6 +397,15 @@ def merged(agreed: Mapping[str, Value], chosen: Mapping[str, Value | None]) -> d
     both = {**agreed, **chosen}
     found = ((option, both[option.name]) for option in OPTIONS if option.name in both)
     return {option.name: value for option, value in found if value is not None and option_text(value) != option.default}
+
+
+def placed(chosen: Mapping[str, Value | None], folder: Path) -> dict[str, Value | None]:
+    """The same with files that are relative to `folder` made absolute."""
+    found = dict(chosen)
+    for name, value in chosen.items():
+        if BY_NAME[name].takes is Takes.FILES and isinstance(value, tuple):
+            found[name] = tuple(os.path.normpath(folder / path) for path in value)
+    return found
 
 
 def option_text(value: Value | list[str]) -> str:
@@ -434,7 +462,9 @@ def refused(chosen: Mapping[str, Value], here: Mapping[str, OptionHere]) -> dict
     """The chosen options that are not offered, or not with that value, each with the reason."""
     found = {}
     for name, value in chosen.items():
-        option, one = BY_NAME[name], here.get(name, OptionHere(why_not="this engine does not have it"))
+        option = BY_NAME[name]
+        unknown = "" if option.setting.how is How.OURS else "this engine does not have it"
+        one = here.get(name, OptionHere(why_not=unknown))
         values = value if isinstance(value, tuple) else (option_text(value),)
         stray = [text for text in values if one.choices and text.upper() not in {c.upper() for c in one.choices}]
         if one.why_not:

@@ -178,6 +178,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether to ask TensorRT's parser; turned off for a model that crashed it."""
     builder: dict[str, Value] = {}
     """Options of the builder that were chosen (see `friction_tui.vocabulary.recipe.builder_options`)."""
+    plugins_agreed: tuple[str, ...] = ()
+    """SHA-256 of the plug-in libraries whose code the user agreed to run (see `friction_tui.plugin_libraries`)."""
 
     @property
     def profiles(self) -> tuple[Profile, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -132,3 +134,27 @@ async def test_in_the_app_a_change_is_an_edit_that_u_takes_back(open_app: OpenAp
         recipe = bench_of(app).state.recipe
         assert recipe is not None
         assert recipe.builder == {}
+
+
+async def test_a_plug_in_library_is_chosen_only_after_one_agreed(tmp_path: Path) -> None:
+    library = tmp_path / "libmine.so"
+    library.write_bytes(b"code")
+    app = Bench(dialog=BuilderOptions(state()))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press(*at("plugins"), "enter", "ctrl+u", *str(tmp_path / "gone.so"))
+        await settled(pilot)
+        assert "cannot be read" in app.text()
+        await pilot.press("ctrl+u", *str(library), "enter")
+        await settled(pilot)
+        assert "runs its code" in app.text()
+        await pilot.press("enter")  # the cursor is on no
+        await settled(pilot)
+        assert not [edit for edit in app.heard if isinstance(edit, Edit)]
+        await pilot.press("enter", "ctrl+u", *str(library), "enter")
+        await settled(pilot)
+        await pilot.press("up", "enter")
+        await settled(pilot)
+        edit = app.heard[-1]
+        assert isinstance(edit, Edit)
+        assert edit.recipe.builder == {"plugins": (str(library),)}
+        assert edit.recipe.plugins_agreed == (hashlib.sha256(b"code").hexdigest(),)
