@@ -36,13 +36,16 @@ def sizes_of(points: list[PointShapes], tensor: str, graph: str = "") -> list[tu
 def leading_dimension(dimensions: Dimensions, node: Node, target: list[int]) -> Dimension | None:
     """The dimension that the first axis of a Reshape's input follows, where its target has a constant and then a -1.
 
-    None for any other target.
+    None for any other target, and for one that is computed and follows the dimension.
     """
     if not target or target[0] <= 0 or -1 not in target[1:]:
         return None
     base = dimensions.at("opt")
     for dimension in dimensions.all.values():
         points = [dimensions.shapes({**base, dimension.key: size}) for size in COMPARED]
+        values = [point.inside(node.graph).values.get(node.inputs[1]) for point in points]
+        if any(value is not None and value.reshape(-1)[:1] != target[:1] for value in values):
+            continue
         if [shape[:1] for shape in sizes_of(points, node.inputs[0], node.graph)] == [(size,) for size in COMPARED]:
             return dimension
     return None

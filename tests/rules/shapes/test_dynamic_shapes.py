@@ -63,6 +63,18 @@ UP = [zeros("k", 4, 4, 4, 4)]
             ("entry 1 (8) is", "L at export", "only L = 8 works"),
         ),
         (
+            # The reshape before it has the batch in front and a -1 behind, and computes the batch: it is not to blame.
+            """g (float[N,4,4] x) => (float[a,b,16] y)
+                <int64[1] zero = {0}, int64[1] one = {1}, int64[2] rest = {1, -1}> {
+                all = Shape (x) n = Slice (all, zero, one) target = Concat <axis = 0> (n, rest)
+                [flat] r = Reshape (x, target) [join] y = Concat <axis = 1> (token, r) }""",
+            [zeros("token", 1, 1, 16)],
+            chosen(N=(1, 2, 4)),
+            "dynamic/baked-constant",
+            {"join", "token"},
+            ("1 against",),
+        ),
+        (
             "g (float[N,4,4] x) => (float[N,3] y) { [view] r = Reshape (x, s) [fc] y = MatMul (r, k) }",
             [ints("s", 1, -1), zeros("k", 16, 3)],
             chosen(N=(1, 2, 4)),
