@@ -276,7 +276,10 @@ class _Asking:
         return verdict
 
     def _parity(self, channel: Channel, output: Path, found: Sequence[Finding]) -> parity.Verdict:
-        module, bound = self.built.module, self.given
+        module = self.built.module
+        known = any(f.tier is Tier.SHAPES and f.severity is Severity.ERROR for f in found)
+        # A size that was fixed is that of the example that was exported, which may be larger than the user's.
+        bound = self.built.bound if known else self.given
         if any(finding.kind == TRAINING_MODE.id for finding in found):
             return parity.Verdict([parity.unanswered("It runs in training mode, where results differ between runs.")])
         kept = kept_state.snapshot(module)
@@ -292,7 +295,6 @@ class _Asking:
             source = f"torch {torch.__version__.partition('+')[0]}"
             channel.found(*kept_state.changed_attributes(module, changed, source, matters=matters))
         stateful = matters or any(finding.kind == MUTATION.id for finding in found)
-        known = any(f.tier is Tier.SHAPES and f.severity is Severity.ERROR for f in found)
         counted = any(True for _ in assumptions.counts(self.came, self.asked))
         return parity.check(
             module,
