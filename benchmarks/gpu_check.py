@@ -29,9 +29,10 @@ from friction_tui.measure.inputs import example_inputs
 from friction_tui.measure.latency import with_onnxruntime, with_plan
 from friction_tui.model.opened import open_model
 from friction_tui.samples import sample
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.protocol import GpuSample, JobKind, LatencyResult
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
-from friction_tui.worker.headless import Answer, ask
+from friction_tui.worker.headless import ask
 
 MODEL, KEY, SIZES = "healthy_cnn", "N", Range(1, 8, 64)
 PACKAGES = ("onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "torch", "textual", "nvidia-ml-py")

@@ -163,6 +163,11 @@ def from_recipe(recipe: Recipe, older: RecipeFile | None = None) -> RecipeFile:
     )
 
 
+def text(held: RecipeFile) -> str:
+    """What the file holds, as it is written."""
+    return msgspec.toml.encode(held).decode()
+
+
 def save(held: RecipeFile, path: Path) -> Path:
     """Write the file, whole or not at all; the model's path becomes relative to it. Returns where."""
     folder = path.absolute().parent

@@ -19,9 +19,10 @@ from friction_tui.drawing.width import visible, visible_lines
 from friction_tui.friction_toml import FILE_NAME, RecipeFile, RecipeFileError, from_recipe, of_model, save, with_file
 from friction_tui.processes import child
 from friction_tui.processes.stdio import printable
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.recipe import Profile, Recipe
-from friction_tui.worker.headless import Answer, ask_all
+from friction_tui.worker.headless import ask_all
 
 INSTALL = f"friction-tui[cpu]=={__version__}"
 
