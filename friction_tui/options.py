@@ -7,6 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+
+def model_argument(name: str, **more: Any) -> Any:
+    """An argument that is a model: a shell completes it with files."""
+
+    def files(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+    return click.argument(name, shell_complete=files, **more)
 
 
 class Number(click.FloatRange):
@@ -119,7 +129,7 @@ def app_options(command: Any) -> Any:
     """What opens the app on a model, alone or shared."""
     return _with(
         command,
-        click.argument("model", required=False, default=""),
+        model_argument("model", required=False, default=""),
         shape_options,
         source_options,
         look_options,
