@@ -75,7 +75,7 @@ release-check: dist  ## installs the wheel as users do, and asks it; then the SB
 	$(MAKE) sbom man completions
 
 sbom:  ## build/friction-tui.cdx.json: every package that the released environment has (CycloneDX); after release-check
-	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --of JSON -o build/friction-tui.cdx.json $(RELEASE)/bin/python
+	$(TOOLS)/bin/cyclonedx-py environment --pyproject pyproject.toml --mc-type application --output-reproducible --of JSON -o build/friction-tui.cdx.json $(RELEASE)/bin/python
 
 man: $(TOOLS)/.installed  ## man pages of every command, in build/man
 	$(TOOLS)/bin/pip install --quiet --force-reinstall --no-deps dist/*.whl
