@@ -173,6 +173,8 @@ def _run(command: Sequence[str], limit_s: float, **more: str) -> tuple[subproces
         )
     except subprocess.TimeoutExpired:
         return None, limit_s
+    except FileNotFoundError:  # a peer that could not be installed gives no answer
+        return None, 0.0
     return done, time.monotonic() - started
 
 

@@ -140,8 +140,8 @@ def _model(path: Path, answer: Answer, tensorrt: tuple[str, ...], *, alone: bool
     for key, sizes in profile.ranges.items():
         guessed = ", guessed" if key in profile.guessed else ""
         yield f"  {key}: min {sizes.min}, opt {sizes.opt}, max {sizes.max}{guessed}"
-    counts = [(severity, sum(f.severity is severity for f in answer.findings)) for severity in Severity]
-    found = ", ".join(f"{count} {severity.value}" for severity, count in counts if count)
+    counts = [(severity.name.lower(), sum(f.severity is severity for f in answer.findings)) for severity in Severity]
+    found = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts if count)
     yield f"  found now: {found or 'nothing'}"
 
 

@@ -121,7 +121,9 @@ def _model(reported: Reported) -> dict[str, Any]:
     facts += [f"target {recipe.target or 'default'}", f"precision {recipe.precision.value}"]
     counts = ((verdict.errors, "error"), (verdict.warnings, "warning"), (verdict.notes, "note"))
     said = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
-    level = "error" if verdict.errors or verdict.failure else "warning" if verdict.warnings else "good"
+    level = "error" if verdict.errors or verdict.failure else "warning" if verdict.warnings else "note"
+    if level == "note" and verdict.kernels and not verdict.guessed:  # green only where every question has an answer
+        level = "good"
     asked_builder = f"builder: {verdict.builder}" if verdict.builder and verdict.build is None else ""
     unanswered = [verdict.failure, *verdict.unchecked, asked_builder]
     return {
@@ -414,6 +416,7 @@ def _anonymous(reported: Reported) -> Reported:
             findings=findings,
             guessed=profile.guessed if profile is not None else (),
             unanswered=verdict.unanswered,
+            kernels=verdict.kernels,
             build=clean(verdict.build, kernels=()) if verdict.build is not None else None,
         ),
         recipe=recipe,

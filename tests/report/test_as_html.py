@@ -29,7 +29,7 @@ from friction_tui.vocabulary.protocol.evidence import (
     ProgramLine,
     StepState,
 )
-from friction_tui.vocabulary.recipe import Recipe, Source, SourceKind
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, SourceKind
 
 SECRET = """<ir_version: 10, opset_import: ["" : 21]>
     net (float[secretbatch,8] secretinput, float[4,4] secretweight) => (float[a,b] secretoutput)
@@ -125,6 +125,23 @@ def test_a_kind_that_nobody_declared_keeps_its_words_to_itself() -> None:
     assert "secretcause" in as_html.report(reported)
     page = as_html.report(reported, anonymise=True)
     assert "secret" not in page and data_of(page)["findings"][0]["kind"] == "later/kind"
+
+
+@pytest.mark.parametrize("anonymise", [False, True])
+@pytest.mark.parametrize(
+    ("verdict", "level"),
+    [
+        (ModelVerdict("m.onnx", kernels=True), "good"),
+        (ModelVerdict("m.onnx"), "note"),
+        (ModelVerdict("m.onnx", kernels=True, guessed=("N 1..4..8",)), "note"),
+        (ModelVerdict("m.onnx", kernels=True, unanswered=("builder: it crashed",)), "warning"),
+    ],
+)
+def test_only_a_verdict_without_an_open_question_is_green(verdict: ModelVerdict, level: str, anonymise: bool) -> None:
+    profile = Profile(ranges={"N": Range(1, 4, 8)}, guessed=("N",) if verdict.guessed else ())
+    recipe = Recipe(source=Source("m.onnx", SourceKind.ONNX), profile=profile)
+    page = as_html.report(Reported(verdict=verdict, recipe=recipe, machine="", engines=()), anonymise=anonymise)
+    assert data_of(page)["model"]["level"] == level
 
 
 def test_weights_are_never_inside_and_a_thousand_nodes_stay_small(tmp_path: Path) -> None:
