@@ -28,6 +28,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import platformdirs
 from onnx import helper
 
 from benchmarks import real_models
@@ -80,7 +81,8 @@ two other corpora were not.
 ## Verdicts
 
 *Caught*: TensorRT-RTX refuses the model and the tool reports an error. *False alarms*: it builds, and the tool reports
-one. *Silent*: the tool gave no answer: it crashed or took over 60 s. *Time*: the median wall time of one command.
+one. *Silent*: the tool gave no answer: it crashed or took over 60 s. *Time*: the median wall time of one command; what
+this tool remembers of earlier checks on a machine was not there.
 
 """
 MENDING = """
@@ -354,7 +356,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.relative_to(ROOT)}")
     chosen = parser.parse_args(arguments)
     bin_folder, started, done = environment(chosen.peers), time.monotonic(), []
-    with tempfile.TemporaryDirectory() as folder:
+    chosen.wheels = chosen.wheels or Path(platformdirs.user_cache_dir("friction-tui")) / "real_models"
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache  # nothing that a check compiled or was told before
         for corpus in (samples, node_tests, shipped):
             for model in corpus(chosen, Path(folder)):
                 done.append(score(model, Path(folder), bin_folder, mend=corpus is samples))

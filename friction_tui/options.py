@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 
-def model_argument(name: str, **more: Any) -> Any:
+
+def model_argument(name: str, **more: Any) -> Callable[[Command], Command]:
     """An argument that is a model: a shell completes it with files."""
 
     def files(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
