@@ -510,8 +510,9 @@ def tensorrt(step: Step) -> None:
     from friction_tui.measure.inputs import example_inputs
     from friction_tui.measure.latency import with_plan
     from friction_tui.model.opened import open_model
+    from friction_tui.verdicts.answer import Answer
     from friction_tui.vocabulary.protocol import JobKind
-    from friction_tui.worker.headless import Answer, ask
+    from friction_tui.worker.headless import ask
 
     engine = deciding(found())
     if engine is None:

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from benchmarks.machine import machine, row
 from friction_tui.sources.runner import TENSORFLOW_PYTHON
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import JobKind
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, SourceKind
 from friction_tui.vocabulary.units import size_text
-from friction_tui.worker.headless import Answer, ask
+from friction_tui.worker.headless import ask
 
 HERE = Path(__file__).parent
 BATCH, LENGTH, SIDE = Range(1, 4, 8), Range(1, 64, 128), Range(32, 128, 256)

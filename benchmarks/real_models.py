@@ -255,7 +255,7 @@ def check(model: Path, feeds: dict[str, np.ndarray] | None) -> Checked:
     try:
         judged = json.loads(run.stdout)["models"][0]
     except (ValueError, LookupError):
-        return Checked(run.returncode or -1, seconds, note=run.stderr[-300:])
+        return Checked(-1, seconds, note=run.stderr[-300:])
     findings = judged["findings"]
     errors = tuple(one for one in findings if one["level"] == "error")
     unknown = tuple(one["text"] for one in findings if one["kind"] == UNKNOWN)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 from friction_tui import __version__
 from friction_tui.ending import end
@@ -18,6 +19,7 @@ from friction_tui.options import (
     build_limits,
     by_profile,
     look_options,
+    model_argument,
     name_option,
     record_option,
     shape_options,
@@ -35,9 +37,15 @@ class OpensByDefault(click.Group):
         """Put `open` before anything that is neither a command nor one of the group's own options."""
         own = {"--help", "-h", "--version"}
         args = by_profile(args)
+        if ctx.resilient_parsing and not args:  # the first word is being completed
+            return super().parse_args(ctx, args)
         if not args or (args[0] not in self.commands and args[0] not in own):
             args = ["open", *args]
         return super().parse_args(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, and files: the first argument may be either."""
+        return [*super().shell_complete(ctx, incomplete), CompletionItem(incomplete, type="file")]
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
         """Run the command line and end the process, with a status that means what `end` says."""
@@ -78,7 +86,7 @@ def open_app(model: str, shared: bool, **chosen: Any) -> None:
 
 
 @main.command()
-@click.argument("model", required=False, default="")
+@model_argument("model", required=False, default="")
 @look_options
 @click.option("--worker", default="", metavar="COMMAND", help='A worker elsewhere: "ssh box friction-tui worker".')
 def resume(model: str, worker: str, **look: Any) -> None:
@@ -161,7 +169,7 @@ def demo(name: str, only_list: bool, **look: Any) -> None:
 
 
 @main.command()
-@click.argument("models", nargs=-1)
+@model_argument("models", nargs=-1)
 @shape_options
 @source_options
 @click.option(
@@ -211,7 +219,7 @@ def check(models: tuple[str, ...], **options: Any) -> None:
 
 
 @main.command()
-@click.argument("models", nargs=-1)
+@model_argument("models", nargs=-1)
 @click.option("--target", default="", metavar="SM89", help="The GPU architecture that engines are built for.")
 @click.option("--tensorrt", multiple=True, metavar="10.3", help="A TensorRT version that must take the models.")
 @click.option(
@@ -235,7 +243,7 @@ def init(models: tuple[str, ...], **options: Any) -> None:
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @click.option("--width", type=click.IntRange(40, 10_000), help="Columns to draw in; by default the terminal's.")
 @click.option("--ascii", "ascii_only", is_flag=True, help="Draw without box characters.")
 @click.option("--open", "unfolded", is_flag=True, help="Unfold every module.")
@@ -249,7 +257,7 @@ def graph(model: str, width: int | None, ascii_only: bool, unfolded: bool, **cho
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @click.option("--save", type=click.Path(path_type=Path), help="Write the engine to this file.")
 @click.option("--log", "show_log", is_flag=True, help="Print TensorRT's log as it comes.")
 @build_limits
@@ -263,7 +271,7 @@ def build(model: str, save: Path | None, show_log: bool, **chosen: Any) -> None:
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The HTML file to write.")
 @click.option("--build", is_flag=True, help="Build the engine first, for its times, sizes and planned memory.")
 @click.option("--measure", is_flag=True, help="Measure latency too.")
@@ -282,8 +290,8 @@ def report(model: str, output: Path, build: bool, measure: bool, anonymise: bool
 
 
 @main.command()
-@click.argument("before")
-@click.argument("after")
+@model_argument("before")
+@model_argument("after")
 @click.option("--format", "form", type=click.Choice(["text", "json", "html"]), default="text", show_default=True)
 @click.option("--output", type=click.Path(path_type=Path), help="Write the report to this file, not to stdout.")
 @click.option("--build", is_flag=True, help="Build both engines too, and compare what that came to.")
@@ -302,7 +310,7 @@ def diff(before: str, after: str, form: str, output: Path | None, build: bool, a
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @click.option("--gpu", "gpus", multiple=True, metavar="NAME|SIZE", help="L4, 8GB, 6.5GB …; a table of GPUs without.")
 @click.option("--batch", type=click.IntRange(1), help="Size of the first free dimension, or of the one of --along.")
 @click.option("--along", default="", metavar="DIMENSION", help="Which dimension to stretch, such as N or x[0].")
@@ -322,7 +330,7 @@ def memory(model: str, gpus: tuple[str, ...], batch: int | None, along: str, for
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the fixed model to this file.")
 @click.option("--safe", "level", flag_value="safe", help="Only fixes that keep the results.")
 @click.option("--all", "level", flag_value="all", help="Mend warnings and notes too.")
@@ -357,7 +365,7 @@ def fix(model: str, output: Path | None, level: str | None, form: str, **chosen:
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @click.argument("node")
 @click.option(
     "-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="The folder to write it into."
@@ -390,7 +398,7 @@ def creators(libraries: tuple[Path, ...], model: str, allow_code: bool) -> None:
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @shape_options
 def ranges(model: str, **chosen: Any) -> None:
     """Find the widest range of each free dimension of the ONNX file MODEL in which all shapes work.
@@ -404,7 +412,7 @@ def ranges(model: str, **chosen: Any) -> None:
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the failing part to this file.")
 @click.option(
     "--build-timeout",
@@ -430,7 +438,7 @@ def reduce(model: str, output: Path | None, limit_s: float, **chosen: Any) -> No
 
 
 @main.command()
-@click.argument("model")
+@model_argument("model")
 @click.option("--tolerance", type=Number(0, min_open=True), help="Relative error allowed; default 0.01, bf16 0.05.")
 @click.option("--write", is_flag=True, help="Write the result into the friction.toml beside the model.")
 @shape_options

@@ -189,6 +189,11 @@ def _text_or_number(text: str) -> Value:
     return int(text) if text.isdecimal() else text
 
 
+def text(held: RecipeFile) -> str:
+    """What the file holds, as it is written."""
+    return msgspec.toml.encode(held).decode()
+
+
 def save(held: RecipeFile, path: Path) -> Path:
     """Write the file, whole or not at all; the model's path becomes relative to it. Returns where."""
     folder = path.absolute().parent

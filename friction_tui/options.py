@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def model_argument(name: str, **more: Any) -> Callable[[Command], Command]:
+    """An argument that is a model: a shell completes it with files."""
+
+    def files(_ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        return [CompletionItem(incomplete, type="file")]
+
+    return click.argument(name, shell_complete=files, **more)
 
 
 class Number(click.FloatRange):
@@ -144,7 +157,7 @@ def app_options(command: Any) -> Any:
     """What opens the app on a model, alone or shared."""
     return _with(
         command,
-        click.argument("model", required=False, default=""),
+        model_argument("model", required=False, default=""),
         shape_options,
         source_options,
         look_options,

@@ -9,9 +9,9 @@ import pytest
 
 from benchmarks.python_to_engine import keras_recipe, through, torch_recipe, write_keras
 from friction_tui.sources.runner import TENSORFLOW_PYTHON
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.protocol import JobKind
-from friction_tui.worker.headless import Answer
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,10 @@ from friction_tui.drawing.width import visible, visible_lines
 from friction_tui.processes import child
 from friction_tui.processes.begin import command
 from friction_tui.processes.stdio import printable
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.protocol import Event
 from friction_tui.vocabulary.recipe import Recipe
-from friction_tui.worker.headless import Answer, ask
+from friction_tui.worker.headless import ask
 
 LIMIT_S = 3600.0
 """Seconds that a question to a child may take."""

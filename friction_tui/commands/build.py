@@ -15,11 +15,11 @@ from friction_tui.drawing.width import visible
 from friction_tui.files import whole
 from friction_tui.report.text import ansi, describe, plain
 from friction_tui.verdicts import kernel_types
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, Event, JobKind, JobProgress
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.units import size_text
-from friction_tui.worker.headless import Answer
 
 
 def run(recipe: Recipe, save: Path | None, *, show_log: bool, allow: bool) -> int:

@@ -18,7 +18,7 @@ from friction_tui.commands.failing import write
 from friction_tui.commands.progress import Progress
 from friction_tui.environments import also
 from friction_tui.friction_toml import RecipeFileError, with_file
-from friction_tui.report import text
+from friction_tui.report import answered, text
 from friction_tui.report.verdict import ModelVerdict
 from friction_tui.vocabulary.protocol import JobKind, StartJob
 from friction_tui.vocabulary.recipe import Recipe
@@ -71,7 +71,7 @@ def _verdicts(
         raise click.UsageError(str(error)) from None
     recipes = [recipe for recipe, _ in agreed]
     terminal = sys.stderr.isatty() and not os.environ.get("CI")
-    names = [checking.name_of(recipe) for recipe in recipes]
+    names = [answered.name_of(recipe) for recipe in recipes]
 
     with Progress(sys.stderr, len(paths), terminal=terminal) as progress:
         answers = asyncio.run(
@@ -90,7 +90,7 @@ def _verdicts(
             )
         )
     today = datetime.datetime.now().astimezone().date()
-    return under([checking.verdict_of(answer) for answer in answers], [held for _, held in agreed], today)
+    return under([answered.verdict_of(answer) for answer in answers], [held for _, held in agreed], today)
 
 
 def _report(form: str, verdicts: Sequence[ModelVerdict], counted: frozenset[Any], *, to_file: bool) -> str:

@@ -12,6 +12,7 @@ import msgspec
 from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.protocol import (
     Comparison,
     Event,
@@ -22,7 +23,6 @@ from friction_tui.vocabulary.protocol import (
 )
 from friction_tui.vocabulary.protocol.evidence import OutputDifference
 from friction_tui.vocabulary.recipe import Recipe
-from friction_tui.worker.headless import Answer
 
 TORCH = "torch"
 

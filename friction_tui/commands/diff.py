@@ -21,15 +21,16 @@ from friction_tui.processes import child
 from friction_tui.processes.begin import command
 from friction_tui.processes.locks import temporary_folder
 from friction_tui.processes.stdio import printable
-from friction_tui.report import as_json
+from friction_tui.report import answered, as_json
 from friction_tui.report.difference import lines
 from friction_tui.report.verdict import ModelVerdict, bounded, bounded_line
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.finding import Finding, Severity
 from friction_tui.vocabulary.protocol import BuildResult, JobKind
 from friction_tui.vocabulary.protocol.differences import Compared, ModelDifference, Pair
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.units import size_text
-from friction_tui.worker.headless import Answer, ask_all
+from friction_tui.worker.headless import ask_all
 
 LIMIT_S = 300.0
 """Seconds that comparing two graphs may take; 10,000 nodes take about one."""
@@ -102,10 +103,10 @@ def _compared(before: Recipe, after: Recipe, *, build: bool, allow: bool) -> Dif
         pair = asyncio.run(ask_all([before, after], parallel=1, allow_code=allow, jobs=jobs, on_answer=keep))
         for answer in pair:
             if not answer.could_run:
-                name = checking.name_of(answer.recipe)
+                name = answered.name_of(answer.recipe)
                 raise CouldNotRun(visible_lines(printable(f"{name}: {answer.failure}")))
         nodes, why_not = _nodes(*files)
-    one, other = map(checking.verdict_of, pair)
+    one, other = map(answered.verdict_of, pair)
     known, told = {_key(finding) for finding in one.findings}, {_key(finding) for finding in other.findings}
     return Difference(
         before=one,

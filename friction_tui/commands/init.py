@@ -19,9 +19,10 @@ from friction_tui.drawing.width import visible, visible_lines
 from friction_tui.friction_toml import FILE_NAME, RecipeFile, RecipeFileError, from_recipe, of_model, save, with_file
 from friction_tui.processes import child
 from friction_tui.processes.stdio import printable
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.finding import Severity
 from friction_tui.vocabulary.recipe import Profile, Recipe
-from friction_tui.worker.headless import Answer, ask_all
+from friction_tui.worker.headless import ask_all
 
 INSTALL = f"friction-tui[cpu]=={__version__}"
 
@@ -139,8 +140,8 @@ def _model(path: Path, answer: Answer, tensorrt: tuple[str, ...], *, alone: bool
     for key, sizes in profile.ranges.items():
         guessed = ", guessed" if key in profile.guessed else ""
         yield f"  {key}: min {sizes.min}, opt {sizes.opt}, max {sizes.max}{guessed}"
-    counts = [(severity, sum(f.severity is severity for f in answer.findings)) for severity in Severity]
-    found = ", ".join(f"{count} {severity.value}" for severity, count in counts if count)
+    counts = [(severity.name.lower(), sum(f.severity is severity for f in answer.findings)) for severity in Severity]
+    found = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for name, count in counts if count)
     yield f"  found now: {found or 'nothing'}"
 
 

@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from friction_tui import __version__
-from friction_tui.commands import checking
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.commands.fix import document
 from friction_tui.friction_toml import RecipeFileError, from_recipe, of_model, save, with_file
 from friction_tui.kinds import KINDS, explain, unknown
-from friction_tui.report import as_json
+from friction_tui.report import answered, as_json
 from friction_tui.report.verdict import bounded
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.protocol import Detail, Inspect, JobKind, ReadSource, SourceText, StartJob
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.text import RecipeTextError
-from friction_tui.worker.headless import Answer, Conversation
+from friction_tui.worker.headless import Conversation
 
 if TYPE_CHECKING:
     from mcp.server import MCPServer
@@ -117,7 +117,7 @@ class Tools:
         chosen: dict[str, Any] = {"target": target, "precision": precision, "opset": opset, "builder": builder or []}
         recipe = self._recipe(model, shapes=shapes or [], **chosen)
         answer = await self._ask(recipe)
-        return as_json.model(checking.verdict_of(answer))
+        return as_json.model(answered.verdict_of(answer))
 
     async def explain(self, kind: str) -> dict[str, Any]:
         """Explain a kind of finding, such as dynamic/baked-reshape: cause, evidence, fix and an example."""
@@ -166,7 +166,7 @@ class Tools:
         """
         chosen: dict[str, Any] = {"target": target, "precision": precision, "builder": builder or []}
         recipe = self._recipe(model, shapes=shapes or [], **chosen)
-        return as_json.model(checking.verdict_of(await self._ask(recipe, JobKind.BUILD)))
+        return as_json.model(answered.verdict_of(await self._ask(recipe, JobKind.BUILD)))
 
     async def reduce(self, model: str, output: str, shapes: list[str] | None = None) -> dict[str, Any]:
         """Write the smallest part of a model that fails as the whole does, to look at or to attach to a bug report."""
@@ -242,7 +242,7 @@ class Tools:
         self._output(str(place))
         if answer.could_run:
             save(from_recipe(answer.recipe, older), place)
-        return as_json.model(checking.verdict_of(answer)) | {"saved": str(place) if answer.could_run else ""}
+        return as_json.model(answered.verdict_of(answer)) | {"saved": str(place) if answer.could_run else ""}
 
     async def close(self) -> None:
         """End the worker."""

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from friction_tui.commands.ask import judged
-from friction_tui.commands.checking import verdict_of
 from friction_tui.commands.failing import CouldNotRun, writable, write
 from friction_tui.drawing.width import visible_lines
 from friction_tui.kinds import file
@@ -28,20 +27,8 @@ def run(recipe: Recipe, output: Path, *, build: bool, measure: bool, anonymise: 
     if missing is not None:
         raise CouldNotRun(visible_lines(printable(f"there is nothing to report on: {missing.cause}")))
     _, predicted = asyncio.run(forecast(recipe, lambda _: Forecast(), allow_code=allow))
-    measured = answer.jobs.get(JobKind.MEASURE)
     page = as_html.report(
-        as_html.Reported(
-            verdict=verdict_of(answer),
-            recipe=answer.recipe,
-            machine=answer.hello.machine if answer.hello else "",
-            engines=tuple(engine.label for engine in answer.hello.engines) if answer.hello else (),
-            summary=answer.opened.summary if answer.opened else None,
-            graph=answer.graph.graph if answer.graph else None,
-            labels=answer.labels,
-            memory=predicted.forecast if predicted else None,
-            latency=measured.latency if measured else None,
-            evidence=answer.exported.evidence if answer.exported else None,
-        ),
+        as_html.of_answer(answer, predicted.forecast if predicted else None),
         anonymise=anonymise,
     )
     write(output, page.encode(), "the report")

@@ -14,13 +14,16 @@ from typing import Any
 
 import msgspec
 
-from friction_tui import __version__
+from friction_tui import __version__, friction_toml
 from friction_tui.drawing.marks import ProblemMark, marks_of, notes_of
 from friction_tui.drawing.order import with_order
+from friction_tui.friction_toml import RecipeFile
 from friction_tui.kinds import KINDS
+from friction_tui.report.answered import verdict_of
 from friction_tui.report.verdict import ModelVerdict, bounded
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.finding import Finding, Location, LocationKind, SourceLine
-from friction_tui.vocabulary.protocol import GraphData, LatencyResult, MemoryForecast, ModelSummary
+from friction_tui.vocabulary.protocol import GraphData, JobKind, LatencyResult, MemoryForecast, ModelSummary
 from friction_tui.vocabulary.protocol.evidence import DECADES, ExportEvidence
 from friction_tui.vocabulary.recipe import Recipe
 from friction_tui.vocabulary.recipe.builder_options import words_of
@@ -51,6 +54,26 @@ class Reported:
     latency: LatencyResult | None = None
     packages: Mapping[str, str] = field(default_factory=dict)
     evidence: ExportEvidence | None = None
+    edits: Sequence[tuple[str, str]] = ()
+    """What was changed in the session, in order, and what each change came to."""
+
+
+def of_answer(answer: Answer, memory: MemoryForecast | None = None, edits: Sequence[tuple[str, str]] = ()) -> Reported:
+    """What there is to report of everything that was said about one model."""
+    measured = answer.jobs.get(JobKind.MEASURE)
+    return Reported(
+        verdict=verdict_of(answer),
+        recipe=answer.recipe,
+        machine=answer.hello.machine if answer.hello else "",
+        engines=tuple(engine.label for engine in answer.hello.engines) if answer.hello else (),
+        summary=answer.opened.summary if answer.opened else None,
+        graph=answer.graph.graph if answer.graph else None,
+        labels=answer.labels,
+        memory=memory,
+        latency=measured.latency if measured else None,
+        evidence=answer.exported.evidence if answer.exported else None,
+        edits=edits,
+    )
 
 
 def report(reported: Reported, *, anonymise: bool = False) -> str:
@@ -72,15 +95,15 @@ def _data(reported: Reported, *, general: bool) -> dict[str, Any]:
         "graph": _graph(reported, general=general),
         "shapes": _shapes(reported.recipe),
         "memory": _memory(reported.memory),
-        "tables": [*_exported(reported.evidence), *_built(verdict), *_measured(reported.latency)],
+        "tables": [*_edited(reported), *_exported(reported.evidence), *_built(verdict), *_measured(reported.latency)],
         "latency": list(reported.latency.times_ms[:_SHOWN_RUNS]) if reported.latency else None,
         "environment": [
             ["friction_tui", __version__],
-            ["machine", reported.machine],
+            *([["machine", reported.machine]] if reported.machine else []),
             *(["engine", engine] for engine in reported.engines),
             *([name, version] for name, version in reported.packages.items()),
         ],
-        "reproduce": check_command(reported.recipe, reported.summary.inputs if reported.summary else ()),
+        "reproduce": _reproduce(reported),
     }
 
 
@@ -98,8 +121,11 @@ def _model(reported: Reported) -> dict[str, Any]:
     recipe = reported.recipe
     facts += [f"target {recipe.target or 'default'}", f"precision {recipe.precision.value}"]
     facts += words_of(recipe.builder)
-    said = f"{verdict.errors} errors, {verdict.warnings} warnings, {verdict.notes} notes"
-    level = "error" if verdict.errors or verdict.failure else "warning" if verdict.warnings else "good"
+    counts = ((verdict.errors, "error"), (verdict.warnings, "warning"), (verdict.notes, "note"))
+    said = ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts)
+    level = "error" if verdict.errors or verdict.failure else "warning" if verdict.warnings else "note"
+    if level == "note" and verdict.kernels and not verdict.guessed:  # green only where every question has an answer
+        level = "good"
     asked_builder = f"builder: {verdict.builder}" if verdict.builder and verdict.build is None else ""
     unanswered = [verdict.failure, *verdict.unchecked, asked_builder]
     return {
@@ -118,17 +144,26 @@ def _model(reported: Reported) -> dict[str, Any]:
 def _finding(finding: Finding, *, general: bool) -> dict[str, Any]:
     """A finding as the page shows it. `general`: what its kind always says, in place of texts that hold names."""
     kind = KINDS.get(finding.kind)
-    own = not general or kind is None
-    return {
+    shown = {
         "level": _LEVELS[finding.severity.value],
         "kind": finding.kind,
-        "title": finding.title if own or kind is None else kind.summary,
-        "cause": finding.cause if own or kind is None else kind.cause,
         "places": [{"text": _place(one), "path": _path(one)} for one in finding.locations],
-        "evidence": list(finding.evidence) if own else [],
-        "fixes": [fix.text for fix in finding.fixes] if own or kind is None else [kind.fix],
-        "engine": [{"source": said.source, "text": said.text} for said in finding.words] if own else [],
         "source": finding.source,
+    }
+    if general:
+        return shown | {
+            "title": kind.summary if kind is not None else "",
+            "cause": kind.cause if kind is not None else "",
+            "fixes": [kind.fix] if kind is not None else [],
+            "evidence": [],
+            "engine": [],
+        }
+    return shown | {
+        "title": finding.title,
+        "cause": finding.cause,
+        "fixes": [fix.text for fix in finding.fixes],
+        "evidence": list(finding.evidence),
+        "engine": [{"source": said.source, "text": said.text} for said in finding.words],
     }
 
 
@@ -198,6 +233,23 @@ def _memory(forecast: MemoryForecast | None) -> dict[str, Any] | None:
     }
 
 
+def _edited(reported: Reported) -> list[dict[str, Any]]:
+    """The changes of a session; of a recipe alone the rewrites that it makes."""
+    rows = [list(edit) for edit in reported.edits] or [[f"+ {one.name}", ""] for one in reported.recipe.rewrites]
+    about = "the findings and the graph are those of the model with these changes made"
+    return [{"title": "Changes", "about": about, "head": ["change", "what it came to"], "rows": rows}] if rows else []
+
+
+def _reproduce(reported: Reported) -> str:
+    """The command, and the file beside the model that makes the changes which no option can express."""
+    recipe = reported.recipe
+    command = check_command(recipe, reported.summary.inputs if reported.summary else ())
+    if not recipe.rewrites:
+        return command
+    beside = RecipeFile(rewrites=recipe.rewrites)
+    return f"{command}\n\n# with this in friction.toml beside the model:\n{friction_toml.text(beside)}"
+
+
 def _exported(evidence: ExportEvidence | None) -> list[dict[str, Any]]:
     """How the export went, how equal its outputs are, what it decided, and the program beside the graph."""
     if evidence is None:
@@ -256,7 +308,7 @@ def _exported(evidence: ExportEvidence | None) -> list[dict[str, Any]]:
             ],
         },
         {
-            "title": f"Captured program ({evidence.operators} operators)",
+            "title": f"Captured program (operators: {evidence.operators})",
             "about": "each operator with the ONNX nodes that were made of it and the line of Python it comes from",
             "head": ["operator", "result", "ONNX nodes", "line"],
             "rows": [[one.text, one.shape, {"nodes": one.nodes}, at(one.line)] for one in evidence.program],
@@ -366,6 +418,7 @@ def _anonymous(reported: Reported) -> Reported:
             findings=findings,
             guessed=profile.guessed if profile is not None else (),
             unanswered=verdict.unanswered,
+            kernels=verdict.kernels,
             build=clean(verdict.build, kernels=()) if verdict.build is not None else None,
         ),
         recipe=recipe,
@@ -377,6 +430,7 @@ def _anonymous(reported: Reported) -> Reported:
         memory=memory,
         latency=reported.latency,
         packages=reported.packages,
+        edits=[(f"+ {rewrite.name}", "") for rewrite in reported.recipe.rewrites],
     )
 
 

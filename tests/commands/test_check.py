@@ -14,14 +14,14 @@ from click.testing import CliRunner, Result
 from onnx import TensorProto, helper
 
 from friction_tui.cli import main
-from friction_tui.commands.checking import verdict_of
 from friction_tui.commands.progress import Progress
 from friction_tui.report import as_json, as_markdown, text
+from friction_tui.report.answered import verdict_of
 from friction_tui.report.as_json import schema
+from friction_tui.verdicts.answer import Answer
 from friction_tui.vocabulary.finding import Finding, Severity, Tier
 from friction_tui.vocabulary.protocol import EXPORT_JOB, CheckState, Findings, JobKind, JobProgress, Phase
 from friction_tui.vocabulary.recipe import Recipe, Source
-from friction_tui.worker.headless import Answer
 
 
 def _model(path: Path, op: str = "Relu", sizes: tuple[int | str, ...] = ("N", 4)) -> Path:

@@ -13,6 +13,7 @@ import pytest
 from friction_tui.commands import checking, fix
 from friction_tui.kinds import KINDS
 from friction_tui.kinds.examples import Built, ModelText
+from friction_tui.report import answered
 from friction_tui.samples import SAMPLES, sample
 from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source
 from friction_tui.worker.headless import ask_all
@@ -37,7 +38,7 @@ def statuses(path: Path, recipe: Recipe, folder: Path) -> tuple[int, int]:
     fixed = fix.run(recipe, out, **asked, allow=False)
     again = msgspec.structs.replace(recipe, source=Source(str(out)))
     answers = asyncio.run(ask_all([again], parallel=1))
-    verdicts = [checking.verdict_of(answer) for answer in answers]
+    verdicts = [answered.verdict_of(answer) for answer in answers]
     return fixed, checking.exit_code(verdicts, checking.fail_on("error"))
 
 

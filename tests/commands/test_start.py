@@ -23,6 +23,30 @@ def test_completion_scripts(shell: str) -> None:
     assert "_FRICTION_TUI_COMPLETE" in done.output
 
 
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("friction-tui ", {"plain,check", "plain,report", "file,"}),
+        ("friction-tui che", {"plain,check", "file,che"}),
+        ("friction-tui check mod", {"file,mod"}),
+        ("friction-tui diff a.onnx b", {"file,b"}),
+        ("friction-tui model.onnx --wat", {"plain,--watch"}),
+        ("friction-tui check --form", {"plain,--format"}),
+    ],
+)
+def test_a_shell_completes_commands_models_and_options(
+    typed: str, offered: set[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_FRICTION_TUI_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(len(typed.split(" ")) - 1))
+    with pytest.raises(SystemExit):
+        main([], prog_name="friction-tui", standalone_mode=False)
+    said = set(capsys.readouterr().out.splitlines())
+    assert offered <= said
+    assert typed.endswith(" ") or said == offered, "nothing else is offered"
+
+
 def test_demo_prints_a_report_without_a_terminal() -> None:
     done = CliRunner().invoke(main, ["demo", "boolean_mask"])
     assert done.exit_code == 0, "what it found is what it is to show"

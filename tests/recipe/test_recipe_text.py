@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 
 from friction_tui.options import by_profile
 from friction_tui.vocabulary.protocol import Dim, Port
-from friction_tui.vocabulary.recipe import POINTS, InputSpec, Precision, Profile, Range, Recipe, Source, Values
+from friction_tui.vocabulary.recipe import (
+    POINTS,
+    InputSpec,
+    Precision,
+    Profile,
+    Range,
+    Recipe,
+    Source,
+    SourceKind,
+    Values,
+)
 from friction_tui.vocabulary.recipe.commands import (
     check_command,
     polygraphy,
@@ -362,3 +372,9 @@ def test_a_copied_command_carries_steps_and_relations() -> None:
     assert "past_steps = torch.export.Dim('past_steps', max=8)\npast = 8 * past_steps" in torch_export(
         Recipe(source=Source("m.onnx"), profile=profile), inputs
     )
+
+
+def test_a_check_of_code_names_its_factory_and_the_consent_it_needs() -> None:
+    recipe = Recipe(source=Source("src/my net.py", SourceKind.PYTORCH, "make"), profile=None)
+    words = shlex.split(check_command(recipe, ()).replace("\\\n", ""))
+    assert words == ["friction-tui", "check", "src/my net.py:make", "--allow-code", "--no-profile"]

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import onnx
 import pytest
@@ -18,7 +19,7 @@ from friction_tui.cli import main
 from friction_tui.report import as_html
 from friction_tui.report.as_html import Reported
 from friction_tui.report.verdict import ModelVerdict
-from friction_tui.vocabulary.finding import SourceLine
+from friction_tui.vocabulary.finding import Finding, Fix, Location, LocationKind, Severity, SourceLine, Tier
 from friction_tui.vocabulary.protocol import GraphData
 from friction_tui.vocabulary.protocol.evidence import (
     Decision,
@@ -28,7 +29,7 @@ from friction_tui.vocabulary.protocol.evidence import (
     ProgramLine,
     StepState,
 )
-from friction_tui.vocabulary.recipe import Recipe, Source, SourceKind
+from friction_tui.vocabulary.recipe import Profile, Range, Recipe, Source, SourceKind
 
 SECRET = """<ir_version: 10, opset_import: ["" : 21]>
     net (float[secretbatch,8] secretinput, float[4,4] secretweight) => (float[a,b] secretoutput)
@@ -102,6 +103,47 @@ def test_nothing_the_author_named_is_in_an_anonymous_report(anonymous: Path) -> 
     assert data["findings"][0]["places"][0]["path"] in data["graph"]["paths"]
 
 
+def test_a_kind_that_nobody_declared_keeps_its_words_to_itself() -> None:
+    """A session of another version may hold a kind that this one does not know."""
+    found = Finding(
+        kind="later/kind",
+        severity=Severity.ERROR,
+        tier=Tier.MODEL,
+        title="secrettitle",
+        cause="secretcause",
+        source="rule",
+        locations=(Location(LocationKind.NODE, "secretnode", "Add", node="0"),),
+        evidence=("secretevidence",),
+        fixes=(Fix("secretfix"),),
+    )
+    reported = Reported(
+        verdict=ModelVerdict(path="m.onnx", findings=(found,)),
+        recipe=Recipe(source=Source("m.onnx", SourceKind.ONNX)),
+        machine="",
+        engines=(),
+    )
+    assert "secretcause" in as_html.report(reported)
+    page = as_html.report(reported, anonymise=True)
+    assert "secret" not in page and data_of(page)["findings"][0]["kind"] == "later/kind"
+
+
+@pytest.mark.parametrize("anonymise", [False, True])
+@pytest.mark.parametrize(
+    ("verdict", "level"),
+    [
+        (ModelVerdict("m.onnx", kernels=True), "good"),
+        (ModelVerdict("m.onnx"), "note"),
+        (ModelVerdict("m.onnx", kernels=True, guessed=("N 1..4..8",)), "note"),
+        (ModelVerdict("m.onnx", kernels=True, unanswered=("builder: it crashed",)), "warning"),
+    ],
+)
+def test_only_a_verdict_without_an_open_question_is_green(verdict: ModelVerdict, level: str, anonymise: bool) -> None:
+    profile = Profile(ranges={"N": Range(1, 4, 8)}, guessed=("N",) if verdict.guessed else ())
+    recipe = Recipe(source=Source("m.onnx", SourceKind.ONNX), profile=profile)
+    page = as_html.report(Reported(verdict=verdict, recipe=recipe, machine="", engines=()), anonymise=anonymise)
+    assert data_of(page)["model"]["level"] == level
+
+
 def test_weights_are_never_inside_and_a_thousand_nodes_stay_small(tmp_path: Path) -> None:
     weight = helper.make_tensor("w", onnx.TensorProto.FLOAT, [64], [123.456] * 64)
     nodes = [
@@ -158,9 +200,28 @@ def test_an_export_is_there_with_all_its_evidence() -> None:
     assert row[:6] == ["y", "on the example input", "1", "0.5", "0.001", "[1]"]
     assert row[-1]["histogram"][0] == ["equal", 7]
     assert tables["What the capture decided"]["rows"][0][1:] == ["False", "3", "net.py:9  if x.sum() > 0:", "x 8"]
-    program = tables["Captured program (1 operators)"]["rows"][0]
+    program = tables["Captured program (operators: 1)"]["rows"][0]
     assert program[2] == {"nodes": ["secretreshape"]} and program[3] == "net.py:7"
     assert not data_of(with_evidence(anonymise=True))["tables"]
+
+
+def dom_of(page: Path, folder: Path, *, dark: bool = False) -> str:
+    """The page as headless Chromium has it after its scripts ran. Nothing may be written to the console."""
+    assert CHROMIUM is not None
+    flags = (
+        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+        "--disable-component-update --disable-sync --enable-logging=stderr --virtual-time-budget=2000 --dump-dom "
+        f"--blink-settings=preferredColorScheme={0 if dark else 1}"
+    )
+    shown = subprocess.run(
+        [CHROMIUM, *flags.split(), f"--user-data-dir={folder / 'profile'}", f"file://{page}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert "CONSOLE" not in shown.stderr
+    return shown.stdout
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
@@ -169,20 +230,75 @@ def test_a_browser_shows_it_without_an_error(report: Path, tmp_path: Path, expor
     if exported:
         report = tmp_path / "exported.html"
         report.write_text(with_evidence())
-    flags = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-        "--disable-component-update --disable-sync --enable-logging=stderr --virtual-time-budget=2000 --dump-dom"
+    shown = dom_of(report, tmp_path)
+    assert f"<h2>Graph (nodes: {1 if exported else 3})</h2>" in shown
+    assert ("<meter" in shown) is exported
+    assert "<details" in shown
+    assert "how to reproduce" in shown
+
+
+PRESSED = """<script>
+const box = document.getElementById("graph"), said = {};
+const press = (key) => {
+  box.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  return document.getElementById("node").textContent;
+};
+said.first = press("Home");
+said.next = press("ArrowDown");
+said.problem = press("n");
+said.last = press("End");
+press("/");
+said.searching = document.activeElement.type;
+document.activeElement.value = "secretdet";
+document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+said.found = document.getElementById("node").textContent;
+said.focused = document.activeElement.id;
+said.ground = getComputedStyle(document.body).backgroundColor;
+document.body.setAttribute("said", encodeURIComponent(JSON.stringify(said)));
+</script></body>"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+@pytest.mark.parametrize("dark", [False, True])
+def test_its_graph_is_walked_by_keys_in_light_and_dark(tmp_path: Path, dark: bool) -> None:
+    page = written(tmp_path, parser.parse_model(SECRET))
+    page.write_text(page.read_text().replace("</body>", PRESSED))
+    found = re.search(r'said="([^"]*)"', dom_of(page, tmp_path, dark=dark))
+    assert found is not None, "the script came to its end"
+    said = json.loads(unquote(found[1]))
+    assert said["first"].startswith("Input secretinput") and said["next"] != said["first"]
+    assert said["problem"].split()[1] in ("secretreshape", "secretdet")
+    assert said["last"].startswith("Output secretoutput")
+    assert said["searching"] == "search"
+    assert said["found"].startswith("Det secretdet") and said["focused"] == "graph"
+    lightness = sum(map(int, re.findall(r"\d+", said["ground"])[:3]))
+    assert (lightness < 200) is dark
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
+def test_ten_thousand_nodes_are_drawn_and_searched(tmp_path: Path) -> None:
+    graph = GraphData(
+        names=[f"n{at}" for at in range(10_000)],
+        ops=["Relu"] * 10_000,
+        paths=[str(at) for at in range(10_000)],
+        inputs=[[at - 1] if at else [] for at in range(10_000)],
+        scopes=[at // 10 for at in range(10_000)],
+        scope_table=[("model", f"layer.{at}") for at in range(1000)],
+        order=list(range(10_000)),
+        main=10_000,
     )
-    assert CHROMIUM is not None
-    shown = subprocess.run(
-        [CHROMIUM, *flags.split(), f"--user-data-dir={tmp_path / 'profile'}", f"file://{report}"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    reported = Reported(
+        verdict=ModelVerdict(path="m.onnx"),
+        recipe=Recipe(source=Source("m.onnx", SourceKind.ONNX)),
+        machine="",
+        engines=(),
+        graph=graph,
     )
-    assert "CONSOLE" not in shown.stderr
-    assert f"<h2>Graph ({1 if exported else 3} nodes)</h2>" in shown.stdout
-    assert ("<meter" in shown.stdout) is exported
-    assert "<details" in shown.stdout
-    assert "how to reproduce" in shown.stdout
+    page = tmp_path / "large.html"
+    text = as_html.report(reported)
+    assert len(text.encode()) < 2_000_000
+    page.write_text(text.replace("</body>", PRESSED.replace("secretdet", "n9999")))
+    found = re.search(r'said="([^"]*)"', dom_of(page, tmp_path))
+    assert found is not None, "the script came to its end"
+    assert json.loads(unquote(found[1]))["found"].startswith("Relu n9999")

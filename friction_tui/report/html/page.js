@@ -170,7 +170,7 @@ class Graph {
     const search = make("input", { type: "search", placeholder: "search a node, operator or shape", "aria-label": "Search the graph" });
     search.addEventListener("keydown", (event) => { if (event.key === "Enter") this.search(search.value, event.shiftKey ? -1 : 1); });
     const button = (text, act) => make("button", { onclick: act }, text);
-    section.append(make("h2", {}, `Graph (${this.nodes.count} nodes)`), make("div", { id: "tools" }, search,
+    section.append(make("h2", {}, `Graph (nodes: ${this.nodes.count})`), make("div", { id: "tools" }, search,
       button("next problem (n)", () => this.problem(1)), button("fold all", () => this.foldAll(true)),
       button("unfold all", () => this.foldAll(false)), button("−", () => this.scale(1 / 1.2)), button("+", () => this.scale(1.2))),
     this.box, this.told);
@@ -411,7 +411,7 @@ function numbers() {
   }
   for (const one of data.tables) {
     const body = [make("p", { class: "muted" }, one.about), table(one.head, one.rows)];
-    section.append(...(one.folded ? [make("details", {}, make("summary", {}, one.title), ...body)] : [make("h2", {}, one.title), ...body]));
+    section.append(...(one.folded ? [make("details", {}, make("summary", {}, one.title), make("div", {}, ...body))] : [make("h2", {}, one.title), ...body]));
   }
   if (data.latency) section.append(chart(data.latency.map((ms, index) => [index + 1, ms]), "run", (ms) => `${ms.toPrecision(3)} ms`, "latency of each run"));
 }

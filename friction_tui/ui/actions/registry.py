@@ -72,6 +72,12 @@ def needs_problem(state: AppState) -> str:
     return needs_model(state) or checking
 
 
+def needs_verdict(state: AppState) -> str:
+    """The present recipe was judged, or the source was refused whole."""
+    waiting = state.checking or (state.judged is None and state.refused is None)
+    return needs_source(state) or ("it is still being checked" if waiting else "")
+
+
 def needs_exact_fix(state: AppState) -> str:
     """An error has a fix that keeps the results exactly, and the worker can try it."""
     offered = any(
@@ -326,6 +332,24 @@ ACTIONS: tuple[Action, ...] = (
         edit_commands.copy_as,
         needs_model,
         rank=5,
+    ),
+    Action(
+        "session.report",
+        "Y",
+        "report",
+        "Write this session as one HTML file: findings, graph, changes, build, measurement",
+        "Session",
+        edit_commands.write_report(anonymise=False),
+        needs_verdict,
+    ),
+    Action(
+        "session.anonymous-report",
+        "",
+        "report without names",
+        "The same without a name that the model's author chose, to attach to a public issue",
+        "Session",
+        edit_commands.write_report(anonymise=True),
+        needs_verdict,
     ),
     Action(
         "recipe.file",

@@ -85,7 +85,9 @@ def polygraphy(recipe: Recipe, inputs: Sequence[Port]) -> str:
 
 def check_command(recipe: Recipe, inputs: Sequence[Port]) -> str:
     """The same verdicts without a terminal, for a CI job."""
-    words = [shlex.quote(recipe.source.path)]
+    code = f":{recipe.source.factory}" if recipe.source.factory else ""
+    words = [shlex.quote(f"{recipe.source.path}{code}")]
+    words += ["--allow-code"] if code else []
     if recipe.profile is None:
         words.append("--no-profile")
     else:
