@@ -151,10 +151,13 @@ def test_external_data_that_leaves_the_folder(tmp_path: Path) -> None:
     outside.write_bytes(bytes(64))
     (home / "link.bin").symlink_to(outside)
     (home / "loop.bin").symlink_to(home / "loop.bin")
-    for location in (str(outside), "../outside.bin", "link.bin", "loop.bin"):
+    (home / "ring").symlink_to(home / "ring")
+    for location in (str(outside), "../outside.bin", "link.bin", "loop.bin", "ring/w.bin"):
         assert opened(home, _external(location).SerializeToString()).external[0].escapes, location
     (home / "inner.bin").write_bytes(bytes(64))
     assert not opened(home, _external("./inner.bin").SerializeToString()).external[0].escapes
+    below_a_file = opened(home, _external("inner.bin/w.bin").SerializeToString()).external[0]
+    assert below_a_file.missing and not below_a_file.escapes
 
 
 @pytest.mark.parametrize("name", ["then_out", "local_in", "noted"])

@@ -105,11 +105,23 @@ def _number(text: str | None) -> int | None:
     return int(text) if text and text.isdecimal() else None
 
 
+def _led_to(path: Path) -> Path:
+    """The path with links resolved, of a file that need not be there.
+
+    Raises OSError or RuntimeError for a link that leads to itself, which Python 3.13 follows without a word unless the
+    file has to be there.
+    """
+    try:
+        return path.resolve(strict=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return path.resolve()
+
+
 def _look_up(location: str, folder: Path) -> tuple[Path, int | None, bool]:
     """The file `location` leads to, its size if it is one, and whether it lies outside `folder`."""
     home = folder.resolve()
     try:
-        path = (home / location).resolve()
+        path = _led_to(home / location)
         size = path.stat().st_size if location and path.is_file() else None
     except (OSError, RuntimeError, ValueError):  # a link that leads to itself, a NUL in the name
         return home / "?", None, True
