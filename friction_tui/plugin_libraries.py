@@ -5,8 +5,10 @@ The agreement is a SHA-256 in the recipe. friction.toml never holds it: it belon
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,6 +31,8 @@ def named(recipe: Recipe) -> tuple[str, ...]:
 def digest(path: str) -> str:
     """The SHA-256 of a library, in hex. Raises OSError."""
     facts = Path(path).stat()
+    if not stat.S_ISREG(facts.st_mode):  # a pipe may never end
+        raise OSError(errno.EINVAL, "it is not a regular file", path)
     return _digest(path, facts.st_size, facts.st_mtime_ns)
 
 

@@ -23,6 +23,7 @@ CHILD_SHARE = 0.4
 COMMANDS = (
     *(("check",), ("check", "--build"), ("check", "--also", sys.executable), ("graph",), ("build",), ("precision",)),
     *(("memory",), ("ranges",), ("reduce",), ("report", "-o", "report.html"), ("fix", "-o", "fixed.onnx")),
+    *(("compare",), ("compare", "--against", "fp16", "--save", "compared"), ("build", "--builder", "engine_cache=yes")),
     ("fix", "--all", "--cut", "-o", "cut.onnx", "--script", "script.py"),
 )
 EXPORTS = (("check", "--allow-code"), ("graph", "--allow-code"))
