@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import msgspec
 from friction_tui.commands.ask import judged
 from friction_tui.commands.failing import CouldNotRun
 from friction_tui.drawing.width import visible
+from friction_tui.plugin_libraries import digest
 from friction_tui.processes.begin import command
 from friction_tui.processes.child import run as run_child
 from friction_tui.vocabulary.protocol import EngineInfo, Findings
@@ -63,13 +63,12 @@ def _agreed(libraries: Sequence[Path], *, allow: bool) -> None:
     """End the command where a library cannot be read, or nobody agreed that its code runs."""
     for library in libraries:
         try:
-            with library.open("rb") as stream:
-                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            agreed_to = digest(str(library))
         except OSError as error:
             raise CouldNotRun(f"{library} cannot be read: {error.strerror}") from None
         if not allow:
             raise CouldNotRun(
-                f"loading {library} (SHA-256 {digest[:12]}…) runs its code. Nothing was loaded; agree with "
+                f"loading {library} (SHA-256 {agreed_to[:12]}…) runs its code. Nothing was loaded; agree with "
                 "--allow-code if you trust it"
             )
 
