@@ -26,7 +26,7 @@ class NoSizes:
 
 OF_SIZES = {
     *("parser", "builder limits", "quantization", "profile", "shapes", "fragile shapes", "folded batch"),
-    *("control flow", "largest activation", "older forms"),
+    *("control flow", "largest activation", "older forms", "output sizes"),
 }
 RANGELESS = [pytest.param(check, id=check.name) for check in CHECKS if not check.reads_sizes]
 
