@@ -52,7 +52,7 @@ async def test_the_report_of_a_session_has_its_changes_its_build_and_its_measure
         data = data_of(page.read_text())
         tables = {table["title"]: table for table in data["tables"]}
         change, outcome = tables["Changes"]["rows"][0]
-        assert change.startswith("+ ") and outcome.startswith("fixed 1")
+        assert change == "reshape-follow-input applied to Reshape(classifier/Reshape)" and outcome.startswith("fixed 1")
         assert tables["Engine"]["rows"][0] == ["result", "built"]
         assert "Latency" in tables and len(data["latency"]) > 1
         assert data["graph"]["marks"].count("error") == 0 and "0 errors" in data["model"]["verdict"]
